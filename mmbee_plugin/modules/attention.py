@@ -1,0 +1,48 @@
+"""Multi-head attention with a residual and LayerNorm: the block that eq. 5-7 of the paper repeat."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class AttentionBlock(nn.Module):
+    r"""Multi-head attention, residual, LayerNorm.
+
+    .. math:: \mathrm{LN}(Q + \mathrm{softmax}(Q W_Q (K W_K)^T / \sqrt{d_h}) K W_V W_O)
+
+    Source: MMBee, eq. 5-7, which give the attention alone; heads, residual and LayerNorm are our reading.
+
+    Args:
+        width: model width ``d``, a multiple of ``heads``.
+        heads: attention heads.
+        dropout: on the attention output, in training.
+
+    Shapes:
+        - query: :math:`(B, Q, d)`; key_value: :math:`(B, K, d)`; key_mask: :math:`(B, K)` bool, true = usable,
+          at least one a row
+        - output: :math:`(B, Q, d)`
+    """
+
+    def __init__(self, width: int, heads: int = 4, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_query = nn.Linear(width, width)
+        self.to_key_value = nn.Linear(width, 2 * width)
+        self.to_output = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(
+        self, query: torch.Tensor, key_value: torch.Tensor, key_mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        q = self._split_heads(self.to_query(query))
+        k, v = self.to_key_value(key_value).chunk(2, dim=-1)
+        mask = None if key_mask is None else key_mask[:, None, None, :]
+        mixed = F.scaled_dot_product_attention(q, self._split_heads(k), self._split_heads(v), attn_mask=mask)
+        mixed = mixed.transpose(1, 2).flatten(2)  # (B, Q, d)
+        return self.norm(query + self.dropout(self.to_output(mixed)))
+
+    def _split_heads(self, x: torch.Tensor) -> torch.Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, tokens, d / heads)

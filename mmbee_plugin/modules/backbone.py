@@ -1,0 +1,40 @@
+"""What GTRModel asks of a backbone: to look at a user's history with a target author in mind."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from mmbee_plugin.modules.batch import UserSide
+
+Memory = dict[str, torch.Tensor]
+"""what a backbone keeps of a user, computed once for all targets; every tensor's first axis is the user's."""
+
+
+class Backbone(nn.Module):
+    """Base of SIM and DIN.
+
+    ``remember`` runs once a user; ``cross`` runs for every pair, so nothing that depends on one side alone belongs
+    there.
+    """
+
+    cross_width: int
+    """width of what ``cross`` returns."""
+
+    def remember(self, side: UserSide) -> Memory:
+        """Prepares ``B`` users' histories for any number of targets."""
+        raise NotImplementedError
+
+    def cross(self, memory: Memory, author: torch.Tensor) -> torch.Tensor:
+        """Interest of each user in each target: author (B or 1, C, d) -> (B, C, cross_width)."""
+        raise NotImplementedError
+
+    def auxiliary_logits(self, memory: Memory, author: torch.Tensor) -> torch.Tensor | None:
+        """Logits (B, C) of the backbone's own auxiliary task, or None where it has none."""
+        return None
+
+
+def masked_softmax(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Softmax over the last axis where mask is true; a row without any true entry is all zero."""
+    weight = torch.softmax(logits.masked_fill(~mask, torch.finfo(logits.dtype).min), dim=-1)
+    return weight * mask

@@ -1,0 +1,59 @@
+"""The two sides of a sample, as tensors: the only thing the modules know of a data source.
+
+An adapter looks ids up in its tables (``nn.Embedding``, or sharded ones) and fills these. Letters: ``B`` rows, ``H``
+history length, ``P`` metapaths of the side, ``N`` query tokens, ``L`` live segments (1 for static items), ``F``
+frames a segment, ``d`` model width, ``D`` width of a raw feature. Nothing is checked here: the classes are built inside
+traced code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+
+@dataclass
+class UserSide:
+    """What is known of ``B`` users."""
+
+    user: torch.Tensor
+    """(B, d) id vectors."""
+    history: torch.Tensor
+    """(B, H, d) vectors of the authors gifted before, oldest first; rows of the same table as ``AuthorSide.author``."""
+    history_mask: torch.Tensor
+    """(B, H) bool, true where there is a behaviour."""
+    history_gap: torch.Tensor | None = None
+    """(B, H) int64, bucket of the time (or positions) between a behaviour and the newest one."""
+    neighbours: torch.Tensor | None = None
+    """(B, P, d) node vectors pooled over each metapath's neighbours, weights summing to 1; zero for an empty list."""
+    neighbour_count: torch.Tensor | None = None
+    """(B, P) number of neighbours, 0 for an empty list."""
+    attributes: torch.Tensor | None = None
+    """(B, P, D) mean content attributes of the neighbours that have some; zero for paths that end at users."""
+    attribute_share: torch.Tensor | None = None
+    """(B, P) weight of the neighbours that have attributes, in 0..1."""
+
+
+@dataclass
+class AuthorSide:
+    """What is known of ``B`` authors at the moment of scoring."""
+
+    author: torch.Tensor
+    """(B, d) id vectors."""
+    queries: torch.Tensor | None = None
+    """(B, N, d) the author's own query tokens."""
+    seen: torch.Tensor | None = None
+    """(B,) bool, false for an author without a training sample: the shared default takes the place of its rows."""
+    segments: dict[str, torch.Tensor] = field(default_factory=dict)
+    """per modality (B, L, F, D_m) raw vectors of the last segments, oldest first."""
+    segment_mask: dict[str, torch.Tensor] = field(default_factory=dict)
+    """per modality (B, L) bool, true where the segment has that modality."""
+    neighbours: torch.Tensor | None = None
+    """(B, P, d) as on the user's side."""
+    neighbour_count: torch.Tensor | None = None
+    """(B, P)."""
+    attributes: torch.Tensor | None = None
+    """(B, P, D) as on the user's side."""
+    attribute_share: torch.Tensor | None = None
+    """(B, P)."""

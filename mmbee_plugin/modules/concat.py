@@ -1,0 +1,33 @@
+"""Plain concatenation of the modalities: the content encoder that MFQ is measured against."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from mmbee_plugin.modules.batch import AuthorSide
+from mmbee_plugin.modules.tokens import ContentSettings, ModalityTokens
+
+
+class Concat(nn.Module):
+    r"""Averages each modality over its present segments, concatenates, and projects.
+
+    .. math:: c = W [\bar X_v ; \bar X_s ; \bar X_t] + b
+
+    Shapes:
+        - input: :class:`AuthorSide`
+        - output: :math:`(B, d)`
+    """
+
+    def __init__(self, settings: ContentSettings) -> None:
+        super().__init__()
+        self.tokens = ModalityTokens(settings)
+        self.project = nn.Linear(len(settings.widths) * settings.width, settings.width)
+        self.out_width = settings.width
+
+    def forward(self, side: AuthorSide) -> torch.Tensor:
+        tokens, mask = self.tokens(side)  # (B, M, L, d), (B, M, L)
+        present = mask | ~mask.any(dim=2, keepdim=True)  # a modality missing throughout: its placeholder
+        weight = present.unsqueeze(-1).to(tokens.dtype)
+        mean = (tokens * weight).sum(dim=2) / weight.sum(dim=2)  # (B, M, d)
+        return self.project(mean.flatten(1))

@@ -1,0 +1,180 @@
+"""GTRModel: the gift-through rate of a user for an author's current segment (MMBee, eq. 1).
+
+One model, composed by name: a backbone looks at the history with the target in mind, a content encoder at the author's
+segments, an interest encoder at both sides' metapath neighbours, and a head scores. It owns no table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from mmbee_plugin.modules.backbone import Backbone, Memory
+from mmbee_plugin.modules.batch import AuthorSide, UserSide
+from mmbee_plugin.modules.concat import Concat
+from mmbee_plugin.modules.din import DIN
+from mmbee_plugin.modules.gie import GIE
+from mmbee_plugin.modules.heads import DotHead, MLPHead
+from mmbee_plugin.modules.mfq import MFQ
+from mmbee_plugin.modules.sim import SIM, SIMSettings
+from mmbee_plugin.modules.tokens import ContentSettings
+
+
+@dataclass(frozen=True)
+class GTRSettings:
+    """Which parts make the model, and their shapes."""
+
+    backbone: str = "sim"
+    """sim or din."""
+    content: str = "mfq"
+    """none, concat or mfq."""
+    interest: str = "gie"
+    """none or gie."""
+    head: str = "mlp"
+    """mlp (the paper's) or dot (two towers)."""
+    width: int = 64
+    """model width d."""
+    hidden: tuple[int, int] = (200, 80)
+    """hidden widths of the mlp head."""
+    dropout: float = 0.0
+    """dropout in the head."""
+    pooling: str = "concat"
+    """concat: one mean per metapath; union: one mean over a side's metapaths."""
+    user_metapaths: tuple[str, ...] = ()
+    """metapaths that start at the user, in the order of the tensors."""
+    author_metapaths: tuple[str, ...] = ()
+    """metapaths that start at the author."""
+    attribute_width: int = 0
+    """width D of the neighbours' mean attributes, 0 for none."""
+
+
+@dataclass
+class EncodedUser:
+    """A batch of users, ready to meet any author."""
+
+    top: torch.Tensor
+    """(B, h) the head's user part."""
+    memory: Memory
+    """the backbone's tensors, first axis B."""
+
+
+@dataclass
+class EncodedAuthor:
+    """A batch of authors, ready to meet any user."""
+
+    top: torch.Tensor
+    """(C, h) or (B, C, h) the head's author part."""
+    author: torch.Tensor
+    """(C, d) or (B, C, d) id vectors, the backbone's target."""
+
+    def take(self, index: torch.Tensor) -> EncodedAuthor:
+        """Rows by position: index (B, C) into C' authors -> fields (B, C, ·)."""
+        return EncodedAuthor(self.top[index], self.author[index])
+
+
+BACKBONES: dict[str, Callable[[GTRSettings, SIMSettings], Backbone]] = {
+    "sim": lambda settings, sim: SIM(sim),
+    "din": lambda settings, sim: DIN(settings.width),
+}
+CONTENTS: dict[str, Callable[[ContentSettings], nn.Module] | None] = {
+    "none": None,
+    "concat": Concat,
+    "mfq": MFQ,
+}
+INTERESTS: dict[str, type[GIE] | None] = {"none": None, "gie": GIE}
+HEADS = ("mlp", "dot")
+
+
+class GTRModel(nn.Module):
+    """Backbone x content x interest, then a head.
+
+    Args:
+        settings: names and shapes of the parts.
+        content: shapes of the content encoder; an empty ``widths`` means there is no content.
+        sim: shapes of SIM.
+    """
+
+    def __init__(self, settings: GTRSettings, content: ContentSettings, sim: SIMSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.backbone = BACKBONES[settings.backbone](settings, sim)
+        encoder = CONTENTS[settings.content]
+        self.content = encoder(content) if encoder is not None and content.widths else None
+        self.user_interest = self._interest(settings.user_metapaths)
+        self.author_interest = self._interest(settings.author_metapaths)
+        user_width = settings.width + self._width(self.user_interest)
+        author_width = settings.width + self._width(self.content) + self._width(self.author_interest)
+        self.head: MLPHead | DotHead
+        if settings.head == "dot":
+            self.head = DotHead(
+                user_width, author_width, self.backbone.cross_width, settings.width, settings.dropout
+            )
+        else:
+            self.head = MLPHead(
+                user_width, author_width, self.backbone.cross_width, settings.hidden, settings.dropout
+            )
+
+    def encode_user(self, side: UserSide) -> EncodedUser:
+        """Everything about ``B`` users that does not depend on a target."""
+        parts = [side.user]
+        if self.user_interest is not None:
+            parts.append(
+                self.user_interest(
+                    side.neighbours, side.neighbour_count, side.attributes, side.attribute_share
+                )
+            )
+        return EncodedUser(self.head.user(torch.cat(parts, dim=1)), self.backbone.remember(side))
+
+    def encode_author(self, side: AuthorSide) -> EncodedAuthor:
+        """Everything about ``C`` authors that does not depend on a user."""
+        parts = [side.author]
+        if self.content is not None:
+            parts.append(self.content(side))
+        if self.author_interest is not None:
+            parts.append(
+                self.author_interest(
+                    side.neighbours, side.neighbour_count, side.attributes, side.attribute_share
+                )
+            )
+        return EncodedAuthor(self.head.author(torch.cat(parts, dim=1)), side.author)
+
+    def score(self, user: EncodedUser, author: EncodedAuthor) -> torch.Tensor:
+        """Logits (B,) of aligned rows."""
+        one = EncodedAuthor(author.top.unsqueeze(1), author.author.unsqueeze(1))
+        return self.score_candidates(user, one).squeeze(1)
+
+    def score_candidates(self, user: EncodedUser, author: EncodedAuthor) -> torch.Tensor:
+        """Logits (B, C) of each user against its own ``C`` candidates: author fields (B, C, ·) or shared (1, C, ·)."""
+        cross = self.backbone.cross(user.memory, author.author)
+        return self.head.pair(user.top, author.top, cross)
+
+    def score_all(self, user: EncodedUser, author: EncodedAuthor, chunk: int = 1 << 20) -> torch.Tensor:
+        """Logits (B, C) of every user against every author (fields (C, ·)).
+
+        Args:
+            chunk: pairs times history length scored at once; bounds memory.
+        """
+        rows = user.top.shape[0] * max(1, user.memory["mask"].shape[1])
+        step = max(1, chunk // rows)
+        pieces = [
+            self.score_candidates(user, EncodedAuthor(top.unsqueeze(0), target.unsqueeze(0)))
+            for top, target in zip(author.top.split(step), author.author.split(step), strict=True)
+        ]
+        return torch.cat(pieces, dim=1)
+
+    def auxiliary_logits(self, user: EncodedUser, author: EncodedAuthor) -> torch.Tensor | None:
+        """Logits (B, C) of the backbone's own task on each user's candidates, or None."""
+        return self.backbone.auxiliary_logits(user.memory, author.author)
+
+    def _interest(self, metapaths: tuple[str, ...]) -> GIE | None:
+        kind = INTERESTS[self.settings.interest]
+        if kind is None or not metapaths:
+            return None
+        return kind(metapaths, self.settings.width, self.settings.attribute_width, self.settings.pooling)
+
+    @staticmethod
+    def _width(part: nn.Module | None) -> int:
+        return 0 if part is None else int(part.out_width)

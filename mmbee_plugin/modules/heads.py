@@ -1,0 +1,105 @@
+"""The last step: both sides' vectors and their cross part to a logit, with all that is one-sided paid once."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class Head(nn.Module):
+    """Base of the two heads: ``user`` and ``author`` run once a side, ``pair`` for every pair."""
+
+    def user(self, x: torch.Tensor) -> torch.Tensor:
+        """User vectors (B, D_u) -> (B, h)."""
+        raise NotImplementedError
+
+    def author(self, x: torch.Tensor) -> torch.Tensor:
+        """Author vectors (C, D_a) -> (C, h')."""
+        raise NotImplementedError
+
+    def pair(self, user: torch.Tensor, author: torch.Tensor, cross: torch.Tensor) -> torch.Tensor:
+        """user (B, h), author (B|1, C, h'), cross (B, C, D_c) -> logits (B, C)."""
+        raise NotImplementedError
+
+
+class MLPHead(Head):
+    r"""The paper's head: an MLP over the concatenated vectors.
+
+    .. math:: \mathrm{MLP}([x_u ; x_a ; x_c]),\quad W [x_u ; x_a ; x_c] = W_u x_u + W_a x_a + W_c x_c
+
+    Args:
+        user_width, author_width, cross_width: widths of the three inputs.
+        hidden: widths of the two hidden layers.
+        dropout: before the second layer, in training.
+    """
+
+    def __init__(
+        self,
+        user_width: int,
+        author_width: int,
+        cross_width: int,
+        hidden: tuple[int, int] = (200, 80),
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.from_user = nn.Linear(user_width, hidden[0])
+        self.from_author = nn.Linear(author_width, hidden[0], bias=False)
+        self.from_cross = nn.Linear(cross_width, hidden[0], bias=False)
+        self.rest = nn.Sequential(
+            nn.PReLU(), nn.Dropout(dropout), nn.Linear(*hidden), nn.PReLU(), nn.Linear(hidden[1], 1)
+        )
+
+    def user(self, x: torch.Tensor) -> torch.Tensor:
+        return self.from_user(x)
+
+    def author(self, x: torch.Tensor) -> torch.Tensor:
+        return self.from_author(x)
+
+    def pair(self, user: torch.Tensor, author: torch.Tensor, cross: torch.Tensor) -> torch.Tensor:
+        return self.rest(user.unsqueeze(1) + author + self.from_cross(cross)).squeeze(-1)
+
+
+class DotHead(Head):
+    r"""Two towers and a dot product: the head for ranking all authors.
+
+    .. math:: \langle W_u x_u + W_c x_c,\ W_a x_a \rangle + \langle w, x_a \rangle
+
+    The inputs are blocks of width ``d`` (id vectors, one mean per metapath, one output per query), which start as their
+    plain sum: every d x d block of W_u and W_a is the identity, so that the node vectors of GraphCL score from the first
+    step. W_c and w start at zero.
+
+    Args:
+        user_width, author_width, cross_width: widths of the three inputs; the first two multiples of ``width``.
+        width: width ``d`` of the towers.
+        dropout: on the inputs of both towers, in training.
+    """
+
+    def __init__(
+        self, user_width: int, author_width: int, cross_width: int, width: int, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.width = width
+        self.from_user = nn.Linear(user_width, width, bias=False)
+        self.from_author = nn.Linear(author_width, width, bias=False)
+        self.from_cross = nn.Linear(cross_width, width, bias=False)
+        self.bias = nn.Linear(author_width, 1, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        with torch.no_grad():
+            for tower in (self.from_user, self.from_author):
+                tower.weight.copy_(torch.eye(width).repeat(1, tower.in_features // width))
+            self.from_cross.weight.zero_()
+            self.bias.weight.zero_()
+
+    def user(self, x: torch.Tensor) -> torch.Tensor:
+        return self.from_user(self.dropout(x))
+
+    def author(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.from_author(self.dropout(x)), self.bias(x)], dim=-1)
+
+    def pair(self, user: torch.Tensor, author: torch.Tensor, cross: torch.Tensor) -> torch.Tensor:
+        tower, bias = author[..., : self.width], author[..., self.width]
+        if author.shape[0] == 1:  # one set of authors for all users: a plain matrix product
+            scores = user @ tower[0].transpose(0, 1)
+        else:
+            scores = (tower @ user.unsqueeze(2)).squeeze(2)
+        return scores + (self.from_cross(cross) * tower).sum(dim=2) + bias

@@ -1,0 +1,124 @@
+"""MFQ: multi-modal fusion with learnable queries (MMBee, section 4, eq. 3-7)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from mmbee_plugin.modules.attention import AttentionBlock
+from mmbee_plugin.modules.batch import AuthorSide
+from mmbee_plugin.modules.tokens import ContentSettings, ModalityTokens
+
+
+class OrthogonalProjection(nn.Module):
+    r"""Adds to each modality what the others do not share with it (eq. 3-4). It has no parameters.
+
+    .. math:: Y_m = X_m + \sum_{m' \neq m} X_{m'} (1 - \mathrm{Corr}_{m m'})
+
+    The paper leaves open along which axis the softmax in Corr runs:
+
+    * ``elementwise``: :math:`\mathrm{softmax}_d(X_m \odot X_{m'})`, one weight a feature. Its mean is 1/d, so at d = 64
+      the result is close to ``sum``.
+    * ``token``: :math:`\mathrm{softmax}` over the other modality's tokens of :math:`X_m X_{m'}^T / \sqrt d`, and
+      :math:`1 - \mathrm{Corr}` mixes those tokens. With one token it is zero, so :math:`Y_m = X_m`.
+    * ``sum``: Corr = 0.
+
+    A missing modality adds nothing.
+
+    Shapes:
+        - tokens: :math:`(B, M, L, d)`; mask: :math:`(B, M, L)` bool
+        - output: :math:`(B, M, L, d)`
+    """
+
+    READINGS = ("elementwise", "token", "sum")
+
+    def __init__(self, reading: str = "sum") -> None:
+        super().__init__()
+        if reading not in self.READINGS:
+            raise ValueError(f"unknown projection {reading!r}; known: {', '.join(self.READINGS)}")
+        self.reading = reading
+
+    def forward(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        usable = tokens * mask.unsqueeze(-1)
+        outputs = []
+        for m in range(tokens.shape[1]):
+            total = tokens[:, m]
+            for other in range(tokens.shape[1]):
+                if other != m:
+                    total = total + self._unshared(tokens[:, m], usable[:, other], mask[:, other])
+            outputs.append(total)
+        return torch.stack(outputs, dim=1)
+
+    def _unshared(self, target: torch.Tensor, other: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        if self.reading == "sum":
+            return other
+        if self.reading == "elementwise":
+            return other * (1 - torch.softmax(target * other, dim=-1))
+        logits = target @ other.transpose(1, 2) / math.sqrt(target.shape[-1])  # (B, L, L)
+        corr = torch.softmax(logits.masked_fill(~mask[:, None, :], -1e9), dim=-1)
+        return (1 - corr) @ other  # rows of missing tokens are zero
+
+
+class MFQ(nn.Module):
+    r"""Fuses a segment's modalities and reads them with the author's own query tokens (eq. 3-7).
+
+    1. ``Y = OrthogonalProjection(X)``, then per modality cross-attention from X to Y (eq. 5). With one segment there is
+       one key: attention is 1 and the query and key weights of this block get no gradient.
+    2. Self-attention over all modalities' tokens (eq. 5).
+    3. Cross-attention from the author's N queries to them (eq. 6), self-attention among the queries (eq. 7).
+
+    Queries of an author never seen in training are replaced by one shared set, which is trained by standing in for
+    an author's own now and then.
+
+    Shapes:
+        - input: :class:`AuthorSide` with ``queries`` :math:`(B, N, d)`
+        - output: :math:`(B, N d)`, or :math:`(B, d)` without queries
+    """
+
+    def __init__(self, settings: ContentSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.tokens = ModalityTokens(settings)
+        self.project = OrthogonalProjection(settings.projection)
+        width, heads, dropout = settings.width, settings.heads, settings.dropout
+        self.per_modality = nn.ModuleList(AttentionBlock(width, heads, dropout) for _ in settings.widths)
+        self.fuse = AttentionBlock(width, heads, dropout)
+        if settings.use_queries:
+            self.default_queries = nn.Parameter(torch.randn(settings.num_queries, width) * 0.02)
+            self.read = AttentionBlock(width, heads, dropout)
+            self.mix = AttentionBlock(width, heads, dropout)
+        self.out_width = width * (settings.num_queries if settings.use_queries else 1)
+
+    def forward(self, side: AuthorSide) -> torch.Tensor:
+        tokens, mask = self.tokens(side)
+        # An author without any content keeps its placeholders as keys, so that attention is defined.
+        mask = mask | ~mask.flatten(1).any(dim=1)[:, None, None]
+        others = self.project(tokens, mask)
+        heard = [
+            block(tokens[:, m], others[:, m], self._usable(mask[:, m]))
+            for m, block in enumerate(self.per_modality)
+        ]
+        fused_mask = mask.flatten(1)  # (B, M L)
+        fused_tokens = torch.cat(heard, dim=1)  # (B, M L, d)
+        fused = self.fuse(fused_tokens, fused_tokens, fused_mask)
+        if not self.settings.use_queries:
+            weight = fused_mask.unsqueeze(-1).to(fused.dtype)
+            return (fused * weight).sum(dim=1) / weight.sum(dim=1)
+        queries = self.read(self._queries(side), fused, fused_mask)
+        return self.mix(queries, queries).flatten(1)
+
+    @staticmethod
+    def _usable(mask: torch.Tensor) -> torch.Tensor:
+        return mask | ~mask.any(dim=1, keepdim=True)
+
+    def _queries(self, side: AuthorSide) -> torch.Tensor:
+        assert side.queries is not None
+        own = side.queries  # (B, N, d)
+        replace = torch.zeros(own.shape[0], dtype=torch.bool, device=own.device)
+        if side.seen is not None:
+            replace = ~side.seen
+        if self.training and self.settings.default_query_rate > 0:
+            replace = replace | (torch.rand(own.shape[0], device=own.device) < self.settings.default_query_rate)
+        return torch.where(replace[:, None, None], self.default_queries, own)

@@ -1,0 +1,79 @@
+"""Raw segment features to one token a segment and modality; shared by every content encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from mmbee_plugin.modules.batch import AuthorSide
+
+
+@dataclass(frozen=True)
+class ContentSettings:
+    """What the content encoders share."""
+
+    widths: dict[str, int]
+    """raw feature width D_m of each modality, in token order."""
+    width: int = 64
+    """model width d."""
+    heads: int = 4
+    """attention heads."""
+    num_queries: int = 4
+    """query tokens N an author owns."""
+    use_queries: bool = True
+    """off (the paper's q_m(-) row): the fused tokens are averaged instead of being read by queries."""
+    projection: str = "sum"
+    """reading of the orthogonal projection: elementwise, token or sum."""
+    dropout: float = 0.0
+    """dropout in the attention blocks."""
+    modality_dropout: float = 0.1
+    """chance that a present modality is hidden in training, never the last one of an author."""
+    default_query_rate: float = 0.1
+    """chance in training that the shared default queries replace an author's own, so that they are trained too."""
+    max_segments: int = 32
+    """rows of the segment-age embedding."""
+
+
+class ModalityTokens(nn.Module):
+    r"""Projects each modality's frames to one token a segment, and marks the missing ones.
+
+    A segment's frames are averaged after the projection (our reading). Modality and segment-age embeddings are
+    added. Where a modality is missing its token is a learned placeholder and its mask is false.
+
+    Shapes:
+        - input: :class:`AuthorSide` with ``segments[m]`` :math:`(B, L, F, D_m)`
+        - output: tokens :math:`(B, M, L, d)`, mask :math:`(B, M, L)` bool
+    """
+
+    def __init__(self, settings: ContentSettings) -> None:
+        super().__init__()
+        self.modalities = tuple(settings.widths)
+        self.drop_rate = settings.modality_dropout
+        self.project = nn.ModuleDict(
+            {name: nn.Linear(raw, settings.width) for name, raw in settings.widths.items()}
+        )
+        self.placeholder = nn.Parameter(torch.randn(len(self.modalities), settings.width) * 0.02)
+        self.modality = nn.Parameter(torch.randn(len(self.modalities), settings.width) * 0.02)
+        self.age = nn.Embedding(settings.max_segments, settings.width)
+        nn.init.normal_(self.age.weight, std=0.02)
+
+    def forward(self, side: AuthorSide) -> tuple[torch.Tensor, torch.Tensor]:
+        projected = [self.project[m](side.segments[m]).mean(dim=2) for m in self.modalities]
+        tokens = torch.stack(projected, dim=1)  # (B, M, L, d)
+        mask = torch.stack([side.segment_mask[m] for m in self.modalities], dim=1)  # (B, M, L)
+        if self.training and self.drop_rate > 0:
+            mask = self._drop_modalities(mask)
+        tokens = torch.where(mask.unsqueeze(-1), tokens, self.placeholder[:, None, :])
+        length = tokens.shape[2]
+        ages = self.age(torch.arange(length - 1, -1, -1, device=tokens.device))  # newest segment: age 0
+        return tokens + self.modality[:, None, :] + ages, mask
+
+    def _drop_modalities(self, mask: torch.Tensor) -> torch.Tensor:
+        present = mask.any(dim=2)  # (B, M)
+        draw = torch.rand(present.shape, device=mask.device)
+        keep = draw >= self.drop_rate
+        # The modality with the largest draw always stays, so no author loses its last one.
+        best = torch.where(present, draw, -1.0).argmax(dim=1, keepdim=True)
+        return mask & keep.scatter(1, best, True).unsqueeze(-1)
