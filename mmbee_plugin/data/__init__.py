@@ -1,0 +1,1 @@
+"""Dataset folders: reading, validating, converting and generating them."""

@@ -12,21 +12,27 @@ Memory = dict[str, torch.Tensor]
 
 
 class Backbone(nn.Module):
-    """Base of SIM and DIN.
+    """Base of SIM, DIN and MeanHistory.
 
-    ``remember`` runs once a user; ``cross`` runs for every pair, so nothing that depends on one side alone belongs
-    there.
+    ``summary`` and ``remember`` run once a user; ``cross`` runs for every pair, so nothing that depends on one side
+    alone belongs there.
     """
 
-    cross_width: int
-    """width of what ``cross`` returns."""
+    user_width: int = 0
+    """width of what ``summary`` returns, 0 for nothing."""
+    cross_width: int = 0
+    """width of what ``cross`` returns, 0 for nothing."""
+
+    def summary(self, side: UserSide) -> torch.Tensor | None:
+        """What the history says of the users whatever the target: (B, user_width), or None."""
+        return None
 
     def remember(self, side: UserSide) -> Memory:
         """Prepares ``B`` users' histories for any number of targets."""
         raise NotImplementedError
 
-    def cross(self, memory: Memory, author: torch.Tensor) -> torch.Tensor:
-        """Interest of each user in each target: author (B or 1, C, d) -> (B, C, cross_width)."""
+    def cross(self, memory: Memory, author: torch.Tensor) -> torch.Tensor | None:
+        """Interest of each user in each target: author (B or 1, C, d) -> (B, C, cross_width), or None."""
         raise NotImplementedError
 
     def auxiliary_logits(self, memory: Memory, author: torch.Tensor) -> torch.Tensor | None:

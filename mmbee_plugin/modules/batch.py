@@ -30,9 +30,7 @@ class UserSide:
     neighbour_count: torch.Tensor | None = None
     """(B, P) number of neighbours, 0 for an empty list."""
     attributes: torch.Tensor | None = None
-    """(B, P, D) mean content attributes of the neighbours that have some; zero for paths that end at users."""
-    attribute_share: torch.Tensor | None = None
-    """(B, P) weight of the neighbours that have attributes, in 0..1."""
+    """(B, P, D) mean content attributes of the neighbours, an absent one counting as zero; zero for paths to users."""
 
 
 @dataclass
@@ -55,5 +53,3 @@ class AuthorSide:
     """(B, P)."""
     attributes: torch.Tensor | None = None
     """(B, P, D) as on the user's side."""
-    attribute_share: torch.Tensor | None = None
-    """(B, P)."""

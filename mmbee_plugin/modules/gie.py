@@ -12,9 +12,9 @@ class GIE(nn.Module):
     A neighbour's vector is its row of the node table Θ plus its projected content attribute. A mean commutes with
     a projection, so pooled rows and mean attributes suffice:
 
-    .. math:: h_\rho = \overline{\Theta}_\rho + s_\rho W \bar x_\rho
+    .. math:: h_\rho = \overline{\Theta}_\rho + W \bar x_\rho
 
-    with :math:`s_\rho` the share of neighbours that have attributes. A metapath without neighbours gives a learned
+    where an absent attribute counts as zero, the mean of standardised ones. A metapath without neighbours gives a learned
     vector. The paper averages over the union of a side's metapaths (``union``); one mean a metapath, concatenated,
     is the default (``concat``).
 
@@ -25,8 +25,7 @@ class GIE(nn.Module):
         pooling: ``concat`` or ``union``.
 
     Shapes:
-        - neighbours: :math:`(B, P, d)`; count: :math:`(B, P)`; attributes: :math:`(B, P, D)` or None; share:
-          :math:`(B, P)` or None
+        - neighbours: :math:`(B, P, d)`; count: :math:`(B, P)`; attributes: :math:`(B, P, D)` or None
         - output: :math:`(B, P d)`, or :math:`(B, d)` for ``union``
     """
 
@@ -49,11 +48,10 @@ class GIE(nn.Module):
         neighbours: torch.Tensor,
         count: torch.Tensor,
         attributes: torch.Tensor | None = None,
-        share: torch.Tensor | None = None,
     ) -> torch.Tensor:
         pooled = neighbours
-        if self.attribute is not None and attributes is not None and share is not None:
-            pooled = pooled + share.unsqueeze(-1) * self.attribute(attributes)
+        if self.attribute is not None and attributes is not None:
+            pooled = pooled + self.attribute(attributes)
         present = count > 0
         if self.pooling == "concat":
             return torch.where(present.unsqueeze(-1), pooled, self.empty).flatten(1)

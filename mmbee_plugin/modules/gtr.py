@@ -18,6 +18,7 @@ from mmbee_plugin.modules.concat import Concat
 from mmbee_plugin.modules.din import DIN
 from mmbee_plugin.modules.gie import GIE
 from mmbee_plugin.modules.heads import DotHead, MLPHead
+from mmbee_plugin.modules.mean import MeanHistory
 from mmbee_plugin.modules.mfq import MFQ
 from mmbee_plugin.modules.sim import SIM, SIMSettings
 from mmbee_plugin.modules.tokens import ContentSettings
@@ -28,7 +29,7 @@ class GTRSettings:
     """Which parts make the model, and their shapes."""
 
     backbone: str = "sim"
-    """sim or din."""
+    """sim, din or mean."""
     content: str = "mfq"
     """none, concat or mfq."""
     interest: str = "gie"
@@ -78,6 +79,7 @@ class EncodedAuthor:
 BACKBONES: dict[str, Callable[[GTRSettings, SIMSettings], Backbone]] = {
     "sim": lambda settings, sim: SIM(sim),
     "din": lambda settings, sim: DIN(settings.width),
+    "mean": lambda settings, sim: MeanHistory(settings.width),
 }
 CONTENTS: dict[str, Callable[[ContentSettings], nn.Module] | None] = {
     "none": None,
@@ -105,7 +107,7 @@ class GTRModel(nn.Module):
         self.content = encoder(content) if encoder is not None and content.widths else None
         self.user_interest = self._interest(settings.user_metapaths)
         self.author_interest = self._interest(settings.author_metapaths)
-        user_width = settings.width + self._width(self.user_interest)
+        user_width = settings.width + self.backbone.user_width + self._width(self.user_interest)
         author_width = settings.width + self._width(self.content) + self._width(self.author_interest)
         self.head: MLPHead | DotHead
         if settings.head == "dot":
@@ -120,12 +122,11 @@ class GTRModel(nn.Module):
     def encode_user(self, side: UserSide) -> EncodedUser:
         """Everything about ``B`` users that does not depend on a target."""
         parts = [side.user]
+        summary = self.backbone.summary(side)
+        if summary is not None:
+            parts.append(summary)
         if self.user_interest is not None:
-            parts.append(
-                self.user_interest(
-                    side.neighbours, side.neighbour_count, side.attributes, side.attribute_share
-                )
-            )
+            parts.append(self.user_interest(side.neighbours, side.neighbour_count, side.attributes))
         return EncodedUser(self.head.user(torch.cat(parts, dim=1)), self.backbone.remember(side))
 
     def encode_author(self, side: AuthorSide) -> EncodedAuthor:
@@ -134,11 +135,7 @@ class GTRModel(nn.Module):
         if self.content is not None:
             parts.append(self.content(side))
         if self.author_interest is not None:
-            parts.append(
-                self.author_interest(
-                    side.neighbours, side.neighbour_count, side.attributes, side.attribute_share
-                )
-            )
+            parts.append(self.author_interest(side.neighbours, side.neighbour_count, side.attributes))
         return EncodedAuthor(self.head.author(torch.cat(parts, dim=1)), side.author)
 
     def score(self, user: EncodedUser, author: EncodedAuthor) -> torch.Tensor:
@@ -157,7 +154,7 @@ class GTRModel(nn.Module):
         Args:
             chunk: pairs times history length scored at once; bounds memory.
         """
-        rows = user.top.shape[0] * max(1, user.memory["mask"].shape[1])
+        rows = user.top.shape[0] * (user.memory["mask"].shape[1] if user.memory else 1)
         step = max(1, chunk // rows)
         pieces = [
             self.score_candidates(user, EncodedAuthor(top.unsqueeze(0), target.unsqueeze(0)))

@@ -17,8 +17,8 @@ class Head(nn.Module):
         """Author vectors (C, D_a) -> (C, h')."""
         raise NotImplementedError
 
-    def pair(self, user: torch.Tensor, author: torch.Tensor, cross: torch.Tensor) -> torch.Tensor:
-        """user (B, h), author (B|1, C, h'), cross (B, C, D_c) -> logits (B, C)."""
+    def pair(self, user: torch.Tensor, author: torch.Tensor, cross: torch.Tensor | None) -> torch.Tensor:
+        """user (B, h), author (B|1, C, h'), cross (B, C, D_c) or None -> logits (B, C)."""
         raise NotImplementedError
 
 
@@ -28,7 +28,7 @@ class MLPHead(Head):
     .. math:: \mathrm{MLP}([x_u ; x_a ; x_c]),\quad W [x_u ; x_a ; x_c] = W_u x_u + W_a x_a + W_c x_c
 
     Args:
-        user_width, author_width, cross_width: widths of the three inputs.
+        user_width, author_width, cross_width: widths of the three inputs; no cross part at 0.
         hidden: widths of the two hidden layers.
         dropout: before the second layer, in training.
     """
@@ -44,7 +44,8 @@ class MLPHead(Head):
         super().__init__()
         self.from_user = nn.Linear(user_width, hidden[0])
         self.from_author = nn.Linear(author_width, hidden[0], bias=False)
-        self.from_cross = nn.Linear(cross_width, hidden[0], bias=False)
+        if cross_width:
+            self.from_cross = nn.Linear(cross_width, hidden[0], bias=False)
         self.rest = nn.Sequential(
             nn.PReLU(), nn.Dropout(dropout), nn.Linear(*hidden), nn.PReLU(), nn.Linear(hidden[1], 1)
         )
@@ -55,8 +56,11 @@ class MLPHead(Head):
     def author(self, x: torch.Tensor) -> torch.Tensor:
         return self.from_author(x)
 
-    def pair(self, user: torch.Tensor, author: torch.Tensor, cross: torch.Tensor) -> torch.Tensor:
-        return self.rest(user.unsqueeze(1) + author + self.from_cross(cross)).squeeze(-1)
+    def pair(self, user: torch.Tensor, author: torch.Tensor, cross: torch.Tensor | None) -> torch.Tensor:
+        hidden = user.unsqueeze(1) + author
+        if cross is not None:
+            hidden = hidden + self.from_cross(cross)
+        return self.rest(hidden).squeeze(-1)
 
 
 class DotHead(Head):
@@ -81,13 +85,14 @@ class DotHead(Head):
         self.width = width
         self.from_user = nn.Linear(user_width, width, bias=False)
         self.from_author = nn.Linear(author_width, width, bias=False)
-        self.from_cross = nn.Linear(cross_width, width, bias=False)
+        if cross_width:
+            self.from_cross = nn.Linear(cross_width, width, bias=False)
+            nn.init.zeros_(self.from_cross.weight)
         self.bias = nn.Linear(author_width, 1, bias=False)
         self.dropout = nn.Dropout(dropout)
         with torch.no_grad():
             for tower in (self.from_user, self.from_author):
                 tower.weight.copy_(torch.eye(width).repeat(1, tower.in_features // width))
-            self.from_cross.weight.zero_()
             self.bias.weight.zero_()
 
     def user(self, x: torch.Tensor) -> torch.Tensor:
@@ -96,10 +101,12 @@ class DotHead(Head):
     def author(self, x: torch.Tensor) -> torch.Tensor:
         return torch.cat([self.from_author(self.dropout(x)), self.bias(x)], dim=-1)
 
-    def pair(self, user: torch.Tensor, author: torch.Tensor, cross: torch.Tensor) -> torch.Tensor:
+    def pair(self, user: torch.Tensor, author: torch.Tensor, cross: torch.Tensor | None) -> torch.Tensor:
         tower, bias = author[..., : self.width], author[..., self.width]
         if author.shape[0] == 1:  # one set of authors for all users: a plain matrix product
             scores = user @ tower[0].transpose(0, 1)
         else:
             scores = (tower @ user.unsqueeze(2)).squeeze(2)
-        return scores + (self.from_cross(cross) * tower).sum(dim=2) + bias
+        if cross is not None:
+            scores = scores + (self.from_cross(cross) * tower).sum(dim=2)
+        return scores + bias

@@ -1,0 +1,7 @@
+"""The RecBole adapter; importing it makes RecBole know MMBee (see `mmbee_plugin.recbole.plugin`)."""
+
+from mmbee_plugin.recbole.plugin import register
+
+__all__ = ["register"]
+
+register()

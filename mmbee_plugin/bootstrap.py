@@ -1,0 +1,69 @@
+"""How sure a mean over users is: bootstrap intervals, and a paired test between two models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+DRAWS = 10_000
+CHUNK = 200
+"""bootstrap draws held in memory at once."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over users with what sampling other users would do to it."""
+
+    mean: float
+    standard_error: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Mean difference of two models on the same users; ``p_value`` is two-sided."""
+
+    interval: Interval
+    p_value: float
+
+
+def interval(values: NDArray[np.floating], seed: int = 0, level: float = 0.95) -> Interval:
+    """Percentile interval of the mean of one value a user.
+
+    Args:
+        values: (n,) one metric value a user.
+    """
+    means = _resampled_means(values, seed)
+    tail = (1 - level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return Interval(float(values.mean()), float(means.std()), float(low), float(high))
+
+
+def paired(first: NDArray[np.floating], second: NDArray[np.floating], seed: int = 0) -> PairedDifference:
+    """Resamples users, the same for both models, and looks how often the sign of ``first - second`` turns.
+
+    Args:
+        first, second: (n,) one value a user, the same users in the same order; average over seeds before.
+
+    Raises:
+        ValueError: the two have different lengths.
+    """
+    if first.shape != second.shape:
+        raise ValueError(f"{first.shape} and {second.shape} values cannot be paired")
+    difference = first - second
+    means = _resampled_means(difference, seed)
+    below, above = (means <= 0).mean(), (means >= 0).mean()
+    low, high = np.quantile(means, [0.025, 0.975])
+    summary = Interval(float(difference.mean()), float(means.std()), float(low), float(high))
+    return PairedDifference(summary, float(min(1.0, 2 * max(min(below, above), 1 / DRAWS))))
+
+
+def _resampled_means(values: NDArray[np.floating], seed: int) -> NDArray[np.float64]:
+    generator = np.random.default_rng(seed)
+    sizes = [CHUNK] * (DRAWS // CHUNK)
+    return np.concatenate(
+        [values[generator.integers(0, len(values), (size, len(values)))].mean(axis=1) for size in sizes]
+    )

@@ -1,0 +1,155 @@
+"""A data set's features: a dense `.npy` or word-bag `.npz` per modality, row r for row r of `<name>.item`."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mmbee_plugin.data.arrays import read_array
+from mmbee_plugin.errors import InputError
+
+CHUNK_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class DenseFeatures:
+    """One vector an item, as its source gave it (standardising is the model's business).
+
+    Shapes:
+        - values: (n_items, D) float16 or float32; memory-mapped when read from disk
+        - present: (n_items,) bool; False where the item lacks the modality (its row is all zero)
+    """
+
+    values: np.ndarray
+    present: np.ndarray
+
+
+@dataclass(frozen=True)
+class BagFeatures:
+    """A bag of words an item in CSR form: item r owns `words[indptr[r]:indptr[r + 1]]`, a word once per
+    occurrence.
+
+    Shapes:
+        - indptr: (n_items + 1,) int64
+        - words: (nnz,) int32 in 0 .. vocabulary - 1
+        - present: (n_items,) bool; False for an empty bag
+    """
+
+    indptr: np.ndarray
+    words: np.ndarray
+    vocabulary: int
+    present: np.ndarray
+
+
+def bag_from_pairs(rows: np.ndarray, words: np.ndarray, n_items: int, vocabulary: int) -> BagFeatures:
+    """Gathers (item row, word id) pairs, (nnz,) each and in any order, into bags; ids have been checked."""
+    order = np.argsort(rows, kind="stable")
+    sizes = np.bincount(rows, minlength=n_items)
+    indptr = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
+    return BagFeatures(indptr, words[order].astype(np.int32), vocabulary, sizes > 0)
+
+
+def save_dense(values: np.ndarray, path: Path, source: Path | str) -> np.ndarray:
+    """Writes a `.npy` of float16 or (from anything wider) float32, chunk by chunk.
+
+    Returns `present`: (n_items,) bool, False for all-zero rows. Raises InputError naming `source` and the row
+    of a value that is NaN, infinite or too large for float32. Plain writes, not a memory map: a full disk is
+    an OSError.
+    """
+    dtype = np.dtype("<f2" if values.dtype == np.float16 else "<f4")
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": values.shape}
+    present = np.empty(len(values), dtype=bool)
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        for start in range(0, len(values), CHUNK_ROWS):
+            with np.errstate(over="ignore"):
+                chunk = np.ascontiguousarray(values[start : start + CHUNK_ROWS], dtype=dtype)
+            present[start : start + CHUNK_ROWS] = _present_rows(chunk, start, source)
+            stream.write(chunk.tobytes())
+    return present
+
+
+def save_bag(bag: BagFeatures, path: Path) -> np.ndarray:
+    """Writes a bag as `.npz` (`indptr`, `words`, `vocabulary`); returns its `present`."""
+    archive = io.BytesIO()  # an archive that meets a full disk complains on stderr past any handler
+    np.savez(archive, indptr=bag.indptr, words=bag.words, vocabulary=np.int64(bag.vocabulary))
+    path.write_bytes(archive.getbuffer())
+    return bag.present
+
+
+def open_dense(path: Path, n_items: int) -> DenseFeatures:
+    """Memory-maps `<modality>.npy` and reads it through once for NaN and infinity.
+
+    Raises InputError naming the file, and the row and column of a bad value.
+    """
+    values = read_array(path, dimensions=2, kinds="f")
+    if values.dtype.itemsize > 4:
+        raise InputError(
+            f"{path}: {values.dtype}; float16 or float32 is needed, save array.astype('float32')"
+        )
+    _check_rows(path, len(values), n_items)
+    present = np.empty(n_items, dtype=bool)
+    for start in range(0, n_items, CHUNK_ROWS):
+        present[start : start + CHUNK_ROWS] = _present_rows(values[start : start + CHUNK_ROWS], start, path)
+    return DenseFeatures(values, _read_present(path, present))
+
+
+def open_bag(path: Path, n_items: int) -> BagFeatures:
+    """Reads `<modality>.npz`; raises InputError for another content or a word id out of range."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            indptr, words, vocabulary = archive["indptr"], archive["words"], archive["vocabulary"]
+    except Exception as error:  # foreign bytes: zip and npy readers raise whatever they meet
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: not a word bag with indptr, words and vocabulary: {reason}") from None
+    whole = all(array.dtype.kind in "iu" for array in (indptr, words, vocabulary))
+    shaped = indptr.ndim == words.ndim == 1 and vocabulary.ndim == 0 and indptr.size > 0
+    if not whole or not shaped or not 0 <= int(vocabulary) < 2**31:
+        raise InputError(f"{path}: indptr (n + 1,), words (nnz,) and vocabulary () must be whole numbers")
+    _check_rows(path, len(indptr) - 1, n_items)
+    if indptr[0] != 0 or indptr[-1] != len(words) or (indptr[1:] < indptr[:-1]).any():
+        raise InputError(f"{path}: indptr must rise from 0 to the {len(words)} words")
+    size = int(vocabulary)
+    outside = np.flatnonzero((words < 0) | (words >= size))
+    if outside.size:
+        entry = int(outside[0])
+        row = int(np.searchsorted(indptr, entry, side="right")) - 1
+        raise InputError(f"{path}, row {row}: word id {int(words[entry])} is outside 0 .. {size - 1}")
+    bag_sizes = np.diff(indptr.astype(np.int64))
+    present = _read_present(path, bag_sizes > 0)
+    return BagFeatures(indptr.astype(np.int64), words.astype(np.int32), size, present)
+
+
+def present_path(path: Path) -> Path:
+    """Where the presence of `<modality>.npy` or `.npz` is kept: `<modality>.present.npy`."""
+    return path.with_name(f"{path.stem}.present.npy")
+
+
+def _read_present(path: Path, derived: np.ndarray) -> np.ndarray:
+    """The stored presence where there is one, else `derived` from the rows; (n_items,) bool."""
+    stored = present_path(path)
+    if not stored.exists():
+        return derived
+    present = read_array(stored, dimensions=1, kinds="b")
+    _check_rows(stored, len(present), len(derived))
+    return np.array(present)
+
+
+def _check_rows(path: Path, rows: int, n_items: int) -> None:
+    if rows != n_items:
+        raise InputError(
+            f"{path}: {rows:,} rows for {n_items:,} items; one row an item, in the order of the .item file"
+        )
+
+
+def _present_rows(chunk: np.ndarray, start: int, source: Path | str) -> np.ndarray:
+    """(rows,) bool, False where a row is all zero; raises InputError at a value that is not finite."""
+    if not np.isfinite(chunk).all():
+        row, column = (int(axis[0]) for axis in np.nonzero(~np.isfinite(chunk)))
+        raise InputError(
+            f"{source}, row {start + row}, column {column}: {chunk[row, column]} is not a finite float32"
+        )
+    return chunk.any(axis=1)

@@ -1,0 +1,267 @@
+"""Opens a dataset folder `datasets/<name>/`: atomic files, features and `dataset.json`, validated."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mmbee_plugin.data.atomic import (
+    ITEM,
+    TIMESTAMP,
+    USER,
+    InteractionTable,
+    first_bad_row,
+    read_header,
+    read_interaction_table,
+    read_tokens,
+)
+from mmbee_plugin.data.features import BagFeatures, DenseFeatures, open_bag, open_dense
+from mmbee_plugin.data.writer import SPLITS, Interactions, content_hash
+from mmbee_plugin.errors import InputError
+
+KINDS = ("real", "sample", "simulated")
+
+
+class DatasetFolder:
+    """A dataset folder, its files read when they are asked for.
+
+    A folder with `<name>.inter` alone is normal: then it is "real", its source "unknown", it is ordered when
+    there is a timestamp column, and users and items are numbered in order of first appearance.
+
+    Args:
+        path: the folder; its last part is the dataset's name.
+
+    Attributes:
+        name, kind, source, ordered, notes, get_real: as in `dataset.json`.
+        splits: ("train", "valid", "test") for a pre-split folder, else None.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.name = Path(os.path.abspath(self.path)).name
+        if not self.path.is_dir():
+            raise InputError(f"{self.path}: no such dataset folder")
+        split_files = {split: self._file(f".{split}.inter") for split in SPLITS}
+        present = [split for split, file in split_files.items() if file.exists()]
+        self.splits: tuple[str, ...] | None = None
+        if self._file(".inter").exists():
+            if present:
+                raise InputError(
+                    f"{self._file('.inter')}: stands beside {split_files[present[0]].name}; keep one form"
+                )
+            self._tables = {"": self._file(".inter")}
+        elif len(present) == len(SPLITS):
+            self.splits, self._tables = SPLITS, split_files
+        else:
+            missing = ", ".join(split_files[split].name for split in SPLITS if split not in present)
+            raise InputError(
+                f"{self.path}: neither {self.name}.inter nor a full pre-split set; missing: {missing}"
+            )
+        self._description = _read_description(self.path / "dataset.json")
+        self._check_description()
+        self.kind: str = self._description.get("kind", "real")
+        self.source: str = self._description.get("source", "unknown")
+        self.ordered: bool = all(TIMESTAMP in read_header(table) for table in self._tables.values())
+        self.notes: list[str] = self._description.get("notes", [])
+        self.get_real: str | None = self._description.get("get_real")
+        self._features: dict[str, DenseFeatures | BagFeatures] = {}
+
+    @cached_property
+    def user_tokens(self) -> list[str]:
+        """The users in row order (`.user`, else by first appearance)."""
+        return self._tokens(".user", USER)
+
+    @cached_property
+    def item_tokens(self) -> list[str]:
+        """The items in row order (`.item`, else by first appearance)."""
+        return self._tokens(".item", ITEM)
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """users, items, interactions and, for a pre-split folder, train, valid and test."""
+        if "counts" in self._description:
+            return self._description["counts"]
+        sizes = {split: len(read_interaction_table(table)) for split, table in self._tables.items()}
+        counts = {
+            "users": len(self.user_tokens),
+            "items": len(self.item_tokens),
+            "interactions": sum(sizes.values()),
+        }
+        return counts | {split: size for split, size in sizes.items() if split}
+
+    @cached_property
+    def modalities(self) -> dict[str, dict[str, Any]]:
+        """Per modality: `file`, `kind` ("dense", "bag"), `width` or `vocabulary`, items `missing`."""
+        if "modalities" in self._description:
+            return self._description["modalities"]
+        found: dict[str, dict[str, Any]] = {}
+        for path in sorted(self.path.glob("*.np[yz]")):
+            if path.name.endswith(".present.npy"):
+                continue
+            if path.stem in found:
+                raise InputError(f"{path}: stands beside {found[path.stem]['file']}; a modality has one file")
+            features = self._open(path.stem, path)
+            size = (
+                {"kind": "bag", "vocabulary": features.vocabulary}
+                if isinstance(features, BagFeatures)
+                else {"kind": "dense", "width": int(features.values.shape[1])}
+            )
+            found[path.stem] = {"file": path.name, **size, "missing": int((~features.present).sum())}
+        return found
+
+    @cached_property
+    def hash(self) -> str:
+        """sha256 over the content files, as `dataset.json` has it."""
+        return self._description.get("hash") or content_hash(self.path)
+
+    def features(self, modality: str) -> DenseFeatures | BagFeatures:
+        """The features of a modality, (n_items, …) in item rows; dense ones memory-mapped.
+
+        Raises InputError for an unknown modality, rows that do not match the items, NaN or infinity, a bad
+        word id.
+        """
+        if modality not in self.modalities:
+            known = ", ".join(self.modalities) or "none"
+            raise InputError(f"{self.path}: no modality {modality!r}; it has: {known}")
+        return self._open(modality, self.path / self.modalities[modality]["file"])
+
+    def interactions(self, split: str | None = None) -> Interactions:
+        """The interactions of one split, or (None) of the whole folder, as rows of users and items, in file
+        order.
+
+        Raises InputError naming file, line and value of a row that is unparsable or has an unknown user or
+        item.
+        """
+        if split is not None and split not in self._tables:
+            raise InputError(
+                f"{self.path}: no split {split!r}; it has: {', '.join(self.splits or ()) or 'none'}"
+            )
+        parts = [self._interactions(file) for name, file in self._tables.items() if split in (None, name)]
+        if len(parts) == 1:
+            return parts[0]
+        ratings = [part.ratings for part in parts if part.ratings is not None]
+        times = [part.timestamps for part in parts if part.timestamps is not None]
+        return Interactions(
+            np.concatenate([part.users for part in parts]),
+            np.concatenate([part.items for part in parts]),
+            np.concatenate(ratings) if len(ratings) == len(parts) else None,
+            np.concatenate(times) if len(times) == len(parts) else None,
+        )
+
+    def validate_interactions(self) -> None:
+        """Reads every `.inter` row; raises InputError for a bad row, an empty split, stale counts."""
+        for split, file in self._tables.items():
+            size = len(self._interactions(file))
+            if size < (1 if split else len(SPLITS)):
+                raise InputError(f"{file}: {size} interactions; too few to train, validate and test on")
+            stated = self.counts[split or "interactions"]
+            if size != stated:
+                raise InputError(
+                    f"{file}: {size:,} rows, dataset.json counts {stated:,}; convert the data again"
+                )
+
+    def provenance(self) -> str:
+        """One line that names the data: it stands beside every result."""
+        counts = self.counts
+        kind = {"sample": "SAMPLE, generated: not the real data", "simulated": "SIMULATED"}.get(
+            self.kind, self.kind
+        )
+        parts = "".join(f", {split} {counts[split]:,}" for split in self.splits or ())
+        return (
+            f"{self.name} ({kind}): {counts['users']:,} users x {counts['items']:,} items, "
+            f"{counts['interactions']:,} interactions{parts}; {'with' if self.ordered else 'without'} time; "
+            f"source: {self.source}"
+        )
+
+    def _file(self, suffix: str) -> Path:
+        return self.path / f"{self.name}{suffix}"
+
+    def _tokens(self, suffix: str, column: str) -> list[str]:
+        file = self._file(suffix)
+        if file.exists():
+            tokens = read_tokens(file, column)
+        else:
+            seen: dict[str, None] = {}
+            for table in map(read_interaction_table, self._tables.values()):
+                codes = table.users if column == USER else table.items
+                seen |= dict.fromkeys(codes.categories[pd.unique(codes.codes)].tolist())
+            tokens = list(seen)
+        stated = self._description.get("counts", {}).get("users" if column == USER else "items", len(tokens))
+        if len(tokens) != stated:
+            raise InputError(
+                f"{file}: {len(tokens):,} rows, dataset.json counts {stated:,}; convert the data again"
+            )
+        return tokens
+
+    def _open(self, modality: str, path: Path) -> DenseFeatures | BagFeatures:
+        if modality not in self._features:
+            if not self._file(".item").exists():
+                raise InputError(
+                    f"{path}: needs {self.name}.item beside it, which says which row is which item"
+                )
+            n_items = len(self.item_tokens)
+            self._features[modality] = (open_bag if path.suffix == ".npz" else open_dense)(path, n_items)
+        return self._features[modality]
+
+    def _interactions(self, file: Path) -> Interactions:
+        table: InteractionTable = read_interaction_table(file)
+        columns = {USER: (table.users, self.user_tokens), ITEM: (table.items, self.item_tokens)}
+        rows = {}
+        for column, (codes, tokens) in columns.items():
+            of_category = pd.Index(tokens, dtype=object).get_indexer(codes.categories.astype(object))
+            if (of_category < 0).any():
+                known = {USER: set(self.user_tokens), ITEM: set(self.item_tokens)}
+                raise first_bad_row(file, known) or InputError(f"{file}: a {column} is unknown")
+            rows[column] = of_category[codes.codes].astype(np.int64)
+        return Interactions(rows[USER], rows[ITEM], table.ratings, table.timestamps)
+
+    def _check_description(self) -> None:
+        """Raises InputError where `dataset.json` is not of its schema or contradicts the files."""
+        file, found = self.path / "dataset.json", self._description
+        if found.get("kind", "real") not in KINDS:
+            raise InputError(f"{file}, kind: {found['kind']!r}; one of {', '.join(KINDS)} is needed")
+        for key, kind in (
+            ("source", str),
+            ("notes", list),
+            ("hash", str),
+            ("counts", dict),
+            ("modalities", dict),
+        ):
+            if key in found and not isinstance(found[key], kind):
+                raise InputError(
+                    f"{file}, {key}: a {kind.__name__} is needed, found {type(found[key]).__name__}"
+                )
+        for key in ("users", "items", "interactions", *(self.splits or ())):
+            if "counts" in found and type(found["counts"].get(key)) is not int:
+                raise InputError(f"{file}, counts: {key!r} is missing or no whole number")
+        for modality, entry in found.get("modalities", {}).items():
+            fields = entry if isinstance(entry, dict) else {}
+            name, form = fields.get("file"), fields.get("kind")
+            size = fields.get("vocabulary" if form == "bag" else "width")
+            if name != f"{modality}.{'npz' if form == 'bag' else 'npy'}" or form not in ("dense", "bag"):
+                raise InputError(
+                    f"{file}, modalities: {modality!r} needs a file of its name and kind dense or bag"
+                )
+            if type(size) is not int or type(fields.get("missing")) is not int:
+                raise InputError(
+                    f"{file}, modalities: {modality!r} needs its width or vocabulary, and missing"
+                )
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    """The content of `dataset.json`, or {} where there is none."""
+    if not path.exists():
+        return {}
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not readable as JSON: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: a JSON object is needed")
+    return value

@@ -1,0 +1,54 @@
+"""What the readers share: users and items numbered from 0, item i being row i of every feature file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmbee_plugin.data.arrays import read_array
+from mmbee_plugin.data.writer import SourceFeatures
+from mmbee_plugin.errors import InputError
+
+
+def source_line(form: str, source: Path) -> str:
+    """The `source` of a converted dataset: format and folder name, not the machine's path to it."""
+    return f"{form} files of the folder {source.absolute().name}"
+
+
+def open_source(path: Path) -> SourceFeatures:
+    """Opens a dense feature file memory-mapped: (rows, D) floats."""
+    return SourceFeatures(read_array(path, dimensions=2, kinds="f"), path)
+
+
+def number_tokens(count: int) -> list[str]:
+    """The tokens "0", "1", … of numbered users or items."""
+    return [str(number) for number in range(count)]
+
+
+def count_of_ids(largest: int, n_pairs: int, path: Path) -> int:
+    """How many ids there are up to `largest`; raises InputError where so few pairs make that absurd."""
+    if largest >= max(1_000_000, 100 * n_pairs):
+        raise InputError(
+            f"{path}: ids run up to {largest:,} with {n_pairs:,} interactions; they count from 0 without gaps"
+        )
+    return largest + 1
+
+
+def item_count(n_items: int, features: Mapping[str, SourceFeatures], *, exact: bool) -> int:
+    """The number of items: the rows of the dense features, or `n_items` without any.
+
+    Args:
+        n_items: number of items that the interactions know.
+        exact: that is their exact number, otherwise only the smallest possible one.
+
+    Raises:
+        InputError: a feature file has other rows than that, or than another file.
+    """
+    for entry in features.values():
+        rows = len(entry.values)
+        if rows < n_items or (exact and rows != n_items):
+            raise InputError(
+                f"{entry.source}: {rows:,} rows, the interactions need {n_items:,} items; one row an item"
+            )
+        n_items, exact = rows, True
+    return n_items

@@ -1,0 +1,276 @@
+"""Reads the pickles and object arrays that public data sets come in, without running anything that they name.
+
+A pickle is a program. Of the names in it, only the few that arrays and sparse matrices need are answered, and
+the answer is never the real numpy or scipy object but a stand-in of this module, which checks what it is
+given and holds data. Every other name is refused, and so is an opcode that these formats do not use.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+import pickletools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeGuard
+
+import numpy as np
+
+from mmbee_plugin.errors import InputError
+
+
+@dataclass(frozen=True)
+class SparsePairs:
+    """The stored non-zero cells of a sparse matrix: rows and columns (nnz,) int64, and its shape."""
+
+    rows: np.ndarray
+    columns: np.ndarray
+    shape: tuple[int, int]
+
+
+def read_sparse(path: Path) -> SparsePairs:
+    """Reads a pickled `scipy.sparse` COO or CSR matrix of any scipy version, else raises InputError."""
+    value = load(read_bytes(path), path)
+    try:
+        if not isinstance(value, _Sparse):
+            raise pickle.UnpicklingError("it holds no scipy sparse matrix in COO or CSR form")
+        pairs = value.pairs()
+    except (pickle.UnpicklingError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        raise refusal(path, error) from None
+    for axis, ids in enumerate((pairs.rows, pairs.columns)):
+        outside = np.flatnonzero((ids < 0) | (ids >= pairs.shape[axis]))
+        if outside.size:
+            entry = int(outside[0])
+            where = f"{path}, entry {entry}: {('row', 'column')[axis]} {int(ids[entry])}"
+            raise InputError(f"{where} is outside the matrix of {pairs.shape[0]} x {pairs.shape[1]}")
+    return pairs
+
+
+def read_bytes(path: Path) -> bytes:
+    """The whole file; raises InputError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def refusal(path: Path, error: Exception, wanted: str = "a pickle of arrays") -> InputError:
+    """The one-line error for a file that is not `wanted`; `error` is what its parser met."""
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return InputError(f"{path}: not {wanted}, or truncated: {reason}")
+
+
+# ---- the stand-ins: slots only, so that a pickle cannot hang attributes on them ----
+
+
+class _Function:
+    """Answers a function's name; nothing but a call can be done with it."""
+
+    __slots__ = ("_run",)
+
+    def __init__(self, run: Any) -> None:
+        self._run = run
+
+    def __call__(self, *arguments: object) -> object:
+        return self._run(*arguments)
+
+    def __setstate__(self, state: object) -> NoReturn:
+        raise pickle.UnpicklingError("it sets attributes of a function")
+
+
+class _DType:
+    """Stands for `numpy.dtype`: numbers, truth values and objects only."""
+
+    __slots__ = ("dtype",)
+    _CODES = frozenset(("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "O8"))
+
+    def __init__(self, code: object, align: object = False, copy: object = False) -> None:
+        if not isinstance(code, str) or code not in self._CODES:
+            raise pickle.UnpicklingError("it uses an array type other than numbers and objects")
+        self.dtype = np.dtype("O" if code == "O8" else code)
+
+    def __setstate__(self, state: Any) -> None:
+        order, sub_array, names, fields = state[1:5]
+        if order not in ("<", ">", "|", "=") or (sub_array, names, fields) != (None, None, None):
+            raise pickle.UnpicklingError("it uses a structured array type")
+        if order in "<>":
+            self.dtype = self.dtype.newbyteorder(order)
+
+
+class PickledArray:
+    """Stands for `numpy.ndarray`: `value` is an array of numbers, or a list for an array of objects."""
+
+    __slots__ = ("value",)
+    value: np.ndarray | list[Any]
+
+    def __new__(cls) -> PickledArray:
+        array = super().__new__(cls)
+        array.value = []
+        return array
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, kind, fortran, data = state
+        self._fill(data, kind, shape, bool(fortran))
+
+    def _fill(self, data: Any, kind: Any, shape: Any, fortran: bool) -> None:
+        if not isinstance(kind, _DType) or not _is_shape(shape):
+            raise pickle.UnpicklingError("an array in it has no valid type or shape")
+        size = math.prod(shape)
+        if kind.dtype.hasobject:
+            if not isinstance(data, list) or len(data) != size or not 1 <= len(shape) <= 2 or fortran:
+                raise pickle.UnpicklingError(f"an object array in it does not hold its {size} elements")
+            width = shape[1] if len(shape) == 2 else 0
+            self.value = [data[i : i + width] for i in range(0, size, width)] if width else list(data)
+            return
+        if isinstance(data, str):  # as pickled by Python 2
+            data = data.encode("latin1")
+        if not isinstance(data, (bytes, bytearray)) or len(data) != size * kind.dtype.itemsize:
+            raise pickle.UnpicklingError(f"an array in it does not hold its {size} elements")
+        self.value = np.frombuffer(data, kind.dtype).reshape(shape, order="F" if fortran else "C")
+
+
+class _Sparse:
+    """Stands for a `scipy.sparse` matrix: holds the attributes, reads the pairs off them."""
+
+    __slots__ = ("_attributes",)
+    _attributes: dict[str, Any]
+
+    def __new__(cls) -> _Sparse:
+        matrix = super().__new__(cls)
+        matrix._attributes = {}
+        return matrix
+
+    def __setstate__(self, state: Any) -> None:
+        self._attributes = dict(state)
+
+    def pairs(self) -> SparsePairs:
+        raise NotImplementedError
+
+    def _whole(self, value: object) -> np.ndarray:
+        array = value.value if isinstance(value, PickledArray) else None
+        if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in "iu":
+            raise pickle.UnpicklingError("the matrix in it lacks its index arrays")
+        return array.astype(np.int64)
+
+    def _stored(self, size: int) -> np.ndarray:
+        data = self._attributes.get("data")
+        array = data.value if isinstance(data, PickledArray) else None
+        if not isinstance(array, np.ndarray) or array.shape != (size,):
+            raise pickle.UnpicklingError("the matrix in it does not hold one value a cell")
+        return array != 0
+
+    def _shape(self) -> tuple[int, int]:
+        shape = self._attributes.get("_shape")
+        if not _is_shape(shape) or len(shape) != 2 or max(shape) >= 2**31:
+            raise pickle.UnpicklingError("the matrix in it has no valid shape")
+        return shape[0], shape[1]
+
+
+class _Coo(_Sparse):
+    __slots__ = ()
+
+    def pairs(self) -> SparsePairs:
+        both = self._attributes.get("coords")  # scipy >= 1.13; earlier `row` and `col`
+        if not isinstance(both, tuple) or len(both) != 2:
+            both = (self._attributes.get("row"), self._attributes.get("col"))
+        rows, columns = self._whole(both[0]), self._whole(both[1])
+        if rows.shape != columns.shape:
+            raise pickle.UnpicklingError("the matrix in it has more rows than columns, or fewer")
+        stored = self._stored(rows.size)
+        return SparsePairs(rows[stored], columns[stored], self._shape())
+
+
+class _Csr(_Sparse):
+    __slots__ = ()
+
+    def pairs(self) -> SparsePairs:
+        indptr, columns = (
+            self._whole(self._attributes.get("indptr")),
+            self._whole(self._attributes.get("indices")),
+        )
+        shape = self._shape()
+        if (
+            indptr.size != shape[0] + 1
+            or indptr[0] != 0
+            or indptr[-1] != columns.size
+            or (np.diff(indptr) < 0).any()
+        ):
+            raise pickle.UnpicklingError("the row pointers of the matrix in it do not fit")
+        stored = self._stored(columns.size)
+        rows = np.repeat(np.arange(shape[0], dtype=np.int64), np.diff(indptr))
+        return SparsePairs(rows[stored], columns[stored], shape)
+
+
+def _is_shape(shape: object) -> TypeGuard[tuple[int, ...]]:
+    return isinstance(shape, tuple) and all(type(length) is int and length >= 0 for length in shape)
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise pickle.UnpicklingError("it encodes text other than array data")
+    return text.encode("latin1")
+
+
+def _reconstruct(kind: object, shape: object, code: object) -> PickledArray:
+    if kind is not PickledArray:
+        raise pickle.UnpicklingError("it builds an array of a foreign class")
+    return PickledArray()
+
+
+def _from_buffer(data: object, kind: object, shape: object, order: object) -> PickledArray:
+    array = PickledArray()
+    array._fill(data, kind, shape, order == "F")
+    return array
+
+
+def _scalar(kind: object, data: object) -> object:
+    array = PickledArray()
+    array._fill(data, kind, (1,), False)
+    if not isinstance(array.value, np.ndarray):
+        raise pickle.UnpicklingError("it holds a scalar that is no number")
+    return array.value[0].item()
+
+
+_NAMES: dict[tuple[str, str], object] = {
+    ("_codecs", "encode"): _Function(_encode),
+    ("numpy", "ndarray"): PickledArray,
+    ("numpy", "dtype"): _DType,
+}
+for _core in ("numpy.core", "numpy._core"):  # numpy 1, numpy 2
+    for _module in (f"{_core}.multiarray", f"{_core}._multiarray_umath"):
+        _NAMES[_module, "_reconstruct"] = _Function(_reconstruct)
+        _NAMES[_module, "scalar"] = _Function(_scalar)
+    _NAMES[f"{_core}.numeric", "_frombuffer"] = _Function(_from_buffer)
+for _form, _stand_in in (("coo", _Coo), ("csr", _Csr)):
+    for _module in (f"scipy.sparse.{_form}", f"scipy.sparse._{_form}"):  # before and since scipy 1.8
+        _NAMES[_module, f"{_form}_matrix"] = _stand_in
+        _NAMES[_module, f"{_form}_array"] = _stand_in
+
+_REFUSED_OPCODES = frozenset(
+    ("EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "INST", "OBJ", "NEXT_BUFFER", "READONLY_BUFFER")
+)
+
+
+class _DataUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> object:
+        try:
+            return _NAMES[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(
+                f"it names {f'{module}.{name}'[:80]!r}, which is not data; nothing in it was run"
+            ) from None
+
+
+def load(data: bytes, path: Path) -> object:
+    """Unpickles numbers, texts, lists, tuples, dicts and the stand-ins, else raises InputError."""
+    try:
+        for opcode, argument, _ in pickletools.genops(data):
+            if opcode.name in _REFUSED_OPCODES:
+                raise pickle.UnpicklingError(f"it uses the opcode {opcode.name}, which is not data")
+            # The unpickler makes room for every memo slot below the index: one opcode could fill the memory.
+            if opcode.name.endswith("PUT") and isinstance(argument, int) and argument > len(data):
+                raise pickle.UnpicklingError("it numbers its objects without bound")
+        return _DataUnpickler(io.BytesIO(data), encoding="latin1").load()
+    except Exception as error:  # foreign bytes: the unpickler raises whatever they ask for
+        raise refusal(path, error) from None

@@ -1,0 +1,214 @@
+"""Writes a dataset folder: everything beside the destination first, then one rename."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmbee_plugin.data.atomic import ITEM, RATING, TIMESTAMP, USER, write_table
+from mmbee_plugin.data.features import BagFeatures, present_path, save_bag, save_dense
+from mmbee_plugin.errors import InputError
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Interactions by row of the user and item lists.
+
+    Shapes:
+        - users, items: (n,) int64, rows of `.user` and `.item`
+        - ratings, timestamps: (n,) float64, or None
+    """
+
+    users: np.ndarray
+    items: np.ndarray
+    ratings: np.ndarray | None = None
+    timestamps: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+
+@dataclass(frozen=True)
+class SourceFeatures:
+    """A dense modality on its way into a folder: values (n_items, D) floats, and the file they come from."""
+
+    values: np.ndarray
+    source: Path | str
+
+
+@dataclass
+class DatasetContent:
+    """All that a dataset folder holds, ready to be written.
+
+    Args:
+        source: one line, where the data come from.
+        kind: "real", "sample" or "simulated".
+        users, items: the tokens, in the row order of every array.
+        interactions: either `{"": all of them}` or one entry per name of `SPLITS`.
+        features: per modality its dense values or its bags.
+        user_columns, item_columns: further columns of `.user` and `.item`, `name:type` to one value a row.
+        get_real: for a sample, how to get the real data.
+    """
+
+    source: str
+    kind: str
+    users: list[str]
+    items: list[str]
+    interactions: dict[str, Interactions]
+    features: dict[str, SourceFeatures | BagFeatures] = field(default_factory=dict)
+    user_columns: dict[str, list[str]] = field(default_factory=dict)
+    item_columns: dict[str, list[str]] = field(default_factory=dict)
+    get_real: str | None = None
+
+
+def check_replaceable(folder: Path, force: bool) -> None:
+    """Raises InputError unless `folder` is free, empty, a sample or, with `force`, other data."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder}: exists and is not a folder; name a dataset folder to write")
+    description = folder / "dataset.json"
+    if not description.exists() and not any(folder.glob("*.inter")):
+        raise InputError(f"{folder}: exists and is no dataset folder; it is left alone, with --force too")
+    if not force and _kind(description) != "sample":
+        raise InputError(f"{folder}: holds data that is not a generated sample; --force replaces it")
+
+
+def write_folder(folder: Path, content: DatasetContent, *, force: bool = False) -> None:
+    """Writes `content` as the dataset folder `folder`, whose last part is the dataset's name.
+
+    A sample is replaced, other data only with `force`. Nothing is left half-written: on bad input, a full
+    disk or an interruption the destination stays as it was. Raises InputError for all of these but the last.
+    """
+    check_replaceable(folder, force)
+    if folder.name in ("", ".", ".."):
+        raise InputError(f"{folder}: the last part of the path names the dataset")
+    _check_splits(content)
+    with _published(folder) as beside:
+        _write_content(beside, folder.name, content)
+
+
+def _write_content(folder: Path, name: str, content: DatasetContent) -> None:
+    write_table(folder / f"{name}.user", {USER: content.users, **content.user_columns})
+    write_table(folder / f"{name}.item", {ITEM: content.items, **content.item_columns})
+    users, items = np.array(content.users, dtype=object), np.array(content.items, dtype=object)
+    for split, rows in content.interactions.items():
+        columns = {USER: users[rows.users], ITEM: items[rows.items]}
+        for column, values in ((RATING, rows.ratings), (TIMESTAMP, rows.timestamps)):
+            if values is not None:
+                whole = (values == np.floor(values)).all() and (np.abs(values) < 2**53).all()
+                columns[column] = values.astype(np.int64) if whole else values
+        write_table(folder / (f"{name}.{split}.inter" if split else f"{name}.inter"), columns)
+    modalities = {
+        modality: _write_features(folder, modality, features)
+        for modality, features in content.features.items()
+    }
+    counts = {"users": len(users), "items": len(items)}
+    counts["interactions"] = sum(len(rows) for rows in content.interactions.values())
+    counts |= {split: len(rows) for split, rows in content.interactions.items() if split}
+    description = {
+        "name": name,
+        "kind": content.kind,
+        "source": content.source,
+        "ordered": all(rows.timestamps is not None for rows in content.interactions.values()),
+        "splits": list(content.interactions) if "" not in content.interactions else None,
+        "counts": counts,
+        "modalities": modalities,
+        "notes": _notes(content.interactions),
+        "hash": content_hash(folder),
+        "get_real": content.get_real,
+    }
+    (folder / "dataset.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+
+
+def content_hash(folder: Path) -> str:
+    """sha256 over names and bytes of a folder's `.inter`, `.user`, `.item`, `.npy` and `.npz` files."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".inter", ".user", ".item", ".npy", ".npz"):
+            digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+            with path.open("rb") as stream:
+                while chunk := stream.read(1 << 20):
+                    digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _write_features(folder: Path, modality: str, features: SourceFeatures | BagFeatures) -> dict[str, Any]:
+    path: Path
+    if isinstance(features, BagFeatures):
+        path = folder / f"{modality}.npz"
+        present = save_bag(features, path)
+        entry: dict[str, Any] = {"file": path.name, "kind": "bag", "vocabulary": features.vocabulary}
+    else:
+        path = folder / f"{modality}.npy"
+        present = save_dense(features.values, path, features.source)
+        entry = {"file": path.name, "kind": "dense", "width": int(features.values.shape[1])}
+    if not present.all():
+        np.save(present_path(path), present)
+    return {**entry, "missing": int((~present).sum())}
+
+
+def _check_splits(content: DatasetContent) -> None:
+    for split, rows in content.interactions.items():
+        if not len(rows):
+            raise InputError(
+                f"{content.source}: no {f'{split} ' if split else ''}interaction; the data is too small"
+            )
+
+
+def _notes(interactions: dict[str, Interactions]) -> list[str]:
+    """What a reader of results must know of the splits: pairs that leak from training, repeated pairs."""
+    notes = []
+    keys = {split: rows.users << 32 | rows.items for split, rows in interactions.items()}
+    for split, pairs in keys.items():
+        if split in ("valid", "test") and (leaked := int(np.isin(pairs, keys["train"]).sum())):
+            notes.append(f"{leaked:,} of {len(pairs):,} {split} pairs are in training as well; kept as given")
+        if split and (repeated := len(pairs) - len(np.unique(pairs))):
+            notes.append(f"{repeated:,} of {len(pairs):,} {split} pairs are repetitions; kept as given")
+    return notes
+
+
+def _kind(description: Path) -> str | None:
+    try:
+        value = json.loads(description.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return value.get("kind") if isinstance(value, dict) else None
+
+
+@contextmanager
+def _published(folder: Path) -> Iterator[Path]:
+    """A fresh folder beside `folder`, which takes its place when the block ends without an error."""
+    folder = folder.absolute()
+    replacing = folder.exists()
+    beside = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
+    old = folder.with_name(f".{folder.name}.replaced-{os.getpid()}")
+    try:
+        beside.mkdir(parents=True)
+        yield beside
+        if replacing:
+            os.replace(folder, old)
+        try:
+            os.replace(beside, folder)
+        except OSError:
+            if old.exists():
+                os.replace(old, folder)
+            raise
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be written ({error.strerror or error}); nothing was changed"
+        ) from None
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,78 @@
+"""The K best of many scored nodes, in one defined order: higher score first, equal scores by lower id."""
+
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True)
+def keep_best(
+    ids: np.ndarray, scores: np.ndarray, count: int, best_ids: np.ndarray, best_scores: np.ndarray
+) -> int:
+    """Puts the best ``len(best_ids)`` of the first ``count`` candidates into the two arrays, best first.
+
+    No order among the candidates is assumed; distinct ids are. Returns how many were kept.
+
+    Shapes:
+        - ids, scores: (at least count,) int32 and float32
+        - best_ids, best_scores: (K,) int32 and float32, overwritten
+    """
+    kept = 0
+    for candidate in range(count):
+        kept = push(best_ids, best_scores, kept, ids[candidate], scores[candidate])
+    sort_best(best_ids, best_scores, kept)
+    return kept
+
+
+@njit(nogil=True, cache=True)
+def push(best_ids: np.ndarray, best_scores: np.ndarray, kept: int, node: int, score: float) -> int:
+    """Offers one node to a bounded heap whose root is the worst one kept; returns how many it now holds.
+
+    The score is compared as the float32 it is stored as.
+    """
+    score = np.float32(score)
+    if kept < len(best_ids):
+        child = kept
+        while child > 0:
+            parent = (child - 1) // 2
+            if not _worse(score, node, best_scores[parent], best_ids[parent]):
+                break
+            best_scores[child], best_ids[child] = best_scores[parent], best_ids[parent]
+            child = parent
+        best_scores[child], best_ids[child] = score, node
+        return kept + 1
+    if _worse(best_scores[0], best_ids[0], score, node):
+        _sift_down(best_ids, best_scores, kept, node, score)
+    return kept
+
+
+@njit(nogil=True, cache=True)
+def sort_best(best_ids: np.ndarray, best_scores: np.ndarray, kept: int) -> None:
+    """Turns the heap's first ``kept`` entries into a list, best first."""
+    for last in range(kept - 1, 0, -1):
+        node, score = best_ids[last], best_scores[last]
+        best_ids[last], best_scores[last] = best_ids[0], best_scores[0]
+        _sift_down(best_ids, best_scores, last, node, score)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _worse(score: float, node: int, other_score: float, other_node: int) -> bool:
+    return score < other_score or (score == other_score and node > other_node)
+
+
+@njit(nogil=True, cache=True)
+def _sift_down(best_ids: np.ndarray, best_scores: np.ndarray, size: int, node: int, score: float) -> None:
+    """Replaces the root of the heap's first ``size`` entries by the given one."""
+    parent = 0
+    while True:
+        child = 2 * parent + 1
+        if child >= size:
+            break
+        if child + 1 < size and _worse(
+            best_scores[child + 1], best_ids[child + 1], best_scores[child], best_ids[child]
+        ):
+            child += 1
+        if not _worse(best_scores[child], best_ids[child], score, node):
+            break
+        best_scores[parent], best_ids[parent] = best_scores[child], best_ids[child]
+        parent = child
+    best_scores[parent], best_ids[parent] = score, node

@@ -1,0 +1,98 @@
+"""U2A, the weighted bipartite graph of who gave how much to whom (MMBee, section 5.1)."""
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.sparse import csr_matrix
+
+from mmbee_plugin.errors import InputError
+
+Amount = Literal["amount", "log1p", "binary"]
+
+
+def donation_graph(
+    users: ArrayLike, authors: ArrayLike, amounts: ArrayLike | None, n_users: int, n_authors: int
+) -> csr_matrix:
+    """Sums a list of interactions into the U2A graph.
+
+    Args:
+        users: (n,) file row of the user of each interaction.
+        authors: (n,) file row of the author of each interaction.
+        amounts: (n,) what was given, in any one unit, above zero; ``None`` counts interactions.
+        n_users: rows of the graph.
+        n_authors: columns of the graph.
+
+    Returns:
+        float32 (n_users, n_authors), sorted columns, an edge per pair with the sum of its amounts.
+
+    Raises:
+        InputError: unequal lengths, a row outside the graph, an amount that is not a number above zero.
+    """
+    rows, columns = _rows("users", users, n_users), _rows("authors", authors, n_authors)
+    if len(rows) != len(columns):
+        raise InputError(f"users has {len(rows)} rows and authors {len(columns)}: they must be equally long")
+    if amounts is None:
+        values = np.ones(len(rows))
+    else:
+        values = np.asarray(amounts, dtype=np.float64)
+        if values.shape != rows.shape:
+            raise InputError(f"amounts has shape {values.shape}, expected {rows.shape}, one per interaction")
+        wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+        if len(wrong):
+            raise InputError(
+                f"amounts, row {wrong[0]}: {values[wrong[0]]} is not an amount, expected a number above 0"
+            )
+    graph = csr_matrix((values, (rows, columns)), shape=(n_users, n_authors))
+    graph.sum_duplicates()
+    # An amount below the float32 range would otherwise become an edge of weight zero.
+    smallest = np.finfo(np.float32).tiny
+    graph.data = np.clip(graph.data, smallest, np.finfo(np.float32).max)
+    return graph.astype(np.float32)
+
+
+def weigh(graph: csr_matrix, amount: Amount) -> csr_matrix:
+    """The same edges weighted by the summed amount, by log(1 + amount), or by 1 each.
+
+    Raises:
+        InputError: another word for ``amount``.
+    """
+    if amount not in get_args(Amount):
+        raise InputError(f"amount: {amount!r} is unknown, expected one of {', '.join(get_args(Amount))}")
+    weighted = graph.copy()
+    if amount == "log1p":
+        weighted.data = np.log1p(weighted.data)
+    elif amount == "binary":
+        weighted.data = np.ones_like(weighted.data)
+    return weighted
+
+
+def fold_of(users: ArrayLike, authors: ArrayLike, folds: int, seed: int) -> np.ndarray:
+    """The cross-fitting fold of each interaction, by a seeded hash of its pair.
+
+    The pair decides, not the row, so that a repeated gift never has its twin in another fold, and a pair's
+    fold does not depend on which other interactions there are.
+
+    Returns:
+        (n,) int64 in [0, folds).
+    """
+    # splitmix64's finaliser (Steele, Lea and Flood, OOPSLA 2014), once for each part of the key.
+    mixed = _splitmix(np.asarray(users, dtype=np.uint64) + np.uint64(seed % 2**64))
+    return (_splitmix(mixed ^ np.asarray(authors, dtype=np.uint64)) % np.uint64(folds)).astype(np.int64)
+
+
+def _splitmix(values: np.ndarray) -> np.ndarray:
+    mixed = values + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def _rows(name: str, values: ArrayLike, count: int) -> np.ndarray:
+    rows = np.asarray(values)
+    if rows.ndim != 1 or (rows.size and not np.issubdtype(rows.dtype, np.integer)):
+        raise InputError(f"{name}: expected whole numbers of shape (n,), found {rows.dtype} {rows.shape}")
+    wrong = np.flatnonzero((rows < 0) | (rows >= count))
+    if len(wrong):
+        raise InputError(f"{name}, row {wrong[0]}: {rows[wrong[0]]} is outside 0..{count - 1}")
+    return rows.astype(np.int64)

@@ -1,0 +1,115 @@
+"""Array files that are hashed as they are written, and checked against the hash when they are read."""
+
+import hashlib
+import os
+import sys
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from mmbee_plugin.errors import InputError
+
+
+@dataclass(frozen=True)
+class SnapshotFile:
+    """A file and what it must contain."""
+
+    path: Path
+    size: int
+    sha256: str
+
+    def check_size(self) -> None:
+        """Raises InputError where the file is missing or has another size."""
+        try:
+            found = self.path.stat().st_size
+        except OSError as error:
+            raise InputError(f"{self.path}: {error.strerror}; build the snapshot again") from None
+        if found != self.size:
+            raise InputError(f"{self.path}: {found} bytes, expected {self.size}; build the snapshot again")
+
+    def check_hash(self) -> None:
+        """Raises InputError where the file is missing or is not the one that was written."""
+        self.check_size()
+        with open(self.path, "rb") as file:
+            found = _digest(file)
+        if found != self.sha256:
+            raise InputError(f"{self.path}: its content is not what was built; build the snapshot again")
+
+
+def write_npy(path: Path, array: np.ndarray) -> SnapshotFile:
+    """Writes one array, by plain writes: numpy's own ``save`` loses the reason when a disk is full."""
+    with open(path, "wb") as file:
+        _write(file, array)
+    return _described(path)
+
+
+def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> SnapshotFile:
+    """Writes several arrays, uncompressed."""
+    with open(path, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                _write(member, array)
+    return _described(path)
+
+
+def read_npy(file: SnapshotFile) -> np.ndarray:
+    """The array, memory-mapped read-only; raises InputError where the file is not the one written."""
+    file.check_hash()
+    try:
+        return np.load(file.path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{file.path}: not an array ({error}); build the snapshot again") from None
+
+
+def read_npz(file: SnapshotFile, kinds: Mapping[str, type]) -> dict[str, np.ndarray]:
+    """The named one-dimensional arrays, in that order; raises InputError where one is missing or of
+    another kind."""
+    file.check_hash()
+    try:
+        with np.load(file.path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in kinds}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{file.path}: not an archive of {', '.join(kinds)} ({error})") from None
+    for name, kind in kinds.items():
+        if (
+            arrays[name].ndim != 1
+            or arrays[name].dtype != kind
+            or (name == "indptr" and not len(arrays[name]))
+        ):
+            found = f"{arrays[name].dtype} {arrays[name].shape}"
+            raise InputError(f"{file.path}: {name} is {found}, expected one-dimensional {np.dtype(kind)}")
+    return arrays
+
+
+def peak_memory() -> int | None:
+    """Megabytes: the most this process has held in memory so far; ``None`` where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024))
+
+
+def _write(file: IO[bytes], array: np.ndarray) -> None:
+    array = np.ascontiguousarray(array)
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    file.write(array.reshape(-1).view(np.uint8).data)
+
+
+def _digest(file: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _described(path: Path) -> SnapshotFile:
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+        digest = _digest(file)
+    return SnapshotFile(path, path.stat().st_size, digest)

@@ -1,0 +1,230 @@
+"""Metapaths over U2A and A2A, and every node's top-K neighbours along one (MMBee, section 5.3)."""
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, get_args
+
+import numpy as np
+from scipy.sparse import csr_matrix, identity
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.product import best_of_product
+
+PAPER_METAPATHS = ("u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a")
+
+Normalisation = Literal["row", "symmetric"]
+
+# A product of two steps is stored only up to so many multiply-adds at a time, each at most 12 bytes.
+_CHUNK = 50_000_000
+
+
+@dataclass(frozen=True)
+class Metapath:
+    """A walk of one to three steps over users (u) and authors (a), written like ``u2a2u``.
+
+    The steps u2a and a2u follow the U2A graph, a2a follows the A2A graph.
+    """
+
+    nodes: str
+
+    @classmethod
+    def parse(cls, name: str) -> "Metapath":
+        """Reads a name such as ``u2a2u2a``.
+
+        Raises:
+            InputError: anything but u and a joined by 2, a step from u to u, fewer than one or more than
+                three steps.
+        """
+        if re.fullmatch(r"[ua](2[ua]){1,3}", name) and "u2u" not in name:
+            return cls(name.replace("2", ""))
+        raise InputError(
+            f"metapath {name!r}: expected one to three of the steps u2a, a2u, a2a joined like u2a2u; "
+            f"the paper's five are {', '.join(PAPER_METAPATHS)}"
+        )
+
+    @property
+    def name(self) -> str:
+        return "2".join(self.nodes)
+
+    @property
+    def start(self) -> str:
+        """The type of the node it starts at, u or a."""
+        return self.nodes[0]
+
+    @property
+    def end(self) -> str:
+        """The type of the node it ends at, u or a."""
+        return self.nodes[-1]
+
+    @property
+    def hops(self) -> int:
+        return len(self.nodes) - 1
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The graph each hop follows, such as ``("u2a", "a2u")``."""
+        return tuple(f"{start}2{end}" for start, end in pairwise(self.nodes))
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Per node a list of neighbours, best first, as three flat arrays.
+
+    Shapes:
+        - indptr: (n_nodes + 1,) int64; node v's list is the slice ``indptr[v] : indptr[v + 1]``
+        - ids: (n,) int32, file rows of the neighbours
+        - weights: (n,) float32, their scores, above zero
+    """
+
+    indptr: np.ndarray
+    ids: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def n_nodes(self) -> int:
+        return len(self.indptr) - 1
+
+    def of(self, node: int) -> tuple[np.ndarray, np.ndarray]:
+        """The ids and weights of one node's neighbours."""
+        row = slice(self.indptr[node], self.indptr[node + 1])
+        return self.ids[row], self.weights[row]
+
+    def matrix(self, n_ends: int) -> csr_matrix:
+        """The same as a float32 (n_nodes, n_ends) matrix; its columns keep the order best first."""
+        return csr_matrix((self.weights, self.ids, self.indptr), shape=(self.n_nodes, n_ends))
+
+
+def expand(
+    path: Metapath,
+    u2a: csr_matrix,
+    a2a: csr_matrix | None,
+    *,
+    top_k: int,
+    normalisation: Normalisation = "row",
+    exclude_own: bool = True,
+) -> Neighbours:
+    """The ``top_k`` best neighbours of every start node along a metapath.
+
+    A neighbour's score is the sum, over all paths that lead to it, of the product of the normalised edge
+    weights. No list is cut between hops: the scores are exact. They are added in double precision and
+    compared as the float32 they are stored as, equal ones by lower id.
+
+    Args:
+        path: which steps to follow.
+        u2a: (n_users, n_authors) weighted donation graph.
+        a2a: (n_authors, n_authors) similarity graph; may be ``None`` where the path has no a2a step.
+        top_k: neighbours kept, at least 1.
+        normalisation: ``row`` divides an edge's weight by the sum over its start's edges, ``symmetric`` by
+            the square root of the sums over its start's and its end's.
+        exclude_own: leave out the node itself (paths that end at the type they start at), and for a path of
+            more than one hop between a user and an author the pairs which are edges already.
+
+    Raises:
+        InputError: an option out of range, an a2a step without its graph, graphs that do not fit each other.
+    """
+    if top_k < 1:
+        raise InputError(f"top_k: {top_k} is out of range, expected at least 1")
+    steps = _steps(path, u2a, a2a, normalisation)
+    own = csr_matrix((steps[0].shape[0], steps[-1].shape[1]))
+    if exclude_own and path.start == path.end:
+        own = identity(steps[0].shape[0], format="csr")
+    elif exclude_own and path.hops > 1:
+        own = u2a if path.start == "u" else u2a.T.tocsr()
+    if path.hops == 1:
+        steps = [identity(steps[0].shape[0], format="csr"), *steps]
+    elif path.hops == 3 and _work(steps[1], steps[2]).sum() <= min(_work(steps[0], steps[1]).sum(), _CHUNK):
+        # The transposes' product, transposed, has its columns sorted.
+        steps = [steps[0], (steps[2].T.tocsr() @ steps[1].T.tocsr()).T.tocsr()]
+    chunks = [slice(0, steps[0].shape[0])]
+    if len(steps) == 3:
+        chunk_of = np.cumsum(_work(steps[0], steps[1])) // _CHUNK
+        edges = [0, *(np.flatnonzero(np.diff(chunk_of)) + 1), len(chunk_of)]
+        chunks = [slice(start, end) for start, end in pairwise(edges)]
+    ids, weights, counts = [], [], []
+    for rows in chunks:
+        left = steps[0][rows] if len(steps) == 2 else steps[0][rows] @ steps[1]
+        best_ids, scores, found = best_of_product(left, steps[-1], own[rows], top_k)
+        filled = np.arange(best_ids.shape[1]) < found[:, None]
+        ids.append(best_ids[filled])
+        weights.append(scores[filled])
+        counts.append(found)
+    indptr = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+    return Neighbours(indptr, np.concatenate(ids), np.concatenate(weights))
+
+
+@dataclass(frozen=True)
+class ScoredPath:
+    """One walk: its nodes' file rows from start to end, and its part of the score."""
+
+    nodes: tuple[int, ...]
+    weight: float
+
+
+def explain(
+    path: Metapath,
+    u2a: csr_matrix,
+    a2a: csr_matrix | None,
+    start: int,
+    end: int,
+    *,
+    normalisation: Normalisation = "row",
+) -> list[ScoredPath]:
+    """All walks behind one neighbour's score, the heaviest first, equal ones by lower nodes.
+
+    Their weights add up to the score which ``expand`` gives ``end`` as a neighbour of ``start``.
+
+    Raises:
+        InputError: as ``expand``, or a node outside its graph.
+    """
+    matrices = _steps(path, u2a, a2a, normalisation)
+    for name, node, count in (("start", start, matrices[0].shape[0]), ("end", end, matrices[-1].shape[1])):
+        if not 0 <= node < count:
+            raise InputError(f"{name}: node {node} is outside 0..{count - 1}")
+    walks: list[tuple[tuple[int, ...], float]] = [((start,), 1.0)]
+    matrices[-1] = matrices[-1].tocsc()[:, [end]].tocsr()
+    for matrix in matrices:
+        walks = [
+            ((*nodes, int(matrix.indices[entry])), weight * float(matrix.data[entry]))
+            for nodes, weight in walks
+            for entry in range(matrix.indptr[nodes[-1]], matrix.indptr[nodes[-1] + 1])
+        ]
+    paths = [ScoredPath((*nodes[:-1], end), weight) for nodes, weight in walks]
+    return sorted(paths, key=lambda found: (-found.weight, found.nodes))
+
+
+def _steps(
+    path: Metapath, u2a: csr_matrix, a2a: csr_matrix | None, normalisation: Normalisation
+) -> list[csr_matrix]:
+    """The normalised float64 graphs along a path, columns sorted."""
+    if normalisation not in get_args(Normalisation):
+        expected = " or ".join(get_args(Normalisation))
+        raise InputError(f"normalisation: {normalisation!r} is unknown, expected {expected}")
+    graphs = {"u2a": u2a, "a2u": u2a.T}
+    if a2a is not None:
+        if a2a.shape != (u2a.shape[1], u2a.shape[1]):
+            raise InputError(f"A2A is {a2a.shape}, expected {(u2a.shape[1],) * 2} to fit U2A's {u2a.shape}")
+        graphs["a2a"] = a2a
+    elif "a2a" in path.steps:
+        raise InputError(f"metapath {path.name}: it has an a2a step, but there is no A2A graph")
+    normalised = {step: _normalised(graphs[step].tocsr(), normalisation) for step in set(path.steps)}
+    return [normalised[step] for step in path.steps]
+
+
+def _normalised(graph: csr_matrix, normalisation: Normalisation) -> csr_matrix:
+    scaled = csr_matrix((graph.data.astype(np.float64), graph.indices, graph.indptr), shape=graph.shape)
+    starts = np.asarray(scaled.sum(1)).ravel()
+    ends = np.asarray(scaled.sum(0)).ravel()
+    degrees = np.diff(scaled.indptr)
+    if normalisation == "row":
+        scaled.data /= np.repeat(starts, degrees)
+    else:
+        scaled.data /= np.sqrt(np.repeat(starts, degrees) * ends[scaled.indices])
+    scaled.sort_indices()
+    return scaled
+
+
+def _work(left: csr_matrix, right: csr_matrix) -> np.ndarray:
+    """(rows of left,) the multiply-adds of each row of the product, which bound its entries."""
+    work = np.concatenate([[0], np.cumsum(np.diff(right.indptr).astype(np.int64)[left.indices])])
+    return np.diff(work[left.indptr])

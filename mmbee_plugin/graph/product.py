@@ -1,0 +1,137 @@
+"""The best columns of every row of a sparse product that is never stored: Gustavson's method, in two
+shapes."""
+
+import numpy as np
+from numba import njit
+from scipy.sparse import csr_matrix
+
+from mmbee_plugin.graph.best import keep_best, push, sort_best
+from mmbee_plugin.graph.blocks import over_blocks
+
+# Columns whose sums a heavy row keeps at a time: 16 KB of them, half of a first-level cache.
+_TILE = 2048
+
+
+def best_of_product(
+    left: csr_matrix, right: csr_matrix, excluded: csr_matrix, top_k: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each row's ``top_k`` best entries of left x right, exact, summed in double and compared as float32.
+
+    A light row gathers only the columns it meets. A heavy one, which would meet most of them, goes through
+    all columns tile by tile, so that its sums stay in the cache. Own code and not a library's top-K product
+    because those leave the order of equal scores open (see ``best.py``).
+
+    Args:
+        left: (n, m) float64, weights above zero.
+        right: (m, e) float64, weights above zero, sorted columns.
+        excluded: (n, e) the entries to leave out, whatever their values.
+        top_k: entries kept a row, at least 1.
+
+    Returns:
+        ids (n, K) int32 and scores (n, K) float32, best first, with K = min(top_k, e), and (n,) int64, how
+        many of the K are filled.
+    """
+    n, n_columns = left.shape[0], right.shape[1]
+    ids = np.empty((n, min(top_k, n_columns)), np.int32)
+    scores = np.empty(ids.shape, np.float32)
+    found = np.zeros(n, np.int64)
+    work = np.zeros(len(left.indices) + 1, np.int64)
+    np.cumsum(np.diff(right.indptr)[left.indices], out=work[1:])
+    heavy = np.diff(work[left.indptr]) > n_columns // 4
+    graphs = (_arrays(left), _arrays(right), _arrays(excluded))
+    over_blocks(_light_rows, np.flatnonzero(~heavy), *graphs, n_columns, ids, scores, found)
+    if heavy.any():
+        over_blocks(_heavy_rows, np.flatnonzero(heavy), *graphs, n_columns, ids, scores, found)
+    return ids, scores, found
+
+
+def _arrays(graph: csr_matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return graph.indptr.astype(np.int64), graph.indices.astype(np.int32, copy=False), graph.data
+
+
+@njit(nogil=True, cache=True)
+def _light_rows(
+    first: int,
+    step: int,
+    rows: np.ndarray,
+    left: tuple[np.ndarray, np.ndarray, np.ndarray],
+    right: tuple[np.ndarray, np.ndarray, np.ndarray],
+    excluded: tuple[np.ndarray, np.ndarray, np.ndarray],
+    n_columns: int,
+    best_ids: np.ndarray,
+    best_scores: np.ndarray,
+    found: np.ndarray,
+) -> None:
+    sums = np.zeros(n_columns)
+    ids = np.empty(n_columns, np.int32)
+    scores = np.empty(n_columns, np.float32)
+    for turn in range(first, len(rows), step):
+        row = rows[turn]
+        met = 0
+        for entry in range(left[0][row], left[0][row + 1]):
+            node, weight = left[1][entry], left[2][entry]
+            for other in range(right[0][node], right[0][node + 1]):
+                column = right[1][other]
+                if sums[column] == 0:
+                    ids[met] = column
+                    met += 1
+                sums[column] += weight * right[2][other]
+        for entry in range(excluded[0][row], excluded[0][row + 1]):
+            sums[excluded[1][entry]] = 0
+        kept = 0
+        for index in range(met):
+            column = ids[index]
+            if sums[column] > 0:
+                ids[kept], scores[kept] = column, sums[column]
+                kept += 1
+                sums[column] = 0
+        found[row] = keep_best(ids, scores, kept, best_ids[row], best_scores[row])
+
+
+@njit(nogil=True, cache=True)
+def _heavy_rows(
+    first: int,
+    step: int,
+    rows: np.ndarray,
+    left: tuple[np.ndarray, np.ndarray, np.ndarray],
+    right: tuple[np.ndarray, np.ndarray, np.ndarray],
+    excluded: tuple[np.ndarray, np.ndarray, np.ndarray],
+    n_columns: int,
+    best_ids: np.ndarray,
+    best_scores: np.ndarray,
+    found: np.ndarray,
+) -> None:
+    sums = np.zeros(_TILE)
+    n_nodes = len(right[0]) - 1
+    begin, end = right[0][:-1].copy(), np.empty(n_nodes, np.int64)
+    for low in range(0, n_columns, _TILE):
+        high = min(low + _TILE, n_columns)
+        for node in range(n_nodes):
+            last = begin[node]
+            while last < right[0][node + 1] and right[1][last] < high:
+                last += 1
+            end[node] = last
+        for turn in range(first, len(rows), step):
+            row = rows[turn]
+            sums[:] = 0
+            for entry in range(left[0][row], left[0][row + 1]):
+                node, weight = left[1][entry], left[2][entry]
+                for other in range(begin[node], end[node]):
+                    sums[right[1][other] - low] += weight * right[2][other]
+            for entry in range(excluded[0][row], excluded[0][row + 1]):
+                column = excluded[1][entry] - low
+                if 0 <= column < _TILE:
+                    sums[column] = 0
+            ids, scores, kept = best_ids[row], best_scores[row], found[row]
+            # Columns come in ascending order, so one that only equals the worst kept never replaces it.
+            least = 0.0 if kept < len(ids) else scores[0] * (1 - 1e-6)
+            for column in range(high - low):
+                if sums[column] > least:
+                    kept = push(ids, scores, kept, low + column, sums[column])
+                    if kept == len(ids):
+                        least = scores[0] * (1 - 1e-6)
+            found[row] = kept
+        begin[:] = end
+    for turn in range(first, len(rows), step):
+        row = rows[turn]
+        sort_best(best_ids[row], best_scores[row], found[row])

@@ -1,0 +1,146 @@
+"""AUC, UAUC, GAUC and log loss on labelled samples (MMBee, section 6.1 and eq. 13).
+
+One definition for every table: exact ties count one half; UAUC is the plain mean of AUC over the users that
+have both classes; GAUC is the same mean weighted by the user's impressions (all samples of that user). Other
+codes differ: RecBole's GAUC ranks items and weights by positives, TorchRec's is unweighted and does not halve
+ties.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mmbee_plugin.errors import InputError
+
+
+class UserAUC(NamedTuple):
+    """AUC of every user that has both classes, users ascending.
+
+    Fields:
+        users: (U,) user ids.
+        auc: (U,) float64 in [0, 1].
+        impressions: (U,) int64, all samples of the user.
+    """
+
+    users: NDArray
+    auc: NDArray[np.float64]
+    impressions: NDArray[np.int64]
+
+
+def auc(labels: ArrayLike, scores: ArrayLike) -> float:
+    """Area under the ROC curve over all samples; ties count one half.
+
+    Args:
+        labels: (n,) 0/1 or bool.
+        scores: (n,) finite or infinite numbers, not NaN.
+
+    Raises:
+        InputError: lengths differ, labels are not 0/1 or all the same, a score is NaN.
+    """
+    positive, score = _checked(labels, scores)
+    value = user_auc(np.zeros(len(score), dtype=np.int8), positive, score).auc
+    if len(value) == 0:
+        raise InputError(f"labels: all {len(positive)} are {int(positive.any())}; AUC needs both 0 and 1")
+    return float(value[0])
+
+
+def user_auc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> UserAUC:
+    """AUC per user, for the users that have both classes (possibly none).
+
+    One sort by (user, score); everything after it is a cumulative sum. In a run of equal scores each positive
+    beats the negatives below the run and half of those inside it.
+
+    Args:
+        users: (n,) ids. labels: (n,) 0/1. scores: (n,).
+
+    Raises:
+        InputError: lengths differ, labels are not 0/1, a score is NaN.
+    """
+    positive, score = _checked(labels, scores)
+    user = np.asarray(users).reshape(-1)
+    if len(user) != len(score):
+        raise InputError(f"users: {len(user)} values for {len(score)} scores; there must be one for each")
+    if len(user) == 0:
+        return UserAUC(user, np.empty(0), np.empty(0, dtype=np.int64))
+
+    order = np.lexsort((score, user))
+    user, score, positive = user[order], score[order], positive[order]
+    new_user = np.concatenate(([True], user[1:] != user[:-1]))
+    run_starts = np.flatnonzero(new_user | np.concatenate(([True], score[1:] != score[:-1])))
+    user_starts = np.flatnonzero(new_user)  # (U,) rows
+    first_run = np.searchsorted(run_starts, user_starts)  # (U,) runs
+
+    positives_before = np.concatenate(([0], np.cumsum(positive, dtype=np.int64)))  # (n + 1,)
+    run_edges = np.append(run_starts, len(user))
+    run_positives = np.diff(positives_before[run_edges]).astype(np.float64)
+    run_negatives = np.diff(run_edges) - run_positives
+    negatives_before = np.concatenate(([0.0], np.cumsum(run_negatives)))
+    runs_per_user = np.diff(np.append(first_run, len(run_starts)))
+    below = negatives_before[:-1] - np.repeat(negatives_before[first_run], runs_per_user)
+    wins = np.add.reduceat(run_positives * (below + 0.5 * run_negatives), first_run)
+
+    impressions = np.diff(np.append(user_starts, len(user)))
+    user_positives = np.add.reduceat(run_positives, first_run)
+    pairs = user_positives * (impressions - user_positives)
+    both = pairs > 0
+    return UserAUC(user[user_starts[both]], wins[both] / pairs[both], impressions[both])
+
+
+def uauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> float:
+    """Plain mean of AUC over the users that have both classes (eq. 13 with equal weights).
+
+    Raises:
+        InputError: as `user_auc`, or no user has both classes.
+    """
+    return float(np.mean(_some_user(user_auc(users, labels, scores)).auc))
+
+
+def gauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> float:
+    """Mean of AUC over the users that have both classes, weighted by the user's impressions (eq. 13).
+
+    Raises:
+        InputError: as `user_auc`, or no user has both classes.
+    """
+    per_user = _some_user(user_auc(users, labels, scores))
+    return float(np.average(per_user.auc, weights=per_user.impressions))
+
+
+def log_loss(labels: ArrayLike, scores: ArrayLike) -> float:
+    """Mean binary cross-entropy in nats; probabilities are clipped to [eps, 1 - eps] of float64.
+
+    Raises:
+        InputError: as `auc`, or a score lies outside [0, 1] and so is no probability.
+    """
+    positive, score = _checked(labels, scores)
+    outside = np.flatnonzero((score < 0) | (score > 1))
+    if len(outside):
+        raise InputError(
+            f"scores, row {outside[0]}: {score[outside[0]]:g} is no probability; log loss needs [0, 1]"
+        )
+    eps = np.finfo(np.float64).eps
+    probability = np.clip(score.astype(np.float64), eps, 1 - eps)
+    return float(-np.mean(np.where(positive, np.log(probability), np.log1p(-probability))))
+
+
+def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray]:
+    label, score = np.asarray(labels).reshape(-1), np.asarray(scores).reshape(-1)
+    if len(label) != len(score):
+        raise InputError(f"labels: {len(label)} values for {len(score)} scores; there must be one for each")
+    wrong = np.flatnonzero((label != 0) & (label != 1))
+    if len(wrong):
+        raise InputError(f"labels, row {wrong[0]}: {label[wrong[0]]} is neither 0 nor 1")
+    missing = np.flatnonzero(np.isnan(score))
+    if len(missing):
+        raise InputError(
+            f"scores, row {missing[0]}: NaN ({len(missing)} of {len(score)} scores); no ranking exists"
+        )
+    return label.astype(bool), score
+
+
+def _some_user(per_user: UserAUC) -> UserAUC:
+    if len(per_user.users) == 0:
+        raise InputError("labels: no user has both a 0 and a 1; UAUC and GAUC need at least one")
+    return per_user

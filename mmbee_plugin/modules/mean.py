@@ -1,0 +1,36 @@
+"""The plainest backbone: the mean of the history, the same for every target."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from mmbee_plugin.modules.backbone import Backbone, Memory
+from mmbee_plugin.modules.batch import UserSide
+
+
+class MeanHistory(Backbone):
+    """Mean of the behaviours' vectors as part of the user; there is nothing to pay per pair.
+
+    What DIN is measured against in its paper (its "base model"), and the choice where histories are too short to
+    be searched.
+
+    Args:
+        width: model width ``d``.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.empty = nn.Parameter(torch.randn(width) * 0.02)
+        self.user_width = width
+
+    def summary(self, side: UserSide) -> torch.Tensor | None:
+        mask = side.history_mask.unsqueeze(2)
+        mean = (side.history * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+        return torch.where(side.history_mask.any(dim=1, keepdim=True), mean, self.empty)
+
+    def remember(self, side: UserSide) -> Memory:
+        return {}
+
+    def cross(self, memory: Memory, author: torch.Tensor) -> torch.Tensor | None:
+        return None

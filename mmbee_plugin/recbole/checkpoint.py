@@ -1,0 +1,191 @@
+"""Checkpoints as plain data.
+
+RecBole pickles its whole `Config` into every checkpoint, which `torch.load` refuses to read since torch 2.6
+(``weights_only``): reading it means running whatever code the file names. Here a checkpoint holds tensors,
+numbers, strings, lists, tuples and dicts, nothing else. It is read with ``weights_only=True``; a `Config` is
+rebuilt from its settings, so RecBole's own functions still find the object they expect under
+``checkpoint["config"]``.
+"""
+
+import os
+import pickle
+import tempfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import torch
+from recbole.config import Config
+from recbole.utils import EvaluatorType, InputType, ModelType
+
+from mmbee_plugin.errors import InputError
+
+FORMAT = "mmbee_plugin checkpoint 1"
+
+_ENUMS: dict[str, type[Enum]] = {
+    "MODEL_TYPE": ModelType,
+    "MODEL_INPUT_TYPE": InputType,
+    "eval_type": EvaluatorType,
+}
+# Facts about the machine, worked out afresh wherever a checkpoint is read.
+_OF_THE_MACHINE = frozenset({"device", "local_rank", "single_spec"})
+
+
+def save(state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Writes a checkpoint: to a file beside `path` first, then renamed, so that `path` is always whole.
+
+    Args:
+        state: as RecBole's trainers make it; ``state["config"]`` may be a `Config`. Arrays and sparse
+            matrices (some models keep them in ``other_parameter``) become tensors; a module there is left
+            out, since ``state_dict`` has its weights.
+
+    Raises:
+        TypeError: a value has no plain form.
+    """
+    plain = _encode({**state, "format": FORMAT}, "checkpoint")
+    path = Path(path)
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(plain, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+def load(path: str | os.PathLike[str], map_location: Any = None) -> dict[str, Any]:
+    """Reads a checkpoint written by `save`, with its `Config` rebuilt; runs no code from the file.
+
+    Raises:
+        InputError: the file is missing, cut short, holds pickled objects, or is no checkpoint of this plugin.
+    """
+    state = load_plain(path, map_location)
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise InputError(f"{path}: not a checkpoint of this plugin (its format should be {FORMAT!r})")
+    return state
+
+
+def load_plain(path: str | os.PathLike[str], map_location: Any = None) -> Any:
+    """Reads any file of tensors and plain values; one that `save` wrote comes back with its `Config`.
+
+    Raises:
+        InputError: the file is missing, cut short, or holds pickled objects.
+    """
+    try:
+        state = torch.load(path, map_location=map_location, weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such checkpoint") from None
+    except pickle.UnpicklingError:
+        raise InputError(
+            f"{path}: holds pickled objects, which are not read because reading them runs their code; "
+            "a checkpoint written with this plugin imported holds plain values only"
+        ) from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: cannot be read as a checkpoint: {_first_line(error)}") from None
+    return _decode(state)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def plain_config(config: Config) -> dict[str, Any]:
+    """A `Config` as plain values: the settings in effect, and those that were given from outside.
+
+    Raises:
+        TypeError: a setting has no plain form; the message names it.
+    """
+    settings = {k: v for k, v in config.final_config_dict.items() if k not in _OF_THE_MACHINE}
+    for key in _ENUMS:
+        if isinstance(settings.get(key), Enum):
+            settings[key] = settings[key].name
+    return {
+        "settings": _encode(settings, "settings"),
+        "given": _encode(dict(config.external_config_dict), "settings"),
+    }
+
+
+def rebuild_config(plain: Mapping[str, Any]) -> Config:
+    """The `Config` that `plain_config` took apart, on this machine's device.
+
+    Raises:
+        InputError: the model it names is not known here.
+    """
+    settings = {key: _decode(value) for key, value in plain["settings"].items()}
+    for key, kind in _ENUMS.items():
+        if isinstance(settings.get(key), str):
+            settings[key] = kind[settings[key]]
+    config = Config.__new__(Config)
+    config.compatibility_settings()
+    config._init_parameters_category()
+    config.yaml_loader = config._build_yaml_loader()
+    config.file_config_dict, config.cmd_config_dict = {}, {}
+    config.variable_config_dict = {key: _decode(value) for key, value in plain["given"].items()}
+    config._merge_external_config_dict()
+    config.model, config.model_class, config.dataset = config._get_model_and_dataset(
+        settings["model"], settings["dataset"]
+    )
+    config.internal_config_dict = {}
+    config.final_config_dict = settings
+    config._init_device()
+    return config
+
+
+def _encode(value: Any, name: str) -> Any:
+    """`value` in terms that ``weights_only`` reads; `name` is where it was found, for the error."""
+    if isinstance(value, np.generic):  # before float and str: np.float64 and np.str_ are those too
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str | torch.Tensor):
+        return value
+    if isinstance(value, Config):
+        return {"__config__": plain_config(value)}
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        data = torch.frombuffer(bytearray(value.tobytes()), dtype=torch.uint8) if value.size else None
+        kind = "matrix" if isinstance(value, np.matrix) else "array"
+        return {"__numpy__": kind, "dtype": value.dtype.str, "shape": tuple(value.shape), "data": data}
+    if scipy.sparse.issparse(value):
+        coo = value.tocoo()
+        parts = {key: _encode(getattr(coo, key), name) for key in ("row", "col", "data")}
+        return {"__sparse__": value.format, "shape": tuple(map(int, value.shape)), **parts}
+    if isinstance(value, Mapping):
+        kept = {key: item for key, item in value.items() if not isinstance(item, torch.nn.Module)}
+        encoded = {key: _encode(item, f"{name}.{key}") for key, item in kept.items()}
+        return OrderedDict(encoded) if isinstance(value, OrderedDict) else encoded
+    if isinstance(value, list | tuple):
+        items = [_encode(item, name) for item in value]
+        return tuple(items) if isinstance(value, tuple) else items
+    raise TypeError(
+        f"{name}: a checkpoint cannot hold a {type(value).__name__}, plain values and arrays only"
+    )
+
+
+def _decode(value: Any) -> Any:
+    """The inverse of `_encode`."""
+    if isinstance(value, Mapping):
+        if "__config__" in value:
+            return rebuild_config(value["__config__"])
+        if "__numpy__" in value:
+            return _decode_array(value)
+        if "__sparse__" in value:
+            data, row, col = (_decode(value[key]) for key in ("data", "row", "col"))
+            return scipy.sparse.coo_matrix((data, (row, col)), value["shape"]).asformat(value["__sparse__"])
+        decoded = {key: _decode(item) for key, item in value.items()}
+        return OrderedDict(decoded) if isinstance(value, OrderedDict) else decoded
+    if isinstance(value, list | tuple):
+        items = [_decode(item) for item in value]
+        return tuple(items) if isinstance(value, tuple) else items
+    return value
+
+
+def _decode_array(value: Mapping[str, Any]) -> np.ndarray:
+    data = b"" if value["data"] is None else value["data"].cpu().numpy().tobytes()
+    array = np.frombuffer(data, dtype=np.dtype(value["dtype"])).reshape(value["shape"]).copy()
+    return np.asmatrix(array) if value["__numpy__"] == "matrix" else array

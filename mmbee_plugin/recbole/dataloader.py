@@ -1,0 +1,201 @@
+"""Loaders that attach histories after negative sampling, and rank the same pairs for every model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoader, TrainDataLoader
+from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader, NegSampleDataLoader
+from recbole.data.interaction import Interaction
+from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.utils import InputType
+from torch import Tensor
+
+from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.histories import ragged
+from mmbee_plugin.recbole.sampler import NegativeSampler
+
+MIN_USERS = 256
+MAX_CELLS = 2**25
+ROWS_AT_ONCE = 2**16
+
+# RecBole trains these on users, not on interactions (recbole.data.utils.get_dataloader).
+AUTOENCODERS = frozenset(
+    ("MultiDAE", "MultiVAE", "MacridVAE", "CDAE", "ENMF", "RaCT", "RecVAE", "DiffRec", "LDiffRec")
+)
+
+
+class MMBeeTrainLoader(TrainDataLoader):
+    """Training batches in the layout the model asks for, histories attached last.
+
+    * no sampling (cross-entropy over all items, or labelled samples): the rows as they are;
+    * POINTWISE, PAIRWISE: RecBole's layouts, rows repeated once per negative;
+    * LISTWISE: `neg_item_id` (B, M), rows not repeated; `train_batch_size` counts positives.
+
+    Where negatives are drawn from labelled data, the rows of label 0 are no positives and are left out.
+    RecBole's sequential models need at least one item of history, so rows without one are left out for them,
+    as in RecBole's own SequentialDataset; other models keep them with `item_length` 0.
+    """
+
+    def __init__(self, config: Any, dataset: MMBeeDataset, sampler: Any, shuffle: bool = False) -> None:
+        self._set_neg_sample_args(
+            config, dataset, config["MODEL_INPUT_TYPE"], config["train_neg_sample_args"]
+        )
+        self.draws = (
+            self.neg_sample_args["distribution"] != "none" and self.neg_sample_args["sample_num"] != "none"
+        )
+        self.rows = _training_rows(dataset, positives_only=self.draws)
+        self.sample_size = len(self.rows)
+        NegSampleDataLoader.__init__(self, config, dataset, sampler, shuffle=shuffle)
+
+    def collate_fn(self, index: list[int]) -> Interaction:
+        """Row numbers (B,) -> the batch."""
+        rows = self.rows[torch.tensor(index)]
+        dataset = self._dataset
+        batch = dataset.join(_take(dataset.inter_feat, rows))
+        history = dataset.training_history(rows) if dataset.reads_history else None
+        if self.dl_format == InputType.LISTWISE and self.draws:
+            users, items = batch[self.uid_field], batch[self.iid_field]
+            drawn = self._sampler.sample_by_user_ids(users.numpy(), items.numpy(), self.neg_sample_num)
+            batch[self.neg_item_id] = drawn.view(self.neg_sample_num, len(rows)).T.contiguous()
+        elif self.neg_sample_args.get("dynamic", False) and history is not None:
+            # the model scores the candidates, so it needs the histories before they are chosen
+            batch = self._neg_sampling(dataset.add_history(batch, history))
+            history = None
+        else:
+            batch = self._neg_sampling(batch)
+        if history is not None:
+            ids, lengths, times = history
+            copies = len(batch) // len(rows)
+            batch = dataset.add_history(
+                batch,
+                (
+                    ids.repeat(copies, 1),
+                    lengths.repeat(copies),
+                    None if times is None else times.repeat(copies, 1),
+                ),
+            )
+        return self.transform(dataset, batch)
+
+    def _set_neg_sample_args(self, config: Any, dataset: Any, dl_format: Any, neg_sample_args: Any) -> None:
+        if dl_format != InputType.LISTWISE:
+            super()._set_neg_sample_args(config, dataset, dl_format, neg_sample_args)
+            return
+        self.uid_field, self.iid_field = dataset.uid_field, dataset.iid_field
+        self.dl_format, self.neg_sample_args = dl_format, neg_sample_args
+        self.times = 1
+        self.neg_sample_num = neg_sample_args["sample_num"]
+        self.neg_item_id = config["NEG_PREFIX"] + self.iid_field
+
+
+class MMBeeFullSortLoader(FullSortEvalDataLoader):
+    """Full ranking, one row per user that has positives in the split, the same for every model.
+
+    A batch is `(interaction, (history_u, history_i), positive_u, positive_i)` as RecBole's trainer expects
+    it: user fields and history; the masked cells (row, item); the positives (row, item). Masked are the
+    user's training positives, with `mask_valid` at test the validation positives too, but never a positive of
+    the split itself. With time, `timestamp` is the user's earliest positive in the split: the moment of the
+    request.
+
+    Users per batch: RecBole's `eval_batch_size // n_items`, but at least 256, within 2^25 scores. A model
+    that cannot score all items at once gets every (user, item) row copied, so its histories count towards
+    that bound.
+    """
+
+    def __init__(self, config: Any, dataset: MMBeeDataset, sampler: Any, shuffle: bool = False) -> None:
+        self.uid_field, self.iid_field = dataset.uid_field, dataset.iid_field
+        n_items = dataset.item_num
+        keys = dataset.positive_keys()
+        self.uid_list = torch.from_numpy(np.unique(keys // n_items))
+        user = self.uid_list.numpy()
+        self._positives = keys % n_items
+        self._positive_edges = np.append(np.searchsorted(keys, user * n_items), len(keys))
+        masked = np.setdiff1d(dataset.mask_keys, keys, assume_unique=True)
+        self._masked = masked % n_items
+        self._masked_starts = np.searchsorted(masked, user * n_items)
+        self._masked_stops = np.searchsorted(masked, (user + 1) * n_items)
+        self._moments = _earliest(dataset, user) if dataset.ordered else None
+        self.sample_size = len(user)
+        AbstractDataLoader.__init__(self, config, dataset, sampler, shuffle=False)
+
+    def _init_batch_size_and_step(self) -> None:
+        dataset, n_items = self._dataset, self._dataset.item_num
+        ranks_all = self.config.model_class.full_sort_predict is not AbstractRecommender.full_sort_predict
+        row_cells = 1 if ranks_all or not dataset.reads_history else 1 + dataset.max_item_list_len
+        wanted = max(self.config["eval_batch_size"] // n_items, MIN_USERS)
+        self.step = max(1, min(wanted, MAX_CELLS // (n_items * row_cells)))
+        self.set_batch_size(self.step * n_items)
+
+    def collate_fn(self, index: list[int]) -> tuple[Interaction, tuple[Tensor, Tensor], Tensor, Tensor]:
+        """Positions in `uid_list` (B,) -> the batch."""
+        place = np.asarray(index)
+        batch = self._dataset.join(Interaction({self.uid_field: self.uid_list[torch.from_numpy(place)]}))
+        if self._moments is not None:
+            batch[self._dataset.time_field] = self._moments[torch.from_numpy(place)]
+        batch = self._dataset.add_whole_history(batch)
+        if self._dataset.reads_history:
+            batch = self.transform(self._dataset, batch)
+        history_u, masked = ragged(self._masked_starts[place], self._masked_stops[place])
+        positive_u, positives = ragged(self._positive_edges[place], self._positive_edges[place + 1])
+        history = (torch.from_numpy(history_u), torch.from_numpy(self._masked[masked]))
+        return batch, history, torch.from_numpy(positive_u), torch.from_numpy(self._positives[positives])
+
+
+class MMBeeEvalLoader(NegSampleEvalDataLoader):
+    """Evaluation on labelled rows (`mode: labeled`) or against sampled negatives (`uni100`, `pop100`).
+
+    RecBole's loader on our dataset, whose rows carry the training history; the drawn negatives are the same
+    in every pass, and of labelled data only the positives are ranked against them.
+    """
+
+    def __init__(self, config: Any, dataset: MMBeeDataset, sampler: Any, shuffle: bool = False) -> None:
+        if sampler is not None and dataset.labelled:
+            dataset = dataset.copy(
+                _take(dataset.inter_feat, torch.from_numpy(np.flatnonzero(dataset.positive_rows())))
+            )
+        super().__init__(config, dataset, sampler, shuffle=shuffle)
+
+    def __iter__(self) -> Any:
+        if isinstance(self._sampler, NegativeSampler):
+            self._sampler.restart()
+        return super().__iter__()
+
+
+def loader_class(config: Any, phase: str) -> type | None:
+    """The loader for a phase (`train`, `valid`, `test`), or None where RecBole's own is to be used.
+
+    Ours belong to MMBeeDataset (which marks its config); autoencoders keep RecBole's loader for training.
+    """
+    if not getattr(config, "uses_mmbee_dataset", False):
+        return None
+    if phase == "train":
+        return None if config["model"] in AUTOENCODERS else MMBeeTrainLoader
+    mode = config["eval_args"]["mode"]["test" if phase == "evaluation" else phase]
+    return MMBeeFullSortLoader if mode == "full" else MMBeeEvalLoader
+
+
+def _take(rows: Interaction, index: Tensor) -> Interaction:
+    return Interaction({name: column[index] for name, column in rows.interaction.items()})
+
+
+def _training_rows(dataset: MMBeeDataset, positives_only: bool) -> Tensor:
+    """Numbers of the rows to train on (R,)."""
+    rows = torch.arange(len(dataset.inter_feat))
+    if positives_only:
+        rows = rows[torch.from_numpy(dataset.positive_rows())]
+    if dataset.stock_sequential:
+        lengths = [dataset.training_history(part)[1] for part in rows.split(ROWS_AT_ONCE)]
+        assert dataset.histories is not None
+        rows = rows[torch.cat(lengths) > 0]
+    return rows
+
+
+def _earliest(dataset: MMBeeDataset, users: np.ndarray) -> Tensor:
+    """(U,) float32, the earliest time among each user's positive rows; `users` sorted."""
+    kept = dataset.positive_rows()
+    place = np.searchsorted(users, dataset.inter_feat[dataset.uid_field].numpy()[kept])
+    moments = np.full(len(users), np.inf, dtype=np.float32)
+    np.minimum.at(moments, place, dataset.inter_feat[dataset.time_field].numpy()[kept])
+    return torch.from_numpy(moments)

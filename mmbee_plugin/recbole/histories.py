@@ -1,0 +1,145 @@
+"""The users' histories: one sorted copy of the training interactions, sliced when a batch is built.
+
+RecBole's SequentialDataset stores a padded list per interaction, O(interactions x length). Here every
+interaction is stored once (item, time, position), and the lists of a batch are cut out of the per-user runs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+Slices = tuple[Tensor, Tensor, Tensor | None]
+
+
+def ragged(starts: NDArray, stops: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Unrolls B ranges `starts[b]:stops[b]` into (row b, index), both (sum of lengths,)."""
+    lengths = stops - starts
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    first = np.cumsum(lengths) - lengths
+    return row, np.arange(len(row)) + (starts - first)[row]
+
+
+class Histories:
+    """Interactions grouped by user, oldest first (CSR). Ids are RecBole's, 0 is padding.
+
+    Every method returns `(ids, lengths, times)`: ids (B, length) int64 and times (B, length) float32 (None
+    for data without time), both right-padded with 0, the most recent `length` entries, oldest first; lengths
+    (B,) int64.
+
+    Args:
+        users: (n,) user ids.
+        items: (n,) item ids.
+        n_users: number of user ids, padding included.
+        times: (n,) in the unit of the data, or None: then the order of the rows is the order of time.
+        kept: (n,) bool, rows that enter the histories (the positives of labelled data); all by default.
+
+    Attributes:
+        indptr: (n_users + 1,) int64; the entries of user u are `indptr[u]:indptr[u + 1]`.
+        items: (entries,) int32.
+        times: (entries,) float32 or None.
+        positions: (n,) int32, for every given row (kept or not) the number of its user's entries that come
+        before.
+    """
+
+    def __init__(
+        self,
+        users: ArrayLike,
+        items: ArrayLike,
+        n_users: int,
+        times: ArrayLike | None = None,
+        kept: ArrayLike | None = None,
+    ) -> None:
+        user, item = np.asarray(users), np.asarray(items)
+        keep = np.ones(len(user), dtype=bool) if kept is None else np.asarray(kept, dtype=bool)
+        order = np.argsort(user, kind="stable") if times is None else np.lexsort((np.asarray(times), user))
+        kept_order = order[keep[order]]
+
+        counts = np.bincount(user[kept_order], minlength=n_users)
+        self.indptr = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+        self.items = item[kept_order].astype(np.int32)
+        self.times = None if times is None else np.asarray(times)[kept_order].astype(np.float32)
+        entries_before = np.cumsum(keep[order]) - keep[order]
+        self.positions = np.empty(len(user), dtype=np.int32)
+        self.positions[order] = entries_before - self.indptr[user[order]]
+        self._repeats = self._most_repeats(user[kept_order])
+
+    def all(self, users: ArrayLike, length: int) -> Slices:
+        """The whole history, for evaluation. users: (B,)."""
+        user = np.asarray(users)
+        start, stop = self.indptr[user], self.indptr[user + 1]
+        start = np.maximum(start, stop - length)
+        column = np.arange(length)
+        index = start[:, None] + column  # (B, length)
+        valid = index < stop[:, None]
+        return self._gather(np.where(valid, index, 0), valid, stop - start)
+
+    def before(
+        self, users: ArrayLike, positions: ArrayLike, length: int, targets: ArrayLike | None = None
+    ) -> Slices:
+        """The entries before `positions` (B,), without those equal to the target.
+
+        targets: (B,) item ids; by default the items at `positions`.
+        """
+        user, position = np.asarray(users), np.asarray(positions)
+        start = self.indptr[user]
+        return self._without_target(user, start + position, self._targets(start + position, targets), length)
+
+    def others(
+        self, users: ArrayLike, positions: ArrayLike, length: int, targets: ArrayLike | None = None
+    ) -> Slices:
+        """All entries of the user (leave-one-out), without those equal to the target, which is the item at
+        `positions` (B,) unless `targets` (B,) names it."""
+        user, position = np.asarray(users), np.asarray(positions)
+        target = self._targets(self.indptr[user] + position, targets)
+        return self._without_target(user, self.indptr[user + 1], target, length)
+
+    def items_of(self, users: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """All entries of `users` (B,), unpadded: (row in `users`, item id), both (E,)."""
+        user = np.asarray(users)
+        row, entry = ragged(self.indptr[user], self.indptr[user + 1])
+        return row, self.items[entry].astype(np.int64)
+
+    def item_counts(self, n_items: int) -> NDArray[np.int64]:
+        """(n_items,) how often each item occurs in the histories."""
+        return np.bincount(self.items, minlength=n_items).astype(np.int64)
+
+    def _targets(self, entry: NDArray, targets: ArrayLike | None) -> NDArray:
+        return self.items[entry] if targets is None else np.asarray(targets)
+
+    def _most_repeats(self, user: NDArray) -> NDArray[np.int32]:
+        """(n_users,) how often the user's most repeated item occurs: that many entries may be left out."""
+        repeats = np.zeros(len(self.indptr) - 1, dtype=np.int32)
+        if len(user):
+            order = np.lexsort((self.items, user))
+            pair_user, pair_item = user[order], self.items[order]
+            new_pair = (pair_user[1:] != pair_user[:-1]) | (pair_item[1:] != pair_item[:-1])
+            edges = np.concatenate(([0], np.flatnonzero(new_pair) + 1, [len(order)]))
+            np.maximum.at(repeats, pair_user[edges[:-1]], np.diff(edges))
+        return repeats
+
+    def _without_target(self, user: NDArray, stop: NDArray, target: NDArray, length: int) -> Slices:
+        window = length + int(self._repeats[user].max(initial=0))
+        index = stop[:, None] - window + np.arange(window)  # (B, window), right-aligned
+        valid = index >= self.indptr[user][:, None]
+        index = np.where(valid, index, 0)
+        valid &= self._items_at(index) != target[:, None]
+        valid &= np.cumsum(valid[:, ::-1], axis=1)[:, ::-1] <= length
+        lengths = valid.sum(axis=1)
+        left = np.arange(length) < lengths[:, None]  # (B, length)
+        compact = np.zeros((len(user), length), dtype=np.int64)
+        compact[left] = index[valid]
+        return self._gather(compact, left, lengths)
+
+    def _items_at(self, index: NDArray) -> NDArray:
+        return self.items[index] if len(self.items) else np.zeros_like(index)
+
+    def _gather(self, index: NDArray, valid: NDArray, lengths: NDArray) -> Slices:
+        ids = torch.from_numpy(np.where(valid, self._items_at(index), 0).astype(np.int64))
+        times = None
+        if self.times is not None:
+            values = self.times[index] if len(self.times) else np.zeros(index.shape, dtype=np.float32)
+            times = torch.from_numpy(np.where(valid, values, np.float32(0)))
+        return ids, torch.from_numpy(lengths.astype(np.int64)), times

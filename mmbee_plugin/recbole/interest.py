@@ -1,0 +1,175 @@
+"""Node tables and stored neighbour lists, looked up by RecBole's ids: what GIE needs of a user or an item."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mmbee_plugin.graph.metapaths import Metapath, Neighbours
+from mmbee_plugin.graph.snapshot import Snapshot
+
+
+def padded_lists(
+    neighbours: Neighbours, start_rows: np.ndarray, end_rows: np.ndarray
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Neighbour lists by row of the folder -> rectangular lists by RecBole id.
+
+    Args:
+        neighbours: lists over the folder's rows.
+        start_rows: (n,) row of each RecBole id of the starting side, -1 for padding.
+        end_rows: the same for the side where the path ends.
+
+    Returns:
+        ids (n, K) int32, padded with 0, and weights (n, K) float32 that sum to 1 over a non-empty list.
+    """
+    id_of_row = np.zeros(end_rows.max() + 1, dtype=np.int32)
+    id_of_row[end_rows[end_rows >= 0]] = np.flatnonzero(end_rows >= 0)
+    counts = np.diff(neighbours.indptr)
+    ids = np.zeros((len(start_rows), max(1, int(counts.max(initial=0)))), dtype=np.int32)
+    weights = np.zeros(ids.shape, dtype=np.float32)
+    known = np.flatnonzero(start_rows >= 0)
+    length = counts[start_rows[known]]
+    row = np.repeat(known, length)
+    column = np.arange(length.sum()) - np.repeat(length.cumsum() - length, length)
+    source = np.repeat(neighbours.indptr[start_rows[known]], length) + column
+    ids[row, column] = id_of_row[neighbours.ids[source]]
+    weights[row, column] = neighbours.weights[source]
+    total = weights.sum(axis=1, keepdims=True)
+    return torch.from_numpy(ids), torch.from_numpy(weights / np.where(total > 0, total, 1))
+
+
+class NeighbourLists(nn.Module):
+    """One metapath's lists: of the whole graph, and of the graph without each fold's edges.
+
+    Args:
+        path: the metapath.
+        snapshot: where its lists are.
+        rows: row of each RecBole id, by side (``u``, ``a``), -1 for padding.
+        modalities: whose mean attributes to read, for a path that ends at authors.
+    """
+
+    def __init__(
+        self,
+        path: Metapath,
+        snapshot: Snapshot,
+        rows: dict[str, np.ndarray],
+        modalities: tuple[str, ...],
+    ) -> None:
+        super().__init__()
+        self.end = path.end
+        start = rows[path.start]
+        known = start >= 0
+        for fold in (None, *range(snapshot.settings.folds)):
+            ids, weights = padded_lists(snapshot.neighbours(path.name, fold), start, rows[path.end])
+            self._keep("ids", fold, ids)
+            self._keep("weights", fold, weights)
+            parts = []
+            for name in modalities if path.end == "a" else ():
+                mean = snapshot.attributes(name, path.name, fold)
+                parts.append(mean.values * mean.fraction[:, None])
+            if parts:
+                attributes = np.concatenate(parts, axis=1)[np.maximum(start, 0)] * known[:, None]
+                self._keep("attributes", fold, torch.from_numpy(attributes.astype(np.float32)))
+
+    def pool(
+        self, nodes: torch.Tensor, table: torch.Tensor, fold: int | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """nodes (B,), table (n, d) -> weighted means (B, d) and list lengths (B,)."""
+        weights = self._get("weights", fold)[nodes]
+        ids = self._get("ids", fold)[nodes]
+        pooled = F.embedding_bag(ids, table, per_sample_weights=weights, mode="sum")
+        return pooled, (weights > 0).sum(dim=1).to(table.dtype)
+
+    def attributes(self, nodes: torch.Tensor, fold: int | None) -> torch.Tensor | None:
+        """nodes (B,) -> mean attributes (B, D), or None for a path that has none."""
+        table = self._buffers.get(f"attributes_{fold}")
+        return None if table is None else table[nodes]
+
+    def _keep(self, name: str, fold: int | None, values: torch.Tensor) -> None:
+        self.register_buffer(f"{name}_{fold}", values, persistent=False)
+
+    def _get(self, name: str, fold: int | None) -> torch.Tensor:
+        return self.get_buffer(f"{name}_{fold}")
+
+
+class InterestTable(nn.Module):
+    """The node tables Θ of users and authors, and each metapath's lists over them.
+
+    Args:
+        dataset: an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`.
+        snapshot: the offline stage's result for this dataset's training interactions.
+        metapaths: the paths to read, each of them in the snapshot.
+        width: width ``d`` of a node vector.
+        modalities: whose mean attributes to read; each of them in the snapshot.
+        pretrained: start the tables from GraphCL's vectors instead of fresh ones (the paper's Θ(-) row is fresh).
+        init_std: standard deviation of the tables' entries; GraphCL's are scaled to it.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        snapshot: Snapshot,
+        metapaths: tuple[Metapath, ...],
+        width: int,
+        modalities: tuple[str, ...] = (),
+        pretrained: bool = True,
+        init_std: float = 0.1,
+    ) -> None:
+        super().__init__()
+        rows = {"u": dataset.user_rows, "a": dataset.item_rows}
+        self.nodes = nn.ModuleDict()
+        for side, row in rows.items():
+            table = nn.Embedding(len(row), width, padding_idx=0)
+            nn.init.normal_(table.weight, std=init_std)
+            self.nodes[side] = table
+        if pretrained:
+            self._start_from(dict(zip("ua", snapshot.nodes(), strict=True)), rows, init_std)
+        for table in self.nodes.values():
+            table.weight.data[0] = 0
+        self.paths = {side: tuple(p for p in metapaths if p.start == side) for side in ("u", "a")}
+        self.lists = nn.ModuleDict(
+            {path.name: NeighbourLists(path, snapshot, rows, modalities) for path in metapaths}
+        )
+        nobody = torch.zeros(1, dtype=torch.long)
+        found = [lists.attributes(nobody, None) for lists in self.lists.values()]
+        self.attribute_width = max((part.shape[1] for part in found if part is not None), default=0)
+
+    def names(self, side: str) -> tuple[str, ...]:
+        """The metapaths that start at ``u`` or ``a``, in the order of the tensors."""
+        return tuple(path.name for path in self.paths[side])
+
+    def user(self, users: torch.Tensor, fold: int | None = None) -> dict[str, torch.Tensor | None]:
+        """Fields of :class:`UserSide` for users (B,); with ``fold``, from the graph without that fold's edges."""
+        return self._side("u", users, fold)
+
+    def author(self, items: torch.Tensor, fold: int | None = None) -> dict[str, torch.Tensor | None]:
+        """Fields of :class:`AuthorSide` for items (B,), as ``user``."""
+        return self._side("a", items, fold)
+
+    def _start_from(
+        self, stored: dict[str, np.ndarray], rows: dict[str, np.ndarray], init_std: float
+    ) -> None:
+        for side, row in rows.items():
+            vectors = torch.from_numpy(np.array(stored[side][np.maximum(row, 0)]))
+            self.nodes[side].weight.data.copy_(vectors * (init_std / vectors.std()))
+
+    def _side(self, side: str, nodes: torch.Tensor, fold: int | None) -> dict[str, torch.Tensor | None]:
+        pooled, counts, attributes = [], [], []
+        for path in self.paths[side]:
+            lists = self.lists[path.name]
+            vector, count = lists.pool(nodes, self.nodes[path.end].weight, fold)
+            pooled.append(vector)
+            counts.append(count)
+            found = lists.attributes(nodes, fold)
+            attributes.append(vector.new_zeros(len(nodes), self.attribute_width) if found is None else found)
+        if not pooled:
+            return {}
+        return {
+            "neighbours": torch.stack(pooled, dim=1),
+            "neighbour_count": torch.stack(counts, dim=1),
+            "attributes": torch.stack(attributes, dim=1) if self.attribute_width else None,
+        }

@@ -1,0 +1,201 @@
+"""MMBee as a RecBole model: ids from RecBole's batches, vectors from tables, scores from GTRModel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from recbole.model.abstract_recommender import GeneralRecommender
+from recbole.utils import InputType
+from torch import nn
+
+from mmbee_plugin.modules import losses
+from mmbee_plugin.modules.batch import AuthorSide, UserSide
+from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser, GTRModel
+from mmbee_plugin.recbole import settings
+from mmbee_plugin.recbole.content import ContentTable
+from mmbee_plugin.recbole.interest import InterestTable
+from mmbee_plugin.recbole.offline import open_snapshot
+
+QUERY_NOISE = 0.02
+ENCODE_ROWS = 4096
+"""authors encoded at once in full ranking."""
+
+
+class MMBee(GeneralRecommender):
+    """MMBee (KDD 2024): backbone x content x interest, every part a config value.
+
+    The tables stand here, the mathematics in :class:`~mmbee_plugin.modules.gtr.GTRModel`. The author's id vector and the
+    history share one table.
+
+    Args:
+        config: RecBole's Config; defaults in ``properties/MMBee.yaml``.
+        dataset: the training split, an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`.
+    """
+
+    input_type = InputType.LISTWISE
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        settings.check_choices(config)
+        self.loss = config["loss"]
+        self.temperature = config["temperature"]
+        self.log_q = config["log_q"]
+        self.histories = dataset.histories
+        self.history_length = config["MAX_ITEM_LIST_LENGTH"]
+        self.negatives_field = config["NEG_PREFIX"] + self.ITEM_ID
+        self.label_field = config["LABEL_FIELD"]
+        self.history_field = self.ITEM_ID + config["LIST_SUFFIX"]
+        self.time_field = config["TIME_FIELD"] + config["LIST_SUFFIX"] if dataset.ordered else None
+
+        width = config["embedding_size"]
+        counts = dataset.histories.item_counts(self.n_items)
+        self.register_buffer("counts", torch.from_numpy(counts).float(), persistent=False)
+        self.user = nn.Embedding(self.n_users, width, padding_idx=0)
+        self.author = nn.Embedding(self.n_items, width, padding_idx=0)
+        for table in (self.user, self.author):
+            nn.init.normal_(table.weight, std=config["init_std"])
+        modalities = settings.chosen_modalities(config, tuple(dataset.folder.modalities))
+        paths = settings.chosen_metapaths(config)
+        pretrained = config["node_tables"] == "graphcl"
+        self.interest = None
+        if paths:
+            dense = settings.attribute_modalities(config, dataset.folder, modalities)
+            snapshot = open_snapshot(
+                dataset,
+                settings.graph_settings(config),
+                settings.graphcl_settings(config) if pretrained else None,
+                dense,
+                config["seed"],
+                self.logger.info,
+            )
+            self.interest = InterestTable(
+                dataset, snapshot, paths, width, dense, pretrained, config["init_std"]
+            )
+        reads_queries = config["content"] == "mfq" and config["use_queries"]
+        self.content = ContentTable(
+            dataset,
+            modalities if config["content"] != "none" else (),
+            width,
+            config["num_queries"] if reads_queries else 0,
+        )
+        self.content.start_queries_from(self.author.weight, QUERY_NOISE)
+        self.gtr = GTRModel(
+            settings.gtr_settings(config, self.interest.attribute_width if self.interest else 0),
+            settings.content_settings(config, self.content.widths),
+            settings.sim_settings(config, dataset.ordered),
+        )
+        self._ranked: EncodedAuthor | None = None
+
+    def train(self, mode: bool = True) -> MMBee:
+        """Switches mode and forgets the authors encoded for full ranking, since the weights may have changed."""
+        self._ranked = None
+        return super().train(mode)
+
+    def user_side(self, users: torch.Tensor, history: torch.Tensor, times: torch.Tensor | None) -> UserSide:
+        """users (B,), history (B, H) item ids padded with 0, times (B, H) seconds or None -> the user's tensors.
+
+        The history is cut to the longest of the batch.
+        """
+        longest = max(1, int((history > 0).sum(dim=1).max()))
+        history = history[:, :longest]
+        if times is not None:
+            times = times[:, :longest]
+        gap = None
+        if times is not None:
+            elapsed = (times.amax(dim=1, keepdim=True) - times).clamp(min=0)
+            gap = torch.log2(1 + elapsed).long()
+        neighbours = self.interest.user(users) if self.interest is not None else {}
+        return UserSide(self.user(users), self.author(history), history > 0, gap, **neighbours)
+
+    def author_side(self, items: torch.Tensor) -> AuthorSide:
+        """items (B,) -> the author's tensors."""
+        side = self.content(items, self.author(items))
+        if self.interest is None:
+            return side
+        return replace(side, **self.interest.author(items))
+
+    def calculate_loss(self, interaction: Any) -> torch.Tensor:
+        """Loss of one batch: labelled samples (label (B,)), or positives against negatives (B, M)."""
+        users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
+        user = self._encode_users(interaction)
+        if self.negatives_field not in interaction:
+            author = self.gtr.encode_author(self.author_side(items))
+            labels = interaction[self.label_field].float()
+            loss = losses.binary_cross_entropy(self.gtr.score(user, author), labels)
+            return loss + self._auxiliary(user, author, torch.arange(len(items))[:, None], labels[:, None])
+        candidates = torch.cat([items.unsqueeze(1), interaction[self.negatives_field]], dim=1)  # (B, 1 + M)
+        pool, position = candidates.unique(return_inverse=True)
+        author = self.gtr.encode_author(self.author_side(pool))
+        labels = torch.zeros(candidates.shape, device=items.device)
+        labels[:, 0] = 1
+        if self.loss == "softmax":
+            logits = self.gtr.score_all(user, author) / self.temperature
+            loss = losses.sampled_softmax(
+                logits,
+                position[:, 0],
+                self._allowed(users, pool),
+                self._log_expected(pool, candidates.shape),
+            )
+        else:
+            logits = self.gtr.score_candidates(user, author.take(position))
+            if self.loss == "bpr":
+                loss = losses.bayesian_personalised_ranking(logits[:, 0], logits[:, 1:])
+            else:
+                loss = losses.binary_cross_entropy(logits, labels)
+        return loss + self._auxiliary(user, author, position, labels)
+
+    def predict(self, interaction: Any) -> torch.Tensor:
+        """Scores (B,) of aligned users and items; probabilities of a gift where the loss is logistic."""
+        author = self.gtr.encode_author(self.author_side(interaction[self.ITEM_ID]))
+        logits = self.gtr.score(self._encode_users(interaction), author)
+        return torch.sigmoid(logits) if self.loss == "bce" else logits
+
+    def full_sort_predict(self, interaction: Any) -> torch.Tensor:
+        """Scores (B, n_items) of each user against every item; the items are encoded once an evaluation."""
+        if self._ranked is None or self.training:
+            items = torch.arange(self.n_items, device=self.device)
+            parts = [self.gtr.encode_author(self.author_side(part)) for part in items.split(ENCODE_ROWS)]
+            self._ranked = EncodedAuthor(
+                torch.cat([part.top for part in parts]), torch.cat([part.author for part in parts])
+            )
+        logits = self.gtr.score_all(self._encode_users(interaction), self._ranked)
+        return torch.sigmoid(logits) if self.loss == "bce" else logits
+
+    def _encode_users(self, interaction: Any) -> EncodedUser:
+        users = interaction[self.USER_ID]
+        if self.history_field in interaction:
+            history = interaction[self.history_field]
+            times = interaction[self.time_field] if self.time_field else None
+        else:  # a plain row, as case studies and FLOPs counters send it
+            ids, _, stamps = self.histories.all(users.cpu().numpy(), self.history_length)
+            history = torch.as_tensor(ids, device=users.device)
+            times = None if stamps is None else torch.as_tensor(stamps, device=users.device)
+        return self.gtr.encode_user(self.user_side(users, history, times))
+
+    def _auxiliary(
+        self, user: EncodedUser, author: EncodedAuthor, position: torch.Tensor, labels: torch.Tensor
+    ) -> torch.Tensor:
+        logits = self.gtr.auxiliary_logits(user, author.take(position))
+        if logits is None:
+            return labels.new_zeros(())
+        return losses.binary_cross_entropy(logits, labels)
+
+    def _allowed(self, users: torch.Tensor, pool: torch.Tensor) -> torch.Tensor:
+        """(B, C) bool: false where the user has the candidate among its training items."""
+        row, items = self.histories.items_of(users.cpu().numpy())
+        column = torch.full((self.n_items,), -1, dtype=torch.long)
+        column[pool.cpu()] = torch.arange(len(pool))
+        known = column[torch.from_numpy(items)]
+        allowed = torch.ones(len(users), len(pool), dtype=torch.bool)
+        hit = known >= 0
+        allowed[torch.from_numpy(row)[hit], known[hit]] = False
+        return allowed.to(users.device)
+
+    def _log_expected(self, pool: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+        """(C,) log of how often each candidate is expected in a pool of positives and uniform negatives."""
+        if not self.log_q:
+            return torch.zeros(len(pool), device=pool.device)
+        positives = shape[0] * self.counts[pool] / self.counts.sum()
+        return torch.log(positives + shape[0] * (shape[1] - 1) / (self.n_items - 1))

@@ -1,0 +1,62 @@
+"""The offline stage of a dataset: graphs, neighbour lists and node vectors, built once and kept beside the data.
+
+What is built lies in ``<dataset folder>/graph/<key>`` in the folder's row order. The key covers the training
+interactions, the features and every setting, so a second run finds it and a changed one builds its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mmbee_plugin.data.features import DenseFeatures
+from mmbee_plugin.graph.attributes import Attributes
+from mmbee_plugin.graph.snapshot import GraphSettings, Interactions, Snapshot, build
+from mmbee_plugin.recbole.content import standardise
+from mmbee_plugin.recbole.graphcl import GraphCLSettings, node_stage
+
+
+def open_snapshot(
+    dataset: Any,
+    graph: GraphSettings,
+    graphcl: GraphCLSettings | None = None,
+    modalities: tuple[str, ...] = (),
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> Snapshot:
+    """The snapshot of a dataset's training split, built unless it is there.
+
+    Args:
+        dataset: the training split, an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`.
+        graph: settings of the graph stage.
+        graphcl: settings of the node vectors; None builds none.
+        modalities: whose dense features give the neighbours' mean attributes.
+        seed: of GraphCL.
+        progress: told each stage's name as it starts.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    kept = dataset.positive_rows()
+    users = dataset.inter_feat[dataset.uid_field].numpy()[kept]
+    items = dataset.inter_feat[dataset.iid_field].numpy()[kept]
+    interactions = Interactions(
+        dataset.user_rows[users],
+        dataset.item_rows[items],
+        None,
+        n_users=len(dataset.folder.user_tokens),
+        n_authors=len(dataset.folder.item_tokens),
+    )
+    attributes = {}
+    for name in modalities:
+        features = dataset.folder.features(name)
+        if isinstance(features, DenseFeatures):
+            attributes[name] = Attributes(standardise(features.values, features.present), features.present)
+    return build(
+        interactions,
+        graph,
+        dataset.folder.path / "graph",
+        attributes=attributes,
+        nodes=node_stage(graphcl, seed) if graphcl is not None else None,
+        progress=progress,
+    )

@@ -1,0 +1,246 @@
+"""The command line of a run, and the settings it comes to for one model on one dataset.
+
+Later sources win: RecBole's and the model's defaults, `RUN_DEFAULTS`, ``recbole_configs/<dataset>.yaml``,
+its section for the model, its section for samples, ``--config_files``, the command line. A setting that
+nothing reads is refused.
+"""
+
+import argparse
+import difflib
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import recbole
+import yaml
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.plugin import COMPONENTS, DATA_SETTINGS, PROPERTIES, check_model
+
+RUN_DEFAULTS: dict[str, Any] = {
+    "metrics": ["Recall", "Precision", "NDCG"],
+    "topk": [10, 20],
+    "valid_metric": "Recall@10",
+}
+"""What a run measures unless its dataset's YAML or the command line says otherwise."""
+
+LISTS = frozenset({"modalities", "metapaths", "metrics", "topk"})
+"""Settings that are lists, so that ``--metapaths=a2a,u2a2u`` needs no brackets."""
+
+SET_BY_RECBOLE = frozenset(
+    {"model", "dataset", "device", "MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "local_rank", "single_spec"}
+    | {"valid_neg_sample_args", "test_neg_sample_args", "mmbee_dataset"}
+)
+"""Entries of a Config that are worked out, not given."""
+
+_RECBOLE = Path(recbole.__file__).parent
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-3 is a number, as RecBole's files take it."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+"), list("-+0123456789.")
+)
+
+
+class OptionParser(argparse.ArgumentParser):
+    """An argument parser whose errors are InputErrors, so that every command line ends in one way."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
+
+
+@dataclass(frozen=True)
+class Options:
+    """A parsed command line. ``given`` holds RecBole settings: from ``--config_files``, then from the
+    command line."""
+
+    models: tuple[str, ...]
+    dataset: str | None
+    data_path: Path
+    result: Path | None
+    resume: Path | None
+    given: dict[str, Any]
+
+
+def run_parser(description: str) -> OptionParser:
+    """The options that every run has; any RecBole setting may be added as ``--key=value``."""
+    parser = OptionParser(
+        description=description,
+        allow_abbrev=False,
+        epilog="Any other --key=value is a setting of RecBole or of the model, such as --epochs=5, "
+        "--backbone=din, --content=none, --interest=none, --modalities=visual,text or --graph.top_k=20.",
+    )
+    parser.add_argument("--model", metavar="NAME", help="a model of this package or of RecBole")
+    parser.add_argument("--dataset", metavar="NAME", help="a folder in --data_path")
+    parser.add_argument(
+        "--data_path", metavar="DIR", type=Path, default=Path("datasets"), help="default: datasets"
+    )
+    parser.add_argument(
+        "--config_files", metavar="FILES", help="YAML files with settings, separated by spaces or commas"
+    )
+    return parser
+
+
+def parse_run(argv: list[str]) -> Options:
+    """Parses the command line of ``run_recbole.py``.
+
+    Raises:
+        InputError: an unknown model, an argument that is no ``--key=value``, an unreadable file.
+    """
+    parser = run_parser("Trains a model and prints its metrics on the validation and test split.")
+    parser.add_argument(
+        "--compare", metavar="NAMES", help="several models, separated by commas, on the same split"
+    )
+    parser.add_argument("--result", metavar="PATH", type=Path, help="also write the outcome as JSON")
+    parser.add_argument("--resume", metavar="CHECKPOINT", type=Path, help="go on with an interrupted run")
+    known, rest = parser.parse_known_args(argv)
+    if known.compare and (known.model or known.resume):
+        raise InputError("--compare names its models itself and goes with neither --model nor --resume")
+    models = tuple(name.strip() for name in (known.compare or known.model or "").split(",") if name.strip())
+    if not known.resume and not (models and known.dataset):
+        raise InputError("needs --model=NAME (or --compare=NAME,NAME) and --dataset=NAME")
+    for name in models:
+        check_model(name)
+    given = given_settings(known.config_files, rest)
+    return Options(models, known.dataset, known.data_path, known.result, known.resume, given)
+
+
+def given_settings(config_files: str | None, rest: Iterable[str]) -> dict[str, Any]:
+    """RecBole settings from files and from ``--key=value`` arguments; ``--graph.top_k=5`` sets one entry of
+    a dict.
+
+    Raises:
+        InputError: naming the argument or file that cannot be read.
+    """
+    given: dict[str, Any] = {}
+    for name in (config_files or "").replace(",", " ").split():
+        given = merged(given, read_yaml(Path(name)))
+    for argument in rest:
+        match = re.fullmatch(r"--([A-Za-z_][\w.-]*)=(.*)", argument, re.DOTALL)
+        if not match:
+            raise InputError(f"argument {argument!r} is not understood; settings are written --key=value")
+        key, value = match[1], _parse_value(argument, match[2])
+        outer, _, inner = key.partition(".")
+        given = merged(given, {outer: {inner: value}} if inner else {outer: value})
+    return {key: _as_list(value) if key in LISTS else value for key, value in given.items()}
+
+
+def _parse_value(argument: str, text: str) -> Any:
+    try:
+        return yaml.load(text, _Loader) if text else ""
+    except yaml.YAMLError:
+        raise InputError(f"argument {argument!r}: the value is not valid YAML; quote it") from None
+
+
+def _as_list(value: Any) -> Any:
+    if isinstance(value, str):
+        return [yaml.load(part, _Loader) for part in value.split(",") if part.strip()]
+    return value if value is None or isinstance(value, list) else [value]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Reads a YAML file of settings. Raises InputError if it is missing, not YAML, or not a mapping."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
+    if not isinstance(content, dict | None):
+        raise InputError(f"{path}: should be lines of key: value, found a {type(content).__name__}")
+    return content or {}
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` updated by `over`; where both have a dict under a key, entry by entry."""
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = {**result[key], **value} if both else value
+    return result
+
+
+def config_folder() -> Path:
+    """``recbole_configs``: of the working directory, else of the checkout, else the copy an installation
+    brings."""
+    package = Path(__file__).parents[1]
+    places = [Path("recbole_configs"), package.parent / "recbole_configs", package / "recbole_configs"]
+    return next((place for place in places if place.is_dir()), places[0])
+
+
+def dataset_settings(dataset: str, model: str, is_sample: bool) -> dict[str, Any]:
+    """What ``recbole_configs/<dataset>.yaml`` says for `model`; nothing if there is no such file."""
+    path = config_folder() / f"{dataset}.yaml"
+    if not path.is_file():
+        return {}
+    content = read_yaml(path)
+    models, sample = content.pop("models", None) or {}, content.pop("sample", None) or {}
+    for name in models:
+        check_model(name)
+    known: set[str] = set().union(*map(known_settings, {*COMPONENTS, model}))
+    for section in (content, sample, models.get(model) or {}):
+        check_settings(section, known, str(path))
+    settings = merged(content, models.get(model) or {})
+    return merged(settings, sample) if is_sample else settings
+
+
+def default_settings(model: str) -> dict[str, Any]:
+    """The defaults of RecBole and of `model`, as their YAML files give them."""
+    properties = _RECBOLE / "properties"
+    files = [properties / "overall.yaml", properties / "dataset" / "sample.yaml"]
+    files += sorted((properties / "quick_start_config").glob("*.yaml"))
+    files.append(
+        PROPERTIES / f"{model}.yaml" if model in COMPONENTS else properties / "model" / f"{model}.yaml"
+    )
+    defaults: dict[str, Any] = {}
+    for file in files:
+        defaults |= read_yaml(file)
+    return defaults
+
+
+@functools.cache
+def _read_by_recbole() -> frozenset[str]:
+    """Settings without a default: those that RecBole's source code asks its Config for."""
+    pattern = re.compile(r"""config\[\s*["'](\w+)["']""")
+    return frozenset(
+        key for file in _RECBOLE.rglob("*.py") for key in pattern.findall(file.read_text(encoding="utf-8"))
+    )
+
+
+def known_settings(model: str) -> set[str]:
+    """Every setting that means something to `model`."""
+    from recbole.utils import argument_list
+
+    listed = [
+        vars(argument_list)[f"{kind}_arguments"] for kind in ("general", "training", "evaluation", "dataset")
+    ]
+    keys = {
+        *default_settings(model),
+        *_read_by_recbole(),
+        *DATA_SETTINGS,
+        *(key for keys in listed for key in keys),
+    }
+    return keys - SET_BY_RECBOLE
+
+
+def check_given(given: Iterable[str], models: Iterable[str]) -> None:
+    """Raises InputError for a given setting that means something to none of `models`."""
+    known: set[str] = set().union(*map(known_settings, models))
+    check_settings(given, known, "settings")
+
+
+def check_settings(settings: Iterable[str], known: set[str], where: str) -> None:
+    """Raises InputError for the first setting not in `known`, naming the closest one that is."""
+    for key in settings:
+        if key not in known:
+            nearest = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise InputError(f"{where}: setting {key!r} is not known{hint}")

@@ -1,0 +1,138 @@
+"""What a run leaves behind: a table on the screen, lines in the log, a JSON file. Each says what data it
+was."""
+
+import contextlib
+import hashlib
+import json
+import os
+import resource
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.errors import InputError
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One trained and tested model.
+
+    Attributes:
+        valid, test: metric name (``recall@10``) -> value; of the epoch that was best on validation data.
+        dataset: name, kind, source, counts and ``split``, a digest of the validation and test pairs.
+        settings: every setting in effect.
+        seconds: wall time from reading the data to the test metrics.
+        peak_rss_mb: the most resident memory the process had in that time, in MB (10^6 bytes).
+        checkpoint: file with the weights of the best epoch.
+    """
+
+    model: str
+    valid: dict[str, float]
+    test: dict[str, float]
+    dataset: dict[str, Any]
+    settings: dict[str, Any]
+    seconds: float
+    peak_rss_mb: float
+    checkpoint: str
+
+
+def provenance_lines(folder: DatasetFolder) -> list[str]:
+    """What the data is; for data that is not real also, loudly, that it is not."""
+    lines = [f"Data: {folder.provenance()}"]
+    if folder.kind != "real":
+        lines.append(f"{folder.kind.upper()}: these figures say nothing about the real {folder.name} data.")
+    if folder.get_real:
+        lines.append(folder.get_real)
+    return lines
+
+
+def dataset_facts(folder: DatasetFolder, valid_data: Any, test_data: Any) -> dict[str, Any]:
+    """The ``dataset`` part of a result; the split's digest is equal for models that are tested on the same
+    pairs."""
+    digest = hashlib.sha256()
+    for loader in (valid_data, test_data):
+        rows = loader._dataset.inter_feat
+        pairs = np.stack(
+            [rows[loader._dataset.uid_field].numpy(), rows[loader._dataset.iid_field].numpy()], axis=1
+        )
+        digest.update(np.ascontiguousarray(pairs[np.lexsort(pairs.T)]).tobytes())
+    return {
+        "name": folder.name,
+        "kind": folder.kind,
+        "source": folder.source,
+        "ordered": folder.ordered,
+        "counts": dict(folder.counts),
+        "hash": folder.hash,
+        "split": digest.hexdigest()[:16],
+    }
+
+
+def table(results: Sequence[RunResult]) -> str:
+    """Models and splits down, metrics across; plain text."""
+    metrics = list(results[0].test)
+    rows = [["model", "split", *metrics, "seconds", "peak MB"]]
+    for result in results:
+        for split, values in (("valid", result.valid), ("test", result.test)):
+            cost = [f"{result.seconds:.1f}", f"{result.peak_rss_mb:.0f}"] if split == "test" else ["", ""]
+            rows.append([result.model, split, *(f"{values[name]:.4f}" for name in metrics), *cost])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i < 2 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def check_writable(path: Path) -> None:
+    """Makes the folder of `path` if need be. Raises InputError where no file can be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path.parent}: cannot be made for the result: {error.strerror}") from None
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, a file name is needed for the result")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"{path.parent}: not writable, so the result cannot be kept there")
+
+
+def write_json(path: Path, results: Sequence[RunResult], as_list: bool) -> None:
+    """Writes one object, or a list of them, in one step: an older file is replaced whole or not at all."""
+    content = [asdict(result) for result in results]
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(content if as_list else content[0], file, indent=2, sort_keys=False)
+        file.write("\n")
+    os.chmod(beside, 0o644)
+    os.replace(beside, path)
+
+
+def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as JSON has them; what it has no form for (a device, an enum) as text."""
+    return json.loads(json.dumps(dict(sorted(settings.items())), default=str))
+
+
+class PeakMemory:
+    """The most resident memory since it was made; on Linux the kernel's own mark is reset, elsewhere it
+    covers the process."""
+
+    def __init__(self) -> None:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+
+    def megabytes(self) -> float:
+        """In MB (10^6 bytes)."""
+        try:
+            status = Path("/proc/self/status").read_text()
+        except OSError:
+            unit = 1 if sys.platform == "darwin" else 1024
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6

@@ -1,0 +1,223 @@
+"""Trains and tests models: ``python run_recbole.py --model=MMBee --dataset=tiktok``, or ``python -m
+mmbee_plugin.recbole``.
+
+Differs from ``recbole.quick_start.run_recbole`` in that every model, RecBole's own too, gets this package's
+dataset class (so that a comparison has one split, one mask and the same histories), that a run can be
+resumed, and that a wrong name or setting is one line on stderr and exit status 2.
+"""
+
+import contextlib
+import copy
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from recbole.config import Config
+from recbole.data import data_preparation
+from recbole.utils import ModelType, get_model, get_trainer, init_logger, init_seed
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.sample import ensure
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole import checkpoint, options, report
+from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.plugin import COMPONENTS
+from mmbee_plugin.recbole.trainer import Resumable, check_same_settings, resumable
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit status: 0, 2 for bad input, 130 when interrupted."""
+    return exit_status(lambda: _run(sys.argv[1:] if argv is None else argv))
+
+
+def exit_status(command: Any) -> int:
+    """Runs `command`; bad input becomes one line on stderr and status 2."""
+    try:
+        command()
+    except InputError as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; --resume=<the newest *-last.pth in checkpoint_dir> goes on\n")
+        return 130
+    return 0
+
+
+def _run(argv: list[str]) -> None:
+    chosen = options.parse_run(argv)
+    if chosen.resume:
+        chosen = as_before(chosen)
+    if chosen.result:
+        report.check_writable(chosen.result)
+    assert chosen.dataset is not None
+    folder = ensure(chosen.dataset, chosen.data_path)
+    options.check_given(chosen.given, chosen.models)
+    configs = [build_config(model, folder, chosen.given) for model in chosen.models]
+    if chosen.resume:
+        check_same_settings(checkpoint.load(chosen.resume, "cpu")["config"], configs[0], chosen.resume)
+    results = []
+    for config in configs:
+        results.append(train_and_test(config, folder, chosen.resume, quiet="state" not in chosen.given))
+        if results[-1].dataset["split"] != results[0].dataset["split"]:
+            raise InputError(
+                f"{results[-1].model} was tested on other pairs than {results[0].model}: a comparison needs "
+                "one split, so give data settings for the dataset and not for one model"
+            )
+    sys.stdout.write("\n".join([*report.provenance_lines(folder), "", report.table(results), ""]))
+    if chosen.result:
+        report.write_json(chosen.result, results, as_list=len(chosen.models) > 1)
+        sys.stdout.write(f"Written to {chosen.result}\n")
+
+
+def as_before(chosen: options.Options) -> options.Options:
+    """The options of a resumed run: what the command line leaves open is as in the run that was
+    interrupted."""
+    assert chosen.resume is not None
+    config = checkpoint.load(chosen.resume, "cpu")["config"]
+    before = {
+        key: value
+        for key, value in config.external_config_dict.items()
+        if key not in ("gpu_id", "show_progress")
+    }
+    return replace(
+        chosen,
+        models=chosen.models or (config["model"],),
+        dataset=chosen.dataset or config["dataset"],
+        given=options.merged(before, chosen.given),
+    )
+
+
+def build_config(model: str, folder: DatasetFolder, given: dict[str, Any]) -> Config:
+    """RecBole's Config for `model` on `folder`, from the sources that `options` lists.
+
+    Raises:
+        InputError: RecBole or the model refuses a value.
+    """
+    chosen = options.merged(
+        options.RUN_DEFAULTS, options.dataset_settings(folder.name, model, folder.kind == "sample")
+    )
+    chosen = options.merged({"gpu_id": _gpu(), "show_progress": sys.stderr.isatty(), **chosen}, given)
+    loss = {**options.default_settings(model), **chosen}.get("loss_type")
+    if loss == "CE" and get_model(model).type == ModelType.SEQUENTIAL:
+        chosen.setdefault("train_neg_sample_args", None)  # RecBole refuses its own default here
+    # RecBole evaluates every string it is given as Python; a quoted string evaluates to itself.
+    quoted = {
+        key: repr(value) if isinstance(value, str) else copy.deepcopy(value) for key, value in chosen.items()
+    }
+    with _no_arguments():
+        try:
+            config = Config(model=model, dataset=folder.name, config_dict=quoted)
+        except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError, AssertionError) as error:
+            raise error if isinstance(error, InputError) else InputError(str(error)) from None
+    config["data_path"] = str(folder.path)  # RecBole would read its own copy of ml-100k
+    config["dataset_hash"] = folder.hash
+    if model in COMPONENTS:
+        check_parts(config, folder)
+    return config
+
+
+def check_parts(config: Config, folder: DatasetFolder) -> None:
+    """Raises InputError for a backbone, encoder, metapath, graph setting or modality that one of our models
+    cannot have."""
+    from mmbee_plugin.recbole import (
+        settings,
+    )  # brings in the graph stage, which RecBole's own models do not need
+
+    settings.check_choices(config)
+    for section, typed in (("graph", settings.graph_settings), ("graphcl", settings.graphcl_settings)):
+        try:
+            typed(config)
+        except TypeError as error:  # an entry that the typed settings do not have
+            raise InputError(f"{section}: {str(error).partition(' got an ')[2] or error}") from None
+    if config["content"] != "none":
+        settings.chosen_modalities(config, tuple(folder.modalities))
+
+
+def _gpu() -> str:
+    """RecBole ignores ``use_gpu`` and overwrites CUDA_VISIBLE_DEVICES by ``gpu_id``: this keeps the user's
+    choice."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "0") if torch.cuda.is_available() else ""
+
+
+@contextlib.contextmanager
+def _no_arguments() -> Iterator[None]:
+    """While a Config is made: it reads ``sys.argv`` by itself otherwise."""
+    kept, sys.argv = sys.argv, sys.argv[:1]
+    try:
+        yield
+    finally:
+        sys.argv = kept
+
+
+@contextlib.contextmanager
+def run_log(config: Config, quiet: bool) -> Iterator[logging.Logger]:
+    """RecBole's log file for one run; `quiet` keeps all but warnings off the screen. Other handlers come
+    back after it."""
+    root = logging.getLogger()
+    others, level = root.handlers[:], root.level
+    root.handlers = []
+    init_logger(config)
+    for handler in root.handlers:
+        if quiet and not isinstance(handler, logging.FileHandler):
+            handler.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
+            yield root
+    finally:
+        for handler in root.handlers:
+            handler.close()
+        root.handlers = others
+        root.setLevel(level)
+
+
+def train_and_test(
+    config: Config, folder: DatasetFolder, resume: Path | None = None, quiet: bool = True, saved: bool = True
+) -> report.RunResult:
+    """One model, from the folder to its metrics.
+
+    Args:
+        resume: a checkpoint to go on from.
+        saved: False keeps no checkpoint, and tests the last epoch's weights instead of the best.
+    """
+    start, memory = time.perf_counter(), report.PeakMemory()
+    with run_log(config, quiet) as log:
+        for line in report.provenance_lines(folder):
+            log.info(line)
+        log.info(config)
+        init_seed(config["seed"], config["reproducibility"])
+        loaders = data_preparation(config, MMBeeDataset(config))
+        train_data, valid_data, test_data = loaders
+        facts = report.dataset_facts(folder, valid_data, test_data)
+        init_seed(config["seed"], config["reproducibility"])
+        model = get_model(config["model"])(config, train_data._dataset).to(config["device"])
+        log.info(model)
+        trainer = resumable(get_trainer(config["MODEL_TYPE"], config["model"]))(config, model)
+        if resume:
+            if not isinstance(trainer, Resumable):
+                raise InputError(f"model {config['model']} cannot be resumed: RecBole trains it in one go")
+            trainer.resume_checkpoint(resume)
+        progress = config["show_progress"]
+        _, valid = trainer.fit(train_data, valid_data, saved=saved, show_progress=progress)
+        test = trainer.evaluate(test_data, load_best_model=saved, show_progress=progress)
+        result = report.RunResult(
+            model=config["model"],
+            valid={name: float(value) for name, value in valid.items()},
+            test={name: float(value) for name, value in test.items()},
+            dataset=facts,
+            settings=report.plain_settings(config.final_config_dict),
+            seconds=round(time.perf_counter() - start, 3),
+            peak_rss_mb=round(memory.megabytes(), 1),
+            checkpoint=str(trainer.saved_model_file) if saved else "",
+        )
+        log.info(f"\n{report.table([result])}")
+        for line in report.provenance_lines(folder):
+            log.info(line)
+    return result

@@ -1,0 +1,118 @@
+"""From RecBole's flat config to the typed settings of the modules and of the graph stage."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.metapaths import Metapath
+from mmbee_plugin.graph.snapshot import GraphSettings
+from mmbee_plugin.modules.gie import GIE
+from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS, GTRSettings
+from mmbee_plugin.modules.mfq import OrthogonalProjection
+from mmbee_plugin.modules.sim import SIMSettings
+from mmbee_plugin.modules.tokens import ContentSettings
+from mmbee_plugin.recbole.graphcl import GraphCLSettings
+
+LOSSES = ("bce", "bpr", "softmax")
+NODE_TABLES = ("graphcl", "fresh")
+CHOICES: dict[str, tuple[str, ...]] = {
+    "backbone": tuple(BACKBONES),
+    "content": tuple(CONTENTS),
+    "interest": tuple(INTERESTS),
+    "head": HEADS,
+    "loss": LOSSES,
+    "projection": OrthogonalProjection.READINGS,
+    "pooling": GIE.POOLINGS,
+    "node_tables": NODE_TABLES,
+}
+
+
+def check_choices(config: Any) -> None:
+    """Raises InputError for a setting outside its list, naming the known ones."""
+    for key, known in CHOICES.items():
+        if config[key] not in known:
+            raise InputError(f"unknown {key} {config[key]!r}; known: {', '.join(known)}")
+    if config["backbone"] == "sim" and int(config["embedding_size"]) % int(config["heads"]):
+        raise InputError(f"embedding_size {config['embedding_size']} is no multiple of heads {config['heads']}")
+
+
+def chosen_metapaths(config: Any) -> tuple[Metapath, ...]:
+    """The configured metapaths, parsed; none when the interest slot is empty."""
+    if config["interest"] == "none":
+        return ()
+    return tuple(Metapath.parse(name) for name in config["metapaths"])
+
+
+def chosen_modalities(config: Any, available: tuple[str, ...]) -> tuple[str, ...]:
+    """The modalities a model reads: those asked for, or all that the dataset has.
+
+    Raises:
+        InputError: for a modality that the dataset does not have.
+    """
+    if config["modalities"] is None:
+        return available
+    for name in config["modalities"]:
+        if name not in available:
+            known = ", ".join(available) or "none, the folder has no features"
+            raise InputError(f"unknown modality {name!r}; this dataset has: {known}")
+    return tuple(config["modalities"])
+
+
+def graph_settings(config: Any) -> GraphSettings:
+    """Settings of the offline stage; part of the snapshot's key."""
+    return GraphSettings(metapaths=tuple(path.name for path in chosen_metapaths(config)), **config["graph"])
+
+
+def graphcl_settings(config: Any) -> GraphCLSettings:
+    """Settings of the contrastive pre-training; part of the snapshot's key."""
+    return GraphCLSettings(width=config["embedding_size"], **config["graphcl"])
+
+
+def gtr_settings(config: Any, attribute_width: int) -> GTRSettings:
+    """Names and shapes of the model's parts."""
+    paths = chosen_metapaths(config)
+    return GTRSettings(
+        backbone=config["backbone"],
+        content=config["content"],
+        interest=config["interest"],
+        head=config["head"],
+        width=config["embedding_size"],
+        hidden=tuple(config["mlp_hidden_size"]),
+        dropout=config["dropout_prob"],
+        pooling=config["pooling"],
+        user_metapaths=tuple(path.name for path in paths if path.start == "u"),
+        author_metapaths=tuple(path.name for path in paths if path.start == "a"),
+        attribute_width=attribute_width,
+    )
+
+
+def content_settings(config: Any, widths: dict[str, int]) -> ContentSettings:
+    """Shapes of the content encoder."""
+    return ContentSettings(
+        widths=widths,
+        width=config["embedding_size"],
+        heads=config["heads"],
+        num_queries=config["num_queries"],
+        use_queries=config["use_queries"],
+        projection=config["projection"],
+        dropout=config["content_dropout"],
+        modality_dropout=config["modality_dropout"],
+        default_query_rate=config["default_query_rate"],
+    )
+
+
+def sim_settings(config: Any, ordered: bool) -> SIMSettings:
+    """Shapes of SIM; without time there are no gaps."""
+    return SIMSettings(
+        width=config["embedding_size"],
+        heads=config["search_heads"],
+        searched=config["searched"],
+        short=config["short_length"],
+        gaps=GAP_BUCKETS if ordered else 0,
+    )
+
+
+GAP_BUCKETS = 1 + math.ceil(math.log2(1 + 10 * 365 * 86400))
+"""buckets of floor(log2(1 + seconds)), up to ten years."""

@@ -1,0 +1,104 @@
+"""Searches for good settings with RecBole's `HyperTuning`: ``python run_hyper.py --model=MMBee
+--dataset=tiktok``."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from mmbee_plugin.data.sample import ensure
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole import options, report
+from mmbee_plugin.recbole.plugin import check_model
+from mmbee_plugin.recbole.run import build_config, exit_status, train_and_test
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit status: 0, or 2 for bad input."""
+    return exit_status(lambda: _tune(sys.argv[1:] if argv is None else argv))
+
+
+def _tune(argv: list[str]) -> None:
+    from recbole.trainer import HyperTuning
+
+    parser = options.run_parser("Searches for the settings with the best validation metric.")
+    parser.add_argument(
+        "--params_file", metavar="FILE", type=Path, help="default: recbole_configs/hyper/<model>.hyper"
+    )
+    parser.add_argument("--max_evals", metavar="N", type=int, default=20, help="settings to try; default: 20")
+    parser.add_argument(
+        "--algo", choices=("bayes", "random", "exhaustive"), default="bayes", help="default: bayes"
+    )
+    chosen, rest = parser.parse_known_args(argv)
+    model = chosen.model or "MMBee"
+    check_model(model)
+    if not chosen.dataset:
+        raise InputError("needs --dataset=NAME")
+    if chosen.max_evals < 1:
+        raise InputError(f"--max_evals={chosen.max_evals}: at least one setting has to be tried")
+    params_file = chosen.params_file or options.config_folder() / "hyper" / f"{model}.hyper"
+    names = searched_settings(params_file)
+    options.check_settings(
+        [name.partition(".")[0] for name in names], options.known_settings(model), str(params_file)
+    )
+    given = options.given_settings(chosen.config_files, rest)
+    options.check_given(given, [model])
+    folder = ensure(chosen.dataset, chosen.data_path)
+    config = build_config(model, folder, given)  # refuses bad settings before the search starts
+
+    def objective(params: dict[str, Any], _files: Any = None) -> dict[str, Any]:
+        trial = build_config(model, folder, options.merged(given, _nested(params)))
+        result = train_and_test(trial, folder, quiet="state" not in given, saved=False)
+        return {
+            "model": model,
+            "best_valid_score": result.valid[trial["valid_metric"].lower()],
+            "valid_score_bigger": trial["valid_metric_bigger"],
+            "best_valid_result": result.valid,
+            "test_result": result.test,
+        }
+
+    os.environ.setdefault("HYPEROPT_FMIN_SEED", str(config["seed"]))
+    try:
+        search = HyperTuning(
+            objective, params_file=str(params_file), algo=chosen.algo, max_evals=chosen.max_evals
+        )
+    except (ValueError, SyntaxError, NameError, TypeError) as error:
+        raise InputError(
+            f"{params_file}: {error}; a line is: name choice|uniform|quniform|loguniform values"
+        ) from None
+    search.run()
+    best = search.params2str(search.best_params)
+    metric = config["valid_metric"].lower()
+    value = search.params2result[best]["best_valid_result"][metric]
+    lines = [
+        "",
+        *report.provenance_lines(folder),
+        f"Best of {len(search.params_list)}: {best}",
+        f"{metric} on validation data: {value}",
+        "",
+    ]
+    sys.stdout.write("\n".join(lines))
+
+
+def searched_settings(params_file: Path) -> list[str]:
+    """The settings named in a params file. Raises InputError if it cannot be read or names none."""
+    try:
+        lines = params_file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise InputError(f"{params_file}: the file of settings to search cannot be read: {reason}") from None
+    names = [line.split()[0] for line in lines if len(line.split(" ")) >= 3]
+    if not names:
+        raise InputError(
+            f"{params_file}: no settings to search; a line is: name choice|uniform|quniform|loguniform values"
+        )
+    return names
+
+
+def _nested(params: dict[str, Any]) -> dict[str, Any]:
+    """``{"graph.top_k": 5}`` -> ``{"graph": {"top_k": 5}}``; other names stay as they are."""
+    nested: dict[str, Any] = {}
+    for name, value in params.items():
+        outer, _, inner = name.partition(".")
+        nested = options.merged(nested, {outer: {inner: value}} if inner else {outer: value})
+    return nested

@@ -1,0 +1,43 @@
+"""GIE: pooling, empty lists, attributes."""
+
+import pytest
+import torch
+
+from mmbee_plugin.modules import GIE
+
+
+def test_concat_keeps_one_vector_a_metapath():
+    gie = GIE(("a2a", "a2u2a"), width=4)
+    neighbours = torch.randn(3, 2, 4)
+    out = gie(neighbours, torch.tensor([[1.0, 2.0], [0.0, 3.0], [0.0, 0.0]]))
+    assert out.shape == (3, gie.out_width) == (3, 8)
+    assert torch.equal(out[0], neighbours[0].flatten())
+    assert torch.equal(out[1, :4], gie.empty[0])
+    assert torch.equal(out[2], gie.empty.flatten())
+
+
+def test_union_is_the_mean_over_all_neighbours_of_a_side():
+    gie = GIE(("x", "y"), width=4, pooling="union")
+    first, second = torch.randn(2, 4), torch.randn(3, 4)  # two neighbours by x, three by y
+    means = torch.stack([first.mean(dim=0), second.mean(dim=0)])[None]
+    out = gie(means, torch.tensor([[2.0, 3.0]]))
+    assert torch.allclose(out[0], torch.cat([first, second]).mean(dim=0), atol=1e-6)
+    assert torch.allclose(gie(means, torch.zeros(1, 2))[0], gie.empty.mean(dim=0))
+
+
+def test_attributes_equal_the_mean_over_neighbours_one_by_one():
+    """mean(theta + W x) over neighbours, of which one has no attribute, from the pooled rows alone."""
+    gie = GIE(("a2a",), width=4, attribute_width=3)
+    theta, x, has = torch.randn(5, 4), torch.randn(5, 3), torch.tensor([1.0, 1.0, 0.0, 1.0, 1.0])
+    weights = torch.rand(5)
+    weights = weights / weights.sum()
+    one_by_one = sum(weights[i] * (theta[i] + has[i] * gie.attribute(x[i])) for i in range(5))
+    mean_attribute = ((weights * has)[:, None] * x).sum(dim=0)
+    pooled = (weights[:, None] * theta).sum(dim=0)
+    out = gie(pooled[None, None], torch.full((1, 1), 5.0), mean_attribute[None, None])
+    assert torch.allclose(out[0], one_by_one, atol=1e-6)
+
+
+def test_unknown_pooling_is_refused():
+    with pytest.raises(ValueError, match="concat, union"):
+        GIE(("a2a",), width=4, pooling="max")

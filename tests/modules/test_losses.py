@@ -1,0 +1,37 @@
+"""Losses against their definitions, written out."""
+
+import math
+
+import torch
+
+from mmbee_plugin.modules import losses
+
+
+def test_binary_cross_entropy_counts_masked_entries_out():
+    logits, labels = torch.tensor([0.3, -2.0, 5.0]), torch.tensor([1.0, 0.0, 1.0])
+    mask = torch.tensor([True, True, False])
+    expected = (math.log(1 + math.exp(-0.3)) + math.log(1 + math.exp(-2.0))) / 2
+    assert math.isclose(losses.binary_cross_entropy(logits, labels, mask).item(), expected, rel_tol=1e-5)
+    assert losses.binary_cross_entropy(logits, labels, torch.zeros(3, dtype=torch.bool)).item() == 0
+
+
+def test_bpr_by_hand():
+    positive, negatives = torch.tensor([1.0, 0.0]), torch.tensor([[0.5, 2.0], [0.0, -1.0]])
+    differences = [0.5, -1.0, 0.0, 1.0]
+    expected = sum(math.log(1 + math.exp(-x)) for x in differences) / 4
+    value = losses.bayesian_personalised_ranking(positive, negatives).item()
+    assert math.isclose(value, expected, rel_tol=1e-5)
+
+
+def test_sampled_softmax_by_hand():
+    logits = torch.tensor([[1.0, 2.0, 3.0], [0.5, 0.1, -1.0]])
+    target = torch.tensor([0, 1])
+    allowed = torch.tensor([[False, True, False], [True, False, True]])  # the target is kept whatever it says
+    log_expected = torch.log(torch.tensor([0.5, 1.0, 2.0]))
+    corrected = (logits - log_expected).tolist()
+    rows = [
+        -corrected[0][0] + math.log(math.exp(corrected[0][0]) + math.exp(corrected[0][1])),
+        -corrected[1][1] + math.log(sum(math.exp(x) for x in corrected[1])),
+    ]
+    value = losses.sampled_softmax(logits, target, allowed, log_expected).item()
+    assert math.isclose(value, sum(rows) / 2, rel_tol=1e-5)

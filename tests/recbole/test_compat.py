@@ -1,0 +1,175 @@
+"""Checkpoints as plain data: RecBole's own functions work again, and no pickle is trusted."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+from recbole.quick_start import run_recbole
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole import checkpoint
+
+QUICK = {
+    "epochs": 2,
+    "train_batch_size": 64,
+    "metrics": ["Recall"],
+    "valid_metric": "Recall@10",
+    "gpu_id": "",
+    "show_progress": False,
+    "state": "ERROR",
+    "load_col": {"inter": ["user_id", "item_id"]},
+}
+
+
+class Trap:
+    """Unpickling it makes the file `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.fixture
+def stock_run(tmp_path, monkeypatch, write_folder, random_rows):
+    """RecBole's own entry point on its own dataset class; returns the checkpoint of a trained BPR."""
+    write_folder(random_rows)
+    monkeypatch.chdir(tmp_path)
+
+    def run(model: str = "BPR") -> tuple[dict, Path]:
+        result = run_recbole(model=model, dataset="tiny", config_dict={**QUICK, "data_path": "datasets"})
+        return result, next(Path("saved").glob(f"{model}-*.pth"))
+
+    return run
+
+
+def test_stock_training_saves_and_tests(stock_run):
+    result, file = stock_run()
+    assert 0 <= result["test_result"]["recall@10"] <= 1
+    state = torch.load(file, weights_only=True)
+    assert state["format"] == checkpoint.FORMAT
+    assert state["config"]["__config__"]["settings"]["model"] == "BPR"
+
+
+def test_stock_training_fails_without_the_wraps(stock_run, monkeypatch):
+    monkeypatch.setattr(torch, "save", torch.save.__wrapped__)
+    monkeypatch.setattr(torch, "load", torch.load.__wrapped__)
+    with pytest.raises(pickle.UnpicklingError, match=r"(?i)weights.only"):
+        stock_run()
+
+
+@pytest.mark.parametrize("model", ["ItemKNN", "EASE", "LightGCN", "Pop"])
+def test_models_with_parameters_beside_the_weights(stock_run, model):
+    result, file = stock_run(model)
+    assert result["test_result"]["recall@10"] == result["test_result"]["recall@10"]
+    assert checkpoint.load(file)["other_parameter"]
+
+
+def test_a_module_beside_the_weights_is_left_to_the_state_dict(tmp_path):
+    file = tmp_path / "a.pth"
+    checkpoint.save({"other_parameter": {"layer": torch.nn.Linear(2, 2), "kept": 1}}, file)
+    assert checkpoint.load(file)["other_parameter"] == {"kept": 1}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.arange(6, dtype=np.float32).reshape(2, 3),
+        np.asmatrix(np.eye(2)),
+        np.array(["a", "bc"]),
+        np.empty((0, 3)),
+        scipy.sparse.csr_matrix(np.eye(3)),
+        scipy.sparse.lil_matrix(np.eye(3, dtype=np.float32)),
+        np.random.RandomState(1).get_state(),
+    ],
+)
+def test_arrays_come_back_as_they_were(tmp_path, value):
+    file = tmp_path / "a.pth"
+    checkpoint.save({"value": value}, file)
+    back = checkpoint.load(file)["value"]
+    assert type(back) is type(value)
+    if scipy.sparse.issparse(value):
+        assert back.dtype == value.dtype
+        np.testing.assert_array_equal(back.toarray(), value.toarray())
+    elif isinstance(value, tuple):
+        np.random.RandomState().set_state(back)
+        np.testing.assert_array_equal(back[1], value[1])
+    else:
+        assert back.dtype == value.dtype
+        np.testing.assert_array_equal(back, value)
+
+
+def test_numpy_numbers_become_plain(tmp_path):
+    file = tmp_path / "a.pth"
+    checkpoint.save({"score": np.float64(0.25), "name": np.str_("x")}, file)
+    back = checkpoint.load(file)
+    assert type(back["score"]) is float and type(back["name"]) is str
+
+
+def test_a_value_without_a_plain_form_is_named(tmp_path):
+    with pytest.raises(TypeError, match=r"checkpoint\.inner\.odd: .* object"):
+        checkpoint.save({"inner": {"odd": object()}}, tmp_path / "a.pth")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_config_comes_back_whole(make_config, tmp_path):
+    config = make_config("BPR", learning_rate=0.25)
+    file = tmp_path / "a.pth"
+    checkpoint.save({"config": config}, file)
+    back = checkpoint.load(file)["config"]
+    assert back.final_config_dict == config.final_config_dict
+    assert back.external_config_dict == config.external_config_dict
+    assert (back["device"], back["MODEL_TYPE"]) == (config["device"], config["MODEL_TYPE"])
+    assert back.model_class is config.model_class
+    assert sorted(str(back).splitlines()) == sorted(str(config).splitlines())
+
+
+def test_a_pickle_is_refused_and_not_run(tmp_path, monkeypatch):
+    from recbole.quick_start import load_data_and_model
+
+    monkeypatch.chdir(tmp_path)
+    trap = tmp_path / "sprung"
+    torch.save({"config": Trap(trap)}, "foreign.pth")
+    for read in (checkpoint.load, load_data_and_model):
+        with pytest.raises(InputError, match=r"foreign\.pth: holds pickled objects"):
+            read("foreign.pth")
+    assert not trap.exists()
+
+
+def test_damaged_and_other_files_are_refused(tmp_path):
+    whole, cut, other, missing = (tmp_path / f"{name}.pth" for name in ("whole", "cut", "other", "missing"))
+    checkpoint.save({"weights": torch.zeros(1000)}, whole)
+    cut.write_bytes(whole.read_bytes()[:700])
+    torch.save({"weights": torch.zeros(3)}, other)
+    empty = tmp_path / "empty.pth"
+    empty.touch()
+    for file in (cut, other, missing, empty):
+        with pytest.raises(InputError, match=file.name):
+            checkpoint.load(file)
+
+
+def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    file = tmp_path / "a.pth"
+    checkpoint.save({"epoch": 1}, file)
+
+    def out_of_space(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(torch, "save", out_of_space)
+    with pytest.raises(OSError):
+        checkpoint.save({"epoch": 2}, file)
+    monkeypatch.undo()
+    assert checkpoint.load(file)["epoch"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]
+
+
+def test_other_callers_get_torchs_own_functions(tmp_path):
+    file = tmp_path / "a.pth"
+    torch.save({"path": Path("x")}, file)
+    assert torch.load(file, weights_only=False) == {"path": Path("x")}
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(file)

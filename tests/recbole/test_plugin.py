@@ -1,0 +1,126 @@
+"""Registration: names resolve, nothing stock changes, mistakes are explained."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import recbole
+from recbole.config import Config
+from recbole.utils import dataset_arguments, get_model
+
+import mmbee_plugin
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole import plugin
+
+ROOT = Path(mmbee_plugin.__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", plugin.COMPONENTS)
+def test_every_component_resolves(name):
+    from recbole import trainer
+    from recbole.data import dataset
+
+    from mmbee_plugin.recbole.dataset import MMBeeDataset
+    from mmbee_plugin.recbole.trainer import MMBeeTrainer
+
+    found = get_model(name)
+    assert found.__name__ == name
+    assert found.__module__ == plugin.COMPONENTS[name]
+    assert getattr(dataset, f"{name}Dataset") is MMBeeDataset
+    assert getattr(trainer, f"{name}Trainer") is MMBeeTrainer
+    assert (plugin.PROPERTIES / f"{name}.yaml").is_file()
+
+
+def test_components_hide_no_model_of_recbole():
+    stock = {file.stem for file in Path(recbole.__file__).parent.glob("model/*/*.py")}
+    assert not stock & {name.lower() for name in plugin.COMPONENTS}
+
+
+def test_registering_again_changes_nothing():
+    import torch
+
+    utils = importlib.import_module("recbole.data.utils")
+
+    def state():
+        wraps = (
+            Config._load_internal_config_dict,
+            utils.get_dataloader,
+            utils.create_samplers,
+            torch.load,
+            torch.save,
+        )
+        return wraps, list(dataset_arguments)
+
+    before = state()
+    plugin.register()
+    assert state() == before
+
+
+def test_data_settings_are_among_those_that_invalidate_a_cache():
+    assert set(plugin.DATA_SETTINGS) <= set(dataset_arguments)
+
+
+def test_another_version_of_recbole_is_refused(monkeypatch):
+    monkeypatch.setattr(recbole, "__version__", "1.1.1")
+    with pytest.raises(InputError, match=r"recbole 1\.1\.1 is installed.*1\.2\.1"):
+        plugin.register()
+
+
+def test_stock_models_keep_their_defaults(make_config):
+    config = make_config("BPR")
+    assert config["mmbee_dataset"] is None
+    assert config["embedding_size"] == 64
+    utils = importlib.import_module("recbole.data.utils")
+    for phase in ("train", "valid"):
+        assert utils.get_dataloader(config, phase) is utils.get_dataloader.__wrapped__(config, phase)
+
+
+@pytest.mark.parametrize("name", ["NoSuchModel", "bpr", "MMbee"])
+def test_an_unknown_model_is_answered_with_the_known_ones(name):
+    with pytest.raises(InputError, match=rf"'{name}' is not known.*MMBee, SIM.*BPR.*LightGCN"):
+        Config(model=name, dataset="tiny")
+
+
+def test_the_nearest_model_is_suggested():
+    with pytest.raises(InputError, match="did you mean LightGCN"):
+        plugin.check_model("lightgnc")
+
+
+def test_a_known_model_whose_library_is_missing_says_so():
+    if importlib.util.find_spec("lightgbm"):
+        pytest.skip("lightgbm is installed")
+    with pytest.raises(ModuleNotFoundError, match="lightgbm"):
+        Config(model="lightgbm", dataset="tiny")
+
+
+def test_every_name_listed_as_known_is_a_model():
+    for name in plugin.known_models():
+        if name not in {"lightgbm", "xgboost"}:
+            try:
+                assert get_model(name).__name__ == name
+            except ModuleNotFoundError as error:  # a model with a library of its own, such as NCL's faiss
+                assert "recbole" not in str(error.name)
+
+
+def test_importing_the_plugin_late_and_lazily(tmp_path):
+    """In a fresh process, with quick_start imported first: names resolve, and no model is imported before
+    its use."""
+    code = (
+        "import sys, recbole.quick_start\n"
+        "import mmbee_plugin.recbole\n"
+        "from importlib.util import find_spec\n"
+        "assert find_spec('recbole.model.general_recommender.mmbee')\n"
+        "assert 'mmbee_plugin.recbole.models.mmbee' not in sys.modules\n"
+        "from recbole.quick_start.quick_start import Config, get_model\n"
+        "assert get_model('SIM').__name__ == 'SIM'\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

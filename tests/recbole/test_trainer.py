@@ -1,0 +1,200 @@
+"""Resuming: killed at any moment and resumed, a run ends as if it had never been interrupted."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from recbole.trainer import KGTrainer, Trainer, XGBoostTrainer
+
+import mmbee_plugin
+from mmbee_plugin.recbole import checkpoint
+from mmbee_plugin.recbole.run import main
+from mmbee_plugin.recbole.trainer import MMBeeTrainer, Resumable, resumable
+
+ROOT = Path(mmbee_plugin.__file__).parents[1]
+
+# Runs the command line and kills its own process with SIGKILL at the given training batch.
+KILLED = """
+import os, signal, sys
+from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.utils import get_model
+from mmbee_plugin.recbole.run import main
+name, fatal, left = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+model, seen = get_model(name), 0
+stock = model.calculate_loss
+def calculate_loss(self, interaction):
+    global seen
+    seen += 1
+    if seen == fatal:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return stock(self, interaction)
+model.calculate_loss = calculate_loss
+main(left)
+"""
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, write_folder, random_rows):
+    """Runs the command line on a small folder in a fresh directory; returns the result it wrote."""
+    write_folder(random_rows)
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments: str, model: str = "BPR") -> dict:
+        assert main([*settings(model), "--result=out.json", *arguments]) == 0
+        return json.loads(Path("out.json").read_text())
+
+    return command
+
+
+def settings(model: str = "BPR", epochs: int = 5) -> list[str]:
+    return [f"--model={model}", "--dataset=tiny", f"--epochs={epochs}", "--train_batch_size=32", "--gpu_id=",
+            "--learning_rate=0.05", "--eval_args={split: {RS: [0.6, 0.2, 0.2]}, order: TO}"]  # fmt: skip
+
+
+def kill(model: str, batch: int, folder: str) -> Path:
+    """A real process, killed by SIGKILL at its `batch`-th training batch; returns the checkpoint it left."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, model, str(batch), *settings(model), f"--checkpoint_dir={folder}"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    return next(Path(folder).glob(f"{model}-*-last.pth"))
+
+
+def metrics(result: dict) -> dict:
+    return {"valid": result["valid"], "test": result["test"], "split": result["dataset"]["split"]}
+
+
+def test_killed_in_the_middle_of_an_epoch_and_resumed(run):
+    whole = run()
+    last = kill("BPR", batch=16, folder="killed")
+    state = checkpoint.load(last)
+    assert 0 <= state["epoch"] < 4, "the kill should hit a middle epoch"
+    assert metrics(run(f"--resume={last}", "--checkpoint_dir=killed")) == metrics(whole)
+    before, after = (
+        checkpoint.load(path)["state_dict"] for path in (whole["checkpoint"], str(last).replace("-last", ""))
+    )
+    for name, weights in before.items():
+        assert torch.equal(weights, after[name]), name
+
+
+SMALL = {
+    "MultiVAE": ["--mlp_hidden_size=[16]", "--latent_dimension=8"],
+    "SASRec": [
+        "--hidden_size=8",
+        "--inner_size=8",
+        "--n_layers=1",
+        "--n_heads=1",
+        "--MAX_ITEM_LIST_LENGTH=8",
+    ],
+    "MMBee": ["--embedding_size=8", "--MAX_ITEM_LIST_LENGTH=8"],
+}
+
+
+@pytest.mark.parametrize("model", ["MultiVAE", "SASRec", "MMBee"])
+def test_stopped_early_and_resumed(run, monkeypatch, model):
+    """The same in one process for other kinds of model: annealed, with histories, ours."""
+    train_epoch = Resumable._train_epoch
+
+    def stop_after_epoch_two(self, train_data, epoch_idx, *rest, **named):
+        result = train_epoch(self, train_data, epoch_idx, *rest, **named)
+        if epoch_idx == 2:
+            raise KeyboardInterrupt
+        return result
+
+    whole = run(*SMALL[model], model=model)
+    with monkeypatch.context() as patch:
+        patch.setattr(Resumable, "_train_epoch", stop_after_epoch_two)
+        assert main([*settings(model), *SMALL[model], "--checkpoint_dir=stopped"]) == 130
+    last = next(Path("stopped").glob("*-last.pth"))
+    assert metrics(run(f"--resume={last}", model=model)) == metrics(whole)
+
+
+def test_models_without_training_can_be_resumed_too(run):
+    whole = run(model="ItemKNN")
+    last = next(Path("saved").glob("*-last.pth"))
+    assert metrics(run(f"--resume={last}", model="ItemKNN")) == metrics(whole)
+
+
+def test_more_epochs_continue_a_finished_run(run):
+    whole = run("--epochs=4")
+    run("--epochs=2", "--checkpoint_dir=short")
+    last = next(Path("short").glob("*-last.pth"))
+    assert metrics(run(f"--resume={last}", "--epochs=4")) == metrics(whole)
+
+
+def test_a_finished_run_is_only_tested_again(run, monkeypatch):
+    whole = run()
+    last = next(Path("saved").glob("*-last.pth"))
+    monkeypatch.setattr(Trainer, "_train_epoch", lambda *_, **__: pytest.fail("trained again"))
+    best = Path(whole["checkpoint"]).read_bytes()
+    assert metrics(run(f"--resume={last}")) == metrics(whole)
+    assert Path(whole["checkpoint"]).read_bytes() == best
+
+
+def test_resume_alone_repeats_the_settings_of_the_run(run):
+    whole = run("--embedding_size=16")
+    last = next(Path("saved").glob("*-last.pth"))
+    assert main([f"--resume={last}", "--result=again.json"]) == 0
+    again = json.loads(Path("again.json").read_text())
+    assert again["settings"]["embedding_size"] == 16
+    assert metrics(again) == metrics(whole)
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ("--seed=7", "seed"),
+        ("--embedding_size=8", "embedding_size"),
+        ("--eval_args.order=RO", "eval_args"),
+        ("--model=LightGCN", "model"),
+    ],
+)
+def test_other_settings_are_refused_by_name(run, capsys, change, key):
+    run("--epochs=1")
+    last = next(Path("saved").glob("*-last.pth"))
+    assert main([*settings(), f"--resume={last}", change]) == 2
+    error = capsys.readouterr().err
+    assert f"its run had {key}=" in error and error.count("\n") == 1
+
+
+def test_changed_data_are_refused(run, capsys, tmp_path):
+    run("--epochs=1")
+    file = tmp_path / "datasets" / "tiny" / "tiny.inter"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[:-1]))
+    last = next(Path("saved").glob("*-last.pth"))
+    assert main([*settings(), f"--resume={last}"]) == 2
+    assert "dataset_hash" in capsys.readouterr().err
+
+
+def test_damaged_checkpoints_are_one_line(run, capsys):
+    run("--epochs=1")
+    last = next(Path("saved").glob("*-last.pth"))
+    last.write_bytes(last.read_bytes()[:500])
+    for name in (str(last), "nowhere.pth"):
+        assert main([*settings(), f"--resume={name}"]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: {name}") and error.count("\n") == 1
+
+
+def test_the_best_epoch_must_be_there(run, capsys):
+    run()
+    last = next(Path("saved").glob("*-last.pth"))
+    last.with_name(last.name.replace("-last", "")).unlink()
+    assert main([*settings(), f"--resume={last}"]) == 2
+    assert "it has the best epoch" in capsys.readouterr().err
+
+
+def test_trainer_classes_keep_their_kind():
+    assert resumable(MMBeeTrainer) is MMBeeTrainer
+    assert resumable(XGBoostTrainer) is XGBoostTrainer
+    mixed = resumable(KGTrainer)
+    assert issubclass(mixed, Resumable) and issubclass(mixed, KGTrainer)

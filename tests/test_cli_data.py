@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from mmbee_plugin import cli
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for name, cells in (("trnMat.pkl", [1, 1, 0]), ("valMat.pkl", [0, 1, 0]), ("tstMat.pkl", [0, 0, 1])):
+        (folder / name).write_bytes(pickle.dumps(scipy.sparse.coo_matrix([cells, [0, 0, 1]])))
+    np.save(folder / "image_feat.npy", np.array([[1, 2], [0, 0], [3, 4]], np.float32))
+    return folder
+
+
+@pytest.fixture
+def mmbee(monkeypatch, capsys):
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mmbee", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return ended.value.code or 0, out, err
+
+    return run
+
+
+SUMMARY = """\
+toy (real): 2 users x 3 items, 8 interactions, train 3, valid 2, test 3; without time; \
+source: hkuds files of the folder files
+  visual: dense, width 2; missing for 1 of 3 items
+"""
+
+
+def test_convert_and_describe_print_what_is_there(mmbee, source, tmp_path):
+    (source / "tstMat.pkl").write_bytes(pickle.dumps(scipy.sparse.coo_matrix([[0, 1, 1], [0, 0, 1]])))
+    for arguments in (("convert", "hkuds", source, tmp_path / "toy"), ("describe", tmp_path / "toy")):
+        status, out, err = mmbee("data", *arguments)
+        assert (status, out) == (0, SUMMARY)
+        assert err.splitlines() == [
+            "warning: 2 of 2 valid pairs are in training as well; kept as given",
+            "warning: 2 of 3 test pairs are in training as well; kept as given",
+        ]
+
+
+def test_force(mmbee, source, tmp_path):
+    convert = ("data", "convert", "hkuds", source, tmp_path / "toy")
+    assert mmbee(*convert)[0] == 0
+    status, out, err = mmbee(*convert)
+    assert (
+        (status, out) == (2, "") and err.startswith("error: ") and "--force" in err and err.count("\n") == 1
+    )
+    assert mmbee(*convert, "--force")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("convert", "csv", ".", "toy"), "error: format 'csv' is unknown; known: hkuds, mmgcn, mmrec\n"),
+        (("convert", "hkuds", "none", "toy"), "error: none: no such folder to read from\n"),
+        (("convert", "hkuds", ".", "toy"), "error: .: neither trnMat.pkl nor train.json is there\n"),
+        (("describe", "none"), "error: none: no such dataset folder\n"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(mmbee, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert mmbee("data", *arguments) == (2, "", message)
+    assert not list(tmp_path.iterdir())
+
+
+def test_describe_checks_every_row(mmbee, tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "d.inter").write_text("user_id:token\titem_id:token\nu\ti\nu\tj\nu\n")
+    status, _, err = mmbee("data", "describe", tmp_path / "d")
+    assert status == 2 and "d.inter, line 4: 1 columns, the header has 2" in err
+
+
+def test_as_a_process(source, tmp_path):
+    (source / "valMat.pkl").write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
+    command = [sys.executable, "-m", "mmbee_plugin.cli", "data", "convert", "hkuds", source, tmp_path / "toy"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert ended.returncode == 2 and "Traceback" not in ended.stderr
+    assert "'os.system'" in ended.stderr and ended.stderr.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["files"]
