@@ -30,7 +30,11 @@ def bayesian_personalised_ranking(positive: torch.Tensor, negatives: torch.Tenso
 
 
 def sampled_softmax(
-    logits: torch.Tensor, target: torch.Tensor, allowed: torch.Tensor, log_expected: torch.Tensor
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    allowed: torch.Tensor,
+    log_expected: torch.Tensor,
+    weights: torch.Tensor,
 ) -> torch.Tensor:
     """Cross-entropy of the target against a shared pool of candidates, corrected for how often each is drawn.
 
@@ -40,6 +44,7 @@ def sampled_softmax(
         allowed: (B, C) bool, false for columns that are other positives of the row.
         log_expected: (C,) log of how often a candidate is expected in a pool; it is subtracted from the logits (Bengio and
             Senécal, 2008), so that popular candidates are not punished for being drawn often. Zeros turn it off.
+        weights: (B,) of the rows in the mean.
 
     Shapes:
         - output: scalar
@@ -47,4 +52,5 @@ def sampled_softmax(
     corrected = logits - log_expected
     columns = torch.arange(logits.shape[1], device=logits.device)
     keep = allowed | (columns == target.unsqueeze(1))
-    return F.cross_entropy(corrected.masked_fill(~keep, torch.finfo(logits.dtype).min), target)
+    corrected = corrected.masked_fill(~keep, torch.finfo(logits.dtype).min)
+    return (F.cross_entropy(corrected, target, reduction="none") * weights).sum() / weights.sum()

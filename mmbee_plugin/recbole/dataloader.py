@@ -17,6 +17,7 @@ from mmbee_plugin.recbole.dataset import MMBeeDataset
 from mmbee_plugin.recbole.histories import ragged
 from mmbee_plugin.recbole.sampler import NegativeSampler
 
+FOLD = "fold"
 MIN_USERS = 256
 MAX_CELLS = 2**25
 ROWS_AT_ONCE = 2**16
@@ -34,6 +35,9 @@ class MMBeeTrainLoader(TrainDataLoader):
     * POINTWISE, PAIRWISE: RecBole's layouts, rows repeated once per negative;
     * LISTWISE: `neg_item_id` (B, M), rows not repeated; `train_batch_size` counts positives.
 
+    Where the model's graph is cross-fitted, all rows of a batch are of one fold, named in `fold` (B,): the model reads
+    the neighbours that have not seen that fold's pairs, for every candidate alike.
+
     Where negatives are drawn from labelled data, the rows of label 0 are no positives and are left out.
     RecBole's sequential models need at least one item of history, so rows without one are left out for them,
     as in RecBole's own SequentialDataset; other models keep them with `item_length` 0.
@@ -47,12 +51,39 @@ class MMBeeTrainLoader(TrainDataLoader):
             self.neg_sample_args["distribution"] != "none" and self.neg_sample_args["sample_num"] != "none"
         )
         self.rows = _training_rows(dataset, positives_only=self.draws)
+        folds = dataset.folds()
+        self.folds = None if folds is None else torch.from_numpy(folds)[self.rows]
+        self.batches: list[Tensor] = []
         self.sample_size = len(self.rows)
+        if self.folds is not None:
+            self.rows_per_batch = config["train_batch_size"]
+            self._deal(torch.Generator().manual_seed(config["seed"]))
+            self.sample_size = len(self.batches)
         NegSampleDataLoader.__init__(self, config, dataset, sampler, shuffle=shuffle)
+
+    def __iter__(self) -> Any:
+        if self.folds is not None:
+            self._deal(self.generator)
+        return super().__iter__()
+
+    def _deal(self, generator: torch.Generator) -> None:
+        """Shuffles the rows of each fold and cuts them into batches: torch's loader then draws batches, not rows."""
+        assert self.folds is not None
+        self.batches = []
+        for fold in self.folds.unique():
+            rows = torch.nonzero(self.folds == fold).squeeze(1)
+            rows = rows[torch.randperm(len(rows), generator=generator)]
+            self.batches += rows.split(self.rows_per_batch)
+
+    def _init_batch_size_and_step(self) -> None:
+        super()._init_batch_size_and_step()
+        if self.folds is not None:
+            self.step = 1
 
     def collate_fn(self, index: list[int]) -> Interaction:
         """Row numbers (B,) -> the batch."""
-        rows = self.rows[torch.tensor(index)]
+        chosen = torch.tensor(index) if self.folds is None else self.batches[index[0]]
+        rows = self.rows[chosen]
         dataset = self._dataset
         batch = dataset.join(_take(dataset.inter_feat, rows))
         history = dataset.training_history(rows) if dataset.reads_history else None
@@ -77,6 +108,8 @@ class MMBeeTrainLoader(TrainDataLoader):
                     None if times is None else times.repeat(copies, 1),
                 ),
             )
+        if self.folds is not None:
+            batch[FOLD] = self.folds[chosen]
         return self.transform(dataset, batch)
 
     def _set_neg_sample_args(self, config: Any, dataset: Any, dl_format: Any, neg_sample_args: Any) -> None:

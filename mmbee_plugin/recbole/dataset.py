@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.donations import fold_of
 from mmbee_plugin.recbole.histories import Histories, Slices
 
 FILE_ROW = "row_in_file"
@@ -143,6 +144,15 @@ class MMBeeDataset(Dataset):
         users, items = self.inter_feat[self.uid_field][rows], self.inter_feat[self.iid_field][rows]
         cut = self.histories.before if self.history_mode == "prefix" else self.histories.others
         return cut(users, self.histories.positions[rows.numpy()], self.max_item_list_len, targets=items)
+
+    def folds(self) -> NDArray[np.int64] | None:
+        """(rows,) the cross-fitting fold of each row, as the model's graph settings deal them; None for none."""
+        settings = {} if self.stock_sequential else self.config["graph"] or {}
+        if not settings.get("folds"):
+            return None
+        users = self.user_rows[self.inter_feat[self.uid_field].numpy()]
+        items = self.item_rows[self.inter_feat[self.iid_field].numpy()]
+        return fold_of(users, items, settings["folds"], settings.get("fold_seed", 0))
 
     def add_history(self, batch: Interaction, history: Slices) -> Interaction:
         """Writes `item_id_list`, `item_length` and, with time, `timestamp_list` into a batch.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.graph.snapshot import GraphSettings
@@ -58,6 +59,13 @@ def chosen_modalities(config: Any, available: tuple[str, ...]) -> tuple[str, ...
             known = ", ".join(available) or "none, the folder has no features"
             raise InputError(f"unknown modality {name!r}; this dataset has: {known}")
     return tuple(config["modalities"])
+
+
+def attribute_modalities(config: Any, folder: DatasetFolder, chosen: tuple[str, ...]) -> tuple[str, ...]:
+    """Of the chosen modalities those that neighbours bring along as mean attributes: the dense ones, if wanted."""
+    if not config["attributes"]:
+        return ()
+    return tuple(name for name in chosen if folder.modalities[name]["kind"] == "dense")
 
 
 def graph_settings(config: Any) -> GraphSettings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
@@ -15,6 +16,7 @@ from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser, GTRModel
 from mmbee_plugin.recbole import settings
 from mmbee_plugin.recbole.content import ContentTable
+from mmbee_plugin.recbole.dataloader import FOLD
 from mmbee_plugin.recbole.interest import InterestTable
 from mmbee_plugin.recbole.offline import open_snapshot
 
@@ -42,6 +44,7 @@ class MMBee(GeneralRecommender):
         self.loss = config["loss"]
         self.temperature = config["temperature"]
         self.log_q = config["log_q"]
+        self.user_discount, self.item_discount = config["user_discount"], config["item_discount"]
         self.histories = dataset.histories
         self.history_length = config["MAX_ITEM_LIST_LENGTH"]
         self.negatives_field = config["NEG_PREFIX"] + self.ITEM_ID
@@ -52,6 +55,8 @@ class MMBee(GeneralRecommender):
         width = config["embedding_size"]
         counts = dataset.histories.item_counts(self.n_items)
         self.register_buffer("counts", torch.from_numpy(counts).float(), persistent=False)
+        degrees = torch.from_numpy(np.diff(dataset.histories.indptr)).float()
+        self.register_buffer("user_counts", degrees, persistent=False)
         self.user = nn.Embedding(self.n_users, width, padding_idx=0)
         self.author = nn.Embedding(self.n_items, width, padding_idx=0)
         for table in (self.user, self.author):
@@ -93,10 +98,17 @@ class MMBee(GeneralRecommender):
         self._ranked = None
         return super().train(mode)
 
-    def user_side(self, users: torch.Tensor, history: torch.Tensor, times: torch.Tensor | None) -> UserSide:
+    def user_side(
+        self,
+        users: torch.Tensor,
+        history: torch.Tensor,
+        times: torch.Tensor | None,
+        fold: int | None = None,
+    ) -> UserSide:
         """users (B,), history (B, H) item ids padded with 0, times (B, H) seconds or None -> the user's tensors.
 
-        The history is cut to the longest of the batch.
+        The history is cut to the longest of the batch. With ``fold``, neighbours come from the graph without that fold's
+        edges.
         """
         longest = max(1, int((history > 0).sum(dim=1).max()))
         history = history[:, :longest]
@@ -106,28 +118,29 @@ class MMBee(GeneralRecommender):
         if times is not None:
             elapsed = (times.amax(dim=1, keepdim=True) - times).clamp(min=0)
             gap = torch.log2(1 + elapsed).long()
-        neighbours = self.interest.user(users) if self.interest is not None else {}
+        neighbours = self.interest.user(users, fold) if self.interest is not None else {}
         return UserSide(self.user(users), self.author(history), history > 0, gap, **neighbours)
 
-    def author_side(self, items: torch.Tensor) -> AuthorSide:
-        """items (B,) -> the author's tensors."""
+    def author_side(self, items: torch.Tensor, fold: int | None = None) -> AuthorSide:
+        """items (B,) -> the author's tensors; with ``fold``, from the graph without that fold's edges."""
         side = self.content(items, self.author(items))
         if self.interest is None:
             return side
-        return replace(side, **self.interest.author(items))
+        return replace(side, **self.interest.author(items, fold))
 
     def calculate_loss(self, interaction: Any) -> torch.Tensor:
         """Loss of one batch: labelled samples (label (B,)), or positives against negatives (B, M)."""
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
-        user = self._encode_users(interaction)
+        fold = int(interaction[FOLD][0]) if FOLD in interaction else None
+        user = self._encode_users(interaction, fold)
         if self.negatives_field not in interaction:
-            author = self.gtr.encode_author(self.author_side(items))
+            author = self.gtr.encode_author(self.author_side(items, fold))
             labels = interaction[self.label_field].float()
             loss = losses.binary_cross_entropy(self.gtr.score(user, author), labels)
             return loss + self._auxiliary(user, author, torch.arange(len(items))[:, None], labels[:, None])
         candidates = torch.cat([items.unsqueeze(1), interaction[self.negatives_field]], dim=1)  # (B, 1 + M)
         pool, position = candidates.unique(return_inverse=True)
-        author = self.gtr.encode_author(self.author_side(pool))
+        author = self.gtr.encode_author(self.author_side(pool, fold))
         labels = torch.zeros(candidates.shape, device=items.device)
         labels[:, 0] = 1
         if self.loss == "softmax":
@@ -137,6 +150,7 @@ class MMBee(GeneralRecommender):
                 position[:, 0],
                 self._allowed(users, pool),
                 self._log_expected(pool, candidates.shape),
+                self._row_weights(users, items),
             )
         else:
             logits = self.gtr.score_candidates(user, author.take(position))
@@ -163,7 +177,7 @@ class MMBee(GeneralRecommender):
         logits = self.gtr.score_all(self._encode_users(interaction), self._ranked)
         return torch.sigmoid(logits) if self.loss == "bce" else logits
 
-    def _encode_users(self, interaction: Any) -> EncodedUser:
+    def _encode_users(self, interaction: Any, fold: int | None = None) -> EncodedUser:
         users = interaction[self.USER_ID]
         if self.history_field in interaction:
             history = interaction[self.history_field]
@@ -172,7 +186,7 @@ class MMBee(GeneralRecommender):
             ids, _, stamps = self.histories.all(users.cpu().numpy(), self.history_length)
             history = torch.as_tensor(ids, device=users.device)
             times = None if stamps is None else torch.as_tensor(stamps, device=users.device)
-        return self.gtr.encode_user(self.user_side(users, history, times))
+        return self.gtr.encode_user(self.user_side(users, history, times, fold))
 
     def _auxiliary(
         self, user: EncodedUser, author: EncodedAuthor, position: torch.Tensor, labels: torch.Tensor
@@ -192,6 +206,12 @@ class MMBee(GeneralRecommender):
         hit = known >= 0
         allowed[torch.from_numpy(row)[hit], known[hit]] = False
         return allowed.to(users.device)
+
+    def _row_weights(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """(B,) weight of each training row: users with many gifts and popular authors count for less, if so set."""
+        degrees = self.user_counts[users].clamp(min=1)
+        popularity = self.counts[items].clamp(min=1)
+        return degrees**-self.user_discount * popularity**-self.item_discount
 
     def _log_expected(self, pool: torch.Tensor, shape: torch.Size) -> torch.Tensor:
         """(C,) log of how often each candidate is expected in a pool of positives and uniform negatives."""
