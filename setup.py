@@ -1,4 +1,4 @@
-"""Package metadata. Upper bounds have causes, listed in docs/dependencies.md."""
+"""Package metadata. Every dependency and bound has a cause, listed in docs/dependencies.md."""
 
 from pathlib import Path
 
@@ -12,32 +12,44 @@ setup(
     description="MMBee (KDD 2024): multi-modal fusion and behaviour expansion, as a RecBole plugin",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    python_requires=">=3.10,<3.12",
-    packages=find_packages(include=["mmbee_plugin", "mmbee_plugin.*"]),
-    package_data={"mmbee_plugin.recbole": ["properties/*.yaml", "configs/*.yaml", "configs/*.hyper"]},
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    packages=[*find_packages(include=["mmbee_plugin", "mmbee_plugin.*"]), "mmbee_plugin.recbole_configs"],
+    # The settings of the checkout's recbole_configs/ travel with an installation.
+    package_dir={"mmbee_plugin.recbole_configs": "recbole_configs"},
+    package_data={
+        "mmbee_plugin.recbole": ["properties/*.yaml"],
+        "mmbee_plugin.recbole_configs": ["*.yaml", "hyper/*.hyper"],
+    },
     install_requires=[
-        "torch>=2.4",
-        "numpy<2",
-        "scipy<1.13",
-        "pandas<3",
-        "numba>=0.60",
-        "pyyaml>=6",
-        "typer>=0.12",
-        "rich>=13",
-        "tqdm>=4.66",
+        "torch>=2.13",
+        "numpy>=1.26",
+        "scipy>=1.12",
+        "pandas>=2.3",
+        "numba>=0.61",
+        "typer>=0.15",
     ],
     extras_require={
-        "recbole": ["recbole==1.2.1", "hyperopt==0.2.7", "setuptools<81"],
+        "recbole": [
+            "recbole==1.2.1",
+            "hyperopt==0.2.7",
+            "pyyaml>=6",
+            "numpy<2",
+            "scipy<1.13",
+            "pandas<3",
+            "setuptools<81",
+        ],
         "test": [
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "hypothesis>=6.100",
-            "scikit-learn>=1.3",
+            "scikit-learn>=1.5",
             "ruff==0.17.6",
             "mypy==2.4.1",
             "types-PyYAML",
-            "types-tqdm",
         ],
-        "benchmarks": ["scikit-learn>=1.3", "torch-geometric>=2.6"],
+        "benchmarks": ["torch-geometric>=2.6", "tqdm>=4.66"],
     },
     entry_points={"console_scripts": ["mmbee=mmbee_plugin.cli:main"]},
 )

@@ -29,19 +29,19 @@ def push(best_ids: np.ndarray, best_scores: np.ndarray, kept: int, node: int, sc
 
     The score is compared as the float32 it is stored as.
     """
-    score = np.float32(score)
+    rounded = np.float32(score)
     if kept < len(best_ids):
         child = kept
         while child > 0:
             parent = (child - 1) // 2
-            if not _worse(score, node, best_scores[parent], best_ids[parent]):
+            if not _worse(rounded, node, best_scores[parent], best_ids[parent]):
                 break
             best_scores[child], best_ids[child] = best_scores[parent], best_ids[parent]
             child = parent
-        best_scores[child], best_ids[child] = score, node
+        best_scores[child], best_ids[child] = rounded, node
         return kept + 1
-    if _worse(best_scores[0], best_ids[0], score, node):
-        _sift_down(best_ids, best_scores, kept, node, score)
+    if _worse(best_scores[0], best_ids[0], rounded, node):
+        _sift_down(best_ids, best_scores, kept, node, rounded)
     return kept
 
 
@@ -55,12 +55,14 @@ def sort_best(best_ids: np.ndarray, best_scores: np.ndarray, kept: int) -> None:
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _worse(score: float, node: int, other_score: float, other_node: int) -> bool:
+def _worse(score: np.floating, node: int, other_score: np.floating, other_node: int) -> bool:
     return score < other_score or (score == other_score and node > other_node)
 
 
 @njit(nogil=True, cache=True)
-def _sift_down(best_ids: np.ndarray, best_scores: np.ndarray, size: int, node: int, score: float) -> None:
+def _sift_down(
+    best_ids: np.ndarray, best_scores: np.ndarray, size: int, node: int, score: np.floating
+) -> None:
     """Replaces the root of the heap's first ``size`` entries by the given one."""
     parent = 0
     while True:

@@ -1,4 +1,9 @@
-"""A snapshot: one built graph stage as a folder that is published whole, checked when read, and reused."""
+"""A snapshot: one built graph stage as a folder that is published whole, checked when read, and reused.
+
+``graph/<key>/`` holds manifest.json, u2a.npz and a2a.npz (CSR), neighbours/<metapath>.npz,
+attributes/<modality>.<metapath>.npy with its fraction, nodes_user.npy, nodes_author.npy, and the neighbours
+and attributes again in fold-<f>/ for each fold left out.
+"""
 
 import hashlib
 import json
@@ -10,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -19,10 +25,12 @@ from mmbee_plugin.graph.attributes import Attributes, MeanAttributes, mean_attri
 from mmbee_plugin.graph.donations import Amount, donation_graph, fold_of, weigh
 from mmbee_plugin.graph.files import SnapshotFile, peak_memory, read_npy, read_npz, write_npy, write_npz
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath, Neighbours, Normalisation, expand
+from mmbee_plugin.graph.reach import reach
 from mmbee_plugin.graph.swing import swing
 
 SCHEMA = "mmbee-graph-1"
 POSITIVES = ("u2a2u", "a2u2a")
+FoldBy = Literal["order", "pair"]
 
 
 @dataclass(frozen=True)
@@ -45,15 +53,25 @@ class GraphSettings:
     swing_max_users: int | None = None
     swing_user_beta: float = 0.0
     swing_user_gamma: float = 0.0
+    reach_top_k: int = 0
+    """Authors kept a user in the long walk's list (see ``reach``); 0 stores none."""
     folds: int = 0
     """Parts for cross-fitting: neighbours are also computed without each part's edges; 0 for none."""
+    fold_by: FoldBy = "pair"
+    """What makes a fold. ``pair``: a hash of user and author; a fold's graph lacks that fold's edges. ``order``: fold f
+    holds each user's interaction with f later ones; its graph lacks it and all later ones, so that a training pair
+    sees what came before it, as a test pair does."""
     fold_seed: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metapaths", tuple(self.metapaths))
         for name in self.metapaths:
             Metapath.parse(name)
-        if self.folds == 1 or self.folds < 0:
+        if self.fold_by not in get_args(FoldBy):
+            raise InputError(
+                f"fold_by: {self.fold_by!r} is unknown, expected {' or '.join(get_args(FoldBy))}"
+            )
+        if self.folds < 0 or (self.folds == 1 and self.fold_by == "pair"):
             raise InputError(f"folds: {self.folds} is out of range, expected 0 (none) or at least 2")
 
 
@@ -71,6 +89,8 @@ class Interactions:
     amounts: np.ndarray | None
     n_users: int
     n_authors: int
+    later: np.ndarray | None = None
+    """(n,) how many later interactions the user has; needed for folds by order."""
 
 
 @dataclass(frozen=True)
@@ -149,11 +169,12 @@ class Snapshot:
         """Every node's neighbours along a metapath; with ``fold``, those which have not seen that fold's
         edges."""
         path = Metapath.parse(metapath)
-        name = _folder(fold) + f"{metapath}.npz"
-        arrays = read_npz(self._file(name), {"indptr": np.int64, "ids": np.int32, "weights": np.float32})
         starts, ends = (self.n_users if kind == "u" else self.n_authors for kind in (path.start, path.end))
-        self._check_lists(name, arrays["indptr"], arrays["ids"], arrays["weights"], starts, ends)
-        return Neighbours(arrays["indptr"], arrays["ids"], arrays["weights"])
+        return self._lists(_folder(fold) + f"neighbours/{metapath}.npz", starts, ends)
+
+    def reach(self, fold: int | None = None) -> Neighbours:
+        """The users' long-walk lists, by ascending author; ``fold`` as in ``neighbours``."""
+        return self._lists(_folder(fold) + "reach.npz", self.n_users, self.n_authors)
 
     def attributes(self, modality: str, metapath: str, fold: int | None = None) -> MeanAttributes:
         """Mean features of the neighbours along a metapath that ends at authors, memory-mapped."""
@@ -182,6 +203,11 @@ class Snapshot:
         if name not in self.manifest["files"]:
             raise InputError(f"{self.path / name}: not in this snapshot, its settings did not ask for it")
         return SnapshotFile(self.path / name, **self.manifest["files"][name])
+
+    def _lists(self, name: str, starts: int, ends: int) -> Neighbours:
+        arrays = read_npz(self._file(name), {"indptr": np.int64, "ids": np.int32, "weights": np.float32})
+        self._check_lists(name, arrays["indptr"], arrays["ids"], arrays["weights"], starts, ends)
+        return Neighbours(arrays["indptr"], arrays["ids"], arrays["weights"])
 
     def _graph(self, name: str, n_rows: int) -> csr_matrix:
         kinds = {"indptr": np.int64, "indices": np.int32, "data": np.float32}
@@ -250,6 +276,8 @@ def build(
             raise InputError(
                 f"attributes {name}: present has shape {modality.present.shape}, expected a flag a row"
             )
+    if settings.folds and settings.fold_by == "order" and interactions.later is None:
+        raise InputError("fold_by: order needs to know how many later interactions each user has")
     key = _key(interactions, settings, features, nodes)
     folder = Path(root) / key
     if folder.exists():
@@ -343,10 +371,9 @@ def _write_stages(
     users, authors = np.asarray(interactions.users), np.asarray(interactions.authors)
     amounts = None if interactions.amounts is None else np.asarray(interactions.amounts)
     folds: list[int | None] = [None, *range(settings.folds)]
-    part = fold_of(users, authors, settings.folds, settings.fold_seed) if settings.folds else None
     for fold in folds:
         within, prefix = "" if fold is None else f" without fold {fold}", _folder(fold)
-        seen = np.ones(len(users), bool) if fold is None or part is None else part != fold
+        seen = _seen_by(fold, interactions, settings)
         with writer.stage(f"u2a{within}"):
             graph = donation_graph(
                 users[seen],
@@ -370,6 +397,10 @@ def _write_stages(
             )
             if fold is None:
                 writer.arrays("a2a.npz", **_csr(a2a))
+        if settings.reach_top_k:
+            with writer.stage(f"reach{within}"):
+                found = reach(u2a, settings.reach_top_k)
+                writer.arrays(f"{prefix}reach.npz", indptr=found.indptr, ids=found.ids, weights=found.weights)
         train = nodes is not None and fold is None
         positives: dict[str, Neighbours] = {}
         for name in dict.fromkeys([*settings.metapaths, *(POSITIVES if train else ())]):
@@ -384,7 +415,10 @@ def _write_stages(
                 )
                 if name in settings.metapaths:
                     writer.arrays(
-                        f"{prefix}{name}.npz", indptr=found.indptr, ids=found.ids, weights=found.weights
+                        f"{prefix}neighbours/{name}.npz",
+                        indptr=found.indptr,
+                        ids=found.ids,
+                        weights=found.weights,
                     )
                 if name in POSITIVES:
                     positives[name] = found
@@ -399,6 +433,17 @@ def _write_stages(
                 tables = nodes.train(u2a, *(positives[name] for name in POSITIVES))
                 for kind, table in zip(("user", "author"), tables, strict=True):
                     writer.array(f"nodes_{kind}.npy", np.asarray(table, dtype=np.float32))
+
+
+def _seen_by(fold: int | None, interactions: Interactions, settings: GraphSettings) -> np.ndarray:
+    """(n,) bool: the interactions whose edges the pairs of this fold may see."""
+    if fold is None:
+        return np.ones(len(interactions.users), bool)
+    if settings.fold_by == "pair":
+        part = fold_of(interactions.users, interactions.authors, settings.folds, settings.fold_seed)
+        return part != fold
+    assert interactions.later is not None
+    return np.asarray(interactions.later) > fold
 
 
 def _publish(writing: Path, folder: Path) -> None:
@@ -434,6 +479,8 @@ def _key(
     }
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     arrays = {"users": interactions.users, "authors": interactions.authors, "amounts": interactions.amounts}
+    if settings.folds and settings.fold_by == "order":
+        arrays["later"] = interactions.later
     for name, modality in sorted(attributes.items()):
         arrays |= {f"{name} values": modality.values, f"{name} present": modality.present}
     for name, array in arrays.items():

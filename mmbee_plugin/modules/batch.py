@@ -31,6 +31,10 @@ class UserSide:
     """(B, P) number of neighbours, 0 for an empty list."""
     attributes: torch.Tensor | None = None
     """(B, P, D) mean content attributes of the neighbours, an absent one counting as zero; zero for paths to users."""
+    reach_ids: torch.Tensor | None = None
+    """(B, K) int64 ids of the authors in the user's long-walk list, ascending."""
+    reach_weights: torch.Tensor | None = None
+    """(B, K) the walk's probability of each."""
 
 
 @dataclass
@@ -39,6 +43,8 @@ class AuthorSide:
 
     author: torch.Tensor
     """(B, d) id vectors."""
+    ids: torch.Tensor | None = None
+    """(B,) int64, what ``UserSide.reach_ids`` calls the authors."""
     queries: torch.Tensor | None = None
     """(B, N, d) the author's own query tokens."""
     seen: torch.Tensor | None = None

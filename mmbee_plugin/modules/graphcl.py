@@ -1,5 +1,4 @@
-"""GraphCL's objective: contrastive pre-training of node vectors on metapath neighbours (MMBee, Algorithm
-1, eq. 9)."""
+"""GraphCL's objective: node vectors contrasted along metapaths (MMBee, Algorithm 1, eq. 9)."""
 
 import torch
 import torch.nn.functional as F

@@ -6,7 +6,7 @@ segments, an interest encoder at both sides' metapath neighbours, and a head sco
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,7 @@ from mmbee_plugin.modules.gie import GIE
 from mmbee_plugin.modules.heads import DotHead, MLPHead
 from mmbee_plugin.modules.mean import MeanHistory
 from mmbee_plugin.modules.mfq import MFQ
+from mmbee_plugin.modules.reach import Reach
 from mmbee_plugin.modules.sim import SIM, SIMSettings
 from mmbee_plugin.modules.tokens import ContentSettings
 
@@ -50,6 +51,8 @@ class GTRSettings:
     """metapaths that start at the author."""
     attribute_width: int = 0
     """width D of the neighbours' mean attributes, 0 for none."""
+    reach: bool = False
+    """add what the stored long walk says of the pair."""
 
 
 @dataclass
@@ -60,6 +63,10 @@ class EncodedUser:
     """(B, h) the head's user part."""
     memory: Memory
     """the backbone's tensors, first axis B."""
+    reach_ids: torch.Tensor | None = None
+    """(B, K) as in :class:`UserSide`."""
+    reach_weights: torch.Tensor | None = None
+    """(B, K)."""
 
 
 @dataclass
@@ -71,9 +78,35 @@ class EncodedAuthor:
     author: torch.Tensor
     """(C, d) or (B, C, d) id vectors, the backbone's target."""
 
+    ids: torch.Tensor | None = None
+    """(C,) or (B, C) as in :class:`AuthorSide`."""
+
     def take(self, index: torch.Tensor) -> EncodedAuthor:
         """Rows by position: index (B, C) into C' authors -> fields (B, C, ·)."""
-        return EncodedAuthor(self.top[index], self.author[index])
+        return self._each(lambda field: field[index])
+
+    def unsqueeze(self, axis: int) -> EncodedAuthor:
+        """Every field with one more axis."""
+        return self._each(lambda field: field.unsqueeze(axis))
+
+    def split(self, rows: int) -> Iterator[EncodedAuthor]:
+        """Pieces of at most ``rows`` authors, for fields (C, ·)."""
+        for start in range(0, len(self.top), rows):
+            yield self._each(lambda field, first=start: field[first : first + rows])  # type: ignore[misc]
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> EncodedAuthor:
+        ids = None if self.ids is None else change(self.ids)
+        return EncodedAuthor(change(self.top), change(self.author), ids)
+
+    @staticmethod
+    def cat(parts: list[EncodedAuthor]) -> EncodedAuthor:
+        """Pieces put together again, along the authors."""
+        ids = [part.ids for part in parts if part.ids is not None]
+        return EncodedAuthor(
+            torch.cat([part.top for part in parts]),
+            torch.cat([part.author for part in parts]),
+            torch.cat(ids) if ids else None,
+        )
 
 
 BACKBONES: dict[str, Callable[[GTRSettings, SIMSettings], Backbone]] = {
@@ -107,6 +140,7 @@ class GTRModel(nn.Module):
         self.content = encoder(content) if encoder is not None and content.widths else None
         self.user_interest = self._interest(settings.user_metapaths)
         self.author_interest = self._interest(settings.author_metapaths)
+        self.reach = Reach() if settings.reach else None
         user_width = settings.width + self.backbone.user_width + self._width(self.user_interest)
         author_width = settings.width + self._width(self.content) + self._width(self.author_interest)
         self.head: MLPHead | DotHead
@@ -127,7 +161,8 @@ class GTRModel(nn.Module):
             parts.append(summary)
         if self.user_interest is not None:
             parts.append(self.user_interest(side.neighbours, side.neighbour_count, side.attributes))
-        return EncodedUser(self.head.user(torch.cat(parts, dim=1)), self.backbone.remember(side))
+        top = self.head.user(torch.cat(parts, dim=1))
+        return EncodedUser(top, self.backbone.remember(side), side.reach_ids, side.reach_weights)
 
     def encode_author(self, side: AuthorSide) -> EncodedAuthor:
         """Everything about ``C`` authors that does not depend on a user."""
@@ -136,17 +171,19 @@ class GTRModel(nn.Module):
             parts.append(self.content(side))
         if self.author_interest is not None:
             parts.append(self.author_interest(side.neighbours, side.neighbour_count, side.attributes))
-        return EncodedAuthor(self.head.author(torch.cat(parts, dim=1)), side.author)
+        return EncodedAuthor(self.head.author(torch.cat(parts, dim=1)), side.author, side.ids)
 
     def score(self, user: EncodedUser, author: EncodedAuthor) -> torch.Tensor:
         """Logits (B,) of aligned rows."""
-        one = EncodedAuthor(author.top.unsqueeze(1), author.author.unsqueeze(1))
-        return self.score_candidates(user, one).squeeze(1)
+        return self.score_candidates(user, author.unsqueeze(1)).squeeze(1)
 
     def score_candidates(self, user: EncodedUser, author: EncodedAuthor) -> torch.Tensor:
         """Logits (B, C) of each user against its own ``C`` candidates: author fields (B, C, ·) or shared (1, C, ·)."""
         cross = self.backbone.cross(user.memory, author.author)
-        return self.head.pair(user.top, author.top, cross)
+        logits = self.head.pair(user.top, author.top, cross)
+        if self.reach is not None:
+            logits = logits + self.reach(user.reach_ids, user.reach_weights, author.ids)
+        return logits
 
     def score_all(self, user: EncodedUser, author: EncodedAuthor, chunk: int = 1 << 20) -> torch.Tensor:
         """Logits (B, C) of every user against every author (fields (C, ·)).
@@ -156,10 +193,7 @@ class GTRModel(nn.Module):
         """
         rows = user.top.shape[0] * (user.memory["mask"].shape[1] if user.memory else 1)
         step = max(1, chunk // rows)
-        pieces = [
-            self.score_candidates(user, EncodedAuthor(top.unsqueeze(0), target.unsqueeze(0)))
-            for top, target in zip(author.top.split(step), author.author.split(step), strict=True)
-        ]
+        pieces = [self.score_candidates(user, part.unsqueeze(0)) for part in author.split(step)]
         return torch.cat(pieces, dim=1)
 
     def auxiliary_logits(self, user: EncodedUser, author: EncodedAuthor) -> torch.Tensor | None:

@@ -1,7 +1,7 @@
 """The RecBole adapter; importing it makes RecBole know MMBee (see `mmbee_plugin.recbole.plugin`)."""
 
-from mmbee_plugin.recbole.plugin import register
+from mmbee_plugin.recbole.plugin import register, register_model
 
-__all__ = ["register"]
+__all__ = ["register", "register_model"]
 
 register()

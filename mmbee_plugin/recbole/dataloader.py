@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,8 @@ class MMBeeTrainLoader(TrainDataLoader):
     the neighbours that have not seen that fold's pairs, for every candidate alike.
 
     Where negatives are drawn from labelled data, the rows of label 0 are no positives and are left out.
-    RecBole's sequential models need at least one item of history, so rows without one are left out for them,
-    as in RecBole's own SequentialDataset; other models keep them with `item_length` 0.
+    Sequential models (RecBole's, and classes made from them) need at least one item of history, so rows without
+    one are left out for them, as in RecBole's own SequentialDataset; other models keep them with `item_length` 0.
     """
 
     def __init__(self, config: Any, dataset: MMBeeDataset, sampler: Any, shuffle: bool = False) -> None:
@@ -52,7 +53,11 @@ class MMBeeTrainLoader(TrainDataLoader):
         )
         self.rows = _training_rows(dataset, positives_only=self.draws)
         folds = dataset.folds()
-        self.folds = None if folds is None else torch.from_numpy(folds)[self.rows]
+        self.folds = None
+        if folds is not None:
+            of_row = torch.from_numpy(folds)
+            self.rows = self.rows[of_row[self.rows] >= 0]
+            self.folds = of_row[self.rows]
         self.batches: list[Tensor] = []
         self.sample_size = len(self.rows)
         if self.folds is not None:
@@ -97,9 +102,9 @@ class MMBeeTrainLoader(TrainDataLoader):
             history = None
         else:
             batch = self._neg_sampling(batch)
+        copies = len(batch) // len(rows)
         if history is not None:
             ids, lengths, times = history
-            copies = len(batch) // len(rows)
             batch = dataset.add_history(
                 batch,
                 (
@@ -109,7 +114,7 @@ class MMBeeTrainLoader(TrainDataLoader):
                 ),
             )
         if self.folds is not None:
-            batch[FOLD] = self.folds[chosen]
+            batch[FOLD] = self.folds[chosen].repeat(copies)
         return self.transform(dataset, batch)
 
     def _set_neg_sample_args(self, config: Any, dataset: Any, dl_format: Any, neg_sample_args: Any) -> None:
@@ -152,6 +157,20 @@ class MMBeeFullSortLoader(FullSortEvalDataLoader):
         self._moments = _earliest(dataset, user) if dataset.ordered else None
         self.sample_size = len(user)
         AbstractDataLoader.__init__(self, config, dataset, sampler, shuffle=False)
+
+    @cached_property
+    def uid2history_item(self) -> np.ndarray:
+        """(n_users,) object array of int64 tensors: the items masked for each user, with or without rows here.
+
+        Only RecBole's case studies read it.
+        """
+        dataset = self._dataset
+        masked = np.setdiff1d(dataset.mask_keys, dataset.positive_keys(), assume_unique=True)
+        edges = np.searchsorted(masked, np.arange(1, dataset.user_num) * dataset.item_num)
+        items = np.empty(dataset.user_num, dtype=object)
+        for user, own in enumerate(np.split(masked % dataset.item_num, edges)):
+            items[user] = torch.from_numpy(own)
+        return items
 
     def _init_batch_size_and_step(self) -> None:
         dataset, n_items = self._dataset, self._dataset.item_num
@@ -218,7 +237,7 @@ def _training_rows(dataset: MMBeeDataset, positives_only: bool) -> Tensor:
     rows = torch.arange(len(dataset.inter_feat))
     if positives_only:
         rows = rows[torch.from_numpy(dataset.positive_rows())]
-    if dataset.stock_sequential:
+    if dataset.sequential:
         lengths = [dataset.training_history(part)[1] for part in rows.split(ROWS_AT_ONCE)]
         assert dataset.histories is not None
         rows = rows[torch.cat(lengths) > 0]

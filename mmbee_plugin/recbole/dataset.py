@@ -42,8 +42,8 @@ class MMBeeDataset(Dataset):
 
     Args:
         config: RecBole's Config. Read here: `history` (`prefix`: what came before the target; `others`:
-            everything but the target; default `prefix`, for this project's models on data without time
-            `others`), `MAX_ITEM_LIST_LENGTH`, `mask_valid` (at test, mask validation items too), `eval_args`,
+            everything but the target; default `prefix`, for models that are not RecBole's sequential ones on
+            data without time `others`), `MAX_ITEM_LIST_LENGTH`, `mask_valid` (at test, mask validation items too), `eval_args`,
             `benchmark_filename` (not needed where the folder is pre-split).
 
     Attributes:
@@ -51,6 +51,7 @@ class MMBeeDataset(Dataset):
         user_rows, item_rows: (n_users,), (n_items,) int64, RecBole id -> row of the file; -1 for padding.
         ordered: whether there is time.
         labelled: whether rows carry a 0/1 label.
+        sequential: whether the model is one of RecBole's sequential ones, or made from one.
         histories: Histories of the training split, the same object on the three splits; None before `build`.
         mask_keys: sorted int64 `user * n_items + item`, the pairs left out of this split's ranking.
 
@@ -70,9 +71,9 @@ class MMBeeDataset(Dataset):
             )
 
         model = config.model_class
-        stock = model.__module__.startswith("recbole.")
-        self.stock_sequential = stock and config["MODEL_TYPE"] == ModelType.SEQUENTIAL
-        self.reads_history = self.stock_sequential or not stock
+        self.sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+        self.stock_model = model.__module__.startswith("recbole.")
+        self.reads_history = self.sequential or not self.stock_model
         self.max_item_list_len = config["MAX_ITEM_LIST_LENGTH"]
         self.item_list_length_field = config["ITEM_LIST_LENGTH_FIELD"]
         self.item_id_list_field = config["ITEM_ID_FIELD"] + config["LIST_SUFFIX"]
@@ -85,7 +86,7 @@ class MMBeeDataset(Dataset):
         self.ordered = self._times is not None
         self.labelled = self.label_field in self.inter_feat
         self.history_mode = config["history"] or (
-            "prefix" if self.ordered or self.stock_sequential else "others"
+            "prefix" if self.ordered or self.sequential else "others"
         )
         if self.history_mode not in HISTORY_MODES:
             raise InputError(f"history {self.history_mode!r}: known are {', '.join(HISTORY_MODES)}")
@@ -145,24 +146,39 @@ class MMBeeDataset(Dataset):
         cut = self.histories.before if self.history_mode == "prefix" else self.histories.others
         return cut(users, self.histories.positions[rows.numpy()], self.max_item_list_len, targets=items)
 
+    def later_gifts(self) -> NDArray[np.int64]:
+        """(rows,) how many of the user's training positives come after each row; for the training split."""
+        assert self.histories is not None
+        users = self.inter_feat[self.uid_field].numpy()
+        return np.diff(self.histories.indptr)[users] - self.histories.positions - self.positive_rows()
+
     def folds(self) -> NDArray[np.int64] | None:
-        """(rows,) the cross-fitting fold of each row, as the model's graph settings deal them; None for none."""
-        settings = {} if self.stock_sequential else self.config["graph"] or {}
-        if not settings.get("folds"):
+        """(rows,) the cross-fitting fold of each training row, as the model's graph settings deal them.
+
+        -1 for a row that no fold holds, None where nothing is cross-fitted.
+        """
+        reads_graph = self.config["interest"] not in (None, "none")
+        settings = (self.config["graph"] or {}) if reads_graph else {}
+        folds = settings.get("folds")
+        if not folds:
             return None
+        if settings.get("fold_by") == "order":
+            assert self.histories is not None
+            later = self.later_gifts()
+            return np.where((later < folds) & (self.histories.positions > 0), later, -1)
         users = self.user_rows[self.inter_feat[self.uid_field].numpy()]
         items = self.item_rows[self.inter_feat[self.iid_field].numpy()]
-        return fold_of(users, items, settings["folds"], settings.get("fold_seed", 0))
+        return fold_of(users, items, folds, settings.get("fold_seed", 0))
 
     def add_history(self, batch: Interaction, history: Slices) -> Interaction:
         """Writes `item_id_list`, `item_length` and, with time, `timestamp_list` into a batch.
 
-        RecBole's sequential models index at `item_length - 1`: theirs is at least 1, an empty history is one
-        padding item.
+        Sequential models of RecBole, and classes made from them, index at `item_length - 1`: theirs is at least
+        1, an empty history is one padding item.
         """
         ids, lengths, times = history
         batch[self.item_id_list_field] = ids
-        batch[self.item_list_length_field] = lengths.clamp(min=1) if self.stock_sequential else lengths
+        batch[self.item_list_length_field] = lengths.clamp(min=1) if self.sequential else lengths
         if times is not None:
             batch[self.time_list_field] = times
         return batch

@@ -27,12 +27,12 @@ class GraphCLSettings:
     """gamma, passes over all nodes."""
     batch_size: int = 2048
     """Nodes of both types together in a step."""
-    learning_rate: float = 0.05
+    learning_rate: float = 0.2
     optimiser: Literal["adagrad", "sgd"] = "adagrad"
     """``adagrad`` keeps one squared-gradient sum a row; ``sgd`` is Algorithm 1's plain step."""
     positives: int = 4
     """Metapath neighbours drawn a node."""
-    negatives: int = 256
+    negatives: int = 64
     """Random nodes of the same type drawn a step."""
     by_weight: bool = True
     """Draw neighbours by their scores; else evenly."""

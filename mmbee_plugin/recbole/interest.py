@@ -13,23 +13,28 @@ from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.snapshot import Snapshot
 
 
-def padded_lists(
-    neighbours: Neighbours, start_rows: np.ndarray, end_rows: np.ndarray
-) -> tuple[torch.Tensor, torch.Tensor]:
+NOBODY = np.iinfo(np.int32).max
+"""an id that no item has: it fills up ascending lists"""
+
+
+def rectangular_lists(
+    neighbours: Neighbours, start_rows: np.ndarray, end_rows: np.ndarray, fill: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Neighbour lists by row of the folder -> rectangular lists by RecBole id.
 
     Args:
         neighbours: lists over the folder's rows.
         start_rows: (n,) row of each RecBole id of the starting side, -1 for padding.
         end_rows: the same for the side where the path ends.
+        fill: the id that fills a list up.
 
     Returns:
-        ids (n, K) int32, padded with 0, and weights (n, K) float32 that sum to 1 over a non-empty list.
+        ids (n, K) int32 and weights (n, K) float32, 0 where filled up.
     """
     id_of_row = np.zeros(end_rows.max() + 1, dtype=np.int32)
     id_of_row[end_rows[end_rows >= 0]] = np.flatnonzero(end_rows >= 0)
     counts = np.diff(neighbours.indptr)
-    ids = np.zeros((len(start_rows), max(1, int(counts.max(initial=0)))), dtype=np.int32)
+    ids = np.full((len(start_rows), max(1, int(counts.max(initial=0)))), fill, dtype=np.int32)
     weights = np.zeros(ids.shape, dtype=np.float32)
     known = np.flatnonzero(start_rows >= 0)
     length = counts[start_rows[known]]
@@ -38,8 +43,7 @@ def padded_lists(
     source = np.repeat(neighbours.indptr[start_rows[known]], length) + column
     ids[row, column] = id_of_row[neighbours.ids[source]]
     weights[row, column] = neighbours.weights[source]
-    total = weights.sum(axis=1, keepdims=True)
-    return torch.from_numpy(ids), torch.from_numpy(weights / np.where(total > 0, total, 1))
+    return ids, weights
 
 
 class NeighbourLists(nn.Module):
@@ -64,9 +68,10 @@ class NeighbourLists(nn.Module):
         start = rows[path.start]
         known = start >= 0
         for fold in (None, *range(snapshot.settings.folds)):
-            ids, weights = padded_lists(snapshot.neighbours(path.name, fold), start, rows[path.end])
-            self._keep("ids", fold, ids)
-            self._keep("weights", fold, weights)
+            ids, weights = rectangular_lists(snapshot.neighbours(path.name, fold), start, rows[path.end])
+            total = weights.sum(axis=1, keepdims=True)
+            self._keep("ids", fold, torch.from_numpy(ids))
+            self._keep("weights", fold, torch.from_numpy(weights / np.where(total > 0, total, 1)))
             parts = []
             for name in modalities if path.end == "a" else ():
                 mean = snapshot.attributes(name, path.name, fold)
@@ -94,6 +99,24 @@ class NeighbourLists(nn.Module):
 
     def _get(self, name: str, fold: int | None) -> torch.Tensor:
         return self.get_buffer(f"{name}_{fold}")
+
+
+class ReachLists(nn.Module):
+    """The users' long-walk lists, of the whole graph and of each fold's."""
+
+    def __init__(self, snapshot: Snapshot, rows: dict[str, np.ndarray]) -> None:
+        super().__init__()
+        for fold in (None, *range(snapshot.settings.folds)):
+            ids, weights = rectangular_lists(snapshot.reach(fold), rows["u"], rows["a"], fill=NOBODY)
+            order = np.argsort(ids, axis=1, kind="stable")
+            for name, values in (("ids", ids), ("weights", weights)):
+                ascending = np.take_along_axis(values, order, axis=1)
+                self.register_buffer(f"{name}_{fold}", torch.from_numpy(ascending), persistent=False)
+
+    def forward(self, users: torch.Tensor, fold: int | None) -> dict[str, torch.Tensor | None]:
+        """users (B,) -> the fields ``reach_ids`` and ``reach_weights`` of :class:`UserSide`."""
+        ids, weights = (self.get_buffer(f"{name}_{fold}")[users] for name in ("ids", "weights"))
+        return {"reach_ids": ids.long(), "reach_weights": weights}
 
 
 class InterestTable(nn.Module):
@@ -134,6 +157,7 @@ class InterestTable(nn.Module):
         self.lists = nn.ModuleDict(
             {path.name: NeighbourLists(path, snapshot, rows, modalities) for path in metapaths}
         )
+        self.reach = ReachLists(snapshot, rows) if snapshot.settings.reach_top_k else None
         nobody = torch.zeros(1, dtype=torch.long)
         found = [lists.attributes(nobody, None) for lists in self.lists.values()]
         self.attribute_width = max((part.shape[1] for part in found if part is not None), default=0)
@@ -144,7 +168,8 @@ class InterestTable(nn.Module):
 
     def user(self, users: torch.Tensor, fold: int | None = None) -> dict[str, torch.Tensor | None]:
         """Fields of :class:`UserSide` for users (B,); with ``fold``, from the graph without that fold's edges."""
-        return self._side("u", users, fold)
+        reach = self.reach(users, fold) if self.reach is not None else {}
+        return {**self._side("u", users, fold), **reach}
 
     def author(self, items: torch.Tensor, fold: int | None = None) -> dict[str, torch.Tensor | None]:
         """Fields of :class:`AuthorSide` for items (B,), as ``user``."""

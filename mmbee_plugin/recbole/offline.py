@@ -12,8 +12,34 @@ from typing import Any
 from mmbee_plugin.data.features import DenseFeatures
 from mmbee_plugin.graph.attributes import Attributes
 from mmbee_plugin.graph.snapshot import GraphSettings, Interactions, Snapshot, build
+from mmbee_plugin.recbole import settings
 from mmbee_plugin.recbole.content import standardise
 from mmbee_plugin.recbole.graphcl import GraphCLSettings, node_stage
+
+
+def snapshot_for(
+    config: Any, dataset: Any, progress: Callable[[str], None] | None = None
+) -> Snapshot:
+    """The snapshot that a model with these settings reads, as :func:`open_snapshot`.
+
+    Args:
+        config: RecBole's Config with MMBee's settings; of these ``metapaths``, ``graph``, ``graphcl``, ``node_tables``,
+            ``embedding_size``, ``modalities``, ``attributes`` and ``seed`` make the snapshot what it is.
+        dataset: the training split.
+        progress: told each stage's name as it starts.
+
+    Raises:
+        InputError: a setting that is not known or does not fit, a folder that cannot be written.
+    """
+    chosen = settings.chosen_modalities(config, tuple(dataset.folder.modalities))
+    return open_snapshot(
+        dataset,
+        settings.graph_settings(config),
+        settings.graphcl_settings(config) if config["node_tables"] == "graphcl" else None,
+        settings.attribute_modalities(config, dataset.folder, chosen),
+        config["seed"],
+        progress,
+    )
 
 
 def open_snapshot(
@@ -46,6 +72,7 @@ def open_snapshot(
         None,
         n_users=len(dataset.folder.user_tokens),
         n_authors=len(dataset.folder.item_tokens),
+        later=dataset.later_gifts()[kept],
     )
     attributes = {}
     for name in modalities:

@@ -18,7 +18,7 @@ import recbole
 import yaml
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.plugin import COMPONENTS, DATA_SETTINGS, PROPERTIES, check_model
+from mmbee_plugin.recbole.plugin import COMPONENTS, DATA_SETTINGS, check_model, default_layers
 
 RUN_DEFAULTS: dict[str, Any] = {
     "metrics": ["Recall", "Precision", "NDCG"],
@@ -197,12 +197,9 @@ def default_settings(model: str) -> dict[str, Any]:
     properties = _RECBOLE / "properties"
     files = [properties / "overall.yaml", properties / "dataset" / "sample.yaml"]
     files += sorted((properties / "quick_start_config").glob("*.yaml"))
-    files.append(
-        PROPERTIES / f"{model}.yaml" if model in COMPONENTS else properties / "model" / f"{model}.yaml"
-    )
     defaults: dict[str, Any] = {}
-    for file in files:
-        defaults |= read_yaml(file)
+    for layer in [*files, *default_layers(model)]:
+        defaults |= read_yaml(layer) if isinstance(layer, Path) else layer
     return defaults
 
 

@@ -5,8 +5,8 @@ RecBole finds its parts by name: a model in ``recbole.model.<kind>.<name in lowe
 dicts. `register` adds names there. Where RecBole has no such place a function is wrapped, and does for
 everybody else exactly what it did before. The wraps are:
 
-* ``Config._load_internal_config_dict``: afterwards reads our default settings of our own models, and where
-  the evaluation is on labelled samples lets ``GAUC`` in ``metrics`` mean the labelled one
+* ``Config._load_internal_config_dict``: afterwards reads the default settings of our own models and of
+  registered ones (`register_model`), and where the evaluation is on labelled samples lets ``GAUC`` in ``metrics`` mean the labelled one
   (`mmbee_plugin.recbole.evaluation`);
 * ``Config._get_model_and_dataset``: an unknown model name is answered with the names that are known;
 * ``recbole.data.utils.create_samplers`` and ``get_dataloader``: our dataset class brings its own;
@@ -17,11 +17,12 @@ They are looked up at the time of the call, so it does not matter whether ``recb
 imported before.
 """
 
+import copy
 import difflib
 import functools
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +30,8 @@ from typing import Any
 
 import recbole
 from recbole.config import Config
+from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.utils import get_model, get_trainer
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import compat
@@ -43,6 +46,12 @@ COMPONENTS = {
 for."""
 
 PROPERTIES = Path(__file__).parent / "properties"
+STOCK_PROPERTIES = Path(recbole.__file__).parent / "properties" / "model"
+
+Layer = Path | Mapping[str, Any]
+"""Default settings of one class: a YAML file, or the settings themselves."""
+
+_registered: dict[str, tuple[type, Layer]] = {}
 
 DATA_SETTINGS = ("mmbee_dataset", "history", "mask_valid", "sampler")
 """Settings of our dataset, loaders and sampler, which RecBole's own list of data settings lacks."""
@@ -70,10 +79,54 @@ def register() -> None:
     _add_metrics()
 
 
+def register_model(model: type, defaults: Layer | None = None) -> None:
+    """Makes a model class of one's own known by its name: to RecBole's Config, `get_model` and `get_trainer`, and as
+    ``--model=Name`` to this package's command lines in the same process.
+
+    It gets this package's dataset, loaders and trainer, and inherits the default settings of the classes it is made
+    from. Registering a class of the same name again replaces the former.
+
+    Args:
+        model: subclass of a RecBole model or of one of this package's, or of RecBole's abstract recommenders.
+        defaults: what its default settings add to those of its base classes: a YAML file or a dict.
+
+    Raises:
+        InputError: not a model class, a name that RecBole or this package uses already, no such file.
+    """
+    if not (isinstance(model, type) and issubclass(model, AbstractRecommender)):
+        raise InputError(f"{model!r} cannot be registered: it is no subclass of a RecBole model")
+    name = model.__name__
+    taken = {known.lower(): known for known in known_models() if known != name or known not in _registered}
+    if name.lower() in taken:
+        raise InputError(f"model {name!r} cannot be registered: the name {taken[name.lower()]} is taken")
+    if isinstance(defaults, Path) and not defaults.is_file():
+        raise InputError(f"{defaults}: no such file with the default settings of {name}")
+    _registered[name] = (model, {} if defaults is None else defaults)
+    alias = ModuleType(_alias_path(name), f"Holds {name} under a name that RecBole looks up.")
+    alias.__spec__ = ModuleSpec(alias.__name__, loader=None)
+    setattr(alias, name, model)
+    sys.modules[alias.__name__] = alias
+    _add_parts(name, _trainer_of(model))
+
+
 def known_models() -> list[str]:
-    """The names ``--model`` takes: this package's first, then RecBole's own in alphabetical order."""
-    stock = Path(recbole.__file__).parent / "properties" / "model"
-    return [*COMPONENTS, *sorted((file.stem for file in stock.glob("*.yaml")), key=str.lower)]
+    """The names ``--model`` takes: this package's and registered ones first, then RecBole's in alphabetical order."""
+    stock = sorted((file.stem for file in STOCK_PROPERTIES.glob("*.yaml")), key=str.lower)
+    return [*COMPONENTS, *_registered, *stock]
+
+
+def is_component(model: type) -> bool:
+    """Whether the class is one of this package's models, or made from one."""
+    return any(COMPONENTS.get(base.__name__) == base.__module__ for base in model.__mro__)
+
+
+def default_layers(name: str) -> list[Layer]:
+    """The default settings of the model called `name`, those of its base classes first; later ones win."""
+    if name not in COMPONENTS and name not in _registered:
+        return [STOCK_PROPERTIES / f"{name}.yaml"]
+    model = get_model(name)
+    base = _stock_base(model)
+    return [*([STOCK_PROPERTIES / f"{base}.yaml"] if base else []), *_own_layers(model)]
 
 
 def check_model(name: str) -> None:
@@ -100,9 +153,14 @@ def _with_our_properties(stock: Callable[..., None]) -> Callable[..., None]:
     from mmbee_plugin.recbole.evaluation import chosen_metrics
 
     def load(self: Config, model: str, model_class: type, dataset: str) -> None:
-        stock(self, model, model_class, dataset)
-        if model in COMPONENTS:
-            self._update_internal_config_dict(PROPERTIES / f"{model}.yaml")
+        layers = _own_layers(model_class)
+        # RecBole chooses among its defaults for sequential models by name: a registered one has its base's.
+        stock(self, (_stock_base(model_class) if layers else None) or model, model_class, dataset)
+        for layer in layers:
+            if isinstance(layer, Path):
+                self._update_internal_config_dict(layer)
+            else:
+                self.internal_config_dict.update(copy.deepcopy(layer))
         self.external_config_dict["metrics"] = chosen_metrics(
             {**self.internal_config_dict, **self.external_config_dict}
         )
@@ -145,16 +203,51 @@ def _with_our_loaders(stock: Callable[..., type]) -> Callable[..., type]:
 
 def _add_models() -> None:
     """Names our models where ``recbole.utils.get_model`` looks, and the classes that go with them."""
-    from mmbee_plugin.recbole.dataset import MMBeeDataset
     from mmbee_plugin.recbole.trainer import MMBeeTrainer
 
-    datasets = importlib.import_module("recbole.data.dataset")
-    trainers = importlib.import_module("recbole.trainer")
     for name, module in COMPONENTS.items():
-        alias = _lazy_module(f"recbole.model.general_recommender.{name.lower()}", name, module)
+        alias = _lazy_module(_alias_path(name), name, module)
         sys.modules.setdefault(alias.__name__, alias)
-        setattr(datasets, f"{name}Dataset", MMBeeDataset)
-        setattr(trainers, f"{name}Trainer", MMBeeTrainer)
+        _add_parts(name, MMBeeTrainer)
+
+
+def _alias_path(name: str) -> str:
+    return f"recbole.model.general_recommender.{name.lower()}"
+
+
+def _add_parts(name: str, trainer: type) -> None:
+    """Names the dataset and trainer class where RecBole looks for those of the model called `name`."""
+    from mmbee_plugin.recbole.dataset import MMBeeDataset
+
+    setattr(importlib.import_module("recbole.data.dataset"), f"{name}Dataset", MMBeeDataset)
+    setattr(importlib.import_module("recbole.trainer"), f"{name}Trainer", trainer)
+
+
+def _trainer_of(model: Any) -> type:
+    """The trainer of the nearest class that has one of its own, else of the model's type; resumable where it can be."""
+    from mmbee_plugin.recbole.trainer import resumable
+
+    own = vars(importlib.import_module("recbole.trainer"))
+    bases = [base.__name__ for base in model.__mro__[1:] if f"{base.__name__}Trainer" in own]
+    return resumable(get_trainer(model.type, bases[0] if bases else "no such"))
+
+
+def _stock_base(model: type) -> str | None:
+    """The nearest class of RecBole's own that has default settings."""
+    bases = (base.__name__ for base in model.__mro__ if base.__module__.startswith("recbole.model."))
+    return next((base for base in bases if (STOCK_PROPERTIES / f"{base}.yaml").is_file()), None)
+
+
+def _own_layers(model: type) -> list[Layer]:
+    """The default settings of this package's and of registered classes among the model's bases and itself."""
+    layers: list[Layer] = []
+    for base in reversed(model.__mro__):
+        registered, defaults = _registered.get(base.__name__, (None, {}))
+        if registered is base:
+            layers.append(defaults)
+        elif COMPONENTS.get(base.__name__) == base.__module__:
+            layers.append(PROPERTIES / f"{base.__name__}.yaml")
+    return layers
 
 
 def _lazy_module(path: str, name: str, target: str) -> ModuleType:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+import numbers
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
@@ -15,6 +16,8 @@ from mmbee_plugin.modules.mfq import OrthogonalProjection
 from mmbee_plugin.modules.sim import SIMSettings
 from mmbee_plugin.modules.tokens import ContentSettings
 from mmbee_plugin.recbole.graphcl import GraphCLSettings
+
+Section = TypeVar("Section")
 
 LOSSES = ("bce", "bpr", "softmax")
 NODE_TABLES = ("graphcl", "fresh")
@@ -69,13 +72,15 @@ def attribute_modalities(config: Any, folder: DatasetFolder, chosen: tuple[str, 
 
 
 def graph_settings(config: Any) -> GraphSettings:
-    """Settings of the offline stage; part of the snapshot's key."""
-    return GraphSettings(metapaths=tuple(path.name for path in chosen_metapaths(config)), **config["graph"])
+    """Settings of the offline stage; part of the snapshot's key. Raises InputError as ``_section``."""
+    return _section(
+        config, "graph", GraphSettings, metapaths=tuple(path.name for path in chosen_metapaths(config))
+    )
 
 
 def graphcl_settings(config: Any) -> GraphCLSettings:
-    """Settings of the contrastive pre-training; part of the snapshot's key."""
-    return GraphCLSettings(width=config["embedding_size"], **config["graphcl"])
+    """Settings of the contrastive pre-training; part of the snapshot's key. Raises InputError as ``_section``."""
+    return _section(config, "graphcl", GraphCLSettings, width=config["embedding_size"])
 
 
 def gtr_settings(config: Any, attribute_width: int) -> GTRSettings:
@@ -93,6 +98,7 @@ def gtr_settings(config: Any, attribute_width: int) -> GTRSettings:
         user_metapaths=tuple(path.name for path in paths if path.start == "u"),
         author_metapaths=tuple(path.name for path in paths if path.start == "a"),
         attribute_width=attribute_width,
+        reach=bool(paths) and graph_settings(config).reach_top_k > 0,
     )
 
 
@@ -124,3 +130,40 @@ def sim_settings(config: Any, ordered: bool) -> SIMSettings:
 
 GAP_BUCKETS = 1 + math.ceil(math.log2(1 + 10 * 365 * 86400))
 """buckets of floor(log2(1 + seconds)), up to ten years."""
+
+
+def _section(config: Any, name: str, kind: type[Section], **fixed: Any) -> Section:
+    """The dataclass `kind` from the setting `name`, a dict of its entries; those in `fixed` come from other settings.
+
+    Raises:
+        InputError: an entry that `kind` does not have, naming those it has, or one of a wrong type.
+    """
+    entries = config[name] if config[name] is not None else {}
+    expected = {key: hint for key, hint in get_type_hints(kind).items() if key not in fixed}
+    if not isinstance(entries, dict):
+        raise InputError(f"{name}: found {entries!r}, expected entries {{name: value}} of {', '.join(expected)}")
+    for key, value in entries.items():
+        if key not in expected:
+            raise InputError(f"{name}: unknown entry {key!r}; known: {', '.join(expected)}")
+        if not _fits(value, expected[key]):
+            raise InputError(f"{name}.{key}: found {value!r}, expected {_in_words(expected[key])}")
+    return kind(**entries, **fixed)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_args(hint):
+        return any(_fits(value, part) for part in get_args(hint))
+    if hint is bool or isinstance(value, bool):
+        return hint is bool and isinstance(value, bool)
+    return isinstance(value, {int: numbers.Integral, float: numbers.Real}.get(hint, hint))
+
+
+def _in_words(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return " or ".join(get_args(hint))
+    if get_args(hint):
+        return " or ".join(map(_in_words, get_args(hint)))
+    words = {int: "a whole number", float: "a number", bool: "true or false", type(None): "~"}
+    return words.get(hint, hint.__name__)

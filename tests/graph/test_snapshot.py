@@ -72,7 +72,7 @@ def test_everything_is_stored_as_computed(tmp_path, interactions, features):
     assert all(stage["seconds"] >= 0 for stage in manifest["stages"])
     assert stored.settings == SETTINGS
     assert names(tmp_path) == [built.path.name]
-    with pytest.raises(InputError, match="attributes/audio.a2a.npy: not in this snapshot"):
+    with pytest.raises(InputError, match=r"attributes/audio\.a2a\.npy: not in this snapshot"):
         stored.attributes("audio", "a2a")
 
 
@@ -118,7 +118,7 @@ def test_same_inputs_are_reused_and_others_are_not(tmp_path, interactions, featu
     assert build(interactions, SETTINGS, tmp_path, attributes=moved).path != others[4].path
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "u2a.npz", "a2u2a.npz", "nodes_user.npy"])
+@pytest.mark.parametrize("name", ["manifest.json", "u2a.npz", "neighbours/a2u2a.npz", "nodes_user.npy"])
 @pytest.mark.parametrize("harm", ["missing", "cut", "flipped"])
 def test_damage_is_named_and_mended_by_a_build(tmp_path, interactions, name, harm):
     built = build(interactions, SETTINGS, tmp_path, nodes=node_stage())
@@ -161,7 +161,7 @@ def test_foreign_content_is_refused(tmp_path, interactions):
         lambda place: place.write_bytes(b"PK\x03\x04 no archive"),
     ):
         forge(path, "a2a.npz", lambda place, forged=forged: forged(place))
-        forge(path, "a2u2a.npz", lambda place, forged=forged: forged(place))
+        forge(path, "neighbours/a2u2a.npz", lambda place, forged=forged: forged(place))
         with pytest.raises(InputError, match=r"a2u2a\.npz"):
             Snapshot.open(path).neighbours("a2u2a")
         with pytest.raises(InputError, match=r"a2a\.npz"):
@@ -267,6 +267,6 @@ def test_bad_settings_and_inputs(tmp_path, interactions, features):
 
 def test_archives_are_readable_by_others(tmp_path, interactions):
     path = build(interactions, SETTINGS, tmp_path).path
-    with zipfile.ZipFile(path / "u2a2u.npz") as archive:
+    with zipfile.ZipFile(path / "neighbours" / "u2a2u.npz") as archive:
         assert archive.testzip() is None
     assert snapshot.SCHEMA in (path / "manifest.json").read_text()

@@ -18,7 +18,7 @@ from mmbee_plugin.recbole import settings
 from mmbee_plugin.recbole.content import ContentTable
 from mmbee_plugin.recbole.dataloader import FOLD
 from mmbee_plugin.recbole.interest import InterestTable
-from mmbee_plugin.recbole.offline import open_snapshot
+from mmbee_plugin.recbole.offline import snapshot_for
 
 QUERY_NOISE = 0.02
 ENCODE_ROWS = 4096
@@ -67,16 +67,9 @@ class MMBee(GeneralRecommender):
         self.interest = None
         if paths:
             dense = settings.attribute_modalities(config, dataset.folder, modalities)
-            snapshot = open_snapshot(
-                dataset,
-                settings.graph_settings(config),
-                settings.graphcl_settings(config) if pretrained else None,
-                dense,
-                config["seed"],
-                self.logger.info,
-            )
+            snapshot = snapshot_for(config, dataset, self.logger.info)
             self.interest = InterestTable(
-                dataset, snapshot, paths, width, dense, pretrained, config["init_std"]
+                dataset, snapshot, paths, width, dense, pretrained, config["node_std"]
             )
         reads_queries = config["content"] == "mfq" and config["use_queries"]
         self.content = ContentTable(
@@ -123,7 +116,7 @@ class MMBee(GeneralRecommender):
 
     def author_side(self, items: torch.Tensor, fold: int | None = None) -> AuthorSide:
         """items (B,) -> the author's tensors; with ``fold``, from the graph without that fold's edges."""
-        side = self.content(items, self.author(items))
+        side = replace(self.content(items, self.author(items)), ids=items)
         if self.interest is None:
             return side
         return replace(side, **self.interest.author(items, fold))
@@ -171,9 +164,7 @@ class MMBee(GeneralRecommender):
         if self._ranked is None or self.training:
             items = torch.arange(self.n_items, device=self.device)
             parts = [self.gtr.encode_author(self.author_side(part)) for part in items.split(ENCODE_ROWS)]
-            self._ranked = EncodedAuthor(
-                torch.cat([part.top for part in parts]), torch.cat([part.author for part in parts])
-            )
+            self._ranked = EncodedAuthor.cat(parts)
         logits = self.gtr.score_all(self._encode_users(interaction), self._ranked)
         return torch.sigmoid(logits) if self.loss == "bce" else logits
 

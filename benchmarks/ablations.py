@@ -1,0 +1,26 @@
+"""The rows of the ablation table: MMBee's defaults with one switch turned."""
+
+PATHS = ("u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a")
+
+ABLATIONS: dict[str, list[str]] = {
+    "MMBee": [],
+    "no content": ["--content=none"],
+    "concat": ["--content=concat"],
+    "no queries": ["--use_queries=false"],
+    "no visual": ["--modalities=acoustic"],
+    "no acoustic": ["--modalities=visual"],
+    "no GIE": ["--interest=none"],
+    **{f"no {path}": [f"--metapaths={','.join(p for p in PATHS if p != path)}"] for path in PATHS},
+    "no attributes": ["--attributes=false"],
+    "fresh node tables": ["--node_tables=fresh"],
+    "pooling union": ["--pooling=union"],
+    "OP elementwise": ["--projection=elementwise"],
+    "OP token": ["--projection=token"],
+    "leak: left in": ["--graph.folds=0"],
+    "leak: 2 folds": ["--graph.folds=2"],
+    "leak: 10 folds": ["--graph.folds=10"],
+    "Swing without self": ["--graph.swing_include_self=false"],
+    "symmetric weights": ["--graph.normalisation=symmetric"],
+    "paper's head and loss": ["--head=mlp", "--loss=bce"],
+    "BPR loss": ["--loss=bpr"],
+}

@@ -1,0 +1,171 @@
+"""Times the graph stage on a seeded graph of TikTok's size, next to SciPy's products with an argpartition.
+
+    python benchmarks/graph_stage.py
+    python benchmarks/graph_stage.py --exponent 1.0 --max-users 1000
+
+Each stage runs in this process; its peak memory is the process's own high-water mark, reset before the
+stage where the system allows (Linux). Compilation is timed apart, on a tiny graph. The alternative computes
+the same lists for every n-th row and is scaled up, as the table says; the whole product it would store is
+scaled up with it.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from mmbee_plugin.graph.donations import donation_graph
+from mmbee_plugin.graph.files import peak_memory
+from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath, expand
+from mmbee_plugin.graph.swing import swing
+
+USERS, ITEMS, DRAWS = 36_656, 76_085, 726_065
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--exponent", type=float, default=0.75, help="Zipf exponent over items (default %(default)s)")
+    add("--max-users", type=int, default=None, help="hub cap of Swing (default none)")
+    add("--top-k", type=int, default=50, help="neighbours kept a node (default %(default)s)")
+    add("--scale", type=float, default=1.0, help="part of the full size (default %(default)s)")
+    add("--every", type=int, default=256, help="the alternative takes every n-th row (default %(default)s)")
+    add("--no-alternative", action="store_true", help="time the graph stage alone")
+    add("--swing-only", action="store_true", help="stop after Swing")
+    add("--seed", type=int, default=0)
+    options = parser.parse_args()
+
+    users, items, n_users, n_items = draw(options.scale, options.exponent, options.seed)
+    start = time.perf_counter()
+    compile_kernels()
+    compiling = time.perf_counter() - start
+    u2a, seconds, peak = measured(lambda: donation_graph(users, items, None, n_users, n_items))
+    squares = sum(float(d) ** 2 for d in np.bincount(u2a.indices))
+    print(f"{n_users} users, {n_items} items, {u2a.nnz} edges, sum of squared item degrees {squares:.3g}")
+    print(f"compiling (or loading compiled code): {compiling:.1f} s, not in the table")
+    print(f"{'stage':<10}{'seconds':>9}{'cpu s':>9}{'peak MB':>9}{'scipy s':>10}{'ratio':>8}  scipy's result")
+    print(f"{'u2a':<10}{seconds[0]:>9.2f}{seconds[1]:>9.2f}{peak:>9}")
+    totals, highest = np.array(seconds), peak
+    a2a, seconds, peak = measured(lambda: swing(u2a, max_users=options.max_users))
+    highest = max(highest, peak)
+    compare = not options.no_alternative
+    totals += report("swing", seconds, peak, (lambda: scipy_swing(u2a, options.every)) if compare else None)
+    print(f"{'':<10}{a2a.nnz} entries" + (f", cap {options.max_users}" if options.max_users else ""))
+    for name in () if options.swing_only else PAPER_METAPATHS:
+        path = Metapath.parse(name)
+        _, seconds, peak = measured(lambda path=path: expand(path, u2a, a2a, top_k=options.top_k))
+        highest = max(highest, peak)
+        totals += report(
+            name,
+            seconds,
+            peak,
+            (lambda path=path: scipy_expand(path, u2a, a2a, options.top_k, options.every))
+            if compare
+            else None,
+        )
+    print(f"{'total':<10}{totals[0]:>9.2f}{totals[1]:>9.2f}{highest:>9}")
+    if compare:
+        print(f"scipy: every {options.every}th row computed, seconds and result scaled up (an estimate)")
+
+
+def draw(scale: float, exponent: float, seed: int) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """Users and items drawn apart from Zipf's law, rows shuffled."""
+    random = np.random.default_rng(seed)
+    n_users, n_items, draws = (int(size * scale) for size in (USERS, ITEMS, DRAWS))
+    chosen = []
+    for count, power in ((n_users, 0.5), (n_items, exponent)):
+        chances = np.arange(1, count + 1) ** -power
+        chosen.append(random.permutation(count)[random.choice(count, draws, p=chances / chances.sum())])
+    return chosen[0], chosen[1], n_users, n_items
+
+
+def compile_kernels() -> None:
+    users, items, n_users, n_items = draw(0.002, 0.75, 0)
+    u2a = donation_graph(users, items, None, n_users, n_items)
+    a2a = swing(u2a)
+    swing(u2a, max_users=2)
+    for name in PAPER_METAPATHS:
+        expand(Metapath.parse(name), u2a, a2a, top_k=5)
+
+
+def measured(work: Callable[[], object]) -> tuple:
+    """What it returns, its wall and processor seconds, and the peak megabytes meanwhile."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = work()
+    seconds = time.perf_counter() - wall, time.process_time() - cpu
+    try:
+        status = Path("/proc/self/status").read_text()
+        peak = int(status.split("VmHWM:")[1].split()[0]) // 1024
+    except OSError:
+        peak = peak_memory()
+    return result, seconds, peak
+
+
+def report(name: str, seconds: tuple, peak: int, alternative: Callable[[], tuple] | None) -> np.ndarray:
+    line = f"{name:<10}{seconds[0]:>9.2f}{seconds[1]:>9.2f}{peak:>9}"
+    if alternative is not None:
+        other, gigabytes = alternative()
+        line += f"{other:>10.1f}{other / seconds[0]:>7.1f}x  {gigabytes:.2f} GB"
+        if gigabytes > 8:
+            line += ", more than 8 GB: never stored whole here"
+    print(line, flush=True)
+    return np.array(seconds)
+
+
+def sampled(degrees: np.ndarray, every: int) -> np.ndarray:
+    """Every n-th row in order of degree, so that the sample has its share of heavy rows."""
+    return np.argsort(degrees, kind="stable")[every // 2 :: every]
+
+
+def scipy_swing(u2a: csr_matrix, every: int) -> tuple[float, float]:
+    """Seconds and gigabytes for all authors, from some: B the users of i, sum over B of (W B) with W = 1
+    / (1 + B B')."""
+    edges = csr_matrix((np.ones(u2a.nnz, np.float32), u2a.indices, u2a.indptr), shape=u2a.shape)
+    by_item = edges.T.tocsr()
+    rows = sampled(np.diff(by_item.indptr), every)
+    start, entries = time.perf_counter(), 0
+    for item in rows:
+        of_item = edges[by_item.indices[by_item.indptr[item] : by_item.indptr[item + 1]]]
+        pairs = (of_item @ of_item.T).tocsr()
+        pairs.data = 1 / (1 + pairs.data)
+        entries += np.count_nonzero((pairs @ of_item).multiply(of_item).sum(0))
+    return scaled(start, entries, len(rows), by_item.shape[0])
+
+
+def scipy_expand(
+    path: Metapath, u2a: csr_matrix, a2a: csr_matrix, top_k: int, every: int
+) -> tuple[float, float]:
+    """Seconds and gigabytes for all start nodes, from some: the product row by row and an argpartition."""
+    graphs = {"u2a": u2a, "a2u": u2a.T.tocsr(), "a2a": a2a}
+    steps = []
+    for step in path.steps:
+        graph = graphs[step].astype(np.float64)
+        graph.data /= np.repeat(np.maximum(np.asarray(graph.sum(1)).ravel(), 1e-300), np.diff(graph.indptr))
+        steps.append(graph)
+    rows = sampled(np.diff(steps[0].indptr), every)
+    start, entries = time.perf_counter(), 0
+    product = steps[0][rows]
+    for step in steps[1:]:
+        product = product @ step
+    for row in range(len(rows)):
+        scores = product.data[product.indptr[row] : product.indptr[row + 1]]
+        if len(scores) > top_k:
+            np.argpartition(-scores, top_k)
+        entries += len(scores)
+    return scaled(start, entries, len(rows), steps[0].shape[0])
+
+
+def scaled(start: float, entries: int, done: int, total: int) -> tuple[float, float]:
+    return (time.perf_counter() - start) * total / done, entries * total / done * 12 / 1e9
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""How good: the table of MMBee, its baselines and the plain walks on the real TikTok, with intervals.
+
+    mmbee data convert hkuds SRC datasets/tiktok
+    python benchmarks/tiktok.py --split valid                     # what settings are chosen on
+    python benchmarks/tiktok.py --split test --seeds 1 2 3        # the table, once the settings stand
+    python benchmarks/tiktok.py --split valid --ablate            # MMBee with one part switched at a time
+
+Every model runs through the same dataset class: one split, one mask (training items), one set of users. Settings are those of
+``recbole_configs/tiktok.yaml``. Per-user metrics are averaged over the seeds; intervals and paired tests are bootstrapped over
+users. Finished cells are kept in ``--cells`` and not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from ablations import ABLATIONS
+from recbole.data import data_preparation
+from recbole.utils import get_model, get_trainer, init_seed
+from tqdm import tqdm
+
+from mmbee_plugin import bootstrap
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.graph.donations import donation_graph
+from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.options import given_settings
+from mmbee_plugin.recbole.ranking import per_user_metrics
+from mmbee_plugin.recbole.run import build_config, run_log
+from mmbee_plugin.recbole.trainer import resumable
+
+METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
+MODELS = ("Pop", "BPR", "LightGCN", "SIM", "MMBee")
+WALKS = {"walk u-a-u-a": 1, "walk u-a-u-a-u-a": 2}
+Cell = dict[str, np.ndarray]
+
+
+def walk_scores(dataset: MMBeeDataset, rounds: int) -> Callable[[object], torch.Tensor]:
+    """Probability that a random walk from a user ends at an item: one step, then ``rounds`` times item-user-item."""
+    users = dataset.inter_feat[dataset.uid_field].numpy()
+    items = dataset.inter_feat[dataset.iid_field].numpy()
+    graph = donation_graph(users, items, None, dataset.user_num, dataset.item_num)
+    graph.data[:] = 1
+    forward = graph.multiply(1 / np.maximum(graph.sum(axis=1), 1)).tocsr()
+    back = graph.T.multiply(1 / np.maximum(graph.T.sum(axis=1), 1)).tocsr()
+    around = (back @ forward).toarray()
+
+    def score(interaction) -> torch.Tensor:
+        walk = forward[interaction[dataset.uid_field].numpy()].toarray()
+        for _ in range(rounds):
+            walk = walk @ around
+        return torch.from_numpy(walk)
+
+    return score
+
+
+def run_cell(model: str, folder: DatasetFolder, settings: dict, split: str, seed: int) -> Cell:
+    """Trains one model with one seed; per-user metrics on the split, and the users they belong to."""
+    name = "Pop" if model in WALKS else model
+    config = build_config(name, folder, {**settings, "seed": seed, "show_progress": False})
+    with run_log(config, quiet=True), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        init_seed(seed, True)
+        train, valid, test = data_preparation(config, MMBeeDataset(config))
+        if model in WALKS:
+            score = walk_scores(train._dataset, WALKS[model])
+        else:
+            init_seed(seed, True)
+            network = get_model(name)(config, train._dataset).to(config["device"])
+            trainer = resumable(get_trainer(config["MODEL_TYPE"], name))(config, network)
+            trainer.fit(train, valid, verbose=False, saved=True, show_progress=False)
+            trainer.evaluate(valid, load_best_model=True)  # puts the best epoch's weights back
+            network.eval()
+
+            def score(interaction) -> torch.Tensor:
+                return network.full_sort_predict(interaction.to(config["device"]))
+
+        users, values = per_user_metrics(score, valid if split == "valid" else test)
+    return {"users": users, **{metric: values[metric] for metric in METRICS}}
+
+
+def cells(
+    rows: dict[str, tuple[str, dict]], folder: DatasetFolder, split: str, seeds: list[int], kept: Path
+) -> Iterator[tuple[str, Cell]]:
+    """Every row's metrics averaged over its seeds; finished cells come from files."""
+    jobs = [
+        (row, seed) for row, (model, _) in rows.items() for seed in ([0] if model in {*WALKS, "Pop"} else seeds)
+    ]
+    found: dict[str, list[Cell]] = {}
+    for row, seed in tqdm(jobs, unit="cell"):
+        model, settings = rows[row]
+        key = json.dumps([folder.hash, model, settings, split, seed, config_text()], sort_keys=True)
+        path = kept / f"{row.replace(' ', '_')}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.npz"
+        if not path.exists():
+            cell = run_cell(model, folder, settings, split, seed)
+            kept.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f".{path.name}.part.npz")
+            np.savez(partial, **cell)
+            partial.replace(path)
+        with np.load(path) as stored:
+            found.setdefault(row, []).append({name: stored[name] for name in stored.files})
+    for row, parts in found.items():
+        order = [np.argsort(part["users"]) for part in parts]
+        values = {m: np.mean([p[m][o] for p, o in zip(parts, order, strict=True)], axis=0) for m in METRICS}
+        spread = {f"{m} spread": np.ptp([p[m].mean() for p in parts]) for m in METRICS}
+        yield row, {**values, **spread}
+
+
+def config_text() -> str:
+    """The settings file, part of a cell's key."""
+    return Path("recbole_configs/tiktok.yaml").read_text(encoding="utf-8")
+
+
+def print_table(table: dict[str, Cell], reference: str) -> None:
+    """Means with their standard error, the spread over seeds, and paired differences to the reference row."""
+    n = len(table[reference][METRICS[0]])
+    print(f"{n} users with a positive; mean, ± standard error over users, (largest - smallest seed)")
+    print(f"{'':22}" + "".join(f"{metric:>26}" for metric in METRICS))
+    for row, cell in table.items():
+        parts = []
+        for metric in METRICS:
+            summary = bootstrap.interval(cell[metric])
+            parts.append(f"{summary.mean:.4f} ±{summary.standard_error:.4f} ({cell[metric + ' spread']:.4f})")
+        print(f"{row:22}" + "".join(f"{part:>26}" for part in parts))
+    print(f"\n{reference} minus the row: difference [95 % interval] p, paired over users")
+    for row, cell in table.items():
+        if row == reference:
+            continue
+        parts = []
+        for metric in METRICS:
+            found = bootstrap.paired(table[reference][metric], cell[metric])
+            low, high = found.interval.low, found.interval.high
+            parts.append(f"{found.interval.mean:+.4f} [{low:+.4f},{high:+.4f}] {found.p_value:.3f}")
+        print(f"{row:22}" + "".join(f"{part:>32}" for part in parts))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("datasets/tiktok"))
+    parser.add_argument("--split", choices=("valid", "test"), default="valid")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--models", nargs="+", default=[*WALKS, *MODELS], choices=[*WALKS, *MODELS])
+    parser.add_argument("--ablate", action="store_true", help="MMBee with one part switched at a time")
+    parser.add_argument("--rows", nargs="+", help="of --ablate: these rows only")
+    parser.add_argument("--cells", type=Path, default=Path("results/cells"))
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="further settings of every model")
+    args = parser.parse_args()
+    folder = DatasetFolder(args.folder)
+    common = given_settings(None, [f"--{text}" for text in args.settings])
+    if args.ablate:
+        chosen = ABLATIONS if args.rows is None else {row: ABLATIONS[row] for row in ("MMBee", *args.rows)}
+        rows = {row: ("MMBee", {**common, **given_settings(None, extra)}) for row, extra in chosen.items()}
+    else:
+        rows = {model: (model, common) for model in args.models}
+    print(folder.provenance())
+    print(f"split: {args.split}, seeds: {args.seeds}")
+    table = dict(cells(rows, folder, args.split, args.seeds, args.cells))
+    print_table(table, "MMBee" if "MMBee" in table else next(reversed(table)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""The graph stage to look at: what a build came to, and why a node has the neighbours it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.table import Table
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.sample import ensure
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.metapaths import Metapath, explain
+from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.recbole import offline, options
+from mmbee_plugin.recbole.run import build_config, seeded_dataset, without_recbole_warnings
+
+SIDES = {"u": "user", "a": "author"}
+
+
+@dataclass(frozen=True)
+class OpenedGraph:
+    """A dataset folder and the snapshot that MMBee reads on it.
+
+    Attributes:
+        stages: the stages that had to be built; none where the snapshot was there.
+    """
+
+    folder: DatasetFolder
+    snapshot: Snapshot
+    stages: tuple[str, ...]
+
+
+def open_graph(
+    dataset: str, data_path: Path, arguments: list[str], progress: Callable[[str], None] | None = None
+) -> OpenedGraph:
+    """The snapshot of ``--model=MMBee --dataset=<dataset>`` with these settings, built unless it is there.
+
+    Args:
+        dataset: name of a folder in `data_path`.
+        data_path: where the dataset folders are.
+        arguments: settings as on the command line of a run, ``--key=value``.
+        progress: told each stage's name as it starts.
+
+    Raises:
+        InputError: an unknown dataset, a bad setting, settings without a graph.
+    """
+    given = options.given_settings(None, arguments)
+    options.check_given(given, ["MMBee"])
+    folder = ensure(dataset, data_path)
+    config = build_config("MMBee", folder, given)
+    if config["interest"] == "none":
+        raise InputError("interest none: a model with these settings reads no graph")
+    stages: list[str] = []
+
+    def note(stage: str) -> None:
+        stages.append(stage)
+        if progress is not None:
+            progress(stage)
+
+    with without_recbole_warnings():
+        snapshot = offline.snapshot_for(config, seeded_dataset(config).build()[0], note)
+    return OpenedGraph(folder, snapshot, tuple(stages))
+
+
+def built_table(snapshot: Snapshot) -> Table:
+    """What lies in a snapshot and what each part cost when it was built.
+
+    A row is a graph or a metapath, its seconds those of all its stages, folds included; the memory is the most that
+    the process had held until their end, in MB (10^6 bytes).
+    """
+    costs = _costs(snapshot.manifest["stages"])
+    table = Table(title=f"{snapshot.n_users:,} users, {snapshot.n_authors:,} authors", title_justify="left")
+    table.add_column("graph", no_wrap=True)
+    for heading in ("edges", "of", "with any", "mean", "seconds", "peak MB"):
+        table.add_column(heading, justify="right", no_wrap=True)
+
+    def add(name: str, start: str, indptr: np.ndarray) -> None:
+        lengths = np.diff(indptr)
+        covered = f"{(lengths > 0).mean():.1%}", f"{lengths.mean():.1f}"
+        table.add_row(name, f"{lengths.sum():,}", f"{SIDES[start]}s", *covered, *_in_words(costs.pop(name)))
+
+    add("U2A", "u", snapshot.u2a().indptr)
+    add("A2A", "a", snapshot.a2a().indptr)
+    table.add_section()
+    for name in snapshot.settings.metapaths:
+        add(name, name[0], snapshot.neighbours(name).indptr)
+    table.add_section()
+    for name, stages in costs.items():
+        table.add_row(name, "", "", "", "", *_in_words(stages))
+    table.add_section()
+    table.add_row("all", "", "", "", "", *_in_words(snapshot.manifest["stages"]))
+    return table
+
+
+def _costs(stages: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The stages of each row of the table: of the whole graph and of every fold, a modality's along all metapaths."""
+    costs: dict[str, list[dict[str, Any]]] = {}
+    seen = set()
+    for stage in stages:
+        name = stage["stage"].partition(" without ")[0]
+        modality, along, _ = name.partition(" along ")
+        if along:
+            name = f"mean {modality}"
+        elif name in ("u2a", "a2a") and stage["stage"] not in seen:  # the graph; later one may come as a metapath
+            name = name.upper()
+        seen.add(stage["stage"])
+        costs.setdefault(name, []).append(stage)
+    return costs
+
+
+def _in_words(stages: list[dict[str, Any]]) -> tuple[str, str]:
+    """Seconds and peak memory of some stages."""
+    seconds = sum(stage["seconds"] for stage in stages)
+    return f"{seconds:.2f}", f"{max(stage['peak_megabytes_so_far'] for stage in stages):,.0f}"
+
+
+def neighbour_lines(
+    graph: OpenedGraph, side: str, token: str, metapath: str | None, top: int, paths: int
+) -> Iterator[str]:
+    """One node's neighbours by metapath, best first, and under each the heaviest paths that lead to it.
+
+    Args:
+        side: ``u`` or ``a``, where the node is.
+        token: the node's name in the dataset.
+        metapath: the one to show; all of that side by default.
+        top: neighbours to show a metapath.
+        paths: paths to show a neighbour.
+
+    Raises:
+        InputError: an unknown token, a metapath that is none, starts at the other side, or is not in the snapshot.
+    """
+    folder, snapshot = graph.folder, graph.snapshot
+    tokens = {"u": folder.user_tokens, "a": folder.item_tokens}
+    row = _row_of(tokens[side], token, f"{folder.path}: {SIDES[side]}")
+    u2a, a2a = snapshot.u2a(), snapshot.a2a()
+    for path in _chosen_paths(snapshot, side, metapath):
+        ids, weights = snapshot.neighbours(path.name).of(row)
+        yield f"{path.name}: {SIDES[side]} {token} has {len(ids)} neighbours, all {SIDES[path.end]}s"
+        for end, weight in zip(ids[:top].tolist(), weights[:top].tolist(), strict=True):
+            yield f"  {weight:.6f}  {SIDES[path.end]} {tokens[path.end][end]}"
+            walks = explain(path, u2a, a2a, row, end, normalisation=snapshot.settings.normalisation)
+            for walk in walks[:paths]:
+                names = [
+                    f"{SIDES[kind]} {tokens[kind][node]}"
+                    for kind, node in zip(path.nodes, walk.nodes, strict=True)
+                ]
+                yield f"    {walk.weight:.6f}  {' > '.join(names)}"
+            if len(walks) > paths:
+                rest = sum(walk.weight for walk in walks[paths:])
+                yield f"    {rest:.6f}  {len(walks) - paths:,} more paths"
+
+
+def _row_of(tokens: Any, token: str, where: str) -> int:
+    row = int(pd.Index(np.asarray(tokens, dtype=object)).get_indexer([token])[0])
+    if row < 0:
+        raise InputError(f"{where} {token!r} is not known; known are {len(tokens):,}, such as {tokens[0]}")
+    return row
+
+
+def _chosen_paths(snapshot: Snapshot, side: str, metapath: str | None) -> list[Metapath]:
+    stored = [Metapath.parse(name) for name in snapshot.settings.metapaths]
+    of_side = [path for path in stored if path.start == side]
+    if metapath is None:
+        return of_side
+    wanted = Metapath.parse(metapath)
+    if wanted not in of_side:
+        known = ", ".join(path.name for path in of_side) or "none"
+        raise InputError(f"metapath {metapath}: not one of the graph's from {SIDES[side]}s, which are: {known}")
+    return [wanted]
