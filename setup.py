@@ -26,9 +26,10 @@ setup(
         "torch>=2.13",
         "numpy>=1.26",
         "scipy>=1.12",
-        "pandas>=2.3",
+        "pandas>=2.3,<3",
         "numba>=0.61",
         "typer>=0.15",
+        "rich>=13",
     ],
     extras_require={
         "recbole": [
@@ -37,7 +38,6 @@ setup(
             "pyyaml>=6",
             "numpy<2",
             "scipy<1.13",
-            "pandas<3",
             "setuptools<81",
         ],
         "test": [

@@ -1,21 +1,22 @@
 """RecBole's own DIN with MFQ and GIE added: how another model takes MMBee's parts.
 
-python examples/din_with_mmbee.py --dataset=tiktok --epochs=3
+python examples/din_with_mmbee.py --dataset=tiktok --epochs=3 --mlp_hidden_size=[32,16]
 """
 
+import sys
 from typing import Any
 
 import torch
 from recbole.model.sequential_recommender.din import DIN
 from torch import Tensor, nn
 
-from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath
-from mmbee_plugin.graph.snapshot import GraphSettings
+from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
 from mmbee_plugin.modules.gie import GIE
 from mmbee_plugin.modules.mfq import MFQ
 from mmbee_plugin.modules.tokens import ContentSettings
-from mmbee_plugin.recbole import register_model
+from mmbee_plugin.recbole import register_model, settings
 from mmbee_plugin.recbole.content import ContentTable
+from mmbee_plugin.recbole.dataloader import FOLD
 from mmbee_plugin.recbole.interest import InterestTable
 from mmbee_plugin.recbole.offline import open_snapshot
 from mmbee_plugin.recbole.run import main
@@ -29,15 +30,16 @@ class DINWithMMBee(DIN):
         width = config["embedding_size"]
         self.content = ContentTable(dataset, tuple(dataset.folder.modalities), width)
         self.mfq = MFQ(ContentSettings(self.content.widths, width, heads=2))
-        snapshot = open_snapshot(dataset, GraphSettings(metapaths=PAPER_METAPATHS, **config["graph"]))
-        paths = tuple(Metapath.parse(name) for name in PAPER_METAPATHS)
+        snapshot = open_snapshot(dataset, settings.graph_settings(config))
+        paths = settings.chosen_metapaths(config)
         self.interest = InterestTable(dataset, snapshot, paths, width, pretrained=False)
         self.gie = nn.ModuleDict({side: GIE(self.interest.names(side), width) for side in "ua"})
         self.added = nn.Linear(self.mfq.out_width + sum(gie.out_width for gie in self.gie.values()), 1)
-        self.fold = None
+        self.fold: int | None = None
 
     def calculate_loss(self, interaction: Any) -> Tensor:
-        self.fold = int(interaction["fold"][0])  # train on neighbours that have not seen the batch's gifts
+        # Neighbours of training rows come from a graph that has not seen the batch's gifts.
+        self.fold = int(interaction[FOLD][0]) if FOLD in interaction else None
         loss = super().calculate_loss(interaction)
         self.fold = None
         return loss
@@ -55,7 +57,7 @@ class DINWithMMBee(DIN):
         return self.gie[side](found["neighbours"], found["neighbour_count"])
 
 
-register_model(DINWithMMBee, {"graph": {"folds": 5}})
+register_model(DINWithMMBee, {"metapaths": list(PAPER_METAPATHS), "graph": {"folds": 5}})
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(["--model=DINWithMMBee", *sys.argv[1:]]))

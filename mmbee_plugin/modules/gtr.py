@@ -141,17 +141,26 @@ class GTRModel(nn.Module):
         self.user_interest = self._interest(settings.user_metapaths)
         self.author_interest = self._interest(settings.author_metapaths)
         self.reach = Reach() if settings.reach else None
-        user_width = settings.width + self.backbone.user_width + self._width(self.user_interest)
-        author_width = settings.width + self._width(self.content) + self._width(self.author_interest)
+        blocks = {
+            part: width // settings.width
+            for part, width in (
+                ("summary", self.backbone.user_width),
+                ("content", self._width(self.content)),
+                ("user_interest", self._width(self.user_interest)),
+                ("author_interest", self._width(self.author_interest)),
+            )
+        }
+        cross_width = self.backbone.cross_width
         self.head: MLPHead | DotHead
         if settings.head == "dot":
-            self.head = DotHead(
-                user_width, author_width, self.backbone.cross_width, settings.width, settings.dropout
-            )
+            user_gains = [1.0] * (1 + blocks["summary"] + blocks["user_interest"])
+            # Content starts silent: unlike a node vector, it means nothing to the user's tower yet.
+            author_gains = [1.0, *[0.0] * blocks["content"], *[1.0] * blocks["author_interest"]]
+            self.head = DotHead(user_gains, author_gains, cross_width, settings.width, settings.dropout)
         else:
-            self.head = MLPHead(
-                user_width, author_width, self.backbone.cross_width, settings.hidden, settings.dropout
-            )
+            user_width = settings.width * (1 + blocks["summary"] + blocks["user_interest"])
+            author_width = settings.width * (1 + blocks["content"] + blocks["author_interest"])
+            self.head = MLPHead(user_width, author_width, cross_width, settings.hidden, settings.dropout)
 
     def encode_user(self, side: UserSide) -> EncodedUser:
         """Everything about ``B`` users that does not depend on a target."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -68,32 +70,38 @@ class DotHead(Head):
 
     .. math:: \langle W_u x_u + W_c x_c,\ W_a x_a \rangle + \langle w, x_a \rangle
 
-    The inputs are blocks of width ``d`` (id vectors, one mean per metapath, one output per query), which start as their
-    plain sum: every d x d block of W_u and W_a is the identity, so that the node vectors of GraphCL score from the first
-    step. W_c and w start at zero.
+    The inputs are blocks of width ``d`` (id vectors, one mean per metapath, one output per query). A block starts with
+    the identity times its gain: at gain 1 the node vectors of GraphCL score from the first step, at gain 0 a block is
+    silent until it is found useful. W_c and w start at zero.
 
     Args:
-        user_width, author_width, cross_width: widths of the three inputs; the first two multiples of ``width``.
-        width: width ``d`` of the towers.
+        user_gains, author_gains: the starting gain of each block of the two inputs.
+        cross_width: width of the cross part; none at 0.
+        width: width ``d`` of the blocks and of the towers.
         dropout: on the inputs of both towers, in training.
     """
 
     def __init__(
-        self, user_width: int, author_width: int, cross_width: int, width: int, dropout: float = 0.0
+        self,
+        user_gains: Sequence[float],
+        author_gains: Sequence[float],
+        cross_width: int,
+        width: int,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.width = width
-        self.from_user = nn.Linear(user_width, width, bias=False)
-        self.from_author = nn.Linear(author_width, width, bias=False)
+        self.from_user = nn.Linear(len(user_gains) * width, width, bias=False)
+        self.from_author = nn.Linear(len(author_gains) * width, width, bias=False)
+        self.bias = nn.Linear(len(author_gains) * width, 1, bias=False)
+        self.dropout = nn.Dropout(dropout)
         if cross_width:
             self.from_cross = nn.Linear(cross_width, width, bias=False)
             nn.init.zeros_(self.from_cross.weight)
-        self.bias = nn.Linear(author_width, 1, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        nn.init.zeros_(self.bias.weight)
         with torch.no_grad():
-            for tower in (self.from_user, self.from_author):
-                tower.weight.copy_(torch.eye(width).repeat(1, tower.in_features // width))
-            self.bias.weight.zero_()
+            for tower, gains in ((self.from_user, user_gains), (self.from_author, author_gains)):
+                tower.weight.copy_(torch.cat([gain * torch.eye(width) for gain in gains], dim=1))
 
     def user(self, x: torch.Tensor) -> torch.Tensor:
         return self.from_user(self.dropout(x))

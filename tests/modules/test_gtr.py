@@ -56,10 +56,30 @@ def test_every_part_of_the_full_model_gets_a_gradient(make_user, make_author, he
     assert dead == []
 
 
-def test_a_dot_head_starts_as_the_sum_of_its_blocks(make_user, make_author):
-    settings = GTRSettings(width=16, head="dot", content="none", user_metapaths=("u2a2u",), author_metapaths=("a2a",))
-    gtr = GTRModel(settings, ContentSettings({}), SIMSettings(width=16))
+def test_a_dot_head_starts_as_the_sum_of_its_node_blocks(make_user, make_author):
+    settings = GTRSettings(
+        width=16, head="dot", content="mfq", user_metapaths=("u2a2u",), author_metapaths=("a2a",)
+    )
+    content = ContentSettings({"visual": 5, "acoustic": 4, "text": 3}, width=16)
+    gtr = GTRModel(settings, content, SIMSettings(width=16))
     side, target = make_user(paths=1), make_author(paths=1)
     side.neighbour_count[:] = 1
     expected = (side.user + side.neighbours[:, 0]) @ (target.author + target.neighbours[:, 0]).T
-    assert torch.allclose(gtr.score_all(gtr.encode_user(side), gtr.encode_author(target)), expected, atol=1e-4)
+    found = gtr.score_all(gtr.encode_user(side), gtr.encode_author(target))
+    assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_reach_adds_the_logarithm_of_the_stored_walk(make_user, make_author):
+    plain, reaching = model(), model(reach=True)
+    reaching.load_state_dict(plain.state_dict(), strict=False)
+    side, target = make_user(batch=2), make_author(batch=3)
+    side.reach_ids = torch.tensor([[4, 7, 1 << 30], [5, 7, 9]])
+    side.reach_weights = torch.tensor([[0.1, 0.2, 0.0], [0.3, 0.0004, 0.5]])
+    target.ids = torch.tensor([7, 4, 8])
+
+    def scores(gtr):
+        gtr.eval()
+        return gtr.score_all(gtr.encode_user(side), gtr.encode_author(target), chunk=3)
+
+    expected = torch.log1p(torch.tensor([[0.2, 0.1, 0.0], [0.0004, 0.0, 0.0]]) / 1e-4)
+    assert torch.allclose(scores(reaching) - scores(plain), expected, atol=1e-4)

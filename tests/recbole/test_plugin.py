@@ -124,3 +124,97 @@ def test_importing_the_plugin_late_and_lazily(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """Registers a model for one test: what it left in RecBole's modules goes away again."""
+    from recbole import trainer
+    from recbole.data import dataset
+
+    monkeypatch.setattr(plugin, "_registered", dict(plugin._registered))
+
+    def register(model, defaults=None):
+        for place, name in ((dataset, "Dataset"), (trainer, "Trainer")):
+            monkeypatch.setattr(place, model.__name__ + name, None, raising=False)
+        monkeypatch.setitem(sys.modules, plugin._alias_path(model.__name__), None)
+        monkeypatch.delitem(sys.modules, plugin._alias_path(model.__name__))
+        for place, name in ((dataset, "Dataset"), (trainer, "Trainer")):
+            delattr(place, model.__name__ + name)
+        plugin.register_model(model, defaults)
+        return model
+
+    return register
+
+
+def test_a_registered_model_resolves_by_name_and_inherits_defaults(registered, make_config, tmp_path):
+    from recbole.model.sequential_recommender.din import DIN
+    from recbole.trainer import Trainer
+    from recbole.utils import get_trainer
+
+    from mmbee_plugin.recbole import options
+    from mmbee_plugin.recbole.trainer import Resumable
+
+    own = tmp_path / "own.yaml"
+    own.write_text("shared: 2\nsecond: 2")
+    first = registered(type("FirstDIN", (DIN,), {}), {"embedding_size": 6, "shared": 1, "nested": {"a": [1]}})
+    second = registered(type("SecondDIN", (first,), {}), own)
+    assert get_model("SecondDIN") is second
+    trainer = get_trainer(second.type, "SecondDIN")
+    assert issubclass(trainer, Resumable) and issubclass(trainer, Trainer)
+    config, stock = make_config("SecondDIN"), make_config("DIN")
+    assert config.model_class is second
+    expected = {"embedding_size": 6, "shared": 2, "second": 2, "nested": {"a": [1]}}
+    ignored = {*expected, "model", "metrics", "checkpoint_dir"}
+    for key in stock.final_config_dict.keys() - ignored:
+        assert config[key] == stock[key], key  # also what RecBole keeps for models named DIN
+    assert {key: config[key] for key in expected} == expected
+    config["nested"]["a"].append(2)
+    assert make_config("SecondDIN")["nested"] == {"a": [1]}
+    assert options.default_settings("SecondDIN").items() >= expected.items()
+    assert {"second", "mlp_hidden_size", "pooling_mode"} <= options.known_settings("SecondDIN")
+    assert "second" not in options.known_settings("FirstDIN")
+    assert plugin.known_models()[-1] != "SecondDIN" and "SecondDIN" in plugin.known_models()
+
+
+def test_a_registered_model_keeps_its_base_classes_trainer(registered):
+    from recbole.model.sequential_recommender.s3rec import S3Rec
+    from recbole.trainer import S3RecTrainer
+    from recbole.utils import get_trainer
+
+    model = registered(type("MyS3Rec", (S3Rec,), {}))
+    assert issubclass(get_trainer(model.type, "MyS3Rec"), S3RecTrainer)
+
+
+def test_sim_has_the_settings_of_mmbee_but_for_its_two_empty_slots(make_config):
+    mmbee, sim = (make_config(name).final_config_dict for name in ("MMBee", "SIM"))
+    differ = {key for key in mmbee if mmbee[key] != sim[key]}
+    assert differ == {"model", "content", "interest"} and mmbee.keys() == sim.keys()
+    assert sim["content"] == sim["interest"] == "none"
+
+
+def test_registering_again_replaces(registered):
+    from mmbee_plugin.recbole.models.mmbee import MMBee
+
+    registered(type("Variant", (MMBee,), {}), {"heads": 1})
+    second = type("Variant", (MMBee,), {})
+    plugin.register_model(second, {"heads": 2})
+    assert get_model("Variant") is second and plugin.is_component(second)
+    assert plugin.default_layers("Variant")[-1] == {"heads": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "defaults", "message"),
+    [
+        ("BPR", "MMBee", None, "the name BPR is taken"),
+        ("Din", "MMBee", None, "the name DIN is taken"),
+        ("mmbee", "MMBee", None, "the name MMBee is taken"),
+        ("Fine", None, None, "no subclass of a RecBole model"),
+        ("Fine", "MMBee", Path("nowhere.yaml"), "nowhere.yaml: no such file"),
+    ],
+)
+def test_models_that_cannot_be_registered(name, base, defaults, message):
+    model = type(name, (get_model(base),) if base else (), {})
+    with pytest.raises(InputError, match=message):
+        plugin.register_model(model, defaults)
+    assert name not in plugin._registered

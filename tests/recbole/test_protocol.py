@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from recbole.data.interaction import Interaction
 from recbole.data.utils import data_preparation
 from recbole.utils import get_model, get_trainer, init_seed
 
 from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.offline import snapshot_for
 
-MODELS = ["Pop", "BPR", "LightGCN", "NGCF", "DIN", "SASRec"]
-WITH_HISTORY = {"DIN", "SASRec"}
+MODELS = ["Pop", "BPR", "LightGCN", "NGCF", "DIN", "SASRec", "MMBee", "SIM"]
+WITH_HISTORY = {"DIN", "SASRec", "MMBee", "SIM"}
 Loaders = tuple
 
 
@@ -90,8 +92,29 @@ def test_histories_hold_training_items_and_never_the_target(prepare, model, hist
                 assert sum(item > 0 for item in row) == min(mine, 6)
 
 
+def test_the_graph_has_the_training_pairs_as_edges_and_no_others(prepare) -> None:
+    config, dataset, (train, valid, _) = prepare("MMBee", graphcl={"epochs": 1}, metapaths=["u2a2u"])
+
+    def tokens(part) -> set[tuple[str, str]]:
+        users, items = part.inter_feat["user_id"], part.inter_feat["item_id"]
+        return set(zip(part.id2token("user_id", users), part.id2token("item_id", items), strict=True))
+
+    def edges(part) -> set[tuple[str, str]]:
+        rows, columns = snapshot_for(config, part).u2a().nonzero()
+        folder = part.folder
+        return {(folder.user_tokens[u], folder.item_tokens[a]) for u, a in zip(rows, columns, strict=True)}
+
+    training = tokens(train.dataset)
+    assert edges(train.dataset) == training
+    # The same check on a graph into which later pairs have leaked: one of them, or all.
+    leaked = {name: torch.cat([column, valid.dataset.inter_feat[name][:1]])
+              for name, column in train.dataset.inter_feat.interaction.items()}  # fmt: skip
+    assert len(edges(train.dataset.copy(Interaction(leaked))) - training) == 1
+    assert tokens(valid.dataset) <= edges(dataset) - training
+
+
 @pytest.mark.parametrize("model", MODELS)
-def test_untouched_models_train_and_rank(prepare, model) -> None:
+def test_models_train_and_rank(prepare, model) -> None:
     config, dataset, (train, valid, test) = prepare(model)
     network = get_model(model)(config, train.dataset).to(config["device"])
     if model != "Pop":  # a FLOPs counter sends one plain row

@@ -114,7 +114,16 @@ def test_a_sample_says_so_and_how_to_get_the_real_data(folder):
         (["--model=MMBee", *TINY, "--content=everything"], "everything"),
         (["--model=MMBee", *TINY, "--modalities=smell"], "smell"),
         (["--model=MMBee", *TINY, "--metapaths=u2x"], "u2x"),
-        (["--model=MMBee", *TINY, "--graph.topk=5"], "graph: unexpected keyword argument 'topk'"),
+        (["--model=MMBee", *TINY, "--graph.topk=5"], "graph: unknown entry 'topk'; known: amount, top_k,"),
+        (["--model=MMBee", *TINY, "--graph.metapaths=[a2a]"], "graph: unknown entry 'metapaths'"),
+        (["--model=MMBee", *TINY, "--graph.top_k=many"], "graph.top_k: found 'many', expected a whole number"),
+        (["--model=MMBee", *TINY, "--graph.top_k=2.5"], "graph.top_k: found 2.5, expected a whole number"),
+        (["--model=MMBee", *TINY, "--graph.exclude_own=1"], "found 1, expected true or false"),
+        (["--model=MMBee", *TINY, "--graph.amount=coins"], "expected amount or log1p or binary"),
+        (["--model=MMBee", *TINY, "--graph=5"], "graph: found 5, expected entries {name: value} of amount,"),
+        (["--model=MMBee", *TINY, "--graph.folds=1"], "folds: 1 is out of range"),
+        (["--model=MMBee", *TINY, "--graphcl.width=5"], "graphcl: unknown entry 'width'; known: epochs,"),
+        (["--model=MMBee", *TINY, "--graphcl.learning_rate=true"], "found True, expected a number"),
     ],
 )
 def test_bad_input_is_one_line_before_any_work(folder, capsys, monkeypatch, arguments, expected):
