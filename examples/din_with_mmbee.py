@@ -57,7 +57,8 @@ class DINWithMMBee(DIN):
         return self.gie[side](found["neighbours"], found["neighbour_count"])
 
 
-register_model(DINWithMMBee, {"metapaths": list(PAPER_METAPATHS), "graph": {"folds": 5}})
+DEFAULTS = {"interest": "gie", "metapaths": list(PAPER_METAPATHS), "graph": {"folds": 5}}
+register_model(DINWithMMBee, DEFAULTS)
 
 if __name__ == "__main__":
     raise SystemExit(main(["--model=DINWithMMBee", *sys.argv[1:]]))

@@ -104,7 +104,11 @@ def _stage_display() -> Iterator[Callable[[str], None]]:
     if not console.is_terminal:
         yield lambda stage: typer.echo(stage, err=True)
         return
-    columns = SpinnerColumn(), TextColumn("{task.completed} stages done, now {task.description}"), TimeElapsedColumn()
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.completed} stages done, now {task.description}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("reading the data", total=None)
         begun = -1

@@ -50,7 +50,9 @@ def snapshots(folder: Path) -> set[str]:
 
 def cells(out: str) -> dict[str, list[str]]:
     """The printed table by the first cell of each row."""
-    rows = [[cell.strip() for cell in re.split("[│|]", line)[1:-1]] for line in out.splitlines() if "│" in line]
+    rows = [
+        [cell.strip() for cell in re.split("[│|]", line)[1:-1]] for line in out.splitlines() if "│" in line
+    ]
     return {row[0]: row[1:] for row in rows}
 
 
@@ -65,7 +67,7 @@ def test_a_graph_is_built_once_and_is_the_one_a_run_reads(mmbee, folder):
     snapshot = Snapshot.open(folder / "graph" / key)
     table = cells(out)
     assert list(table) == [
-        *("U2A", "A2A", "u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a", "nodes", "all"),
+        *("U2A", "A2A", "reach", "u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a", "nodes", "all"),
     ]
     assert "25 users, 20 authors" in out
     for name, graph in {"U2A": snapshot.u2a(), "A2A": snapshot.a2a()}.items():
@@ -73,6 +75,7 @@ def test_a_graph_is_built_once_and_is_the_one_a_run_reads(mmbee, folder):
         side = "users" if name == "U2A" else "authors"
         expected = [str(graph.nnz), side, f"{np.mean(lengths > 0):.1%}", f"{lengths.mean():.1f}"]
         assert table[name][:4] == expected
+    assert table["reach"][0] == f"{len(snapshot.reach().ids):,}"
     lists = snapshot.neighbours("a2u2a")
     assert table["a2u2a"][0] == f"{len(lists.ids):,}" and table["a2u2a"][1] == "authors"
     seconds = [float(row[4]) for name, row in table.items() if name != "all"]
@@ -165,7 +168,10 @@ def test_all_metapaths_of_a_side_by_default(mmbee, folder):
         (("neighbours", "--dataset=toy", "--user=u1", "--author=i1"), "needs one of --user"),
         (("neighbours", "--dataset=toy", "--user=i1"), "datasets/toy: user 'i1' is not known; known are 25"),
         (("neighbours", "--dataset=toy", "--author=u1"), "datasets/toy: author 'u1' is not known"),
-        (("neighbours", "--dataset=toy", "--user=u1", "--metapath=u2x"), "metapath 'u2x': expected one to three"),
+        (
+            ("neighbours", "--dataset=toy", "--user=u1", "--metapath=u2x"),
+            "metapath 'u2x': expected one to three",
+        ),
         (
             ("neighbours", "--dataset=toy", "--user=u1", "--metapath=a2u2a"),
             "metapath a2u2a: not one of the graph's from users, which are: u2a2u, u2a2u2a, u2a2a",

@@ -85,9 +85,7 @@ class MMBeeDataset(Dataset):
 
         self.ordered = self._times is not None
         self.labelled = self.label_field in self.inter_feat
-        self.history_mode = config["history"] or (
-            "prefix" if self.ordered or self.sequential else "others"
-        )
+        self.history_mode = config["history"] or ("prefix" if self.ordered or self.sequential else "others")
         if self.history_mode not in HISTORY_MODES:
             raise InputError(f"history {self.history_mode!r}: known are {', '.join(HISTORY_MODES)}")
         self.user_rows = _file_rows(self.field2id_token[self.uid_field], self.folder.user_tokens)
@@ -157,8 +155,7 @@ class MMBeeDataset(Dataset):
 
         -1 for a row that no fold holds, None where nothing is cross-fitted.
         """
-        reads_graph = self.config["interest"] not in (None, "none")
-        settings = (self.config["graph"] or {}) if reads_graph else {}
+        settings = {} if self.config["interest"] == "none" else self.config["graph"] or {}
         folds = settings.get("folds")
         if not folds:
             return None

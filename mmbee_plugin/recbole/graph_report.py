@@ -70,7 +70,7 @@ def open_graph(
 def built_table(snapshot: Snapshot) -> Table:
     """What lies in a snapshot and what each part cost when it was built.
 
-    A row is a graph or a metapath, its seconds those of all its stages, folds included; the memory is the most that
+    A row is a graph, the long walk's lists or a metapath, its seconds those of all its stages, folds included; the memory is the most that
     the process had held until their end, in MB (10^6 bytes).
     """
     costs = _costs(snapshot.manifest["stages"])
@@ -86,6 +86,8 @@ def built_table(snapshot: Snapshot) -> Table:
 
     add("U2A", "u", snapshot.u2a().indptr)
     add("A2A", "a", snapshot.a2a().indptr)
+    if snapshot.settings.reach_top_k:
+        add("reach", "u", snapshot.reach().indptr)
     table.add_section()
     for name in snapshot.settings.metapaths:
         add(name, name[0], snapshot.neighbours(name).indptr)
@@ -106,7 +108,9 @@ def _costs(stages: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
         modality, along, _ = name.partition(" along ")
         if along:
             name = f"mean {modality}"
-        elif name in ("u2a", "a2a") and stage["stage"] not in seen:  # the graph; later one may come as a metapath
+        elif (
+            name in ("u2a", "a2a") and stage["stage"] not in seen
+        ):  # the graph; later one may come as a metapath
             name = name.upper()
         seen.add(stage["stage"])
         costs.setdefault(name, []).append(stage)
@@ -170,5 +174,7 @@ def _chosen_paths(snapshot: Snapshot, side: str, metapath: str | None) -> list[M
     wanted = Metapath.parse(metapath)
     if wanted not in of_side:
         known = ", ".join(path.name for path in of_side) or "none"
-        raise InputError(f"metapath {metapath}: not one of the graph's from {SIDES[side]}s, which are: {known}")
+        raise InputError(
+            f"metapath {metapath}: not one of the graph's from {SIDES[side]}s, which are: {known}"
+        )
     return [wanted]

@@ -17,9 +17,7 @@ from mmbee_plugin.recbole.content import standardise
 from mmbee_plugin.recbole.graphcl import GraphCLSettings, node_stage
 
 
-def snapshot_for(
-    config: Any, dataset: Any, progress: Callable[[str], None] | None = None
-) -> Snapshot:
+def snapshot_for(config: Any, dataset: Any, progress: Callable[[str], None] | None = None) -> Snapshot:
     """The snapshot that a model with these settings reads, as :func:`open_snapshot`.
 
     Args:

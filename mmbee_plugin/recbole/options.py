@@ -6,6 +6,7 @@ nothing reads is refused.
 """
 
 import argparse
+import copy
 import difflib
 import functools
 import re
@@ -18,7 +19,7 @@ import recbole
 import yaml
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.plugin import COMPONENTS, DATA_SETTINGS, check_model, default_layers
+from mmbee_plugin.recbole.plugin import COMPONENTS, DATA_SETTINGS, Layer, check_model, default_layers
 
 RUN_DEFAULTS: dict[str, Any] = {
     "metrics": ["Recall", "Precision", "NDCG"],
@@ -198,9 +199,16 @@ def default_settings(model: str) -> dict[str, Any]:
     files = [properties / "overall.yaml", properties / "dataset" / "sample.yaml"]
     files += sorted((properties / "quick_start_config").glob("*.yaml"))
     defaults: dict[str, Any] = {}
-    for layer in [*files, *default_layers(model)]:
-        defaults |= read_yaml(layer) if isinstance(layer, Path) else layer
+    for file in files:
+        defaults |= read_yaml(file)
+    for layer in default_layers(model):
+        defaults = merged(defaults, layer_settings(layer))
     return defaults
+
+
+def layer_settings(layer: Layer) -> dict[str, Any]:
+    """One class's default settings, a copy of its own."""
+    return read_yaml(layer) if isinstance(layer, Path) else copy.deepcopy(dict(layer))
 
 
 @functools.cache

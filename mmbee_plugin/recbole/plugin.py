@@ -17,7 +17,6 @@ They are looked up at the time of the call, so it does not matter whether ``recb
 imported before.
 """
 
-import copy
 import difflib
 import functools
 import importlib
@@ -84,7 +83,8 @@ def register_model(model: type, defaults: Layer | None = None) -> None:
     ``--model=Name`` to this package's command lines in the same process.
 
     It gets this package's dataset, loaders and trainer, and inherits the default settings of the classes it is made
-    from. Registering a class of the same name again replaces the former.
+    from, dicts entry by entry. A model that reads graphs says so by the setting ``interest``, other than ``none``:
+    where ``graph`` has ``folds``, its training batches are of one fold each. Registering a class of the same name again replaces the former.
 
     Args:
         model: subclass of a RecBole model or of one of this package's, or of RecBole's abstract recommenders.
@@ -153,14 +153,18 @@ def _with_our_properties(stock: Callable[..., None]) -> Callable[..., None]:
     from mmbee_plugin.recbole.evaluation import chosen_metrics
 
     def load(self: Config, model: str, model_class: type, dataset: str) -> None:
+        from mmbee_plugin.recbole import options
+
         layers = _own_layers(model_class)
         # RecBole chooses among its defaults for sequential models by name: a registered one has its base's.
         stock(self, (_stock_base(model_class) if layers else None) or model, model_class, dataset)
+        own: dict[str, Any] = {}
         for layer in layers:
-            if isinstance(layer, Path):
-                self._update_internal_config_dict(layer)
-            else:
-                self.internal_config_dict.update(copy.deepcopy(layer))
+            own = options.merged(own, options.layer_settings(layer))
+        self.internal_config_dict = options.merged(self.internal_config_dict, own)
+        for key, given in self.external_config_dict.items():  # graph.top_k alone leaves graph.folds as it is
+            if key in own and isinstance(given, Mapping):
+                self.external_config_dict[key] = options.merged(own, {key: given})[key]
         self.external_config_dict["metrics"] = chosen_metrics(
             {**self.internal_config_dict, **self.external_config_dict}
         )

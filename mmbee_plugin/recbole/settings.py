@@ -39,7 +39,9 @@ def check_choices(config: Any) -> None:
         if config[key] not in known:
             raise InputError(f"unknown {key} {config[key]!r}; known: {', '.join(known)}")
     if config["backbone"] == "sim" and int(config["embedding_size"]) % int(config["heads"]):
-        raise InputError(f"embedding_size {config['embedding_size']} is no multiple of heads {config['heads']}")
+        raise InputError(
+            f"embedding_size {config['embedding_size']} is no multiple of heads {config['heads']}"
+        )
 
 
 def chosen_metapaths(config: Any) -> tuple[Metapath, ...]:
@@ -141,7 +143,9 @@ def _section(config: Any, name: str, kind: type[Section], **fixed: Any) -> Secti
     entries = config[name] if config[name] is not None else {}
     expected = {key: hint for key, hint in get_type_hints(kind).items() if key not in fixed}
     if not isinstance(entries, dict):
-        raise InputError(f"{name}: found {entries!r}, expected entries {{name: value}} of {', '.join(expected)}")
+        raise InputError(
+            f"{name}: found {entries!r}, expected entries {{name: value}} of {', '.join(expected)}"
+        )
     for key, value in entries.items():
         if key not in expected:
             raise InputError(f"{name}: unknown entry {key!r}; known: {', '.join(expected)}")

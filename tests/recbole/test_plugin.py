@@ -156,21 +156,24 @@ def test_a_registered_model_resolves_by_name_and_inherits_defaults(registered, m
     from mmbee_plugin.recbole.trainer import Resumable
 
     own = tmp_path / "own.yaml"
-    own.write_text("shared: 2\nsecond: 2")
-    first = registered(type("FirstDIN", (DIN,), {}), {"embedding_size": 6, "shared": 1, "nested": {"a": [1]}})
+    own.write_text("shared: 2\nsecond: 2\nnested: {b: 3}")
+    first = registered(
+        type("FirstDIN", (DIN,), {}), {"embedding_size": 6, "shared": 1, "nested": {"a": [1], "b": 0}}
+    )
     second = registered(type("SecondDIN", (first,), {}), own)
     assert get_model("SecondDIN") is second
     trainer = get_trainer(second.type, "SecondDIN")
     assert issubclass(trainer, Resumable) and issubclass(trainer, Trainer)
     config, stock = make_config("SecondDIN"), make_config("DIN")
     assert config.model_class is second
-    expected = {"embedding_size": 6, "shared": 2, "second": 2, "nested": {"a": [1]}}
+    expected = {"embedding_size": 6, "shared": 2, "second": 2, "nested": {"a": [1], "b": 3}}
     ignored = {*expected, "model", "metrics", "checkpoint_dir"}
     for key in stock.final_config_dict.keys() - ignored:
         assert config[key] == stock[key], key  # also what RecBole keeps for models named DIN
     assert {key: config[key] for key in expected} == expected
     config["nested"]["a"].append(2)
-    assert make_config("SecondDIN")["nested"] == {"a": [1]}
+    assert make_config("SecondDIN")["nested"] == {"a": [1], "b": 3}
+    assert make_config("SecondDIN", nested={"b": 4})["nested"] == {"a": [1], "b": 4}
     assert options.default_settings("SecondDIN").items() >= expected.items()
     assert {"second", "mlp_hidden_size", "pooling_mode"} <= options.known_settings("SecondDIN")
     assert "second" not in options.known_settings("FirstDIN")

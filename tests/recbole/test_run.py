@@ -116,7 +116,10 @@ def test_a_sample_says_so_and_how_to_get_the_real_data(folder):
         (["--model=MMBee", *TINY, "--metapaths=u2x"], "u2x"),
         (["--model=MMBee", *TINY, "--graph.topk=5"], "graph: unknown entry 'topk'; known: amount, top_k,"),
         (["--model=MMBee", *TINY, "--graph.metapaths=[a2a]"], "graph: unknown entry 'metapaths'"),
-        (["--model=MMBee", *TINY, "--graph.top_k=many"], "graph.top_k: found 'many', expected a whole number"),
+        (
+            ["--model=MMBee", *TINY, "--graph.top_k=many"],
+            "graph.top_k: found 'many', expected a whole number",
+        ),
         (["--model=MMBee", *TINY, "--graph.top_k=2.5"], "graph.top_k: found 2.5, expected a whole number"),
         (["--model=MMBee", *TINY, "--graph.exclude_own=1"], "found 1, expected true or false"),
         (["--model=MMBee", *TINY, "--graph.amount=coins"], "expected amount or log1p or binary"),
@@ -164,6 +167,13 @@ def test_later_settings_win(folder):
     assert [config[key] for key in ("epochs", "learning_rate", "stopping_step", "seed")] == [20, 0.1, 4, 6]
     assert build_config("Pop", folder, {})["epochs"] == 10
     assert options.dataset_settings("tiny", "BPR", is_sample=True)["epochs"] == 2
+
+
+def test_one_entry_of_a_dict_leaves_the_defaults_of_the_others(folder):
+    default = build_config("MMBee", folder, {})["graph"]
+    assert "top_k" not in default and len(default) > 1
+    given = options.given_settings(None, ["--graph.top_k=7"])
+    assert build_config("MMBee", folder, given)["graph"] == {**default, "top_k": 7}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,110 @@
+"""What a graph snapshot is built from: the stage's settings, the interactions, and how node tables are trained."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.donations import Amount, fold_of
+from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath, Neighbours, Normalisation
+
+FoldBy = Literal["order", "pair"]
+
+
+@dataclass(frozen=True)
+class GraphSettings:
+    """Everything the graph stage depends on besides its inputs."""
+
+    amount: Amount = "log1p"
+    """What an edge of U2A weighs: the summed amount, its log1p, or 1."""
+    metapaths: tuple[str, ...] = PAPER_METAPATHS
+    """The metapaths whose neighbours are stored."""
+    top_k: int = 50
+    """Neighbours kept per node and metapath."""
+    normalisation: Normalisation = "row"
+    exclude_own: bool = True
+    """Leave out the node itself, and a user's own authors (see ``expand``)."""
+    swing_alpha: float = 1.0
+    swing_include_self: bool = True
+    swing_top_k: int | None = None
+    """Authors kept a row of A2A; all by default."""
+    swing_max_users: int | None = None
+    swing_user_beta: float = 0.0
+    swing_user_gamma: float = 0.0
+    reach_top_k: int = 0
+    """Authors kept a user in the long walk's list (see ``reach``); 0 stores none."""
+    folds: int = 0
+    """Parts for cross-fitting: neighbours are also computed without each part's edges; 0 for none."""
+    fold_by: FoldBy = "pair"
+    """What makes a fold. ``pair``: a hash of user and author; a fold's graph lacks that fold's edges.
+    ``order``: fold f holds each user's interaction with f later ones; its graph lacks it and all later ones,
+    so that a training pair sees what came before it, as a test pair does."""
+    fold_seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metapaths", tuple(self.metapaths))
+        for name in self.metapaths:
+            Metapath.parse(name)
+        if self.reach_top_k < 0:
+            raise InputError(f"reach_top_k: {self.reach_top_k} is out of range, expected at least 0 (none)")
+        if self.fold_by not in get_args(FoldBy):
+            expected = " or ".join(get_args(FoldBy))
+            raise InputError(f"fold_by: {self.fold_by!r} is unknown, expected {expected}")
+        # One fold by pair would hold every edge and leave its graph empty.
+        fewest = 2 if self.fold_by == "pair" else 1
+        if self.folds != 0 and self.folds < fewest:
+            raise InputError(f"folds: {self.folds} is out of range, expected 0 (none) or at least {fewest}")
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """The training interactions, and nothing later: the graph knows no other.
+
+    Shapes:
+        - users, authors: (n,) file rows
+        - amounts: (n,) or ``None`` where each counts one
+        - later: (n,) how many later interactions the row's user has, or ``None`` where the order is unknown;
+          needed for folds by order
+
+    Raises:
+        InputError: unequal lengths.
+    """
+
+    users: np.ndarray
+    authors: np.ndarray
+    amounts: np.ndarray | None
+    n_users: int
+    n_authors: int
+    later: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("authors", "amounts", "later"):
+            column = getattr(self, name)
+            if column is not None and np.shape(column) != np.shape(self.users):
+                raise InputError(
+                    f"{name} has shape {np.shape(column)}, expected {np.shape(self.users)}, one per interaction"
+                )
+
+    def seen_by(self, fold: int, settings: GraphSettings) -> np.ndarray:
+        """(n,) bool: the interactions that the graph of this fold is built from.
+
+        Raises:
+            InputError: folds by order of interactions whose order is unknown.
+        """
+        if settings.fold_by == "pair":
+            return fold_of(self.users, self.authors, settings.folds, settings.fold_seed) != fold
+        if self.later is None:
+            raise InputError("fold_by: order needs to know how many later interactions each user has")
+        return np.asarray(self.later) > fold
+
+
+@dataclass(frozen=True)
+class NodeStage:
+    """How the node tables are trained; ``settings`` tell one way from another in the snapshot's key."""
+
+    settings: Mapping[str, object]
+    train: Callable[[csr_matrix, Neighbours, Neighbours], tuple[np.ndarray, np.ndarray]]
+    """From U2A and the positives of users (u2a2u) and authors (a2u2a) to two float32 tables."""
