@@ -50,7 +50,8 @@ def main() -> None:
         pairs[model.ITEM_ID] = torch.arange(model.n_items, device=config["device"]).repeat(args.pairs_of)
         size = config["eval_batch_size"]
         scores = [
-            model.predict(pairs[torch.arange(i, min(i + size, len(pairs)))]) for i in range(0, len(pairs), size)
+            model.predict(pairs[torch.arange(i, min(i + size, len(pairs)))])
+            for i in range(0, len(pairs), size)
         ]
         by_pair = (time.perf_counter() - start) / args.pairs_of
     difference = (torch.cat(scores).view(args.pairs_of, -1) - ranked[: args.pairs_of]).abs().max()

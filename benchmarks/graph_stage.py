@@ -4,9 +4,10 @@
     python benchmarks/graph_stage.py --exponent 1.0 --max-users 1000
 
 Each stage runs in this process; its peak memory is the process's own high-water mark, reset before the
-stage where the system allows (Linux). Compilation is timed apart, on a tiny graph. The alternative computes
-the same lists for every n-th row and is scaled up, as the table says; the whole product it would store is
-scaled up with it.
+stage where the system allows (Linux). Wall seconds and the processor seconds of all threads stand side by
+side. Compilation is timed apart, on a tiny graph. The alternative computes the same lists for every n-th row,
+on one thread, and is scaled up by n, and the whole product it would store with it: with --every above 1 its
+columns are rough estimates and are marked so with a tilde; --every 1 measures them.
 """
 
 import argparse
@@ -35,7 +36,7 @@ def main() -> None:
     add("--max-users", type=int, default=None, help="hub cap of Swing (default none)")
     add("--top-k", type=int, default=50, help="neighbours kept a node (default %(default)s)")
     add("--scale", type=float, default=1.0, help="part of the full size (default %(default)s)")
-    add("--every", type=int, default=256, help="the alternative takes every n-th row (default %(default)s)")
+    add("--every", type=int, default=256, help="rows of which SciPy computes one (default %(default)s)")
     add("--no-alternative", action="store_true", help="time the graph stage alone")
     add("--swing-only", action="store_true", help="stop after Swing")
     add("--seed", type=int, default=0)
@@ -49,13 +50,19 @@ def main() -> None:
     squares = sum(float(d) ** 2 for d in np.bincount(u2a.indices))
     print(f"{n_users} users, {n_items} items, {u2a.nnz} edges, sum of squared item degrees {squares:.3g}")
     print(f"compiling (or loading compiled code): {compiling:.1f} s, not in the table")
-    print(f"{'stage':<10}{'seconds':>9}{'cpu s':>9}{'peak MB':>9}{'scipy s':>10}{'ratio':>8}  scipy's result")
+    compare = not options.no_alternative
+    header = f"{'stage':<10}{'wall s':>9}{'cpu s':>9}{'peak MB':>9}"
+    if compare:
+        header += f"{'scipy cpu s':>13}{'cpu ratio':>11}  scipy's whole result"
+        header += " (~: rough estimate)" if options.every > 1 else ""
+    print(header)
     print(f"{'u2a':<10}{seconds[0]:>9.2f}{seconds[1]:>9.2f}{peak:>9}")
     totals, highest = np.array(seconds), peak
     a2a, seconds, peak = measured(lambda: swing(u2a, max_users=options.max_users))
     highest = max(highest, peak)
-    compare = not options.no_alternative
-    totals += report("swing", seconds, peak, (lambda: scipy_swing(u2a, options.every)) if compare else None)
+    mark = "~" if options.every > 1 else ""
+    swing_of_scipy = (lambda: scipy_swing(u2a, options.every)) if compare else None
+    totals += report("swing", seconds, peak, swing_of_scipy, mark)
     print(f"{'':<10}{a2a.nnz} entries" + (f", cap {options.max_users}" if options.max_users else ""))
     for name in () if options.swing_only else PAPER_METAPATHS:
         path = Metapath.parse(name)
@@ -68,10 +75,12 @@ def main() -> None:
             (lambda path=path: scipy_expand(path, u2a, a2a, options.top_k, options.every))
             if compare
             else None,
+            mark,
         )
     print(f"{'total':<10}{totals[0]:>9.2f}{totals[1]:>9.2f}{highest:>9}")
-    if compare:
-        print(f"scipy: every {options.every}th row computed, seconds and result scaled up (an estimate)")
+    print(f"total: {totals[0]:.2f} wall seconds, {totals[1]:.2f} processor seconds of all threads")
+    if mark:
+        print(f"~ estimated: SciPy computed one row in {options.every}; its seconds and result are scaled up")
 
 
 def draw(scale: float, exponent: float, seed: int) -> tuple[np.ndarray, np.ndarray, int, int]:
@@ -109,11 +118,15 @@ def measured(work: Callable[[], object]) -> tuple:
     return result, seconds, peak
 
 
-def report(name: str, seconds: tuple, peak: int, alternative: Callable[[], tuple] | None) -> np.ndarray:
+def report(
+    name: str, seconds: tuple, peak: int, alternative: Callable[[], tuple] | None, mark: str
+) -> np.ndarray:
     line = f"{name:<10}{seconds[0]:>9.2f}{seconds[1]:>9.2f}{peak:>9}"
     if alternative is not None:
         other, gigabytes = alternative()
-        line += f"{other:>10.1f}{other / seconds[0]:>7.1f}x  {gigabytes:.2f} GB"
+        line += (
+            f"{f'{mark}{other:.1f}':>13}{f'{mark}{other / seconds[1]:.1f}x':>11}  {mark}{gigabytes:.2f} GB"
+        )
         if gigabytes > 8:
             line += ", more than 8 GB: never stored whole here"
     print(line, flush=True)
@@ -126,12 +139,14 @@ def sampled(degrees: np.ndarray, every: int) -> np.ndarray:
 
 
 def scipy_swing(u2a: csr_matrix, every: int) -> tuple[float, float]:
-    """Seconds and gigabytes for all authors, from some: B the users of i, sum over B of (W B) with W = 1
-    / (1 + B B')."""
+    """Processor seconds and gigabytes for all authors, from some.
+
+    With B the users of an author i, sums over B of (W B) with W = 1 / (1 + B B').
+    """
     edges = csr_matrix((np.ones(u2a.nnz, np.float32), u2a.indices, u2a.indptr), shape=u2a.shape)
     by_item = edges.T.tocsr()
     rows = sampled(np.diff(by_item.indptr), every)
-    start, entries = time.perf_counter(), 0
+    start, entries = time.process_time(), 0
     for item in rows:
         of_item = edges[by_item.indices[by_item.indptr[item] : by_item.indptr[item + 1]]]
         pairs = (of_item @ of_item.T).tocsr()
@@ -143,7 +158,7 @@ def scipy_swing(u2a: csr_matrix, every: int) -> tuple[float, float]:
 def scipy_expand(
     path: Metapath, u2a: csr_matrix, a2a: csr_matrix, top_k: int, every: int
 ) -> tuple[float, float]:
-    """Seconds and gigabytes for all start nodes, from some: the product row by row and an argpartition."""
+    """Processor seconds and gigabytes for all start nodes, from some: a product's rows, each argpartitioned."""
     graphs = {"u2a": u2a, "a2u": u2a.T.tocsr(), "a2a": a2a}
     steps = []
     for step in path.steps:
@@ -151,7 +166,7 @@ def scipy_expand(
         graph.data /= np.repeat(np.maximum(np.asarray(graph.sum(1)).ravel(), 1e-300), np.diff(graph.indptr))
         steps.append(graph)
     rows = sampled(np.diff(steps[0].indptr), every)
-    start, entries = time.perf_counter(), 0
+    start, entries = time.process_time(), 0
     product = steps[0][rows]
     for step in steps[1:]:
         product = product @ step
@@ -164,7 +179,7 @@ def scipy_expand(
 
 
 def scaled(start: float, entries: int, done: int, total: int) -> tuple[float, float]:
-    return (time.perf_counter() - start) * total / done, entries * total / done * 12 / 1e9
+    return (time.process_time() - start) * total / done, entries * total / done * 12 / 1e9
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
     python benchmarks/order_artefact.py --folder datasets/tiktok
 
-Prints how often a held-out item stands behind all of its user's training items in the ``.item`` file, where held-out and training
-items stand in it, and what a plain walk gains from nothing but a factor that grows with an item's row (on validation).
+Prints how often a held-out item stands behind all of its user's training items in the ``.item`` file, where
+held-out and training items stand in it, and what a plain walk gains from nothing but a factor that grows with an
+item's row (on validation).
 """
 
 from __future__ import annotations

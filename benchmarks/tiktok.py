@@ -5,9 +5,9 @@
     python benchmarks/tiktok.py --split test --seeds 1 2 3        # the table, once the settings stand
     python benchmarks/tiktok.py --split valid --ablate            # MMBee with one part switched at a time
 
-Every model runs through the same dataset class: one split, one mask (training items), one set of users. Settings are those of
-``recbole_configs/tiktok.yaml``. Per-user metrics are averaged over the seeds; intervals and paired tests are bootstrapped over
-users. Finished cells are kept in ``--cells`` and not run again.
+Every model runs through the same dataset class: one split, one mask (training items), one set of users. Settings
+are those of ``recbole_configs/tiktok.yaml``. Per-user metrics are averaged over the seeds; intervals and paired tests
+are bootstrapped over users. Finished cells are kept in ``--cells`` and not run again.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def cells(
 ) -> Iterator[tuple[str, Cell]]:
     """Every row's metrics averaged over its seeds; finished cells come from files."""
     jobs = [
-        (row, seed) for row, (model, _) in rows.items() for seed in ([0] if model in {*WALKS, "Pop"} else seeds)
+        (row, seed)
+        for row, (model, _) in rows.items()
+        for seed in ([0] if model in {*WALKS, "Pop"} else seeds)
     ]
     found: dict[str, list[Cell]] = {}
     for row, seed in tqdm(jobs, unit="cell"):

@@ -15,7 +15,7 @@ import torch
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = ["--epochs=1", "--train_batch_size=64", "--mlp_hidden_size=[8]", "--gpu_id=",
-            "--MAX_ITEM_LIST_LENGTH=5", "--graph.folds=2", "--topk=[5]", "--valid_metric=Recall@5"]  # fmt: skip
+            "--MAX_ITEM_LIST_LENGTH=5", "--graph.folds=2", "--topk=5", "--valid_metric=Recall@5"]  # fmt: skip
 
 
 @pytest.fixture

@@ -1,3 +1,28 @@
+"""Builds the graph stage: U2A, A2A, neighbours, reach, mean attributes and node tables, as one snapshot."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.attributes import Attributes, mean_attributes
+from mmbee_plugin.graph.donations import donation_graph, weigh
+from mmbee_plugin.graph.metapaths import Metapath, Neighbours, expand
+from mmbee_plugin.graph.reach import reach
+from mmbee_plugin.graph.settings import GraphSettings, Interactions, NodeStage
+from mmbee_plugin.graph.snapshot import SCHEMA, Snapshot, fold_folder
+from mmbee_plugin.graph.swing import swing
+from mmbee_plugin.graph.writer import SnapshotWriter, publish
+
+POSITIVES = ("u2a2u", "a2u2a")
+
+
 def build(
     interactions: Interactions,
     settings: GraphSettings,
@@ -49,10 +74,12 @@ def build(
     try:
         Path(root).mkdir(parents=True, exist_ok=True)
         writing = Path(tempfile.mkdtemp(prefix=f".{key[:8]}-", dir=root))
-        writer = _Writer(writing, progress)
-        _write_stages(writer, interactions, settings, features, nodes)
+        writer = SnapshotWriter(writing, progress)
+        _write_stages(writer, interactions, settings, features, nodes, None)
+        for fold in range(settings.folds):
+            _write_stages(writer, interactions, settings, features, None, fold)
         writer.finish(key, interactions, settings, nodes)
-        _publish(writing, folder)
+        publish(writing, folder)
     except OSError as error:
         raise InputError(
             f"{root}: cannot write a graph snapshot ({error.strerror or error}), "
@@ -65,77 +92,66 @@ def build(
 
 
 def _write_stages(
-    writer: _Writer,
+    writer: SnapshotWriter,
     interactions: Interactions,
     settings: GraphSettings,
     attributes: Mapping[str, Attributes],
     nodes: NodeStage | None,
+    fold: int | None,
 ) -> None:
-    users, authors = np.asarray(interactions.users), np.asarray(interactions.authors)
-    amounts = None if interactions.amounts is None else np.asarray(interactions.amounts)
-    folds: list[int | None] = [None, *range(settings.folds)]
-    for fold in folds:
-        within, prefix = "" if fold is None else f" without fold {fold}", _folder(fold)
-        seen = _seen_by(fold, interactions, settings)
-        with writer.stage(f"u2a{within}"):
-            graph = donation_graph(
-                users[seen],
-                authors[seen],
-                None if amounts is None else amounts[seen],
-                interactions.n_users,
-                interactions.n_authors,
-            )
-            u2a = weigh(graph, settings.amount)
-            if fold is None:
-                writer.arrays("u2a.npz", **_csr(u2a))
-        with writer.stage(f"a2a{within}"):
-            a2a = swing(
+    """Runs every stage on the whole graph or, with ``fold``, on the graph without that fold.
+
+    The graphs themselves are stored for the whole graph alone.
+    """
+    within = "" if fold is None else f" without fold {fold}"
+    folder = fold_folder(fold)
+    with writer.stage(f"u2a{within}"):
+        seen = interactions if fold is None else interactions.seen_by(fold, settings)
+        gifts = donation_graph(seen.users, seen.authors, seen.amounts, seen.n_users, seen.n_authors)
+        u2a = weigh(gifts, settings.amount)
+        if fold is None:
+            writer.graph("u2a.npz", u2a)
+    with writer.stage(f"a2a{within}"):
+        a2a = swing(
+            u2a,
+            alpha=settings.swing_alpha,
+            include_self=settings.swing_include_self,
+            top_k=settings.swing_top_k,
+            max_users=settings.swing_max_users,
+            user_beta=settings.swing_user_beta,
+            user_gamma=settings.swing_user_gamma,
+        )
+        if fold is None:
+            writer.graph("a2a.npz", a2a)
+    if settings.reach_top_k:
+        with writer.stage(f"reach{within}"):
+            writer.lists(f"{folder}reach.npz", reach(u2a, settings.reach_top_k))
+    positives: dict[str, Neighbours] = {}
+    for name in dict.fromkeys([*settings.metapaths, *(POSITIVES if nodes is not None else ())]):
+        with writer.stage(f"{name}{within}"):
+            found = expand(
+                Metapath.parse(name),
                 u2a,
-                alpha=settings.swing_alpha,
-                include_self=settings.swing_include_self,
-                top_k=settings.swing_top_k,
-                max_users=settings.swing_max_users,
-                user_beta=settings.swing_user_beta,
-                user_gamma=settings.swing_user_gamma,
+                a2a,
+                top_k=settings.top_k,
+                normalisation=settings.normalisation,
+                exclude_own=settings.exclude_own,
             )
-            if fold is None:
-                writer.arrays("a2a.npz", **_csr(a2a))
-        if settings.reach_top_k:
-            with writer.stage(f"reach{within}"):
-                found = reach(u2a, settings.reach_top_k)
-                writer.arrays(f"{prefix}reach.npz", indptr=found.indptr, ids=found.ids, weights=found.weights)
-        train = nodes is not None and fold is None
-        positives: dict[str, Neighbours] = {}
-        for name in dict.fromkeys([*settings.metapaths, *(POSITIVES if train else ())]):
-            with writer.stage(f"{name}{within}"):
-                found = expand(
-                    Metapath.parse(name),
-                    u2a,
-                    a2a,
-                    top_k=settings.top_k,
-                    normalisation=settings.normalisation,
-                    exclude_own=settings.exclude_own,
-                )
-                if name in settings.metapaths:
-                    writer.arrays(
-                        f"{prefix}neighbours/{name}.npz",
-                        indptr=found.indptr,
-                        ids=found.ids,
-                        weights=found.weights,
-                    )
-                if name in POSITIVES:
-                    positives[name] = found
-            for modality, feature in attributes.items():
-                if name in settings.metapaths and name.endswith("a"):
-                    with writer.stage(f"{modality} along {name}{within}"):
-                        mean = mean_attributes(found, feature)
-                        writer.array(f"{prefix}attributes/{modality}.{name}.npy", mean.values)
-                        writer.array(f"{prefix}attributes/{modality}.{name}.fraction.npy", mean.fraction)
-        if nodes is not None and fold is None:
-            with writer.stage("nodes"):
-                tables = nodes.train(u2a, *(positives[name] for name in POSITIVES))
-                for kind, table in zip(("user", "author"), tables, strict=True):
-                    writer.array(f"nodes_{kind}.npy", np.asarray(table, dtype=np.float32))
+            if name in settings.metapaths:
+                writer.lists(f"{folder}neighbours/{name}.npz", found)
+            if name in POSITIVES:
+                positives[name] = found
+        for modality, feature in attributes.items():
+            if name in settings.metapaths and name.endswith("a"):
+                with writer.stage(f"{modality} along {name}{within}"):
+                    mean = mean_attributes(found, feature)
+                    writer.array(f"{folder}attributes/{modality}.{name}.npy", mean.values)
+                    writer.array(f"{folder}attributes/{modality}.{name}.fraction.npy", mean.fraction)
+    if nodes is not None:
+        with writer.stage("nodes"):
+            tables = nodes.train(u2a, *(positives[name] for name in POSITIVES))
+            for kind, table in zip(("user", "author"), tables, strict=True):
+                writer.array(f"nodes_{kind}.npy", np.asarray(table, dtype=np.float32))
 
 
 def _key(
@@ -160,19 +176,9 @@ def _key(
         if array is None:
             continue
         array = np.asarray(array)
-        if name in ("users", "authors"):
+        if name in ("users", "authors", "later"):
             array = array.astype(np.int64)
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
         for start in range(0, len(array), 65_536):
             digest.update(np.ascontiguousarray(array[start : start + 65_536]).data)
     return digest.hexdigest()[:32]
-
-
-def _csr(graph: csr_matrix) -> dict[str, np.ndarray]:
-    return {
-        "indptr": graph.indptr.astype(np.int64),
-        "indices": graph.indices.astype(np.int32),
-        "data": graph.data,
-    }
-
-

@@ -1,24 +1,26 @@
 """Reach: how likely a long walk from a user ends at an author, stored as one list a user.
 
-A metapath's lists of three hops are short of what separates authors that nobody near the user has gifted. Two of them in a
-row make a walk of five hops, u-a-u-a-u-a, and its best authors per user are again one stored list.
+A metapath's lists of three hops are short of what separates authors that nobody near the user has gifted. Two
+of them in a row make a walk of five hops, u-a-u-a-u-a, and its best authors per user are again one stored
+list.
 """
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours, expand
 from mmbee_plugin.graph.product import best_of_product
 
 INNER = 200
-"""neighbours kept in the two lists that are joined."""
+"""Neighbours kept in the two lists that are joined."""
 
 
 def reach(u2a: csr_matrix, top_k: int) -> Neighbours:
     """The ``top_k`` authors that a random walk u-a-u-a-u-a from each user most likely ends at.
 
-    The walk is joined from the user's u2a2u2a list and the authors' a2u2a lists, each cut to its 200 best, with the walk
-    free to come back to where it was. Authors that the user has gifted are left out.
+    The walk is joined from the user's u2a2u2a list and the authors' a2u2a lists, each cut to its 200 best,
+    with the walk free to come back to where it was. Authors that the user has gifted are left out.
 
     Args:
         u2a: (n_users, n_authors) weighted donation graph.
@@ -26,7 +28,12 @@ def reach(u2a: csr_matrix, top_k: int) -> Neighbours:
 
     Returns:
         lists over all users, by ascending author.
+
+    Raises:
+        InputError: ``top_k`` below 1.
     """
+    if top_k < 1:
+        raise InputError(f"top_k: {top_k} is out of range, expected at least 1")
     near, around = (
         expand(Metapath.parse(name), u2a, None, top_k=INNER, exclude_own=False).matrix(u2a.shape[1])
         for name in ("u2a2u2a", "a2u2a")

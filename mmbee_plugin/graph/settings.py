@@ -1,7 +1,7 @@
-"""What a graph snapshot is built from: the stage's settings, the interactions, and how node tables are trained."""
+"""What a graph snapshot is built from: settings, interactions, and how the node tables are trained."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -81,24 +81,22 @@ class Interactions:
     later: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        expected = np.shape(self.users)
         for name in ("authors", "amounts", "later"):
             column = getattr(self, name)
-            if column is not None and np.shape(column) != np.shape(self.users):
-                raise InputError(
-                    f"{name} has shape {np.shape(column)}, expected {np.shape(self.users)}, one per interaction"
-                )
+            if column is not None and np.shape(column) != expected:
+                found = np.shape(column)
+                raise InputError(f"{name} has shape {found}, expected {expected}, one per interaction")
 
-    def seen_by(self, fold: int, settings: GraphSettings) -> np.ndarray:
-        """(n,) bool: the interactions that the graph of this fold is built from.
-
-        Raises:
-            InputError: folds by order of interactions whose order is unknown.
-        """
+    def seen_by(self, fold: int, settings: GraphSettings) -> "Interactions":
+        """Those which the graph of this fold is built from."""
         if settings.fold_by == "pair":
-            return fold_of(self.users, self.authors, settings.folds, settings.fold_seed) != fold
-        if self.later is None:
-            raise InputError("fold_by: order needs to know how many later interactions each user has")
-        return np.asarray(self.later) > fold
+            seen = fold_of(self.users, self.authors, settings.folds, settings.fold_seed) != fold
+        else:
+            assert self.later is not None
+            seen = np.asarray(self.later) > fold
+        columns = {name: getattr(self, name) for name in ("users", "authors", "amounts", "later")}
+        return replace(self, **{name: part[seen] for name, part in columns.items() if part is not None})
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,26 @@
-class _Writer:
+"""Writes a snapshot into a folder of its own and publishes it whole: no reader ever sees half of one."""
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.files import SnapshotFile, peak_memory, write_npy, write_npz
+from mmbee_plugin.graph.metapaths import Neighbours
+from mmbee_plugin.graph.settings import GraphSettings, Interactions, NodeStage
+from mmbee_plugin.graph.snapshot import SCHEMA, Snapshot
+
+
+class SnapshotWriter:
     """Writes a snapshot's files into one folder and takes down their hashes and what each stage cost."""
 
     def __init__(self, folder: Path, progress: Callable[[str], None] | None) -> None:
@@ -9,6 +31,7 @@ class _Writer:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        """Names a stage to whoever watches as it starts, and times it."""
         if self.progress is not None:
             self.progress(name)
         start = time.perf_counter()
@@ -17,16 +40,26 @@ class _Writer:
         self.stages.append({"stage": name, "seconds": seconds, "peak_megabytes_so_far": peak_memory()})
 
     def array(self, name: str, array: np.ndarray) -> None:
-        self.files[name] = asdict(write_npy(self._place(name), array))
-        del self.files[name]["path"]
+        """Writes one array under a name within the snapshot."""
+        self._take_down(name, write_npy(self._place(name), array))
 
     def arrays(self, name: str, **arrays: np.ndarray) -> None:
-        self.files[name] = asdict(write_npz(self._place(name), arrays))
-        del self.files[name]["path"]
+        """Writes several arrays as one archive."""
+        self._take_down(name, write_npz(self._place(name), arrays))
+
+    def lists(self, name: str, lists: Neighbours) -> None:
+        """Writes neighbour lists as one archive."""
+        self.arrays(name, indptr=lists.indptr, ids=lists.ids, weights=lists.weights)
+
+    def graph(self, name: str, graph: csr_matrix) -> None:
+        """Writes a CSR matrix of float32 as one archive."""
+        indptr, indices = graph.indptr.astype(np.int64), graph.indices.astype(np.int32)
+        self.arrays(name, indptr=indptr, indices=indices, data=graph.data)
 
     def finish(
         self, key: str, interactions: Interactions, settings: GraphSettings, nodes: NodeStage | None
     ) -> None:
+        """Writes the manifest, the last file."""
         manifest = {
             "schema": SCHEMA,
             "key": key,
@@ -46,14 +79,25 @@ class _Writer:
             file.flush()
             os.fsync(file.fileno())
 
+    def _take_down(self, name: str, written: SnapshotFile) -> None:
+        self.files[name] = {"size": written.size, "sha256": written.sha256}
+
     def _place(self, name: str) -> Path:
         place = self.folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
         return place
 
 
-def _publish(writing: Path, folder: Path) -> None:
-    """Renames the finished folder, unless a sound one was published meanwhile; a damaged one makes way."""
+def publish(writing: Path, folder: Path) -> None:
+    """Renames the finished folder, unless a sound one was published meanwhile; a damaged one makes way.
+
+    Args:
+        writing: the finished folder, beside where it goes.
+        folder: the name it is read under.
+
+    Raises:
+        OSError: the folder cannot be renamed.
+    """
     writing.chmod(0o755)
     try:
         os.replace(writing, folder)
@@ -69,5 +113,3 @@ def _publish(writing: Path, folder: Path) -> None:
         os.replace(folder, discarded / "snapshot")
         os.replace(writing, folder)
         shutil.rmtree(discarded, ignore_errors=True)
-
-

@@ -51,6 +51,6 @@ class GraphCLLoss(nn.Module):
             far = torch.einsum("nd,nmd->nm", nodes, negatives) / self.temperature
         push = (F.softplus(far) * mask).sum(1) / mask.sum(1).clamp(min=1)
         logistic = F.softplus(-near).mean(1) + push
-        others = far.masked_fill(~mask, float("-inf")).logsumexp(1, keepdim=True)  # (n, 1)
+        others = far.masked_fill(~mask, torch.finfo(far.dtype).min).logsumexp(1, keepdim=True)  # (n, 1)
         contrastive = F.softplus(others - near).mean(1)
         return (logistic + self.nce_weight * contrastive).mean()

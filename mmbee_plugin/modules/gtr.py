@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -216,5 +217,5 @@ class GTRModel(nn.Module):
         return kind(metapaths, self.settings.width, self.settings.attribute_width, self.settings.pooling)
 
     @staticmethod
-    def _width(part: nn.Module | None) -> int:
-        return 0 if part is None else int(part.out_width)
+    def _width(part: Any) -> int:
+        return 0 if part is None else part.out_width

@@ -111,10 +111,9 @@ class DotHead(Head):
 
     def pair(self, user: torch.Tensor, author: torch.Tensor, cross: torch.Tensor | None) -> torch.Tensor:
         tower, bias = author[..., : self.width], author[..., self.width]
-        if author.shape[0] == 1:  # one set of authors for all users: a plain matrix product
-            scores = user @ tower[0].transpose(0, 1)
-        else:
-            scores = (tower @ user.unsqueeze(2)).squeeze(2)
+        # One set of authors for all users is a plain matrix product.
+        shared = author.shape[0] == 1
+        scores = user @ tower[0].T if shared else (tower @ user.unsqueeze(2)).squeeze(2)
         if cross is not None:
             scores = scores + (self.from_cross(cross) * tower).sum(dim=2)
         return scores + bias

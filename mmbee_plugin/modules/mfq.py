@@ -120,5 +120,7 @@ class MFQ(nn.Module):
         if side.seen is not None:
             replace = ~side.seen
         if self.training and self.settings.default_query_rate > 0:
-            replace = replace | (torch.rand(own.shape[0], device=own.device) < self.settings.default_query_rate)
+            replace = replace | (
+                torch.rand(own.shape[0], device=own.device) < self.settings.default_query_rate
+            )
         return torch.where(replace[:, None, None], self.default_queries, own)

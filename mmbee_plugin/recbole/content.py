@@ -87,16 +87,15 @@ class ContentTable(nn.Module):
 
     seen: torch.Tensor
 
-    def __init__(
-        self, dataset: Any, modalities: tuple[str, ...], width: int, num_queries: int = 4
-    ) -> None:
+    def __init__(self, dataset: Any, modalities: tuple[str, ...], width: int, num_queries: int = 4) -> None:
         super().__init__()
-        self.tables = nn.ModuleDict()
+        tables: dict[str, DenseTable | BagTable] = {}
         for name in modalities:
             features = dataset.folder.features(name)
-            table = BagTable if isinstance(features, BagFeatures) else DenseTable
-            self.tables[name] = table(features, dataset.item_rows)
-        self.widths = {name: int(table.width) for name, table in self.tables.items()}
+            kind = BagTable if isinstance(features, BagFeatures) else DenseTable
+            tables[name] = kind(features, dataset.item_rows)
+        self.tables = nn.ModuleDict(tables)
+        self.widths = {name: table.width for name, table in tables.items()}
         self.num_queries = num_queries if modalities else 0
         seen = dataset.histories.item_counts(dataset.item_num) > 0
         self.register_buffer("seen", torch.from_numpy(seen), persistent=False)
@@ -121,7 +120,7 @@ class ContentTable(nn.Module):
         side = AuthorSide(author=author, seen=self.seen[items])
         for name, table in self.tables.items():
             side.segments[name] = table(items)[:, None, None, :]
-            side.segment_mask[name] = table.present[items].unsqueeze(1)
+            side.segment_mask[name] = table.get_buffer("present")[items].unsqueeze(1)
         if self.num_queries:
             side.queries = self.queries(items).unflatten(1, (self.num_queries, -1))
         return side

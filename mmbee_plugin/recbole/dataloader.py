@@ -36,12 +36,13 @@ class MMBeeTrainLoader(TrainDataLoader):
     * POINTWISE, PAIRWISE: RecBole's layouts, rows repeated once per negative;
     * LISTWISE: `neg_item_id` (B, M), rows not repeated; `train_batch_size` counts positives.
 
-    Where the model's graph is cross-fitted, all rows of a batch are of one fold, named in `fold` (B,): the model reads
-    the neighbours that have not seen that fold's pairs, for every candidate alike.
+    Where the model's graph is cross-fitted, all rows of a batch are of one fold, named in `fold` (B,): the
+    model reads the neighbours that have not seen that fold's pairs, for every candidate alike.
 
     Where negatives are drawn from labelled data, the rows of label 0 are no positives and are left out.
-    Sequential models (RecBole's, and classes made from them) need at least one item of history, so rows without
-    one are left out for them, as in RecBole's own SequentialDataset; other models keep them with `item_length` 0.
+    Sequential models (RecBole's, and classes made from them) need at least one item of history, so rows
+    without one are left out for them, as in RecBole's own SequentialDataset; other models keep them with
+    `item_length` 0.
     """
 
     def __init__(self, config: Any, dataset: MMBeeDataset, sampler: Any, shuffle: bool = False) -> None:
@@ -72,7 +73,7 @@ class MMBeeTrainLoader(TrainDataLoader):
         return super().__iter__()
 
     def _deal(self, generator: torch.Generator) -> None:
-        """Shuffles the rows of each fold and cuts them into batches: torch's loader then draws batches, not rows."""
+        """Shuffles the rows of each fold and cuts them into batches: torch's loader then draws batches."""
         assert self.folds is not None
         self.batches = []
         for fold in self.folds.unique():
@@ -160,7 +161,7 @@ class MMBeeFullSortLoader(FullSortEvalDataLoader):
 
     @cached_property
     def uid2history_item(self) -> np.ndarray:
-        """(n_users,) object array of int64 tensors: the items masked for each user, with or without rows here.
+        """(n_users,) object array of int64 tensors: the items masked for each user, with rows here or not.
 
         Only RecBole's case studies read it.
         """

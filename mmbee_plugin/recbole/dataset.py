@@ -43,8 +43,8 @@ class MMBeeDataset(Dataset):
     Args:
         config: RecBole's Config. Read here: `history` (`prefix`: what came before the target; `others`:
             everything but the target; default `prefix`, for models that are not RecBole's sequential ones on
-            data without time `others`), `MAX_ITEM_LIST_LENGTH`, `mask_valid` (at test, mask validation items too), `eval_args`,
-            `benchmark_filename` (not needed where the folder is pre-split).
+            data without time `others`), `MAX_ITEM_LIST_LENGTH`, `mask_valid` (at test, mask validation items
+            too), `eval_args`, `benchmark_filename` (not needed where the folder is pre-split).
 
     Attributes:
         folder: the DatasetFolder.
@@ -72,8 +72,7 @@ class MMBeeDataset(Dataset):
 
         model = config.model_class
         self.sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
-        self.stock_model = model.__module__.startswith("recbole.")
-        self.reads_history = self.sequential or not self.stock_model
+        self.reads_history = self.sequential or not model.__module__.startswith("recbole.")
         self.max_item_list_len = config["MAX_ITEM_LIST_LENGTH"]
         self.item_list_length_field = config["ITEM_LIST_LENGTH_FIELD"]
         self.item_id_list_field = config["ITEM_ID_FIELD"] + config["LIST_SUFFIX"]
@@ -170,8 +169,8 @@ class MMBeeDataset(Dataset):
     def add_history(self, batch: Interaction, history: Slices) -> Interaction:
         """Writes `item_id_list`, `item_length` and, with time, `timestamp_list` into a batch.
 
-        Sequential models of RecBole, and classes made from them, index at `item_length - 1`: theirs is at least
-        1, an empty history is one padding item.
+        Sequential models of RecBole, and classes made from them, index at `item_length - 1`: theirs is at
+        least 1, an empty history is one padding item.
         """
         ids, lengths, times = history
         batch[self.item_id_list_field] = ids

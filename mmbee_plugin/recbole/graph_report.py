@@ -70,8 +70,8 @@ def open_graph(
 def built_table(snapshot: Snapshot) -> Table:
     """What lies in a snapshot and what each part cost when it was built.
 
-    A row is a graph, the long walk's lists or a metapath, its seconds those of all its stages, folds included; the memory is the most that
-    the process had held until their end, in MB (10^6 bytes).
+    A row is a graph, the long walk's lists or a metapath, its seconds those of all its stages, folds
+    included; the memory is the most that the process had held until their end, in MB (10^6 bytes).
     """
     costs = _costs(snapshot.manifest["stages"])
     table = Table(title=f"{snapshot.n_users:,} users, {snapshot.n_authors:,} authors", title_justify="left")
@@ -100,7 +100,7 @@ def built_table(snapshot: Snapshot) -> Table:
 
 
 def _costs(stages: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """The stages of each row of the table: of the whole graph and of every fold, a modality's along all metapaths."""
+    """The stages of each row of the table: those of every fold too, a modality's along all metapaths."""
     costs: dict[str, list[dict[str, Any]]] = {}
     seen = set()
     for stage in stages:
@@ -136,7 +136,8 @@ def neighbour_lines(
         paths: paths to show a neighbour.
 
     Raises:
-        InputError: an unknown token, a metapath that is none, starts at the other side, or is not in the snapshot.
+        InputError: an unknown token, a metapath that is none, starts at the other side, or is not in the
+            snapshot.
     """
     folder, snapshot = graph.folder, graph.snapshot
     tokens = {"u": folder.user_tokens, "a": folder.item_tokens}

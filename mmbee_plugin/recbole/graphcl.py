@@ -13,7 +13,7 @@ from torch import Tensor
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Neighbours
 from mmbee_plugin.graph.pairs import PairSampler
-from mmbee_plugin.graph.snapshot import NodeStage
+from mmbee_plugin.graph.settings import NodeStage
 from mmbee_plugin.modules.graphcl import GraphCLLoss
 
 

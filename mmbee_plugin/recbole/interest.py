@@ -12,7 +12,6 @@ from torch import nn
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.snapshot import Snapshot
 
-
 NOBODY = np.iinfo(np.int32).max
 """an id that no item has: it fills up ascending lists"""
 
@@ -144,22 +143,16 @@ class InterestTable(nn.Module):
     ) -> None:
         super().__init__()
         rows = {"u": dataset.user_rows, "a": dataset.item_rows}
-        self.nodes = nn.ModuleDict()
-        for side, row in rows.items():
-            table = nn.Embedding(len(row), width, padding_idx=0)
-            nn.init.normal_(table.weight, std=init_std)
-            self.nodes[side] = table
-        if pretrained:
-            self._start_from(dict(zip("ua", snapshot.nodes(), strict=True)), rows, init_std)
-        for table in self.nodes.values():
-            table.weight.data[0] = 0
-        self.paths = {side: tuple(p for p in metapaths if p.start == side) for side in ("u", "a")}
-        self.lists = nn.ModuleDict(
-            {path.name: NeighbourLists(path, snapshot, rows, modalities) for path in metapaths}
+        stored = dict(zip("ua", snapshot.nodes(), strict=True)) if pretrained else {}
+        self.nodes = nn.ModuleDict(
+            {side: _node_table(row, stored.get(side), width, init_std) for side, row in rows.items()}
         )
+        self.paths = {side: tuple(p for p in metapaths if p.start == side) for side in ("u", "a")}
+        lists = {path.name: NeighbourLists(path, snapshot, rows, modalities) for path in metapaths}
+        self.lists = nn.ModuleDict(lists)
         self.reach = ReachLists(snapshot, rows) if snapshot.settings.reach_top_k else None
         nobody = torch.zeros(1, dtype=torch.long)
-        found = [lists.attributes(nobody, None) for lists in self.lists.values()]
+        found = [one.attributes(nobody, None) for one in lists.values()]
         self.attribute_width = max((part.shape[1] for part in found if part is not None), default=0)
 
     def names(self, side: str) -> tuple[str, ...]:
@@ -175,17 +168,10 @@ class InterestTable(nn.Module):
         """Fields of :class:`AuthorSide` for items (B,), as ``user``."""
         return self._side("a", items, fold)
 
-    def _start_from(
-        self, stored: dict[str, np.ndarray], rows: dict[str, np.ndarray], init_std: float
-    ) -> None:
-        for side, row in rows.items():
-            vectors = torch.from_numpy(np.array(stored[side][np.maximum(row, 0)]))
-            self.nodes[side].weight.data.copy_(vectors * (init_std / vectors.std()))
-
     def _side(self, side: str, nodes: torch.Tensor, fold: int | None) -> dict[str, torch.Tensor | None]:
         pooled, counts, attributes = [], [], []
         for path in self.paths[side]:
-            lists = self.lists[path.name]
+            lists: Any = self.lists[path.name]
             vector, count = lists.pool(nodes, self.nodes[path.end].weight, fold)
             pooled.append(vector)
             counts.append(count)
@@ -198,3 +184,14 @@ class InterestTable(nn.Module):
             "neighbour_count": torch.stack(counts, dim=1),
             "attributes": torch.stack(attributes, dim=1) if self.attribute_width else None,
         }
+
+
+def _node_table(rows: np.ndarray, stored: np.ndarray | None, width: int, init_std: float) -> nn.Embedding:
+    """(len(rows), width) vectors, fresh or those stored for the rows, scaled to ``init_std``; padding is zero."""
+    table = nn.Embedding(len(rows), width, padding_idx=0)
+    nn.init.normal_(table.weight, std=init_std)
+    if stored is not None:
+        vectors = torch.from_numpy(np.array(stored[np.maximum(rows, 0)]))
+        table.weight.data.copy_(vectors * (init_std / vectors.std()))
+    table.weight.data[0] = 0
+    return table

@@ -1,4 +1,4 @@
-"""The offline stage of a dataset: graphs, neighbour lists and node vectors, built once and kept beside the data.
+"""The offline stage of a dataset: graphs, neighbour lists and node vectors, built once, kept with the data.
 
 What is built lies in ``<dataset folder>/graph/<key>`` in the folder's row order. The key covers the training
 interactions, the features and every setting, so a second run finds it and a changed one builds its own.
@@ -11,7 +11,9 @@ from typing import Any
 
 from mmbee_plugin.data.features import DenseFeatures
 from mmbee_plugin.graph.attributes import Attributes
-from mmbee_plugin.graph.snapshot import GraphSettings, Interactions, Snapshot, build
+from mmbee_plugin.graph.build import build
+from mmbee_plugin.graph.settings import GraphSettings, Interactions
+from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.recbole import settings
 from mmbee_plugin.recbole.content import standardise
 from mmbee_plugin.recbole.graphcl import GraphCLSettings, node_stage
@@ -21,8 +23,9 @@ def snapshot_for(config: Any, dataset: Any, progress: Callable[[str], None] | No
     """The snapshot that a model with these settings reads, as :func:`open_snapshot`.
 
     Args:
-        config: RecBole's Config with MMBee's settings; of these ``metapaths``, ``graph``, ``graphcl``, ``node_tables``,
-            ``embedding_size``, ``modalities``, ``attributes`` and ``seed`` make the snapshot what it is.
+        config: RecBole's Config with MMBee's settings; of these ``metapaths``, ``graph``, ``graphcl``,
+            ``node_tables``, ``embedding_size``, ``modalities``, ``attributes`` and ``seed`` make the snapshot
+            what it is.
         dataset: the training split.
         progress: told each stage's name as it starts.
 

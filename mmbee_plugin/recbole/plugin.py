@@ -6,8 +6,8 @@ dicts. `register` adds names there. Where RecBole has no such place a function i
 everybody else exactly what it did before. The wraps are:
 
 * ``Config._load_internal_config_dict``: afterwards reads the default settings of our own models and of
-  registered ones (`register_model`), and where the evaluation is on labelled samples lets ``GAUC`` in ``metrics`` mean the labelled one
-  (`mmbee_plugin.recbole.evaluation`);
+  registered ones (`register_model`), whose dicts a given one changes entry by entry; where the evaluation is
+  on labelled samples it lets ``GAUC`` in ``metrics`` mean the labelled one, see `chosen_metrics`;
 * ``Config._get_model_and_dataset``: an unknown model name is answered with the names that are known;
 * ``recbole.data.utils.create_samplers`` and ``get_dataloader``: our dataset class brings its own;
 * ``torch.save`` and ``torch.load``, for calls made by RecBole, and
@@ -79,12 +79,13 @@ def register() -> None:
 
 
 def register_model(model: type, defaults: Layer | None = None) -> None:
-    """Makes a model class of one's own known by its name: to RecBole's Config, `get_model` and `get_trainer`, and as
-    ``--model=Name`` to this package's command lines in the same process.
+    """Makes a model class of one's own known by its name: to RecBole's Config, `get_model` and `get_trainer`,
+    and as ``--model=Name`` to this package's command lines in the same process.
 
-    It gets this package's dataset, loaders and trainer, and inherits the default settings of the classes it is made
-    from, dicts entry by entry. A model that reads graphs says so by the setting ``interest``, other than ``none``:
-    where ``graph`` has ``folds``, its training batches are of one fold each. Registering a class of the same name again replaces the former.
+    It gets this package's dataset, loaders and trainer, and inherits the default settings of the classes it
+    is made from, dicts entry by entry. A model that reads graphs says so by the setting ``interest``, other
+    than ``none``: where ``graph`` has ``folds``, its training batches are of one fold each. Registering a
+    class of the same name again replaces the former.
 
     Args:
         model: subclass of a RecBole model or of one of this package's, or of RecBole's abstract recommenders.
@@ -110,7 +111,7 @@ def register_model(model: type, defaults: Layer | None = None) -> None:
 
 
 def known_models() -> list[str]:
-    """The names ``--model`` takes: this package's and registered ones first, then RecBole's in alphabetical order."""
+    """The names ``--model`` takes: this package's, registered ones, then RecBole's in alphabetical order."""
     stock = sorted((file.stem for file in STOCK_PROPERTIES.glob("*.yaml")), key=str.lower)
     return [*COMPONENTS, *_registered, *stock]
 
@@ -228,7 +229,7 @@ def _add_parts(name: str, trainer: type) -> None:
 
 
 def _trainer_of(model: Any) -> type:
-    """The trainer of the nearest class that has one of its own, else of the model's type; resumable where it can be."""
+    """The trainer of the nearest base that has its own, else of the model's type; resumable if it can be."""
     from mmbee_plugin.recbole.trainer import resumable
 
     own = vars(importlib.import_module("recbole.trainer"))

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath
-from mmbee_plugin.graph.snapshot import GraphSettings
+from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.modules.gie import GIE
 from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS, GTRSettings
 from mmbee_plugin.modules.mfq import OrthogonalProjection
@@ -38,6 +38,8 @@ def check_choices(config: Any) -> None:
     for key, known in CHOICES.items():
         if config[key] not in known:
             raise InputError(f"unknown {key} {config[key]!r}; known: {', '.join(known)}")
+    if config["head"] == "mlp" and len(config["mlp_hidden_size"]) != 2:
+        raise InputError(f"mlp_hidden_size {config['mlp_hidden_size']}: the mlp head has two hidden layers")
     if config["backbone"] == "sim" and int(config["embedding_size"]) % int(config["heads"]):
         raise InputError(
             f"embedding_size {config['embedding_size']} is no multiple of heads {config['heads']}"
@@ -67,7 +69,7 @@ def chosen_modalities(config: Any, available: tuple[str, ...]) -> tuple[str, ...
 
 
 def attribute_modalities(config: Any, folder: DatasetFolder, chosen: tuple[str, ...]) -> tuple[str, ...]:
-    """Of the chosen modalities those that neighbours bring along as mean attributes: the dense ones, if wanted."""
+    """Of the chosen modalities those whose means neighbours bring along: the dense ones, if wanted."""
     if not config["attributes"]:
         return ()
     return tuple(name for name in chosen if folder.modalities[name]["kind"] == "dense")
@@ -81,7 +83,7 @@ def graph_settings(config: Any) -> GraphSettings:
 
 
 def graphcl_settings(config: Any) -> GraphCLSettings:
-    """Settings of the contrastive pre-training; part of the snapshot's key. Raises InputError as ``_section``."""
+    """Settings of the pre-training; part of the snapshot's key. Raises InputError as ``_section``."""
     return _section(config, "graphcl", GraphCLSettings, width=config["embedding_size"])
 
 
@@ -135,7 +137,7 @@ GAP_BUCKETS = 1 + math.ceil(math.log2(1 + 10 * 365 * 86400))
 
 
 def _section(config: Any, name: str, kind: type[Section], **fixed: Any) -> Section:
-    """The dataclass `kind` from the setting `name`, a dict of its entries; those in `fixed` come from other settings.
+    """The dataclass `kind` from the setting `name`, a dict of its entries but for those `fixed` elsewhere.
 
     Raises:
         InputError: an entry that `kind` does not have, naming those it has, or one of a wrong type.

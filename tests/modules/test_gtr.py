@@ -27,7 +27,8 @@ def model(**changes):
 
 
 @pytest.mark.parametrize(
-    ("backbone", "content", "interest", "head"), list(itertools.product(BACKBONES, CONTENTS, INTERESTS, HEADS))
+    ("backbone", "content", "interest", "head"),
+    list(itertools.product(BACKBONES, CONTENTS, INTERESTS, HEADS)),
 )
 def test_score_all_equals_score(make_user, make_author, backbone, content, interest, head):
     gtr = model(backbone=backbone, content=content, interest=interest, head=head).eval()

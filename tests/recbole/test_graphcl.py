@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.build import build
 from mmbee_plugin.graph.donations import donation_graph
 from mmbee_plugin.graph.metapaths import Metapath, expand
-from mmbee_plugin.graph.snapshot import GraphSettings, Interactions, build
+from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.recbole.graphcl import GraphCLSettings, node_stage, train_graphcl
 
 SETTINGS = GraphCLSettings(width=16, epochs=8, batch_size=128, negatives=64)
@@ -126,7 +127,5 @@ def test_bad_settings(option, value):
 
 
 def test_the_graph_stage_needs_neither_recbole_nor_torch():
-    script = (
-        "import sys, mmbee_plugin.graph.snapshot; sys.exit(bool({'torch', 'recbole'} & set(sys.modules)))"
-    )
+    script = "import sys, mmbee_plugin.graph.build; sys.exit(bool({'torch', 'recbole'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

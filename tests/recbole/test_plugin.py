@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import recbole
+import yaml
 from recbole.config import Config
 from recbole.utils import dataset_arguments, get_model
 
@@ -189,10 +190,11 @@ def test_a_registered_model_keeps_its_base_classes_trainer(registered):
     assert issubclass(get_trainer(model.type, "MyS3Rec"), S3RecTrainer)
 
 
-def test_sim_has_the_settings_of_mmbee_but_for_its_two_empty_slots(make_config):
+def test_sim_has_the_settings_of_mmbee_but_for_those_it_names(make_config):
     mmbee, sim = (make_config(name).final_config_dict for name in ("MMBee", "SIM"))
+    named = yaml.safe_load((plugin.PROPERTIES / "SIM.yaml").read_text())
     differ = {key for key in mmbee if mmbee[key] != sim[key]}
-    assert differ == {"model", "content", "interest"} and mmbee.keys() == sim.keys()
+    assert differ == {"model", *named} and mmbee.keys() == sim.keys()
     assert sim["content"] == sim["interest"] == "none"
 
 

@@ -37,7 +37,7 @@ def folder(request, write_folder, random_rows):
 @pytest.fixture
 def prepare(folder, make_dataset):
     def run(model: str, **settings) -> tuple:
-        config, dataset = make_dataset(model, epochs=1, mlp_hidden_size=[8], **settings)
+        config, dataset = make_dataset(model, epochs=1, mlp_hidden_size=[8, 4], **settings)
         init_seed(config["seed"], True)
         return config, dataset, data_preparation(config, dataset)
 

@@ -124,7 +124,11 @@ def test_a_sample_says_so_and_how_to_get_the_real_data(folder):
         (["--model=MMBee", *TINY, "--graph.exclude_own=1"], "found 1, expected true or false"),
         (["--model=MMBee", *TINY, "--graph.amount=coins"], "expected amount or log1p or binary"),
         (["--model=MMBee", *TINY, "--graph=5"], "graph: found 5, expected entries {name: value} of amount,"),
-        (["--model=MMBee", *TINY, "--graph.folds=1"], "folds: 1 is out of range"),
+        (["--model=MMBee", *TINY, "--graph.folds=-1"], "folds: -1 is out of range"),
+        (
+            ["--model=SIM", *TINY, "--head=mlp", "--mlp_hidden_size=[8]"],
+            "mlp_hidden_size [8]: the mlp head has",
+        ),
         (["--model=MMBee", *TINY, "--graphcl.width=5"], "graphcl: unknown entry 'width'; known: epochs,"),
         (["--model=MMBee", *TINY, "--graphcl.learning_rate=true"], "found True, expected a number"),
     ],

@@ -28,8 +28,8 @@ ENCODE_ROWS = 4096
 class MMBee(GeneralRecommender):
     """MMBee (KDD 2024): backbone x content x interest, every part a config value.
 
-    The tables stand here, the mathematics in :class:`~mmbee_plugin.modules.gtr.GTRModel`. The author's id vector and the
-    history share one table.
+    The tables stand here, the mathematics in :class:`~mmbee_plugin.modules.gtr.GTRModel`. The author's id vector
+    and the history share one table.
 
     Args:
         config: RecBole's Config; defaults in ``properties/MMBee.yaml``.
@@ -100,8 +100,8 @@ class MMBee(GeneralRecommender):
     ) -> UserSide:
         """users (B,), history (B, H) item ids padded with 0, times (B, H) seconds or None -> the user's tensors.
 
-        The history is cut to the longest of the batch. With ``fold``, neighbours come from the graph without that fold's
-        edges.
+        The history is cut to the longest of the batch. With ``fold``, neighbours come from the graph without that
+        fold's edges.
         """
         longest = max(1, int((history > 0).sum(dim=1).max()))
         history = history[:, :longest]

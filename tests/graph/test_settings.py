@@ -1,0 +1,52 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.settings import GraphSettings
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"metapaths": ("u2u",)}, "metapath 'u2u'"),
+        ({"fold_by": "user"}, "fold_by: 'user' is unknown, expected order or pair"),
+        ({"folds": 1}, r"folds: 1 is out of range, expected 0 \(none\) or at least 2"),
+        ({"folds": -1}, r"folds: -1 is out of range, expected 0 \(none\) or at least 2"),
+        ({"folds": -1, "fold_by": "order"}, r"folds: -1 is out of range, expected 0 \(none\) or at least 1"),
+        ({"reach_top_k": -1}, "reach_top_k: -1 is out of range, expected at least 0"),
+    ],
+)
+def test_settings_out_of_range(options, message):
+    with pytest.raises(InputError, match=message):
+        GraphSettings(**options)
+
+
+@pytest.mark.parametrize(("folds", "fold_by"), [(0, "pair"), (2, "pair"), (0, "order"), (1, "order")])
+def test_numbers_of_folds(folds, fold_by):
+    assert GraphSettings(folds=folds, fold_by=fold_by).folds == folds
+
+
+@pytest.mark.parametrize("column", ["authors", "amounts", "later"])
+def test_columns_of_unequal_length(interactions, column):
+    message = rf"{column} has shape \(149,\), expected \(150,\), one per interaction"
+    with pytest.raises(InputError, match=message):
+        replace(interactions, **{column: getattr(interactions, column)[1:]})
+
+
+def test_folds_by_pair_part_the_interactions(interactions):
+    settings = GraphSettings(folds=4, fold_seed=9)
+    seen = [interactions.seen_by(fold, settings) for fold in range(4)]
+    assert sum(len(part.users) for part in seen) == 3 * len(interactions.users)
+    assert all(0 < len(part.users) < len(interactions.users) for part in seen)
+
+
+def test_folds_by_order_shrink_from_fold_to_fold(interactions):
+    settings = GraphSettings(folds=3, fold_by="order")
+    gifts = np.bincount(interactions.users, minlength=30)
+    for fold in range(3):
+        seen = interactions.seen_by(fold, settings)
+        left = np.bincount(seen.users, minlength=30)
+        np.testing.assert_array_equal(left, np.maximum(gifts - fold - 1, 0))
+        assert len(seen.authors) == len(seen.amounts) == len(seen.users)
