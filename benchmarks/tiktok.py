@@ -36,8 +36,14 @@ from mmbee_plugin.recbole.run import build_config, run_log
 from mmbee_plugin.recbole.trainer import resumable
 
 METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
-MODELS = ("Pop", "BPR", "LightGCN", "SIM", "MMBee")
+SPLITS = ("valid", "test")
 WALKS = {"walk u-a-u-a": 1, "walk u-a-u-a-u-a": 2}
+ORDER_FREE = ["--history=others", "--graph.fold_by=pair", "--graph.folds=5"]
+ROWS: dict[str, tuple[str, list[str]]] = {
+    **{walk: (walk, []) for walk in WALKS},
+    **{model: (model, []) for model in ("Pop", "BPR", "LightGCN", "SIM", "MMBee")},
+    "MMBee without order": ("MMBee", ORDER_FREE),
+}
 Cell = dict[str, np.ndarray]
 
 
@@ -60,8 +66,8 @@ def walk_scores(dataset: MMBeeDataset, rounds: int) -> Callable[[object], torch.
     return score
 
 
-def run_cell(model: str, folder: DatasetFolder, settings: dict, split: str, seed: int) -> Cell:
-    """Trains one model with one seed; per-user metrics on the split, and the users they belong to."""
+def run_cell(model: str, folder: DatasetFolder, settings: dict, seed: int) -> Cell:
+    """Trains one model with one seed; per split the users and one value a user of each metric."""
     name = "Pop" if model in WALKS else model
     config = build_config(name, folder, {**settings, "seed": seed, "show_progress": False})
     with run_log(config, quiet=True), warnings.catch_warnings():
@@ -81,8 +87,11 @@ def run_cell(model: str, folder: DatasetFolder, settings: dict, split: str, seed
             def score(interaction) -> torch.Tensor:
                 return network.full_sort_predict(interaction.to(config["device"]))
 
-        users, values = per_user_metrics(score, valid if split == "valid" else test)
-    return {"users": users, **{metric: values[metric] for metric in METRICS}}
+        cell: Cell = {}
+        for split, loader in zip(SPLITS, (valid, test), strict=True):
+            cell[f"{split} users"], values = per_user_metrics(score, loader)
+            cell |= {f"{split} {metric}": values[metric] for metric in METRICS}
+    return cell
 
 
 def cells(
@@ -97,16 +106,21 @@ def cells(
     found: dict[str, list[Cell]] = {}
     for row, seed in tqdm(jobs, unit="cell"):
         model, settings = rows[row]
-        key = json.dumps([folder.hash, model, settings, split, seed, config_text()], sort_keys=True)
+        key = json.dumps([folder.hash, model, settings, seed, config_text()], sort_keys=True)
         path = kept / f"{row.replace(' ', '_')}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.npz"
         if not path.exists():
-            cell = run_cell(model, folder, settings, split, seed)
+            cell = run_cell(model, folder, settings, seed)
             kept.mkdir(parents=True, exist_ok=True)
             partial = path.with_name(f".{path.name}.part.npz")
             np.savez(partial, **cell)
             partial.replace(path)
         with np.load(path) as stored:
-            found.setdefault(row, []).append({name: stored[name] for name in stored.files})
+            cell = {
+                name.removeprefix(f"{split} "): stored[name]
+                for name in stored.files
+                if name.startswith(split)
+            }
+            found.setdefault(row, []).append(cell)
     for row, parts in found.items():
         order = [np.argsort(part["users"]) for part in parts]
         values = {m: np.mean([p[m][o] for p, o in zip(parts, order, strict=True)], axis=0) for m in METRICS}
@@ -145,25 +159,25 @@ def print_table(table: dict[str, Cell], reference: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path("datasets/tiktok"))
-    parser.add_argument("--split", choices=("valid", "test"), default="valid")
+    parser.add_argument("--split", choices=SPLITS, default="valid")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--models", nargs="+", default=[*WALKS, *MODELS], choices=[*WALKS, *MODELS])
     parser.add_argument("--ablate", action="store_true", help="MMBee with one part switched at a time")
-    parser.add_argument("--rows", nargs="+", help="of --ablate: these rows only")
+    parser.add_argument("--rows", nargs="+", help="these rows only, and MMBee")
     parser.add_argument("--cells", type=Path, default=Path("results/cells"))
     parser.add_argument("settings", nargs="*", metavar="key=value", help="further settings of every model")
     args = parser.parse_args()
     folder = DatasetFolder(args.folder)
     common = given_settings(None, [f"--{text}" for text in args.settings])
-    if args.ablate:
-        chosen = ABLATIONS if args.rows is None else {row: ABLATIONS[row] for row in ("MMBee", *args.rows)}
-        rows = {row: ("MMBee", {**common, **given_settings(None, extra)}) for row, extra in chosen.items()}
-    else:
-        rows = {model: (model, common) for model in args.models}
+    known = {row: ("MMBee", extra) for row, extra in ABLATIONS.items()} if args.ablate else ROWS
+    rows = {
+        row: (model, {**common, **given_settings(None, extra)})
+        for row, (model, extra) in known.items()
+        if args.rows is None or row in ("MMBee", *args.rows)
+    }
     print(folder.provenance())
     print(f"split: {args.split}, seeds: {args.seeds}")
     table = dict(cells(rows, folder, args.split, args.seeds, args.cells))
-    print_table(table, "MMBee" if "MMBee" in table else next(reversed(table)))
+    print_table(table, "MMBee")
 
 
 if __name__ == "__main__":

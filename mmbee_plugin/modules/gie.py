@@ -15,8 +15,8 @@ class GIE(nn.Module):
     .. math:: h_\rho = \overline{\Theta}_\rho + W \bar x_\rho
 
     where an absent attribute counts as zero, the mean of standardised ones. A metapath without neighbours gives a
-    learned vector. The paper averages over the union of a side's metapaths (``union``); one mean a metapath, concatenated,
-    is the default (``concat``).
+    learned vector. The paper averages over the union of a side's metapaths (``union``); one mean a metapath,
+    concatenated, is the default (``concat``).
 
     Args:
         metapaths: names of the side's metapaths, in the order of the tensors.

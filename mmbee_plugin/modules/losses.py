@@ -43,7 +43,8 @@ def sampled_softmax(
         target: (B,) column of the positive.
         allowed: (B, C) bool, false for columns that are other positives of the row.
         log_expected: (C,) log of how often a candidate is expected in a pool; it is subtracted from the logits
-            (Bengio and Senécal, 2008), so that popular candidates are not punished for being drawn often. Zeros turn it off.
+            (Bengio and Senécal, 2008), so that popular candidates are not punished for being drawn often. Zeros turn
+            it off.
         weights: (B,) of the rows in the mean.
 
     Shapes:

@@ -36,7 +36,8 @@ class SIM(Backbone):
     selection has no gradient: W_a and W_b learn from the auxiliary task
     :math:`p_{gsu} = \sigma(\mathrm{MLP}([\sum_j \mathrm{softmax}(r)_j e_j ; e_a ; e_u]))`.
     Exact search unit: per head i
-    :math:`o_i = \sum_j \mathrm{softmax}_j(\langle W_b^i z_j, W_a^i e_a \rangle) z_j` over the kept ones, :math:`z_j = e_j + t_j` with t the embedded gap. An empty history gives a learned vector.
+    :math:`o_i = \sum_j \mathrm{softmax}_j(\langle W_b^i z_j, W_a^i e_a \rangle) z_j` over the kept ones,
+    :math:`z_j = e_j + t_j` with t the embedded gap. An empty history gives a learned vector.
 
     Source: SIM, section 3; scaling, the softmax in the auxiliary sum and the sum in z (there: concatenation)
     are our reading.
