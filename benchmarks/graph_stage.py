@@ -158,7 +158,7 @@ def scipy_swing(u2a: csr_matrix, every: int) -> tuple[float, float]:
 def scipy_expand(
     path: Metapath, u2a: csr_matrix, a2a: csr_matrix, top_k: int, every: int
 ) -> tuple[float, float]:
-    """Processor seconds and gigabytes for all start nodes, from some: a product's rows, each argpartitioned."""
+    """Processor seconds and gigabytes for all start nodes, from some: product rows, each argpartitioned."""
     graphs = {"u2a": u2a, "a2u": u2a.T.tocsr(), "a2a": a2a}
     steps = []
     for step in path.steps:

@@ -41,3 +41,35 @@ def test_attributes_equal_the_mean_over_neighbours_one_by_one():
 def test_unknown_pooling_is_refused():
     with pytest.raises(ValueError, match="concat, union"):
         GIE(("a2a",), width=4, pooling="max")
+
+
+def test_it_learns_where_the_graph_decides():
+    """Planted: a user likes its neighbours' kind of author, and nothing else is known of the user.
+
+    The users tested have no row of their own that was trained; their neighbours' rows were.
+    """
+    torch.manual_seed(0)
+    kinds, width, n_authors = 4, 8, 40
+    neighbour_table = torch.nn.Embedding(80, width)  # neighbour i is of kind i % 4
+    author_table = torch.nn.Embedding(n_authors, width)  # author j likewise
+    gie = GIE(("u2a2u",), width)
+    optimiser = torch.optim.Adam(
+        [*neighbour_table.parameters(), *author_table.parameters(), *gie.parameters()], lr=0.05
+    )
+
+    def batch(rows):
+        kind = torch.randint(0, kinds, (rows, 1))
+        neighbours = torch.randint(0, 20, (rows, 5)) * kinds + kind
+        pooled = neighbour_table(neighbours).mean(dim=1, keepdim=True)
+        scores = gie(pooled, torch.full((rows, 1), 5.0)) @ author_table.weight.T
+        return scores, (torch.arange(n_authors) % kinds == kind).float()
+
+    for _ in range(80):
+        scores, labels = batch(64)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(scores, labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    scores, labels = batch(500)
+    hits = labels.gather(1, scores.topk(10, dim=1).indices).mean()
+    assert hits > 0.9  # chance is 0.25
