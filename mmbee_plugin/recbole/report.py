@@ -66,6 +66,7 @@ def dataset_facts(folder: DatasetFolder, valid_data: Any, test_data: Any) -> dic
         "name": folder.name,
         "kind": folder.kind,
         "source": folder.source,
+        "get_real": folder.get_real,
         "ordered": folder.ordered,
         "counts": dict(folder.counts),
         "hash": folder.hash,

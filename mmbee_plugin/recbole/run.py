@@ -62,6 +62,8 @@ def _run(argv: list[str]) -> None:
     configs = [build_config(model, folder, chosen.given) for model in chosen.models]
     if chosen.resume:
         check_same_settings(checkpoint.load(chosen.resume, "cpu")["config"], configs[0], chosen.resume)
+    sys.stdout.write("\n".join([*report.provenance_lines(folder), ""]))
+    sys.stdout.flush()
     results = []
     for config in configs:
         results.append(train_and_test(config, folder, chosen.resume, quiet="state" not in chosen.given))
@@ -70,7 +72,7 @@ def _run(argv: list[str]) -> None:
                 f"{results[-1].model} was tested on other pairs than {results[0].model}: a comparison needs "
                 "one split, so give data settings for the dataset and not for one model"
             )
-    sys.stdout.write("\n".join([*report.provenance_lines(folder), "", report.table(results), ""]))
+    sys.stdout.write("\n".join(["", report.table(results), "", *report.provenance_lines(folder), ""]))
     if chosen.result:
         report.write_json(chosen.result, results, as_list=len(chosen.models) > 1)
         sys.stdout.write(f"Written to {chosen.result}\n")
