@@ -55,13 +55,13 @@ class BagTable(nn.Module):
 
     def __init__(self, features: BagFeatures, rows: np.ndarray, width: int = WORD_WIDTH) -> None:
         super().__init__()
-        length = np.diff(features.indptr)[np.maximum(rows, 0)]
-        length[rows < 0] = 0
+        known = (rows >= 0) & features.present[np.maximum(rows, 0)]
+        length = np.where(known, np.diff(features.indptr)[np.maximum(rows, 0)], 0)
         self.register_buffer("words", torch.from_numpy(features.words.astype(np.int64)), persistent=False)
         start = torch.from_numpy(features.indptr[np.maximum(rows, 0)].astype(np.int64))
         self.register_buffer("start", start, persistent=False)
         self.register_buffer("length", torch.from_numpy(length.astype(np.int64)), persistent=False)
-        self.register_buffer("present", torch.from_numpy(length > 0), persistent=False)
+        self.register_buffer("present", torch.from_numpy(known), persistent=False)
         self.bag = nn.EmbeddingBag(features.vocabulary, width, mode="mean")
         nn.init.normal_(self.bag.weight, std=0.1)
         self.width = width

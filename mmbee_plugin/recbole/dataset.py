@@ -154,7 +154,8 @@ class MMBeeDataset(Dataset):
 
         -1 for a row that no fold holds, None where nothing is cross-fitted.
         """
-        settings = {} if self.config["interest"] == "none" else self.config["graph"] or {}
+        reads_graph = self.config["interest"] not in (None, "none") and self.config["metapaths"]
+        settings = (self.config["graph"] or {}) if reads_graph else {}
         folds = settings.get("folds")
         if not folds:
             return None

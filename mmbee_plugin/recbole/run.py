@@ -92,6 +92,7 @@ def as_before(chosen: options.Options) -> options.Options:
         chosen,
         models=chosen.models or (config["model"],),
         dataset=chosen.dataset or config["dataset"],
+        data_path=Path(config["data_path"]).parent if chosen.dataset is None else chosen.data_path,
         given=options.merged(before, chosen.given),
     )
 

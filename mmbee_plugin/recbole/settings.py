@@ -31,6 +31,23 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "pooling": GIE.POOLINGS,
     "node_tables": NODE_TABLES,
 }
+RANGES: dict[str, tuple[float, float]] = {
+    "epochs": (1, math.inf),
+    "eval_step": (1, math.inf),
+    "embedding_size": (1, math.inf),
+    "heads": (1, math.inf),
+    "num_queries": (1, math.inf),
+    "search_heads": (1, math.inf),
+    "searched": (1, math.inf),
+    "short_length": (0, math.inf),
+    "temperature": (1e-6, math.inf),
+    "init_std": (0, math.inf),
+    "node_std": (0, math.inf),
+    "dropout_prob": (0, 0.99),
+    "content_dropout": (0, 0.99),
+    "modality_dropout": (0, 1),
+    "default_query_rate": (0, 1),
+}
 
 
 def check_choices(config: Any) -> None:
@@ -40,17 +57,25 @@ def check_choices(config: Any) -> None:
             raise InputError(f"unknown {key} {config[key]!r}; known: {', '.join(known)}")
     if config["head"] == "mlp" and len(config["mlp_hidden_size"]) != 2:
         raise InputError(f"mlp_hidden_size {config['mlp_hidden_size']}: the mlp head has two hidden layers")
-    if config["backbone"] == "sim" and int(config["embedding_size"]) % int(config["heads"]):
+    for key, (low, high) in RANGES.items():
+        value = config[key]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise InputError(f"{key} {value!r} is out of range, expected {low:g} to {high:g}")
+    if config["content"] == "mfq" and config["embedding_size"] % config["heads"]:
         raise InputError(
             f"embedding_size {config['embedding_size']} is no multiple of heads {config['heads']}"
         )
+    names = list(config["metapaths"] or ())
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"metapath {name!r} is listed twice")
 
 
 def chosen_metapaths(config: Any) -> tuple[Metapath, ...]:
     """The configured metapaths, parsed; none when the interest slot is empty."""
     if config["interest"] == "none":
         return ()
-    return tuple(Metapath.parse(name) for name in config["metapaths"])
+    return tuple(Metapath.parse(name) for name in config["metapaths"] or ())
 
 
 def chosen_modalities(config: Any, available: tuple[str, ...]) -> tuple[str, ...]:

@@ -125,6 +125,11 @@ def test_a_sample_says_so_and_how_to_get_the_real_data(folder):
         (["--model=MMBee", *TINY, "--graph.amount=coins"], "expected amount or log1p or binary"),
         (["--model=MMBee", *TINY, "--graph=5"], "graph: found 5, expected entries {name: value} of amount,"),
         (["--model=MMBee", *TINY, "--graph.folds=-1"], "folds: -1 is out of range"),
+        (["--model=MMBee", *TINY, "--eval_step=0"], "eval_step 0 is out of range, expected 1 to inf"),
+        (["--model=MMBee", *TINY, "--num_queries=0"], "num_queries 0 is out of range"),
+        (["--model=MMBee", *TINY, "--dropout_prob=2"], "dropout_prob 2 is out of range"),
+        (["--model=MMBee", *TINY, "--embedding_size=30"], "embedding_size 30 is no multiple of heads 4"),
+        (["--model=MMBee", *TINY, "--metapaths=a2a,a2a"], "metapath 'a2a' is listed twice"),
         (
             ["--model=SIM", *TINY, "--head=mlp", "--mlp_hidden_size=[8]"],
             "mlp_hidden_size [8]: the mlp head has",

@@ -11,6 +11,7 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from torch import nn
 
+from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules import losses
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser, GTRModel
@@ -41,6 +42,15 @@ class MMBee(GeneralRecommender):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         settings.check_choices(config)
+        draws = config["train_neg_sample_args"]["distribution"] != "none"
+        if not draws and not dataset.labelled:
+            raise InputError(
+                "train_neg_sample_args: none, but the data have no labels; draw negatives or set threshold"
+            )
+        if not draws and config["loss"] != "bce":
+            raise InputError(
+                f"loss {config['loss']!r} needs drawn negatives; labelled samples are trained with bce"
+            )
         self.loss = config["loss"]
         self.temperature = config["temperature"]
         self.log_q = config["log_q"]
@@ -205,7 +215,10 @@ class MMBee(GeneralRecommender):
         return degrees**-self.user_discount * popularity**-self.item_discount
 
     def _log_expected(self, pool: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-        """(C,) log of how often each candidate is expected in a pool of positives and uniform negatives."""
+        """(C,) log of how often each candidate is expected in a pool.
+
+        Positives are taken to come from all training gifts, negatives uniformly.
+        """
         if not self.log_q:
             return torch.zeros(len(pool), device=pool.device)
         positives = shape[0] * self.counts[pool] / self.counts.sum()
