@@ -26,6 +26,7 @@ from recbole.data import data_preparation
 from recbole.utils import get_model, get_trainer, init_seed
 from tqdm import tqdm
 
+import mmbee_plugin
 from mmbee_plugin import bootstrap
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.graph.donations import donation_graph
@@ -106,7 +107,7 @@ def cells(
     found: dict[str, list[Cell]] = {}
     for row, seed in tqdm(jobs, unit="cell"):
         model, settings = rows[row]
-        key = json.dumps([folder.hash, model, settings, seed, config_text()], sort_keys=True)
+        key = json.dumps([folder.hash, model, settings, seed, state_of_the_code()], sort_keys=True)
         path = kept / f"{row.replace(' ', '_')}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.npz"
         if not path.exists():
             cell = run_cell(model, folder, settings, seed)
@@ -128,32 +129,43 @@ def cells(
         yield row, {**values, **spread}
 
 
-def config_text() -> str:
-    """The settings file, part of a cell's key."""
-    return Path("recbole_configs/tiktok.yaml").read_text(encoding="utf-8")
+def state_of_the_code() -> str:
+    """Digest of the package and of the settings file, part of a cell's key: another code has other cells."""
+    digest = hashlib.sha256(Path("recbole_configs/tiktok.yaml").read_bytes())
+    for path in sorted(Path(mmbee_plugin.__file__).parent.rglob("*")):
+        if path.suffix in (".py", ".yaml"):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def print_table(table: dict[str, Cell], reference: str) -> None:
     """Means with their standard error, the spread over seeds, and paired differences to the reference row."""
     n = len(table[reference][METRICS[0]])
-    print(f"{n} users with a positive; mean, ± standard error over users, (largest - smallest seed)")
-    print(f"{'':22}" + "".join(f"{metric:>26}" for metric in METRICS))
+    print(f"{n} users with a positive; mean ± standard error over users (largest - smallest seed)")
+    print(f"| | {' | '.join(METRICS)} |\n| --- | --- | --- | --- | --- |")
     for row, cell in table.items():
         parts = []
         for metric in METRICS:
             summary = bootstrap.interval(cell[metric])
             parts.append(f"{summary.mean:.4f} ±{summary.standard_error:.4f} ({cell[metric + ' spread']:.4f})")
-        print(f"{row:22}" + "".join(f"{part:>26}" for part in parts))
-    print(f"\n{reference} minus the row: difference [95 % interval] p, paired over users")
-    for row, cell in table.items():
-        if row == reference:
-            continue
-        parts = []
-        for metric in METRICS:
-            found = bootstrap.paired(table[reference][metric], cell[metric])
-            low, high = found.interval.low, found.interval.high
-            parts.append(f"{found.interval.mean:+.4f} [{low:+.4f},{high:+.4f}] {found.p_value:.3f}")
-        print(f"{row:22}" + "".join(f"{part:>32}" for part in parts))
+        print(f"| {row} | {' | '.join(parts)} |")
+    others = [row for row in table if row != reference]
+    print(
+        f"\n{reference} minus the row: difference [95 % interval], p paired over users, Holm-corrected over rows"
+    )
+    print(f"| | {' | '.join(METRICS)} |\n| --- | --- | --- | --- | --- |")
+    columns = []
+    for metric in METRICS:
+        found = [bootstrap.paired(table[reference][metric], table[row][metric]) for row in others]
+        corrected = bootstrap.holm([difference.p_value for difference in found])
+        columns.append(
+            [
+                f"{d.interval.mean:+.4f} [{d.interval.low:+.4f}, {d.interval.high:+.4f}] p {p:.3f}"
+                for d, p in zip(found, corrected, strict=True)
+            ]
+        )
+    for row, *parts in zip(others, *columns, strict=True):
+        print(f"| {row} | {' | '.join(parts)} |")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +60,17 @@ def paired(first: NDArray[np.floating], second: NDArray[np.floating], seed: int 
     low, high = np.quantile(means, [0.025, 0.975])
     summary = Interval(float(difference.mean()), float(means.std()), float(low), float(high))
     return PairedDifference(summary, float(min(1.0, 2 * max(min(below, above), 1 / DRAWS))))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's correction of several p-values of one family (Holm, 1979), in the given order."""
+    order = np.argsort(p_values, kind="stable")
+    corrected = np.empty(len(p_values))
+    worst = 0.0
+    for place, index in enumerate(order):
+        worst = max(worst, min(1.0, (len(p_values) - place) * p_values[index]))
+        corrected[index] = worst
+    return [float(value) for value in corrected]
 
 
 def _resampled_means(values: NDArray[np.floating], seed: int) -> NDArray[np.float64]:

@@ -37,3 +37,8 @@ def test_equal_models_do_not_differ():
 def test_other_users_cannot_be_paired():
     with pytest.raises(ValueError, match="cannot be paired"):
         bootstrap.paired(np.zeros(3), np.zeros(4))
+
+
+def test_holm_by_hand():
+    assert bootstrap.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert bootstrap.holm([0.6, 0.7]) == [1.0, 1.0]
