@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
+from rich.console import Console
 from torch import nn
 
 from mmbee_plugin.errors import InputError
@@ -77,7 +78,13 @@ class MMBee(GeneralRecommender):
         self.interest = None
         if paths:
             dense = settings.attribute_modalities(config, dataset.folder, modalities)
-            snapshot = snapshot_for(config, dataset, self.logger.info)
+            with Console(stderr=True, quiet=not config["show_progress"]).status("Graph stage") as status:
+
+                def note(stage: str) -> None:
+                    self.logger.info(f"graph stage: {stage}")
+                    status.update(f"Graph stage: {stage}")
+
+                snapshot = snapshot_for(config, dataset, note)
             self.interest = InterestTable(
                 dataset, snapshot, paths, width, dense, pretrained, config["node_std"]
             )
