@@ -7,9 +7,6 @@ BIN := .venv/bin
 READY := .venv/ready
 # Without a GPU, PyTorch's own index has a build that is ten times smaller.
 TORCH_INDEX := $(if $(shell nvidia-smi -L 2>/dev/null),,--index-url https://download.pytorch.org/whl/cpu --retries 0)
-# The tests run in as many processes; each would otherwise start a thread per core.
-export OMP_NUM_THREADS ?= 1
-
 .PHONY: run test lint types unit clean
 
 run: $(READY)
@@ -24,6 +21,8 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
+# The tests run in two processes; each would otherwise start a thread per core.
+unit: export OMP_NUM_THREADS ?= 1
 unit: $(READY)
 	$(BIN)/python -m pytest -q -n 2
 

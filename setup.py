@@ -49,7 +49,7 @@ setup(
             "mypy==2.4.1",
             "types-PyYAML",
         ],
-        "benchmarks": ["torch-geometric>=2.6", "tqdm>=4.66"],
+        "benchmarks": ["scikit-learn>=1.5", "torch-geometric>=2.6", "tqdm>=4.66"],
     },
     entry_points={"console_scripts": ["mmbee=mmbee_plugin.cli:main"]},
 )
