@@ -51,6 +51,8 @@ def build(folder, tmp_path, monkeypatch):
         {},
         {"backbone": "sim", "head": "mlp", "loss": "bce"},
         {"backbone": "din", "loss": "bpr"},
+        {"backbone": "din"},
+        {"backbone": "sim"},
         {"content": "none"},
         {"content": "concat", "modalities": ["text"]},
         {"use_queries": False, "projection": "token"},

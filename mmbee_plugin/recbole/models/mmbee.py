@@ -153,7 +153,7 @@ class MMBee(GeneralRecommender):
         author = self.gtr.encode_author(self.author_side(pool, fold))
         labels = torch.zeros(candidates.shape, device=items.device)
         labels[:, 0] = 1
-        if self.loss == "softmax":
+        if self.loss == "softmax" and not self.gtr.backbone.cross_width:
             logits = self.gtr.score_all(user, author) / self.temperature
             loss = losses.sampled_softmax(
                 logits,
@@ -164,10 +164,7 @@ class MMBee(GeneralRecommender):
             )
         else:
             logits = self.gtr.score_candidates(user, author.take(position))
-            if self.loss == "bpr":
-                loss = losses.bayesian_personalised_ranking(logits[:, 0], logits[:, 1:])
-            else:
-                loss = losses.binary_cross_entropy(logits, labels)
+            loss = self._list_loss(logits, labels, self._row_weights(users, items))
         return loss + self._auxiliary(user, author, position, labels)
 
     def predict(self, interaction: Any) -> torch.Tensor:
@@ -195,6 +192,24 @@ class MMBee(GeneralRecommender):
             history = torch.as_tensor(ids, device=users.device)
             times = None if stamps is None else torch.as_tensor(stamps, device=users.device)
         return self.gtr.encode_user(self.user_side(users, history, times, fold))
+
+    def _list_loss(self, logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Loss of each row's own candidates, logits and labels (B, 1 + M), the positive first.
+
+        The softmax comes here where a pair pays for its attention (SIM, DIN): the batch's whole pool for every row
+        would not fit.
+        """
+        if self.loss == "bpr":
+            return losses.bayesian_personalised_ranking(logits[:, 0], logits[:, 1:])
+        if self.loss == "bce":
+            return losses.binary_cross_entropy(logits, labels)
+        return losses.sampled_softmax(
+            logits / self.temperature,
+            labels.argmax(dim=1),
+            torch.ones_like(logits, dtype=torch.bool),
+            logits.new_zeros(logits.shape[1]),
+            weights,
+        )
 
     def _auxiliary(
         self, user: EncodedUser, author: EncodedAuthor, position: torch.Tensor, labels: torch.Tensor
