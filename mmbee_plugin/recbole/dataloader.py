@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from logging import getLogger
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,9 @@ class MMBeeTrainLoader(TrainDataLoader):
             of_row = torch.from_numpy(folds)
             self.rows = self.rows[of_row[self.rows] >= 0]
             self.folds = of_row[self.rows]
+            getLogger().info(
+                f"Training on {len(self.rows):,} of {len(of_row):,} rows: those that a fold holds"
+            )
         self.batches: list[Tensor] = []
         self.sample_size = len(self.rows)
         if self.folds is not None:
