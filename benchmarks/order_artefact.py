@@ -13,9 +13,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from walks import Walk, favour
 
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.graph.donations import donation_graph
 
 
 def main() -> None:
@@ -42,15 +42,12 @@ def main() -> None:
         share = np.bincount(items * 10 // n_items, minlength=10) / len(items)
         print(f"  {name:30}" + "".join(f"{value:7.3f}" for value in share))
 
-    graph = donation_graph(train.users, train.items, None, n_users, n_items)
-    forward = graph.multiply(1 / np.maximum(graph.sum(axis=1), 1)).tocsr()
-    back = graph.T.multiply(1 / np.maximum(graph.T.sum(axis=1), 1)).tocsr()
-    around = (back @ forward).toarray()
-    walk = forward[valid.users].toarray() @ around @ around
-    walk[graph[valid.users].toarray() > 0] = -np.inf
+    step = Walk(train.users, train.items, n_users, n_items)
+    walk = step(valid.users, rounds=2)
+    walk[step.graph[valid.users].toarray() > 0] = -np.inf
     print("recall@20 on validation of the walk u-a-u-a-u-a times exp(strength x row / items):")
     for strength in (0, 1, 2, 3, 4, 6):
-        scores = walk * np.exp(strength * np.arange(n_items) / n_items)
+        scores = walk * favour(np.arange(n_items), strength)
         target = scores[np.arange(len(valid.users)), valid.items]
         rank = (scores > target[:, None]).sum(axis=1)
         print(f"  {strength}: {(rank < 20).mean():.4f}")

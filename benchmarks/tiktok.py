@@ -25,11 +25,11 @@ from ablations import ABLATIONS
 from recbole.data import data_preparation
 from recbole.utils import get_model, get_trainer, init_seed
 from tqdm import tqdm
+from walks import WALKS, Walk, favour
 
 import mmbee_plugin
 from mmbee_plugin import bootstrap
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.graph.donations import donation_graph
 from mmbee_plugin.recbole.dataset import MMBeeDataset
 from mmbee_plugin.recbole.options import given_settings
 from mmbee_plugin.recbole.ranking import per_user_metrics
@@ -38,36 +38,24 @@ from mmbee_plugin.recbole.trainer import resumable
 
 METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
 SPLITS = ("valid", "test")
-WALKS = {"walk u-a-u-a": (1, 0.0), "walk u-a-u-a-u-a": (2, 0.0), "walk u-a-u-a-u-a, order": (2, 3.0)}
-"""rounds item-user-item, and how much an item late in the file is favoured; 3 is the best on validation"""
-ORDER_FREE = ["--history=others", "--graph.fold_by=pair", "--graph.folds=5"]
 ROWS: dict[str, tuple[str, list[str]]] = {
     **{walk: (walk, []) for walk in WALKS},
     **{model: (model, []) for model in ("Pop", "BPR", "LightGCN", "SIM", "MMBee")},
-    "MMBee without order": ("MMBee", ORDER_FREE),
+    "MMBee, row order random": ("MMBee", ["--row_order=random"]),
+    "SIM, row order random": ("SIM", ["--row_order=random"]),
 }
 Cell = dict[str, np.ndarray]
 
 
 def walk_scores(dataset: MMBeeDataset, rounds: int, order: float) -> Callable[[object], torch.Tensor]:
-    """Probability that a random walk from a user ends at an item: one step, then ``rounds`` times item-user-item.
-
-    It is multiplied by exp(order x row / items): see ``order_artefact.py``.
-    """
-    favour = np.exp(order * np.maximum(dataset.item_rows, 0) / dataset.item_num)
+    """Scores a batch of users by a walk, with items late in the file favoured by ``order``."""
     users = dataset.inter_feat[dataset.uid_field].numpy()
     items = dataset.inter_feat[dataset.iid_field].numpy()
-    graph = donation_graph(users, items, None, dataset.user_num, dataset.item_num)
-    graph.data[:] = 1
-    forward = graph.multiply(1 / np.maximum(graph.sum(axis=1), 1)).tocsr()
-    back = graph.T.multiply(1 / np.maximum(graph.T.sum(axis=1), 1)).tocsr()
-    around = (back @ forward).toarray()
+    walk = Walk(users, items, dataset.user_num, dataset.item_num)
+    factor = favour(dataset.item_rows, order)
 
     def score(interaction) -> torch.Tensor:
-        walk = forward[interaction[dataset.uid_field].numpy()].toarray()
-        for _ in range(rounds):
-            walk = walk @ around
-        return torch.from_numpy(walk * favour)
+        return torch.from_numpy(walk(interaction[dataset.uid_field].numpy(), rounds) * factor)
 
     return score
 

@@ -125,7 +125,7 @@ def _write_stages(
             writer.graph("a2a.npz", a2a)
     if settings.reach_top_k:
         with writer.stage(f"reach{within}"):
-            writer.lists(f"{folder}reach.npz", reach(u2a, settings.reach_top_k))
+            writer.lists(f"{folder}reach.npz", reach(u2a, settings.reach_top_k, settings.reach_inner))
     positives: dict[str, Neighbours] = {}
     for name in dict.fromkeys([*settings.metapaths, *(POSITIVES if nodes is not None else ())]):
         with writer.stage(f"{name}{within}"):

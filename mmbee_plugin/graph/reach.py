@@ -12,30 +12,28 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours, expand
 from mmbee_plugin.graph.product import best_of_product
 
-INNER = 200
-"""Neighbours kept in the two lists that are joined."""
 
-
-def reach(u2a: csr_matrix, top_k: int) -> Neighbours:
+def reach(u2a: csr_matrix, top_k: int, inner: int = 200) -> Neighbours:
     """The ``top_k`` authors that a random walk u-a-u-a-u-a from each user most likely ends at.
 
-    The walk is joined from the user's u2a2u2a list and the authors' a2u2a lists, each cut to its 200 best,
+    The walk is joined from the user's u2a2u2a list and the authors' a2u2a lists, each cut to its ``inner`` best,
     with the walk free to come back to where it was. Authors that the user has gifted are left out.
 
     Args:
         u2a: (n_users, n_authors) weighted donation graph.
         top_k: authors kept a user, at least 1.
+        inner: neighbours kept in the two lists that are joined, at least 1.
 
     Returns:
         lists over all users, by ascending author.
 
     Raises:
-        InputError: ``top_k`` below 1.
+        InputError: ``top_k`` or ``inner`` below 1.
     """
     if top_k < 1:
         raise InputError(f"top_k: {top_k} is out of range, expected at least 1")
     near, around = (
-        expand(Metapath.parse(name), u2a, None, top_k=INNER, exclude_own=False).matrix(u2a.shape[1])
+        expand(Metapath.parse(name), u2a, None, top_k=inner, exclude_own=False).matrix(u2a.shape[1])
         for name in ("u2a2u2a", "a2u2a")
     )
     for lists in (near, around):

@@ -36,6 +36,8 @@ class GraphSettings:
     swing_user_gamma: float = 0.0
     reach_top_k: int = 0
     """Authors kept a user in the long walk's list (see ``reach``); 0 stores none."""
+    reach_inner: int = 200
+    """Neighbours kept in the two lists that make the long walk."""
     folds: int = 0
     """Parts for cross-fitting: neighbours are also computed without each part's edges; 0 for none."""
     fold_by: FoldBy = "pair"

@@ -19,6 +19,8 @@ from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.settings import GraphSettings
 
 SCHEMA = "mmbee-graph-1"
+ENTRIES = {"key": str, "settings": dict, "counts": dict, "files": dict, "stages": list}
+"""What a manifest must have, and of which type."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,17 @@ class Snapshot:
         if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
             found = manifest.get("schema") if isinstance(manifest, dict) else manifest
             raise InputError(f"{source}: schema {found!r}, expected {SCHEMA!r}; build the snapshot again")
-        missing = {"key", "settings", "counts", "files", "stages"} - set(manifest)
-        if missing:
-            raise InputError(f"{source}: {sorted(missing)[0]!r} is missing; build the snapshot again")
+        for entry, kind in ENTRIES.items():
+            if not isinstance(manifest.get(entry), kind):
+                raise InputError(
+                    f"{source}: {entry!r} is missing or no {kind.__name__}; build the snapshot again"
+                )
+        for side in ("users", "authors"):
+            if not isinstance(manifest["counts"].get(side), int):
+                raise InputError(f"{source}: counts.{side} is missing or no int; build the snapshot again")
+        for name, entry in manifest["files"].items():
+            if not isinstance(entry, dict) or set(entry) != {"size", "sha256"}:
+                raise InputError(f"{source}: files.{name} is no size and sha256; build the snapshot again")
         if manifest["key"] != folder.resolve().name:
             raise InputError(f"{source}: its key {manifest['key']} is not its folder's name, {folder.name}")
         snapshot = cls(folder, manifest)

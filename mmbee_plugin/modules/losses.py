@@ -34,7 +34,6 @@ def sampled_softmax(
     target: torch.Tensor,
     allowed: torch.Tensor,
     log_expected: torch.Tensor,
-    weights: torch.Tensor,
 ) -> torch.Tensor:
     """Cross-entropy of the target against a shared pool of candidates, corrected for how often each is drawn.
 
@@ -45,7 +44,6 @@ def sampled_softmax(
         log_expected: (C,) log of how often a candidate is expected in a pool; it is subtracted from the logits
             (Bengio and Senécal, 2008), so that popular candidates are not punished for being drawn often. Zeros turn
             it off.
-        weights: (B,) of the rows in the mean.
 
     Shapes:
         - output: scalar
@@ -54,4 +52,4 @@ def sampled_softmax(
     columns = torch.arange(logits.shape[1], device=logits.device)
     keep = allowed | (columns == target.unsqueeze(1))
     corrected = corrected.masked_fill(~keep, torch.finfo(logits.dtype).min)
-    return (F.cross_entropy(corrected, target, reduction="none") * weights).sum() / weights.sum()
+    return F.cross_entropy(corrected, target)

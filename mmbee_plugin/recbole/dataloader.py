@@ -15,6 +15,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import InputType
 from torch import Tensor
 
+from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.dataset import MMBeeDataset
 from mmbee_plugin.recbole.histories import ragged
 from mmbee_plugin.recbole.sampler import NegativeSampler
@@ -54,15 +55,14 @@ class MMBeeTrainLoader(TrainDataLoader):
             self.neg_sample_args["distribution"] != "none" and self.neg_sample_args["sample_num"] != "none"
         )
         self.rows = _training_rows(dataset, positives_only=self.draws)
-        folds = dataset.folds()
-        self.folds = None
-        if folds is not None:
-            of_row = torch.from_numpy(folds)
-            self.rows = self.rows[of_row[self.rows] >= 0]
-            self.folds = of_row[self.rows]
-            getLogger().info(
-                f"Training on {len(self.rows):,} of {len(of_row):,} rows: those that a fold holds"
+        if len(self.rows) == 0:
+            raise InputError(
+                f"{dataset.folder.name}: no row is left to train on by train_newest and graph.fold_by: order, "
+                "which need users with two interactions"
             )
+        getLogger().info(f"Training on {len(self.rows):,} of {len(dataset.inter_feat):,} rows")
+        folds = dataset.folds()
+        self.folds = None if folds is None else torch.from_numpy(folds)[self.rows]
         self.batches: list[Tensor] = []
         self.sample_size = len(self.rows)
         if self.folds is not None:
@@ -239,13 +239,14 @@ def _take(rows: Interaction, index: Tensor) -> Interaction:
 
 def _training_rows(dataset: MMBeeDataset, positives_only: bool) -> Tensor:
     """Numbers of the rows to train on (R,)."""
-    rows = torch.arange(len(dataset.inter_feat))
+    kept = dataset.trained_rows()
     if positives_only:
-        rows = rows[torch.from_numpy(dataset.positive_rows())]
+        kept = kept & dataset.positive_rows()
+    rows = torch.from_numpy(np.flatnonzero(kept))
     if dataset.sequential:
-        lengths = [dataset.training_history(part)[1] for part in rows.split(ROWS_AT_ONCE)]
+        lengths = [dataset.training_history(part)[1] for part in rows.split(ROWS_AT_ONCE) if len(part)]
         assert dataset.histories is not None
-        rows = rows[torch.cat(lengths) > 0]
+        rows = rows[torch.cat(lengths) > 0] if lengths else rows
     return rows
 
 

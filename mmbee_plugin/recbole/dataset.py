@@ -22,8 +22,7 @@ from mmbee_plugin.recbole.histories import Histories, Slices
 FILE_ROW = "row_in_file"
 SERVED_TYPES = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.CONTEXT, ModelType.SEQUENTIAL)
 HISTORY_MODES = ("prefix", "others")
-DATA_SETTINGS = ("history", "mask_valid", "sampler")
-"""Config keys of the data side beyond RecBole's own."""
+ROW_ORDERS = ("file", "random")
 
 
 class MMBeeDataset(Dataset):
@@ -41,10 +40,16 @@ class MMBeeDataset(Dataset):
     * sequential models get histories by slicing, also on pre-split folders; nothing is augmented.
 
     Args:
-        config: RecBole's Config. Read here: `history` (`prefix`: what came before the target; `others`:
-            everything but the target; default `prefix`, for models that are not RecBole's sequential ones on
-            data without time `others`), `MAX_ITEM_LIST_LENGTH`, `mask_valid` (at test, mask validation items
-            too), `eval_args`, `benchmark_filename` (not needed where the folder is pre-split).
+        config: RecBole's Config. Read here, besides RecBole's own `eval_args` and `benchmark_filename` (not
+            needed where the folder is pre-split):
+            `history`: `prefix`, what came before the target, or `others`, everything but the target; default
+            `prefix`, for models that are not RecBole's sequential ones on data without time `others`;
+            `MAX_ITEM_LIST_LENGTH`: the newest behaviours kept;
+            `row_order`: what stands for time in data without it: `file`, the position in the file, or `random`,
+            a permutation drawn from `seed`, a control for files whose order says more than it should;
+            `train_newest`: train on the rows with fewer than so many later positives of their user, and with
+            one before; all by default;
+            `mask_valid`: at test, mask validation items too.
 
     Attributes:
         folder: the DatasetFolder.
@@ -73,6 +78,12 @@ class MMBeeDataset(Dataset):
         model = config.model_class
         self.sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
         self.reads_history = self.sequential or not model.__module__.startswith("recbole.")
+        self.row_order = config["row_order"] or "file"
+        if self.row_order not in ROW_ORDERS:
+            raise InputError(f"row_order {self.row_order!r}: known are {', '.join(ROW_ORDERS)}")
+        newest = config["train_newest"]
+        if newest is not None and not (isinstance(newest, int) and newest > 0):
+            raise InputError(f"train_newest {newest!r}: expected a whole number from 1")
         self.max_item_list_len = config["MAX_ITEM_LIST_LENGTH"]
         self.item_list_length_field = config["ITEM_LIST_LENGTH_FIELD"]
         self.item_id_list_field = config["ITEM_ID_FIELD"] + config["LIST_SUFFIX"]
@@ -87,6 +98,8 @@ class MMBeeDataset(Dataset):
         self.history_mode = config["history"] or ("prefix" if self.ordered or self.sequential else "others")
         if self.history_mode not in HISTORY_MODES:
             raise InputError(f"history {self.history_mode!r}: known are {', '.join(HISTORY_MODES)}")
+        if self.ordered and self.row_order == "random":
+            raise InputError(f"row_order random: {self.folder.name} has time, which orders its rows")
         self.user_rows = _file_rows(self.field2id_token[self.uid_field], self.folder.user_tokens)
         self.item_rows = _file_rows(self.field2id_token[self.iid_field], self.folder.item_tokens)
         if self.reads_history:
@@ -160,12 +173,21 @@ class MMBeeDataset(Dataset):
         if not folds:
             return None
         if settings.get("fold_by") == "order":
-            assert self.histories is not None
-            later = self.later_gifts()
-            return np.where((later < folds) & (self.histories.positions > 0), later, -1)
+            return np.where(self._newest(folds), self.later_gifts(), -1)
         users = self.user_rows[self.inter_feat[self.uid_field].numpy()]
         items = self.item_rows[self.inter_feat[self.iid_field].numpy()]
         return fold_of(users, items, folds, settings.get("fold_seed", 0))
+
+    def trained_rows(self) -> NDArray[np.bool_]:
+        """(rows,) bool: the rows to train on, by `train_newest` and by the folds of the model's graph."""
+        newest, folds = self.config["train_newest"], self.folds()
+        kept = np.ones(len(self.inter_feat), dtype=bool) if newest is None else self._newest(newest)
+        return kept if folds is None else kept & (folds >= 0)
+
+    def trained_counts(self) -> NDArray[np.int64]:
+        """(n_items,) how often each item is the positive of a row that is trained on."""
+        kept = self.positive_rows() & self.trained_rows()
+        return np.bincount(self.inter_feat[self.iid_field].numpy()[kept], minlength=self.item_num)
 
     def add_history(self, batch: Interaction, history: Slices) -> Interaction:
         """Writes `item_id_list`, `item_length` and, with time, `timestamp_list` into a batch.
@@ -235,10 +257,17 @@ class MMBeeDataset(Dataset):
     def _change_feat_format(self) -> None:
         super()._change_feat_format()
         rows = np.arange(len(self.inter_feat))
+        if self.row_order == "random":
+            rows = np.random.default_rng(self.config["seed"]).permutation(rows)
         self.inter_feat[FILE_ROW] = torch.from_numpy(rows)
         ordered_by_time = self.config["eval_args"]["order"] == "TO" and self.benchmark_filename_list is None
         if ordered_by_time and self._times is not None:
             self.inter_feat._reindex(torch.from_numpy(np.argsort(self._times, kind="stable")))
+
+    def _newest(self, count: int) -> NDArray[np.bool_]:
+        """(rows,) bool: rows with fewer than `count` later positives of their user, and with one before."""
+        assert self.histories is not None
+        return (self.later_gifts() < count) & (self.histories.positions > 0)
 
     def _declare_history_fields(self) -> None:
         length = self.max_item_list_len

@@ -52,7 +52,7 @@ Layer = Path | Mapping[str, Any]
 
 _registered: dict[str, tuple[type, Layer]] = {}
 
-DATA_SETTINGS = ("mmbee_dataset", "history", "mask_valid", "sampler")
+DATA_SETTINGS = ("mmbee_dataset", "history", "mask_valid", "row_order", "sampler", "train_newest")
 """Settings of our dataset, loaders and sampler, which RecBole's own list of data settings lacks."""
 
 

@@ -119,6 +119,9 @@ def build_config(model: str, folder: DatasetFolder, given: dict[str, Any]) -> Co
             config = Config(model=model, dataset=folder.name, config_dict=quoted)
         except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError, AssertionError) as error:
             raise error if isinstance(error, InputError) else InputError(str(error)) from None
+    widest = max(config["topk"])
+    if "full" in config["eval_args"]["mode"].values() and widest > folder.counts["items"]:
+        raise InputError(f"topk {widest}: {folder.name} has only {folder.counts['items']} items to rank")
     config["data_path"] = str(folder.path)  # RecBole would read its own copy of ml-100k
     config["dataset_hash"] = folder.hash
     if is_component(config.model_class):

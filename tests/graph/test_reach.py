@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph import reach as reach_module
 from mmbee_plugin.graph.donations import donation_graph
 from mmbee_plugin.graph.reach import reach
 
@@ -77,8 +76,7 @@ def test_a_tie_at_the_cut_goes_to_the_lower_author():
     assert list(reach(u2a, 2).of(0)[0]) == [1, 2]
 
 
-def test_the_joined_lists_are_cut_to_their_best(monkeypatch):
-    monkeypatch.setattr(reach_module, "INNER", 3)
+def test_the_joined_lists_are_cut_to_their_best():
     u2a = random_graph(2)
     u2a.data = np.random.default_rng(2).random(u2a.nnz).astype(np.float32) + 0.1  # no two chances are equal
     out, back = steps(u2a)
@@ -87,10 +85,11 @@ def test_the_joined_lists_are_cut_to_their_best(monkeypatch):
     )
     expected = np.where(u2a.toarray() > 0, 0, near @ around)
     assert 40 < (expected > 0).sum() < 0.8 * (walk(u2a) > 0).sum()
-    found = reach(u2a, 30).matrix(30).toarray()
+    found = reach(u2a, 30, inner=3).matrix(30).toarray()
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_no_list_at_all():
-    with pytest.raises(InputError, match="top_k: 0"):
-        reach(random_graph(0), 0)
+    for top_k, inner in ((0, 200), (5, 0)):
+        with pytest.raises(InputError, match="top_k: 0"):
+            reach(random_graph(0), top_k, inner)

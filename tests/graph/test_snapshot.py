@@ -74,6 +74,24 @@ def test_foreign_content_is_refused(tmp_path, interactions, node_stage):
             Snapshot.open(path).nodes()
 
 
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("settings", []),
+        ("counts", {"users": "20"}),
+        ("files", None),
+        ("files", {"u2a.npz": 3}),
+        ("stages", {}),
+    ],
+)
+def test_a_manifest_of_other_types_is_refused(tmp_path, interactions, entry, value):
+    path = build(interactions, SETTINGS, tmp_path).path
+    manifest = json.loads((path / "manifest.json").read_text())
+    (path / "manifest.json").write_text(json.dumps({**manifest, entry: value}))
+    with pytest.raises(InputError, match=entry):
+        Snapshot.open(path)
+
+
 def test_another_schema_or_a_renamed_folder_is_refused(tmp_path, interactions):
     path = build(interactions, SETTINGS, tmp_path).path
     shutil.copytree(path, tmp_path / "renamed")

@@ -202,6 +202,9 @@ def test_bad_rows_are_named(write_folder, make_dataset) -> None:
     [
         ({"save_dataset": True}, "save_dataset: not supported"),
         ({"history": "future"}, "history 'future': known are prefix, others"),
+        ({"train_newest": "few"}, "train_newest 'few': expected a whole number from 1"),
+        ({"row_order": "backwards"}, "row_order 'backwards': known are file, random"),
+        ({"row_order": "random"}, "row_order random: tiny has time"),
         ({"benchmark_filename": ["train", "test"]}, "expected train, valid and test"),
         ({"threshold": {"timestamp": 9e9}}, "no training row has label 1"),
     ],
@@ -227,3 +230,39 @@ def test_default_history_mode(write_folder, make_dataset, random_rows) -> None:
     write_folder([row[:2] for row in random_rows], name="timeless", columns=())
     assert make_dataset("SASRec", "timeless")[1].history_mode == "prefix"
     assert make_dataset("BPR", "timeless")[1].history_mode == "others"
+
+
+def test_random_row_order_permutes_histories_and_nothing_else(
+    write_folder, make_dataset, random_rows
+) -> None:
+    write_folder([row[:2] for row in random_rows], columns=())
+
+    def built(**settings):
+        splits = make_dataset("MMBee", **settings)[1].build()
+        users = range(splits[0].user_num)
+        pairs = [split.positive_keys().tolist() for split in splits]
+        return pairs, [
+            splits[0].histories.items[slice(*splits[0].histories.indptr[u : u + 2])].tolist() for u in users
+        ]
+
+    in_file, orders = {}, {}
+    for seed in (1, 2):
+        pairs, in_file[seed] = built(seed=seed)
+        shuffled_pairs, orders[seed] = built(seed=seed, row_order="random")
+        assert shuffled_pairs == pairs
+        assert orders[seed] != in_file[seed] and orders[seed] == built(seed=seed, row_order="random")[1]
+        assert [sorted(items) for items in orders[seed]] == [sorted(items) for items in in_file[seed]]
+
+
+def test_train_newest_keeps_each_users_last_rows(write_folder, make_dataset, random_rows) -> None:
+    write_folder(random_rows)
+    train, *_ = make_dataset("BPR", train_newest=2)[1].build()
+    users, kept = train.inter_feat["user_id"].numpy(), train.trained_rows()
+    degrees = np.bincount(users, minlength=train.user_num)
+    assert np.array_equal(np.bincount(users[kept], minlength=train.user_num), np.clip(degrees - 1, 0, 2)), (
+        "the first row of a user has no history"
+    )
+    left, kept_position = train.histories.positions[~kept], train.histories.positions[kept]
+    for user in np.unique(users[kept]):
+        assert kept_position[users[kept] == user].min() > left[users[~kept] == user].max()
+    assert train.trained_counts().sum() == kept.sum()

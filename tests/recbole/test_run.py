@@ -105,6 +105,7 @@ def test_a_sample_says_so_and_how_to_get_the_real_data(folder):
         (["--model=BPR", *TINY, "epochs"], "'epochs' is not understood; settings are written --key=value"),
         (["--model=BPR", *TINY, "--metrics=Nonsense"], "no metric named 'Nonsense'"),
         (["--model=BPR", *TINY, "--topk=[0]"], "positive integer"),
+        (["--model=BPR", *TINY, "--topk=[5,500]"], "topk 500: tiny has only 40 items to rank"),
         (["--model=BPR", *TINY, "--eval_args={split: [}"], "not valid YAML"),
         (["--model=BPR", *TINY, "--config_files=nowhere.yaml"], "nowhere.yaml: cannot be read"),
         (["--model=BPR", *TINY, "--result=datasets"], "is a folder"),

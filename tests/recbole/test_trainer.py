@@ -72,12 +72,14 @@ def metrics(result: dict) -> dict:
     return {"valid": result["valid"], "test": result["test"], "split": result["dataset"]["split"]}
 
 
-def test_killed_in_the_middle_of_an_epoch_and_resumed(run):
-    whole = run()
-    last = kill("BPR", batch=16, folder="killed")
+@pytest.mark.parametrize(("model", "batch"), [("BPR", 16), ("MMBee", 40)])
+def test_killed_in_the_middle_of_an_epoch_and_resumed(run, model, batch):
+    whole = run(model=model)
+    last = kill(model, batch, folder="killed")
     state = checkpoint.load(last)
     assert 0 <= state["epoch"] < 4, "the kill should hit a middle epoch"
-    assert metrics(run(f"--resume={last}", "--checkpoint_dir=killed")) == metrics(whole)
+    resumed = run(f"--resume={last}", "--checkpoint_dir=killed", model=model)
+    assert metrics(resumed) == metrics(whole)
     before, after = (
         checkpoint.load(path)["state_dict"] for path in (whole["checkpoint"], str(last).replace("-last", ""))
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
@@ -55,7 +54,6 @@ class MMBee(GeneralRecommender):
         self.loss = config["loss"]
         self.temperature = config["temperature"]
         self.log_q = config["log_q"]
-        self.user_discount, self.item_discount = config["user_discount"], config["item_discount"]
         self.histories = dataset.histories
         self.history_length = config["MAX_ITEM_LIST_LENGTH"]
         self.negatives_field = config["NEG_PREFIX"] + self.ITEM_ID
@@ -64,10 +62,8 @@ class MMBee(GeneralRecommender):
         self.time_field = config["TIME_FIELD"] + config["LIST_SUFFIX"] if dataset.ordered else None
 
         width = config["embedding_size"]
-        counts = dataset.histories.item_counts(self.n_items)
-        self.register_buffer("counts", torch.from_numpy(counts).float(), persistent=False)
-        degrees = torch.from_numpy(np.diff(dataset.histories.indptr)).float()
-        self.register_buffer("user_counts", degrees, persistent=False)
+        drawn = torch.from_numpy(dataset.trained_counts()).float()
+        self.register_buffer("drawn", drawn, persistent=False)
         self.user = nn.Embedding(self.n_users, width, padding_idx=0)
         self.author = nn.Embedding(self.n_items, width, padding_idx=0)
         for table in (self.user, self.author):
@@ -160,11 +156,10 @@ class MMBee(GeneralRecommender):
                 position[:, 0],
                 self._allowed(users, pool),
                 self._log_expected(pool, candidates.shape),
-                self._row_weights(users, items),
             )
         else:
             logits = self.gtr.score_candidates(user, author.take(position))
-            loss = self._list_loss(logits, labels, self._row_weights(users, items))
+            loss = self._list_loss(logits, labels)
         return loss + self._auxiliary(user, author, position, labels)
 
     def predict(self, interaction: Any) -> torch.Tensor:
@@ -193,7 +188,7 @@ class MMBee(GeneralRecommender):
             times = None if stamps is None else torch.as_tensor(stamps, device=users.device)
         return self.gtr.encode_user(self.user_side(users, history, times, fold))
 
-    def _list_loss(self, logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    def _list_loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Loss of each row's own candidates, logits and labels (B, 1 + M), the positive first.
 
         The softmax comes here where a pair pays for its attention (SIM, DIN): the batch's whole pool for every row
@@ -208,7 +203,6 @@ class MMBee(GeneralRecommender):
             labels.argmax(dim=1),
             torch.ones_like(logits, dtype=torch.bool),
             logits.new_zeros(logits.shape[1]),
-            weights,
         )
 
     def _auxiliary(
@@ -230,18 +224,12 @@ class MMBee(GeneralRecommender):
         allowed[torch.from_numpy(row)[hit], known[hit]] = False
         return allowed.to(users.device)
 
-    def _row_weights(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        """(B,) weight of each training row: users with many gifts and popular authors count for less, if so set."""
-        degrees = self.user_counts[users].clamp(min=1)
-        popularity = self.counts[items].clamp(min=1)
-        return degrees**-self.user_discount * popularity**-self.item_discount
-
     def _log_expected(self, pool: torch.Tensor, shape: torch.Size) -> torch.Tensor:
         """(C,) log of how often each candidate is expected in a pool.
 
-        Positives are taken to come from all training gifts, negatives uniformly.
+        Positives come from the rows that are trained on, negatives uniformly.
         """
         if not self.log_q:
             return torch.zeros(len(pool), device=pool.device)
-        positives = shape[0] * self.counts[pool] / self.counts.sum()
+        positives = shape[0] * self.drawn[pool] / self.drawn.sum()
         return torch.log(positives + shape[0] * (shape[1] - 1) / (self.n_items - 1))
