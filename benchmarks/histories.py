@@ -80,7 +80,7 @@ def recbole_side(table: dict[str, torch.Tensor], length: int) -> tuple[float, fl
 
 def our_side(table: dict[str, torch.Tensor], length: int) -> tuple[float, float, int]:
     """Histories, then batches by slicing: (seconds, seconds, rows)."""
-    from mmbee_plugin.recbole.histories import Histories
+    from mmbee_plugin.data.histories import Histories
 
     start = time.perf_counter()
     users, items = table["user_id"].numpy(), table["item_id"].numpy()

@@ -31,7 +31,7 @@ import mmbee_plugin
 from mmbee_plugin import bootstrap
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.recbole.dataset import MMBeeDataset
-from mmbee_plugin.recbole.options import given_settings
+from mmbee_plugin.recbole.options import dataset_settings, given_settings
 from mmbee_plugin.recbole.ranking import per_user_metrics
 from mmbee_plugin.recbole.run import build_config, run_log
 from mmbee_plugin.recbole.trainer import resumable
@@ -100,7 +100,8 @@ def cells(
     found: dict[str, list[Cell]] = {}
     for row, seed in tqdm(jobs, unit="cell"):
         model, settings = rows[row]
-        key = json.dumps([folder.hash, model, settings, seed, state_of_the_code()], sort_keys=True)
+        chosen = {} if model in WALKS else dataset_settings(folder.name, model, is_sample=False)
+        key = json.dumps([folder.hash, model, chosen, settings, seed, state_of_the_code()], sort_keys=True)
         path = kept / f"{row.replace(' ', '_')}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.npz"
         if not path.exists():
             cell = run_cell(model, folder, settings, seed)
@@ -123,8 +124,8 @@ def cells(
 
 
 def state_of_the_code() -> str:
-    """Digest of the package and of the settings file, part of a cell's key: another code has other cells."""
-    digest = hashlib.sha256(Path("recbole_configs/tiktok.yaml").read_bytes())
+    """Digest of the package, part of a cell's key: another code has other cells."""
+    digest = hashlib.sha256()
     for path in sorted(Path(mmbee_plugin.__file__).parent.rglob("*")):
         if path.suffix in (".py", ".yaml"):
             digest.update(path.read_bytes())

@@ -1,13 +1,17 @@
-"""AUC, UAUC, GAUC and log loss on labelled samples (MMBee, section 6.1 and eq. 13).
+"""AUC, UAUC, GAUC and log loss on labelled samples (MMBee, section 6.1 and eq. 13), and ranking metrics a user.
 
 One definition for every table: exact ties count one half; UAUC is the plain mean of AUC over the users that
 have both classes; GAUC is the same mean weighted by the user's impressions (all samples of that user). Other
 codes differ: RecBole's GAUC ranks items and weights by positives, TorchRec's is unweighted and does not halve
 ties.
+
+Means are taken over whole numbers (:func:`exact_sum`), so they depend neither on the order of the rows nor on how
+the rows are dealt to processes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -95,7 +99,8 @@ def uauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> float:
     Raises:
         InputError: as `user_auc`, or no user has both classes.
     """
-    return float(np.mean(_some_user(user_auc(users, labels, scores)).auc))
+    per_user = _some_user(user_auc(users, labels, scores))
+    return exact_mean(exact_sum(per_user.auc), len(per_user.auc))
 
 
 def gauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> float:
@@ -105,11 +110,23 @@ def gauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> float:
         InputError: as `user_auc`, or no user has both classes.
     """
     per_user = _some_user(user_auc(users, labels, scores))
-    return float(np.average(per_user.auc, weights=per_user.impressions))
+    return exact_mean(exact_sum(per_user.auc, per_user.impressions), int(per_user.impressions.sum()))
 
 
 def log_loss(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Mean binary cross-entropy in nats; probabilities are clipped to [eps, 1 - eps] of float64.
+    """Mean binary cross-entropy in nats, of which :func:`log_losses` are the terms.
+
+    Raises:
+        InputError: as `log_losses`, or there is no sample.
+    """
+    losses = log_losses(labels, scores)
+    if len(losses) == 0:
+        raise InputError("labels: no samples; log loss needs at least one")
+    return exact_mean(exact_sum(losses), len(losses))
+
+
+def log_losses(labels: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
+    """(n,) binary cross-entropy in nats; probabilities are clipped to [eps, 1 - eps] of float64.
 
     Raises:
         InputError: as `auc`, or a score lies outside [0, 1] and so is no probability.
@@ -122,7 +139,54 @@ def log_loss(labels: ArrayLike, scores: ArrayLike) -> float:
         )
     eps = np.finfo(np.float64).eps
     probability = np.clip(score.astype(np.float64), eps, 1 - eps)
-    return float(-np.mean(np.where(positive, np.log(probability), np.log1p(-probability))))
+    return -np.where(positive, np.log(probability), np.log1p(-probability))
+
+
+def ranking_metrics(
+    hits: NDArray[np.bool_], positives: NDArray[np.int64], topk: Sequence[int] = (10, 20)
+) -> dict[str, NDArray[np.float64]]:
+    """Recall, precision and NDCG of each user, by names such as ``recall@10``.
+
+    Args:
+        hits: (n, K) whether the item at each rank is one of the user's positives, best first; K is max(topk), or the
+            number of items where that is smaller.
+        positives: (n,) how many positives each user has, at least 1. NDCG's ideal has min(positives, k) hits.
+        topk: the cut-offs k.
+
+    Shapes:
+        - each metric: (n,)
+    """
+    discount = 1 / np.log2(np.arange(2, max(topk) + 2))
+    ideal = np.concatenate([[0.0], np.cumsum(discount)])
+    values = {}
+    for k in topk:
+        top = hits[:, :k].astype(np.float64)
+        found = top.sum(axis=1)
+        values[f"recall@{k}"] = found / positives
+        values[f"precision@{k}"] = found / k
+        values[f"ndcg@{k}"] = (top * discount[: top.shape[1]]).sum(axis=1) / ideal[np.minimum(positives, k)]
+    return values
+
+
+def exact_sum(values: NDArray[np.float64], weights: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    """The sum of ``weights * values`` in whole numbers: its parts may be added in any order and on any process.
+
+    Args:
+        values: (n,) in [0, 64); each is rounded to a multiple of 2^-54.
+        weights: (n,) not negative, with a sum below 2^33; 1 each by default, for n below 2^33.
+
+    Returns:
+        (2,) the sum's 2^-24ths, and what they leave over in 2^-54ths.
+    """
+    scaled = np.asarray(values, dtype=np.float64) * 2.0**24
+    high = np.floor(scaled)
+    limbs = np.stack([high, np.rint((scaled - high) * 2.0**30)]).astype(np.int64)
+    return (limbs if weights is None else limbs * weights).sum(axis=1)
+
+
+def exact_mean(total: NDArray[np.int64], count: int) -> float:
+    """A sum of :func:`exact_sum` divided by ``count``, rounded once."""
+    return ((int(total[0]) << 30) + int(total[1])) / (count << 54)
 
 
 def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray]:

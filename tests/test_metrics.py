@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,16 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.metrics import auc, gauc, log_loss, uauc, user_auc
+from mmbee_plugin.metrics import (
+    auc,
+    exact_mean,
+    exact_sum,
+    gauc,
+    log_loss,
+    ranking_metrics,
+    uauc,
+    user_auc,
+)
 
 
 def pairs_auc(labels: list[int], scores: list[float]) -> float:
@@ -112,3 +123,32 @@ def test_log_loss_needs_probabilities_but_not_both_classes() -> None:
     assert np.isfinite(log_loss([1, 0], [0.0, 1.0]))
     with pytest.raises(InputError, match=r"scores, row 1: 1.5 is no probability"):
         log_loss([1, 0], [0.5, 1.5])
+
+
+def test_ranking_metrics_are_the_definitions() -> None:
+    random = np.random.default_rng(2)
+    hits = random.random((50, 7)) < 0.3
+    positives = hits.sum(axis=1) + random.integers(1, 4, 50)
+    found = ranking_metrics(hits, positives, (3, 7, 10))  # only seven items exist
+    for row, count, user in zip(hits, positives, range(50), strict=True):
+        for k in (3, 7, 10):
+            top = [rank for rank, hit in enumerate(row[:k]) if hit]
+            gain = sum(1 / np.log2(rank + 2) for rank in top)
+            ideal = sum(1 / np.log2(rank + 2) for rank in range(min(count, k)))
+            assert found[f"recall@{k}"][user] == pytest.approx(len(top) / count)
+            assert found[f"precision@{k}"][user] == pytest.approx(len(top) / k)
+            assert found[f"ndcg@{k}"][user] == pytest.approx(gain / ideal)
+
+
+def test_exact_sums_do_not_depend_on_order_or_parts() -> None:
+    random = np.random.default_rng(3)
+    values = np.concatenate([random.random(5_000), [0.0, 1.0, 1e-17, 63.9, 36.04]])
+    weights = random.integers(0, 10_000, len(values))
+    total, weighted = exact_sum(values), exact_sum(values, weights)
+    order = random.permutation(len(values))
+    parts = np.array_split(order, 7)
+    np.testing.assert_array_equal(sum(exact_sum(values[part]) for part in parts), total)
+    np.testing.assert_array_equal(sum(exact_sum(values[part], weights[part]) for part in parts), weighted)
+    assert exact_mean(total, len(values)) == pytest.approx(math.fsum(values) / len(values), rel=1e-15)
+    average = math.fsum(values * weights) / int(weights.sum())
+    assert exact_mean(weighted, int(weights.sum())) == pytest.approx(average, rel=1e-14)

@@ -16,7 +16,7 @@ CHUNK_ROWS = 65_536
 
 @dataclass(frozen=True)
 class DenseFeatures:
-    """One vector an item, as its source gave it (standardising is the model's business).
+    """One vector an item, as its source gave it (see `standardise`).
 
     Shapes:
         - values: (n_items, D) float16 or float32; memory-mapped when read from disk
@@ -121,6 +121,16 @@ def open_bag(path: Path, n_items: int) -> BagFeatures:
     bag_sizes = np.diff(indptr.astype(np.int64))
     present = _read_present(path, bag_sizes > 0)
     return BagFeatures(indptr.astype(np.int64), words.astype(np.int32), size, present)
+
+
+def standardise(values: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Zero mean and unit variance per column over the present rows; float32 (n, D), absent rows zero."""
+    known = np.asarray(values[present], dtype=np.float32)
+    out = np.zeros(values.shape, dtype=np.float32)
+    if len(known):
+        deviation = known.std(axis=0)
+        out[present] = (known - known.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+    return out
 
 
 def present_path(path: Path) -> Path:

@@ -95,7 +95,7 @@ def write_folder(folder: Path, content: DatasetContent, *, force: bool = False) 
     if folder.name in ("", ".", ".."):
         raise InputError(f"{folder}: the last part of the path names the dataset")
     _check_splits(content)
-    with _published(folder) as beside:
+    with published(folder) as beside:
         _write_content(beside, folder.name, content)
 
 
@@ -188,7 +188,7 @@ def _kind(description: Path) -> str | None:
 
 
 @contextmanager
-def _published(folder: Path) -> Iterator[Path]:
+def published(folder: Path) -> Iterator[Path]:
     """A fresh folder beside `folder`, which takes its place when the block ends without an error."""
     folder = folder.absolute()
     replacing = folder.exists()

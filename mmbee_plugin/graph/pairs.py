@@ -64,28 +64,20 @@ class PairSampler:
         self.by_weight = by_weight
         self.same_type = same_type
         self.random = np.random.default_rng(seed)
-        if by_weight:
-            # Running totals inside each row's stretch of [row, row + 1): one search serves rows of every
-            # scale.
-            degrees = np.diff(neighbours.indptr)
-            total = np.concatenate([[0.0], np.cumsum(neighbours.weights, dtype=np.float64)])
-            base, end = total[neighbours.indptr[:-1]], total[neighbours.indptr[1:]]
-            with np.errstate(invalid="ignore", divide="ignore"):
-                self._chances = (total[1:] - np.repeat(base, degrees)) / np.repeat(end - base, degrees)
-            self._chances += np.repeat(np.arange(len(degrees)), degrees)
 
     def sample(self, nodes: np.ndarray) -> PairBatch:
-        """Pairs for a batch of node rows (b,); those without a neighbour are left out."""
-        degrees = np.diff(self.neighbours.indptr)
+        """Pairs for a batch of node rows (b,); those without a neighbour are left out.
+
+        Only the lists of these nodes are read, so the neighbours may be memory-mapped.
+        """
         nodes = np.asarray(nodes, dtype=np.int64)
-        nodes = nodes[degrees[nodes] > 0]
+        first = self.neighbours.indptr[nodes]
+        degrees = self.neighbours.indptr[nodes + 1] - first
+        nodes, first, degrees = (column[degrees > 0] for column in (nodes, first, degrees))
         drawn = self.random.random((len(nodes), self.positives))
-        first, degree = self.neighbours.indptr[nodes][:, None], degrees[nodes][:, None]
-        if self.by_weight:
-            place = np.searchsorted(self._chances, nodes[:, None] + drawn, side="right")
-        else:
-            place = first + (drawn * degree).astype(np.int64)
-        place = np.clip(place, first, first + degree - 1)
+        draw = self._weighted if self.by_weight else self._even
+        place = draw(first, degrees, drawn)
+        place = first[:, None] + np.minimum(place, degrees[:, None] - 1)
         positives = self.neighbours.ids[place].astype(np.int64)
         negatives = self.random.integers(0, self.n_nodes, self.negatives)
         mask = np.ones((len(nodes), self.negatives), dtype=bool)
@@ -94,3 +86,19 @@ class PairSampler:
         if self.same_type:
             mask &= nodes[:, None] != negatives
         return PairBatch(nodes, positives, negatives, mask)
+
+    def _weighted(self, first: np.ndarray, degrees: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """(n, P) places in the nodes' lists that draws from [0, 1) fall on, by weight."""
+        start = np.cumsum(degrees) - degrees
+        row = np.repeat(np.arange(len(degrees)), degrees)
+        entry = np.arange(len(row)) + (first - start)[row]
+        total = np.concatenate([[0.0], np.cumsum(self.neighbours.weights[entry], dtype=np.float64)])
+        base, end = total[start], total[start + degrees]
+        # Running totals inside each row's stretch of [row, row + 1): one search serves rows of every scale.
+        chances = (total[1:] - base[row]) / (end - base)[row] + row
+        wanted = np.arange(len(degrees))[:, None] + drawn
+        return np.searchsorted(chances, wanted, side="right") - start[:, None]
+
+    def _even(self, first: np.ndarray, degrees: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """The same, every neighbour alike."""
+        return (drawn * degrees[:, None]).astype(np.int64)

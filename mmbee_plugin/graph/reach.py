@@ -12,6 +12,9 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours, expand
 from mmbee_plugin.graph.product import best_of_product
 
+NOBODY = int(np.iinfo(np.int32).max)
+"""an id that no author has: it fills up ascending lists"""
+
 
 def reach(u2a: csr_matrix, top_k: int, inner: int = 200) -> Neighbours:
     """The ``top_k`` authors that a random walk u-a-u-a-u-a from each user most likely ends at.

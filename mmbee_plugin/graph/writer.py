@@ -1,11 +1,12 @@
 """Writes a snapshot into a folder of its own and publishes it whole: no reader ever sees half of one."""
 
+import hashlib
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -59,7 +60,7 @@ class SnapshotWriter:
     def finish(
         self, key: str, interactions: Interactions, settings: GraphSettings, nodes: NodeStage | None
     ) -> None:
-        """Writes the manifest, the last file."""
+        """Ends a build with its manifest."""
         manifest = {
             "schema": SCHEMA,
             "key": key,
@@ -74,6 +75,10 @@ class SnapshotWriter:
             "stages": self.stages,
             "files": self.files,
         }
+        self.manifest(manifest)
+
+    def manifest(self, manifest: Mapping[str, object]) -> None:
+        """Writes ``manifest.json``, the last file."""
         with open(self.folder / "manifest.json", "w", encoding="utf-8") as file:
             json.dump(manifest, file, indent=1)
             file.flush()
@@ -86,6 +91,58 @@ class SnapshotWriter:
         place = self.folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
         return place
+
+
+def with_nodes(
+    snapshot: Snapshot, users: np.ndarray, authors: np.ndarray, settings: Mapping[str, object]
+) -> Snapshot:
+    """A copy of a snapshot with other node vectors, published beside it; its other files are shared where the file
+    system can.
+
+    Args:
+        snapshot: the snapshot to copy.
+        users: (n_users, d) vectors. authors: (n_authors, d).
+        settings: how they were trained, for the manifest. They and the vectors make the copy's key.
+
+    Raises:
+        InputError: vectors that do not fit the snapshot, a folder that cannot be written.
+    """
+    for kind, table, count in (("user", users, snapshot.n_users), ("author", authors, snapshot.n_authors)):
+        if table.ndim != 2 or len(table) != count:
+            raise InputError(f"{kind} vectors have shape {table.shape}, expected {count} rows")
+    root = snapshot.path.parent
+    writing: Path | None = None
+    try:
+        writing = Path(tempfile.mkdtemp(prefix=".nodes-", dir=root))
+        writer = SnapshotWriter(writing, None)
+        writer.files = dict(snapshot.manifest["files"])
+        for kind, table in (("user", users), ("author", authors)):
+            writer.array(f"nodes_{kind}.npy", np.asarray(table, dtype=np.float32))
+        hashes = [writer.files[f"nodes_{kind}.npy"]["sha256"] for kind in ("user", "author")]
+        described = json.dumps([snapshot.manifest["key"], dict(settings), hashes], sort_keys=True)
+        key = hashlib.sha256(described.encode()).hexdigest()[:32]
+        for name in writer.files:
+            place = writing / name
+            if not place.exists():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                _share(snapshot.path / name, place)
+        built = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        changed = {"key": key, "nodes": dict(settings), "built": built, "files": writer.files}
+        writer.manifest({**snapshot.manifest, **changed})
+        publish(writing, root / key)
+    except OSError as error:
+        raise InputError(f"{root}: cannot write a graph snapshot ({error.strerror or error})") from error
+    finally:
+        if writing is not None:
+            shutil.rmtree(writing, ignore_errors=True)
+    return Snapshot.open(root / key)
+
+
+def _share(source: Path, place: Path) -> None:
+    try:
+        os.link(source, place)
+    except OSError:
+        shutil.copyfile(source, place)
 
 
 def publish(writing: Path, folder: Path) -> None:

@@ -1,4 +1,8 @@
-"""Losses of the gift-through rate model: over labelled samples, or one positive against others."""
+"""Losses of the gift-through rate model: over labelled samples, or one positive against others.
+
+Each is a mean over the rows of a batch. With ``weights`` (B,) it is their weighted sum instead: a process that holds a
+part of a batch passes what each of its rows counts in the whole.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +11,32 @@ import torch.nn.functional as F
 
 
 def binary_cross_entropy(
-    logits: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor | None = None
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    mask: torch.Tensor | None = None,
+    weights: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Mean logistic loss (MMBee, eq. 2) over the entries where mask is true; 0 where none is.
 
     Shapes:
-        - logits, labels, mask: any one shape; output: scalar
+        - logits, labels: any one shape, with ``weights`` (B,) or (B, C); mask: the same, not together with
+          ``weights``; output: scalar
     """
-    if mask is None:
-        return F.binary_cross_entropy_with_logits(logits, labels)
     loss = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-    return (loss * mask).sum() / mask.sum().clamp(min=1)
+    if mask is not None:
+        return (loss * mask).sum() / mask.sum().clamp(min=1)
+    return _over_rows(loss, weights)
 
 
-def bayesian_personalised_ranking(positive: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor:
+def bayesian_personalised_ranking(
+    positive: torch.Tensor, negatives: torch.Tensor, weights: torch.Tensor | None = None
+) -> torch.Tensor:
     """Mean of ``-log sigmoid(positive - negative)`` (Rendle et al., UAI 2009).
 
     Shapes:
         - positive: (B,); negatives: (B, M); output: scalar
     """
-    return -F.logsigmoid(positive.unsqueeze(1) - negatives).mean()
+    return _over_rows(-F.logsigmoid(positive.unsqueeze(1) - negatives), weights)
 
 
 def sampled_softmax(
@@ -34,6 +44,7 @@ def sampled_softmax(
     target: torch.Tensor,
     allowed: torch.Tensor,
     log_expected: torch.Tensor,
+    weights: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Cross-entropy of the target against a shared pool of candidates, corrected for how often each is drawn.
 
@@ -52,4 +63,11 @@ def sampled_softmax(
     columns = torch.arange(logits.shape[1], device=logits.device)
     keep = allowed | (columns == target.unsqueeze(1))
     corrected = corrected.masked_fill(~keep, torch.finfo(logits.dtype).min)
-    return F.cross_entropy(corrected, target)
+    return _over_rows(F.cross_entropy(corrected, target, reduction="none"), weights)
+
+
+def _over_rows(loss: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """loss (B,) or (B, C) -> mean, or the sum of the rows' means times their weights (B,)."""
+    if weights is None:
+        return loss.mean()
+    return (loss.reshape(len(loss), -1).mean(dim=1) * weights).sum()

@@ -12,6 +12,15 @@ from mmbee_plugin.modules.backbone import Backbone, Memory, masked_softmax
 from mmbee_plugin.modules.batch import UserSide
 from mmbee_plugin.modules.din import ActivationUnit
 
+GAP_BUCKETS = 1 + math.ceil(math.log2(1 + 10 * 365 * 86400))
+"""buckets of floor(log2(1 + seconds)), up to ten years."""
+
+
+def gap_buckets(times: torch.Tensor) -> torch.Tensor:
+    """times (B, H) in seconds, 0 where there is no behaviour -> (B, H) int64, bucket of the gap to the newest."""
+    elapsed = (times.amax(dim=1, keepdim=True) - times).clamp(min=0)
+    return torch.log2(1 + elapsed).long()
+
 
 @dataclass(frozen=True)
 class SIMSettings:

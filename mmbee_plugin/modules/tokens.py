@@ -9,6 +9,9 @@ from torch import nn
 
 from mmbee_plugin.modules.batch import AuthorSide
 
+WORD_WIDTH = 64
+"""width of the learned word vectors of a modality given as a bag of words."""
+
 
 @dataclass(frozen=True)
 class ContentSettings:

@@ -8,21 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from mmbee_plugin.data.features import BagFeatures, DenseFeatures
+from mmbee_plugin.data.features import BagFeatures, DenseFeatures, standardise
 from mmbee_plugin.modules.batch import AuthorSide
-
-WORD_WIDTH = 64
-"""width of the learned word vectors of a word-bag modality."""
-
-
-def standardise(values: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Zero mean and unit variance per column over the present rows; float32 (n, D), absent rows zero."""
-    known = np.asarray(values[present], dtype=np.float32)
-    out = np.zeros(values.shape, dtype=np.float32)
-    if len(known):
-        deviation = known.std(axis=0)
-        out[present] = (known - known.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
-    return out
+from mmbee_plugin.modules.tokens import WORD_WIDTH
 
 
 class DenseTable(nn.Module):

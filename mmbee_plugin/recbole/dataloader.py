@@ -15,9 +15,9 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import InputType
 from torch import Tensor
 
+from mmbee_plugin.data.histories import ragged
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.dataset import MMBeeDataset
-from mmbee_plugin.recbole.histories import ragged
 from mmbee_plugin.recbole.sampler import NegativeSampler
 
 FOLD = "fold"

@@ -15,9 +15,9 @@ from recbole.utils import FeatureSource, FeatureType, ModelType
 from torch import Tensor
 
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.histories import Histories, Slices
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.donations import fold_of
-from mmbee_plugin.recbole.histories import Histories, Slices
 
 FILE_ROW = "row_in_file"
 SERVED_TYPES = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.CONTEXT, ModelType.SEQUENTIAL)

@@ -10,10 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
+from mmbee_plugin.graph.reach import NOBODY
 from mmbee_plugin.graph.snapshot import Snapshot
-
-NOBODY = np.iinfo(np.int32).max
-"""an id that no item has: it fills up ascending lists"""
 
 
 def rectangular_lists(

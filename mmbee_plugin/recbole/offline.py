@@ -1,22 +1,15 @@
-"""The offline stage of a dataset: graphs, neighbour lists and node vectors, built once, kept with the data.
-
-What is built lies in ``<dataset folder>/graph/<key>`` in the folder's row order. The key covers the training
-interactions, the features and every setting, so a second run finds it and a changed one builds its own.
-"""
+"""The offline stage (:mod:`mmbee_plugin.offline`) for a model's settings and RecBole's training split."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from mmbee_plugin.data.features import DenseFeatures
-from mmbee_plugin.graph.attributes import Attributes
-from mmbee_plugin.graph.build import build
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.nodes import GraphCLSettings
+from mmbee_plugin.offline import snapshot_of
 from mmbee_plugin.recbole import settings
-from mmbee_plugin.recbole.content import standardise
-from mmbee_plugin.recbole.graphcl import GraphCLSettings, node_stage
 
 
 def snapshot_for(config: Any, dataset: Any, progress: Callable[[str], None] | None = None) -> Snapshot:
@@ -75,16 +68,4 @@ def open_snapshot(
         n_authors=len(dataset.folder.item_tokens),
         later=dataset.later_gifts()[kept],
     )
-    attributes = {}
-    for name in modalities:
-        features = dataset.folder.features(name)
-        if isinstance(features, DenseFeatures):
-            attributes[name] = Attributes(standardise(features.values, features.present), features.present)
-    return build(
-        interactions,
-        graph,
-        dataset.folder.path / "graph",
-        attributes=attributes,
-        nodes=node_stage(graphcl, seed) if graphcl is not None else None,
-        progress=progress,
-    )
+    return snapshot_of(dataset.folder, interactions, graph, graphcl, modalities, seed, progress)

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmbee_plugin.metrics import ranking_metrics
+
 
 @torch.no_grad()
 def per_user_metrics(
@@ -22,7 +24,7 @@ def per_user_metrics(
         topk: the cut-offs.
 
     Returns:
-        user ids (n,), and per metric (``recall@10``) one value a user (n,). NDCG's ideal has min(#positives, K) hits.
+        user ids (n,), and per metric of :func:`~mmbee_plugin.metrics.ranking_metrics` one value a user (n,).
     """
     users: list[NDArray[np.int64]] = []
     parts: dict[str, list[NDArray[np.float64]]] = {}
@@ -34,19 +36,8 @@ def per_user_metrics(
             scores[masked] = -np.inf
         relevant = torch.zeros(scores.shape, dtype=torch.bool)
         relevant[positive_user, positive_item] = True
-        hits = relevant.gather(1, scores.topk(max(topk), dim=1).indices).double().numpy()
-        positives = relevant.sum(dim=1).double().numpy()
-        discount = 1 / np.log2(np.arange(2, max(topk) + 2))
-        ideal = np.concatenate([[0.0], np.cumsum(discount)])
-        for k in topk:
-            found = hits[:, :k].sum(axis=1)
-            values = {
-                "recall": found / positives,
-                "precision": found / k,
-                "ndcg": (hits[:, :k] * discount[:k]).sum(axis=1)
-                / ideal[np.minimum(positives, k).astype(np.int64)],
-            }
-            for name, value in values.items():
-                parts.setdefault(f"{name}@{k}", []).append(value)
+        hits = relevant.gather(1, scores.topk(min(max(topk), scores.shape[1]), dim=1).indices).numpy()
+        for name, value in ranking_metrics(hits, relevant.sum(dim=1).numpy(), topk).items():
+            parts.setdefault(name, []).append(value)
         users.append(interaction[loader._dataset.uid_field].numpy())
     return np.concatenate(users), {name: np.concatenate(values) for name, values in parts.items()}

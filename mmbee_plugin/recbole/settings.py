@@ -13,14 +13,15 @@ from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.modules.gie import GIE
 from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS, GTRSettings
 from mmbee_plugin.modules.mfq import OrthogonalProjection
-from mmbee_plugin.modules.sim import SIMSettings
+from mmbee_plugin.modules.sim import GAP_BUCKETS, SIMSettings
 from mmbee_plugin.modules.tokens import ContentSettings
-from mmbee_plugin.recbole.graphcl import GraphCLSettings
+from mmbee_plugin.nodes import GraphCLSettings
 
 Section = TypeVar("Section")
 
 LOSSES = ("bce", "bpr", "softmax")
 NODE_TABLES = ("graphcl", "fresh")
+TABLE_OPTIMIZERS = (None, "rowwise_adagrad")
 CHOICES: dict[str, tuple[str, ...]] = {
     "backbone": tuple(BACKBONES),
     "content": tuple(CONTENTS),
@@ -61,6 +62,13 @@ def check_choices(config: Any) -> None:
         value = config[key]
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise InputError(f"{key} {value!r} is out of range, expected {low:g} to {high:g}")
+    if config["table_optimizer"] not in TABLE_OPTIMIZERS:
+        raise InputError(f"unknown table_optimizer {config['table_optimizer']!r}; known: rowwise_adagrad")
+    rate = config["table_learning_rate"]
+    if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or rate <= 0):
+        raise InputError(f"table_learning_rate {rate!r} is out of range, expected more than 0")
+    if rate is not None and config["table_optimizer"] is None:
+        raise InputError(f"table_learning_rate {rate!r} needs a table_optimizer")
     if config["content"] == "mfq" and config["embedding_size"] % config["heads"]:
         raise InputError(
             f"embedding_size {config['embedding_size']} is no multiple of heads {config['heads']}"
@@ -155,10 +163,6 @@ def sim_settings(config: Any, ordered: bool) -> SIMSettings:
         short=config["short_length"],
         gaps=GAP_BUCKETS if ordered else 0,
     )
-
-
-GAP_BUCKETS = 1 + math.ceil(math.log2(1 + 10 * 365 * 86400))
-"""buckets of floor(log2(1 + seconds)), up to ten years."""
 
 
 def _section(config: Any, name: str, kind: type[Section], **fixed: Any) -> Section:

@@ -20,6 +20,7 @@ from recbole.trainer import Trainer
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import checkpoint
 from mmbee_plugin.recbole.evaluation import SampleCollector
+from mmbee_plugin.rowwise import RowwiseAdagrad
 
 MAY_DIFFER = frozenset(
     {
@@ -29,6 +30,9 @@ MAY_DIFFER = frozenset(
     }
 )  # fmt: skip
 """Settings a resumed run may change: how long, where and how verbosely it runs, not what it computes."""
+
+TABLE_LEARNING_RATE = 0.05
+"""``table_learning_rate`` where it is left open."""
 
 
 class Resumable:
@@ -182,7 +186,34 @@ def resumable(trainer_class: type) -> type:
 
 
 class MMBeeTrainer(Resumable, Trainer):
-    """RecBole's `Trainer`, resumable."""
+    """RecBole's `Trainer`, resumable, with an optimizer of their own for the tables where the model wants one.
+
+    Under ``table_optimizer: rowwise_adagrad`` the model's ``tables()`` are updated by
+    :class:`~mmbee_plugin.rowwise.RowwiseAdagrad`, at ``table_learning_rate`` and without weight decay, the rest
+    by ``learner`` as ever.
+    """
+
+    def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
+        self.table_optimizer: RowwiseAdagrad | None = None
+        if self.config["table_optimizer"] is None or "params" in kwargs:
+            return super()._build_optimizer(**kwargs)
+        if self.config["enable_scaler"]:
+            raise InputError(
+                "table_optimizer and enable_scaler: the scaler knows of one optimizer; choose one"
+            )
+        tables = [table.weight for table in self.model.tables().values()]
+        own = {id(weight) for weight in tables}
+        rest = [parameter for parameter in self.model.parameters() if id(parameter) not in own]
+        rate = self.config["table_learning_rate"]
+        self.table_optimizer = RowwiseAdagrad(tables, TABLE_LEARNING_RATE if rate is None else rate)
+        optimizer = super()._build_optimizer(params=rest, **kwargs)
+        optimizer.register_step_post_hook(self._step_tables)
+        return optimizer
+
+    def _step_tables(self, *_: Any) -> None:
+        assert self.table_optimizer is not None
+        self.table_optimizer.step()
+        self.table_optimizer.zero_grad()
 
 
 def check_same_settings(saved: Config, current: Config, path: str | Path) -> None:

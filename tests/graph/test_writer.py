@@ -5,12 +5,14 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph import files
 from mmbee_plugin.graph.build import build
 from mmbee_plugin.graph.settings import GraphSettings, NodeStage
+from mmbee_plugin.graph.writer import with_nodes
 
 SETTINGS = GraphSettings(top_k=5)
 
@@ -78,3 +80,28 @@ def test_a_sound_snapshot_published_meanwhile_is_kept(tmp_path, interactions):
     built = build(interactions, SETTINGS, tmp_path / "root", progress=publish_the_other)
     assert built.path.stat().st_ino == marks[0]
     assert os.listdir(tmp_path / "root") == [built.path.name]
+
+
+def test_a_copy_with_other_node_vectors(tmp_path, interactions, features, node_stage):
+    first = build(interactions, SETTINGS, tmp_path, attributes=features, nodes=node_stage(4))
+    random = np.random.default_rng(0)
+    users, authors = (random.normal(size=(count, 3)).astype(np.float32) for count in (30, 20))
+    copy = with_nodes(first, users, authors, {"kind": "other"})
+    copy.check()
+    assert copy.path.parent == first.path.parent and copy.path != first.path
+    assert copy.manifest["nodes"] == {"kind": "other"} and copy.settings == first.settings
+    for stored, given in zip(copy.nodes(), (users, authors), strict=True):
+        np.testing.assert_array_equal(stored, given)
+    assert {
+        name
+        for name in copy.manifest["files"]
+        if copy.manifest["files"][name] != first.manifest["files"][name]
+    } == {
+        "nodes_user.npy",
+        "nodes_author.npy",
+    }
+    first.check()  # nothing was written through a shared file
+    assert with_nodes(first, users, authors, {"kind": "other"}).path == copy.path
+    assert sorted(os.listdir(tmp_path)) == sorted([first.path.name, copy.path.name])
+    with pytest.raises(InputError, match=r"author vectors have shape \(19, 3\), expected 20 rows"):
+        with_nodes(first, users, authors[:19], {})

@@ -35,3 +35,19 @@ def test_sampled_softmax_by_hand():
     ]
     value = losses.sampled_softmax(logits, target, allowed, log_expected).item()
     assert math.isclose(value, sum(rows) / 2, rel_tol=1e-5)
+
+
+def test_weighted_parts_add_up_to_the_mean():
+    logits, labels = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)), torch.eye(6, 3)
+    target, allowed, expected = labels.argmax(dim=1), torch.ones(6, 3, dtype=torch.bool), torch.zeros(3)
+    arguments = {
+        losses.binary_cross_entropy: lambda rows: (logits[rows], labels[rows]),
+        losses.bayesian_personalised_ranking: lambda rows: (logits[rows, 0], logits[rows, 1:]),
+        losses.sampled_softmax: lambda rows: (logits[rows], target[rows], allowed[rows], expected),
+    }
+    for loss, part in arguments.items():
+        whole = loss(*part(slice(None)))
+        parts = [loss(*part(rows), weights=torch.full((3,), 1 / 6)) for rows in (slice(3), slice(3, 6))]
+        torch.testing.assert_close(sum(parts), whole)
+        none = loss(*part(slice(3)), weights=torch.zeros(3))
+        assert none.item() == 0

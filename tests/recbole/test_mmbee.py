@@ -10,8 +10,8 @@ from recbole.utils import get_model, init_seed
 
 from mmbee_plugin.data import sample
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.reach import NOBODY
 from mmbee_plugin.recbole.dataset import MMBeeDataset
-from mmbee_plugin.recbole.interest import NOBODY
 from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.run import build_config, train_and_test
 
@@ -101,6 +101,19 @@ def test_stored_lists_meet_recboles_ids(build):
 def test_labels_without_drawn_negatives_need_logistic_loss(build):
     with pytest.raises(InputError, match="data have no labels"):
         build(train_neg_sample_args=None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"table_optimizer": "adam"}, "unknown table_optimizer 'adam'; known: rowwise_adagrad"),
+        ({"table_optimizer": "rowwise_adagrad", "table_learning_rate": 0}, "out of range"),
+        ({"table_learning_rate": 0.1}, "needs a table_optimizer"),
+    ],
+)
+def test_table_optimizer_is_checked(folder, settings, message):
+    with pytest.raises(InputError, match=message):
+        build_config("MMBee", folder, {**SMALL, **settings})
 
 
 def test_it_ranks_better_than_popularity_on_the_sample(folder, tmp_path, monkeypatch):

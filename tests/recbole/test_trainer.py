@@ -100,9 +100,13 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("model", ["MultiVAE", "SASRec", "MMBee"])
-def test_stopped_early_and_resumed(run, monkeypatch, model):
-    """The same in one process for other kinds of model: annealed, with histories, ours."""
+@pytest.mark.parametrize(
+    ("model", "more"),
+    [("MultiVAE", []), ("SASRec", []), ("MMBee", []), ("MMBee", ["--table_optimizer=rowwise_adagrad"])],
+)
+def test_stopped_early_and_resumed(run, monkeypatch, model, more):
+    """The same in one process for other kinds of model: annealed, with histories, ours, with two optimizers."""
+    chosen = [*SMALL[model], *more]
     train_epoch = Resumable._train_epoch
 
     def stop_after_epoch_two(self, train_data, epoch_idx, *rest, **named):
@@ -111,12 +115,23 @@ def test_stopped_early_and_resumed(run, monkeypatch, model):
             raise KeyboardInterrupt
         return result
 
-    whole = run(*SMALL[model], model=model)
+    whole = run(*chosen, model=model)
     with monkeypatch.context() as patch:
         patch.setattr(Resumable, "_train_epoch", stop_after_epoch_two)
-        assert main([*settings(model), *SMALL[model], "--checkpoint_dir=stopped"]) == 130
+        assert main([*settings(model), *chosen, "--checkpoint_dir=stopped"]) == 130
     last = next(Path("stopped").glob("*-last.pth"))
-    assert metrics(run(f"--resume={last}", model=model)) == metrics(whole)
+    resumed = run(f"--resume={last}", model=model)
+    assert metrics(resumed) == metrics(whole)
+    before, after = (checkpoint.load(result["checkpoint"])["optimizers"] for result in (whole, resumed))
+    assert before.keys() == after.keys() == ({"optimizer", "table_optimizer"} if more else {"optimizer"})
+    for name, optimizer in before.items():
+        assert_same_tensors(optimizer["state"], after[name]["state"])
+
+
+def assert_same_tensors(before: dict, after: dict) -> None:
+    for parameter, state in before.items():
+        for name, value in state.items():
+            assert torch.equal(torch.as_tensor(value), torch.as_tensor(after[parameter][name])), name
 
 
 def test_models_without_training_can_be_resumed_too(run):

@@ -12,11 +12,13 @@ from rich.console import Console
 from torch import nn
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.exchange import WORD_TABLES, model_settings
 from mmbee_plugin.modules import losses
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser, GTRModel
+from mmbee_plugin.modules.sim import gap_buckets
 from mmbee_plugin.recbole import settings
-from mmbee_plugin.recbole.content import ContentTable
+from mmbee_plugin.recbole.content import BagTable, ContentTable
 from mmbee_plugin.recbole.dataloader import FOLD
 from mmbee_plugin.recbole.interest import InterestTable
 from mmbee_plugin.recbole.offline import snapshot_for
@@ -92,12 +94,24 @@ class MMBee(GeneralRecommender):
             config["num_queries"] if reads_queries else 0,
         )
         self.content.start_queries_from(self.author.weight, QUERY_NOISE)
-        self.gtr = GTRModel(
+        parts = (
             settings.gtr_settings(config, self.interest.attribute_width if self.interest else 0),
             settings.content_settings(config, self.content.widths),
             settings.sim_settings(config, dataset.ordered),
         )
+        self.gtr = GTRModel(*parts)
+        self.scoring_settings = model_settings(*parts, history_length=self.history_length)
         self._ranked: EncodedAuthor | None = None
+
+    def tables(self) -> dict[str, nn.Embedding | nn.EmbeddingBag]:
+        """The tables by the names that they have in an exchange file: what a TorchRec job shards."""
+        found: dict[str, Any] = {"user": self.user, "author": self.author}
+        if self.content.num_queries:
+            found["query"] = self.content.queries
+        if self.interest is not None:
+            found |= {"nodes_user": self.interest.nodes["u"], "nodes_author": self.interest.nodes["a"]}
+        bags = {name: table.bag for name, table in self.content.tables.items() if isinstance(table, BagTable)}
+        return found | {WORD_TABLES + name: bag for name, bag in bags.items()}
 
     def train(self, mode: bool = True) -> MMBee:
         """Switches mode and forgets the authors encoded for full ranking, since the weights may have changed."""
@@ -118,12 +132,7 @@ class MMBee(GeneralRecommender):
         """
         longest = max(1, int((history > 0).sum(dim=1).max()))
         history = history[:, :longest]
-        if times is not None:
-            times = times[:, :longest]
-        gap = None
-        if times is not None:
-            elapsed = (times.amax(dim=1, keepdim=True) - times).clamp(min=0)
-            gap = torch.log2(1 + elapsed).long()
+        gap = None if times is None else gap_buckets(times[:, :longest])
         neighbours = self.interest.user(users, fold) if self.interest is not None else {}
         return UserSide(self.user(users), self.author(history), history > 0, gap, **neighbours)
 

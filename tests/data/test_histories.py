@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmbee_plugin.recbole.histories import Histories
+from mmbee_plugin.data.histories import Histories
 
 
 class Plain:

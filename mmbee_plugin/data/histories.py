@@ -23,7 +23,7 @@ def ragged(starts: NDArray, stops: NDArray) -> tuple[NDArray[np.int64], NDArray[
 
 
 class Histories:
-    """Interactions grouped by user, oldest first (CSR). Ids are RecBole's, 0 is padding.
+    """Interactions grouped by user, oldest first (CSR). Ids are whatever the caller counts by.
 
     Every method returns `(ids, lengths, times)`: ids (B, length) int64 and times (B, length) float32 (None
     for data without time), both right-padded with 0, the most recent `length` entries, oldest first; lengths
@@ -32,7 +32,7 @@ class Histories:
     Args:
         users: (n,) user ids.
         items: (n,) item ids.
-        n_users: number of user ids, padding included.
+        n_users: number of user ids.
         times: (n,) in the unit of the data, or None: then the order of the rows is the order of time.
         kept: (n,) bool, rows that enter the histories (the positives of labelled data); all by default.
 
@@ -40,8 +40,9 @@ class Histories:
         indptr: (n_users + 1,) int64; the entries of user u are `indptr[u]:indptr[u + 1]`.
         items: (entries,) int32.
         times: (entries,) float32 or None.
+        repeats: (n_users,) int32, how often the user's most repeated item occurs.
         positions: (n,) int32, for every given row (kept or not) the number of its user's entries that come
-        before.
+        before; (0,) for stored histories.
     """
 
     def __init__(
@@ -64,7 +65,15 @@ class Histories:
         entries_before = np.cumsum(keep[order]) - keep[order]
         self.positions = np.empty(len(user), dtype=np.int32)
         self.positions[order] = entries_before - self.indptr[user[order]]
-        self._repeats = self._most_repeats(user[kept_order])
+        self.repeats = self._most_repeats(user[kept_order])
+
+    @classmethod
+    def stored(cls, indptr: NDArray, items: NDArray, times: NDArray | None, repeats: NDArray) -> Histories:
+        """Histories over arrays kept from another one, memory-mapped ones too."""
+        histories = cls.__new__(cls)
+        histories.indptr, histories.items, histories.times = indptr, items, times
+        histories.repeats, histories.positions = repeats, np.empty(0, dtype=np.int32)
+        return histories
 
     def all(self, users: ArrayLike, length: int) -> Slices:
         """The whole history, for evaluation. users: (B,)."""
@@ -121,7 +130,7 @@ class Histories:
         return repeats
 
     def _without_target(self, user: NDArray, stop: NDArray, target: NDArray, length: int) -> Slices:
-        window = length + int(self._repeats[user].max(initial=0))
+        window = length + int(self.repeats[user].max(initial=0))
         index = stop[:, None] - window + np.arange(window)  # (B, window), right-aligned
         valid = index >= self.indptr[user][:, None]
         index = np.where(valid, index, 0)

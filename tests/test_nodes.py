@@ -10,7 +10,7 @@ from mmbee_plugin.graph.build import build
 from mmbee_plugin.graph.donations import donation_graph
 from mmbee_plugin.graph.metapaths import Metapath, expand
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
-from mmbee_plugin.recbole.graphcl import GraphCLSettings, node_stage, train_graphcl
+from mmbee_plugin.nodes import GraphCLSettings, node_stage, train_graphcl
 
 SETTINGS = GraphCLSettings(width=16, epochs=8, batch_size=128, negatives=64)
 N_USERS, N_AUTHORS, COMMUNITIES = 300, 200, 5

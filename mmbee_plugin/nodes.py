@@ -1,7 +1,7 @@
 """GraphCL in one process: trains the two node tables from a graph's metapath neighbours (MMBee, Algorithm
 1)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -55,6 +55,43 @@ class GraphCLSettings:
             raise InputError(f"optimiser: {self.optimiser!r} is unknown, expected adagrad or sgd")
 
 
+class Draws:
+    """All that is random in a run but the start vectors: the nodes of each step, and the pairs they meet.
+
+    Equal settings and seeds give equal draws, wherever the tables lie.
+
+    Args:
+        users: the users' positives, u2a2u; may be memory-mapped.
+        authors: the authors' positives, a2u2a.
+        settings: the run's settings.
+        seed: of all draws.
+
+    Attributes:
+        users, authors: samplers of the pairs.
+    """
+
+    def __init__(self, users: Neighbours, authors: Neighbours, settings: GraphCLSettings, seed: int) -> None:
+        self.settings = settings
+        self.seeds = [int(word) for word in np.random.SeedSequence(seed).generate_state(4)]
+        self.users = self.sampler(users, users.n_nodes, 0)
+        self.authors = self.sampler(authors, authors.n_nodes, 1)
+        self.random = np.random.default_rng(self.seeds[3])
+
+    def sampler(self, neighbours: Neighbours, n_nodes: int, term: int, same_type: bool = True) -> PairSampler:
+        """The pairs of a term of the loss, the ``term``-th of at most three."""
+        chosen = self.settings
+        draws = chosen.positives, chosen.negatives, chosen.by_weight
+        return PairSampler(neighbours, n_nodes, self.seeds[term], *draws, same_type=same_type)
+
+    def epoch(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """User rows and author rows of each step of the next pass over all nodes."""
+        n_users = self.users.n_nodes
+        order = self.random.permutation(n_users + self.authors.n_nodes)
+        for start in range(0, len(order), self.settings.batch_size):
+            batch = order[start : start + self.settings.batch_size]
+            yield batch[batch < n_users], batch[batch >= n_users] - n_users
+
+
 def train_graphcl(
     u2a: csr_matrix,
     users: Neighbours,
@@ -80,31 +117,19 @@ def train_graphcl(
     Returns:
         float32 (n_users, d) and (n_authors, d); a node without positives keeps its start vector.
     """
-    n_users, n_authors = u2a.shape
     generator = torch.Generator().manual_seed(seed)
-    tables = [_Table(count, settings, generator) for count in (n_users, n_authors)]
-    draws = settings.positives, settings.negatives, settings.by_weight
-    seeds = [int(word) for word in np.random.SeedSequence(seed).generate_state(4)]
+    tables = [_Table(count, settings, generator) for count in u2a.shape]
+    draws = Draws(users, authors, settings, seed)
     # (sampler, table of the nodes, table of their positives and negatives)
-    terms = [
-        (PairSampler(users, n_users, seeds[0], *draws), tables[0], tables[0]),
-        (PairSampler(authors, n_authors, seeds[1], *draws), tables[1], tables[1]),
-    ]
+    terms = [(draws.users, tables[0], tables[0]), (draws.authors, tables[1], tables[1])]
     if settings.user_author:
         gifts = Neighbours(u2a.indptr.astype(np.int64), u2a.indices.astype(np.int32), u2a.data)
-        tie = PairSampler(gifts, n_authors, seeds[2], *draws, same_type=False)
-        terms.append((tie, tables[0], tables[1]))
+        terms.append((draws.sampler(gifts, u2a.shape[1], 2, same_type=False), tables[0], tables[1]))
     loss_of = GraphCLLoss(settings.nce_weight, settings.temperature, settings.normalise)
-    random = np.random.default_rng(seeds[3])
     for epoch in range(1, settings.epochs + 1):
-        order = random.permutation(n_users + n_authors)
         losses = []
-        for start in range(0, len(order), settings.batch_size):
-            batch = order[start : start + settings.batch_size]
-            by_table = {
-                id(tables[0]): batch[batch < n_users],
-                id(tables[1]): batch[batch >= n_users] - n_users,
-            }
+        for batch in draws.epoch():
+            by_table = {id(table): rows for table, rows in zip(tables, batch, strict=True)}
             for sampler, table, other in terms:
                 pairs = sampler.sample(by_table[id(table)])
                 if len(pairs.nodes):

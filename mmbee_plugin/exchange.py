@@ -1,0 +1,149 @@
+"""One file with a trained model's tables and weights, which either adapter writes and either reads.
+
+It is a plain torch file of tensors and values, read without running code from it. A table of users or authors has
+one row more than there are tokens: row r + 1 belongs to token r, row 0 to whoever is not among them.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.modules.gtr import GTRSettings
+from mmbee_plugin.modules.sim import SIMSettings
+from mmbee_plugin.modules.tokens import ContentSettings
+
+FORMAT = "mmbee_plugin exchange 1"
+USER_TABLES = ("user", "nodes_user")
+AUTHOR_TABLES = ("author", "query", "nodes_author")
+WORD_TABLES = "words_"
+"""prefix of the tables of bag modalities, whose rows are words."""
+IN_TRAINING_ONLY = ("dropout", "modality_dropout", "default_query_rate")
+"""Settings that do not change a score."""
+
+
+@dataclass
+class Exchange:
+    """A trained model, apart from where its tables were."""
+
+    tables: dict[str, torch.Tensor]
+    """by name, as in ``USER_TABLES`` and ``AUTHOR_TABLES`` (rows, width), or ``words_<modality>``."""
+    dense: dict[str, torch.Tensor]
+    """state of the :class:`~mmbee_plugin.modules.gtr.GTRModel`."""
+    users: list[str]
+    """the users' tokens."""
+    authors: list[str]
+    """the authors' tokens."""
+    settings: dict[str, Any]
+    """which model it is, as `model_settings` gives it."""
+
+    def __post_init__(self) -> None:
+        for kind, tokens in (("user", self.users), ("author", self.authors)):
+            if len(set(tokens)) != len(tokens):
+                raise InputError(f"a {kind} token appears twice")
+        for name, table in self.tables.items():
+            if name.startswith(WORD_TABLES):
+                continue
+            if name not in USER_TABLES + AUTHOR_TABLES:
+                raise InputError(f"unknown table {name!r}")
+            rows = 1 + len(self.users if name in USER_TABLES else self.authors)
+            if table.ndim != 2 or len(table) != rows:
+                raise InputError(f"table {name!r} has the shape {tuple(table.shape)}, expected {rows} rows")
+        for name, values in {**self.tables, **self.dense}.items():
+            if values.is_floating_point() and not values.isfinite().all():
+                raise InputError(f"{name!r} holds values that are not finite")
+
+    def rows_of(self, table: str, tokens: list[str]) -> torch.Tensor:
+        """(len(tokens), width) rows of a table of users or authors, row 0 where a token is unknown."""
+        known = self.users if table in USER_TABLES else self.authors
+        place = {token: row for row, token in enumerate(known, start=1)}
+        return self.tables[table][torch.tensor([place.get(token, 0) for token in tokens], dtype=torch.long)]
+
+
+def model_settings(
+    gtr: GTRSettings, content: ContentSettings, sim: SIMSettings, history_length: int
+) -> dict[str, Any]:
+    """What has to be equal for two models to score alike, as plain values: the parts in use and their shapes."""
+    parts: dict[str, Any] = {"gtr": asdict(gtr), "history_length": history_length}
+    if gtr.content != "none":
+        parts["content"] = asdict(content)
+    if gtr.backbone == "sim":
+        parts["sim"] = asdict(sim)
+    return _plain(parts)
+
+
+def write_exchange(path: Path, exchange: Exchange) -> None:
+    """Writes beside ``path`` first, then renames. Raises InputError where nothing can be written."""
+    content = {
+        "format": FORMAT,
+        "tables": exchange.tables,
+        "dense": exchange.dense,
+        "tokens": {"users": exchange.users, "authors": exchange.authors},
+        "settings": exchange.settings,
+    }
+    try:
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(content, file)
+        os.replace(beside, path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+def read_exchange(path: Path) -> Exchange:
+    """Reads a file that `write_exchange` wrote.
+
+    Raises:
+        InputError: no such file, one cut short, one that holds other things or tables of a wrong shape.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError):
+        content = None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(f"{path}: not a readable exchange file (its format should be {FORMAT!r})")
+    tokens = content["tokens"]
+    try:
+        return Exchange(
+            content["tables"], content["dense"], tokens["users"], tokens["authors"], content["settings"]
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def check_same_model(exchange: Exchange, own: Mapping[str, Any], source: Path) -> None:
+    """Raises InputError naming the first setting in which the file's model differs from one's own
+    (`model_settings`)."""
+    before, now = _flat(exchange.settings), _flat(own)
+    for name in sorted(before.keys() | now.keys()):
+        if name.rpartition(".")[2] not in IN_TRAINING_ONLY and before.get(name) != now.get(name):
+            raise InputError(
+                f"{source}: its model has {name}={before.get(name)!r}, this one has {name}={now.get(name)!r}"
+            )
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,55 @@
+"""The offline stage of a dataset folder: graphs, neighbour lists and node vectors, built once, kept with the data.
+
+What is built lies in ``<dataset folder>/graph/<key>`` in the folder's row order. The key covers the training
+interactions, the features and every setting, so a second run finds it and a changed one builds its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mmbee_plugin.data.features import DenseFeatures, standardise
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.graph.attributes import Attributes
+from mmbee_plugin.graph.build import build
+from mmbee_plugin.graph.settings import GraphSettings, Interactions
+from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.nodes import GraphCLSettings, node_stage
+
+
+def snapshot_of(
+    folder: DatasetFolder,
+    interactions: Interactions,
+    graph: GraphSettings,
+    graphcl: GraphCLSettings | None = None,
+    modalities: tuple[str, ...] = (),
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> Snapshot:
+    """The snapshot of a folder's training interactions, built unless it is there.
+
+    Args:
+        folder: the dataset folder.
+        interactions: the training positives, by row of the folder.
+        graph: settings of the graph stage.
+        graphcl: settings of the node vectors; None builds none.
+        modalities: whose dense features give the neighbours' mean attributes; word bags give none.
+        seed: of GraphCL.
+        progress: told each stage's name as it starts.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    attributes = {}
+    for name in modalities:
+        features = folder.features(name)
+        if isinstance(features, DenseFeatures):
+            attributes[name] = Attributes(standardise(features.values, features.present), features.present)
+    return build(
+        interactions,
+        graph,
+        folder.path / "graph",
+        attributes=attributes,
+        nodes=node_stage(graphcl, seed) if graphcl is not None else None,
+        progress=progress,
+    )

@@ -1,0 +1,110 @@
+"""MMBee's weights from and to an exchange file, matched by the users' and items' tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from recbole.data import data_preparation
+
+from mmbee_plugin import exchange as files
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.exchange import Exchange
+from mmbee_plugin.recbole import checkpoint
+from mmbee_plugin.recbole.models.mmbee import MMBee
+from mmbee_plugin.recbole.run import seeded_dataset, without_recbole_warnings
+
+
+def load_exchange(model: MMBee, dataset: Any, path: Path) -> None:
+    """Gives a model the weights of a file; it then scores as the model that they were taken from.
+
+    Users and items that the file does not know get its default row; RecBole's padding gets zeros.
+
+    Args:
+        model: built for ``dataset``, with the settings of the file's model.
+        dataset: an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`.
+        path: the exchange file.
+
+    Raises:
+        InputError: no such file, a model with other parts or shapes, other tables, not one token in common.
+    """
+    exchange = files.read_exchange(path)
+    files.check_same_model(exchange, model.scoring_settings, path)
+    # A file has no node table for a side where no metapath ends; the model's is then never read.
+    tables = {name: table for name, table in model.tables().items() if name in exchange.tables}
+    missing = (model.tables().keys() ^ exchange.tables.keys()) - {"nodes_user", "nodes_author"}
+    if missing:
+        raise InputError(f"{path}: table {min(missing)!r} is in the file or in the model alone")
+    tokens = _tokens(dataset)
+    for side, known in (("users", exchange.users), ("authors", exchange.authors)):
+        if not set(tokens[side]) & set(known):
+            raise InputError(f"{path}: knows none of this dataset's {side}; it comes from other data")
+    filled = {}
+    for name, table in tables.items():
+        if name.startswith(files.WORD_TABLES):
+            filled[name] = exchange.tables[name]
+        else:
+            rows = exchange.rows_of(name, tokens["users" if name in files.USER_TABLES else "authors"])
+            filled[name] = torch.cat([torch.zeros_like(rows[:1]), rows])  # padding has id 0
+        if filled[name].shape != table.weight.shape:
+            raise InputError(
+                f"{path}: table {name!r} has the shape {tuple(filled[name].shape)}, "
+                f"the model's {tuple(table.weight.shape)}"
+            )
+    try:
+        model.gtr.load_state_dict(exchange.dense)
+    except RuntimeError as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
+    with torch.no_grad():
+        for name, table in tables.items():
+            table.weight.copy_(filled[name])
+    model.train(model.training)  # forgets the authors encoded before
+
+
+def save_exchange(model: MMBee, dataset: Any, path: Path) -> None:
+    """Writes a model's weights, rows in the order of the dataset's files; the default rows are zeros.
+
+    Raises InputError where the file cannot be written.
+    """
+    rows = {"users": dataset.user_rows, "authors": dataset.item_rows}
+    tables = {}
+    for name, table in model.tables().items():
+        weight = table.weight.detach().cpu()
+        if not name.startswith(files.WORD_TABLES):
+            row = torch.from_numpy(rows["users" if name in files.USER_TABLES else "authors"])
+            weight = torch.zeros_like(weight).index_copy_(0, row + 1, weight)
+            weight[0] = 0
+        tables[name] = weight.clone()
+    dense = {name: value.detach().cpu().clone() for name, value in model.gtr.state_dict().items()}
+    users, authors = dataset.folder.user_tokens, dataset.folder.item_tokens
+    files.write_exchange(path, Exchange(tables, dense, users, authors, model.scoring_settings))
+
+
+def export_run(path: Path, destination: Path) -> None:
+    """Writes the weights in a RecBole checkpoint of MMBee (``<name>.pth``), whose dataset is read again.
+
+    Raises:
+        InputError: as `checkpoint.load`; a checkpoint of another model; data that have changed since.
+    """
+    state = checkpoint.load(path, "cpu")
+    config = state["config"]
+    if config["model"] != "MMBee":
+        raise InputError(
+            f"{path}: a checkpoint of {config['model']}; only MMBee's tables have a place in the file"
+        )
+    with without_recbole_warnings():
+        dataset = data_preparation(config, seeded_dataset(config))[0]._dataset
+        model = MMBee(config, dataset)
+    if dataset.folder.hash != config["dataset_hash"]:
+        raise InputError(f"{path}: {dataset.folder.path} has changed since that run")
+    model.load_state_dict(state["state_dict"])
+    save_exchange(model, dataset, destination)
+
+
+def _tokens(dataset: Any) -> dict[str, list[str]]:
+    """The tokens of RecBole's ids from 1 on."""
+    fields = {"users": dataset.uid_field, "authors": dataset.iid_field}
+    return {
+        side: [str(token) for token in dataset.field2id_token[field][1:]] for side, field in fields.items()
+    }

@@ -1,0 +1,49 @@
+"""Row-wise Adagrad on dense gradients: what sharded tables are updated with, for tables that are not sharded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+
+EPS = 1e-8
+
+
+class RowwiseAdagrad(torch.optim.Optimizer):
+    r"""Adagrad with one sum a row, as fbgemm's ``EXACT_ROWWISE_ADAGRAD``.
+
+    .. math:: s_r \leftarrow s_r + \tfrac{1}{d} \sum_k g_{rk}^2, \qquad
+              w_r \leftarrow w_r - \eta\, g_r / (\sqrt{s_r} + \epsilon)
+
+    A row without a gradient keeps its values and its sum, so that a dense gradient, zero where nothing was looked
+    up, gives the same tables as fbgemm's sparse one.
+
+    Args:
+        tables: parameters (n, d).
+        lr: learning rate :math:`\eta`.
+        eps: :math:`\epsilon`, beside the root.
+    """
+
+    def __init__(self, tables: Iterable[torch.nn.Parameter], lr: float = 0.05, eps: float = EPS) -> None:
+        super().__init__(tables, {"lr": lr, "eps": eps})
+        for group in self.param_groups:
+            for table in group["params"]:
+                self.state[table]["sum"] = table.new_zeros(len(table))
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Updates every table that has a gradient; ``closure``, if any, is evaluated before and its value returned."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for table in group["params"]:
+                if table.grad is None:
+                    continue
+                total = self.state[table]["sum"]
+                total.add_(table.grad.square().mean(dim=1))
+                scale = -group["lr"] / (total.sqrt() + group["eps"])
+                table.addcmul_(table.grad, scale.unsqueeze(1))
+        return loss
