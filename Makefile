@@ -1,16 +1,30 @@
-# make run    set up, then run MMBee on TikTok (a synthetic sample until the real files are converted)
-# make test   set up, then lint, types and all tests
-# make clean  remove the virtual environment
+# make run            set up, then run MMBee on TikTok (a synthetic sample until the real files are converted)
+# make run-torchrec   the same over sharded tables: two processes, or one a GPU
+# make test           set up, then lint, types and all tests
+# make clean          remove the virtual environment
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/ready
+GPUS := $(filter-out 0,$(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU'))
 # Without a GPU, PyTorch's own index has a build that is ten times smaller.
-TORCH_INDEX := $(if $(shell nvidia-smi -L 2>/dev/null),,--index-url https://download.pytorch.org/whl/cpu --retries 0)
-.PHONY: run test lint types unit clean
+TORCH_INDEX := $(if $(GPUS),,--index-url https://download.pytorch.org/whl/cpu --retries 0)
+FBGEMM := $(if $(GPUS),,./packaging/fbgemm-cpu)
+PROCESSES ?= $(or $(GPUS),2)
+SHARDS := shards/tiktok
+.PHONY: run run-torchrec test lint types unit clean
 
 run: $(READY)
 	$(BIN)/python run_recbole.py --model=MMBee --dataset=tiktok
+
+run-torchrec: export OMP_NUM_THREADS ?= 1
+run-torchrec: $(READY) $(SHARDS)/shards.json
+	$(BIN)/torchrun --nproc_per_node=$(PROCESSES) -m mmbee_plugin.torchrec.train \
+		--config torchrec_configs/tiktok.yaml checkpoint.folder=saved/torchrec/tiktok-$$(date +%Y%m%d-%H%M%S)
+
+# Written again when the dataset changes: a sample that was replaced by real data.
+$(SHARDS)/shards.json: $(wildcard datasets/tiktok/dataset.json) | $(READY)
+	$(BIN)/mmbee data shards tiktok $(SHARDS) --train_newest=3 --graph.folds=3 --graph.fold_by=order
 
 test: lint types unit
 
@@ -26,13 +40,13 @@ unit: export OMP_NUM_THREADS ?= 1
 unit: $(READY)
 	$(BIN)/python -m pytest -q -n 2
 
-$(READY): setup.py constraints.txt
+$(READY): setup.py constraints.txt packaging/fbgemm-cpu/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 		{ echo "error: RecBole needs ray 2.6.3, whose last Python is 3.11: set PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --no-deps $(TORCH_INDEX) -c constraints.txt torch || \
 		$(BIN)/pip install -q --no-deps -c constraints.txt torch
-	$(BIN)/pip install -q -e ".[recbole,test]" -c constraints.txt
+	$(BIN)/pip install -q -e ".[recbole,torchrec,test]" $(FBGEMM) -c constraints.txt
 	touch $@
 
 clean:

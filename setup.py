@@ -40,6 +40,15 @@ setup(
             "scipy<1.13",
             "setuptools<81",
         ],
+        "torchrec": [
+            "torchrec==1.8.0",
+            "fbgemm-gpu==1.8.0",  # without a GPU: ./packaging/fbgemm-cpu in the same pip call
+            "pyarrow>=17,<26",
+            "pydantic>=2.7",
+            "pyyaml>=6",
+            "tensorboard>=2.16",
+            "numpy<2",
+        ],
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.6",

@@ -49,6 +49,43 @@ def data_describe(
     _print_summary(opened)
 
 
+@data.command("shards", context_settings=WITH_SETTINGS)
+def data_shards(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A dataset folder in --data-path.")],
+    destination: Annotated[Path, typer.Argument(metavar="DST", help="The shards folder to write.")],
+    data_path: DataPath = Path("datasets"),
+) -> None:
+    """Write a dataset as shards for the TorchRec job: Parquet rows, memory-mapped lists and features.
+
+    Settings may follow: --graph.folds=3, --graph=null, --node_tables=fresh, --graphcl.width=64, --modalities=[visual],
+    --rows_per_group=65536, --train_newest=3, --threshold=4, --seed=0.
+    """
+    from mmbee_plugin.data.sample import ensure
+    from mmbee_plugin.torchrec.shard_settings import read_shard_settings
+    from mmbee_plugin.torchrec.shards import write_shards
+    from mmbee_plugin.torchrec.store import ShardStore
+
+    settings = read_shard_settings(context.args)
+    with _stage_display() as show:
+        write_shards(
+            ensure(name, data_path),
+            destination,
+            settings.graph,
+            settings.graphcl if settings.node_tables == "graphcl" else None,
+            modalities=settings.modalities,
+            rows_per_group=settings.rows_per_group,
+            train_newest=settings.train_newest,
+            threshold=settings.threshold,
+            seed=settings.seed,
+            progress=show,
+        )
+    description = ShardStore(destination).description
+    typer.echo(description.provenance)
+    fold = f" in {description.folds} folds" if description.folds else ""
+    typer.echo(f"Trains on {sum(description.rows):,} rows{fold}: {destination}")
+
+
 @graph.command("build", context_settings=WITH_SETTINGS)
 def graph_build(context: typer.Context, dataset: Dataset, data_path: DataPath = Path("datasets")) -> None:
     """Build the graphs, neighbour lists and node vectors of a dataset, unless they are there.
@@ -91,6 +128,112 @@ def graph_neighbours(
     side, token = ("u", user) if user is not None else ("a", author)
     lines = graph_report.neighbour_lines(opened, side, str(token), metapath, top, paths)
     for line in [*report.provenance_lines(opened.folder), *lines]:
+        typer.echo(line)
+
+
+@app.command("export")
+def export(
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT",
+            help="A TorchRec job's checkpoint, or its folder of them: the best epoch, else the newest; or RecBole's "
+            "<run>.pth of MMBee.",
+        ),
+    ],
+    destination: Annotated[Path, typer.Argument(metavar="DST", help="The file to write.")],
+    shards: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the job's shards are now, if they have moved.")
+    ] = None,
+) -> None:
+    """Write a trained model as one plain torch file: whole tables, weights and the tokens of the rows.
+
+    RecBole's MMBee scores with it (mmbee_plugin.recbole.exchange.load_exchange); a TorchRec job starts from it
+    (mmbee import).
+    """
+    from mmbee_plugin.exchange import read_exchange
+
+    if checkpoint.suffix == ".pth":
+        from mmbee_plugin.recbole.exchange import export_run
+
+        export_run(checkpoint, destination)
+    else:
+        from mmbee_plugin.torchrec.versions import check_versions
+
+        check_versions()
+        from mmbee_plugin.torchrec.export import export_checkpoint
+
+        export_checkpoint(checkpoint, destination, shards)
+    exchange = read_exchange(destination)
+    tables = ", ".join(f"{name} {len(rows):,} x {rows.shape[1]}" for name, rows in exchange.tables.items())
+    typer.echo(f"{destination}: {tables}; {sum(part.numel() for part in exchange.dense.values()):,} weights")
+
+
+@app.command("import", context_settings=WITH_SETTINGS)
+def import_(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="A file that mmbee export wrote.")],
+    config: Annotated[Path, typer.Option(metavar="YAML", help="Settings of the TorchRec job.")],
+) -> None:
+    """Make the first checkpoint of a TorchRec job from an exported file; train --resume goes on from it.
+
+    Settings may follow, as for the job: checkpoint.folder=saved/second.
+    """
+    from mmbee_plugin.torchrec.settings import read_settings
+    from mmbee_plugin.torchrec.versions import check_versions
+
+    check_versions()
+    from mmbee_plugin.torchrec.export import import_exchange
+
+    typer.echo(f"Written: {import_exchange(source, read_settings(config, context.args))}")
+
+
+@app.command("plan", context_settings=WITH_SETTINGS)
+def plan_tables(
+    context: typer.Context,
+    config: Annotated[Path, typer.Option(metavar="FILE", help="The job's settings.")],
+    users: Annotated[str, typer.Option(metavar="COUNT", help="Rows of the user tables, e.g. 1e9.")],
+    authors: Annotated[str, typer.Option(metavar="COUNT", help="Rows of the author tables, e.g. 1e7.")],
+    world_size: Annotated[int, typer.Option(min=1, help="Processes, one a GPU.")] = 8,
+    local_world_size: Annotated[int, typer.Option(min=1, help="Of them on one machine.")] = 8,
+    hbm: Annotated[str | None, typer.Option(metavar="SIZE", help="Memory of a GPU, e.g. 80GB.")] = None,
+    ddr: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Host memory a process: behind GPUs it holds what they cannot."),
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Global batch; default: the job's.")] = None,
+) -> None:
+    """Plan where a TorchRec job's tables would land on a cluster, without allocating them.
+
+    Without --hbm, for processes on CPUs with --ddr each. Units count by 1024, as memory is sold. The job's
+    settings may follow: tables.user.sharding=row_wise. Exit status 1 where the tables do not fit.
+    """
+    from rich.console import Console
+
+    from mmbee_plugin.torchrec.settings import read_settings
+    from mmbee_plugin.torchrec.versions import check_versions
+
+    if hbm is None and ddr is None:
+        raise InputError("needs --hbm, the memory of a GPU, or for CPUs --ddr")
+    check_versions()
+    from mmbee_plugin.torchrec import plan, plan_report  # only now: they import TorchRec
+
+    changes = context.args if batch_size is None else [*context.args, f"train.batch_size={batch_size}"]
+    settings = read_settings(config, changes)
+    memory = [plan.parse_bytes(size) if size else 0 for size in (hbm, ddr)]
+    cluster = plan.Cluster(world_size, local_world_size, *memory)
+    found = plan.plan(settings, cluster, plan.parse_count(users), plan.parse_count(authors))
+    if isinstance(found, plan.Shortage):
+        for line in plan_report.shortage_lines(found):
+            typer.echo(line, err=True)
+        raise typer.Exit(1)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    console.print(plan_report.plan_table(found))
+    if not plan.has_shards(settings):
+        typer.echo(f"{settings.data.shards}: no shards there, so without tables for words")
+    for line in plan_report.plan_lines(found):
         typer.echo(line)
 
 

@@ -1,0 +1,1 @@
+"""TorchRec adapter: the same modules over sharded tables, under torchrun."""

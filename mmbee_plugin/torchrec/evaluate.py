@@ -1,0 +1,178 @@
+"""Evaluation of a distributed model: full ranking of static items, or metrics of labelled samples.
+
+Both are those of one process, whatever the number of processes: sums are whole numbers
+(:func:`~mmbee_plugin.metrics.exact_sum`), and samples are grouped by user before anything is averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torchrec.distributed import DistributedModelParallel
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.metrics import exact_mean, exact_sum, ranking_metrics
+from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser
+from mmbee_plugin.torchrec.collectives import add_up
+from mmbee_plugin.torchrec.gather import interleave
+from mmbee_plugin.torchrec.labelled import labelled_metrics
+from mmbee_plugin.torchrec.launch import Process
+from mmbee_plugin.torchrec.maker import BatchMaker
+from mmbee_plugin.torchrec.model import TrainModel
+from mmbee_plugin.torchrec.reader import EvalReader, RankedUsers
+
+AUTHORS_AT_ONCE = 4096
+"""authors a process encodes at once"""
+USERS_AT_ONCE = 256
+"""users a process ranks for at once"""
+SAMPLES_AT_ONCE = 4096
+"""labelled samples a process scores at once"""
+CELLS = 2**24
+"""scores of users times authors held at once"""
+
+
+class Evaluator:
+    """Evaluates a model; every process of the job calls each method, together.
+
+    Args:
+        model: the distributed :class:`~mmbee_plugin.torchrec.model.TrainModel`.
+        maker: makes this process's batches.
+        process: which process this is.
+    """
+
+    def __init__(self, model: DistributedModelParallel, maker: BatchMaker, process: Process) -> None:
+        self.model = model
+        self.maker = maker
+        self.process = process
+        self.store = maker.store
+
+    @torch.no_grad()
+    def ranking(self, reader: EvalReader, topk: Sequence[int] = (10, 20)) -> dict[str, float]:
+        """Means over the users of :func:`~mmbee_plugin.metrics.ranking_metrics`, on every process.
+
+        All authors are ranked but the user's training items, unless they are positives of the split too.
+
+        Raises:
+            InputError: no user has a positive in the split; rows that cannot be read.
+        """
+        with _evaluating(self.model) as model:
+            authors = self._authors(model)
+            sums: dict[str, NDArray[np.int64]] = {}
+            users = 0
+            for asked in reader.ranked(USERS_AT_ONCE * self.process.world_size):
+                hits, positives = self._hits(model, authors, asked, min(max(topk), self.store.n_authors))
+                users += len(positives)
+                for name, values in ranking_metrics(hits, positives, topk).items():
+                    sums[name] = sums.get(name, 0) + exact_sum(values)
+        if not sums:
+            raise InputError(f"{self.store.path}: no user has a positive to rank")
+        total = add_up(np.concatenate([[users], *sums.values()]), self.process.device)
+        pairs = total[1:].reshape(-1, 2)
+        return {name: exact_mean(pair, int(total[0])) for name, pair in zip(sums, pairs, strict=True)}
+
+    @torch.no_grad()
+    def labelled(self, reader: EvalReader) -> dict[str, float]:
+        """``auc``, ``uauc``, ``gauc`` and ``logloss`` of a split's labelled rows, on every process.
+
+        Raises:
+            InputError: data without labels, labels that are all the same; rows that cannot be read.
+        """
+        world_size, rank = self.process.world_size, self.process.rank
+        columns: list[tuple[NDArray, NDArray, NDArray]] = []
+        with _evaluating(self.model) as model:
+            for rows in reader.labelled(SAMPLES_AT_ONCE * world_size):
+                stride = -(-len(rows.users) // world_size)
+                own = slice(rank, None, world_size)
+                users, authors = rows.users[own], rows.authors[own]
+                batch = self.maker.labelled(users, authors, stride).to(self.process.device)
+                columns.append((users, rows.labels[own], model.score(batch).sigmoid().cpu().numpy()))
+        if not columns:
+            raise InputError(f"{self.store.path}: no labelled row to score")
+        users, labels, scores = (np.concatenate(part) for part in zip(*columns, strict=True))
+        return labelled_metrics(users, labels, scores, self.process.device)
+
+    def _authors(self, model: TrainModel) -> EncodedAuthor:
+        """All authors, by row: each process encodes its share, and all get the whole."""
+        world_size, rank = self.process.world_size, self.process.rank
+        step, n_authors = AUTHORS_AT_ONCE * world_size, self.store.n_authors
+        parts = []
+        for start in range(0, n_authors, step):
+            # The last share is filled up with row 0.
+            count = -(-min(step, n_authors - start) // world_size) * world_size
+            rows = np.arange(start + rank, start + count, world_size)
+            batch = self.maker.authors(np.where(rows < n_authors, rows, 0)).to(self.process.device)
+            encoded = model.encode_authors(batch)
+            assert encoded is not None
+            # Without a cross part no backbone looks at the id vector.
+            cross = model.scorer.gtr.backbone.cross_width
+            author = (
+                interleave(encoded.author)
+                if cross
+                else encoded.top.new_empty(len(encoded.top) * world_size, 0)
+            )
+            parts.append(EncodedAuthor(interleave(encoded.top), author))
+        whole = EncodedAuthor.cat(parts)
+        ids = torch.arange(n_authors, device=self.process.device)
+        return EncodedAuthor(whole.top[:n_authors], whole.author[:n_authors], ids)
+
+    def _hits(
+        self, model: TrainModel, authors: EncodedAuthor, asked: RankedUsers, k: int
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """For this process's share of the users: which of the k best are positives (b, k), and how many there are
+        (b,)."""
+        world_size, rank = self.process.world_size, self.process.rank
+        rows = asked.users[rank::world_size]
+        batch = self.maker.users(rows, -(-len(asked.users) // world_size)).to(self.process.device)
+        user = model.encode_users(batch)
+        if user is None:
+            return np.empty((0, k), dtype=bool), np.empty(0, dtype=np.int64)
+        masked = _share(asked.masked_user, asked.masked, rank, world_size)
+        with model.scorer.autocast(self.process.device):
+            best = _best(model, user, authors, masked, k).cpu().numpy()
+        row, positive = _share(asked.positive_user, asked.positives, rank, world_size)
+        n_authors = self.store.n_authors
+        hits = np.isin(np.arange(len(rows))[:, None] * n_authors + best, row * n_authors + positive)
+        return hits & (best >= 0), np.bincount(row, minlength=len(rows))
+
+
+@contextmanager
+def _evaluating(model: DistributedModelParallel) -> Iterator[TrainModel]:
+    """The module inside, switched to evaluation, and back to how it was."""
+    training = model.training
+    model.eval()
+    try:
+        yield model.module
+    finally:
+        model.train(training)
+
+
+def _best(
+    model: TrainModel, user: EncodedUser, authors: EncodedAuthor, masked: tuple[NDArray, NDArray], k: int
+) -> torch.Tensor:
+    """(b, k) the rows of each user's best authors, best first, without the masked (row, author); -1 where there are
+    fewer."""
+    rows = len(user.top)
+    device = user.top.device
+    mask_row, mask_author = (torch.from_numpy(part).to(device) for part in masked)
+    best = torch.full((rows, k), -torch.inf, device=device)
+    found = torch.full((rows, k), -1, device=device)
+    start = 0
+    for part in authors.split(max(k, CELLS // rows)):
+        scores = model.scorer.gtr.score_all(user, part).float()
+        within = (mask_author >= start) & (mask_author < start + scores.shape[1])
+        scores[mask_row[within], mask_author[within] - start] = -torch.inf
+        best, place = torch.cat([best, scores], dim=1).topk(k, dim=1)
+        columns = torch.arange(start, start + scores.shape[1], device=device).expand(rows, -1)
+        found = torch.cat([found, columns], dim=1).gather(1, place)
+        start += scores.shape[1]
+    return found
+
+
+def _share(places: NDArray, values: NDArray, rank: int, world_size: int) -> tuple[NDArray, NDArray]:
+    """Of entries at places of a batch those of this process's rows, with the place among these."""
+    own = places % world_size == rank
+    return places[own] // world_size, values[own]

@@ -1,0 +1,158 @@
+"""Which inputs a model reads: its settings met with what the data offer, before any table exists."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.metapaths import Metapath
+from mmbee_plugin.modules.gtr import GTRSettings
+from mmbee_plugin.modules.sim import GAP_BUCKETS, SIMSettings
+from mmbee_plugin.modules.tokens import WORD_WIDTH, ContentSettings
+from mmbee_plugin.torchrec.layout import Modality
+from mmbee_plugin.torchrec.settings import ModelSettings, Settings
+from mmbee_plugin.torchrec.store import ShardStore
+
+
+class DataShape(Protocol):
+    """What has to be known of the data; a :class:`~mmbee_plugin.torchrec.store.ShardStore` knows it."""
+
+    @property
+    def n_users(self) -> int: ...
+    @property
+    def n_authors(self) -> int: ...
+    @property
+    def ordered(self) -> bool: ...
+    @property
+    def metapaths(self) -> tuple[str, ...]: ...
+    @property
+    def modalities(self) -> Mapping[str, Modality]: ...
+    @property
+    def attribute_width(self) -> int: ...
+    @property
+    def has_reach(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The features of a batch, in the order of the tables and tensors."""
+
+    model: ModelSettings
+    n_users: int
+    n_authors: int
+    ordered: bool
+    modalities: tuple[str, ...]
+    """modalities of the content encoder."""
+    dense: dict[str, int]
+    """width of the raw vectors of each of them that is dense."""
+    words: dict[str, int]
+    """vocabulary of each of them that is a bag of words."""
+    user_paths: tuple[Metapath, ...]
+    author_paths: tuple[Metapath, ...]
+    attribute_width: int
+    """width of the neighbours' mean attributes, 0 for none."""
+    reach: bool
+
+    @classmethod
+    def of(cls, model: ModelSettings, data: DataShape) -> Inputs:
+        """Raises InputError for a modality or metapath that the data do not have."""
+        chosen = tuple(data.modalities) if model.modalities is None else model.modalities
+        _check("modality", chosen, data.modalities)
+        names = model.metapaths if model.interest != "none" else ()
+        _check("metapath", names, data.metapaths)
+        paths = [Metapath.parse(name) for name in names]
+        modalities = chosen if model.content != "none" else ()
+        kinds = {name: data.modalities[name] for name in modalities}
+        return cls(
+            model=model,
+            n_users=data.n_users,
+            n_authors=data.n_authors,
+            ordered=data.ordered,
+            modalities=modalities,
+            dense={name: one.width for name, one in kinds.items() if one.kind == "dense"},
+            words={name: one.vocabulary for name, one in kinds.items() if one.kind == "bag"},
+            user_paths=tuple(path for path in paths if path.start == "u"),
+            author_paths=tuple(path for path in paths if path.start == "a"),
+            attribute_width=data.attribute_width if paths and model.attributes else 0,
+            reach=bool(paths) and model.reach and data.has_reach,
+        )
+
+    @property
+    def paths(self) -> tuple[Metapath, ...]:
+        """All metapaths, the users' first."""
+        return self.user_paths + self.author_paths
+
+    @property
+    def num_queries(self) -> int:
+        """Query tokens an author owns, 0 where nothing reads them."""
+        reads = self.model.content == "mfq" and self.model.use_queries and self.modalities
+        return self.model.num_queries if reads else 0
+
+    @property
+    def shares_pool(self) -> bool:
+        """Whether the softmax runs over all candidates of the global batch: where no pair pays for attention."""
+        return self.model.loss == "softmax" and self.model.backbone == "mean"
+
+    def gtr_settings(self) -> GTRSettings:
+        """Names and shapes of the model's parts."""
+        model = self.model
+        return GTRSettings(
+            backbone=model.backbone,
+            content=model.content,
+            interest=model.interest,
+            head=model.head,
+            width=model.width,
+            hidden=model.hidden,
+            dropout=model.dropout,
+            pooling=model.pooling,
+            user_metapaths=tuple(path.name for path in self.user_paths),
+            author_metapaths=tuple(path.name for path in self.author_paths),
+            attribute_width=self.attribute_width,
+            reach=self.reach,
+        )
+
+    def content_settings(self) -> ContentSettings:
+        """Shapes of the content encoder."""
+        model = self.model
+        return ContentSettings(
+            widths={name: self.dense.get(name, WORD_WIDTH) for name in self.modalities},
+            width=model.width,
+            heads=model.heads,
+            num_queries=model.num_queries,
+            use_queries=model.use_queries,
+            projection=model.projection,
+            dropout=model.content_dropout,
+            modality_dropout=model.modality_dropout,
+            default_query_rate=model.default_query_rate,
+        )
+
+    def sim_settings(self) -> SIMSettings:
+        """Shapes of SIM; without time there are no gaps."""
+        model = self.model
+        return SIMSettings(
+            width=model.width,
+            heads=model.search_heads,
+            searched=model.searched,
+            short=model.short_length,
+            gaps=GAP_BUCKETS if self.ordered else 0,
+        )
+
+
+def open_store(settings: Settings) -> ShardStore:
+    """The job's shards, with the modalities and metapaths that its model reads.
+
+    Raises:
+        InputError: as :class:`~mmbee_plugin.torchrec.store.ShardStore`.
+    """
+    model = settings.model
+    paths = model.metapaths if model.interest != "none" else ()
+    return ShardStore(Path(settings.data.shards), model.modalities, paths)
+
+
+def _check(kind: str, asked: tuple[str, ...], known: Collection[str]) -> None:
+    for name in asked:
+        if name not in known:
+            raise InputError(f"unknown {kind} {name!r}; the data have: {', '.join(known) or 'none'}")

@@ -1,0 +1,91 @@
+"""Starts and ends a process of a job: its group, its device, and an end in seconds when something fails."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from mmbee_plugin.errors import InputError
+
+PATIENCE = 3.0
+"""seconds in which rank 0 may be the one to say what is wrong."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """Which process of the job this is."""
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+
+@contextmanager
+def process_group(timeout: float) -> Iterator[Process]:
+    """Joins the group that torchrun started this process for, or makes one of its own.
+
+    nccl where there is a GPU for every process of this machine, gloo elsewhere.
+
+    Args:
+        timeout: seconds this process waits for the others.
+
+    Raises:
+        InputError: more processes on this machine than GPUs.
+    """
+    wait = timedelta(seconds=timeout)
+    local_rank = int(os.environ.get("LOCAL_RANK", 0))
+    device = torch.device("cpu")
+    if torch.cuda.is_available():
+        if local_rank >= torch.cuda.device_count():
+            raise InputError(
+                f"{local_rank + 1} processes, but {torch.cuda.device_count()} GPUs on this machine; "
+                "start one process a GPU, or hide the GPUs with CUDA_VISIBLE_DEVICES="
+            )
+        device = torch.device("cuda", local_rank)
+        torch.cuda.set_device(device)
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    if "RANK" in os.environ:
+        dist.init_process_group(backend, timeout=wait)
+    else:
+        dist.init_process_group(backend, timeout=wait, store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        yield Process(dist.get_rank(), dist.get_world_size(), device)
+    except BaseException:
+        if device.type == "cpu":
+            dist.destroy_process_group()  # the others see the connection close; with nccl this may wait for them
+        raise
+    dist.destroy_process_group()
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs a process of a job and ends it where it fails, without waiting for the others; torchrun ends those.
+
+    Bad input is one line and exit status 2, anything else a traceback and 1.
+    """
+    try:
+        main()
+        return
+    except InputError as error:
+        # Mostly all processes find the same fault; torchrun ends them once rank 0 has said so.
+        rank = int(os.environ.get("RANK", 0))
+        if rank:
+            time.sleep(PATIENCE)
+        print(f"error: {f'process {rank}: ' if rank else ''}{error}", file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        status = 130
+    except Exception:
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -1,0 +1,102 @@
+"""What a shards folder holds: the names of its files and the description that stands beside them.
+
+A shards folder is a dataset folder made ready for training: Parquet files of rows to stream, and arrays to map
+into memory. Every array is indexed by row of `.user` or `.item`. With ``F`` for ``fold-<f>/`` or nothing (the
+whole graph)::
+
+    shards.json                         the description
+    train.parquet                       user, author, position, fold (where cross-fitted), label (where labelled)
+    valid.parquet  test.parquet         user, author, label (where labelled); by ascending user
+    users.parquet  authors.parquet      token
+    histories/{indptr,items,repeats}.npy  and times.npy where there is time
+    users/known.npy                     (n_users,) bool: has a training row
+    authors/{known,seen}.npy            (n_authors,) bool: has a training row, has a training positive
+    authors/drawn.npy                   (n_authors + 1,) int64: positives among the rows of train.parquet, by table id
+    features/<modality>/                values, present (dense) or indptr, words, present (bag)
+    F neighbours/<metapath>/            indptr, ids, weights (of each node summing to 1)
+    F attributes/<metapath>/<modality>.npy
+    F reach/                            indptr, ids (ascending), weights
+    nodes_user.npy  nodes_author.npy    node vectors, where there are any
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mmbee_plugin.errors import InputError
+
+DESCRIPTION = "shards.json"
+SPLITS = ("train", "valid", "test")
+NODES = {"u": "nodes_user.npy", "a": "nodes_author.npy"}
+
+
+class Modality(BaseModel):
+    """A modality of the authors: dense vectors of a width, or bags of words from a vocabulary."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["dense", "bag"]
+    width: int = Field(default=0, ge=0, description="of a dense modality")
+    vocabulary: int = Field(default=0, ge=0, description="of a word bag")
+
+
+class Description(BaseModel):
+    """The content of ``shards.json``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Literal[1] = 1
+    kind: Literal["real", "sample", "simulated"]
+    provenance: str = Field(description="one line that stands beside every result")
+    dataset: str = Field(description="hash of the dataset folder's files")
+    snapshot: str | None = Field(description="key of the graph snapshot; None without a graph")
+    users: int = Field(ge=1)
+    authors: int = Field(ge=1)
+    labelled: bool
+    ordered: bool = Field(description="whether there is time")
+    folds: int = Field(ge=0, description="parts for cross-fitting; 0 for none")
+    metapaths: tuple[str, ...]
+    reach: bool
+    modalities: dict[str, Modality]
+    rows: tuple[int, ...] = Field(
+        description="training rows of each fold, or of all where there are no folds"
+    )
+    positives: tuple[int, ...] = Field(
+        description="of them those with label 1; all where nothing is labelled"
+    )
+    evaluated: dict[str, int] = Field(description="rows of valid and test")
+    files: dict[str, int] = Field(description="bytes of every file but this and the node vectors")
+
+
+def read_description(folder: Path) -> Description:
+    """The description of a shards folder, all files there and of their size.
+
+    Raises:
+        InputError: no shards folder, one of another version, a file missing or cut; names the file.
+    """
+    source = folder / DESCRIPTION
+    if not source.exists():
+        raise InputError(
+            f"{folder}: no shards folder, it has no {DESCRIPTION}; make it with `mmbee data shards`"
+        )
+    try:
+        description = Description.model_validate_json(source.read_bytes())
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error.strerror})") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        entry = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"{source}: {f'{entry}: ' if entry else ''}{first['msg']}; write the shards again"
+        ) from None
+    for name, size in description.files.items():
+        try:
+            found = (folder / name).stat().st_size
+        except OSError as error:
+            raise InputError(f"{folder / name}: {error.strerror}; write the shards again") from None
+        if found != size:
+            raise InputError(f"{folder / name}: {found} bytes, expected {size}; write the shards again")
+    return description

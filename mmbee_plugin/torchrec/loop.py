@@ -1,0 +1,257 @@
+"""The training loop of a process: steps, evaluations, checkpoints, and the best epoch at the end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.torchrec.batch import Batch
+from mmbee_plugin.torchrec.checkpoint import StepState, latest, load, save
+from mmbee_plugin.torchrec.evaluate import Evaluator
+from mmbee_plugin.torchrec.initial import InitialRows, write_initial
+from mmbee_plugin.torchrec.inputs import Inputs, open_store
+from mmbee_plugin.torchrec.launch import Process, process_group
+from mmbee_plugin.torchrec.maker import BatchMaker
+from mmbee_plugin.torchrec.model import TrainModel
+from mmbee_plugin.torchrec.reader import EvalReader, TrainReader
+from mmbee_plugin.torchrec.resume import checkpoint_to_resume
+from mmbee_plugin.torchrec.settings import Settings
+from mmbee_plugin.torchrec.sharding import shard
+from mmbee_plugin.torchrec.stepper import PipelinedStepper, PlainStepper, Stepper
+
+LOG = logging.getLogger(__name__)
+
+
+def train(settings: Settings, resume: bool = False, result: Path | None = None) -> dict[str, Any]:
+    """Trains, keeps the best epoch, and evaluates it on the test split.
+
+    Args:
+        settings: of the job.
+        resume: go on from the newest checkpoint, if there is one.
+        result: JSON file for what is returned; rank 0 writes it.
+
+    Returns:
+        ``losses`` by step, ``validation`` metrics by epoch, ``best`` epoch, ``test`` metrics, ``samples_per_second``,
+        ``provenance`` of the data.
+
+    Raises:
+        InputError: bad shards or settings, checkpoints of another run in the folder, a loss that is no number.
+    """
+    checkpoint = checkpoint_to_resume(settings, resume)
+    with process_group(settings.train.timeout) as process:
+        trainer = Trainer(settings, process)
+        if checkpoint is not None:
+            trainer.restore(checkpoint)
+        outcome = trainer.run()
+        if process.rank == 0 and result is not None:
+            result.parent.mkdir(parents=True, exist_ok=True)
+            result.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
+    return outcome
+
+
+class Trainer:
+    """A job as one process sees it; every process calls each method.
+
+    Args:
+        settings: of the job.
+        process: which process this is.
+    """
+
+    def __init__(self, settings: Settings, process: Process) -> None:
+        self.settings, self.process = settings, process
+        store = open_store(settings)
+        inputs = Inputs.of(settings.model, store)
+        draws = settings.train.negatives > 0
+        if not draws and not store.labelled:
+            raise InputError(f"{store.path}: no labels, so negatives must be drawn; set train.negatives")
+        nodes = store.nodes() if settings.model.node_tables == "stored" and inputs.paths else None
+        LOG.info("%s", store.provenance)
+        if inputs.paths:
+            LOG.info("Node tables start %s", "from stored vectors" if nodes is not None else "fresh")
+        torch.manual_seed(settings.train.seed)
+        initial = InitialRows(inputs, settings.train.seed, nodes)
+        model = TrainModel(inputs, settings.train.precision)
+        self.model, self.optimizer = shard(model, settings, process.device)
+        write_initial(self.model.module.tables, initial)
+        self.store = store
+        self.maker = BatchMaker(store, settings, process.rank, process.world_size)
+        self.reader = TrainReader(
+            store, settings.data, settings.train.batch_size, settings.train.seed, positives_only=draws
+        )
+        self.evaluator = Evaluator(self.model, self.maker, process)
+        self.ranks = draws
+        self.metric = f"recall@{max(settings.train.topk)}" if self.ranks else "gauc"
+        stepper: type[Stepper] = PipelinedStepper if process.device.type == "cuda" else PlainStepper
+        self.stepper = stepper(self.model, self.optimizer, process.device)
+        self.folder = Path(settings.checkpoint.folder)
+        self.epoch = self.batch = self.step = 0
+        self.best: dict[str, Any] | None = None
+        self.losses: dict[int, float] = {}
+        self.validation: dict[int, dict[str, float]] = {}
+        self.samples, self.seconds = 0, 0.0
+
+    def restore(self, path: Path) -> None:
+        """Takes up the run of a checkpoint. Raises InputError for one that does not fit the model."""
+        state = load(path, self.model, self.optimizer)
+        self.epoch, self.batch, self.step, self.best = state.epoch, state.batch, state.step, state.best
+        LOG.info("Resuming %s: epoch %d, batch %d", path, self.epoch, self.batch)
+
+    def run(self) -> dict[str, Any]:
+        """Trains to the last epoch, or until ``patience`` is at its end; then the best epoch's test metrics."""
+        first = self.process.rank == 0
+        self.writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.step) if first else None
+        settings = self.settings.train
+        while self.epoch < settings.epochs and not self._out_of_patience():
+            self._train_epoch()
+            self.epoch, self.batch = self.epoch + 1, 0
+            if settings.eval_every and self.epoch % settings.eval_every == 0:
+                self._validate()
+            self._save()
+        outcome: dict[str, Any] = {
+            "provenance": self.store.provenance,
+            "world_size": self.process.world_size,
+            "losses": self.losses,
+            "validation": self.validation,
+            "best": self.best,
+            "samples_per_second": self.samples / self.seconds if self.seconds else None,
+        }
+        best = latest(self.folder, "best")
+        if self.best is not None and best is not None:
+            load(best, self.model)
+            outcome["test"] = self._evaluate("test")
+            LOG.info("Best epoch %d, test: %s", self.best["epoch"], in_words(outcome["test"]))
+        LOG.info("%s", self.store.provenance)
+        if self.writer is not None:
+            self.writer.close()
+        return outcome
+
+    def _train_epoch(self) -> None:
+        settings, process = self.settings, self.process
+        steps = self.reader.steps(self.epoch)
+        pending = torch.zeros((), device=process.device)
+        logged, rows_logged, since = self.step, 0, time.perf_counter()
+        sizes: list[int] = []
+        self.model.train()
+        with progress(process.rank == 0) as bar:
+            task = bar.add_task(
+                f"Epoch {self.epoch + 1}/{settings.train.epochs}", total=steps, completed=self.batch
+            )
+            for loss in self.stepper.steps(self._batches(sizes), self._seed):
+                pending += loss
+                self.step, self.batch = self.step + 1, self.batch + 1
+                rows_logged += sizes.pop(0)
+                if self.step % settings.train.log_every == 0 or self.batch == steps:
+                    mean = self._mean(pending / (self.step - logged))
+                    elapsed = time.perf_counter() - since
+                    self._log(mean, rows_logged, elapsed)
+                    bar.update(
+                        task, description=f"Epoch {self.epoch + 1}/{settings.train.epochs} loss {mean:.4f}"
+                    )
+                    pending.zero_()
+                    logged, rows_logged, since = self.step, 0, time.perf_counter()
+                bar.update(task, completed=self.batch)
+                if (
+                    settings.checkpoint.every
+                    and self.step % settings.checkpoint.every == 0
+                    and self.batch < steps
+                ):
+                    self._save()
+        self.stepper.finish()
+        rate = self.samples / self.seconds if self.seconds else 0
+        LOG.info(
+            "Epoch %d: loss %.4f, step %d, %.0f samples/s",
+            self.epoch + 1,
+            self.losses[self.step],
+            self.step,
+            rate,
+        )
+
+    def _batches(self, sizes: list[int]) -> Iterator[Batch]:
+        for rows in self.reader.batches(self.epoch, self.batch):
+            sizes.append(len(rows.users))
+            yield self.maker.train(rows, self.epoch)
+
+    def _seed(self) -> int:
+        """Of the random numbers that this process draws in its next step, so that a resumed run draws them again."""
+        sequence = np.random.SeedSequence((self.settings.train.seed, self.step, self.process.rank))
+        return int(sequence.generate_state(1)[0])
+
+    def _mean(self, loss: torch.Tensor) -> float:
+        """The mean over the processes, which is the mean over the global batch."""
+        dist.all_reduce(loss)
+        mean = float(loss) / self.process.world_size
+        if not math.isfinite(mean):
+            raise InputError(
+                f"the loss of step {self.step} is {mean}; a smaller learning rate (train.learning_rate, "
+                "tables.*.learning_rate) may help"
+            )
+        return mean
+
+    def _log(self, loss: float, rows: int, seconds: float) -> None:
+        self.losses[self.step] = loss
+        self.samples, self.seconds = self.samples + rows, self.seconds + seconds
+        if self.writer is not None:
+            self.writer.add_scalar("loss", loss, self.step)
+            self.writer.add_scalar("samples_per_second", rows / seconds, self.step)
+
+    def _validate(self) -> None:
+        metrics = self._evaluate("valid")
+        self.validation[self.epoch] = metrics
+        LOG.info("Epoch %d, validation: %s", self.epoch, in_words(metrics))
+        if self.writer is not None:
+            for name, value in metrics.items():
+                self.writer.add_scalar(f"validation/{name}", value, self.step)
+        if self.best is None or metrics[self.metric] > self.best["validation"][self.metric]:
+            self.best = {"epoch": self.epoch, "step": self.step, "validation": metrics}
+            save(self.folder, self._state(weights_only=True), self.model, None, keep=1, kind="best")
+
+    def _evaluate(self, split: Any) -> dict[str, float]:
+        reader = EvalReader(self.store, split)
+        if self.ranks:
+            return self.evaluator.ranking(reader, self.settings.train.topk)
+        return self.evaluator.labelled(reader)
+
+    def _save(self) -> None:
+        save(self.folder, self._state(), self.model, self.optimizer, keep=self.settings.checkpoint.keep)
+
+    def _state(self, weights_only: bool = False) -> StepState:
+        settings = self.settings.model_dump(mode="json")
+        world_size = self.process.world_size
+        return StepState(self.epoch, self.batch, self.step, settings, world_size, self.best, weights_only)
+
+    def _out_of_patience(self) -> bool:
+        patience, every = self.settings.train.patience, self.settings.train.eval_every
+        if not patience or not every or self.best is None or self.batch:
+            return False
+        return (self.epoch - self.best["epoch"]) // every >= patience
+
+
+def in_words(metrics: dict[str, float]) -> str:
+    """Metrics in one line."""
+    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+
+
+def progress(first: bool) -> Progress:
+    """A bar of steps, on a terminal and in the first process alone."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not first or not console.is_terminal,
+    )

@@ -1,0 +1,53 @@
+"""Reads torch.distributed.checkpoint's folders without running code from them."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+from torch.distributed.checkpoint import FileSystemReader
+from torch.distributed.checkpoint.metadata import Metadata
+
+from mmbee_plugin.errors import InputError
+
+PLAIN = {
+    "collections": ("OrderedDict",),
+    "pathlib": ("Path", "PosixPath", "WindowsPath"),
+    "torch": ("Size", "bfloat16", "bool", "float16", "float32", "float64", "int32", "int64", "uint8"),
+    "torch.serialization": ("_get_layout",),
+    "torch.distributed.checkpoint.filesystem": ("_StorageInfo",),
+    "torch.distributed.checkpoint.metadata": (
+        "ChunkStorageMetadata", "Metadata", "MetadataIndex", "StorageMeta", "TensorProperties",
+        "TensorStorageMetadata", "_MEM_FORMAT_ENCODING",
+    ),
+}  # fmt: skip
+"""What the description of a folder of tensors names, by module."""
+
+
+class PlainReader(FileSystemReader):
+    """A reader of tensors alone.
+
+    torch's own unpickles the file ``.metadata``, whatever it names, and every entry that is no tensor.
+    """
+
+    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+        """As FileSystemReader; raises InputError for anything but a description of tensors."""
+        path = self._get_metadata_path(kwargs.get("rank"))
+        try:
+            with open(path, "rb") as file:
+                metadata = _Unpickler(file).load()
+        except (OSError, EOFError, pickle.UnpicklingError, ValueError, LookupError, AttributeError) as error:
+            raise InputError(
+                f"{path}: no readable description of tensors ({' '.join(str(error).split())})"
+            ) from None
+        if not isinstance(metadata, Metadata) or metadata.storage_meta is None:
+            raise InputError(f"{path}: no description of tensors")
+        metadata.storage_meta.load_id = self.load_id
+        return metadata
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if name in PLAIN.get(module, ()):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it names {module}.{name}")

@@ -1,0 +1,92 @@
+"""One Parquet file of a shards folder, read a row group at a time, every value checked.
+
+The embedding kernels do not say when an id is out of range, so nothing unchecked may pass here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.torchrec.store import ShardStore
+
+Columns = dict[str, NDArray]
+
+
+class RowGroups:
+    """The rows of a split.
+
+    Args:
+        store: the shards folder.
+        split: ``train``, ``valid`` or ``test``.
+
+    Attributes:
+        file: the Parquet file.
+        count: its row groups.
+
+    Raises:
+        InputError: a file that is no Parquet, is cut, or lacks a column.
+    """
+
+    def __init__(self, store: ShardStore, split: str) -> None:
+        self.file = store.path / f"{split}.parquet"
+        self._store = store
+        self._limits = {"user": store.n_users, "author": store.n_authors}
+        if split == "train":
+            self._limits["position"] = np.iinfo(np.int32).max
+            if store.folds:
+                self._limits["fold"] = store.folds
+        if store.labelled:
+            self._limits["label"] = 2
+        try:
+            # Read, not mapped: pages of a mapped file would count as this process's memory.
+            self._parquet = pq.ParquetFile(self.file, memory_map=False)
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{self.file}: cannot be read as Parquet ({_one_line(error)})") from None
+        schema = self._parquet.schema_arrow
+        for name in self._limits:
+            if name not in schema.names or not pa.types.is_integer(schema.field(name).type):
+                found = ", ".join(f"{field.name} {field.type}" for field in schema)
+                raise InputError(f"{self.file}: no column {name!r} of whole numbers; found: {found}")
+        self.count: int = self._parquet.num_row_groups
+
+    def read(self, group: int) -> Columns:
+        """The columns of one row group, (n,) each, in the types of the file.
+
+        Raises:
+            InputError: bytes that cannot be read, an empty cell, a value out of range; names the file, the row
+                group and the row, from 0.
+        """
+        where = f"{self.file}, row group {group}"
+        try:
+            table = self._parquet.read_row_group(group, columns=list(self._limits), use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(
+                f"{where}: cannot be read ({_one_line(error)}); write the shards again"
+            ) from None
+        columns = {}
+        for name, limit in self._limits.items():
+            if table[name].null_count:
+                raise InputError(f"{where}: column {name} has {table[name].null_count} empty cells")
+            columns[name] = table[name].to_numpy()
+            _check(columns[name], 0, limit, where, name)
+        if "position" in columns:
+            lengths = self._store.history_lengths(columns["user"].astype(np.int64))
+            _check(columns["position"], 0, lengths + 1, where, "position")
+        return columns
+
+
+def _check(values: NDArray, low: int, limits: NDArray | int, where: str, name: str) -> None:
+    """Raises InputError at the first value outside ``low .. limit - 1``."""
+    wrong = (values < low) | (values >= limits)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        limit = int(np.broadcast_to(limits, values.shape)[row])
+        raise InputError(f"{where}, row {row}: {name} {values[row]} is outside {low}..{limit - 1}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

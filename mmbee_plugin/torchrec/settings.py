@@ -1,0 +1,239 @@
+"""The typed settings of a TorchRec job, read from YAML and checked before any process starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath
+from mmbee_plugin.modules.gie import GIE
+from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS
+from mmbee_plugin.modules.mfq import OrthogonalProjection
+from mmbee_plugin.nodes import GraphCLSettings
+
+Sharding = Literal["auto", "table_wise", "row_wise", "column_wise"]
+Optimizer = Literal["rowwise_adagrad", "adagrad", "sgd", "adam"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class DataSettings(_Section):
+    """What is read, and in which order."""
+
+    shards: str = Field(description="folder that `mmbee data shards` wrote")
+    window: int = Field(default=4, ge=1, description="row groups that are shuffled together")
+    history_length: int = Field(default=50, ge=1, description="newest behaviours kept")
+    history: Literal["prefix", "others"] | None = Field(
+        default=None,
+        description="what came before the target, or all but it; by default prefix where there is time",
+    )
+
+
+class ModelSettings(_Section):
+    """Which parts make the model; the names and defaults of the RecBole adapter's ``MMBee``."""
+
+    backbone: str = "mean"
+    content: str = "mfq"
+    interest: str = "gie"
+    head: str = "dot"
+    loss: Literal["softmax", "bpr", "bce"] = "softmax"
+    width: int = Field(default=64, ge=1)
+    hidden: tuple[int, int] = Field(default=(200, 80), strict=False)
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    modalities: tuple[str, ...] | None = Field(default=None, strict=False)
+    heads: int = Field(default=4, ge=1)
+    num_queries: int = Field(default=4, ge=1)
+    use_queries: bool = True
+    projection: str = "sum"
+    content_dropout: float = Field(default=0.0, ge=0, lt=1)
+    modality_dropout: float = Field(default=0.1, ge=0, le=1)
+    default_query_rate: float = Field(default=0.1, ge=0, le=1)
+    metapaths: tuple[str, ...] = Field(default=PAPER_METAPATHS, strict=False)
+    pooling: str = "concat"
+    attributes: bool = True
+    node_tables: Literal["stored", "fresh"] = Field(
+        default="stored",
+        description="start from the vectors that lie with the shards, where there are any; or fresh",
+    )
+    reach: bool = True
+    search_heads: int = Field(default=2, ge=1)
+    searched: int = Field(default=20, ge=1)
+    short_length: int = Field(default=0, ge=0)
+    temperature: float = Field(default=1.0, gt=0)
+    log_q: bool = True
+    init_std: float = Field(default=0.01, ge=0)
+    node_std: float = Field(default=0.1, ge=0)
+
+    @model_validator(mode="after")
+    def _known_parts(self) -> ModelSettings:
+        known = {
+            "backbone": tuple(BACKBONES),
+            "content": tuple(CONTENTS),
+            "interest": tuple(INTERESTS),
+            "head": HEADS,
+            "projection": OrthogonalProjection.READINGS,
+            "pooling": GIE.POOLINGS,
+        }
+        for name, choices in known.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(choices)}")
+        for path in self.metapaths:
+            Metapath.parse(path)
+        if self.content == "mfq" and self.width % self.heads:
+            raise ValueError(f"width {self.width} is no multiple of heads {self.heads}")
+        return self
+
+
+class TableSettings(_Section):
+    """One sharded table, or the two node tables."""
+
+    sharding: Sharding = "auto"
+    optimizer: Optimizer = "rowwise_adagrad"
+    learning_rate: float = Field(default=0.05, gt=0)
+
+    @model_validator(mode="after")
+    def _possible(self) -> TableSettings:
+        if self.sharding == "column_wise" and self.optimizer == "rowwise_adagrad":
+            raise ValueError(
+                "column_wise with rowwise_adagrad: the optimizer keeps one sum a row and shard, so the result depends "
+                "on the number of processes; take adagrad, or table_wise or row_wise"
+            )
+        return self
+
+
+class TablesSettings(_Section):
+    """How each table is sharded and updated."""
+
+    user: TableSettings = TableSettings()
+    author: TableSettings = TableSettings()
+    query: TableSettings = TableSettings()
+    nodes: TableSettings = TableSettings()
+    words: TableSettings = TableSettings()
+
+
+class NodeTraining(_Section):
+    """Training of the node vectors; names, meaning and defaults of ``GraphCLSettings``. They are as wide as the model,
+    and lie where ``tables.nodes`` says."""
+
+    epochs: int = Field(default=GraphCLSettings.epochs, ge=1)
+    batch_size: int = Field(default=GraphCLSettings.batch_size, ge=1, description="nodes of a global batch")
+    learning_rate: float = Field(default=GraphCLSettings.learning_rate, gt=0)
+    optimiser: Literal["adagrad", "sgd"] = GraphCLSettings.optimiser
+    positives: int = Field(default=GraphCLSettings.positives, ge=1)
+    negatives: int = Field(default=GraphCLSettings.negatives, ge=1)
+    by_weight: bool = GraphCLSettings.by_weight
+    nce_weight: float = GraphCLSettings.nce_weight
+    temperature: float = Field(default=GraphCLSettings.temperature, gt=0)
+    normalise: bool = GraphCLSettings.normalise
+
+
+class TrainSettings(_Section):
+    """The loop. Batch sizes are global: they do not change with the number of processes."""
+
+    epochs: int = Field(default=10, ge=1)
+    batch_size: int = Field(
+        default=512, ge=1, description="positives, or labelled samples, of a global batch"
+    )
+    negatives: int = Field(default=2, ge=0, description="negatives drawn a positive; 0 for labelled samples")
+    learning_rate: float = Field(default=0.001, gt=0, description="Adam's, for the dense part")
+    weight_decay: float = Field(default=0.0, ge=0)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    seed: int = Field(default=0, ge=0)
+    log_every: int = Field(default=10, ge=1, description="steps")
+    eval_every: int = Field(default=1, ge=0, description="epochs; 0 for never")
+    patience: int = Field(
+        default=0, ge=0, description="evaluations without a better one that end training; 0 for never"
+    )
+    topk: tuple[int, ...] = Field(default=(10, 20), strict=False)
+    timeout: float = Field(default=300, gt=0, description="seconds a process waits for the others")
+
+
+class CheckpointSettings(_Section):
+    """Where the state is kept."""
+
+    folder: str = "saved/torchrec"
+    every: int = Field(
+        default=0, ge=0, description="steps between checkpoints; 0: at the end of an epoch only"
+    )
+    keep: int = Field(default=3, ge=1)
+
+
+class Settings(_Section):
+    """All settings of a job."""
+
+    data: DataSettings
+    model: ModelSettings = ModelSettings()
+    tables: TablesSettings = TablesSettings()
+    graphcl: NodeTraining = NodeTraining()
+    train: TrainSettings = TrainSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Settings:
+        if self.train.negatives == 0 and self.model.loss != "bce":
+            raise ValueError(
+                f"loss {self.model.loss} needs train.negatives; labelled samples are trained with bce"
+            )
+        return self
+
+
+def read_settings(path: Path, overrides: Iterable[str] = ()) -> Settings:
+    """Settings from a YAML file, with entries replaced by ``section.key=value`` arguments.
+
+    Raises:
+        InputError: a file that cannot be read, an unknown key, a wrong type, an impossible combination; one line
+            that names the file and the entry.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected sections {', '.join(Settings.model_fields)}")
+    for override in overrides:
+        replace_entry(content, override)
+    return parse_settings(content, str(path))
+
+
+def parse_settings(content: dict[str, Any], source: str) -> Settings:
+    """Settings from nested dictionaries; ``source`` is named in errors (InputError)."""
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as error:
+        raise refusal(error, source) from None
+
+
+def refusal(error: ValidationError, source: str) -> InputError:
+    """The first finding of a validation in one line that names the entry."""
+    first = error.errors()[0]
+    entry = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        message = "no such setting"
+    return InputError(f"{source}: {entry + ': ' if entry else ''}{message}")
+
+
+def replace_entry(content: dict[str, Any], override: str) -> None:
+    """Sets the entry that an argument ``section.key=value`` names, the value as in YAML; InputError if it cannot."""
+    name, equals, text = override.removeprefix("--").partition("=")
+    *sections, key = name.split(".")
+    if not equals:
+        raise InputError(f"{override!r} is not understood; settings are written section.key=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"{override!r}: the value is not valid YAML") from None
+    for section in sections:
+        content = content.setdefault(section, {})
+        if not isinstance(content, dict):
+            raise InputError(f"{override!r}: {section} is no section")
+    content[key] = value

@@ -1,0 +1,211 @@
+"""Makes a shards folder (:mod:`mmbee_plugin.torchrec.layout`) from a dataset folder, published whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from mmbee_plugin.data.features import BagFeatures, DenseFeatures, standardise
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.writer import published
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.metapaths import Metapath
+from mmbee_plugin.graph.settings import GraphSettings, Interactions
+from mmbee_plugin.graph.snapshot import Snapshot, fold_folder
+from mmbee_plugin.nodes import GraphCLSettings
+from mmbee_plugin.offline import snapshot_of
+from mmbee_plugin.torchrec.layout import DESCRIPTION, NODES, Description, Modality
+from mmbee_plugin.torchrec.rows import Rows, TrainingRows, split_folder, training_rows
+from mmbee_plugin.torchrec.shard_files import ShardWriter
+
+ROWS_PER_GROUP = 65_536
+
+
+def write_shards(
+    folder: DatasetFolder,
+    destination: Path,
+    graph: GraphSettings | None,
+    graphcl: GraphCLSettings | None = None,
+    modalities: tuple[str, ...] | None = None,
+    rows_per_group: int = ROWS_PER_GROUP,
+    train_newest: int | None = None,
+    threshold: float | None = None,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> None:
+    """Writes a shards folder; one that is there already is replaced when all is written.
+
+    Histories and the graph know the training positives alone; the split is that of
+    :func:`~mmbee_plugin.torchrec.rows.split_folder`.
+
+    Args:
+        folder: the dataset folder.
+        destination: the shards folder to write.
+        graph: settings of the graph stage; None for no graph.
+        graphcl: settings of the node vectors; None stores none.
+        modalities: those to store; all by default.
+        rows_per_group: training rows of a Parquet row group, the least that a reader holds.
+        train_newest: train on the rows with fewer than so many later positives of their user and with one
+            before; all by default. Folds by order choose rows as well.
+        threshold: the rating from which a row is a positive; None where every row is one.
+        seed: of GraphCL.
+        progress: told each stage's name as it starts.
+
+    Raises:
+        InputError: bad rows, a part without rows, an unknown modality, a threshold without ratings, a
+            destination that is something else or cannot be written.
+    """
+    taken = destination.exists() and not (destination.is_dir() and not any(destination.iterdir()))
+    if taken and not (destination / DESCRIPTION).exists():
+        raise InputError(f"{destination}: exists and is no shards folder; it is left alone")
+    note = progress or (lambda stage: None)
+    chosen = _modalities(folder, modalities)
+    note("rows")
+    parts = split_folder(folder, threshold)
+    train = training_rows(parts["train"], len(folder.user_tokens), graph, train_newest)
+    snapshot = None
+    if graph is not None:
+        snapshot = snapshot_of(folder, _gifts(folder, train), graph, graphcl, tuple(chosen), seed, progress)
+    with published(destination) as beside:
+        writer = ShardWriter(beside)
+        note("features")
+        for name in chosen:
+            _write_features(writer, f"features/{name}", folder.features(name))
+        if snapshot is not None:
+            for fold in (None, *range(snapshot.settings.folds)):
+                note("neighbours" if fold is None else f"neighbours without fold {fold}")
+                _write_lists(writer, snapshot, chosen, fold)
+            if graphcl is not None:
+                for name, table in zip(NODES.values(), snapshot.nodes(), strict=True):
+                    writer.array(name.removesuffix(".npy"), table)
+        note("rows to files")
+        _write_rows(writer, train, parts["valid"], parts["test"], rows_per_group)
+        _write_sides(writer, folder, train)
+        writer.describe(_description(folder, parts, train, chosen, snapshot, writer.sizes))
+
+
+def _modalities(folder: DatasetFolder, names: tuple[str, ...] | None) -> dict[str, Modality]:
+    chosen = {}
+    for name in folder.modalities if names is None else names:
+        features = folder.features(name)
+        if isinstance(features, BagFeatures):
+            chosen[name] = Modality(kind="bag", vocabulary=features.vocabulary)
+        else:
+            chosen[name] = Modality(kind="dense", width=features.values.shape[1])
+    return chosen
+
+
+def _gifts(folder: DatasetFolder, train: TrainingRows) -> Interactions:
+    positives = train.rows.taken(train.rows.positive)
+    return Interactions(
+        positives.users,
+        positives.authors,
+        None,
+        n_users=len(folder.user_tokens),
+        n_authors=len(folder.item_tokens),
+        later=train.later[train.rows.positive],
+    )
+
+
+def _write_features(writer: ShardWriter, place: str, features: DenseFeatures | BagFeatures) -> None:
+    writer.array(f"{place}/present", features.present)
+    if isinstance(features, DenseFeatures):
+        writer.array(f"{place}/values", standardise(features.values, features.present))
+        return
+    sizes = np.diff(features.indptr)
+    kept = np.where(features.present, sizes, 0)
+    writer.array(f"{place}/indptr", np.concatenate([[0], np.cumsum(kept)]).astype(np.int64))
+    writer.array(f"{place}/words", features.words[np.repeat(features.present, sizes)])
+
+
+def _write_lists(
+    writer: ShardWriter, snapshot: Snapshot, modalities: dict[str, Modality], fold: int | None
+) -> None:
+    place = fold_folder(fold)
+    for name in snapshot.settings.metapaths:
+        writer.lists(f"{place}neighbours/{name}", snapshot.neighbours(name, fold), normalise=True)
+        if Metapath.parse(name).end == "u":
+            continue
+        for modality, kind in modalities.items():
+            if kind.kind == "dense":
+                mean = snapshot.attributes(modality, name, fold)
+                counted = np.asarray(mean.values) * np.asarray(mean.fraction)[:, None]
+                writer.array(f"{place}attributes/{name}/{modality}", counted)
+    if snapshot.settings.reach_top_k:
+        writer.lists(f"{place}reach", snapshot.reach(fold))
+
+
+def _write_rows(
+    writer: ShardWriter, train: TrainingRows, valid: Rows, test: Rows, rows_per_group: int
+) -> None:
+    kept, rows = train.kept, train.rows
+    columns = {
+        "user": rows.users[kept].astype(np.int32),
+        "author": rows.authors[kept].astype(np.int32),
+        "position": train.histories.positions[kept],
+        "fold": train.folds[kept].astype(np.int16) if train.folds is not None else None,
+        "label": rows.labels[kept] if rows.labels is not None else None,
+    }
+    writer.table("train", columns, rows_per_group)
+    for name, part in (("valid", valid), ("test", test)):
+        by_user = part.taken(np.argsort(part.users, kind="stable"))
+        columns = {
+            "user": by_user.users.astype(np.int32),
+            "author": by_user.authors.astype(np.int32),
+            "label": by_user.labels,
+        }
+        writer.table(name, columns, rows_per_group)
+
+
+def _write_sides(writer: ShardWriter, folder: DatasetFolder, train: TrainingRows) -> None:
+    """What is known of each user and each author, row by row."""
+    n_users, n_authors = len(folder.user_tokens), len(folder.item_tokens)
+    histories, rows = train.histories, train.rows
+    for name in ("indptr", "items", "repeats"):
+        writer.array(f"histories/{name}", getattr(histories, name))
+    if histories.times is not None:
+        writer.array("histories/times", histories.times)
+    writer.array("users/known", np.bincount(rows.users, minlength=n_users) > 0)
+    writer.array("authors/known", np.bincount(rows.authors, minlength=n_authors) > 0)
+    writer.array("authors/seen", histories.item_counts(n_authors) > 0)
+    drawn = np.bincount(rows.authors[train.kept & rows.positive] + 1, minlength=n_authors + 1)
+    writer.array("authors/drawn", drawn.astype(np.int64))
+    writer.tokens("users", folder.user_tokens)
+    writer.tokens("authors", folder.item_tokens)
+
+
+def _description(
+    folder: DatasetFolder,
+    parts: dict[str, Rows],
+    train: TrainingRows,
+    modalities: dict[str, Modality],
+    snapshot: Snapshot | None,
+    files: dict[str, int],
+) -> Description:
+    folds = snapshot.settings.folds if snapshot is not None else 0
+    fold = np.zeros(len(train.rows), dtype=np.int64) if train.folds is None else train.folds
+    counted = {"rows": train.kept, "positives": train.kept & train.rows.positive}
+    return Description.model_validate(
+        {
+            "kind": folder.kind,
+            "provenance": folder.provenance(),
+            "dataset": folder.hash,
+            "snapshot": snapshot.manifest["key"] if snapshot is not None else None,
+            "users": len(folder.user_tokens),
+            "authors": len(folder.item_tokens),
+            "labelled": train.rows.labels is not None,
+            "ordered": train.rows.times is not None,
+            "folds": folds,
+            "metapaths": snapshot.settings.metapaths if snapshot is not None else (),
+            "reach": snapshot is not None and snapshot.settings.reach_top_k > 0,
+            "modalities": modalities,
+            "evaluated": {name: len(parts[name]) for name in ("valid", "test")},
+            "files": files,
+        }
+        | {
+            name: np.bincount(fold[which], minlength=max(1, folds)).tolist()
+            for name, which in counted.items()
+        }
+    )

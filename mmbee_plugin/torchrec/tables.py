@@ -1,0 +1,155 @@
+"""The embedding tables of a job as TorchRec modules, and their way into the sides that GTRModel reads.
+
+Three modules hold all tables, because TorchRec shares no weights between them:
+
+* ``sequences``: ``author``, one vector an id, for the target and for the history;
+* ``bags``: ``user``; ``query``, an author's N tokens as one row of N·d; ``words_<modality>``, mean of a bag;
+* ``pools``: ``nodes_user`` and ``nodes_author``, weighted means over metapath neighbours, one feature a metapath.
+
+A table of n users or authors has n + 1 rows: row r of the file is id r + 1, id 0 stands for whoever was unseen in
+training (in the node tables for nobody).
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+from torch import nn
+from torchrec.modules.embedding_configs import (
+    BaseEmbeddingConfig,
+    EmbeddingBagConfig,
+    EmbeddingConfig,
+    PoolingType,
+)
+from torchrec.modules.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
+from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedTensor
+
+from mmbee_plugin.modules.batch import AuthorSide, UserSide
+from mmbee_plugin.modules.tokens import WORD_WIDTH
+from mmbee_plugin.torchrec.batch import Batch
+from mmbee_plugin.torchrec.inputs import Inputs
+
+Config = TypeVar("Config", bound=BaseEmbeddingConfig)
+
+WORDS = "words_"
+"""prefix of the tables of bag modalities."""
+NODES = {"u": "nodes_user", "a": "nodes_author"}
+"""node table of each side."""
+
+Looked = tuple[dict[str, JaggedTensor], KeyedTensor, KeyedTensor | None]
+"""what the three modules return for a batch."""
+
+
+def section_of(table: str) -> str:
+    """The entry of ``tables`` in the settings that rules a table."""
+    if table in NODES.values():
+        return "nodes"
+    return "words" if table.startswith(WORDS) else table
+
+
+def sequence_configs(inputs: Inputs) -> list[EmbeddingConfig]:
+    """Tables of ``sequences``."""
+    return [
+        _config(EmbeddingConfig, "author", inputs.n_authors + 1, inputs.model.width, ["author", "history"])
+    ]
+
+
+def bag_configs(inputs: Inputs) -> list[EmbeddingBagConfig]:
+    """Tables of ``bags``."""
+    width = inputs.model.width
+    configs = [_config(EmbeddingBagConfig, "user", inputs.n_users + 1, width, ["user"])]
+    if inputs.num_queries:
+        rows, tokens = inputs.n_authors + 1, inputs.num_queries
+        configs.append(_config(EmbeddingBagConfig, "query", rows, tokens * width, ["query"]))
+    for modality, vocabulary in inputs.words.items():
+        name = WORDS + modality
+        words = _config(EmbeddingBagConfig, name, vocabulary, WORD_WIDTH, [name])
+        words.pooling = PoolingType.MEAN
+        configs.append(words)
+    return configs
+
+
+def pool_configs(inputs: Inputs) -> list[EmbeddingBagConfig]:
+    """Tables of ``pools``; none where no metapath is read."""
+    rows = {"u": inputs.n_users + 1, "a": inputs.n_authors + 1}
+    configs = []
+    for side, table in NODES.items():
+        features = [path.name for path in inputs.paths if path.end == side]
+        if features:
+            configs.append(_config(EmbeddingBagConfig, table, rows[side], inputs.model.width, features))
+    return configs
+
+
+class Tables(nn.Module):
+    """All tables of a job; unsharded until TorchRec wraps the model.
+
+    Args:
+        inputs: which tables, and their sizes.
+        device: ``meta`` where the tables are to be sharded, so that nothing is allocated before.
+    """
+
+    def __init__(self, inputs: Inputs, device: torch.device) -> None:
+        super().__init__()
+        pools = pool_configs(inputs)
+        self.sequences = EmbeddingCollection(tables=sequence_configs(inputs), device=device)
+        self.bags = EmbeddingBagCollection(tables=bag_configs(inputs), device=device)
+        self.pools = EmbeddingBagCollection(tables=pools, is_weighted=True, device=device) if pools else None
+
+    def forward(self, batch: Batch) -> Looked:
+        """Looks all ids of a batch up; a collective operation where the tables are sharded."""
+        pools = self.pools(batch.pools) if self.pools is not None else None
+        return self.sequences(batch.sequences), self.bags(batch.bags), pools
+
+
+def user_side(inputs: Inputs, batch: Batch, looked: Looked) -> UserSide:
+    """The batch's users as tensors of GTRModel."""
+    sequences, bags, pools = looked
+    part = batch.users
+    assert part is not None
+    history = sequences["history"]
+    mask = torch.arange(part.longest, device=history.lengths().device) < history.lengths()[: part.count, None]
+    neighbours = None
+    if inputs.user_paths and pools is not None:
+        neighbours = torch.stack([pools[path.name][: part.count] for path in inputs.user_paths], dim=1)
+    return UserSide(
+        user=bags["user"][: part.count],
+        history=history.to_padded_dense(part.longest)[: part.count],
+        history_mask=mask,
+        history_gap=part.gap,
+        neighbours=neighbours,
+        neighbour_count=part.neighbour_count,
+        attributes=part.attributes,
+        reach_ids=part.reach_ids,
+        reach_weights=part.reach_weights,
+    )
+
+
+def author_side(inputs: Inputs, batch: Batch, looked: Looked) -> AuthorSide:
+    """The batch's authors as tensors of GTRModel."""
+    sequences, bags, pools = looked
+    part = batch.authors
+    assert part is not None
+    side = AuthorSide(
+        author=sequences["author"].values(),
+        ids=part.ids,
+        seen=part.seen,
+        neighbour_count=part.neighbour_count,
+        attributes=part.attributes,
+    )
+    if inputs.num_queries:
+        side.queries = bags["query"][: part.count].unflatten(1, (inputs.num_queries, -1))
+    for name in inputs.modalities:
+        raw = bags[WORDS + name][: part.count] if name in inputs.words else part.raw[name]
+        side.segments[name] = raw[:, None, None, :]
+        side.segment_mask[name] = part.present[name].unsqueeze(1)
+    if inputs.author_paths and pools is not None:
+        side.neighbours = torch.stack([pools[path.name][: part.count] for path in inputs.author_paths], dim=1)
+    return side
+
+
+def _config(kind: type[Config], name: str, rows: int, width: int, features: list[str]) -> Config:
+    # The rows are written by `initialise` after sharding; TorchRec's own start would depend on the shards.
+    return kind(
+        name=name, num_embeddings=rows, embedding_dim=width, feature_names=features, init_fn=nn.init.zeros_
+    )

@@ -1,0 +1,30 @@
+"""Shards of the generated TikTok sample, made once a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.sample import ensure
+from mmbee_plugin.graph.settings import GraphSettings
+from mmbee_plugin.nodes import GraphCLSettings
+from mmbee_plugin.torchrec.shards import write_shards
+
+
+@pytest.fixture(scope="session")
+def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> DatasetFolder:
+    """The sample's dataset folder: 600 users x 400 authors, visual, acoustic (dense) and text (bag), no time."""
+    return ensure("tiktok", tmp_path_factory.mktemp("datasets"))
+
+
+@pytest.fixture(scope="session")
+def sample_shards(sample_folder: DatasetFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample as shards: the paper's metapaths, 3 folds by order, reach lists of 50, node vectors of 16,
+    row groups of 200 rows. Not to be written to."""
+    shards = tmp_path_factory.mktemp("shards") / "sample"
+    graph = GraphSettings(folds=3, fold_by="order", reach_top_k=50)
+    nodes = GraphCLSettings(width=16, epochs=1)
+    write_shards(sample_folder, shards, graph, nodes, rows_per_group=200)
+    return shards

@@ -1,0 +1,95 @@
+"""One process of an evaluation, for test_evaluate.py: the metrics of what all processes see together."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.torchrec import evaluate
+from mmbee_plugin.torchrec.evaluate import Evaluator
+from mmbee_plugin.torchrec.initial import InitialRows, write_initial
+from mmbee_plugin.torchrec.inputs import Inputs, open_store
+from mmbee_plugin.torchrec.labelled import labelled_metrics
+from mmbee_plugin.torchrec.launch import Process, process_group
+from mmbee_plugin.torchrec.maker import BatchMaker
+from mmbee_plugin.torchrec.model import TrainModel
+from mmbee_plugin.torchrec.reader import EvalReader
+from mmbee_plugin.torchrec.settings import parse_settings
+from mmbee_plugin.torchrec.sharding import shard
+
+TOPK = (5, 20)
+MODELS = {"ranked": {"backbone": "mean"}, "ranked with a cross part": {"backbone": "sim"}}
+
+
+def main(rank: int, count: int, port: int, shards: Path, rated: Path, output: Path) -> None:
+    """Evaluates as under torchrun, in batches that divide neither users nor authors evenly."""
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
+    os.environ |= {"LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    evaluate.AUTHORS_AT_ONCE, evaluate.USERS_AT_ONCE, evaluate.SAMPLES_AT_ONCE = 70, 33, 7
+    evaluate.CELLS = 33 * 90
+    results: dict[str, dict[str, float] | str] = {}
+    with process_group(60) as process:
+        for name, model in MODELS.items():
+            judge = evaluator(shards, model, process)
+            results[name] = judge.ranking(EvalReader(judge.store, "valid"), TOPK)
+        judge = evaluator(rated, {"interest": "none", "loss": "bce"}, process)
+        results["labelled"] = judge.labelled(EvalReader(judge.store, "test"))
+        for name, columns in samples().items():
+            share = dealt(rank, count, len(columns[0]))
+            try:
+                results[name] = labelled_metrics(*(column[share] for column in columns), process.device)
+            except InputError as error:
+                results[name] = str(error)
+    (output / f"{rank}.json").write_text(json.dumps(results))
+
+
+def evaluator(shards: Path, model: dict[str, str], process: Process) -> Evaluator:
+    """A small model, its dense part the same on every process, its vectors large enough to matter."""
+    tables = {name: {"sharding": "row_wise"} for name in ("user", "author", "query", "nodes", "words")}
+    content = {
+        "data": {"shards": str(shards)},
+        "model": {"width": 16, "init_std": 0.3, **model},
+        "tables": tables,
+    }
+    settings = parse_settings(content, "test")
+    torch.manual_seed(0)
+    store = open_store(settings)
+    inputs = Inputs.of(settings.model, store)
+    distributed, _ = shard(TrainModel(inputs), settings, process.device)
+    nodes = store.nodes() if inputs.paths else None
+    write_initial(distributed.module.tables, InitialRows(inputs, 0, nodes))
+    return Evaluator(distributed, BatchMaker(store, settings, process.rank, process.world_size), process)
+
+
+def samples() -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Users, labels and probabilities of all processes together."""
+    random = np.random.default_rng(0)
+    n = 4_000
+    users = random.integers(0, 300, n) * 7_919
+    labels = random.integers(0, 2, n)
+    fine = random.random(n).astype(np.float32)
+    nan = fine.copy()
+    nan[-1] = np.nan
+    return {
+        "continuous": (users, labels, fine),
+        "ties": (users, labels, np.round(fine, 1)),
+        "all equal": (users, labels, np.full(n, 0.5)),
+        "one user has half": (np.where(np.arange(n) < n // 2, 7, users), labels, fine),
+        "few": (np.array([5, 5, 5]), np.array([0, 1, 1]), np.array([0.2, 0.1, 0.9])),
+        "one class": (users, np.ones(n, dtype=int), fine),
+        "no user with both": (np.arange(n), labels, fine),
+        "NaN": (users, labels, nan),
+    }
+
+
+def dealt(rank: int, count: int, n: int) -> slice:
+    """Uneven shares: the first process has a third of the others' rows, or none of very few."""
+    edges = [0, *np.linspace(n // (3 * count), n, count).astype(int)]
+    edges[-1] = n
+    return slice(edges[rank], edges[rank + 1])

@@ -1,0 +1,185 @@
+"""Checkpoints: losses go on as if nothing had happened, under other processes and shardings, and damage is one line."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import multiprocessing
+import os
+import pickle
+import random
+import shutil
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.torchrec import checkpoint
+from mmbee_plugin.torchrec.checkpoint import StepState
+
+
+@pytest.fixture(scope="module")
+def start():
+    """Runs ``main(rank, count, port, *arguments)`` of a module beside this one in processes forked from one that
+    has imported TorchRec; returns their exit statuses."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mmbee_plugin.torchrec.loop", "torchrec.distributed.model_parallel"])
+
+    def processes(module: str, count: int, *arguments: Any) -> list[int | None]:
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = free.getsockname()[1]
+        main = importlib.import_module(module).main
+        started = [
+            context.Process(target=main, args=(rank, count, port, *arguments)) for rank in range(count)
+        ]
+        for process in started:
+            process.start()
+        for process in started:
+            process.join(timeout=60)
+        hanging = [process for process in started if process.is_alive()]
+        for process in hanging:
+            process.kill()
+        assert not hanging
+        return [process.exitcode for process in started]
+
+    yield processes
+    sys.path.remove(str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="module")
+def run(start, tmp_path_factory):
+    """Losses of the toy's steps: processes, sharding, source, destination, steps."""
+
+    def losses(count: int, *arguments: Any) -> list[float]:
+        result = tmp_path_factory.mktemp("result") / "losses.json"
+        assert start("sharded_toy", count, result, *arguments) == [0] * count
+        return json.loads(result.read_text())
+
+    return losses
+
+
+@pytest.fixture(scope="module")
+def row_wise(run, tmp_path_factory):
+    """Losses of six steps of two processes with row-wise tables, and the checkpoints that they left."""
+    folder = tmp_path_factory.mktemp("row_wise")
+    return run(2, "row_wise", folder / "nowhere", folder, 8), folder
+
+
+def test_the_newest_stay(row_wise):
+    _, folder = row_wise
+    assert sorted(path.name for path in folder.iterdir()) == ["step-0000000004", "step-0000000006"]
+    newest = checkpoint.latest(folder)
+    state = checkpoint.read_state(newest)
+    assert (state.step, state.batch, state.world_size, state.best) == (6, 6, 2, {"epoch": 0})
+    assert checkpoint.latest(folder, "best") is None
+
+
+def test_two_processes_row_wise_to_one_table_wise_and_back(run, row_wise, tmp_path):
+    losses, folder = row_wise
+    source = tmp_path / "source"
+    shutil.copytree(folder / "step-0000000004", source / "step-0000000004")
+    one = run(1, "table_wise", source, tmp_path / "one", 4)
+    assert one == pytest.approx(losses[4:], abs=1e-6)
+    again = run(2, "table_wise", tmp_path / "one", tmp_path / "two", 2)
+    assert again == pytest.approx(losses[6:], abs=1e-6)
+    assert losses[6] != pytest.approx(losses[5], abs=1e-4)  # else equal losses would mean little
+
+
+@pytest.fixture(scope="module")
+def train(start, sample_shards, tmp_path_factory):
+    """Runs the training job on the sample: losses by step, and exit statuses."""
+
+    def job(
+        folder: Path, count: int = 2, resume: bool = False, fatal: tuple[int, ...] = ()
+    ) -> tuple[dict, list]:
+        content = {
+            "data": {"shards": str(sample_shards), "history": "prefix"},
+            "model": {"width": 16},
+            "train": {"epochs": 2, "batch_size": 512, "log_every": 1, "timeout": 30},
+            "checkpoint": {"folder": str(folder), "every": 4},
+        }
+        result = tmp_path_factory.mktemp("result") / "result.json"
+        statuses = start("killed_job", count, content, result, resume, fatal)
+        found = json.loads(result.read_text()) if result.exists() else {}
+        return found, statuses
+
+    return job
+
+
+@pytest.fixture(scope="module")
+def never_killed(train, tmp_path_factory):
+    result, statuses = train(tmp_path_factory.mktemp("whole"))
+    assert statuses == [0, 0]
+    return result
+
+
+@pytest.mark.parametrize("ranks", [(1,), (0, 1)], ids=["one", "all"])
+def test_killed_and_resumed(train, never_killed, tmp_path, ranks):
+    whole = never_killed["losses"]
+    fatal = random.Random().randrange(5, len(whole))
+    result, statuses = train(tmp_path, fatal=(fatal, *ranks))
+    assert not result and all(statuses), fatal
+    assert [statuses[rank] for rank in ranks] == [-signal.SIGKILL] * len(ranks)
+    result, statuses = train(tmp_path, resume=True)
+    assert statuses == [0, 0]
+    first = min(map(int, result["losses"]))
+    assert 1 < first <= fatal
+    assert result["losses"] == {step: loss for step, loss in whole.items() if int(step) >= first}, fatal
+    assert result["best"] == never_killed["best"] and result["test"] == never_killed["test"]
+
+
+def test_into_plain_tensors(row_wise):
+    """Without a process group: names and shapes, then values."""
+    newest = checkpoint.latest(row_wise[1])
+    stored = checkpoint.tensors_of(newest, "model")
+    assert tuple(stored["authors.embeddings.author.weight"].size) == (13, 4)
+    table = torch.full((13, 4), torch.nan)
+    checkpoint.read_into(newest, {"model": {"authors.embeddings.author.weight": table}})
+    assert table.isfinite().all() and len(table.unique(dim=0)) == 13
+    with pytest.raises(InputError, match="does not fit this model"):
+        checkpoint.read_into(newest, {"model": {"authors.embeddings.author.weight": torch.empty(14, 4)}})
+
+
+def test_a_killed_save_leaves_nothing_that_counts(tmp_path, monkeypatch):
+    model = nn.Linear(2, 2)
+    first = checkpoint.save(tmp_path, state(1), model, None)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.dcp, "save", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            checkpoint.save(tmp_path, state(2), model, None)
+    assert checkpoint.latest(tmp_path) == first
+    assert checkpoint.save(tmp_path, state(2), model, None, keep=1) == checkpoint.latest(tmp_path)
+    assert os.listdir(tmp_path) == ["step-0000000002"]
+    assert checkpoint.save(tmp_path, state(2), model, None).exists()  # a second time
+
+
+def test_damaged_and_foreign_checkpoints_are_one_line(tmp_path):
+    model = nn.Linear(2, 2)
+    path = checkpoint.save(tmp_path, state(1), model, None)
+    with pytest.raises(InputError, match="does not fit this model"):
+        checkpoint.load(path, nn.Linear(3, 2))
+    with pytest.raises(InputError, match=r"no checkpoint of this plugin"):
+        checkpoint.read_state(tmp_path)
+    metadata = path / ".metadata"
+    whole = metadata.read_bytes()
+    metadata.write_bytes(pickle.dumps(print)[: len(whole)].ljust(len(whole), b"."))
+    with pytest.raises(InputError, match=r"it names builtins\.print"):
+        checkpoint.load(path, model)
+    metadata.write_bytes(whole)
+    (shard,) = path.glob("*.distcp")
+    shard.write_bytes(shard.read_bytes()[:-10])
+    with pytest.raises(InputError, match=r"bytes, expected \d+ bytes; the checkpoint is damaged") as error:
+        checkpoint.load(path, model)
+    assert "\n" not in str(error.value)
+
+
+def state(step: int) -> StepState:
+    return StepState(0, step, step, {}, 1)

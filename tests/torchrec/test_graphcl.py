@@ -1,0 +1,147 @@
+"""GraphCL on sharded node tables: the same as in one process, through the command."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import multiprocessing
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.nodes import GraphCLSettings, train_graphcl
+from mmbee_plugin.torchrec.node_training import train_nodes
+from mmbee_plugin.torchrec.settings import parse_settings
+from mmbee_plugin.torchrec.store import ShardStore
+
+RUN = {"epochs": 8, "batch_size": 127}  # the last batch is short, and no batch is even
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., list[int]]]:
+    """Runs the command in forks of a process that has imported TorchRec; returns their exit statuses."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mmbee_plugin.torchrec.loop", "torchrec.distributed.model_parallel"])
+
+    def processes(count: int, arguments: list[str], output: Path) -> list[int]:
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = free.getsockname()[1]
+        main = importlib.import_module("graphcl_job").main
+        started = [
+            context.Process(target=main, args=(rank, count, port, arguments, output)) for rank in range(count)
+        ]
+        for process in started:
+            process.start()
+        for process in started:
+            process.join(timeout=100)
+        hanging = [process for process in started if process.is_alive()]
+        for process in hanging:
+            process.kill()
+        assert not hanging
+        return [process.exitcode or 0 for process in started]
+
+    yield processes
+    sys.path.remove(str(Path(__file__).parent))
+
+
+@pytest.fixture
+def shards(sample_shards: Path, tmp_path: Path) -> Path:
+    """A copy to write node vectors into."""
+    return Path(shutil.copytree(sample_shards, tmp_path / "shards"))
+
+
+def in_one_process(shards: Path) -> tuple[list[float], tuple[np.ndarray, np.ndarray]]:
+    """Mean loss of each epoch and the tables, of the trainer that has no shards."""
+    store = ShardStore(shards, (), ("u2a2u", "a2u2a"))
+    no_gifts = csr_matrix((store.n_users, store.n_authors))
+    losses: list[float] = []
+    tables = train_graphcl(
+        no_gifts,
+        store.lists("u2a2u"),
+        store.lists("a2u2a"),
+        GraphCLSettings(width=16, **RUN),
+        3,
+        lambda epoch, loss, tables: losses.append(loss),
+    )
+    return losses, tables
+
+
+def nearness(store: ShardStore, tables: tuple[np.ndarray, np.ndarray]) -> float:
+    """How often two users or authors who are neighbours score above two who were drawn."""
+    random = np.random.default_rng(0)
+    wins = []
+    for path, table in zip(("u2a2u", "a2u2a"), tables, strict=True):
+        lists = store.lists(path)
+        node = np.repeat(np.arange(lists.n_nodes), np.diff(lists.indptr))
+        near = (table[node] * table[lists.ids]).sum(axis=1)
+        far = (table[node] * table[random.integers(0, len(table), len(node))]).sum(axis=1)
+        wins.append((near > far).mean())
+    return float(np.mean(wins))
+
+
+def test_two_processes_train_what_one_trains(
+    start: Callable[..., list[int]], shards: Path, sample_folder: DatasetFolder, tmp_path: Path
+) -> None:
+    store = ShardStore(shards)
+    fresh = np.random.default_rng(0)
+    untrained = tuple(fresh.normal(size=(count, 16)) for count in (store.n_users, store.n_authors))
+    settings = {
+        "data": {"shards": str(shards)},
+        "model": {"width": 16},
+        "tables": {"nodes": {"sharding": "table_wise"}},
+        "graphcl": RUN,
+        "train": {"seed": 3},
+    }
+    alone = [loss for epoch in train_nodes(parse_settings(settings, "test")) for loss in epoch]
+    expected_losses, expected = in_one_process(shards)
+    written = ShardStore(shards).nodes()
+    assert written is not None
+    for table, other in zip(written, expected, strict=True):
+        np.testing.assert_allclose(table, other, atol=5e-6)
+
+    config = tmp_path / "job.yaml"
+    settings["tables"] = {"nodes": {"sharding": "row_wise"}}
+    config.write_text(json.dumps(settings))
+    snapshot = sample_folder.path / "graph" / str(store.description.snapshot)
+    there = set(snapshot.parent.iterdir())
+    result = tmp_path / "result.json"
+    arguments = ["--config", str(config), "--snapshot", str(snapshot), "--result", str(result)]
+    assert start(2, arguments, tmp_path) == [0, 0], (tmp_path / "stderr-0").read_text()
+    epochs = json.loads(result.read_text())["losses"]
+    together = [loss for epoch in epochs for loss in epoch]
+    assert len(together) == len(alone) >= 20
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-6)
+    np.testing.assert_allclose([np.mean(epoch) for epoch in epochs], expected_losses, atol=1e-6)
+    assert np.mean(epochs[-1]) < np.mean(epochs[0])
+    again = ShardStore(shards).nodes()
+    assert again is not None
+    for table, other in zip(again, expected, strict=True):
+        np.testing.assert_allclose(table, other, atol=5e-6)
+    assert nearness(store, again) > 0.72 > 0.6 > nearness(store, untrained)
+    assert sorted(path.name for path in shards.iterdir() if path.name.startswith(".")) == []
+
+    copies = set(snapshot.parent.iterdir()) - there
+    assert len(copies) == 1
+    for table, other in zip(Snapshot.open(copies.pop()).nodes(), again, strict=True):
+        np.testing.assert_array_equal(table, other)
+
+
+def test_what_does_not_fit_is_named(shards: Path) -> None:
+    settings = parse_settings({"data": {"shards": str(shards)}, "graphcl": {"epochs": 1}}, "test")
+    description = json.loads((shards / "shards.json").read_text())
+    (shards / "shards.json").write_text(json.dumps(description | {"metapaths": ["a2a"]}))
+    with pytest.raises(InputError, match="no metapath 'u2a2u'; it has: a2a"):
+        train_nodes(settings)
+    with pytest.raises(InputError, match=r"job\.yaml: graphcl\.user_author: no such setting"):
+        parse_settings({"data": {"shards": "x"}, "graphcl": {"user_author": True}}, "job.yaml")

@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.torchrec.checkpoint import StepState, save
+from mmbee_plugin.torchrec.resume import check_same_settings, checkpoint_to_resume
+from mmbee_plugin.torchrec.settings import parse_settings
+
+
+def settings_with(**sections):
+    return parse_settings({"data": {"shards": "shards"}, **sections}, "test")
+
+
+def test_a_run_is_resumed_with_its_own_settings(tmp_path):
+    saved = settings_with().model_dump(mode="json")
+    same = {
+        "train": {"epochs": 90, "log_every": 1},
+        "tables": {"user": {"sharding": "row_wise"}},
+        "checkpoint": {"keep": 9},
+    }
+    check_same_settings(saved, settings_with(**same), tmp_path)
+    for section, message in (
+        ({"train": {"seed": 4}}, "train.seed=0, this one has 4"),
+        ({"tables": {"user": {"learning_rate": 0.5}}}, "tables.user.learning_rate=0.05, this one has 0.5"),
+    ):
+        with pytest.raises(InputError, match=message):
+            check_same_settings(saved, settings_with(**section), tmp_path)
+
+
+def test_checkpoints_of_another_run_are_left_alone(tmp_path):
+    settings = settings_with(checkpoint={"folder": str(tmp_path)})
+    assert checkpoint_to_resume(settings, resume=True) is None
+
+    class Weights:
+        def state_dict(self):
+            return {}
+
+    save(Path(tmp_path), StepState(1, 0, 8, settings.model_dump(mode="json"), 1), Weights(), None)
+    assert checkpoint_to_resume(settings, resume=True) == tmp_path / "step-0000000008"
+    with pytest.raises(InputError, match="has checkpoints of another run"):
+        checkpoint_to_resume(settings, resume=False)

@@ -1,0 +1,105 @@
+"""A job's settings: what is wrong is one line that names the entry, before anything starts."""
+
+from pathlib import Path
+
+import pytest
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.torchrec.settings import Settings, parse_settings, read_settings
+
+CONFIGS = Path(__file__).parents[2] / "torchrec_configs"
+
+
+def with_shards(**sections):
+    return {"data": {"shards": "shards/tiktok"}, **sections}
+
+
+def refused(content):
+    with pytest.raises(InputError) as error:
+        parse_settings(content, "job.yaml")
+    message = str(error.value)
+    assert message.startswith("job.yaml: ") and "\n" not in message
+    return message
+
+
+def test_the_folder_is_the_only_setting_without_a_default():
+    settings = parse_settings(with_shards(), "job.yaml")
+    assert settings == Settings.model_validate({"data": {"shards": "shards/tiktok"}})
+    assert "data.shards" in refused({"data": {}})
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+def test_the_configs_that_come_along_are_valid(path):
+    read_settings(path)
+
+
+def test_settings_survive_the_way_through_a_checkpoint():
+    settings = parse_settings(
+        with_shards(tables={"query": {"sharding": "row_wise"}}, model={"hidden": [32, 16]}), "job.yaml"
+    )
+    assert parse_settings(settings.model_dump(mode="json"), "state.json") == settings
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (with_shards(model={"widht": 64}), ("model.widht", "no such setting")),
+        (with_shards(optimiser={}), ("optimiser", "no such setting")),
+        (with_shards(tables={"users": {}}), ("tables.users", "no such setting")),
+        (with_shards(train={"batch_size": "512"}), ("train.batch_size", "integer")),
+        (with_shards(train={"batch_size": 0}), ("train.batch_size", "greater than or equal to 1")),
+        (with_shards(train={"precision": "fp16"}), ("train.precision", "'fp32' or 'bf16'")),
+        (with_shards(model={"dropout": 1.0}), ("model.dropout", "less than 1")),
+        (with_shards(model={"hidden": [200]}), ("model.hidden",)),
+        (with_shards(model={"backbone": "gru"}), ("model", "unknown backbone 'gru'; known: sim")),
+        (with_shards(model={"metapaths": ["u2b"]}), ("model", "u2b")),
+    ],
+)
+def test_unknown_keys_and_wrong_types_are_named(content, named):
+    message = refused(content)
+    assert all(part in message for part in named), message
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (
+            with_shards(tables={"user": {"sharding": "column_wise"}}),
+            ("tables.user", "column_wise with rowwise_adagrad"),
+        ),
+        (with_shards(model={"width": 66}), ("model", "width 66 is no multiple of heads 4")),
+        (with_shards(train={"negatives": 0}), ("loss softmax needs train.negatives",)),
+    ],
+)
+def test_impossible_combinations_are_named(content, named):
+    message = refused(content)
+    assert all(part in message for part in named), message
+
+
+def test_arguments_replace_entries(tmp_path):
+    path = tmp_path / "job.yaml"
+    path.write_text("data: {shards: shards/tiktok}\ntrain: {epochs: 3}\n")
+    settings = read_settings(
+        path, ["train.batch_size=64", "--model.metapaths=[a2a]", "tables.user.sharding=row_wise"]
+    )
+    assert (settings.train.epochs, settings.train.batch_size) == (3, 64)
+    assert settings.model.metapaths == ("a2a",) and settings.tables.user.sharding == "row_wise"
+
+
+@pytest.mark.parametrize(
+    "argument", ["epochs=3", "train.epochs", "data.shards.deep=1", "train.epochs=[", "train.epoch=3"]
+)
+def test_arguments_that_mean_nothing_are_named(tmp_path, argument):
+    path = tmp_path / "job.yaml"
+    path.write_text("data: {shards: shards/tiktok}\n")
+    with pytest.raises(InputError, match=argument.partition("=")[0].replace(".", r"\.")):
+        read_settings(path, [argument])
+
+
+@pytest.mark.parametrize("content", [None, "data: [", "- data", "", b"\xff\xfe"])
+def test_files_that_are_no_settings_are_named(tmp_path, content):
+    path = tmp_path / "job.yaml"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError, match=r"job\.yaml: "):
+        read_settings(path)

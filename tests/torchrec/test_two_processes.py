@@ -1,0 +1,129 @@
+"""What two processes compute is what one computes, and a job ends when one of its processes fails."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import multiprocessing
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+STEPS = 20
+SECTIONS = ("user", "author", "query", "nodes", "words")
+
+Start = Callable[..., list[int]]
+
+
+@pytest.fixture(scope="module")
+def start() -> Iterator[Start]:
+    """Runs a kind of job in forks of a process that has imported TorchRec; returns their exit statuses."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mmbee_plugin.torchrec.loop", "torchrec.distributed.model_parallel"])
+
+    def processes(count: int, kind: str, content: Any, output: Path) -> list[int]:
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = free.getsockname()[1]
+        main = importlib.import_module("jobs").main
+        started = [
+            context.Process(target=main, args=(rank, count, port, kind, content, output))
+            for rank in range(count)
+        ]
+        for process in started:
+            process.start()
+        for process in started:
+            process.join(timeout=100)
+        hanging = [process for process in started if process.is_alive()]
+        for process in hanging:
+            process.kill()
+        assert not hanging
+        return [process.exitcode or 0 for process in started]
+
+    yield processes
+    sys.path.remove(str(Path(__file__).parent))
+
+
+@pytest.fixture
+def case(sample_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Any]]:
+    """Settings of one epoch, a little over 20 steps on batches of odd size, nothing drawn at random in the model."""
+
+    def make(sharding: str, **model: Any) -> dict[str, Any]:
+        calm = {"width": 16, "dropout": 0.0, "modality_dropout": 0.0, "default_query_rate": 0.0}
+        return {
+            "data": {"shards": str(sample_shards), "history": "prefix", "history_length": 8},
+            "model": calm | model,
+            "tables": {section: {"sharding": sharding} for section in SECTIONS},
+            "train": {"batch_size": 81, "epochs": 1, "log_every": 1, "eval_every": 0},
+            "checkpoint": {"folder": str(tmp_path_factory.mktemp("checkpoints"))},
+        }
+
+    return make
+
+
+def errors(output: Path, rank: int) -> list[str]:
+    return [
+        line for line in (output / f"stderr-{rank}").read_text().splitlines() if line.startswith("error: ")
+    ]
+
+
+def test_one_process_and_two_agree(start, case, tmp_path):
+    def cases() -> dict[str, Any]:
+        own = {"backbone": "sim", "head": "mlp", "loss": "bce", "searched": 3}
+        found = {name: case(name) for name in ("table_wise", "row_wise")}
+        found["table_wise"]["train"]["eval_every"] = 1
+        return found | {"own candidates": case("row_wise", **own), "pipelined": case("row_wise")}
+
+    losses = {}
+    for processes in (1, 2):
+        assert start(processes, "losses", cases(), tmp_path) == [0] * processes
+        losses[processes] = json.loads((tmp_path / f"losses-{processes}.json").read_text())
+    one, two = losses[1], losses[2]
+    for name in one:
+        before, after = np.array(one[name]["losses"]), np.array(two[name]["losses"])
+        assert len(before) >= STEPS
+        assert before.std() > 0.01
+        np.testing.assert_allclose(after[:STEPS], before[:STEPS], rtol=0, atol=1e-6, err_msg=name)
+    np.testing.assert_allclose(one["pipelined"]["losses"], one["row_wise"]["losses"], rtol=0, atol=1e-6)
+    assert one["table_wise"]["losses"] != one["own candidates"]["losses"]
+    for name, value in one["table_wise"]["validation"]["1"].items():
+        assert two["table_wise"]["validation"]["1"][name] == pytest.approx(value, abs=0.01)
+
+
+def test_a_failing_process_ends_the_job(start, tmp_path):
+    begun = time.monotonic()
+    assert start(2, "crash", None, tmp_path) == [1, 1]
+    assert time.monotonic() - begun < 30  # the group itself would wait 300 s
+    assert "ZeroDivisionError" in (tmp_path / "stderr-1").read_text()
+
+
+def test_a_planner_failure_is_known_everywhere(start, case, tmp_path):
+    assert start(2, "unplanned", case("row_wise"), tmp_path) == [2, 2]
+    reason = "tables: no plan for 2 processes: no room"
+    assert errors(tmp_path, 0) == [f"error: {reason}"]
+    assert errors(tmp_path, 1) == [f"error: process 1: {reason}"]
+
+
+@pytest.mark.parametrize(
+    ("section", "entries", "message"),
+    [
+        ("tables", {"user": {"optimizer": "adam"}}, "tables.user.optimizer: adam"),
+        ("data", {"shards": "nowhere"}, "nowhere: no shards folder"),
+        ("train", {"negatives": 0}, "loss softmax needs train.negatives"),
+        ("model", {"metapaths": ["u2a"]}, "u2a"),
+    ],
+)
+def test_bad_settings_are_one_line(start, case, tmp_path, section, entries, message):
+    content = case("auto")
+    content[section] |= entries
+    assert start(1, "training", content, tmp_path) == [2]
+    (line,) = errors(tmp_path, 0)
+    assert message in line
+    assert "Traceback" not in (tmp_path / "stderr-0").read_text()
