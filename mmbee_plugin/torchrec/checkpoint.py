@@ -59,7 +59,9 @@ def save(
     keep: int = 3,
     kind: Kind = "step",
 ) -> Path:
-    """Writes and publishes ``<kind>-<state.step>``; every process calls it. Only the newest ``keep`` of the kind stay.
+    """Writes and publishes ``<kind>-<state.step>``; every process calls it.
+
+    Of the kind stay this one and the ``keep`` - 1 before it.
 
     Args:
         folder: where checkpoints are kept; made if it is missing.
@@ -89,8 +91,11 @@ def save(
         (beside / STATE_FILE).write_text(json.dumps(described, indent=1), encoding="utf-8")
         _discard(path)
         beside.rename(path)
-        for old in _published(folder, kind)[:-keep]:
-            _discard(old)
+        published = _published(folder, kind)
+        newest = published.index(path) + 1
+        # Those with more steps are of a course that was left.
+        for other in published[: max(0, newest - keep)] + published[newest:]:
+            _discard(other)
     _barrier()
     return path
 

@@ -82,7 +82,7 @@ def import_exchange(source: Path, settings: Settings) -> Path:
             checkpoints already.
     """
     folder = Path(settings.checkpoint.folder)
-    if (found := checkpoint.latest(folder)) is not None:
+    if (found := checkpoint.latest(folder) or checkpoint.latest(folder, "best")) is not None:
         raise InputError(f"{found}: the job has begun already; name another checkpoint.folder")
     exchange = files.read_exchange(source)
     store = open_store(settings)

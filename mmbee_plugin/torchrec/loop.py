@@ -27,7 +27,7 @@ from mmbee_plugin.torchrec.launch import Process, process_group
 from mmbee_plugin.torchrec.maker import BatchMaker
 from mmbee_plugin.torchrec.model import TrainModel
 from mmbee_plugin.torchrec.reader import EvalReader, TrainReader
-from mmbee_plugin.torchrec.resume import checkpoint_to_resume
+from mmbee_plugin.torchrec.resume import best_so_far, checkpoint_to_resume
 from mmbee_plugin.torchrec.settings import Settings
 from mmbee_plugin.torchrec.sharding import shard
 from mmbee_plugin.torchrec.stepper import PipelinedStepper, PlainStepper, Stepper
@@ -106,13 +106,16 @@ class Trainer:
     def restore(self, path: Path) -> None:
         """Takes up the run of a checkpoint. Raises InputError for one that does not fit the model."""
         state = load(path, self.model, self.optimizer)
-        self.epoch, self.batch, self.step, self.best = state.epoch, state.batch, state.step, state.best
+        self.epoch, self.batch, self.step = state.epoch, state.batch, state.step
+        self.best = best_so_far(self.folder, state.best)
         LOG.info("Resuming %s: epoch %d, batch %d", path, self.epoch, self.batch)
 
     def run(self) -> dict[str, Any]:
         """Trains to the last epoch, or until ``patience`` is at its end; then the best epoch's test metrics."""
         first = self.process.rank == 0
-        self.writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.step) if first else None
+        self.writer = (
+            SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.step + 1) if first else None
+        )
         settings = self.settings.train
         while self.epoch < settings.epochs and not self._out_of_patience():
             self._train_epoch()

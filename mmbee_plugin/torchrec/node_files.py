@@ -20,7 +20,7 @@ PIECE = 65_536
 
 
 def write_nodes(folder: Path, tables: list[ShardedTensor], process: Process) -> tuple[Path, Path]:
-    """Replaces a shards folder's node vectors; every process calls it. Readers see the old files or the new.
+    """Replaces a shards folder's node vectors; every process calls it. Readers see an old file or a new one, no half.
 
     Args:
         folder: the shards folder; the first process writes there.

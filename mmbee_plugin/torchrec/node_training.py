@@ -126,12 +126,17 @@ class NodeTrainer:
         process: which process this is.
 
     Raises:
-        InputError: no place for the tables.
+        InputError: no place for the tables, or one where the optimizer cannot do the same.
     """
 
     def __init__(
         self, store: ShardStore, chosen: GraphCLSettings, settings: Settings, process: Process
     ) -> None:
+        if chosen.optimiser == "adagrad" and settings.tables.nodes.sharding == "column_wise":
+            raise InputError(
+                "graphcl.optimiser: adagrad keeps one sum a row and shard, so with tables.nodes.sharding: column_wise "
+                "the result depends on the number of processes; take table_wise or row_wise, or sgd"
+            )
         self.chosen, self.process = chosen, process
         positives = store.lists(POSITIVES["u"]), store.lists(POSITIVES["a"])
         self.draws = Draws(*positives, chosen, settings.train.seed)
@@ -140,11 +145,14 @@ class NodeTrainer:
         tables = NodeTables(self.counts, chosen.width)
         kind, arguments = OPTIMIZERS["rowwise_adagrad" if chosen.optimiser == "adagrad" else "sgd"]
         apply_optimizer_in_backward(kind, tables.parameters(), {"lr": chosen.learning_rate, **arguments})
+        factors = {table: [1.0] for table in NODES.values()}
         self.model = DistributedModelParallel(
             tables,
             env=ShardingEnv.from_process_group(dist.group.WORLD),
             device=process.device,
-            plan=plan_tables(tables, tables.tables, settings, process.device),
+            plan=plan_tables(
+                tables, tables.tables, settings, process.device, self._stride(chosen.batch_size), factors
+            ),
             sharders=sharders(),
         )
         self._write_start(settings.train.seed)
@@ -171,9 +179,7 @@ class NodeTrainer:
         device, world_size = self.process.device, self.process.world_size
         shares = [_share(pairs, self.process) for pairs in drawn]
         ids = [np.concatenate([part.nodes, part.positives.ravel(), part.negatives]) for part in shares]
-        # Row-wise tables exchange whole batches: their stride must be the same on all processes.
-        one_node = 1 + self.chosen.positives
-        stride = max(-(-len(pairs.nodes) // world_size) * one_node for pairs in drawn) + self.chosen.negatives
+        stride = self._stride(max(len(pairs.nodes) for pairs in drawn))
         features = {table: singles(rows) for table, rows in zip(NODES.values(), ids, strict=True)}
         looked = self.model(keyed(features, stride).to(device))
         sums = [self._sum(part, rows) for part, rows in zip(shares, looked, strict=True)]
@@ -182,6 +188,12 @@ class NodeTrainer:
         for total, pairs in zip(sums, drawn, strict=True):
             if len(pairs.nodes):
                 yield total.detach().double() / len(pairs.nodes)
+
+    def _stride(self, nodes: int) -> int:
+        """Rows that a process looks up for its share of so many nodes. Row-wise tables exchange whole batches: it must
+        be the same on all processes."""
+        share = -(-nodes // self.process.world_size)
+        return share * (1 + self.chosen.positives) + self.chosen.negatives
 
     def _sum(self, share: PairBatch, rows: torch.Tensor) -> torch.Tensor:
         """The loss () summed over the nodes of a share, whose vectors come as nodes, positives, negatives."""

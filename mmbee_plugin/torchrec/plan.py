@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch.distributed.optim import _apply_optimizer_in_backward as apply_optimizer_in_backward
 from torchrec.distributed.planner import EmbeddingShardingPlanner
 from torchrec.distributed.planner.enumerators import EmbeddingEnumerator
 from torchrec.distributed.planner.storage_reservations import FixedPercentageStorageReservation
@@ -33,7 +32,14 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec.inputs import Inputs
 from mmbee_plugin.torchrec.layout import DESCRIPTION, Modality, read_description
 from mmbee_plugin.torchrec.settings import Settings
-from mmbee_plugin.torchrec.sharding import OPTIMIZERS, check_device, constraints, sharders, table_settings
+from mmbee_plugin.torchrec.sharding import (
+    check_device,
+    constraints,
+    give_optimizers,
+    sharders,
+    table_names,
+    table_settings,
+)
 from mmbee_plugin.torchrec.tables import Tables
 from mmbee_plugin.torchrec.workload import workload
 
@@ -227,17 +233,9 @@ def plan(settings: Settings, cluster: Cluster, n_users: int, n_authors: int) -> 
 
 def _try(settings: Settings, inputs: Inputs, cluster: Cluster) -> Plan | Shortage:
     tables = Tables(inputs, torch.device("meta"))
-    names = []
-    for path, weight in tables.named_parameters():
-        names.append(path.split(".")[-2])
-        one = table_settings(settings.tables, names[-1])
-        kind, arguments = OPTIMIZERS[one.optimizer]
-        apply_optimizer_in_backward(kind, [weight], {"lr": one.learning_rate, **arguments})
+    give_optimizers(tables, settings.tables)
     stride, factors = workload(inputs, settings, cluster.world_size)
-    allowed = {
-        name: replace(one, pooling_factors=factors[name])
-        for name, one in constraints(settings.tables, names, cluster.device).items()
-    }
+    allowed = constraints(settings.tables, table_names(tables), cluster.device, factors)
     topology = cluster.topology()
     enumerator = EmbeddingEnumerator(topology=topology, batch_size=stride, constraints=allowed)
     shortage = _shortage(cluster, enumerator.enumerate(tables, sharders()))

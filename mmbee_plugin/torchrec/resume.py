@@ -18,7 +18,6 @@ MAY_DIFFER = (
     "train.eval_every",
     "train.log_every",
     "train.timeout",
-    "train.topk",
 )
 """settings that a resumed run may change: how long it runs, where, and on how many processes"""
 
@@ -40,6 +39,13 @@ def checkpoint_to_resume(settings: Settings, resume: bool) -> Path | None:
         )
     check_same_settings(read_state(path).settings, settings, path)
     return path
+
+
+def best_so_far(folder: Path, noted: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What is known of the best epoch: by its checkpoint, which may be newer than the one that is resumed, else by
+    the latter (``noted``)."""
+    path = latest(folder, "best")
+    return noted if path is None else read_state(path).best
 
 
 def check_same_settings(saved: dict[str, Any], settings: Settings, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -84,6 +84,10 @@ class ModelSettings(_Section):
         for name, choices in known.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(choices)}")
+        for name in ("metapaths", "modalities"):
+            chosen = getattr(self, name) or ()
+            if twice := [one for one in chosen if chosen.count(one) > 1]:
+                raise ValueError(f"{name}: {twice[0]!r} is there twice")
         for path in self.metapaths:
             Metapath.parse(path)
         if self.content == "mfq" and self.width % self.heads:
@@ -151,7 +155,7 @@ class TrainSettings(_Section):
     patience: int = Field(
         default=0, ge=0, description="evaluations without a better one that end training; 0 for never"
     )
-    topk: tuple[int, ...] = Field(default=(10, 20), strict=False)
+    topk: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(10, 20), min_length=1, strict=False)
     timeout: float = Field(default=300, gt=0, description="seconds a process waits for the others")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec.model import TrainModel
 from mmbee_plugin.torchrec.settings import Settings, TableSettings, TablesSettings
 from mmbee_plugin.torchrec.tables import section_of
+from mmbee_plugin.torchrec.workload import workload
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, float]]] = {
     "rowwise_adagrad": (RowWiseAdagrad, {"eps": 1e-8}),
@@ -71,8 +73,10 @@ def check_device(settings: TablesSettings, device: str) -> None:
             )
 
 
-def constraints(settings: TablesSettings, tables: list[str], device: str) -> dict[str, ParameterConstraints]:
-    """What the planner may do with each table.
+def constraints(
+    settings: TablesSettings, tables: list[str], device: str, factors: Mapping[str, list[float]]
+) -> dict[str, ParameterConstraints]:
+    """What the planner may do with each table, and by how many ids a bag of each feature it weighs it.
 
     Left out everywhere: data-parallel copies, whose dense kernel is broken for sequences on a CPU, and, unless asked
     for, columns, which do not move to another number of processes.
@@ -84,7 +88,9 @@ def constraints(settings: TablesSettings, tables: list[str], device: str) -> dic
     chosen = {table: table_settings(settings, table).sharding for table in tables}
     return {
         table: ParameterConstraints(
-            sharding_types=free if sharding == "auto" else [sharding], compute_kernels=kernels
+            sharding_types=free if sharding == "auto" else [sharding],
+            compute_kernels=kernels,
+            pooling_factors=factors[table],
         )
         for table, sharding in chosen.items()
     }
@@ -93,6 +99,14 @@ def constraints(settings: TablesSettings, tables: list[str], device: str) -> dic
 def table_names(tables: nn.Module) -> list[str]:
     """The names of all tables of a module that holds nothing else."""
     return [name.split(".")[-2] for name, _ in tables.named_parameters()]
+
+
+def give_optimizers(tables: nn.Module, settings: TablesSettings) -> None:
+    """Gives every table the optimizer that runs inside the backward pass, by its settings."""
+    for name, weight in zip(table_names(tables), tables.parameters(), strict=True):
+        one = table_settings(settings, name)
+        kind, arguments = OPTIMIZERS[one.optimizer]
+        apply_optimizer_in_backward(kind, [weight], {"lr": one.learning_rate, **arguments})
 
 
 def shard(
@@ -115,10 +129,8 @@ def shard(
             process.
     """
     check_device(settings.tables, device.type)
-    for name, weight in model.tables.named_parameters():
-        one = table_settings(settings.tables, name.split(".")[-2])
-        kind, arguments = OPTIMIZERS[one.optimizer]
-        apply_optimizer_in_backward(kind, [weight], {"lr": one.learning_rate, **arguments})
+    give_optimizers(model.tables, settings.tables)
+    stride, factors = workload(model.inputs, settings, dist.get_world_size())
     wrapper = DefaultDataParallelWrapper(
         static_graph=False,
         # SIM's search has no gradient in a batch whose histories are too short to be searched.
@@ -128,7 +140,7 @@ def shard(
         model,
         env=ShardingEnv.from_process_group(dist.group.WORLD),
         device=device,
-        plan=plan_tables(model, model.tables, settings, device),
+        plan=plan_tables(model, model.tables, settings, device, stride, factors),
         sharders=sharders(),
         data_parallel_wrapper=wrapper,
     )
@@ -157,7 +169,12 @@ def _topology(world_size: int, device: torch.device) -> Topology:
 
 
 def plan_tables(
-    model: nn.Module, tables: nn.Module, settings: Settings, device: torch.device
+    model: nn.Module,
+    tables: nn.Module,
+    settings: Settings,
+    device: torch.device,
+    stride: int,
+    factors: Mapping[str, list[float]],
 ) -> ShardingPlan:
     """Where the tables go. Rank 0 plans; every process gets the plan, or the reason why there is none.
 
@@ -166,6 +183,8 @@ def plan_tables(
         tables: the part of it that holds the tables.
         settings: of the job.
         device: of this process.
+        stride: bags of a process's batch.
+        factors: per table the mean ids of each feature in a bag.
 
     Raises:
         InputError: the planner finds no place; on every process.
@@ -175,9 +194,9 @@ def plan_tables(
     if dist.get_rank() == 0:
         planner = EmbeddingShardingPlanner(
             topology=_topology(world_size, device),
-            batch_size=-(-settings.train.batch_size // world_size),
+            batch_size=stride,
             storage_reservation=FixedPercentageStorageReservation(RESERVED),
-            constraints=constraints(settings.tables, table_names(tables), device.type),
+            constraints=constraints(settings.tables, table_names(tables), device.type, factors),
         )
         try:
             outcome = [planner.plan(model, sharders())]

@@ -149,7 +149,7 @@ def author_side(inputs: Inputs, batch: Batch, looked: Looked) -> AuthorSide:
 
 
 def _config(kind: type[Config], name: str, rows: int, width: int, features: list[str]) -> Config:
-    # The rows are written by `initialise` after sharding; TorchRec's own start would depend on the shards.
+    # The rows are written by `write_initial` after sharding; TorchRec's own start would depend on the shards.
     return kind(
         name=name, num_embeddings=rows, embedding_dim=width, feature_names=features, init_fn=nn.init.zeros_
     )

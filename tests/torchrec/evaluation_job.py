@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +25,8 @@ TOPK = (5, 20)
 MODELS = {"ranked": {"backbone": "mean"}, "ranked with a cross part": {"backbone": "sim"}}
 
 
-def main(rank: int, count: int, port: int, shards: Path, rated: Path, output: Path) -> None:
-    """Evaluates as under torchrun, in batches that divide neither users nor authors evenly."""
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
-    os.environ |= {"LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
-    torch.set_num_threads(1)
+def main(shards: Path, rated: Path, output: Path) -> None:
+    """Evaluates in batches that divide neither users nor authors evenly."""
     evaluate.AUTHORS_AT_ONCE, evaluate.USERS_AT_ONCE, evaluate.SAMPLES_AT_ONCE = 70, 33, 7
     evaluate.CELLS = 33 * 90
     results: dict[str, dict[str, float] | str] = {}
@@ -41,12 +37,12 @@ def main(rank: int, count: int, port: int, shards: Path, rated: Path, output: Pa
         judge = evaluator(rated, {"interest": "none", "loss": "bce"}, process)
         results["labelled"] = judge.labelled(EvalReader(judge.store, "test"))
         for name, columns in samples().items():
-            share = dealt(rank, count, len(columns[0]))
+            share = dealt(process.rank, process.world_size, len(columns[0]))
             try:
                 results[name] = labelled_metrics(*(column[share] for column in columns), process.device)
             except InputError as error:
                 results[name] = str(error)
-    (output / f"{rank}.json").write_text(json.dumps(results))
+    (output / f"{process.rank}.json").write_text(json.dumps(results))
 
 
 def evaluator(shards: Path, model: dict[str, str], process: Process) -> Evaluator:

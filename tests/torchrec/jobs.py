@@ -1,4 +1,4 @@
-"""What the processes of test_two_processes.py do: ``main(rank, count, port, kind, content, output)``."""
+"""What the processes of test_two_processes.py and test_graphcl.py do."""
 
 from __future__ import annotations
 
@@ -13,24 +13,16 @@ import torch.distributed as dist
 from torchrec.distributed.planner import EmbeddingShardingPlanner
 from torchrec.distributed.planner.types import PlannerError
 
+from mmbee_plugin.torchrec.graphcl import main as graphcl_command
 from mmbee_plugin.torchrec.launch import process_group, run
 from mmbee_plugin.torchrec.loop import Trainer, train
 from mmbee_plugin.torchrec.settings import parse_settings
 from mmbee_plugin.torchrec.stepper import PipelinedStepper
 
 
-def main(rank: int, count: int, port: int, kind: str, content: Any, output: Path) -> None:
-    """Does as torchrun would for one process of a job, its messages in ``output``."""
-    os.environ |= {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(count),
-        "LOCAL_WORLD_SIZE": str(count),
-        "MASTER_ADDR": "localhost",
-        "MASTER_PORT": str(port),
-    }
-    torch.set_num_threads(1)
-    sys.stderr = (output / f"stderr-{rank}").open("w")
+def main(kind: str, content: Any, output: Path) -> None:
+    """One process of a kind of job, as a command would run it; its messages go to ``output``."""
+    sys.stderr = (output / f"stderr-{os.environ['RANK']}").open("w")
     run(lambda: KINDS[kind](content, output))
 
 
@@ -53,6 +45,12 @@ def training(content: Any, output: Path) -> None:
     train(parse_settings(content, "test"))
 
 
+def graphcl(arguments: list[str], output: Path) -> None:
+    """The command."""
+    sys.argv = ["graphcl", *arguments]
+    graphcl_command()
+
+
 def crash(content: Any, output: Path) -> None:
     """The second process divides by zero while the first waits for it."""
     with process_group(300) as process:
@@ -73,4 +71,10 @@ def unplanned(content: Any, output: Path) -> None:
         Trainer(parse_settings(content, "test"), process)
 
 
-KINDS = {"losses": losses, "training": training, "crash": crash, "unplanned": unplanned}
+KINDS = {
+    "losses": losses,
+    "training": training,
+    "graphcl": graphcl,
+    "crash": crash,
+    "unplanned": unplanned,
+}

@@ -7,36 +7,17 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from mmbee_plugin.torchrec.loop import Trainer, train
 from mmbee_plugin.torchrec.settings import parse_settings
 
 
-def main(
-    rank: int,
-    count: int,
-    port: int,
-    content: dict[str, Any],
-    result: Path,
-    resume: bool,
-    fatal: tuple[int, ...],
-) -> None:
-    """Trains as under torchrun; ``fatal`` is a step, then the ranks that end there by SIGKILL."""
-    os.environ |= {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(count),
-        "LOCAL_WORLD_SIZE": str(count),
-        "MASTER_ADDR": "localhost",
-        "MASTER_PORT": str(port),
-    }
-    torch.set_num_threads(1)
+def main(content: dict[str, Any], result: Path, resume: bool, fatal: tuple[int, ...]) -> None:
+    """Trains; ``fatal`` is a step, then the ranks that end there by SIGKILL."""
     stock = Trainer._log
 
     def log(self: Trainer, *arguments: Any) -> None:
         stock(self, *arguments)
-        if fatal and self.step == fatal[0] and rank in fatal[1:]:
+        if fatal and self.step == fatal[0] and self.process.rank in fatal[1:]:
             os.kill(os.getpid(), signal.SIGKILL)
 
     Trainer._log = log  # type: ignore[method-assign]

@@ -6,7 +6,6 @@ Both kinds of embedding collections, fused row-wise Adagrad, and a dense part un
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -122,23 +121,19 @@ def train(sharded: nn.Module, optimizer: CombinedOptimizer, step: int) -> float:
     return float(total) / dist.get_world_size()
 
 
-def main(
-    rank: int, world: int, port: int, result: Path, sharding: str, source: Path, destination: Path, steps: int
-) -> None:
+def main(result: Path, sharding: str, source: Path, destination: Path, steps: int) -> None:
     """One process: goes on from the newest checkpoint in ``source``, if any; trains ``steps`` steps, with a checkpoint
     before every other one; writes the losses to ``result``."""
-    os.environ |= {"LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(world)}
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://localhost:{port}", rank=rank, world_size=world)
+    dist.init_process_group("gloo")
     sharded, optimizer = shard(sharding)
     newest = latest(source)
     done = load(newest, sharded, optimizer).step if newest else 0
     losses = []
     for step in range(done, done + steps):
         if step > done and step % 2 == 0:
-            state = StepState(0, step, step, {"sharding": sharding}, world, best={"epoch": 0})
+            state = StepState(0, step, step, {"sharding": sharding}, dist.get_world_size(), best={"epoch": 0})
             save(destination, state, sharded, optimizer, keep=2)
         losses.append(train(sharded, optimizer, step))
-    if rank == 0:
+    if dist.get_rank() == 0:
         result.write_text(json.dumps(losses))
     dist.destroy_process_group()

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import multiprocessing
 import os
 import pickle
 import random
 import shutil
 import signal
-import socket
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,36 +18,6 @@ from torch import nn
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec import checkpoint
 from mmbee_plugin.torchrec.checkpoint import StepState
-
-
-@pytest.fixture(scope="module")
-def start():
-    """Runs ``main(rank, count, port, *arguments)`` of a module beside this one in processes forked from one that
-    has imported TorchRec; returns their exit statuses."""
-    sys.path.insert(0, str(Path(__file__).parent))
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mmbee_plugin.torchrec.loop", "torchrec.distributed.model_parallel"])
-
-    def processes(module: str, count: int, *arguments: Any) -> list[int | None]:
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            port = free.getsockname()[1]
-        main = importlib.import_module(module).main
-        started = [
-            context.Process(target=main, args=(rank, count, port, *arguments)) for rank in range(count)
-        ]
-        for process in started:
-            process.start()
-        for process in started:
-            process.join(timeout=60)
-        hanging = [process for process in started if process.is_alive()]
-        for process in hanging:
-            process.kill()
-        assert not hanging
-        return [process.exitcode for process in started]
-
-    yield processes
-    sys.path.remove(str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +125,15 @@ def test_a_killed_save_leaves_nothing_that_counts(tmp_path, monkeypatch):
     assert checkpoint.save(tmp_path, state(2), model, None, keep=1) == checkpoint.latest(tmp_path)
     assert os.listdir(tmp_path) == ["step-0000000002"]
     assert checkpoint.save(tmp_path, state(2), model, None).exists()  # a second time
+
+
+def test_a_later_step_of_another_course_goes(tmp_path):
+    """Else it would count as the newest, and what is saved would be discarded at once."""
+    model = nn.Linear(2, 2)
+    checkpoint.save(tmp_path, state(9), model, None, keep=1, kind="best")
+    saved = checkpoint.save(tmp_path, state(3), model, None, keep=1, kind="best")
+    assert checkpoint.latest(tmp_path, "best") == saved
+    assert os.listdir(tmp_path) == [saved.name]
 
 
 def test_damaged_and_foreign_checkpoints_are_one_line(tmp_path):

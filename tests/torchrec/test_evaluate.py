@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-import multiprocessing
-import socket
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +23,9 @@ PROCESSES = 3
 
 
 @pytest.fixture(scope="module")
-def job():
-    """The module of the processes, importable there."""
-    sys.path.insert(0, str(Path(__file__).parent))
-    yield importlib.import_module("evaluation_job")
-    sys.path.remove(str(Path(__file__).parent))
+def job(start: Callable[..., list[int | None]]) -> Any:
+    """The module of the processes, which ``start`` makes importable here too."""
+    return importlib.import_module("evaluation_job")
 
 
 @pytest.fixture(scope="module")
@@ -48,26 +44,15 @@ def rated_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def results(job: Any, sample_shards: Path, rated_shards: Path, tmp_path_factory: pytest.TempPathFactory):
+def results(
+    start: Callable[..., list[int | None]],
+    sample_shards: Path,
+    rated_shards: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> list[dict]:
     """What each of the processes found."""
     output = tmp_path_factory.mktemp("results")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mmbee_plugin.torchrec.loop", "torchrec.distributed.model_parallel"])
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    started = [
-        context.Process(target=job.main, args=(rank, PROCESSES, port, sample_shards, rated_shards, output))
-        for rank in range(PROCESSES)
-    ]
-    for process in started:
-        process.start()
-    for process in started:
-        process.join(timeout=100)
-    hanging = [process for process in started if process.is_alive()]
-    for process in hanging:
-        process.kill()
-    assert not hanging and [process.exitcode for process in started] == [0] * PROCESSES
+    assert start("evaluation_job", PROCESSES, sample_shards, rated_shards, output) == [0] * PROCESSES
     return [json.loads((output / f"{rank}.json").read_text()) for rank in range(PROCESSES)]
 
 

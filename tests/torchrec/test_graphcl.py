@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import multiprocessing
 import shutil
-import socket
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,35 +20,6 @@ from mmbee_plugin.torchrec.settings import parse_settings
 from mmbee_plugin.torchrec.store import ShardStore
 
 RUN = {"epochs": 8, "batch_size": 127}  # the last batch is short, and no batch is even
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., list[int]]]:
-    """Runs the command in forks of a process that has imported TorchRec; returns their exit statuses."""
-    sys.path.insert(0, str(Path(__file__).parent))
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mmbee_plugin.torchrec.loop", "torchrec.distributed.model_parallel"])
-
-    def processes(count: int, arguments: list[str], output: Path) -> list[int]:
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            port = free.getsockname()[1]
-        main = importlib.import_module("graphcl_job").main
-        started = [
-            context.Process(target=main, args=(rank, count, port, arguments, output)) for rank in range(count)
-        ]
-        for process in started:
-            process.start()
-        for process in started:
-            process.join(timeout=100)
-        hanging = [process for process in started if process.is_alive()]
-        for process in hanging:
-            process.kill()
-        assert not hanging
-        return [process.exitcode or 0 for process in started]
-
-    yield processes
-    sys.path.remove(str(Path(__file__).parent))
 
 
 @pytest.fixture
@@ -91,7 +58,7 @@ def nearness(store: ShardStore, tables: tuple[np.ndarray, np.ndarray]) -> float:
 
 
 def test_two_processes_train_what_one_trains(
-    start: Callable[..., list[int]], shards: Path, sample_folder: DatasetFolder, tmp_path: Path
+    start: Callable[..., list[int | None]], shards: Path, sample_folder: DatasetFolder, tmp_path: Path
 ) -> None:
     store = ShardStore(shards)
     fresh = np.random.default_rng(0)
@@ -117,7 +84,7 @@ def test_two_processes_train_what_one_trains(
     there = set(snapshot.parent.iterdir())
     result = tmp_path / "result.json"
     arguments = ["--config", str(config), "--snapshot", str(snapshot), "--result", str(result)]
-    assert start(2, arguments, tmp_path) == [0, 0], (tmp_path / "stderr-0").read_text()
+    assert start("jobs", 2, "graphcl", arguments, tmp_path) == [0, 0], (tmp_path / "stderr-0").read_text()
     epochs = json.loads(result.read_text())["losses"]
     together = [loss for epoch in epochs for loss in epoch]
     assert len(together) == len(alone) >= 20
@@ -143,5 +110,9 @@ def test_what_does_not_fit_is_named(shards: Path) -> None:
     (shards / "shards.json").write_text(json.dumps(description | {"metapaths": ["a2a"]}))
     with pytest.raises(InputError, match="no metapath 'u2a2u'; it has: a2a"):
         train_nodes(settings)
+    columns = {"nodes": {"sharding": "column_wise", "optimizer": "adagrad"}}
+    (shards / "shards.json").write_text(json.dumps(description))
+    with pytest.raises(InputError, match=r"graphcl\.optimiser: adagrad keeps one sum a row and shard"):
+        train_nodes(parse_settings({"data": {"shards": str(shards)}, "tables": columns}, "test"))
     with pytest.raises(InputError, match=r"job\.yaml: graphcl\.user_author: no such setting"):
         parse_settings({"data": {"shards": "x"}, "graphcl": {"user_author": True}}, "job.yaml")

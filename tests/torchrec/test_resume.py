@@ -4,7 +4,7 @@ import pytest
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec.checkpoint import StepState, save
-from mmbee_plugin.torchrec.resume import check_same_settings, checkpoint_to_resume
+from mmbee_plugin.torchrec.resume import best_so_far, check_same_settings, checkpoint_to_resume
 from mmbee_plugin.torchrec.settings import parse_settings
 
 
@@ -22,19 +22,29 @@ def test_a_run_is_resumed_with_its_own_settings(tmp_path):
     check_same_settings(saved, settings_with(**same), tmp_path)
     for section, message in (
         ({"train": {"seed": 4}}, "train.seed=0, this one has 4"),
+        ({"train": {"topk": (5,)}}, "train.topk="),  # by which the best epoch is chosen
         ({"tables": {"user": {"learning_rate": 0.5}}}, "tables.user.learning_rate=0.05, this one has 0.5"),
     ):
         with pytest.raises(InputError, match=message):
             check_same_settings(saved, settings_with(**section), tmp_path)
 
 
+class Weights:
+    def state_dict(self):
+        return {}
+
+
+def test_the_best_epoch_is_the_one_whose_weights_are_there(tmp_path):
+    """A run killed after it had saved a new best epoch, and before the epoch's own checkpoint."""
+    assert best_so_far(tmp_path, None) is None
+    assert best_so_far(tmp_path, {"epoch": 1}) == {"epoch": 1}
+    save(tmp_path, StepState(2, 0, 16, {}, 1, best={"epoch": 2}), Weights(), None, keep=1, kind="best")
+    assert best_so_far(tmp_path, {"epoch": 1}) == {"epoch": 2}
+
+
 def test_checkpoints_of_another_run_are_left_alone(tmp_path):
     settings = settings_with(checkpoint={"folder": str(tmp_path)})
     assert checkpoint_to_resume(settings, resume=True) is None
-
-    class Weights:
-        def state_dict(self):
-            return {}
 
     save(Path(tmp_path), StepState(1, 0, 8, settings.model_dump(mode="json"), 1), Weights(), None)
     assert checkpoint_to_resume(settings, resume=True) == tmp_path / "step-0000000008"

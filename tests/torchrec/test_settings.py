@@ -53,6 +53,9 @@ def test_settings_survive_the_way_through_a_checkpoint():
         (with_shards(model={"hidden": [200]}), ("model.hidden",)),
         (with_shards(model={"backbone": "gru"}), ("model", "unknown backbone 'gru'; known: sim")),
         (with_shards(model={"metapaths": ["u2b"]}), ("model", "u2b")),
+        (with_shards(model={"metapaths": ["u2a", "u2a"]}), ("model", "metapaths: 'u2a' is there twice")),
+        (with_shards(train={"topk": []}), ("train.topk", "at least 1 item")),
+        (with_shards(train={"topk": [0]}), ("train.topk.0", "greater than or equal to 1")),
     ],
 )
 def test_unknown_keys_and_wrong_types_are_named(content, named):

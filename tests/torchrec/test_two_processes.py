@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import multiprocessing
-import socket
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,38 +13,6 @@ import pytest
 
 STEPS = 20
 SECTIONS = ("user", "author", "query", "nodes", "words")
-
-Start = Callable[..., list[int]]
-
-
-@pytest.fixture(scope="module")
-def start() -> Iterator[Start]:
-    """Runs a kind of job in forks of a process that has imported TorchRec; returns their exit statuses."""
-    sys.path.insert(0, str(Path(__file__).parent))
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mmbee_plugin.torchrec.loop", "torchrec.distributed.model_parallel"])
-
-    def processes(count: int, kind: str, content: Any, output: Path) -> list[int]:
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            port = free.getsockname()[1]
-        main = importlib.import_module("jobs").main
-        started = [
-            context.Process(target=main, args=(rank, count, port, kind, content, output))
-            for rank in range(count)
-        ]
-        for process in started:
-            process.start()
-        for process in started:
-            process.join(timeout=100)
-        hanging = [process for process in started if process.is_alive()]
-        for process in hanging:
-            process.kill()
-        assert not hanging
-        return [process.exitcode or 0 for process in started]
-
-    yield processes
-    sys.path.remove(str(Path(__file__).parent))
 
 
 @pytest.fixture
@@ -83,7 +47,7 @@ def test_one_process_and_two_agree(start, case, tmp_path):
 
     losses = {}
     for processes in (1, 2):
-        assert start(processes, "losses", cases(), tmp_path) == [0] * processes
+        assert start("jobs", processes, "losses", cases(), tmp_path) == [0] * processes
         losses[processes] = json.loads((tmp_path / f"losses-{processes}.json").read_text())
     one, two = losses[1], losses[2]
     for name in one:
@@ -99,13 +63,13 @@ def test_one_process_and_two_agree(start, case, tmp_path):
 
 def test_a_failing_process_ends_the_job(start, tmp_path):
     begun = time.monotonic()
-    assert start(2, "crash", None, tmp_path) == [1, 1]
+    assert start("jobs", 2, "crash", None, tmp_path) == [1, 1]
     assert time.monotonic() - begun < 30  # the group itself would wait 300 s
     assert "ZeroDivisionError" in (tmp_path / "stderr-1").read_text()
 
 
 def test_a_planner_failure_is_known_everywhere(start, case, tmp_path):
-    assert start(2, "unplanned", case("row_wise"), tmp_path) == [2, 2]
+    assert start("jobs", 2, "unplanned", case("row_wise"), tmp_path) == [2, 2]
     reason = "tables: no plan for 2 processes: no room"
     assert errors(tmp_path, 0) == [f"error: {reason}"]
     assert errors(tmp_path, 1) == [f"error: process 1: {reason}"]
@@ -123,7 +87,7 @@ def test_a_planner_failure_is_known_everywhere(start, case, tmp_path):
 def test_bad_settings_are_one_line(start, case, tmp_path, section, entries, message):
     content = case("auto")
     content[section] |= entries
-    assert start(1, "training", content, tmp_path) == [2]
+    assert start("jobs", 1, "training", content, tmp_path) == [2]
     (line,) = errors(tmp_path, 0)
     assert message in line
     assert "Traceback" not in (tmp_path / "stderr-0").read_text()
