@@ -42,7 +42,6 @@ ROWS: dict[str, tuple[str, list[str]]] = {
     **{walk: (walk, []) for walk in WALKS},
     **{model: (model, []) for model in ("Pop", "BPR", "LightGCN", "SIM", "MMBee")},
     "MMBee, row order random": ("MMBee", ["--row_order=random"]),
-    "SIM, row order random": ("SIM", ["--row_order=random"]),
 }
 Cell = dict[str, np.ndarray]
 
@@ -169,21 +168,26 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--ablate", action="store_true", help="MMBee with one part switched at a time")
     parser.add_argument("--rows", nargs="+", help="these rows only, and MMBee")
+    parser.add_argument(
+        "--reference", default="MMBee", metavar="ROW", help="the row that others are set against"
+    )
     parser.add_argument("--cells", type=Path, default=Path("results/cells"))
     parser.add_argument("settings", nargs="*", metavar="key=value", help="further settings of every model")
     args = parser.parse_args()
+    if args.reference not in (ABLATIONS if args.ablate else ROWS):
+        parser.error(f"--reference {args.reference!r} is no row of this table")
     folder = DatasetFolder(args.folder)
     common = given_settings(None, [f"--{text}" for text in args.settings])
     known = {row: ("MMBee", extra) for row, extra in ABLATIONS.items()} if args.ablate else ROWS
     rows = {
         row: (model, {**common, **given_settings(None, extra)})
         for row, (model, extra) in known.items()
-        if args.rows is None or row in ("MMBee", *args.rows)
+        if args.rows is None or row in ("MMBee", args.reference, *args.rows)
     }
     print(folder.provenance())
     print(f"split: {args.split}, seeds: {args.seeds}")
     table = dict(cells(rows, folder, args.split, args.seeds, args.cells))
-    print_table(table, "MMBee")
+    print_table(table, args.reference)
 
 
 if __name__ == "__main__":
