@@ -1,0 +1,58 @@
+"""`mmbee graph …`: the offline stage, built and looked into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath, Dataset, stage_display
+from mmbee_plugin.errors import InputError
+
+app = typer.Typer(help="Graphs: build them and look into them.", no_args_is_help=True)
+
+
+@app.command("build", context_settings=WITH_SETTINGS)
+def graph_build(context: typer.Context, dataset: Dataset, data_path: DataPath = Path("datasets")) -> None:
+    """Build the graphs, neighbour lists and node vectors of a dataset, unless they are there.
+
+    They are those that a run of --model=MMBee reads. Its settings may follow, as for a run: --graph.top_k=20.
+    """
+    from rich.console import Console
+
+    from mmbee_plugin.recbole import graph_report, report
+
+    with stage_display() as show:
+        opened = graph_report.open_graph(dataset, data_path, context.args, show)
+    for line in report.provenance_lines(opened.folder):
+        typer.echo(line)
+    Console().print(graph_report.built_table(opened.snapshot))
+    typer.echo(f"{'Built' if opened.stages else 'Reused'}: {opened.snapshot.path}")
+
+
+@app.command("neighbours", context_settings=WITH_SETTINGS)
+def graph_neighbours(
+    context: typer.Context,
+    dataset: Dataset,
+    data_path: DataPath = Path("datasets"),
+    user: Annotated[str | None, typer.Option(metavar="TOKEN", help="The user to look at ...")] = None,
+    author: Annotated[str | None, typer.Option(metavar="TOKEN", help="... or the author (item).")] = None,
+    metapath: Annotated[str | None, typer.Option(metavar="NAME", help="Such as u2a2u; default: all.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Neighbours to show a metapath.")] = 10,
+    paths: Annotated[int, typer.Option(min=0, help="Paths to show a neighbour.")] = 3,
+) -> None:
+    """Show a user's or an author's neighbours along the metapaths, and the heaviest paths behind each.
+
+    The settings of the graph may follow, as for a run: --graph.top_k=20. It is built if it is not there.
+    """
+    from mmbee_plugin.recbole import graph_report, report
+
+    if (user is None) == (author is None):
+        raise InputError("needs one of --user=TOKEN and --author=TOKEN")
+    with stage_display() as show:
+        opened = graph_report.open_graph(dataset, data_path, context.args, show)
+    side, token = ("u", user) if user is not None else ("a", author)
+    lines = graph_report.neighbour_lines(opened, side, str(token), metapath, top, paths)
+    for line in [*report.provenance_lines(opened.folder), *lines]:
+        typer.echo(line)
