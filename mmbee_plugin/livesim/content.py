@@ -1,0 +1,96 @@
+"""What a segment shows: three frames, speech and comments, each a vector of 16 float32.
+
+A vector is the author's centre (his type's, plus his style) + the directions of the events that are on and that this
+modality shows + a latent that all modalities of the segment share + noise of spread 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmbee_plugin.livesim.events import COMMENT, COMMON, EVENTS, PICTURE, SPEECH, TYPES
+from mmbee_plugin.livesim.rooms import Rooms
+from mmbee_plugin.livesim.settings import FRAMES, WIDTH, LiveSimSettings
+from mmbee_plugin.livesim.world import MODALITIES, Authors
+
+LATENT = 4
+LATENT_KEEPS = 0.8  # correlation of the shared latent from one segment to the next
+FRAME_NOISE = 0.8  # of a frame; what its segment's frames share has the rest of the variance
+_OWN_EVENTS = {"visual": PICTURE, "speech": SPEECH, "comment": COMMENT}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one modality shows things.
+
+    Shapes:
+        - centres: (n_authors, WIDTH); events: (EVENTS, WIDTH); latent: (LATENT, WIDTH)
+    """
+
+    centres: np.ndarray
+    events: np.ndarray
+    latent: np.ndarray
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of a day's segments, (S, FRAMES * WIDTH) or (S, WIDTH) float32, and whether they are there, (S,)."""
+
+    values: dict[str, np.ndarray]
+    present: dict[str, np.ndarray]
+
+
+def draw_looks(settings: LiveSimSettings, authors: Authors) -> dict[str, Look]:
+    """Directions and centres of each modality; those of the events are orthogonal within a modality."""
+    rng = np.random.default_rng([settings.seed, 3])
+    looks = {}
+    for modality in MODALITIES:
+        basis = np.linalg.qr(rng.normal(size=(WIDTH, WIDTH)))[0]
+        strength = np.zeros(EVENTS)
+        strength[COMMON] = settings.events * (1 if modality == "visual" else settings.redundancy)
+        strength[_OWN_EVENTS[modality]] = settings.events
+        types = settings.type_shape * rng.normal(size=(TYPES, WIDTH))
+        style = settings.style * rng.normal(size=(settings.authors, WIDTH))
+        looks[modality] = Look(
+            centres=types[authors.type] + style,
+            events=basis[:EVENTS] * strength[:, None],
+            latent=settings.shared_latent * rng.normal(size=(LATENT, WIDTH)) / np.sqrt(LATENT),
+        )
+    return looks
+
+
+def draw_features(
+    settings: LiveSimSettings, authors: Authors, looks: dict[str, Look], rooms: Rooms, day: int
+) -> Features:
+    """The features of a day's segments, and which are missing: some authors have no picture or no speech, and small
+    rooms have segments without comments."""
+    rng = np.random.default_rng([settings.seed, 4, day])
+    room = np.repeat(np.arange(len(rooms.author)), rooms.segments)
+    author = rooms.author[room]
+    latent = _shared_latent(rng, rooms)
+    on = rooms.events.astype(np.float32)
+    values = {}
+    for modality, look in looks.items():
+        shown = on @ look.events.astype(np.float32) + latent @ look.latent.astype(np.float32)
+        shown += look.centres.astype(np.float32)[author]
+        if modality != "visual":
+            values[modality] = shown + rng.standard_normal(shown.shape, dtype=np.float32)
+            continue
+        shown += np.float32((1 - FRAME_NOISE**2) ** 0.5) * rng.standard_normal(shown.shape, dtype=np.float32)
+        noise = rng.standard_normal((len(shown), FRAMES, WIDTH), dtype=np.float32)
+        values[modality] = (shown[:, None] + np.float32(FRAME_NOISE) * noise).reshape(len(shown), -1)
+    written = rng.random(len(author)) >= settings.silent * (1 - authors.fame[author])
+    present = {"visual": authors.picture[author], "speech": authors.speech[author], "comment": written}
+    return Features(values, present)
+
+
+def _shared_latent(rng: np.random.Generator, rooms: Rooms) -> np.ndarray:
+    """(S, LATENT) float32: a slow walk of spread 1 in every room."""
+    longest = int(rooms.segments.max(initial=0))
+    walk = rng.standard_normal((longest, len(rooms.author), LATENT), dtype=np.float32)
+    for step in range(1, longest):
+        walk[step] = LATENT_KEEPS * walk[step - 1] + (1 - LATENT_KEEPS**2) ** 0.5 * walk[step]
+    inside = np.arange(longest) < rooms.segments[:, None]
+    return walk.transpose(1, 0, 2)[inside]

@@ -1,0 +1,41 @@
+"""The dataset `livesim`: the default simulation cut into samples."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from mmbee_plugin.data.writer import check_replaceable
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.livesim.display import day_bar
+from mmbee_plugin.livesim.record import PLANTED
+from mmbee_plugin.livesim.settings import LiveSimSettings
+from mmbee_plugin.livesim.simulate import simulate
+from mmbee_plugin.logs.folder import LogFolder
+from mmbee_plugin.logs.samples import write_samples
+from mmbee_plugin.logs.settings import SampleSettings
+
+SAMPLES = SampleSettings(train_negatives=0.09, test_negatives=0.25)
+"""About 146,000 training rows and 61,000 each of validation and test: every gift, and so many of the others."""
+
+
+def write(folder: Path, settings: LiveSimSettings | None = None, samples: SampleSettings = SAMPLES) -> None:
+    """Writes the dataset folder `folder` (about a minute) with what was planted in its subfolder `planted`.
+
+    The log itself is not kept; `mmbee data simulate` writes the same one. Shows a bar on stderr. Raises InputError
+    where something else is in the place, and leaves nothing half-written.
+    """
+    check_replaceable(folder, force=False)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as work:
+        logs, made = Path(work) / "logs", Path(work) / folder.name
+        with day_bar(f"simulating {folder}") as progress:
+            simulate(logs, settings or LiveSimSettings(), progress=progress)
+        write_samples(LogFolder(logs), made, samples)
+        shutil.copytree(logs / PLANTED, made / PLANTED)
+        try:
+            os.replace(made, folder)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be written ({error.strerror}); nothing was changed") from None

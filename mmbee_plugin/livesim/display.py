@@ -1,0 +1,26 @@
+"""How far a simulation is: a bar on a terminal, else a line a step; on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+@contextmanager
+def day_bar(title: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Yields the `progress` that `simulate` calls: what is being done, the steps done and their number."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda what, done, steps: console.print(
+            f"{title}: {done} of {steps} done, now {what}", soft_wrap=True
+        )
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title)
+        yield lambda what, done, steps: bar.update(
+            task, description=f"{title}: {what}", completed=done, total=steps
+        )

@@ -1,0 +1,151 @@
+"""Turns a simulated day into the tables of a log folder, and the planted truth into tables beside them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from mmbee_plugin.livesim.content import Features
+from mmbee_plugin.livesim.events import EVENTS
+from mmbee_plugin.livesim.rooms import Rooms
+from mmbee_plugin.livesim.settings import DAY_MS, FIRST_DAY_MS, SEGMENT_MS, VERSION, LiveSimSettings
+from mmbee_plugin.livesim.visits import Visits
+from mmbee_plugin.livesim.world import World
+
+CATEGORIES = np.array(["chat", "music", "games", "outdoors"])
+CATEGORY_WRONG, CATEGORY_MISSING = 0.15, 0.10
+PLANTED = "planted"
+"""The subfolder of a log folder that says what was planted; no reader of logs looks into it."""
+
+
+class Day:
+    """Tables of one day: ids are `u<user>`, `a<author>` and, for a room, `a<author>d<day>`, all counted from 0."""
+
+    def __init__(self, world: World, rooms: Rooms, day: int) -> None:
+        self.day, self.midnight = day, FIRST_DAY_MS + day * DAY_MS
+        self._rooms, self._types = rooms, world.authors.type
+        self.user_ids = pl.Series([f"u{user}" for user in range(len(world.users.circle))])
+        self.author_ids = pl.Series([f"a{author}" for author in rooms.author])
+        self.room_ids = self.author_ids + f"d{day}"
+
+    def rooms(self, settings: LiveSimSettings) -> pl.DataFrame:
+        """The rooms; `category` is a coarse name of the author's type that is sometimes wrong or missing."""
+        rng = np.random.default_rng([settings.seed, 6, self.day])
+        n = len(self._rooms.author)
+        coarse = self._types[self._rooms.author] % len(CATEGORIES)
+        wrong = rng.random(n) < CATEGORY_WRONG
+        coarse = np.where(wrong, rng.integers(len(CATEGORIES), size=n), coarse)
+        missing = rng.random(n) < CATEGORY_MISSING
+        return pl.DataFrame(
+            {
+                "room_id": self.room_ids,
+                "author_id": self.author_ids,
+                "start": self.midnight + self._rooms.start,
+                "end": self.midnight + self._rooms.end,
+                "category": pl.Series(CATEGORIES[coarse]).set(pl.Series(missing), None),
+            }
+        )
+
+    def segments(self, features: Features) -> pl.DataFrame:
+        """The segments with one array column a modality, null where it is missing."""
+        room, window = self._segment_places()
+        start = self.midnight + self._rooms.start[room] + window * SEGMENT_MS
+        frame = pl.DataFrame(
+            {
+                "room_id": self.room_ids[room],
+                "author_id": self.author_ids[room],
+                "start": start,
+                "end": start + SEGMENT_MS,
+                **features.values,
+            }
+        )
+        return frame.with_columns(
+            pl.when(pl.lit(pl.Series(present))).then(pl.col(modality)).alias(modality)
+            for modality, present in features.present.items()
+        )
+
+    def planted_segments(self) -> pl.DataFrame:
+        """Which events are on in each segment (bit e for event e) and whether that is the author's highlight."""
+        room, window = self._segment_places()
+        return pl.DataFrame(
+            {
+                "room_id": self.room_ids[room],
+                "window": window.astype(np.int32),
+                "events": (self._rooms.events @ (1 << np.arange(EVENTS))).astype(np.uint16),
+                "highlight": self._rooms.highlight,
+            }
+        )
+
+    def visits(self, visits: Visits) -> pl.DataFrame:
+        return self._places(visits, np.arange(len(visits.user))).with_columns(
+            pl.Series("enter", self.midnight + visits.enter), pl.Series("exit", self.midnight + visits.exit)
+        )
+
+    def happenings(self, visits: Visits, visit: np.ndarray, moment: np.ndarray) -> pl.DataFrame:
+        """Who, where and `time` of what happens at `moment` (n,) in the visits (n,)."""
+        return self._places(visits, visit).with_columns(pl.Series("time", self.midnight + moment))
+
+    def truth(self, visits: Visits, visit: np.ndarray, window: np.ndarray, p: np.ndarray) -> pl.DataFrame:
+        """The chance (n,) of a gift in these windows of these visits."""
+        frame = pl.DataFrame(
+            {
+                "room_id": self.room_ids[visits.room[visit]],
+                "window": window.astype(np.int32),
+                "user_id": self.user_ids[visits.user[visit]],
+                "p": p.astype(np.float32),
+            }
+        )
+        return frame.unique(["room_id", "window", "user_id"], maintain_order=True)
+
+    def _places(self, visits: Visits, rows: np.ndarray) -> pl.DataFrame:
+        room = visits.room[rows]
+        return pl.DataFrame(
+            {
+                "user_id": self.user_ids[visits.user[rows]],
+                "author_id": self.author_ids[room],
+                "room_id": self.room_ids[room],
+            }
+        )
+
+    def _segment_places(self) -> tuple[np.ndarray, np.ndarray]:
+        rooms = self._rooms
+        room = np.repeat(np.arange(len(rooms.author)), rooms.segments)
+        return room, np.arange(len(room)) - rooms.first[room]
+
+
+def write_planted(folder: Path, settings: LiveSimSettings, world: World) -> None:
+    """Writes `settings.json`, `authors.parquet` and `users.parquet` into `folder`/planted."""
+    folder = folder / PLANTED
+    folder.mkdir(exist_ok=True)
+    stated = {"version": VERSION, **asdict(settings)}
+    (folder / "settings.json").write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
+    authors, users = world.authors, world.users
+    pl.DataFrame(
+        {
+            "author_id": [f"a{author}" for author in range(settings.authors)],
+            "type": authors.type,
+            "circle": authors.circle,
+            "first_day": authors.first_day,
+            "own": authors.own,
+            "rule": (authors.rules @ (1 << np.arange(EVENTS))).astype(np.uint16),
+            "appeal": authors.appeal,
+            "picture": authors.picture,
+            "speech": authors.speech,
+        }
+    ).write_parquet(folder / "authors.parquet")
+    pl.DataFrame(
+        {
+            "user_id": [f"u{user}" for user in range(settings.users)],
+            "circle": users.circle,
+            "tastes": users.tastes.astype(np.float32),
+            "favourites": [[f"a{author}" for author in row if author >= 0] for row in users.favourites],
+            "generosity": users.generosity,
+            "reaction": users.reaction,
+            "talk": users.talk,
+            "wealth": users.wealth,
+        }
+    ).write_parquet(folder / "users.parquet")

@@ -1,0 +1,120 @@
+"""What the simulator is calibrated to: KuaiLive's gift statistics, and how well the planted truth itself ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from mmbee_plugin.livesim.gifts import LogOdds
+from mmbee_plugin.metrics import auc, gauc, uauc
+
+KUAILIVE: dict[str, float] = {
+    "gifts per visit": 0.0148,
+    "gifts per gifter": 3.0,
+    "gifters with one author": 0.5,
+    "price mean": 82.7,
+    "price median": 2,
+    "price p90": 88,
+    "price p95": 298,
+    "price p99": 1_488,
+    "price max": 56_246,
+    "share of price 1": 0.439,
+    "share of price 2": 0.108,
+    "share of price 10": 0.064,
+    "Gini over users": 0.94,
+    "Gini over authors": 0.93,
+    "top 1 % of users pay": 0.599,
+    "visit p50, s": 4.9,
+    "visit p90, s": 1_026,
+}
+"""Clicks stand for visits, streamers for authors; over users and authors with a gift."""
+
+
+def gift_statistics(folder: Path) -> dict[str, float]:
+    """The statistics of `KUAILIVE` of a log folder with at least one gift."""
+    gifts = pl.scan_parquet(folder / "gifts").collect()
+    seconds = (pl.col("exit") - pl.col("enter")) / 1_000
+    visits = pl.scan_parquet(folder / "visits").select(
+        pl.len(), seconds.quantile(0.5).alias("p50"), seconds.quantile(0.9).alias("p90")
+    )
+    count, p50, p90 = visits.collect().row(0)
+    price = gifts["amount"].to_numpy()
+    by_user = gifts.group_by("user_id").agg(pl.sum("amount"), pl.n_unique("author_id"))
+    by_author = gifts.group_by("author_id").agg(pl.sum("amount"))
+    paid = np.sort(by_user["amount"].to_numpy())
+    top = max(1, round(len(paid) / 100))
+    values = (
+        len(gifts) / count,
+        len(gifts) / len(by_user),
+        (by_user["author_id"] == 1).sum() / len(by_user),
+        price.mean(),
+        *np.quantile(price, (0.5, 0.9, 0.95, 0.99)),
+        price.max(),
+        *((price == common).mean() for common in (1, 2, 10)),
+        gini(paid),
+        gini(by_author["amount"].to_numpy()),
+        paid[-top:].sum() / paid.sum(),
+        p50,
+        p90,
+    )
+    return dict(zip(KUAILIVE, map(float, values), strict=True))
+
+
+def gini(values: np.ndarray) -> float:
+    """Gini coefficient of (n,) values of at least 0: 0 when all are equal, near 1 when one has everything."""
+    ordered = np.sort(values)
+    n = len(ordered)
+    return float((2 * np.arange(1, n + 1) - n - 1) @ ordered / (n * ordered.sum()))
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """AUC, UAUC and GAUC of the planted log-odds on the last day's samples: the best that any model can reach in
+    expectation, and what is left of it when one part of the truth is not known."""
+
+    positives: int
+    negatives: int
+    users: int
+    metrics: Mapping[str, tuple[float, float, float]]
+
+
+def calibration_lines(statistics: Mapping[str, float]) -> list[str]:
+    """KuaiLive's statistics and the simulator's, a line each."""
+    rows = [f"{'':26}{'KuaiLive':>10}{'simulated':>11}"]
+    for name, target in KUAILIVE.items():
+        both = (f"{value:.4f}" if target < 1 else f"{value:,.1f}" for value in (target, statistics[name]))
+        rows.append("{:26}{:>10}{:>11}".format(name, *both))
+    return rows
+
+
+def oracle_lines(oracle: Oracle) -> list[str]:
+    """The best possible metrics, and what is left of them without a part of the truth, a line each."""
+    rows = [
+        f"best possible on the last day ({oracle.positives:,} gifts, {oracle.negatives:,} visits without; "
+        f"{oracle.users:,} users with both):",
+        f"{'':26}{'AUC':>8}{'UAUC':>8}{'GAUC':>8}",
+    ]
+    for name, values in oracle.metrics.items():
+        rows.append(f"{name:26}" + "".join(f"{value:8.4f}" for value in values))
+    return rows
+
+
+def rank_by_truth(user: np.ndarray, label: np.ndarray, parts: LogOdds) -> Oracle | None:
+    """The oracle of sample rows (n,), or None where they lack a class or no user has both."""
+    scores = {"planted truth": parts.total()}
+    for name, part in vars(parts).items():
+        # Zeros in place of the part, not the sum less the part: rounding would break ties.
+        scores[f"without {name}"] = replace(parts, **{name: np.zeros_like(part)}).total()
+    positives = int(label.sum())
+    both = np.intersect1d(user[label == 1], user[label == 0])
+    if not len(both):
+        return None
+    metrics = {
+        name: (auc(label, score), uauc(user, label, score), gauc(user, label, score))
+        for name, score in scores.items()
+    }
+    return Oracle(positives, len(label) - positives, len(both), metrics)

@@ -1,0 +1,193 @@
+"""Runs the simulator: a log folder of live gifting with planted truth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from scipy.special import expit
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.livesim.content import draw_features, draw_looks
+from mmbee_plugin.livesim.gifts import Base, LogOdds, gift_log_odds, happens, moments, window_log_odds
+from mmbee_plugin.livesim.prices import draw_prices
+from mmbee_plugin.livesim.record import PLANTED, Day, write_planted
+from mmbee_plugin.livesim.report import KUAILIVE, Oracle, gift_statistics, rank_by_truth
+from mmbee_plugin.livesim.rooms import Rooms, draw_rooms
+from mmbee_plugin.livesim.settings import FRAMES, VERSION, LiveSimSettings
+from mmbee_plugin.livesim.visits import Visits, Windows, draw_visits, windows_of
+from mmbee_plugin.livesim.world import draw_world
+from mmbee_plugin.logs.writer import LogInfo, LogWriter, writing
+
+LAST_GIFTS = "of them on the last day"
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What came out.
+
+    Fields:
+        counts: rows of the tables, and how many of the gifts are of the last day.
+        statistics: the gift statistics, see `report.KUAILIVE`.
+        oracle: how the truth ranks the last day's samples; None where no user there has both classes.
+    """
+
+    counts: dict[str, int]
+    statistics: dict[str, float]
+    oracle: Oracle | None
+
+
+def simulate(
+    folder: Path,
+    settings: LiveSimSettings,
+    *,
+    force: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Simulation:
+    """Writes the log folder `folder`, the same for the same settings; nothing is left half-written.
+
+    Days are gone through twice: rooms, content and visits first, then, when the base chances are known, gifts and
+    feedback.
+
+    Args:
+        force: replace a log that is no sample.
+        progress: called with what is being done, the steps done and their number.
+
+    Raises InputError as `logs.writer.writing`, and when nobody gives anything.
+    """
+    info = LogInfo(
+        name=folder.name,
+        kind="simulated",
+        source=f"mmbee data simulate: {VERSION}, seed {settings.seed}",
+        version=VERSION,
+        frames={"visual": FRAMES},
+    )
+    steps = 2 * settings.days
+    with writing(folder, info, force=force) as log:
+        run = _Run(log, settings)
+        for day in range(settings.days):
+            if progress is not None:
+                progress(f"day {day + 1}: rooms, content, visits", day, steps)
+            run.open_day(day)
+        run.find_bases()
+        for day in range(settings.days):
+            if progress is not None:
+                progress(f"day {day + 1}: gifts, feedback", settings.days + day, steps)
+            run.live_day(day)
+        run.price_gifts()
+        if not run.counts["gifts"]:
+            raise InputError(f"{folder}: nobody gave anything; simulate more users, days or a higher density")
+        oracle = rank_by_truth(*run.last) if run.last is not None else None
+        simulation = Simulation(run.counts, gift_statistics(log.folder), oracle)
+        report = {**asdict(simulation), "kuailive": KUAILIVE}
+        path = log.folder / PLANTED / "report.json"
+        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return simulation
+
+
+class _Run:
+    """The days that were opened, and what was counted so far."""
+
+    def __init__(self, log: LogWriter, settings: LiveSimSettings) -> None:
+        self.counts = dict.fromkeys(("rooms", "segments", "visits", "gifts", LAST_GIFTS), 0)
+        self.last: tuple[np.ndarray, np.ndarray, LogOdds] | None = None
+        self._log, self._settings = log, settings
+        self._world = draw_world(settings)
+        self._looks = draw_looks(settings, self._world.authors)
+        self._days: list[tuple[Rooms, Visits]] = []
+        self._gifts: list[tuple[pl.DataFrame, np.ndarray, np.ndarray]] = []
+        self._gift_base, self._talk_base = Base(), Base()
+        self._base = {"gift": 0.0, "comment": 0.0, "like": 0.0}
+        write_planted(log.folder, settings, self._world)
+        for kind, n in (("users", settings.users), ("authors", settings.authors)):
+            ids = [f"{kind[0]}{row}" for row in range(n)]
+            log.add(kind, pl.DataFrame({f"{kind[:-1]}_id": ids}))
+
+    def open_day(self, day: int) -> None:
+        """Draws rooms, content and visits of the day; writes the first two."""
+        settings, world = self._settings, self._world
+        rooms = draw_rooms(settings, world.authors, day)
+        features = draw_features(settings, world.authors, self._looks, rooms, day)
+        tables = Day(world, rooms, day)
+        self._log.add("rooms", tables.rooms(settings))
+        self._log.add("segments", tables.segments(features))
+        planted = self._log.folder / PLANTED / "segments"
+        planted.mkdir(exist_ok=True)
+        tables.planted_segments().write_parquet(planted / f"day-{day:03}.parquet")
+        visits = draw_visits(settings, world, rooms, day)
+        gift, talk = window_log_odds(settings, world, rooms, visits, windows_of(visits, rooms))
+        self._gift_base.add(gift)
+        self._talk_base.add(talk)
+        self._days.append((replace(rooms, events=rooms.events[:0]), visits))
+        self.counts["rooms"] += len(rooms.author)
+        self.counts["segments"] += len(rooms.highlight)
+        self.counts["visits"] += len(visits.user)
+
+    def find_bases(self) -> None:
+        """Sets the base chances so that gifts, comments and likes per visit come out."""
+        settings, visits = self._settings, self.counts["visits"]
+        gifts = KUAILIVE["gifts per visit"] * settings.density
+        self._base = {
+            "gift": self._gift_base.find(gifts * visits),
+            "comment": self._talk_base.find(settings.comments_per_visit * visits),
+            "like": self._talk_base.find(settings.likes_per_visit * visits),
+        }
+
+    def live_day(self, day: int) -> None:
+        """Draws and writes gifts and feedback of the day, its visits and the truth of its samples."""
+        settings, world, base = self._settings, self._world, self._base
+        rng = np.random.default_rng([settings.seed, 7, day])
+        rooms, visits = self._days[day]
+        windows = windows_of(visits, rooms)
+        gift, talk = window_log_odds(settings, world, rooms, visits, windows)
+        tables = Day(world, rooms, day)
+        self._log.add("visits", tables.visits(visits))
+
+        given = happens(rng, gift, base["gift"])
+        visit = windows.visit[given]
+        gifts = tables.happenings(visits, visit, moments(rng, rooms, visits, windows, given))
+        self._gifts.append((gifts, visits.user[visit], rooms.author[visits.room[visit]]))
+        for kind in ("comment", "like"):
+            rows = happens(rng, talk, base[kind])
+            feedback = tables.happenings(
+                visits, windows.visit[rows], moments(rng, rooms, visits, windows, rows)
+            )
+            self._log.add("feedback", feedback.with_columns(pl.lit(kind).alias("kind")))
+
+        rows, label = _samples(windows, given, len(visits.user))
+        chance = expit(gift[rows] + np.float32(base["gift"]))
+        self._log.add("truth", tables.truth(visits, windows.visit[rows], windows.window[rows], chance))
+        self.counts["gifts"] += len(given)
+        if day == settings.days - 1:
+            self.counts[LAST_GIFTS] = len(given)
+            self.last = self._sample_parts(rooms, visits, windows, rows, label)
+
+    def price_gifts(self) -> None:
+        """Draws the prices of all gifts and writes the gifts."""
+        rng = np.random.default_rng([self._settings.seed, 8])
+        gifts, user, author = zip(*self._gifts, strict=True)
+        amount = draw_prices(rng, self._settings, self._world, np.concatenate(user), np.concatenate(author))
+        self._log.add("gifts", pl.concat(gifts).with_columns(pl.Series("amount", amount)))
+
+    def _sample_parts(
+        self, rooms: Rooms, visits: Visits, windows: Windows, rows: np.ndarray, label: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, LogOdds]:
+        visit = windows.visit[rows]
+        user, room = visits.user[visit], visits.room[visit]
+        highlight = rooms.highlight[rooms.first[room] + windows.window[rows]]
+        return user, label, gift_log_odds(self._settings, self._world, user, rooms.author[room], highlight)
+
+
+def _samples(windows: Windows, given: np.ndarray, n_visits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the windows that become samples, (n,), and their labels: gifted ones, and of a visit without gifts the
+    window of the exit."""
+    generous = np.zeros(n_visits, dtype=bool)
+    generous[windows.visit[given]] = True
+    last = np.flatnonzero(np.diff(windows.visit, append=-1))
+    exits = last[~generous[windows.visit[last]]]
+    label = np.repeat([1, 0], [len(given), len(exits)])
+    return np.concatenate([given, exits]), label

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from mmbee_plugin import cli
+from mmbee_plugin.data import sample
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.livesim import dataset
+from mmbee_plugin.livesim.settings import LiveSimSettings
+
+
+def test_ensure_makes_livesim_once(tmp_path, monkeypatch):
+    small = LiveSimSettings(users=400, authors=60, density=3.0)
+    monkeypatch.setattr(dataset, "LiveSimSettings", lambda: small)
+    made = sample.ensure("livesim", tmp_path)
+    assert (made.kind, made.splits) == ("simulated", ("train", "valid", "test"))
+    assert [path.name for path in tmp_path.iterdir()] == ["livesim"]
+    assert set(made.modalities) == {"visual", "speech", "comment"} and made.live is not None
+    for split in made.splits:
+        truth = np.load(made.path / "truth" / f"{split}.npy")
+        assert len(truth) == made.counts[split] and not np.isnan(truth).any()
+    planted = {path.name for path in (made.path / "planted").iterdir()}
+    assert planted == {"settings.json", "report.json", "authors.parquet", "users.parquet", "segments"}
+    before = (made.path / "dataset.json").stat().st_mtime_ns
+    assert sample.ensure("livesim", tmp_path).counts == made.counts
+    assert (made.path / "dataset.json").stat().st_mtime_ns == before
+
+
+def test_other_things_in_its_place_are_left_alone(tmp_path):
+    (tmp_path / "livesim").mkdir()
+    (tmp_path / "livesim" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="is no dataset folder"):
+        dataset.write(tmp_path / "livesim")
+    assert [path.name for path in (tmp_path / "livesim").iterdir()] == ["notes.txt"]
+
+
+def test_the_command_prints_both_columns_and_the_best_possible(tmp_path, monkeypatch, capsys):
+    def mmbee(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mmbee", "data", "simulate", str(tmp_path / "log"), *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    sizes = ("--users=400", "--authors=50", "--days=2", "--density=4")
+    status, out, err = mmbee(*sizes)
+    lines = out.splitlines()
+    assert status == 0 and lines[0].startswith("log (SIMULATED, livesim 1): 2025-05-05 to 2025-05-06;")
+    assert any(line.split() == ["KuaiLive", "simulated"] for line in lines)
+    assert any(line.startswith("best possible on the last day") for line in lines)
+    assert len(err.splitlines()) == 4  # no terminal: a line a step
+    status, out, err = mmbee(*sizes)
+    assert (status, out) == (2, "") and "--force replaces it" in err and err.count("\n") == 1
+    status, out, err = mmbee("--users=0")
+    assert (status, out, err) == (2, "", "error: users=0: at least 1 is needed\n")
