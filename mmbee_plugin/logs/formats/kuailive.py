@@ -1,0 +1,144 @@
+"""KuaiLive: clicks, gifts and other feedback of 21 days, rooms with title vectors (Zenodo 16565801)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from mmbee_plugin.data.arrays import read_array
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.logs.counts import Counts
+from mmbee_plugin.logs.formats.source import PLACE, SourceTable, missing, number, sound
+from mmbee_plugin.logs.writer import LogWriter
+
+INFO: dict[str, Any] = {
+    "name": "KuaiLive",
+    "kind": "real",
+    "source": "KuaiLive, Zenodo 16565801, CC BY-NC-SA 4.0",
+    "version": "16565801",
+    "utc_offset": 8,
+    "notes": [
+        "the one modality is the room's title, known from its start",
+        "counters such as accu_play_cnt have no date and are left out: they may tell what came after the training",
+    ],
+}
+TIME = {"time": ("timestamp",)}
+FEEDBACK = ("comment", "like", "negative")
+# Attributes without a date that hardly change; counters of fans, rooms and views are left out.
+ATTRIBUTES = ("gender", "age", "country", "device_brand", "device_price", "live_operation_tag")
+TITLE_FILES = ("title_embeddings.npy", "title_embeddings_pca128.npy")
+CHUNK_ROOMS = 65_536
+
+
+def write(source: Path, log: LogWriter, counts: Counts, progress: Callable[[str], None]) -> None:
+    """Writes every table of the log.
+
+    A visit is a row of `click`: from its timestamp on for `watch_live_time`. A room's title is one segment, which
+    starts and ends at the room's start.
+
+    Raises InputError for a missing file or column, a time in another unit, title vectors that are no matrix.
+    """
+    progress("visits")
+    _write_events(log, SourceTable(source, "click").needed(), "visits", counts)
+    progress("gifts")
+    _write_events(log, SourceTable(source, "gift").needed(), "gifts", counts)
+    progress("feedback")
+    for kind in FEEDBACK:
+        _write_events(log, SourceTable(source, kind), "feedback", counts, kind)
+    progress("rooms")
+    rooms = _write_rooms(log, SourceTable(source, "room", "mapped_room"), counts)
+    progress("titles")
+    _write_titles(log, source, rooms, counts)
+    for table, names, key in (
+        ("users", ("user",), "user_id"),
+        ("authors", ("streamer", "author"), "author_id"),
+    ):
+        write_attributes(log, SourceTable(source, *names), table, key, ATTRIBUTES, counts)
+
+
+def write_attributes(
+    log: LogWriter, files: SourceTable, table: str, key: str, names: tuple[str, ...], counts: Counts
+) -> None:
+    """Writes `users` or `authors` with those of the named attributes that the files have, one row an id."""
+    parts = []
+    for file in files.files:
+        optional = {name: (name,) for name in names}
+        parts.append(files.scan(file, ids={key: PLACE[key]}, times={}, optional=optional))
+    if not parts:
+        return
+    frame = pl.concat(parts, how="diagonal")
+    rows = sound(frame, missing(key), table, counts, where=files.where).collect(engine="streaming")
+    once = rows.unique(key, keep="first", maintain_order=True)
+    counts.add(f"{table} there twice; the first row counts", len(rows) - len(once))
+    log.add(table, once.with_columns(pl.exclude(key).cast(pl.String)))
+
+
+def _write_events(
+    log: LogWriter, files: SourceTable, table: str, counts: Counts, kind: str | None = None
+) -> None:
+    for file in files.files:
+        if table == "visits":
+            frame = files.scan(
+                file, ids=PLACE, times={"enter": ("timestamp",)}, others={"watched": ("watch_live_time",)}
+            ).with_columns(number("watched"))
+            faults = missing(*PLACE, "enter", "watched") | {"a negative watch time": pl.col("watched") < 0}
+            leave = (pl.col("enter") + pl.col("watched").cast(pl.Int64, strict=False)).alias("exit")
+            rows = sound(frame, faults, table, counts, where=file).select(*PLACE, "enter", leave)
+        elif table == "gifts":
+            frame = files.scan(file, ids=PLACE, times=TIME, others={"amount": ("gift_price",)})
+            frame = frame.with_columns(number("amount"))
+            faults = missing(*PLACE, "time", "amount") | {"a price of 0 or less": ~(pl.col("amount") > 0)}
+            rows = sound(frame, faults, table, counts, where=file)
+        else:
+            frame = files.scan(file, ids=PLACE, times=TIME)
+            rows = sound(frame, missing(*PLACE, "time"), f"{kind}s", counts, where=file)
+            rows = rows.with_columns(pl.lit(kind).alias("kind"))
+        log.add(table, rows)
+
+
+def _write_rooms(log: LogWriter, files: SourceTable, counts: Counts) -> pl.DataFrame:
+    """A room that goes on after midnight is there once a day; returns room_id, author_id, start and title."""
+    ids = {name: PLACE[name] for name in ("room_id", "author_id")}
+    parts = [
+        files.scan(
+            file,
+            ids={**ids, "title": ("live_name_id",)},
+            times={"start": ("start_timestamp",), "end": ("end_timestamp",)},
+            optional={"category": ("live_content_category",), "live_type": ("live_type",)},
+        )
+        for file in files.needed().files
+    ]
+    faults = missing(*ids, "start") | {"its end is before its start": pl.col("end") < pl.col("start")}
+    days = sound(pl.concat(parts, how="diagonal"), faults, "rows of rooms", counts, where=files.where)
+    spans = (pl.col("start").min(), pl.col("end").max())
+    rooms = days.group_by("room_id").agg(pl.exclude("room_id", "start", "end").first(), *spans)
+    frame = rooms.sort("room_id").collect(engine="streaming")
+    log.add("rooms", frame.drop("title").with_columns(pl.col("^category|live_type$").cast(pl.String)))
+    counts.add("rooms", len(frame))
+    return frame.select("room_id", "author_id", "start", "title")
+
+
+def _write_titles(log: LogWriter, source: Path, rooms: pl.DataFrame, counts: Counts) -> None:
+    """One segment a room with a title; its vector is the row `live_name_id`, from 0."""
+    path = next((source / name for name in TITLE_FILES if (source / name).is_file()), None)
+    if path is None:
+        return
+    vectors = read_array(path, dimensions=2, kinds="f")
+    row = pl.col("title").cast(pl.Int64, strict=False)
+    known = rooms.with_columns(row.alias("row")).filter(pl.col("row").is_between(0, len(vectors) - 1))
+    counts.add("rooms without a title vector; no segment", len(rooms) - len(known))
+    titled = known.unique(("author_id", "start"), keep="first", maintain_order=True)
+    counts.add("titles of an author's second room with the same start; left out", len(known) - len(titled))
+    for begin in range(0, len(titled), CHUNK_ROOMS):
+        chunk = titled.slice(begin, CHUNK_ROOMS)
+        values = np.asarray(vectors[chunk["row"].to_numpy()], dtype=np.float32)
+        if not np.isfinite(values).all():
+            bad = int(chunk["row"][int(np.nonzero(~np.isfinite(values))[0][0])])
+            raise InputError(f"{path}, row {bad}: a value that is no finite number")
+        title = pl.Series("title", values, dtype=pl.Array(pl.Float32, values.shape[1]))
+        keys = chunk.select("room_id", "author_id", "start", pl.col("start").alias("end"))
+        log.add("segments", keys.with_columns(title))

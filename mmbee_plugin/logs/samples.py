@@ -1,0 +1,203 @@
+"""A log folder becomes a dataset folder: rows, tasks, segments, features and what is known of users and authors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from mmbee_plugin.data.atomic import MISSING_TOKENS
+from mmbee_plugin.data.writer import SPLITS, check_replaceable, content_hash, published
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.logs.attributes import attributes, categories
+from mmbee_plugin.logs.checks import check_tables
+from mmbee_plugin.logs.counts import Counts
+from mmbee_plugin.logs.features import write_features
+from mmbee_plugin.logs.folder import LogFolder
+from mmbee_plugin.logs.labels import planted, task_labels
+from mmbee_plugin.logs.period import Period
+from mmbee_plugin.logs.rows import sample_rows
+from mmbee_plugin.logs.segments import newest_known, reachable, read_keys
+from mmbee_plugin.logs.settings import TASKS, SampleSettings
+
+
+def write_samples(
+    log: LogFolder,
+    folder: Path,
+    settings: SampleSettings,
+    *,
+    force: bool = False,
+    progress: Callable[[str], None] = lambda stage: None,
+) -> list[str]:
+    """Cuts a log into samples and writes them as the dataset folder `folder`; its last part is the dataset's name.
+
+    A generated sample is replaced, other data only with `force`; nothing is left half-written.
+
+    Returns:
+        what was found and left out, a line each; `dataset.json` has the same under `log`.
+
+    Raises:
+        InputError: a value in the log that cannot be right, a log without the days asked for, a part without a
+            gift or without a negative, two segments of an author with the same start, features of another width,
+            a destination that is not to be replaced.
+    """
+    check_replaceable(folder, force)
+    if folder.name in ("", ".", ".."):
+        raise InputError(f"{folder}: the last part of the path names the dataset")
+    counts = Counts()
+    progress("checking the log")
+    check_tables(log)
+    period = Period.of(log, settings.train_days, settings.valid_days, settings.test_days)
+    progress("visits and gifts")
+    rows = sample_rows(log, period, settings, counts)
+    _check_labels(log, rows)
+    users, authors = (_ids(log, rows, column) for column in ("user_id", "author_id"))
+    progress("tasks")
+    labels = task_labels(log, rows, period, settings)
+    progress("segments")
+    keys = read_keys(log, authors, period, counts)
+    of_author = pl.Series(authors)
+    row_of = pl.DataFrame({"author_id": of_author, "row": np.arange(len(authors))})
+    author_rows = rows.select("author_id").join(row_of, on="author_id", how="left", maintain_order="left")[
+        "row"
+    ]
+    newest = newest_known(
+        keys, author_rows.to_numpy(), rows["time"].to_numpy(), rows["window_end"].to_numpy()
+    )
+    kept = reachable(keys, newest, settings.segments, period.ends[0])
+    counts.add("segments of these authors within the period", len(keys))
+    counts.add("of them kept: some row sees them, or the training part does", int(kept.sum()))
+    counts.add("rows without any segment", int((newest < 0).sum()))
+    number = np.cumsum(kept) - 1
+    segment = np.where(newest >= 0, number[newest], -1) if len(keys) else newest
+    with published(folder) as beside:
+        _write_rows(beside, folder.name, rows, labels, segment)
+        _write_attributes(beside, folder.name, log, users, authors, period.ends[0])
+        progress("features")
+        places = keys.places[kept]
+        _write_segments(beside, folder.name, log, places)
+        modalities = write_features(beside, log, places) if len(places) else {}
+        _write_truth(beside, log, rows)
+        sizes = {name: rows.filter(pl.col("part") == part).height for part, name in enumerate(SPLITS)}
+        description = {
+            "name": folder.name,
+            "kind": log.info.kind,
+            "source": log.info.source,
+            "ordered": True,
+            "splits": list(SPLITS),
+            "counts": {"users": len(users), "items": len(authors), "interactions": len(rows), **sizes},
+            "modalities": modalities,
+            **_live(len(places), settings),
+            "notes": [*log.info.notes, *(f"the log has no table {name}" for name in log.absent)],
+            "hash": content_hash(beside),
+            "get_real": None,
+            "log": {
+                "version": log.info.version,
+                "days": period.describe(),
+                "settings": asdict(settings),
+                "counts": counts.values,
+            },
+        }
+        (beside / "dataset.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    return [f"{period.describe()}; windows of {settings.window} s", *counts.lines()]
+
+
+def _live(segments: int, settings: SampleSettings) -> dict[str, Any]:
+    """The entries that make a dataset live; without any segment it is plain labelled data."""
+    if not segments:
+        return {}
+    entry = {"count": segments, "seconds": settings.window, "per_sample": settings.segments}
+    return {"segments": entry, "tasks": list(TASKS)}
+
+
+def _check_labels(log: LogFolder, rows: pl.DataFrame) -> None:
+    for part, name in enumerate(SPLITS):
+        gifts = rows.filter(pl.col("part") == part)["amount"] > 0
+        if not len(gifts) or gifts.all() or not gifts.any():
+            what = "gift" if not len(gifts) or not gifts.any() else "visit without a gift"
+            raise InputError(
+                f"{log.path}: {name} has no {what} in {len(gifts):,} rows; both labels are needed"
+            )
+
+
+def _ids(log: LogFolder, rows: pl.DataFrame, column: str) -> list[str]:
+    """The ids of the rows in order; raises InputError for one that RecBole would read as missing."""
+    ids = rows[column].unique().sort().to_list()
+    for each in ids:
+        if each in MISSING_TOKENS or each.startswith('"') or any(mark in each for mark in "\t\r\n\0"):
+            raise InputError(
+                f"{log.path}, visits, column {column}: {each[:80]!r} cannot be an id of an atomic file"
+            )
+    return ids
+
+
+def _write_rows(
+    folder: Path, name: str, rows: pl.DataFrame, labels: pl.DataFrame, segment: np.ndarray
+) -> None:
+    table = rows.select(
+        pl.col("user_id").alias("user_id:token"),
+        pl.col("author_id").alias("item_id:token"),
+        _seconds("time").alias("timestamp:float"),
+        (pl.col("amount") > 0).cast(pl.Int8).alias("label:float"),
+        pl.col("amount").alias("amount:float"),
+        *(labels[task].alias(f"{task}:float") for task in TASKS),
+        pl.Series("segment:float", segment),
+        "part",
+    )
+    for part, split in enumerate(SPLITS):
+        _write(table.filter(pl.col("part") == part).drop("part"), folder / f"{name}.{split}.inter")
+
+
+def _write_attributes(
+    folder: Path, name: str, log: LogFolder, users: list[str], authors: list[str], train_end: int
+) -> None:
+    of_users = attributes(log, "users", users, train_end)
+    of_authors = attributes(log, "authors", authors, train_end) | categories(log, authors, train_end)
+    for suffix, key, ids, columns in (
+        ("user", "user_id", users, of_users),
+        ("item", "item_id", authors, of_authors),
+    ):
+        table = {f"{key}:token": pl.Series(ids)}
+        _write(
+            pl.DataFrame(table | {f"{column}:token": values for column, values in columns.items()}),
+            folder / f"{name}.{suffix}",
+        )
+
+
+def _write_segments(folder: Path, name: str, log: LogFolder, places: np.ndarray) -> None:
+    """`<name>.segment`: id (room and start), author, room, start in seconds."""
+    wanted = pl.DataFrame({"place": pl.Series(places, dtype=pl.UInt32)}).with_row_index("row")
+    segments = log.scan("segments").select("room_id", "author_id", "start").with_row_index("place")
+    found = segments.join(wanted.lazy(), on="place", how="inner").sort("row").collect(engine="streaming")
+    table = found.select(
+        pl.format("{}@{}", "room_id", "start").alias("segment_id:token"),
+        pl.col("author_id").alias("author_id:token"),
+        pl.col("room_id").alias("room_id:token"),
+        _seconds("start").alias("start:float"),
+    )
+    _write(table, folder / f"{name}.segment")
+
+
+def _write_truth(folder: Path, log: LogFolder, rows: pl.DataFrame) -> None:
+    probabilities = planted(log, rows)
+    if probabilities is None:
+        return
+    (folder / "truth").mkdir()
+    parts = rows["part"].to_numpy()
+    for part, split in enumerate(SPLITS):
+        np.save(folder / "truth" / f"{split}.npy", probabilities[parts == part])
+
+
+def _seconds(column: str) -> pl.Expr:
+    """Milliseconds as seconds, in decimal and so exactly."""
+    whole, rest = pl.col(column) // 1000, pl.col(column) % 1000
+    return pl.format("{}.{}", whole, rest.cast(pl.String).str.zfill(3))
+
+
+def _write(table: pl.DataFrame, path: Path) -> None:
+    table.write_csv(path, separator="\t", quote_style="never")

@@ -1,0 +1,111 @@
+"""Which segments samples can see, and which of them is the newest at a sample's moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.logs.counts import Counts
+from mmbee_plugin.logs.folder import LogFolder
+from mmbee_plugin.logs.period import Period
+
+
+@dataclass(frozen=True)
+class SegmentKeys:
+    """Segments in order of author and start, without their features.
+
+    Shapes:
+        - authors: (S,) int32, row of the author
+        - starts, ends: (S,) int64, ms
+        - places: (S,) int64, row in the log's table
+        - first: (S,) int64, row here of the author's first segment
+    """
+
+    authors: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    places: np.ndarray
+    first: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.authors)
+
+
+def read_keys(log: LogFolder, authors: list[str], period: Period, counts: Counts) -> SegmentKeys:
+    """The segments of these authors that start before the period's end, in the order both of start and of end.
+
+    A segment that goes on after a later one has ended is left out: else a window of the last segments, taken while it
+    goes on, would hold it.
+
+    Raises InputError for two segments of one author with the same start.
+    """
+    rows = pl.DataFrame({"author_id": authors, "author": np.arange(len(authors), dtype=np.int32)})
+    keys = log.scan("segments").select("author_id", "start", "end").with_row_index("place")
+    keys = keys.filter(pl.col("start") < period.ends[-1]).join(rows.lazy(), on="author_id", how="inner")
+    frame = (
+        keys.select("author", "start", "end", "place")
+        .sort("author", "start", "place")
+        .collect(engine="streaming")
+    )
+    author, start = frame["author"].to_numpy(), frame["start"].to_numpy()
+    twice = np.flatnonzero((author[1:] == author[:-1]) & (start[1:] == start[:-1]))
+    if len(twice):
+        row = int(twice[0])
+        raise InputError(
+            f"{log.path}, segments, rows {frame['place'][row]:,} and {frame['place'][row + 1]:,}: author "
+            f"{authors[author[row]]!r} has two segments that start at {start[row]} ({len(twice):,} duplicates)"
+        )
+    end, place = frame["end"].to_numpy(), frame["place"].to_numpy().astype(np.int64)
+    kept = end <= _earliest_end_from(author, end)
+    counts.add(
+        "segments of these authors that go on after a later one has ended; left out", int((~kept).sum())
+    )
+    author = author[kept]
+    return SegmentKeys(author, start[kept], end[kept], place[kept], np.searchsorted(author, author))
+
+
+def _earliest_end_from(author: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """(S,) the earliest end of a row's own segment and its author's later ones; rows in order of author."""
+    if not len(end):
+        return end
+    # Each author's ends lie below those of the next, so one running minimum from the back serves all.
+    lowest = end.min()
+    above = author.astype(np.int64) * (end.max() - lowest + 1)
+    return np.minimum.accumulate((end - lowest + above)[::-1])[::-1] - above + lowest
+
+
+def newest_known(
+    keys: SegmentKeys, authors: np.ndarray, times: np.ndarray, window_ends: np.ndarray
+) -> np.ndarray:
+    """Row of each sample's newest segment: it starts by the sample's moment and ends by its window's end; -1 for none.
+
+    Args:
+        authors: (n,) author rows. times, window_ends: (n,) ms.
+    """
+    if not len(keys):
+        return np.full(len(authors), -1, dtype=np.int64)
+    lowest = int(keys.starts.min()) - 1
+    span = max(int(keys.starts.max()), int(times.max(initial=0))) - lowest + 1
+    row = np.searchsorted(
+        keys.authors.astype(np.int64) * span + (keys.starts - lowest),
+        authors.astype(np.int64) * span + np.maximum(times - lowest, 0),
+        side="right",
+    ) - 1  # fmt: skip
+    first = np.searchsorted(keys.authors, authors)
+    row = np.where(row >= first, row, -1)
+    while len(late := np.flatnonzero((row >= 0) & (keys.ends[row] > window_ends))):
+        row[late] = np.where(row[late] > first[late], row[late] - 1, -1)
+    return row
+
+
+def reachable(keys: SegmentKeys, newest: np.ndarray, length: int, train_end: int) -> np.ndarray:
+    """(S,) bool: the last `length` segments of some sample, and all that end by the end of the training part."""
+    kept = keys.ends <= train_end
+    last = np.unique(newest[newest >= 0])
+    for back in range(length):
+        row = last - back
+        kept[row[row >= keys.first[last]]] = True
+    return kept

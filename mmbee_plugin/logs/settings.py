@@ -1,0 +1,56 @@
+"""How samples are cut from a log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mmbee_plugin.errors import InputError
+
+TASKS = ("comment", "like", "long_watch")
+"""What rows are labelled with besides the gift; the first ones are kinds of the table `feedback`."""
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """The options of `mmbee data samples`."""
+
+    train_days: int = 7
+    """Days of the training period, from the log's first."""
+    valid_days: int = 1
+    """How many of them, the last, are for validation."""
+    test_days: int = 1
+    """Days after the training period."""
+    window: int = 30
+    """Seconds of a window."""
+    segments: int = 20
+    """Newest segments of a sample that are kept for it."""
+    train_negatives: float = 1.0
+    """Share of the visits without a gift that become training rows."""
+    test_negatives: float = 1.0
+    """The same for validation and test."""
+    long_watch: float = 60.0
+    """Seconds after which a visit is a long one."""
+    seed: int = 0
+    """Of the draw of negatives."""
+
+    def __post_init__(self) -> None:
+        """Raises InputError that names an option out of range."""
+        if not 1 <= self.valid_days < self.train_days or self.test_days < 1:
+            raise InputError(
+                f"--train-days {self.train_days}, --valid-days {self.valid_days}, --test-days {self.test_days}: each "
+                "part needs a day, and validation days are the last of the training days"
+            )
+        for name in ("train_negatives", "test_negatives"):
+            if not 0 < getattr(self, name) <= 1:
+                raise InputError(
+                    f"{_option(name)} {getattr(self, name)}: a share above 0, at most 1, is needed"
+                )
+        for name in ("window", "segments", "long_watch"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{_option(name)} {getattr(self, name)}: a number above 0 is needed")
+        if not 0 <= self.seed < 2**64:
+            raise InputError(f"--seed {self.seed}: a whole number from 0 is needed")
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")

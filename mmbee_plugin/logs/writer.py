@@ -1,0 +1,107 @@
+"""Writes a log folder: every table beside the destination first, then one rename."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from mmbee_plugin.data.writer import published
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.logs.schema import TABLES, check_columns
+
+INFO_FILE = "logs.json"
+
+
+@dataclass
+class LogInfo:
+    """What `logs.json` says of a log.
+
+    Args:
+        name: of the log.
+        kind: "real", "sample" or "simulated"; printed with every result.
+        source: one line, where the log comes from.
+        version: of the release or of the simulator.
+        notes: what a reader of results must know, a sentence each.
+        utc_offset: hours that the log's own clock is ahead of UTC; days begin at its midnight.
+        frames: per modality with several frames a segment, how many.
+        days: first and last day with a visit, as YYYY-MM-DD; filled in by the writer.
+    """
+
+    name: str
+    kind: str
+    source: str
+    version: str = ""
+    notes: list[str] = field(default_factory=list)
+    utc_offset: float = 0.0
+    frames: dict[str, int] = field(default_factory=dict)
+    days: list[str] = field(default_factory=list)
+
+
+class LogWriter:
+    """Collects the tables of one log; made by `writing`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._parts = dict.fromkeys(TABLES, 0)
+
+    def add(self, name: str, frame: pl.DataFrame | pl.LazyFrame) -> None:
+        """Writes a part of table `name`; a lazy frame is streamed. A table may have any number of parts.
+
+        Raises InputError where the columns are not those of the schema.
+        """
+        lazy = frame.lazy()
+        check_columns(name, lazy.collect_schema(), f"table {name}")
+        path = self.folder / name / f"part-{self._parts[name]:05}.parquet"
+        path.parent.mkdir(exist_ok=True)
+        lazy.sink_parquet(path, maintain_order=False)
+        self._parts[name] += 1
+
+
+@contextmanager
+def writing(folder: Path, info: LogInfo, *, force: bool = False) -> Iterator[LogWriter]:
+    """A writer of the log folder `folder`, which stands there when the block has ended without an error.
+
+        with writing(folder, LogInfo("tiny", "sample", "made by hand")) as log:
+            log.add("visits", visits)
+            log.add("gifts", gifts)
+
+    Raises InputError for a destination that is no log folder, or holds a log that is no sample without `force`.
+    """
+    check_replaceable(folder, force)
+    with published(folder) as beside:
+        log = LogWriter(beside)
+        yield log
+        for name, table in TABLES.items():
+            if table.required and not (beside / name).exists():
+                raise InputError(f"{folder}: a log needs the table {name}")
+        info.days = _days(beside, info.utc_offset)
+        (beside / INFO_FILE).write_text(json.dumps(asdict(info), indent=2) + "\n", encoding="utf-8")
+
+
+def check_replaceable(folder: Path, force: bool) -> None:
+    """Raises InputError unless `folder` is free, empty, a sample's log or, with `force`, another log."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    file = folder / INFO_FILE
+    if not file.is_file():
+        raise InputError(f"{folder}: exists and is no log folder; it is left alone, with --force too")
+    try:
+        kind = json.loads(file.read_bytes()).get("kind")
+    except (OSError, ValueError, AttributeError):
+        kind = None
+    if kind != "sample" and not force:
+        raise InputError(f"{folder}: holds a log that is not a generated sample; --force replaces it")
+
+
+def _days(folder: Path, utc_offset: float) -> list[str]:
+    """The first and the last day with a visit, by the log's own clock."""
+    enter = pl.scan_parquet(folder / "visits" / "*.parquet").select(
+        pl.col("enter").min().alias("first"), pl.col("enter").max().alias("last")
+    )
+    clock = (pl.all() + round(utc_offset * 3_600_000)).cast(pl.Datetime("ms")).dt.strftime("%Y-%m-%d")
+    return [day for day in enter.select(clock).collect().row(0) if day is not None]

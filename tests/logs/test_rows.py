@@ -1,0 +1,236 @@
+"""The rule of samples, against a slow reading of it and in the cases where it could go wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from mmbee_plugin.logs.counts import Counts
+from mmbee_plugin.logs.labels import planted, task_labels
+from mmbee_plugin.logs.period import Period
+from mmbee_plugin.logs.rows import sample_rows
+from mmbee_plugin.logs.segments import newest_known, reachable, read_keys
+
+START = 1_746_403_200_000  # 2025-05-05 00:00 UTC
+DAY, HOUR, MINUTE, SECOND = 86_400_000, 3_600_000, 60_000, 1_000
+WINDOW = 30 * SECOND
+
+
+@pytest.fixture
+def rows_of(logs):
+    def of(folder, tables, settings=logs.SMALL):
+        log = logs.write(folder, tables)
+        period = Period.of(log, settings.train_days, settings.valid_days, settings.test_days)
+        counts = Counts()
+        return log, period, sample_rows(log, period, settings, counts), counts.values
+
+    return of
+
+
+@pytest.fixture
+def one_visit(logs):
+    """A function that makes a log of one visit to a room that starts at START, and a visit of another user a day."""
+
+    def make(enter, leave, gifts, feedback=()):
+        place = {"author_id": "a", "room_id": "r"}
+        times = [START + day * DAY for day in range(4)]
+        other = {"user_id": "other", "author_id": "b", "room_id": "s"}
+        others = [{**other, "enter": time, "exit": time} for time in times]
+        visit = {"user_id": "u", **place, "enter": START + enter, "exit": START + leave}
+        given = [{"user_id": "u", **place, "time": START + time, "amount": 1.0} for time in gifts]
+        return {
+            "visits": logs.table("visits", [visit, *others]),
+            "gifts": logs.table("gifts", given),
+            "rooms": logs.table("rooms", [{**place, "start": START, "end": START + HOUR}]),
+            "feedback": logs.table("feedback", list(feedback)),
+        }
+
+    return make
+
+
+def test_rows_and_tasks_are_those_of_a_slow_reading_of_the_rule(tmp_path, logs, rows_of):
+    tables = logs.random_tables(seed=1)
+    log, period, rows, _ = rows_of(tmp_path / "log", tables)
+    labels = task_labels(log, rows, period, logs.SMALL)
+    starts = {room["room_id"]: room["start"] for room in tables["rooms"].to_dicts()}
+    gifts, feedback = tables["gifts"].to_dicts(), tables["feedback"].to_dicts()
+
+    expected = {}
+    for visit in tables["visits"].to_dicts():
+
+        def inside(event, visit=visit):
+            same = (event["user_id"], event["room_id"]) == (visit["user_id"], visit["room_id"])
+            return same and visit["enter"] <= event["time"] <= visit["exit"]
+
+        given = [gift for gift in gifts if inside(gift)]
+        kinds = {event["kind"] for event in feedback if inside(event)}
+        tasks = ("comment" in kinds, "like" in kinds, visit["exit"] - visit["enter"] >= MINUTE)
+        for event in given or [{"time": visit["exit"], "amount": 0.0}]:
+            window = (event["time"] - starts[visit["room_id"]]) // WINDOW
+            key = (visit["user_id"], visit["room_id"], visit["enter"], window)
+            time, amount, _ = expected.get(key, (np.inf, 0.0, None))
+            expected[key] = (min(time, event["time"]), amount + event["amount"], tasks)
+
+    found = {
+        (row["user_id"], row["room_id"], row["enter"], row["window"]): (row["time"], row["amount"], tasks)
+        for row, tasks in zip(rows.to_dicts(), labels.cast(pl.Boolean).rows(), strict=True)
+    }
+    assert len(found) == len(rows)
+    assert found == expected
+    assert (rows["amount"] > 0).sum() > 50
+    day = (rows["time"] - START) // DAY
+    assert rows["part"].to_list() == day.replace_strict({0: 0, 1: 0, 2: 1, 3: 2}).to_list()
+
+
+def test_the_newest_segment_is_known_at_the_moment_and_the_last_ones_before_it_are_kept(
+    tmp_path, logs, rows_of
+):
+    tables = logs.random_tables(seed=2)
+    # Gaps, segments longer than the others and segments that end late; nothing of the first author's first day.
+    rng = np.random.default_rng(0)
+    segments = tables["segments"].filter(~((pl.col("room_id") == "r0-0") & (pl.col("end") < START + DAY)))
+    segments = segments.sample(fraction=0.7, seed=0)
+    segments = segments.with_columns(pl.col("end") + rng.choice([0, 0, 7, 90_000], size=len(segments)))
+    log, period, rows, _ = rows_of(tmp_path / "log", tables | {"segments": segments})
+    authors = rows["author_id"].unique().sort().to_list()
+    counts = Counts()
+    keys = read_keys(log, authors, period, counts)
+    ordered = segments.sort("author_id", "start").select("author_id", "start", "end").rows()
+    in_order = [
+        (author, start, end)
+        for author, start, end in ordered
+        if not any(a == author and s > start and e < end for a, s, e in ordered)
+    ]
+    assert [*zip((authors[row] for row in keys.authors), keys.starts, keys.ends, strict=True)] == in_order
+    assert sum(counts.values.values()) == len(ordered) - len(in_order) > 0
+    author = np.array([authors.index(each) for each in rows["author_id"]])
+    newest = newest_known(keys, author, rows["time"].to_numpy(), rows["window_end"].to_numpy())
+    kept = reachable(keys, newest, 4, period.ends[0])
+
+    needed = keys.ends <= period.ends[0]
+    for at, row in enumerate(rows.to_dicts()):
+        own = np.flatnonzero(keys.authors == author[at])
+        known = own[(keys.starts[own] <= row["time"]) & (keys.ends[own] <= row["window_end"])]
+        assert newest[at] == (known[-1] if len(known) else -1)
+        if len(known):
+            place = int(np.searchsorted(own, known[-1]))
+            assert len(known) == place + 1  # none of the earlier ones still goes on
+            needed[own[max(0, place - 3) : place + 1]] = True
+    np.testing.assert_array_equal(kept, needed)
+    assert (newest < 0).any()
+    assert not kept.all()
+
+
+def own_rows(rows):
+    return rows.filter(pl.col("user_id") == "u").select("window", "time", "amount", "part").rows()
+
+
+def test_windows_are_counted_from_the_rooms_start_and_a_gift_on_the_border_is_in_the_later_one(
+    tmp_path, rows_of, one_visit
+):
+    tables = one_visit(7 * SECOND, 200 * SECOND, [29_999, 30_000, 59_999, 95_000])
+    _, _, rows, counts = rows_of(tmp_path / "log", tables)
+    assert own_rows(rows) == [
+        (0, START + 29_999, 1.0, 0),
+        (1, START + 30_000, 2.0, 0),
+        (3, START + 95_000, 1.0, 0),
+    ]
+    assert rows.filter(pl.col("user_id") == "u")["window_end"][0] == START + WINDOW
+    assert counts["gifts after another in the same visit and window; one row for all"] == 1
+
+
+def test_without_a_room_table_windows_are_counted_from_the_first_visit(tmp_path, rows_of, one_visit):
+    tables = one_visit(7 * SECOND, 50 * SECOND, [])
+    del tables["rooms"]
+    _, _, rows, _ = rows_of(tmp_path / "log", tables)
+    assert own_rows(rows) == [(1, START + 50 * SECOND, 0.0, 0)]
+
+
+def test_gifts_outside_a_visit_are_counted_and_their_visit_is_no_negative(tmp_path, rows_of, one_visit):
+    late, far = 100 * SECOND + 29_000, 100 * SECOND + 31_000
+    found = []
+    for number, gifts in enumerate(([late], [far], [])):
+        _, _, rows, counts = rows_of(tmp_path / str(number), one_visit(0, 100 * SECOND, gifts))
+        found.append((len(own_rows(rows)), counts["gifts outside the user's visits to the room; left out"]))
+    assert found == [(0, 1), (1, 1), (1, 0)]
+    tables = one_visit(0, 100 * SECOND, [50 * SECOND])
+    tables["gifts"] = tables["gifts"].with_columns(room_id=pl.lit("elsewhere"))
+    _, _, rows, counts = rows_of(tmp_path / "elsewhere", tables)
+    assert own_rows(rows) == [(3, START + 100 * SECOND, 0.0, 0)]
+    assert counts["gifts by a user with no visit to the room; left out"] == 1
+
+
+def test_a_visit_over_midnight_knows_nothing_of_the_next_part(tmp_path, logs, rows_of, one_visit):
+    end = 2 * DAY  # of the training part
+    comment = {
+        "user_id": "u",
+        "author_id": "a",
+        "room_id": "r",
+        "time": START + end + SECOND,
+        "kind": "comment",
+    }
+    before = {**comment, "time": START, "kind": "comment", "user_id": "other"}
+    tables = one_visit(
+        end - 40 * SECOND,
+        end + 90 * SECOND,
+        [end - 10 * SECOND, end + 10 * SECOND],
+        feedback=[comment, before],
+    )
+    tables["rooms"] = tables["rooms"].with_columns(start=START + end - 15 * SECOND)
+    log, period, rows, _ = rows_of(tmp_path / "log", tables)
+    assert own_rows(rows) == [(0, START + end - 10_000, 1.0, 0), (0, START + end + 10_000, 1.0, 1)]
+    labels = task_labels(log, rows, period, logs.SMALL).filter(rows["user_id"] == "u")
+    assert labels.rows() == [(-1, -1, -1), (1, -1, 1)]
+
+
+def test_a_gift_just_after_midnight_takes_no_negative_from_the_part_before(tmp_path, rows_of, one_visit):
+    end = 2 * DAY
+    _, _, rows, _ = rows_of(tmp_path / "log", one_visit(end - 9000, end - 1000, [end + 1000]))
+    assert own_rows(rows) == [(5759, START + end - 1000, 0.0, 0)]
+
+
+def test_a_draw_of_negatives_is_a_function_of_the_visit_and_the_seed(tmp_path, logs, rows_of):
+    tables = logs.random_tables(seed=3, users=60)
+    half = replace(logs.SMALL, train_negatives=0.5, test_negatives=0.25)
+    key = ["user_id", "room_id", "enter"]
+
+    def negatives(name, tables, settings):
+        rows = rows_of(tmp_path / name, tables, settings)[2].filter(pl.col("amount") == 0)
+        return set(rows.filter(pl.col("part") == 0).select(key).rows()), len(rows.filter(pl.col("part") > 0))
+
+    everything, both = negatives("all", tables, logs.SMALL)
+    drawn, tested = negatives("half", tables, half)
+    assert drawn < everything
+    assert 0.38 < len(drawn) / len(everything) < 0.62
+    assert 0.13 < tested / both < 0.37
+    assert drawn != negatives("seed", tables, replace(half, seed=1))[0]
+    # Users that come later, and the order of the rows, change nothing.
+    later = tables["visits"].tail(1).with_columns(user_id=pl.lit("a new user"))
+    shuffled = pl.concat([tables["visits"], later]).sample(fraction=1.0, shuffle=True, seed=0)
+    assert drawn == negatives("shuffled", tables | {"visits": shuffled}, half)[0]
+
+
+def test_planted_probabilities_come_in_the_order_of_the_rows(tmp_path, logs, rows_of):
+    tables = logs.random_tables(seed=4)
+    log, _, rows, _ = rows_of(tmp_path / "log", tables)
+    assert planted(log, rows) is None
+    some = rows.filter(pl.col("user_id") != "u1").select("room_id", "window", "user_id")
+    truth = (
+        some.with_columns(p=(pl.col("window") / 1000).cast(pl.Float32)).unique(maintain_order=True).reverse()
+    )
+    log, _, rows, _ = rows_of(tmp_path / "log", tables | {"truth": truth})
+    expected = np.where(rows["user_id"] == "u1", np.nan, rows["window"] / 1000)
+    np.testing.assert_allclose(planted(log, rows), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("offset", [0, 8])
+def test_days_begin_at_the_logs_own_midnight(tmp_path, offset, logs):
+    tables = logs.random_tables(seed=5)
+    shift = pl.col("enter", "exit") - offset * HOUR
+    tables["visits"] = tables["visits"].with_columns(shift)
+    log = logs.write(tmp_path / "log", tables, utc_offset=offset)
+    assert Period.of(log, 3, 1, 1).start == START - offset * HOUR
+    assert log.info.days == ["2025-05-05", "2025-05-08"]

@@ -1,0 +1,217 @@
+"""The dataset folder that samples are written to, and that nothing from the future gets into training."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.logs.samples import write_samples
+
+START = 1_746_403_200_000  # 2025-05-05 00:00 UTC
+DAY = 86_400_000
+TRAIN_END = START + 2 * DAY
+FUTURE = "FUTURE"
+FRAMES = {"visual": 3}
+
+
+@pytest.fixture
+def make(logs):
+    def samples(folder, tables, **info):
+        log = logs.write(folder / "log", tables, frames=FRAMES if "segments" in tables else {}, **info)
+        write_samples(log, folder / "tiny", logs.SMALL)
+        opened = DatasetFolder(folder / "tiny")
+        opened.validate_interactions()
+        return opened
+
+    return samples
+
+
+def test_the_folder_is_read_as_live_data(tmp_path, tables, make):
+    tables["truth"] = (
+        tables["visits"]
+        .select("room_id", "user_id")
+        .unique()
+        .with_columns(window=pl.lit(0, pl.Int32), p=pl.lit(0.5, pl.Float32))
+    )
+    folder = make(tmp_path, tables, notes=["made by hand"])
+    assert folder.live.per_sample == 4
+    assert folder.tasks == ("comment", "like", "long_watch")
+    assert folder.kind == "sample"
+    assert folder.notes == ["made by hand"]
+    for split in folder.splits:
+        rows = folder.rows(split)
+        assert 0 < rows.labels.sum() < len(rows)
+        assert (rows.tasks[:, 2] == 1).any()
+        assert np.load(folder.path / "truth" / f"{split}.npy").shape == (len(rows),)
+    header, first = (folder.path / "tiny.item").read_text().splitlines()[:2]
+    assert (header, first) == ("item_id:token\tgender:token\tcategory:token", "a0\tF\tc0")
+
+    # Features stand in the order of `.segment`, and what is null in the log is not present.
+    segments = pl.read_csv(folder.path / "tiny.segment", separator="\t")
+    log = tables["segments"].with_columns(id=pl.format("{}@{}", "room_id", "start"))
+    log = segments.select(id="segment_id:token").join(log, on="id", how="left", maintain_order="left")
+    assert len(log) < len(tables["segments"])  # what only validation or test could see, and does not
+    assert folder.segments.values("visual").shape == (len(log), 3, 2)
+    expected = np.array(log["visual"].to_list(), np.float16).reshape(-1, 3, 2)
+    np.testing.assert_array_equal(folder.segments.values("visual"), expected)
+    there = log["comment"].is_not_null().to_numpy()
+    np.testing.assert_array_equal(folder.segments.present("comment"), there)
+    assert 0 < folder.modalities["comment"]["missing"] == (~there).sum()
+    values = np.array(log["comment"].drop_nulls().to_list(), np.float16)
+    np.testing.assert_array_equal(folder.segments.values("comment")[there, 0], values)
+
+    description = json.loads((folder.path / "dataset.json").read_text())
+    assert description["log"]["counts"]["visits"] == len(tables["visits"])
+    assert description["log"]["settings"]["segments"] == 4
+
+
+def seen_in_training(folder):
+    """Everything a model can take from the training part: rows with the segments they see, attributes."""
+    lines = (folder.path / "tiny.train.inter").read_text().splitlines()
+    rows = [line.rsplit("\t", 1)[0] for line in lines]
+    newest = torch.from_numpy(folder.rows("train").segments)
+    window = folder.segments.window(newest, folder.live.per_sample).numpy()
+    names = pl.read_csv(folder.path / "tiny.segment", separator="\t")["segment_id:token"].to_list()
+    names = np.array([*names, "none"])
+    seen = {"rows": rows, "segments": names[window]}
+    for modality in folder.modalities:
+        values = folder.segments.values(modality)[window] * (window >= 0)[..., None, None]
+        seen[modality] = values.astype(np.float32)
+        means = folder.segments.author_means(modality, TRAIN_END / 1000)
+        seen[f"{modality} of authors"] = {
+            author: means.values[row].tolist() for row, author in enumerate(folder.item_tokens)
+        }
+    for kind in ("user", "item"):
+        lines = (folder.path / f"tiny.{kind}").read_text().splitlines()
+        seen[kind] = {line.split("\t")[0]: line for line in lines}
+    return seen
+
+
+@pytest.fixture
+def past_and_planted(logs):
+    """Tables as they are, and with something of the future added to every one of them."""
+    tables = logs.random_tables(seed=7)
+    versions = [{"time": START, "age": "20"}, {"time": START + DAY, "age": "21"}]
+    tables["users"] = logs.table(
+        "users", [{"user_id": f"u{user}", **row} for user in range(30) for row in versions]
+    )
+    tables["authors"] = logs.table(
+        "authors", [{"author_id": f"a{author}", "time": START, "gender": "F"} for author in range(6)]
+    )
+    visit = tables["visits"].filter(pl.col("enter") > TRAIN_END).head(1).to_dicts()[0]
+    place = {"user_id": visit["user_id"], "author_id": visit["author_id"], "room_id": visit["room_id"]}
+    trained = tables["visits"].filter(pl.col("exit") < TRAIN_END)
+    # Likes are something that the log learns of only later.
+    tables["feedback"] = tables["feedback"].filter(pl.col("kind") != "like")
+    new = trained.head(40).with_columns(pl.col("enter", "exit") + 2 * DAY)
+    soon = TRAIN_END + 1
+    loud = [9999.0] * 6
+    segment = {
+        "room_id": "r0-9",
+        "author_id": "a0",
+        "start": soon,
+        "end": soon + 30_000,
+        "visual": loud,
+        "comment": loud[:4],
+    }
+    # It begins in the training part, where rows see the segments around it, and its content is complete only later.
+    middle = tables["segments"].filter(pl.col("room_id") == "r0-1")["start"][60]
+    long = {**segment, "start": middle + 1, "end": soon}
+    planted = {
+        "visits": pl.concat([new, new.with_columns(user_id=pl.lit("new"), author_id=pl.lit("a new one"))]),
+        "gifts": logs.table(
+            "gifts",
+            [
+                *({**place, "time": visit["enter"] + ms, "amount": 9999.0} for ms in (0, 1)),
+                *new.select(
+                    "user_id", "author_id", "room_id", time="enter", amount=pl.lit(9999.0)
+                ).to_dicts(),
+            ],
+        ),
+        "feedback": new.with_columns(time="enter", kind=pl.lit("like")).drop("enter", "exit"),
+        "segments": logs.table("segments", [segment, long]).cast(
+            {"visual": pl.Array(pl.Float32, 6), "comment": pl.List(pl.Float32)}
+        ),
+        "rooms": logs.table(
+            "rooms",
+            [
+                {
+                    "room_id": f"x{author}",
+                    "author_id": f"a{author}",
+                    "start": START + 4 * DAY,
+                    "end": START + 5 * DAY,
+                    "category": FUTURE,
+                }
+                for author in range(6)
+            ],
+        ),
+        "users": logs.table(
+            "users", [{"user_id": f"u{user}", "time": soon, "age": FUTURE} for user in range(30)]
+        ),
+        "authors": logs.table(
+            "authors", [{"author_id": f"a{author}", "time": soon, "gender": FUTURE} for author in range(6)]
+        ),
+    }
+    return tables, planted
+
+
+def test_nothing_from_the_future_reaches_training(tmp_path, make, past_and_planted):
+    tables, planted = past_and_planted
+    assert set(planted) == set(tables)
+    before = seen_in_training(make(tmp_path / "before", tables))
+    mixed = {name: pl.concat([planted[name], frame], how="diagonal") for name, frame in tables.items()}
+    folder = make(tmp_path / "after", mixed)
+    after = seen_in_training(folder)
+    for what, values in before.items():
+        if isinstance(values, dict):
+            # Those who come later have rows of their own; the others' are unchanged.
+            assert {key: after[what][key] for key in values} == values, what
+        else:
+            np.testing.assert_array_equal(after[what], values, err_msg=what)
+    assert FUTURE not in "".join((folder.path / f"tiny.{kind}").read_text() for kind in ("user", "item"))
+    # It was there to be seen: the test part has it.
+    assert folder.rows("valid").amounts.max() > 9998
+    assert "new" in folder.user_tokens
+    assert any(after["item"][author].split("\t")[1] == "F" for author in ("a0", "a1"))
+
+
+@pytest.mark.parametrize("name", ["visits", "gifts", "feedback", "segments", "rooms", "users", "authors"])
+def test_the_future_of_each_table_alone_reaches_no_training_row(tmp_path, name, make, past_and_planted):
+    tables, planted = past_and_planted
+    before = seen_in_training(make(tmp_path / "before", tables))
+    mixed = tables | {name: pl.concat([planted[name], tables[name]], how="diagonal")}
+    after = seen_in_training(make(tmp_path / "after", mixed))
+    assert after["rows"] == before["rows"]
+    np.testing.assert_array_equal(after["segments"], before["segments"])
+
+
+def test_without_segments_it_is_plain_labelled_data(tmp_path, tables, make):
+    del tables["segments"], tables["rooms"], tables["users"]
+    folder = make(tmp_path, tables)
+    assert folder.live is None
+    assert "the log has no table segments" in folder.notes
+
+
+def test_other_data_is_replaced_only_by_force_and_bad_input_leaves_it_as_it_was(tmp_path, tables, logs):
+    log = logs.write(tmp_path / "log", tables)
+    log.info.kind = "real"
+    write_samples(log, tmp_path / "tiny", logs.SMALL)
+    before = (tmp_path / "tiny" / "dataset.json").read_text()
+    with pytest.raises(InputError, match="--force replaces it"):
+        write_samples(log, tmp_path / "tiny", logs.SMALL)
+    wrong = tables["segments"].with_columns(
+        comment=pl.col("comment").list.head(pl.int_range(pl.len()) % 2 + 3)
+    )
+    log = logs.write(tmp_path / "log", tables | {"segments": wrong})
+    with pytest.raises(
+        InputError, match=r"column comment, row [\d,]+: 4 values, others have 3|3 values, others have 4"
+    ):
+        write_samples(log, tmp_path / "tiny", logs.SMALL, force=True)
+    assert (tmp_path / "tiny" / "dataset.json").read_text() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["log", "tiny"] or len(list(tmp_path.iterdir())) == 2
