@@ -1,4 +1,4 @@
-"""Multi-head attention with a residual and LayerNorm: the block that eq. 5-7 of the paper repeat."""
+"""Attention and feed-forward blocks, each with a residual and LayerNorm; eq. 5-7 of the paper repeat the first."""
 
 from __future__ import annotations
 
@@ -46,3 +46,27 @@ class AttentionBlock(nn.Module):
 
     def _split_heads(self, x: torch.Tensor) -> torch.Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, tokens, d / heads)
+
+
+class FeedForwardBlock(nn.Module):
+    r"""Two layers on every token, residual, LayerNorm.
+
+    .. math:: \mathrm{LN}(X + W_2 \mathrm{ReLU}(W_1 X + b_1) + b_2)
+
+    Args:
+        width: model width ``d``.
+        hidden: width between the layers.
+        dropout: on the output of the second, in training.
+
+    Shapes:
+        - input, output: :math:`(..., d)`
+    """
+
+    def __init__(self, width: int, hidden: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width))
+        self.dropout = nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(x + self.dropout(self.layers(x)))

@@ -12,7 +12,7 @@ Memory = dict[str, torch.Tensor]
 
 
 class Backbone(nn.Module):
-    """Base of SIM, DIN and MeanHistory.
+    """Base of SIM, DIN, DIEN and MeanHistory.
 
     ``summary`` and ``remember`` run once a user; ``cross`` runs for every pair, so nothing that depends on one side
     alone belongs there.
@@ -35,8 +35,21 @@ class Backbone(nn.Module):
         """Interest of each user in each target: author (B or 1, C, d) -> (B, C, cross_width), or None."""
         raise NotImplementedError
 
-    def auxiliary_logits(self, memory: Memory, author: torch.Tensor) -> torch.Tensor | None:
-        """Logits (B, C) of the backbone's own auxiliary task, or None where it has none."""
+    def auxiliary_loss(
+        self,
+        memory: Memory,
+        author: torch.Tensor,
+        labels: torch.Tensor,
+        weights: torch.Tensor | None = None,
+    ) -> torch.Tensor | None:
+        """Loss () of the backbone's own auxiliary task, or None where it has none.
+
+        Args:
+            memory: what ``remember`` returned for ``B`` users.
+            author: (B, C, d) their candidates' id vectors.
+            labels: (B, C) 1 for the candidates gifted to.
+            weights: (B,) as in :mod:`~mmbee_plugin.modules.losses`.
+        """
         return None
 
 

@@ -1,9 +1,9 @@
 """The two sides of a sample, as tensors: the only thing the modules know of a data source.
 
 An adapter looks ids up in its tables (``nn.Embedding``, or sharded ones) and fills these. Letters: ``B`` rows, ``H``
-history length, ``P`` metapaths of the side, ``N`` query tokens, ``L`` live segments (1 for static items), ``F``
-frames a segment, ``d`` model width, ``D`` width of a raw feature. Nothing is checked here: the classes are built inside
-traced code.
+history length, ``P`` metapaths of the side, ``K`` neighbours of a list, ``N`` query tokens, ``L`` live segments (1 for
+static items), ``F`` frames a segment, ``d`` model width, ``D`` width of a raw feature. Nothing is checked here: the
+classes are built inside traced code.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ class UserSide:
     """(B, P) number of neighbours, 0 for an empty list."""
     attributes: torch.Tensor | None = None
     """(B, P, D) mean content attributes of the neighbours, an absent one counting as zero; zero for paths to users."""
+    peers: torch.Tensor | None = None
+    """(B, K, d) id vectors of the most similar users, of the same table as ``user``."""
+    peer_weights: torch.Tensor | None = None
+    """(B, K) their similarity, 0 where the list is filled up."""
     reach_ids: torch.Tensor | None = None
     """(B, K) int64 ids of the authors in the user's long-walk list, ascending."""
     reach_weights: torch.Tensor | None = None
@@ -59,3 +63,7 @@ class AuthorSide:
     """(B, P)."""
     attributes: torch.Tensor | None = None
     """(B, P, D) as on the user's side."""
+    peers: torch.Tensor | None = None
+    """(B, K, d) id vectors of the most similar authors, of the same table as ``author``."""
+    peer_weights: torch.Tensor | None = None
+    """(B, K) as on the user's side."""

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mmbee_plugin.modules.batch import AuthorSide
-from mmbee_plugin.modules.tokens import ContentSettings, ModalityTokens
+from mmbee_plugin.modules.tokens import ContentSettings, ModalityTokens, some_usable
 
 
 class Concat(nn.Module):
@@ -27,7 +27,6 @@ class Concat(nn.Module):
 
     def forward(self, side: AuthorSide) -> torch.Tensor:
         tokens, mask = self.tokens(side)  # (B, M, L, d), (B, M, L)
-        present = mask | ~mask.any(dim=2, keepdim=True)  # a modality missing throughout: its placeholder
-        weight = present.unsqueeze(-1).to(tokens.dtype)
+        weight = some_usable(mask).unsqueeze(-1).to(tokens.dtype)
         mean = (tokens * weight).sum(dim=2) / weight.sum(dim=2)  # (B, M, d)
         return self.project(mean.flatten(1))

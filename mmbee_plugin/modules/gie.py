@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from mmbee_plugin.modules.batch import AuthorSide, UserSide
+
 
 class GIE(nn.Module):
     r"""Interest of one side from its neighbours, already pooled per metapath.
@@ -30,6 +32,8 @@ class GIE(nn.Module):
     """
 
     POOLINGS = ("concat", "union")
+    gain = 1.0
+    """starting gain of the blocks in a dot head."""
 
     def __init__(
         self, metapaths: tuple[str, ...], width: int, attribute_width: int = 0, pooling: str = "concat"
@@ -58,3 +62,8 @@ class GIE(nn.Module):
         weight = count.unsqueeze(-1).to(pooled.dtype)
         mean = (pooled * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
         return torch.where(present.any(dim=1, keepdim=True), mean, self.empty.mean(dim=0))
+
+    def read(self, own: torch.Tensor, side: UserSide | AuthorSide) -> torch.Tensor:
+        """The interest of a side, whose id vectors ``own`` it does not need."""
+        assert side.neighbours is not None and side.neighbour_count is not None
+        return self(side.neighbours, side.neighbour_count, side.attributes)

@@ -1,13 +1,13 @@
 """GTRModel: the gift-through rate of a user for an author's current segment (MMBee, eq. 1).
 
 One model, composed by name: a backbone looks at the history with the target in mind, a content encoder at the author's
-segments, an interest encoder at both sides' metapath neighbours, and a head scores. It owns no table.
+segments, an interest encoder at both sides' neighbours in the graphs, and a head scores. It owns no table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -15,12 +15,17 @@ from torch import nn
 
 from mmbee_plugin.modules.backbone import Backbone, Memory
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
+from mmbee_plugin.modules.bdr import PeerAttention, Perspectives
 from mmbee_plugin.modules.concat import Concat
+from mmbee_plugin.modules.dien import DIEN
 from mmbee_plugin.modules.din import DIN
+from mmbee_plugin.modules.ego_fusion import EgoFusion
 from mmbee_plugin.modules.gie import GIE
-from mmbee_plugin.modules.heads import DotHead, MLPHead
+from mmbee_plugin.modules.heads import DotHead, Head, MLPHead
 from mmbee_plugin.modules.mean import MeanHistory
 from mmbee_plugin.modules.mfq import MFQ
+from mmbee_plugin.modules.mmoe import MMoEHead
+from mmbee_plugin.modules.mta import MTA
 from mmbee_plugin.modules.reach import Reach
 from mmbee_plugin.modules.sim import SIM, SIMSettings
 from mmbee_plugin.modules.tokens import ContentSettings
@@ -31,17 +36,17 @@ class GTRSettings:
     """Which parts make the model, and their shapes."""
 
     backbone: str = "sim"
-    """sim, din or mean."""
+    """sim, din, dien, mmoe (the mean of the history under a head of its own) or mean."""
     content: str = "mfq"
-    """none, concat or mfq."""
+    """none, concat, mfq, mta or ego_fusion."""
     interest: str = "gie"
-    """none or gie."""
+    """none, gie or bdr."""
     head: str = "mlp"
-    """mlp (the paper's) or dot (two towers)."""
+    """mlp (the paper's) or dot (two towers); unused with mmoe."""
     width: int = 64
     """model width d."""
     hidden: tuple[int, int] = (200, 80)
-    """hidden widths of the mlp head."""
+    """hidden widths of the mlp head; of mmoe's experts and of their towers."""
     dropout: float = 0.0
     """dropout in the head."""
     pooling: str = "concat"
@@ -54,6 +59,10 @@ class GTRSettings:
     """width D of the neighbours' mean attributes, 0 for none."""
     reach: bool = False
     """add what the stored long walk says of the pair."""
+    tasks: tuple[str, ...] = ("gift",)
+    """what mmoe predicts, the first of them the one to rank by; every other backbone predicts the first alone."""
+    experts: int = 8
+    """experts of mmoe."""
 
 
 @dataclass
@@ -68,6 +77,8 @@ class EncodedUser:
     """(B, K) as in :class:`UserSide`."""
     reach_weights: torch.Tensor | None = None
     """(B, K)."""
+    views: torch.Tensor | None = None
+    """(B, 2d) what BDR compares: the users seen through their peers, and their id vectors."""
 
 
 @dataclass
@@ -78,9 +89,10 @@ class EncodedAuthor:
     """(C, h) or (B, C, h) the head's author part."""
     author: torch.Tensor
     """(C, d) or (B, C, d) id vectors, the backbone's target."""
-
     ids: torch.Tensor | None = None
     """(C,) or (B, C) as in :class:`AuthorSide`."""
+    views: torch.Tensor | None = None
+    """(C, 2d) or (B, C, 2d), BDR's as on the user's side."""
 
     def take(self, index: torch.Tensor) -> EncodedAuthor:
         """Rows by position: index (B, C) into C' authors -> fields (B, C, ·)."""
@@ -96,31 +108,32 @@ class EncodedAuthor:
             yield self._each(lambda field, first=start: field[first : first + rows])  # type: ignore[misc]
 
     def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> EncodedAuthor:
-        ids = None if self.ids is None else change(self.ids)
-        return EncodedAuthor(change(self.top), change(self.author), ids)
+        known = ((one.name, getattr(self, one.name)) for one in fields(self))
+        return EncodedAuthor(**{name: change(value) for name, value in known if value is not None})
 
     @staticmethod
     def cat(parts: list[EncodedAuthor]) -> EncodedAuthor:
         """Pieces put together again, along the authors."""
-        ids = [part.ids for part in parts if part.ids is not None]
-        return EncodedAuthor(
-            torch.cat([part.top for part in parts]),
-            torch.cat([part.author for part in parts]),
-            torch.cat(ids) if ids else None,
-        )
+        first = parts[0]
+        known = [one.name for one in fields(first) if getattr(first, one.name) is not None]
+        return EncodedAuthor(**{name: torch.cat([getattr(part, name) for part in parts]) for name in known})
 
 
 BACKBONES: dict[str, Callable[[GTRSettings, SIMSettings], Backbone]] = {
     "sim": lambda settings, sim: SIM(sim),
     "din": lambda settings, sim: DIN(settings.width),
+    "dien": lambda settings, sim: DIEN(settings.width),
+    "mmoe": lambda settings, sim: MeanHistory(settings.width),
     "mean": lambda settings, sim: MeanHistory(settings.width),
 }
 CONTENTS: dict[str, Callable[[ContentSettings], nn.Module] | None] = {
     "none": None,
     "concat": Concat,
     "mfq": MFQ,
+    "mta": MTA,
+    "ego_fusion": EgoFusion,
 }
-INTERESTS: dict[str, type[GIE] | None] = {"none": None, "gie": GIE}
+INTERESTS = ("none", "gie", "bdr")
 HEADS = ("mlp", "dot")
 
 
@@ -141,27 +154,21 @@ class GTRModel(nn.Module):
         self.content = encoder(content) if encoder is not None and content.widths else None
         self.user_interest = self._interest(settings.user_metapaths)
         self.author_interest = self._interest(settings.author_metapaths)
+        bdr = settings.interest == "bdr"
+        self.perspectives = Perspectives(settings.width, dropout=settings.dropout) if bdr else None
         self.reach = Reach() if settings.reach else None
-        blocks = {
-            part: width // settings.width
-            for part, width in (
-                ("summary", self.backbone.user_width),
-                ("content", self._width(self.content)),
-                ("user_interest", self._width(self.user_interest)),
-                ("author_interest", self._width(self.author_interest)),
-            )
-        }
-        cross_width = self.backbone.cross_width
-        self.head: MLPHead | DotHead
-        if settings.head == "dot":
-            user_gains = [1.0] * (1 + blocks["summary"] + blocks["user_interest"])
-            # Content starts silent: unlike a node vector, it means nothing to the user's tower yet.
-            author_gains = [1.0, *[0.0] * blocks["content"], *[1.0] * blocks["author_interest"]]
-            self.head = DotHead(user_gains, author_gains, cross_width, settings.width, settings.dropout)
-        else:
-            user_width = settings.width * (1 + blocks["summary"] + blocks["user_interest"])
-            author_width = settings.width * (1 + blocks["content"] + blocks["author_interest"])
-            self.head = MLPHead(user_width, author_width, cross_width, settings.hidden, settings.dropout)
+        self.head = self._head()
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What ``score_tasks`` scores, in order."""
+        return self.settings.tasks[: self.head.tasks]
+
+    @property
+    def pays_per_pair(self) -> bool:
+        """Whether a pair costs more than the head's last steps, so that a pool is no longer cheap to score."""
+        heavy = self.backbone.cross_width or self.perspectives is not None or self.head.breadth > 1
+        return bool(heavy)
 
     def encode_user(self, side: UserSide) -> EncodedUser:
         """Everything about ``B`` users that does not depend on a target."""
@@ -170,9 +177,10 @@ class GTRModel(nn.Module):
         if summary is not None:
             parts.append(summary)
         if self.user_interest is not None:
-            parts.append(self.user_interest(side.neighbours, side.neighbour_count, side.attributes))
+            parts.append(self.user_interest.read(side.user, side))
         top = self.head.user(torch.cat(parts, dim=1))
-        return EncodedUser(top, self.backbone.remember(side), side.reach_ids, side.reach_weights)
+        views = None if self.perspectives is None else torch.cat([parts[-1], side.user], dim=1)
+        return EncodedUser(top, self.backbone.remember(side), side.reach_ids, side.reach_weights, views)
 
     def encode_author(self, side: AuthorSide) -> EncodedAuthor:
         """Everything about ``C`` authors that does not depend on a user."""
@@ -180,42 +188,92 @@ class GTRModel(nn.Module):
         if self.content is not None:
             parts.append(self.content(side))
         if self.author_interest is not None:
-            parts.append(self.author_interest(side.neighbours, side.neighbour_count, side.attributes))
-        return EncodedAuthor(self.head.author(torch.cat(parts, dim=1)), side.author, side.ids)
+            parts.append(self.author_interest.read(side.author, side))
+        top = self.head.author(torch.cat(parts, dim=1))
+        views = None if self.perspectives is None else torch.cat([parts[-1], side.author], dim=1)
+        return EncodedAuthor(top, side.author, side.ids, views)
 
     def score(self, user: EncodedUser, author: EncodedAuthor) -> torch.Tensor:
         """Logits (B,) of aligned rows."""
         return self.score_candidates(user, author.unsqueeze(1)).squeeze(1)
 
     def score_candidates(self, user: EncodedUser, author: EncodedAuthor) -> torch.Tensor:
-        """Logits (B, C) of each user against its own ``C`` candidates: author fields (B, C, ·) or shared (1, C, ·)."""
+        """Logits (B, C) of the first task for each user against its own ``C`` candidates.
+
+        The author's fields are (B, C, ·), or shared (1, C, ·).
+        """
+        return self.score_tasks(user, author, 1).squeeze(2)
+
+    def score_tasks(self, user: EncodedUser, author: EncodedAuthor, tasks: int | None = None) -> torch.Tensor:
+        """Logits (B, C, T) of the first ``tasks`` tasks, all by default; fields as in ``score_candidates``."""
         cross = self.backbone.cross(user.memory, author.author)
-        logits = self.head.pair(user.top, author.top, cross)
-        if self.reach is not None:
-            logits = logits + self.reach(user.reach_ids, user.reach_weights, author.ids)
+        logits = self.head.pair(user.top, author.top, cross, tasks)
+        for gift in self._added(user, author):
+            logits = torch.cat([logits[:, :, :1] + gift.unsqueeze(2), logits[:, :, 1:]], dim=2)
         return logits
 
     def score_all(self, user: EncodedUser, author: EncodedAuthor, chunk: int = 1 << 20) -> torch.Tensor:
         """Logits (B, C) of every user against every author (fields (C, ·)).
 
         Args:
-            chunk: pairs times history length scored at once; bounds memory.
+            chunk: pairs scored at once, times their history length or experts; bounds memory.
         """
-        rows = user.top.shape[0] * (user.memory["mask"].shape[1] if user.memory else 1)
+        length = user.memory["mask"].shape[1] if user.memory else 1
+        rows = user.top.shape[0] * max(length, self.head.breadth)
         step = max(1, chunk // rows)
         pieces = [self.score_candidates(user, part.unsqueeze(0)) for part in author.split(step)]
         return torch.cat(pieces, dim=1)
 
-    def auxiliary_logits(self, user: EncodedUser, author: EncodedAuthor) -> torch.Tensor | None:
-        """Logits (B, C) of the backbone's own task on each user's candidates, or None."""
-        return self.backbone.auxiliary_logits(user.memory, author.author)
+    def auxiliary_loss(
+        self,
+        user: EncodedUser,
+        author: EncodedAuthor,
+        labels: torch.Tensor,
+        weights: torch.Tensor | None = None,
+    ) -> torch.Tensor | None:
+        """Loss () of what the parts learn beside the score, on each user's own candidates (B, C, ·), or None.
 
-    def _interest(self, metapaths: tuple[str, ...]) -> GIE | None:
-        kind = INTERESTS[self.settings.interest]
-        if kind is None or not metapaths:
+        Args:
+            labels: (B, C) of the first task.
+            weights: (B,) as in :mod:`~mmbee_plugin.modules.losses`.
+        """
+        loss = self.backbone.auxiliary_loss(user.memory, author.author, labels, weights)
+        if self.perspectives is None:
+            return loss
+        assert user.views is not None and author.views is not None
+        sides = self.perspectives.loss(user.views, author.views, labels, weights)
+        return sides if loss is None else loss + sides
+
+    def _added(self, user: EncodedUser, author: EncodedAuthor) -> Iterator[torch.Tensor]:
+        """What parts beside the head add to the first task's logits, each (B, C)."""
+        if self.reach is not None:
+            yield self.reach(user.reach_ids, user.reach_weights, author.ids)
+        if self.perspectives is not None:
+            yield self.perspectives(user.views, author.views)
+
+    def _interest(self, metapaths: tuple[str, ...]) -> GIE | PeerAttention | None:
+        settings = self.settings
+        if settings.interest == "bdr":
+            return PeerAttention(settings.width)
+        if settings.interest == "none" or not metapaths:
             return None
-        return kind(metapaths, self.settings.width, self.settings.attribute_width, self.settings.pooling)
+        return GIE(metapaths, settings.width, settings.attribute_width, settings.pooling)
 
-    @staticmethod
-    def _width(part: Any) -> int:
-        return 0 if part is None else part.out_width
+    def _head(self) -> Head:
+        settings, cross_width = self.settings, self.backbone.cross_width
+        # Blocks of width d, each with its starting gain. Only node vectors speak to the other side's tower from the
+        # first step; content means nothing to it yet.
+        user_gains = [1.0] * (1 + self.backbone.user_width // settings.width) + self._gains(
+            self.user_interest
+        )
+        author_gains = [1.0, *self._gains(self.content), *self._gains(self.author_interest)]
+        if settings.backbone != "mmoe" and settings.head == "dot":
+            return DotHead(user_gains, author_gains, cross_width, settings.width, settings.dropout)
+        widths = len(user_gains) * settings.width, len(author_gains) * settings.width
+        if settings.backbone == "mmoe":
+            return MMoEHead(*widths, settings.hidden, len(settings.tasks), settings.experts, settings.dropout)
+        return MLPHead(*widths, cross_width, settings.hidden, settings.dropout)
+
+    def _gains(self, part: Any) -> list[float]:
+        """The starting gain of each block of width d that a part gives, silent unless it says otherwise."""
+        return [] if part is None else [getattr(part, "gain", 0.0)] * (part.out_width // self.settings.width)

@@ -1,15 +1,21 @@
-"""The last step: both sides' vectors and their cross part to a logit, with all that is one-sided paid once."""
+"""The last step: both sides' vectors and their cross part to logits, with all that is one-sided paid once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
 
 
 class Head(nn.Module):
-    """Base of the two heads: ``user`` and ``author`` run once a side, ``pair`` for every pair."""
+    """Base of the heads: ``user`` and ``author`` run once a side, ``pair`` for every pair."""
+
+    tasks: int = 1
+    """logits a pair gets."""
+    breadth: int = 1
+    """vectors of hidden width that a pair needs at once; bounds how many pairs fit into memory."""
 
     def user(self, x: torch.Tensor) -> torch.Tensor:
         """User vectors (B, D_u) -> (B, h)."""
@@ -19,9 +25,23 @@ class Head(nn.Module):
         """Author vectors (C, D_a) -> (C, h')."""
         raise NotImplementedError
 
-    def pair(self, user: torch.Tensor, author: torch.Tensor, cross: torch.Tensor | None) -> torch.Tensor:
-        """user (B, h), author (B|1, C, h'), cross (B, C, D_c) or None -> logits (B, C)."""
+    def pair(
+        self, user: torch.Tensor, author: torch.Tensor, cross: torch.Tensor | None, tasks: int | None = None
+    ) -> torch.Tensor:
+        """user (B, h), author (B|1, C, h'), cross (B, C, D_c) or None -> logits (B, C, T).
+
+        Args:
+            tasks: only the first so many; all by default.
+        """
         raise NotImplementedError
+
+
+def tower(widths: Sequence[int], dropout: float = 0.0) -> list[nn.Module]:
+    """Layers from ``widths[0]`` activations over the other widths to one number, with dropout on what comes in."""
+    layers: list[nn.Module] = [nn.Dropout(dropout)]
+    for before, after in pairwise(widths):
+        layers += [nn.Linear(before, after), nn.PReLU()]
+    return [*layers, nn.Linear(widths[-1], 1)]
 
 
 class MLPHead(Head):
@@ -31,7 +51,7 @@ class MLPHead(Head):
 
     Args:
         user_width, author_width, cross_width: widths of the three inputs; no cross part at 0.
-        hidden: widths of the two hidden layers.
+        hidden: widths of the hidden layers.
         dropout: before the second layer, in training.
     """
 
@@ -40,7 +60,7 @@ class MLPHead(Head):
         user_width: int,
         author_width: int,
         cross_width: int,
-        hidden: tuple[int, int] = (200, 80),
+        hidden: Sequence[int] = (200, 80),
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -48,9 +68,7 @@ class MLPHead(Head):
         self.from_author = nn.Linear(author_width, hidden[0], bias=False)
         if cross_width:
             self.from_cross = nn.Linear(cross_width, hidden[0], bias=False)
-        self.rest = nn.Sequential(
-            nn.PReLU(), nn.Dropout(dropout), nn.Linear(*hidden), nn.PReLU(), nn.Linear(hidden[1], 1)
-        )
+        self.rest = nn.Sequential(nn.PReLU(), *tower(hidden, dropout))
 
     def user(self, x: torch.Tensor) -> torch.Tensor:
         return self.from_user(x)
@@ -58,11 +76,13 @@ class MLPHead(Head):
     def author(self, x: torch.Tensor) -> torch.Tensor:
         return self.from_author(x)
 
-    def pair(self, user: torch.Tensor, author: torch.Tensor, cross: torch.Tensor | None) -> torch.Tensor:
+    def pair(
+        self, user: torch.Tensor, author: torch.Tensor, cross: torch.Tensor | None, tasks: int | None = None
+    ) -> torch.Tensor:
         hidden = user.unsqueeze(1) + author
         if cross is not None:
             hidden = hidden + self.from_cross(cross)
-        return self.rest(hidden).squeeze(-1)
+        return self.rest(hidden)
 
 
 class DotHead(Head):
@@ -109,11 +129,13 @@ class DotHead(Head):
     def author(self, x: torch.Tensor) -> torch.Tensor:
         return torch.cat([self.from_author(self.dropout(x)), self.bias(x)], dim=-1)
 
-    def pair(self, user: torch.Tensor, author: torch.Tensor, cross: torch.Tensor | None) -> torch.Tensor:
+    def pair(
+        self, user: torch.Tensor, author: torch.Tensor, cross: torch.Tensor | None, tasks: int | None = None
+    ) -> torch.Tensor:
         tower, bias = author[..., : self.width], author[..., self.width]
         # One set of authors for all users is a plain matrix product.
         shared = author.shape[0] == 1
         scores = user @ tower[0].T if shared else (tower @ user.unsqueeze(2)).squeeze(2)
         if cross is not None:
             scores = scores + (self.from_cross(cross) * tower).sum(dim=2)
-        return scores + bias
+        return (scores + bias).unsqueeze(-1)

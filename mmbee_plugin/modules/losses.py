@@ -1,4 +1,4 @@
-"""Losses of the gift-through rate model: over labelled samples, or one positive against others.
+"""Losses of the gift-through rate model: over labelled samples of one or several tasks, or one positive against others.
 
 Each is a mean over the rows of a batch. With ``weights`` (B,) it is their weighted sum instead: a process that holds a
 part of a batch passes what each of its rows counts in the whole.
@@ -25,7 +25,28 @@ def binary_cross_entropy(
     loss = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
     if mask is not None:
         return (loss * mask).sum() / mask.sum().clamp(min=1)
-    return _over_rows(loss, weights)
+    return over_rows(loss, weights)
+
+
+def multi_task(
+    logits: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor, weights: torch.Tensor | None = None
+) -> torch.Tensor:
+    r"""Sum over the tasks of each one's mean logistic loss over the samples in which its label is known.
+
+    .. math:: L = \sum_k \sum_b m_{bk} \mathrm{BCE}(y_{bk}, l_{bk}) / \max(1, \sum_b m_{bk})
+
+    A task without a known label in the batch adds nothing.
+
+    Args:
+        weights: (B, T) what an entry counts in its task's mean over the whole batch, for a process that holds a part.
+
+    Shapes:
+        - logits, labels, mask: (B, T), labels of any finite value where mask is false; output: scalar
+    """
+    loss = F.binary_cross_entropy_with_logits(logits, labels * mask, reduction="none")
+    if weights is None:
+        weights = 1 / mask.sum(dim=0).clamp(min=1)
+    return (loss * mask * weights).sum()
 
 
 def bayesian_personalised_ranking(
@@ -36,7 +57,7 @@ def bayesian_personalised_ranking(
     Shapes:
         - positive: (B,); negatives: (B, M); output: scalar
     """
-    return _over_rows(-F.logsigmoid(positive.unsqueeze(1) - negatives), weights)
+    return over_rows(-F.logsigmoid(positive.unsqueeze(1) - negatives), weights)
 
 
 def sampled_softmax(
@@ -63,10 +84,10 @@ def sampled_softmax(
     columns = torch.arange(logits.shape[1], device=logits.device)
     keep = allowed | (columns == target.unsqueeze(1))
     corrected = corrected.masked_fill(~keep, torch.finfo(logits.dtype).min)
-    return _over_rows(F.cross_entropy(corrected, target, reduction="none"), weights)
+    return over_rows(F.cross_entropy(corrected, target, reduction="none"), weights)
 
 
-def _over_rows(loss: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+def over_rows(loss: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
     """loss (B,) or (B, C) -> mean, or the sum of the rows' means times their weights (B,)."""
     if weights is None:
         return loss.mean()

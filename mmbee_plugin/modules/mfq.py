@@ -9,7 +9,7 @@ from torch import nn
 
 from mmbee_plugin.modules.attention import AttentionBlock
 from mmbee_plugin.modules.batch import AuthorSide
-from mmbee_plugin.modules.tokens import ContentSettings, ModalityTokens
+from mmbee_plugin.modules.tokens import ContentSettings, ModalityTokens, some_usable
 
 
 class OrthogonalProjection(nn.Module):
@@ -97,7 +97,7 @@ class MFQ(nn.Module):
         mask = mask | ~mask.flatten(1).any(dim=1)[:, None, None]
         others = self.project(tokens, mask)
         heard = [
-            block(tokens[:, m], others[:, m], self._usable(mask[:, m]))
+            block(tokens[:, m], others[:, m], some_usable(mask[:, m]))
             for m, block in enumerate(self.per_modality)
         ]
         fused_mask = mask.flatten(1)  # (B, M L)
@@ -108,10 +108,6 @@ class MFQ(nn.Module):
             return (fused * weight).sum(dim=1) / weight.sum(dim=1)
         queries = self.read(self._queries(side), fused, fused_mask)
         return self.mix(queries, queries).flatten(1)
-
-    @staticmethod
-    def _usable(mask: torch.Tensor) -> torch.Tensor:
-        return mask | ~mask.any(dim=1, keepdim=True)
 
     def _queries(self, side: AuthorSide) -> torch.Tensor:
         assert side.queries is not None

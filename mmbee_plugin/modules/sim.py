@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from mmbee_plugin.modules import losses
 from mmbee_plugin.modules.backbone import Backbone, Memory, masked_softmax
 from mmbee_plugin.modules.batch import UserSide
 from mmbee_plugin.modules.din import ActivationUnit
@@ -101,15 +102,21 @@ class SIM(Backbone):
         recent = self.short_unit(memory["history"], memory["short_mask"], author)
         return torch.cat([found, recent], dim=2)
 
-    def auxiliary_logits(self, memory: Memory, author: torch.Tensor) -> torch.Tensor | None:
-        """Logits (B, C) of the search unit's own task; None when every history is short enough to go unsearched."""
+    def auxiliary_loss(
+        self,
+        memory: Memory,
+        author: torch.Tensor,
+        labels: torch.Tensor,
+        weights: torch.Tensor | None = None,
+    ) -> torch.Tensor | None:
+        """Logistic loss () of the search unit's task; None when every history is short enough to go unsearched."""
         if memory["mask"].shape[1] <= self.settings.searched:
             return None
-        author = author.expand(memory["user"].shape[0], -1, -1)
         weight = masked_softmax(self._relevance(memory, author), memory["mask"].unsqueeze(1))
         interest = weight @ memory["behaviours"]  # (B, C, d)
         user = memory["user"].unsqueeze(1).expand_as(interest)
-        return self.auxiliary(torch.cat([interest, author, user], dim=2)).squeeze(-1)
+        logits = self.auxiliary(torch.cat([interest, author.expand_as(interest), user], dim=2)).squeeze(-1)
+        return losses.binary_cross_entropy(logits.float(), labels, weights=weights)
 
     def _relevance(self, memory: Memory, author: torch.Tensor) -> torch.Tensor:
         key = memory["search_key"]

@@ -31,12 +31,23 @@ class ContentSettings:
     """reading of the orthogonal projection: elementwise, token or sum."""
     dropout: float = 0.0
     """dropout in the attention blocks."""
+    joint_layers: int = 2
+    """MTA's stacked layers."""
+    fusion: str = "soft"
+    """EgoFusion's modulation: soft (gated) or hard (where the edge is strong enough)."""
+    fusion_threshold: float = 0.4
+    """attention above which hard modulation sets in."""
     modality_dropout: float = 0.1
     """chance that a present modality is hidden in training, never the last one of an author."""
     default_query_rate: float = 0.1
     """chance in training that the shared default queries replace an author's own, so that they are trained too."""
     max_segments: int = 32
     """rows of the segment-age embedding."""
+
+
+def some_usable(mask: torch.Tensor) -> torch.Tensor:
+    """A mask (..., L), all true in rows where it is all false, so that their placeholders can be read."""
+    return mask | ~mask.any(dim=-1, keepdim=True)
 
 
 class ModalityTokens(nn.Module):

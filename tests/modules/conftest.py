@@ -23,6 +23,8 @@ def make_user():
             neighbours=torch.randn(batch, paths, width),
             neighbour_count=torch.randint(0, 3, (batch, paths)).float(),
             attributes=torch.randn(batch, paths, attributes),
+            peers=torch.randn(batch, 3, width),
+            peer_weights=torch.rand(batch, 3) * (torch.rand(batch, 3) < 0.7),
         )
 
     return make
@@ -41,6 +43,8 @@ def make_author():
             neighbours=torch.randn(batch, paths, width),
             neighbour_count=torch.ones(batch, paths),
             attributes=torch.randn(batch, paths, attributes),
+            peers=torch.randn(batch, 3, width),
+            peer_weights=torch.rand(batch, 3) * (torch.rand(batch, 3) < 0.7),
         )
 
     return make

@@ -1,9 +1,9 @@
-"""SIM and DIN: padding, empty histories, exact top-K search, the auxiliary task, and that they learn."""
+"""SIM, DIN and DIEN: padding, empty histories, exact top-K search, the auxiliary task, and that they learn."""
 
 import pytest
 import torch
 
-from mmbee_plugin.modules import DIN, SIM, SIMSettings, UserSide
+from mmbee_plugin.modules import DIEN, DIN, SIM, SIMSettings, UserSide
 
 WIDTH = 16
 
@@ -11,12 +11,13 @@ WIDTH = 16
 def backbones():
     return {
         "din": DIN(WIDTH),
+        "dien": DIEN(WIDTH),
         "sim": SIM(SIMSettings(width=WIDTH, searched=5)),
         "sim_short": SIM(SIMSettings(width=WIDTH, searched=5, short=3, gaps=8)),
     }
 
 
-@pytest.mark.parametrize("name", ["din", "sim", "sim_short"])
+@pytest.mark.parametrize("name", ["din", "dien", "sim", "sim_short"])
 def test_padding_does_not_matter(make_user, name):
     backbone, side = backbones()[name], make_user(gaps=8)
     author = torch.randn(1, 6, WIDTH)
@@ -27,14 +28,14 @@ def test_padding_does_not_matter(make_user, name):
     assert before.isfinite().all()
 
 
-@pytest.mark.parametrize("name", ["din", "sim"])
+@pytest.mark.parametrize("name", ["din", "dien", "sim"])
 def test_an_empty_history_gives_the_learned_vector(make_user, name):
     backbone, side = backbones()[name], make_user()
     out = backbone.cross(backbone.remember(side), torch.randn(1, 2, WIDTH))
     assert torch.allclose(out[0], backbone.empty.expand(2, -1))
 
 
-@pytest.mark.parametrize("name", ["din", "sim", "sim_short"])
+@pytest.mark.parametrize("name", ["din", "dien", "sim", "sim_short"])
 def test_shared_targets_equal_targets_of_their_own(make_user, name):
     backbone, side = backbones()[name], make_user(gaps=8)
     memory, authors = backbone.remember(side), torch.randn(6, WIDTH)
@@ -68,11 +69,11 @@ def test_the_short_part_is_left_out_of_the_search(make_user):
 
 def test_search_weights_learn_from_the_auxiliary_task_alone(make_user):
     sim, side = SIM(SIMSettings(width=WIDTH, searched=5)), make_user(history=12)
-    author = torch.randn(1, 4, WIDTH)
+    author = torch.randn(5, 4, WIDTH)
     memory = sim.remember(side)
     sim.cross(memory, author).sum().backward()
     assert sim.search_author.weight.grad is None
-    sim.auxiliary_logits(memory, author).sum().backward()
+    sim.auxiliary_loss(memory, author, torch.ones(5, 4)).backward()
     assert sim.search_author.weight.grad.abs().sum() > 0
     assert sim.search_behaviour.weight.grad.abs().sum() > 0
 
@@ -80,10 +81,10 @@ def test_search_weights_learn_from_the_auxiliary_task_alone(make_user):
 def test_no_auxiliary_task_where_nothing_is_searched(make_user):
     sim = SIM(SIMSettings(width=WIDTH, searched=12))
     memory = sim.remember(make_user(history=12))
-    assert sim.auxiliary_logits(memory, torch.randn(1, 2, WIDTH)) is None
+    assert sim.auxiliary_loss(memory, torch.randn(5, 2, WIDTH), torch.ones(5, 2)) is None
 
 
-@pytest.mark.parametrize("name", ["din", "sim"])
+@pytest.mark.parametrize("name", ["din", "dien", "sim"])
 def test_it_learns_whether_the_target_resembles_the_history(name):
     """Planted: a positive is near one of the behaviours. The history's mean cannot tell; target attention can."""
     backbone = backbones()[name]

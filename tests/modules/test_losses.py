@@ -15,6 +15,25 @@ def test_binary_cross_entropy_counts_masked_entries_out():
     assert losses.binary_cross_entropy(logits, labels, torch.zeros(3, dtype=torch.bool)).item() == 0
 
 
+def test_multi_task_by_hand():
+    logits = torch.tensor([[0.3, 1.0, 2.0], [-2.0, 0.5, 1.0]], requires_grad=True)
+    labels = torch.tensor([[1.0, -1.0, -1.0], [0.0, 1.0, -1.0]])
+    mask = labels >= 0  # the third task is unlabelled throughout
+    gift = (math.log(1 + math.exp(-0.3)) + math.log(1 + math.exp(-2.0))) / 2
+    like = math.log(1 + math.exp(-0.5))
+    loss = losses.multi_task(logits, labels, mask)
+    assert math.isclose(loss.item(), gift + like, rel_tol=1e-5)
+    loss.backward()
+    assert (logits.grad[:, 2] == 0).all() and logits.grad[0, 1] == 0
+    parts = [
+        losses.multi_task(
+            logits[b : b + 1], labels[b : b + 1], mask[b : b + 1], torch.tensor([[0.5, 1.0, 1.0]])
+        )
+        for b in range(2)
+    ]
+    assert torch.isclose(sum(parts), loss)
+
+
 def test_bpr_by_hand():
     positive, negatives = torch.tensor([1.0, 0.0]), torch.tensor([[0.5, 2.0], [0.0, -1.0]])
     differences = [0.5, -1.0, 0.0, 1.0]
