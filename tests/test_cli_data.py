@@ -42,15 +42,28 @@ source: hkuds files of the folder files
 """
 
 
-def test_convert_and_describe_print_what_is_there(mmbee, source, tmp_path):
+def test_convert_prints_what_is_there(mmbee, source, tmp_path):
     (source / "tstMat.pkl").write_bytes(pickle.dumps(scipy.sparse.coo_matrix([[0, 1, 1], [0, 0, 1]])))
-    for arguments in (("convert", "hkuds", source, tmp_path / "toy"), ("describe", tmp_path / "toy")):
-        status, out, err = mmbee("data", *arguments)
-        assert (status, out) == (0, SUMMARY)
-        assert err.splitlines() == [
-            "warning: 2 of 2 valid pairs are in training as well; kept as given",
-            "warning: 2 of 3 test pairs are in training as well; kept as given",
-        ]
+    status, out, err = mmbee("data", "convert", "hkuds", source, tmp_path / "toy")
+    assert (status, out) == (0, SUMMARY)
+    assert err.splitlines() == [
+        "warning: 2 of 2 valid pairs are in training as well; kept as given",
+        "warning: 2 of 3 test pairs are in training as well; kept as given",
+    ]
+
+
+def test_info_prints_and_draws(mmbee, source, tmp_path):
+    mmbee("data", "convert", "hkuds", source, tmp_path / "toy")
+    picture = tmp_path / "toy.html"
+    status, out, err = mmbee("data", "info", "toy", "--data-path", tmp_path, "--picture", picture)
+    lines = out.splitlines()
+    assert (status, err) == (0, "") and lines[0] == SUMMARY.splitlines()[0].replace(
+        "8 inter", "7 inter"
+    ).replace("test 3", "test 2")
+    assert "warning: 2 of 2 valid pairs are in train as well" in lines and lines[-1] == f"picture: {picture}"
+    assert picture.stat().st_size > 1_000_000
+    status, out, err = mmbee("data", "info", "toy", "--data-path", tmp_path, "--picture", "toy.png")
+    assert (status, out, err) == (2, "", "error: toy.png: a picture is an .html file\n")
 
 
 def test_force(mmbee, source, tmp_path):
@@ -66,10 +79,16 @@ def test_force(mmbee, source, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("convert", "csv", ".", "toy"), "error: format 'csv' is unknown; known: hkuds, mmgcn, mmrec\n"),
+        (
+            ("convert", "csv", ".", "toy"),
+            "error: format 'csv' is unknown; known: hkuds, microlens, mmgcn, mmrec, kuailive, kuailive-m3\n",
+        ),
         (("convert", "hkuds", "none", "toy"), "error: none: no such folder to read from\n"),
         (("convert", "hkuds", ".", "toy"), "error: .: neither trnMat.pkl nor train.json is there\n"),
-        (("describe", "none"), "error: none: no such dataset folder\n"),
+        (
+            ("info", "none", "--data-path", "."),
+            "error: dataset 'none' is unknown in .; known: livesim, ml-100k, tiktok\n",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(mmbee, tmp_path, monkeypatch, arguments, message):
@@ -78,10 +97,10 @@ def test_bad_input_is_one_line_and_status_2(mmbee, tmp_path, monkeypatch, argume
     assert not list(tmp_path.iterdir())
 
 
-def test_describe_checks_every_row(mmbee, tmp_path):
+def test_info_checks_every_row(mmbee, tmp_path):
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "d.inter").write_text("user_id:token\titem_id:token\nu\ti\nu\tj\nu\n")
-    status, _, err = mmbee("data", "describe", tmp_path / "d")
+    status, _, err = mmbee("data", "info", "d", "--data-path", tmp_path)
     assert status == 2 and "d.inter, line 4: 1 columns, the header has 2" in err
 
 

@@ -10,33 +10,132 @@ import typer
 from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath, stage_display
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.formats import READERS, convert
+from mmbee_plugin.data.writer import KEPT
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.logs import check_installed
+from mmbee_plugin.logs.formats import LOG_FORMATS, convert_log
 
-app = typer.Typer(help="Dataset folders: convert and describe them.", no_args_is_help=True)
+FORMATS = (*READERS, *LOG_FORMATS)
+
+app = typer.Typer(help="Dataset folders: convert and examine them.", no_args_is_help=True)
 
 
 @app.command("convert")
 def data_convert(
-    form: Annotated[str, typer.Argument(metavar="FORMAT", help=f"The files' format: {', '.join(READERS)}.")],
+    form: Annotated[str, typer.Argument(metavar="FORMAT", help=f"The files' format: {', '.join(FORMATS)}.")],
     source: Annotated[Path, typer.Argument(metavar="SRC", help="The folder with the files.")],
     folder: Annotated[
-        Path, typer.Argument(metavar="DST", help="The dataset folder to write, e.g. datasets/tiktok.")
+        Path,
+        typer.Argument(
+            metavar="DST", help="The dataset folder to write, e.g. datasets/tiktok; for logs, the log folder."
+        ),
     ],
     force: Annotated[
         bool, typer.Option("--force", help="Replace real data; a sample is replaced anyway.")
     ] = False,
 ) -> None:
-    """Convert public files into a dataset folder."""
-    _print_summary(convert(form, source, folder, force=force))
+    """Convert public files into a dataset folder, or public logs (kuailive, kuailive-m3) into a log folder."""
+    if form not in FORMATS:
+        raise InputError(f"format {form!r} is unknown; known: {', '.join(FORMATS)}")
+    if form in READERS:
+        _print_summary(convert(form, source, folder, force=force))
+        return
+    with stage_display() as show:
+        lines = convert_log(form, source, folder, force=force, progress=show)
+    typer.echo("\n".join(lines))
 
 
-@app.command("describe")
-def data_describe(
-    folder: Annotated[Path, typer.Argument(metavar="DST", help="The dataset folder.")],
+@app.command("samples")
+def data_samples(
+    logs: Annotated[Path, typer.Argument(metavar="LOGS", help="The log folder.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DST", help="The dataset folder to write, e.g. datasets/kuailive.")
+    ],
+    train_days: Annotated[int, typer.Option(help="Days of the training period, from the first.")] = 7,
+    valid_days: Annotated[int, typer.Option(help="How many of them, the last, validate.")] = 1,
+    test_days: Annotated[int, typer.Option(help="Days after the training period.")] = 1,
+    window: Annotated[int, typer.Option(help="Seconds of a window.")] = 30,
+    segments: Annotated[int, typer.Option(help="Newest segments kept for a sample.")] = 20,
+    train_negatives: Annotated[float, typer.Option(help="Share of the negatives kept to train on.")] = 1.0,
+    test_negatives: Annotated[float, typer.Option(help="The same for validation and test.")] = 1.0,
+    long_watch: Annotated[float, typer.Option(help="Seconds after which a visit is long.")] = 60.0,
+    seed: Annotated[int, typer.Option(help="Of the draw of negatives.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace real data.")] = False,
 ) -> None:
-    """Check a dataset folder from end to end and print what is in it."""
-    opened = DatasetFolder(folder)
-    opened.validate_interactions()
-    _print_summary(opened)
+    """Cut a log into samples: a dataset folder with gifts, visits without one, and the segments they see."""
+    check_installed()
+    from mmbee_plugin.logs.folder import LogFolder
+    from mmbee_plugin.logs.samples import write_samples
+    from mmbee_plugin.logs.settings import SampleSettings
+
+    settings = SampleSettings(
+        train_days=train_days,
+        valid_days=valid_days,
+        test_days=test_days,
+        window=window,
+        segments=segments,
+        train_negatives=train_negatives,
+        test_negatives=test_negatives,
+        long_watch=long_watch,
+        seed=seed,
+    )
+    log = LogFolder(logs)
+    typer.echo(log.provenance())
+    with stage_display() as show:
+        lines = write_samples(log, folder, settings, force=force, progress=show)
+    typer.echo("\n".join(lines))
+    _print_summary(DatasetFolder(folder))
+
+
+@app.command("simulate")
+def data_simulate(
+    folder: Annotated[Path, typer.Argument(metavar="DST", help="The log folder to write.")],
+    users: Annotated[int, typer.Option(help="Users.")] = 20_000,
+    authors: Annotated[int, typer.Option(help="Authors, new ones included.")] = 1_500,
+    days: Annotated[int, typer.Option(help="Days; samples need 8 by default.")] = 8,
+    seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
+    density: Annotated[
+        float, typer.Option(help="Gifts, as a multiple of KuaiLive's 1.48 % of visits.")
+    ] = 1.0,
+    force: Annotated[bool, typer.Option("--force", help="Replace a log.")] = False,
+) -> None:
+    """Simulate a log of live gifting with planted truth, and print how it compares with KuaiLive."""
+    from mmbee_plugin.livesim.display import day_bar
+    from mmbee_plugin.livesim.report import calibration_lines, oracle_lines
+    from mmbee_plugin.livesim.settings import LiveSimSettings
+    from mmbee_plugin.livesim.simulate import simulate
+    from mmbee_plugin.logs.folder import LogFolder
+
+    settings = LiveSimSettings(users=users, authors=authors, days=days, seed=seed, density=density)
+    with day_bar(f"simulating {folder}") as progress:
+        simulation = simulate(folder, settings, force=force, progress=progress)
+    typer.echo(LogFolder(folder).provenance())
+    typer.echo(", ".join(f"{count:,} {what}" for what, count in simulation.counts.items()))
+    typer.echo("\n".join(calibration_lines(simulation.statistics)))
+    if simulation.oracle is not None:
+        typer.echo("\n".join(oracle_lines(simulation.oracle)))
+
+
+@app.command("info")
+def data_info(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A dataset folder in --data-path.")],
+    data_path: DataPath = Path("datasets"),
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE.html", help="Where to draw it as well.")
+    ] = None,
+) -> None:
+    """Check a dataset from end to end: counts, degrees, splits and leaks, features, and what popularity scores."""
+    from mmbee_plugin.data.info import read_info, report
+    from mmbee_plugin.data.picture import check_picture, draw
+    from mmbee_plugin.data.sample import ensure
+
+    if picture is not None:
+        check_picture(picture)
+    info = read_info(ensure(name, data_path))
+    typer.echo("\n".join(report(info)))
+    if picture is not None:
+        draw(info, picture)
+        typer.echo(f"picture: {picture}")
 
 
 @app.command("shards", context_settings=WITH_SETTINGS)
@@ -49,17 +148,20 @@ def data_shards(
     """Write a dataset as shards for the TorchRec job: Parquet rows, memory-mapped lists and features.
 
     Settings may follow: --graph.folds=3, --graph=null, --node_tables=fresh, --graphcl.width=64, --modalities=[visual],
-    --rows_per_group=65536, --train_newest=3, --threshold=4, --seed=0.
+    --rows_per_group=65536, --train_newest=3, --threshold=4, --seed=0. Live data bring their segments and tasks along;
+    their folds are by time.
     """
     from mmbee_plugin.data.sample import ensure
     from mmbee_plugin.torchrec.shard_settings import read_shard_settings
     from mmbee_plugin.torchrec.shards import write_shards
     from mmbee_plugin.torchrec.store import ShardStore
 
-    settings = read_shard_settings(context.args)
+    read_shard_settings(context.args)  # what is wrong is said before data are made
+    folder = ensure(name, data_path)
+    settings = read_shard_settings(context.args, live=folder.live is not None)
     with stage_display() as show:
         write_shards(
-            ensure(name, data_path),
+            folder,
             destination,
             settings.graph,
             settings.graphcl if settings.node_tables == "graphcl" else None,
@@ -78,15 +180,16 @@ def data_shards(
 
 def _print_summary(folder: DatasetFolder) -> None:
     typer.echo(folder.provenance())
-    n_items = folder.counts["items"]
+    rows, of = (folder.live.count, "segments") if folder.live else (folder.counts["items"], "items")
     for modality, entry in folder.modalities.items():
-        features = folder.features(modality)
+        present = folder.segments.present(modality) if folder.live else folder.features(modality).present
         size = f"{entry['vocabulary']:,} words" if entry["kind"] == "bag" else f"width {entry['width']:,}"
-        missing = int((~features.present).sum())
-        typer.echo(f"  {modality}: {entry['kind']}, {size}; missing for {missing:,} of {n_items:,} items")
+        size += f", {entry['frames']} frames" if entry.get("frames", 1) > 1 else ""
+        missing = int((~present).sum())
+        typer.echo(f"  {modality}: {entry['kind']}, {size}; missing for {missing:,} of {rows:,} {of}")
     if not folder.modalities:
         typer.echo("  no features")
     for note in folder.notes:
-        typer.echo(f"warning: {note}", err=True)
+        typer.echo(f"{'warning' if note.endswith(KEPT) else 'note'}: {note}", err=True)
     if folder.get_real:
         typer.echo(folder.get_real)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,11 +20,14 @@ from mmbee_plugin.data.atomic import (
     read_interaction_table,
     read_tokens,
 )
+from mmbee_plugin.data.description import check_description, read_description
 from mmbee_plugin.data.features import BagFeatures, DenseFeatures, open_bag, open_dense
+from mmbee_plugin.data.live import LiveRows, LiveSettings, check_samples, read_live_rows
 from mmbee_plugin.data.writer import SPLITS, Interactions, content_hash
 from mmbee_plugin.errors import InputError
 
-KINDS = ("real", "sample", "simulated")
+if TYPE_CHECKING:
+    from mmbee_plugin.data.segments import SegmentFeatures
 
 
 class DatasetFolder:
@@ -40,6 +42,8 @@ class DatasetFolder:
     Attributes:
         name, kind, source, ordered, notes, get_real: as in `dataset.json`.
         splits: ("train", "valid", "test") for a pre-split folder, else None.
+        live: how live data was cut into samples, whose content is that of segments; None for static items.
+        tasks: the other feedback that rows of live data are labelled with.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -63,8 +67,14 @@ class DatasetFolder:
             raise InputError(
                 f"{self.path}: neither {self.name}.inter nor a full pre-split set; missing: {missing}"
             )
-        self._description = _read_description(self.path / "dataset.json")
-        self._check_description()
+        self._description = read_description(self.path / "dataset.json")
+        check_description(self.path / "dataset.json", self._description, self.splits or ())
+        self.live = LiveSettings.of(self._description, self.path / "dataset.json")
+        if self.live is not None and self.splits is None:
+            raise InputError(
+                f"{self._tables['']}: live data come split by time, as {self.name}.train.inter and so on"
+            )
+        self.tasks: tuple[str, ...] = self.live.tasks if self.live else ()
         self.kind: str = self._description.get("kind", "real")
         self.source: str = self._description.get("source", "unknown")
         self.ordered: bool = all(TIMESTAMP in read_header(table) for table in self._tables.values())
@@ -120,12 +130,25 @@ class DatasetFolder:
         """sha256 over the content files, as `dataset.json` has it."""
         return self._description.get("hash") or content_hash(self.path)
 
+    @cached_property
+    def segments(self) -> SegmentFeatures:
+        """The segments of a live dataset; raises InputError for one of static items, or bad segments."""
+        from mmbee_plugin.data.segments import SegmentFeatures  # brings in torch
+
+        if self.live is None:
+            raise InputError(f"{self.path}: has no segments; its content is that of the items")
+        return SegmentFeatures(
+            self.path, self.item_tokens, self.modalities, self.live.count, self.live.seconds
+        )
+
     def features(self, modality: str) -> DenseFeatures | BagFeatures:
         """The features of a modality, (n_items, …) in item rows; dense ones memory-mapped.
 
         Raises InputError for an unknown modality, rows that do not match the items, NaN or infinity, a bad
-        word id.
+        word id; for live data, whose features are those of `segments`.
         """
+        if self.live is not None:
+            raise InputError(f"{self.path}: {modality} is a modality of segments, not of items")
         if modality not in self.modalities:
             known = ", ".join(self.modalities) or "none"
             raise InputError(f"{self.path}: no modality {modality!r}; it has: {known}")
@@ -154,10 +177,20 @@ class DatasetFolder:
             np.concatenate(times) if len(times) == len(parts) else None,
         )
 
+    def rows(self, split: str) -> LiveRows:
+        """What the rows of one split of live data carry, in file order.
+
+        Raises InputError as `read_live_rows`, or for a dataset of static items.
+        """
+        if self.live is None:
+            raise InputError(f"{self.path}: no live data; dataset.json has no entry 'segments'")
+        return read_live_rows(self._tables[split], self.live)
+
     def validate_interactions(self) -> None:
         """Reads every `.inter` row; raises InputError for a bad row, an empty split, stale counts."""
         for split, file in self._tables.items():
-            size = len(self._interactions(file))
+            interactions = self._interactions(file)
+            size = len(interactions)
             if size < (1 if split else len(SPLITS)):
                 raise InputError(f"{file}: {size} interactions; too few to train, validate and test on")
             stated = self.counts[split or "interactions"]
@@ -165,6 +198,11 @@ class DatasetFolder:
                 raise InputError(
                     f"{file}: {size:,} rows, dataset.json counts {stated:,}; convert the data again"
                 )
+            if self.live is not None:
+                if interactions.timestamps is None:
+                    raise InputError(f"{file}, line 1: no column {TIMESTAMP!r}, which live data needs")
+                times = interactions.timestamps
+                check_samples(file, self.rows(split), interactions.items, times, self.segments)
 
     def provenance(self) -> str:
         """One line that names the data: it stands beside every result."""
@@ -173,10 +211,12 @@ class DatasetFolder:
             self.kind, self.kind
         )
         parts = "".join(f", {split} {counts[split]:,}" for split in self.splits or ())
+        time = f"{'with' if self.ordered else 'without'} time"
+        if self.live is not None:
+            time = f"{self.live.count:,} segments of {self.live.seconds} s"
         return (
             f"{self.name} ({kind}): {counts['users']:,} users x {counts['items']:,} items, "
-            f"{counts['interactions']:,} interactions{parts}; {'with' if self.ordered else 'without'} time; "
-            f"source: {self.source}"
+            f"{counts['interactions']:,} interactions{parts}; {time}; source: {self.source}"
         )
 
     def _file(self, suffix: str) -> Path:
@@ -220,48 +260,3 @@ class DatasetFolder:
                 raise first_bad_row(file, known) or InputError(f"{file}: a {column} is unknown")
             rows[column] = of_category[codes.codes].astype(np.int64)
         return Interactions(rows[USER], rows[ITEM], table.ratings, table.timestamps)
-
-    def _check_description(self) -> None:
-        """Raises InputError where `dataset.json` is not of its schema or contradicts the files."""
-        file, found = self.path / "dataset.json", self._description
-        if found.get("kind", "real") not in KINDS:
-            raise InputError(f"{file}, kind: {found['kind']!r}; one of {', '.join(KINDS)} is needed")
-        for key, kind in (
-            ("source", str),
-            ("notes", list),
-            ("hash", str),
-            ("counts", dict),
-            ("modalities", dict),
-        ):
-            if key in found and not isinstance(found[key], kind):
-                raise InputError(
-                    f"{file}, {key}: a {kind.__name__} is needed, found {type(found[key]).__name__}"
-                )
-        for key in ("users", "items", "interactions", *(self.splits or ())):
-            if "counts" in found and type(found["counts"].get(key)) is not int:
-                raise InputError(f"{file}, counts: {key!r} is missing or no whole number")
-        for modality, entry in found.get("modalities", {}).items():
-            fields = entry if isinstance(entry, dict) else {}
-            name, form = fields.get("file"), fields.get("kind")
-            size = fields.get("vocabulary" if form == "bag" else "width")
-            if name != f"{modality}.{'npz' if form == 'bag' else 'npy'}" or form not in ("dense", "bag"):
-                raise InputError(
-                    f"{file}, modalities: {modality!r} needs a file of its name and kind dense or bag"
-                )
-            if type(size) is not int or type(fields.get("missing")) is not int:
-                raise InputError(
-                    f"{file}, modalities: {modality!r} needs its width or vocabulary, and missing"
-                )
-
-
-def _read_description(path: Path) -> dict[str, Any]:
-    """The content of `dataset.json`, or {} where there is none."""
-    if not path.exists():
-        return {}
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as JSON: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: a JSON object is needed")
-    return value

@@ -13,6 +13,8 @@ from torch import Tensor
 
 Slices = tuple[Tensor, Tensor, Tensor | None]
 
+DAY = 86_400.0
+
 
 def ragged(starts: NDArray, stops: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Unrolls B ranges `starts[b]:stops[b]` into (row b, index), both (sum of lengths,)."""
@@ -20,6 +22,28 @@ def ragged(starts: NDArray, stops: NDArray) -> tuple[NDArray[np.int64], NDArray[
     row = np.repeat(np.arange(len(lengths)), lengths)
     first = np.cumsum(lengths) - lengths
     return row, np.arange(len(row)) + (starts - first)[row]
+
+
+def positions_by_day(users: ArrayLike, times: ArrayLike, kept: ArrayLike, n_users: int) -> NDArray[np.int32]:
+    """(n,) how many of the kept rows of the same user come before each row's day.
+
+    Args:
+        users: (n,) user ids. times: (n,) seconds; a day is 24 hours, counted from 0.
+        kept: (n,) bool.
+        n_users: number of user ids.
+    """
+    user, keep = np.asarray(users), np.asarray(kept, dtype=bool)
+    day = np.asarray(times) // DAY
+    order = np.lexsort((day, user))
+    user, day = user[order], day[order]
+    before = np.cumsum(keep[order]) - keep[order]
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (user[1:] != user[:-1]) | (day[1:] != day[:-1])
+    at_start = before[new][np.cumsum(new) - 1]
+    earlier_users = np.concatenate(([0], np.cumsum(np.bincount(user[keep[order]], minlength=n_users))))
+    positions = np.empty(len(order), dtype=np.int32)
+    positions[order] = at_start - earlier_users[user]
+    return positions
 
 
 class Histories:
@@ -78,8 +102,13 @@ class Histories:
     def all(self, users: ArrayLike, length: int) -> Slices:
         """The whole history, for evaluation. users: (B,)."""
         user = np.asarray(users)
-        start, stop = self.indptr[user], self.indptr[user + 1]
-        start = np.maximum(start, stop - length)
+        return self.up_to(user, self.indptr[user + 1] - self.indptr[user], length)
+
+    def up_to(self, users: ArrayLike, positions: ArrayLike, length: int) -> Slices:
+        """The entries before `positions` (B,), whatever they are."""
+        user = np.asarray(users)
+        stop = self.indptr[user] + np.asarray(positions)
+        start = np.maximum(self.indptr[user], stop - length)
         column = np.arange(length)
         index = start[:, None] + column  # (B, length)
         valid = index < stop[:, None]

@@ -28,8 +28,8 @@ GET_REAL = (
 
 
 def ensure(name: str, root: Path) -> DatasetFolder:
-    """Opens the dataset `root/name`; makes it first where that needs no download ("tiktok": a sample;
-    "ml-100k").
+    """Opens the dataset `root/name`; makes it first where that needs no download ("tiktok": a sample; "ml-100k";
+    "livesim": simulated, which takes about a minute).
 
     Raises InputError that lists the known names for any other.
     """
@@ -117,4 +117,14 @@ def _interactions(
     return {split: Interactions(rows[:, 0], rows[:, 1]) for split, rows in arrays.items()}
 
 
-_MAKERS: dict[str, Callable[[Path], None]] = {"tiktok": write, "ml-100k": movielens.write}
+def _write_livesim(folder: Path) -> None:
+    from mmbee_plugin.livesim import dataset  # polars only where it is needed
+
+    dataset.write(folder)
+
+
+_MAKERS: dict[str, Callable[[Path], None]] = {
+    "tiktok": write,
+    "ml-100k": movielens.write,
+    "livesim": _write_livesim,
+}

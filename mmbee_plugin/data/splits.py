@@ -1,4 +1,4 @@
-"""Splits a dataset's interactions into training, validation and test by each user's order."""
+"""Splits interactions into training, validation and test by each user's order: by shares, or the last ones held out."""
 
 from __future__ import annotations
 
@@ -39,4 +39,21 @@ def split_by_user(
     part_of_rank += rank >= np.repeat(sizes[0] + sizes[1], count)
     parts = np.empty(len(users), dtype=np.int8)
     parts[order] = part_of_rank
+    return parts
+
+
+def leave_one_out(users: NDArray, times: NDArray | None) -> NDArray[np.int8]:
+    """Each user's newest interaction is test, the one before it validation; users with fewer than three only train.
+
+    Args:
+        users, times: as for :func:`split_by_user`.
+
+    Returns:
+        (n,) 0 for training, 1 for validation, 2 for test.
+    """
+    order = np.argsort(users, kind="stable") if times is None else np.lexsort((times, users))
+    _, start, count = np.unique(users[order], return_index=True, return_counts=True)
+    later = np.repeat(start + count, count) - 1 - np.arange(len(users))
+    parts = np.empty(len(users), dtype=np.int8)
+    parts[order] = np.where(np.repeat(count, count) > 2, np.maximum(2 - later, 0), 0)
     return parts

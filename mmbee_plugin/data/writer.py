@@ -19,6 +19,8 @@ from mmbee_plugin.data.features import BagFeatures, present_path, save_bag, save
 from mmbee_plugin.errors import InputError
 
 SPLITS = ("train", "valid", "test")
+KEPT = "; kept as given"
+"""Ends every note on the splits of a dataset."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class DatasetContent:
         features: per modality its dense values or its bags.
         user_columns, item_columns: further columns of `.user` and `.item`, `name:type` to one value a row.
         get_real: for a sample, how to get the real data.
+        notes: what a reader of results must know; what the splits tell is added when they are written.
     """
 
     source: str
@@ -70,6 +73,7 @@ class DatasetContent:
     user_columns: dict[str, list[str]] = field(default_factory=dict)
     item_columns: dict[str, list[str]] = field(default_factory=dict)
     get_real: str | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 def check_replaceable(folder: Path, force: bool) -> None:
@@ -125,7 +129,7 @@ def _write_content(folder: Path, name: str, content: DatasetContent) -> None:
         "splits": list(content.interactions) if "" not in content.interactions else None,
         "counts": counts,
         "modalities": modalities,
-        "notes": _notes(content.interactions),
+        "notes": [*content.notes, *_notes(content.interactions)],
         "hash": content_hash(folder),
         "get_real": content.get_real,
     }
@@ -133,10 +137,10 @@ def _write_content(folder: Path, name: str, content: DatasetContent) -> None:
 
 
 def content_hash(folder: Path) -> str:
-    """sha256 over names and bytes of a folder's `.inter`, `.user`, `.item`, `.npy` and `.npz` files."""
+    """sha256 over names and bytes of a folder's `.inter`, `.user`, `.item`, `.segment`, `.npy` and `.npz` files."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.suffix in (".inter", ".user", ".item", ".npy", ".npz"):
+        if path.suffix in (".inter", ".user", ".item", ".segment", ".npy", ".npz"):
             digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
             with path.open("rb") as stream:
                 while chunk := stream.read(1 << 20):
@@ -173,9 +177,9 @@ def _notes(interactions: dict[str, Interactions]) -> list[str]:
     keys = {split: rows.users << 32 | rows.items for split, rows in interactions.items()}
     for split, pairs in keys.items():
         if split in ("valid", "test") and (leaked := int(np.isin(pairs, keys["train"]).sum())):
-            notes.append(f"{leaked:,} of {len(pairs):,} {split} pairs are in training as well; kept as given")
+            notes.append(f"{leaked:,} of {len(pairs):,} {split} pairs are in training as well{KEPT}")
         if split and (repeated := len(pairs) - len(np.unique(pairs))):
-            notes.append(f"{repeated:,} of {len(pairs):,} {split} pairs are repetitions; kept as given")
+            notes.append(f"{repeated:,} of {len(pairs):,} {split} pairs are repetitions{KEPT}")
     return notes
 
 

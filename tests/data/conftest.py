@@ -103,6 +103,18 @@ def mmrec(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def microlens(tmp_path: Path) -> Path:
+    """MicroLens's form: pairs with times in milliseconds, and titles; videos 1 and 2 are called the same."""
+    folder = tmp_path / "microlens"
+    folder.mkdir()
+    rows = [(1, 1), (1, 2), (1, 3), (2, 9), (2, 1), (2, 2), (2, 3)]
+    lines = [f"{user},{video},{1_659_500_000_000 + 60_000 * row}" for row, (user, video) in enumerate(rows)]
+    (folder / "MicroLens-50k_pairs.csv").write_text("\n".join(["user,item,timestamp", *lines]) + "\n")
+    (folder / "MicroLens-50k_titles.csv").write_text("item,title\n1,a red cat\n2,a red cat\n3,dogs\n4,fish\n")
+    return folder
+
+
+@pytest.fixture
 def real() -> Callable[[str], Path]:
     """The path to a real data set, or a skip that says why."""
 

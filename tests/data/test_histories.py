@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmbee_plugin.data.histories import Histories
+from mmbee_plugin.data.histories import DAY, Histories, positions_by_day
 
 
 class Plain:
@@ -30,6 +30,9 @@ class Plain:
 
     def others(self, row):
         return [r for r in self.entries[self.users[row]] if self.items[r] != self.items[row]]
+
+    def up_to(self, row):
+        return [r for r in self.entries[self.users[row]] if self.rank[r] < self.rank[row]]
 
     def all(self, user):
         return self.entries.get(user, [])
@@ -75,6 +78,7 @@ def test_slices_are_the_lists(timed: bool, labelled: bool, n_items: int, length:
         [plain.others(r) for r in rows],
         length,
     )
+    plain.check(histories.up_to(users[rows], position, length), [plain.up_to(r) for r in rows], length)
     plain.check(histories.all(np.arange(n_users), length), [plain.all(u) for u in range(n_users)], length)
     own = rows[kept[rows]]  # of a kept row the target is the entry at its position
     for cut, expected in ((histories.before, plain.before), (histories.others, plain.others)):
@@ -95,6 +99,16 @@ def test_no_interactions_at_all() -> None:
     assert ids.sum() == 0 and lengths.sum() == 0 and times is not None and times.sum() == 0
     ids, lengths, _ = histories.before([1], [0], 4, targets=[3])
     assert ids.tolist() == [[0, 0, 0, 0]] and lengths.tolist() == [0]
+
+
+def test_positions_at_the_start_of_each_rows_day() -> None:
+    rng = np.random.default_rng(4)
+    users, times, kept = rng.integers(0, 6, 300), rng.uniform(0, 5 * DAY, 300), rng.random(300) < 0.6
+    found = positions_by_day(users, times, kept, 7)
+    for row, (user, day) in enumerate(zip(users, times // DAY, strict=True)):
+        assert found[row] == np.sum(kept & (users == user) & (times < day * DAY))
+    nobody = np.empty(0, np.int64)
+    assert len(positions_by_day(nobody, nobody, nobody, 3)) == 0
 
 
 def test_tensors_go_in_as_well() -> None:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.data.formats import hkuds, mmgcn, mmrec
+from mmbee_plugin.data.formats import hkuds, microlens, mmgcn, mmrec
 from mmbee_plugin.data.writer import DatasetContent, check_replaceable, write_folder
 from mmbee_plugin.errors import InputError
 
 READERS: dict[str, Callable[[Path], DatasetContent]] = {
     "hkuds": hkuds.read,
+    "microlens": microlens.read,
     "mmgcn": mmgcn.read,
     "mmrec": mmrec.read,
 }

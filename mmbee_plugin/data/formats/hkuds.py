@@ -1,7 +1,8 @@
 """Reader of the files of MMSSL (JSON) and DiffMM (pickled matrices).
 
 `trnMat.pkl`, `valMat.pkl`, `tstMat.pkl`: scipy sparse matrices users x items. Or `train.json`, `val.json`,
-`test.json`: `{"uid": [iid, …]}`. Row r of `image_feat.npy`, `audio_feat.npy`, `text_feat.npy` is item r.
+`test.json`: `{"uid": [iid, …]}`, with a matrix `train_mat` beside them that says how many users and items there are;
+or `train_mat`, `val_mat`, `test_mat` alone. Row r of `image_feat.npy`, `audio_feat.npy`, `text_feat.npy` is item r.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from mmbee_plugin.data.writer import SPLITS, DatasetContent, Interactions, Sourc
 from mmbee_plugin.errors import InputError
 
 MATRICES = ("trnMat.pkl", "valMat.pkl", "tstMat.pkl")
+MMSSL_MATRICES = ("train_mat", "val_mat", "test_mat")
 LISTS = ("train.json", "val.json", "test.json")
 FEATURES = {"visual": "image_feat.npy", "acoustic": "audio_feat.npy", "text": "text_feat.npy"}
 
@@ -34,11 +36,15 @@ def read(source: Path) -> DatasetContent:
         for modality, name in FEATURES.items()
         if (source / name).exists()
     }
-    matrices, lists = ([source / name for name in names] for names in (MATRICES, LISTS))
+    matrices, others, lists = (
+        [source / name for name in names] for names in (MATRICES, MMSSL_MATRICES, LISTS)
+    )
     if matrices[0].exists():
         splits, n_users, n_items = _from_matrices(matrices, features)
     elif lists[0].exists():
-        splits, n_users, n_items = _from_lists(lists, features)
+        splits, n_users, n_items = _from_lists(lists, others[0], features)
+    elif others[0].exists():
+        splits, n_users, n_items = _from_matrices(others, features)
     else:
         raise InputError(f"{source}: neither {MATRICES[0]} nor {LISTS[0]} is there")
     return DatasetContent(
@@ -71,13 +77,18 @@ def _from_matrices(
 
 
 def _from_lists(
-    paths: list[Path], features: dict[str, SourceFeatures]
+    paths: list[Path], matrix: Path, features: dict[str, SourceFeatures]
 ) -> tuple[dict[str, Interactions], int, int]:
     splits = {split: _read_lists(path) for split, path in zip(SPLITS, paths, strict=True)}
     users, items = (
         np.concatenate([getattr(rows, side) for rows in splits.values()]) for side in ("users", "items")
     )
-    n_users, n_items = (count_of_ids(int(ids.max(initial=-1)), len(ids), paths[0]) for ids in (users, items))
+    # Users and items at the end may have no pair at all: the matrix knows of them.
+    shape = read_sparse(matrix).shape if matrix.exists() else (0, 0)
+    n_users, n_items = (
+        count_of_ids(max(int(ids.max(initial=-1)), length - 1), len(ids), paths[0])
+        for ids, length in zip((users, items), shape, strict=True)
+    )
     return splits, n_users, item_count(n_items, features, exact=False)
 
 

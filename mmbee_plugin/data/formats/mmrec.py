@@ -1,7 +1,7 @@
 """Reader of MMRec's folders.
 
 `<name>.inter`: tab-separated `userID`, `itemID`, [`rating`, `timestamp`] and `x_label`: 0 for training, 1 for
-validation, 2 for test. Row r of `image_feat.npy` and `text_feat.npy` is item r.
+validation, 2 for test. Row r of `image_feat.npy`, `text_feat.npy` and, in its forks, `audio_feat.npy` is item r.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from mmbee_plugin.data.atomic import read_header
+from mmbee_plugin.data.formats.columns import IDS, in_seconds, read_numbers
 from mmbee_plugin.data.formats.numbered import (
     count_of_ids,
     item_count,
@@ -22,8 +22,8 @@ from mmbee_plugin.data.formats.numbered import (
 from mmbee_plugin.data.writer import SPLITS, DatasetContent, Interactions
 from mmbee_plugin.errors import InputError
 
-FEATURES = {"visual": "image_feat.npy", "text": "text_feat.npy"}
-IDS = ("userID", "itemID", "x_label")
+FEATURES = {"visual": "image_feat.npy", "acoustic": "audio_feat.npy", "text": "text_feat.npy"}
+COLUMNS = {"userID": IDS, "itemID": IDS, "x_label": len(SPLITS)}
 
 
 def read(source: Path) -> DatasetContent:
@@ -33,7 +33,7 @@ def read(source: Path) -> DatasetContent:
         found = ", ".join(file.name for file in files) or "none"
         raise InputError(f"{source}: one .inter file is needed, found: {found}")
     columns = _read_columns(files[0])
-    users, items, labels = (columns[name].astype(np.int64) for name in IDS)
+    users, items, labels = (columns[name].astype(np.int64) for name in COLUMNS)
     features = {
         modality: open_source(source / name)
         for modality, name in FEATURES.items()
@@ -60,41 +60,16 @@ def read(source: Path) -> DatasetContent:
 
 
 def _read_columns(path: Path) -> dict[str, np.ndarray]:
-    """The columns of the `.inter` file, (n,) float64 each; ids and labels are checked."""
+    """The columns of the `.inter` file, (n,) float64 each; ids and labels are checked, times are in seconds."""
     header = read_header(path)
-    for name in IDS:
+    for name in COLUMNS:
         if name not in header:
             raise InputError(
                 f"{path}, line 1: no column {name!r}, found {', '.join(header)[:200]!r}, separated by tabs"
             )
-    wanted = [name for name in (*IDS, "rating", "timestamp") if name in header]
-    try:
-        frame = pd.read_csv(
-            path,
-            sep="\t",
-            header=0,
-            names=header,
-            dtype=str,
-            na_filter=False,
-            quoting=3,
-            skip_blank_lines=False,
-        )
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{path}: not a readable table: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise InputError(f"{path}, line 2: more columns than the header's {len(header)}")
-    columns = {}
-    for name in wanted:
-        values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64)
-        if name in IDS:
-            limit = len(SPLITS) if name == "x_label" else 2**31
-            good = (values >= 0) & (values < limit) & (values == np.floor(values))
-            need = "0, 1 or 2" if name == "x_label" else "a whole number from 0"
-        else:
-            good, need = np.isfinite(values), "a finite number"
-        if not good.all():
-            row = int(np.argmin(good))
-            value = str(frame[name].iloc[row])[:80]
-            raise InputError(f"{path}, line {row + 2}, column {name}: {value!r}; {need} is needed")
-        columns[name] = values
+    wanted: dict[str, int | None] = {**COLUMNS}
+    wanted |= {name: None for name in ("rating", "timestamp") if name in header}
+    columns = read_numbers(path, "\t", header, wanted)
+    if "timestamp" in columns:
+        columns["timestamp"] = in_seconds(columns["timestamp"], path)
     return columns

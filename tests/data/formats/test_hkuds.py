@@ -40,6 +40,26 @@ def test_lists(mmssl, tmp_path, pairs):
     assert folder.features("text").values.dtype == np.float32
 
 
+def test_matrix_beside_lists_knows_of_users_and_items_without_a_pair(mmssl, tmp_path, pairs):
+    (mmssl / "text_feat.npy").unlink()
+    (mmssl / "train_mat").write_bytes(pickle.dumps(scipy.sparse.csr_matrix((5, 7))))
+    folder = convert("hkuds", mmssl, tmp_path / "out")
+    assert folder.counts["users"] == 5 and folder.counts["items"] == 7
+    assert _pairs(folder, "train") == sorted(pairs["train"])
+    (mmssl / "train_mat").write_bytes(b"no pickle")
+    with pytest.raises(InputError, match=r"train_mat: not a pickle of arrays"):
+        convert("hkuds", mmssl, tmp_path / "other")
+
+
+def test_matrices_by_mmssls_names(hkuds, tmp_path, pairs):
+    for ours, theirs in zip(
+        ("trnMat.pkl", "valMat.pkl", "tstMat.pkl"), ("train", "val", "test"), strict=True
+    ):
+        (hkuds / ours).rename(hkuds / f"{theirs}_mat")
+    folder = convert("hkuds", hkuds, tmp_path / "out")
+    assert all(_pairs(folder, split) == sorted(rows) for split, rows in pairs.items())
+
+
 def test_no_features_are_normal(hkuds, tmp_path):
     for file in hkuds.glob("*.npy"):
         file.unlink()

@@ -33,9 +33,18 @@ def test_items_that_fit_the_features_are_not_offset(write_mmgcn, tmp_path):
     assert folder.counts["items"] == 7 and folder.interactions().items.min() == 3
 
 
-@pytest.mark.parametrize("spelling", ["FeatureVideo_normal", "feat_v", "v_feat", "v_feat_sample"])
+SPELLINGS = {
+    "visual": ("FeatureVideo_normal", "feat_v", "v_feat", "v_feat_sample"),
+    "acoustic": ("FeatureAudio_avg_normal", "feat_a", "a_feat", "a_feat_sample"),
+    "text": ("FeatureText_stl_normal", "feat_t", "t_feat", "t_feat_sample"),
+}
+
+
+@pytest.mark.parametrize(
+    ("modality", "spelling"), [(m, name) for m, names in SPELLINGS.items() for name in names]
+)
 @pytest.mark.parametrize("suffix", [".npy", ".pt", ".legacy.pt"])
-def test_every_spelling_of_features(write_mmgcn, tmp_path, spelling, suffix):
+def test_every_spelling_of_features(write_mmgcn, tmp_path, modality, spelling, suffix):
     source = write_mmgcn(3)
     values = np.arange(10.0).reshape(5, 2)  # one item more than the interactions know
     if suffix == ".npy":
@@ -44,8 +53,8 @@ def test_every_spelling_of_features(write_mmgcn, tmp_path, spelling, suffix):
         legacy = suffix == ".legacy.pt"
         torch.save(torch.tensor(values), source / f"{spelling}.pt", _use_new_zipfile_serialization=not legacy)
     folder = convert("mmgcn", source, tmp_path / "out")
-    assert folder.counts["items"] == 5
-    read = folder.features("visual")
+    assert folder.counts["items"] == 5 and list(folder.modalities) == [modality]
+    read = folder.features(modality)
     assert read.values.dtype == np.float32 and read.values.tolist() == values.tolist()
     assert read.present.tolist() == [True] * 5
 

@@ -20,6 +20,25 @@ def test_reads_labels_ratings_and_time(mmrec, tmp_path, pairs):
     assert list(folder.modalities) == ["visual"]
 
 
+def test_milliseconds_become_seconds(mmrec, tmp_path):
+    text = (mmrec / "baby.inter").read_text().replace("\t100\t", "\t1659500000500\t")
+    (mmrec / "baby.inter").write_text(
+        text.replace("\t101\t", "\t1659500001000\t").replace("\t102\t", "\t1659500002000\t")
+    )
+    read = convert("mmrec", mmrec, tmp_path / "out").interactions("train")
+    assert read.timestamps.tolist() == [1659500000 + (0.5, 1, 2)[user] for user in read.users]
+    (mmrec / "baby.inter").write_text(text)
+    with pytest.raises(
+        InputError, match=r"baby\.inter, line 4: time 101 beside 1659500000500; seconds or milli"
+    ):
+        convert("mmrec", mmrec, tmp_path / "other")
+
+
+def test_audio_of_the_forks(mmrec, tmp_path):
+    np.save(mmrec / "audio_feat.npy", np.ones((5, 4), np.float32))
+    assert convert("mmrec", mmrec, tmp_path / "out").modalities["acoustic"]["width"] == 4
+
+
 def test_without_rating_and_time(mmrec, tmp_path):
     (mmrec / "baby.inter").write_text("x_label\titemID\tuserID\n0\t1\t0\n1\t2\t0\n2\t3\t1\n")
     folder = convert("mmrec", mmrec, tmp_path / "out")

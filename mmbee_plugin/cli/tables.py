@@ -1,0 +1,56 @@
+"""`mmbee table`: the paper's tables, run and printed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath, Dataset
+
+app = typer.Typer()
+
+
+@app.command("table", context_settings=WITH_SETTINGS)
+def table(
+    context: typer.Context,
+    number: Annotated[int, typer.Argument(metavar="NUMBER", help="The paper's table: 2, 4, 5, 6 or 7.")],
+    dataset: Dataset,
+    data_path: DataPath = Path("datasets"),
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each row; figures are their means.")] = 3,
+    split: Annotated[
+        str, typer.Option(metavar="valid|test", help="valid while anything is still chosen.")
+    ] = "valid",
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROW", help="This row and the one it is measured from; may be repeated."),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Cells made side by side, one thread each; default: the cores.")
+    ] = os.cpu_count() or 1,
+    cells: Annotated[Path, typer.Option(metavar="DIR", help="Where finished cells are kept.")] = Path(
+        "results/cells"
+    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Written are PATH.csv, .json and .html; default: results/table-…"),
+    ] = None,
+) -> None:
+    """Run the rows of a table, print it in the paper's layout, and write CSV, JSON and an HTML report.
+
+    Finished cells are kept and not run again, so it goes on after an interruption. Settings of all rows may follow, as
+    for a run: --epochs=3. The dataset's are in recbole_configs/NAME.yaml.
+    """
+    from mmbee_plugin.tables.command import TableOptions, run_table
+
+    kept = out or Path("results") / f"table-{number}-{dataset}-{split}"
+    options = TableOptions(number, dataset, data_path, seeds, split, tuple(only or ()), jobs, cells, kept)
+    try:
+        printed = run_table(options, context.args)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; finished cells are in {cells}, the same command goes on", err=True)
+        raise typer.Exit(130) from None
+    for line in printed:
+        typer.echo(line)

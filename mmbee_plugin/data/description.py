@@ -1,0 +1,56 @@
+"""`dataset.json`, what a dataset folder says of itself: read and checked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mmbee_plugin.errors import InputError
+
+KINDS = ("real", "sample", "simulated")
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """The content of `dataset.json`, or {} where there is none."""
+    if not path.exists():
+        return {}
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not readable as JSON: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: a JSON object is needed")
+    return value
+
+
+def check_description(file: Path, found: dict[str, Any], splits: tuple[str, ...]) -> None:
+    """Raises InputError where the content of `file` is not of the schema that docs/data-formats.md lists.
+
+    Args:
+        splits: the parts of a pre-split folder, whose counts must be there.
+    """
+    if found.get("kind", "real") not in KINDS:
+        raise InputError(f"{file}, kind: {found['kind']!r}; one of {', '.join(KINDS)} is needed")
+    for key, kind in (
+        ("source", str),
+        ("notes", list),
+        ("hash", str),
+        ("counts", dict),
+        ("modalities", dict),
+    ):
+        if key in found and not isinstance(found[key], kind):
+            raise InputError(f"{file}, {key}: a {kind.__name__} is needed, found {type(found[key]).__name__}")
+    for key in ("users", "items", "interactions", *splits):
+        if "counts" in found and type(found["counts"].get(key)) is not int:
+            raise InputError(f"{file}, counts: {key!r} is missing or no whole number")
+    for modality, entry in found.get("modalities", {}).items():
+        fields = entry if isinstance(entry, dict) else {}
+        name, form = fields.get("file"), fields.get("kind")
+        size = fields.get("vocabulary" if form == "bag" else "width")
+        if name != f"{modality}.{'npz' if form == 'bag' else 'npy'}" or form not in ("dense", "bag"):
+            raise InputError(
+                f"{file}, modalities: {modality!r} needs a file of its name and kind dense or bag"
+            )
+        if type(size) is not int or type(fields.get("missing")) is not int:
+            raise InputError(f"{file}, modalities: {modality!r} needs its width or vocabulary, and missing")

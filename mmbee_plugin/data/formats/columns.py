@@ -1,0 +1,81 @@
+"""What the readers of text tables share: columns of numbers, checked, and times in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mmbee_plugin.errors import InputError
+
+IDS = 2**31
+"""ids are whole numbers below this."""
+_MILLISECONDS = 1e11
+"""As seconds the year 5138, as milliseconds 1973: what is above it counts milliseconds."""
+
+
+def read_numbers(
+    path: Path, separator: str, header: Sequence[str], wanted: Mapping[str, int | None]
+) -> dict[str, np.ndarray]:
+    """Columns of a table whose first line is `header`, (n,) float64 each.
+
+    Args:
+        wanted: per column, one of `header`, the number that whole numbers from 0 in it stay below; None allows
+            any finite number.
+
+    Raises:
+        InputError: naming file, line, column and value.
+    """
+    try:
+        frame = pd.read_csv(
+            path,
+            sep=separator,
+            header=0,
+            names=list(header),
+            dtype=str,
+            na_filter=False,
+            quoting=3,
+            skip_blank_lines=False,
+            encoding="utf-8",
+        )
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{path}: not a readable table: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise InputError(f"{path}, line 2: more columns than the header's {len(header)}")
+    columns = {}
+    for name, limit in wanted.items():
+        values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64)
+        if limit is None:
+            good, need = np.isfinite(values), "a finite number"
+        else:
+            good = (values >= 0) & (values < limit) & (values == np.floor(values))
+            need = (
+                "a whole number from 0"
+                if limit == IDS
+                else f"{', '.join(map(str, range(limit - 1)))} or {limit - 1}"
+            )
+        if not good.all():
+            row = int(np.argmin(good))
+            value = str(frame[name].iloc[row])[:80]
+            raise InputError(f"{path}, line {row + 2}, column {name}: {value!r}; {need} is needed")
+        columns[name] = values
+    return columns
+
+
+def in_seconds(times: np.ndarray, path: Path) -> np.ndarray:
+    """Times since the epoch, given in seconds or milliseconds, in seconds.
+
+    Raises InputError where one file seems to hold both.
+    """
+    if not times.size or times.max() < _MILLISECONDS:
+        return times
+    if times.min() < _MILLISECONDS:
+        row = int(times.argmin())
+        raise InputError(
+            f"{path}, line {row + 2}: time {times[row]:.0f} beside {times.max():.0f}; seconds or milliseconds, not both"
+        )
+    return times / 1000.0

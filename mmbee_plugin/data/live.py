@@ -1,0 +1,168 @@
+"""Live data in a dataset folder: what `dataset.json` says of it, and what its rows carry besides user, item and time.
+
+A row of a live `.inter` file is one sample: a gift, or the moment at which a visit ended without one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mmbee_plugin.data.atomic import read_header
+from mmbee_plugin.errors import InputError
+
+LABEL, AMOUNT, SEGMENT = "label:float", "amount:float", "segment:float"
+
+
+@dataclass(frozen=True)
+class LiveSettings:
+    """How a live folder was cut into samples; the entries `segments` and `tasks` of `dataset.json`."""
+
+    count: int
+    """rows of `<name>.segment`, 0 where the log knows of no content."""
+    seconds: int
+    """length of a segment."""
+    per_sample: int
+    """newest segments of a sample that the folder is sure to hold."""
+    tasks: tuple[str, ...] = ()
+    """the other feedback that rows are labelled with, one column each."""
+
+    @classmethod
+    def of(cls, description: dict[str, Any], file: Path) -> LiveSettings | None:
+        """From the content of `file`; None where it describes no live data.
+
+        Raises InputError for entries of another form.
+        """
+        if "segments" not in description:
+            return None
+        entry, tasks = description["segments"], description.get("tasks", [])
+        sizes: dict[str, Any] = {}
+        for key, least in (("count", 0), ("seconds", 1), ("per_sample", 1)):
+            value = entry.get(key) if isinstance(entry, dict) else None
+            if type(value) is not int or value < least:
+                raise InputError(
+                    f"{file}, segments: {key} is {value!r}, a whole number from {least} is needed"
+                )
+            sizes[key] = value
+        if "modalities" not in description:
+            raise InputError(f"{file}: no entry 'modalities', which says what the segments' features are")
+        for name, modality in description["modalities"].items():
+            frames = modality.get("frames", 1)
+            if modality.get("of") != "segment" or type(frames) is not int or frames < 1:
+                raise InputError(
+                    f'{file}, modalities: {name!r} needs "of": "segment", and frames from 1 if any'
+                )
+        if not isinstance(tasks, list) or not all(isinstance(task, str) and task for task in tasks):
+            raise InputError(f"{file}, tasks: a list of names is needed, found {str(tasks)[:80]}")
+        for task in tasks:
+            if tasks.count(task) > 1 or task == "gift":
+                raise InputError(f"{file}, tasks: {task!r} is listed twice, or is the label's own name")
+        return cls(**sizes, tasks=tuple(tasks))
+
+
+@dataclass(frozen=True)
+class LiveRows:
+    """What the rows of a live `.inter` file carry, in file order.
+
+    Shapes:
+        - labels: (n,) bool, whether there was a gift
+        - segments: (n,) int64, row of `<name>.segment` of the author's newest known segment; -1 for none
+        - tasks: (n, T) int8, 1 or 0 for each task, -1 where the log cannot know
+        - amounts: (n,) float64, what was given; 0 for negatives
+    """
+
+    labels: np.ndarray
+    segments: np.ndarray
+    tasks: np.ndarray
+    amounts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def taken(self, which: np.ndarray) -> LiveRows:
+        """Some of the rows, by number or flag."""
+        return LiveRows(self.labels[which], self.segments[which], self.tasks[which], self.amounts[which])
+
+    @staticmethod
+    def concatenate(parts: list[LiveRows]) -> LiveRows:
+        """The rows of several files, one after the other."""
+        fields = ("labels", "segments", "tasks", "amounts")
+        return LiveRows(*(np.concatenate([getattr(part, field) for part in parts]) for field in fields))
+
+
+def read_live_rows(file: Path, settings: LiveSettings) -> LiveRows:
+    """Reads the columns that make a `.inter` file live.
+
+    Raises InputError naming file, line, column and value: a column that is missing, a label or task that is
+    none of its values, an amount that does not go with the label, a segment that is no row of `<name>.segment`.
+    """
+    columns = [LABEL, AMOUNT, SEGMENT, *(f"{task}:float" for task in settings.tasks)]
+    header = read_header(file)
+    for column in columns:
+        if column not in header:
+            raise InputError(f"{file}, line 1: no column {column!r}, which every live file has")
+    try:
+        frame = pd.read_csv(file, sep="\t", usecols=columns, dtype=np.float64, quoting=3, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise _first_unreadable(file, columns) or InputError(f"{file}: cannot be read: {error}") from None
+    label, amount, segment = (frame[name].to_numpy() for name in (LABEL, AMOUNT, SEGMENT))
+    _check(file, LABEL, label, (label == 0) | (label == 1), "0 or 1")
+    fits = np.isfinite(amount) & ((amount > 0) == (label == 1)) & (amount >= 0)
+    _check(file, AMOUNT, amount, fits, "an amount above 0 with label 1, and 0 with label 0")
+    row = (segment == np.floor(segment)) & (segment >= -1) & (segment < settings.count)
+    _check(file, SEGMENT, segment, row, f"a row from 0 to {settings.count - 1}, or -1 for none")
+    for column in columns[3:]:
+        value = frame[column].to_numpy()
+        _check(file, column, value, np.isin(value, (-1, 0, 1)), "1, 0, or -1 for unknown")
+    tasks = frame[columns[3:]].to_numpy().astype(np.int8)
+    return LiveRows(label == 1, segment.astype(np.int64), tasks, amount)
+
+
+def check_samples(file: Path, rows: LiveRows, items: np.ndarray, times: np.ndarray, segments: Any) -> None:
+    """Checks a file's rows against the segments they name.
+
+    Args:
+        items: (n,) item rows. times: (n,) seconds.
+        segments: the folder's :class:`~mmbee_plugin.data.segments.SegmentFeatures`.
+
+    Raises:
+        InputError: a label that never changes, a segment of another author, one that starts after the sample.
+    """
+    if rows.labels.all() or not rows.labels.any():
+        raise InputError(
+            f"{file}, column {LABEL}: all {len(rows):,} rows have {int(rows.labels[0])}; both are needed"
+        )
+    known = rows.segments >= 0
+    if not known.any():
+        return
+    named = np.where(known, rows.segments, 0)
+    own = ~known | (segments.authors[named] == items)
+    _check(file, SEGMENT, rows.segments, own, "a segment of the row's own author")
+    past = ~known | (segments.starts[named] <= times)
+    _check(file, SEGMENT, rows.segments, past, "a segment that starts before the row's timestamp")
+
+
+def _first_unreadable(file: Path, columns: list[str]) -> InputError | None:
+    """The first value of these columns that is no number."""
+    try:
+        frame = pd.read_csv(file, sep="\t", usecols=columns, dtype="str", na_filter=False, quoting=3)
+    except (OSError, ValueError):
+        return None
+    for column in columns:
+        wrong = np.flatnonzero(pd.to_numeric(frame[column], errors="coerce").isna())
+        if len(wrong):
+            value = frame[column][wrong[0]]
+            return InputError(f"{file}, line {wrong[0] + 2}, column {column}: {value[:80]!r} is no number")
+    return None
+
+
+def _check(file: Path, column: str, values: np.ndarray, good: np.ndarray, wanted: str) -> None:
+    wrong = np.flatnonzero(~good)
+    if len(wrong):
+        raise InputError(
+            f"{file}, line {wrong[0] + 2}, column {column}: {values[wrong[0]]:g} is wrong; expected {wanted}"
+        )

@@ -1,0 +1,221 @@
+"""The segments of a live dataset: 30 seconds of a room each, with the features of every modality."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+from mmbee_plugin.data.arrays import read_array
+from mmbee_plugin.data.atomic import read_header
+from mmbee_plugin.data.features import CHUNK_ROWS, DenseFeatures, present_path
+from mmbee_plugin.errors import InputError
+
+AUTHOR, START = "author_id:token", "start:float"
+
+
+class Scaling(NamedTuple):
+    """What standardises a modality.
+
+    Shapes:
+        - mean, deviation: (D,) float32; no deviation is zero
+    """
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+
+class SegmentFeatures:
+    """The rows of `<name>.segment`, sorted by author and start, and their features.
+
+    Args:
+        folder: the dataset folder; its last part is the dataset's name.
+        items: the tokens of `<name>.item` in row order: the authors.
+        modalities: the entries of `dataset.json`, by name: `file`, `width` and, above 1, `frames`.
+        count: how many rows there must be.
+        seconds: length of a segment.
+
+    Attributes:
+        authors: (S,) int64, item row of each segment.
+        starts: (S,) float64, seconds since the epoch.
+        first: (S,) int64 tensor, row of the first segment of the same author.
+
+    Raises:
+        InputError: no such file, an unknown author, rows out of order or twice, another number of rows.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        items: list[str],
+        modalities: Mapping[str, Mapping[str, Any]],
+        count: int,
+        seconds: int,
+    ) -> None:
+        self.folder, self.modalities, self.seconds = folder, modalities, seconds
+        self.n_items = len(items)
+        file = folder / f"{folder.name}.segment"
+        self.authors, self.starts = _read_segments(file, items)
+        if len(self.authors) != count:
+            raise InputError(
+                f"{file}: {len(self.authors):,} rows, dataset.json counts {count:,}; make the samples again"
+            )
+        self._open: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    @cached_property
+    def first(self) -> Tensor:
+        """(S,) int64, row of the first segment of the same author."""
+        return torch.from_numpy(np.searchsorted(self.authors, self.authors))
+
+    def window(self, rows: Tensor, length: int) -> Tensor:
+        """rows (B,), -1 for none -> (B, length) rows of the author's segments up to it, see :func:`windows`."""
+        return windows(self.first, rows, length)
+
+    def newest(self, until: float) -> np.ndarray:
+        """(n_items,) int64, row of each author's newest segment that has ended by `until` (seconds); -1 for none."""
+        newest = np.full(self.n_items, -1, dtype=np.int64)
+        ended = np.flatnonzero(self.starts + self.seconds <= until)
+        np.maximum.at(newest, self.authors[ended], ended)
+        return newest
+
+    def values(self, modality: str) -> np.ndarray:
+        """(S, F, D) float16 or float32, memory-mapped; a row without the modality may hold anything finite."""
+        return self._opened(modality)[0]
+
+    def present(self, modality: str) -> np.ndarray:
+        """(S,) bool, whether the segment has the modality."""
+        return self._opened(modality)[1]
+
+    def scaling(self, modality: str, until: float) -> Scaling:
+        """Mean and deviation of each column over the frames of the present segments that have ended by `until`."""
+        width = self.values(modality).shape[2]
+        total, squares, count = np.zeros(width), np.zeros(width), 0
+        for _, values in self._chunks(modality, until):
+            flat = values.reshape(-1, width).astype(np.float64)
+            total, squares = total + flat.sum(axis=0), squares + (flat**2).sum(axis=0)
+            count += len(flat)
+        if not count:
+            return Scaling(np.zeros(width, np.float32), np.ones(width, np.float32))
+        mean = total / count
+        variance = np.maximum(squares / count - mean**2, 0)
+        constant = variance <= 1e-12 * np.maximum(mean**2, 1e-12)  # what rounding leaves of no variance
+        deviation = np.where(constant, 1.0, np.sqrt(variance))
+        return Scaling(mean.astype(np.float32), deviation.astype(np.float32))
+
+    def author_means(self, modality: str, until: float) -> DenseFeatures:
+        """Each author's mean over its present segments that have ended by `until`, standardised by :meth:`scaling`.
+
+        Shapes:
+            - values: (n_items, D) float32, zero for an author without such a segment; present: (n_items,)
+        """
+        scaling = self.scaling(modality, until)
+        sums = np.zeros((self.n_items, len(scaling.mean)))
+        counts = np.zeros(self.n_items, dtype=np.int64)
+        for rows, values in self._chunks(modality, until):
+            scaled = (values.mean(axis=1, dtype=np.float64) - scaling.mean) / scaling.deviation
+            author = self.authors[rows]
+            member = (np.ones(len(rows)), (author, np.arange(len(rows))))
+            sums += csr_matrix(member, shape=(self.n_items, len(rows))) @ scaled
+            counts += np.bincount(author, minlength=self.n_items)
+        means = sums / np.maximum(counts, 1)[:, None]
+        return DenseFeatures(means.astype(np.float32), counts > 0)
+
+    def _chunks(self, modality: str, until: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Rows (n,) of present segments that have ended by `until`, and their values (n, F, D)."""
+        values, present = self._opened(modality)
+        rows = np.flatnonzero(present & (self.starts + self.seconds <= until))
+        for start in range(0, len(rows), CHUNK_ROWS):
+            part = rows[start : start + CHUNK_ROWS]
+            yield part, values[part]
+
+    def _opened(self, modality: str) -> tuple[np.ndarray, np.ndarray]:
+        if modality not in self._open:
+            if modality not in self.modalities:
+                known = ", ".join(self.modalities) or "none"
+                raise InputError(f"{self.folder}: no modality {modality!r}; its segments have: {known}")
+            entry = self.modalities[modality]
+            path = self.folder / entry["file"]
+            frames = entry.get("frames", 1)
+            values = read_array(path, dimensions=3 if frames > 1 else 2, kinds="f")
+            expected = (len(self.authors), *((frames,) if frames > 1 else ()), entry["width"])
+            if values.shape != expected:
+                raise InputError(f"{path}: shape {values.shape}; {expected} by dataset.json and .segment")
+            values = values.reshape(expected[0], frames, expected[-1])
+            self._open[modality] = values, _present(path, values)
+        return self._open[modality]
+
+
+def windows(first: Tensor, rows: Tensor, length: int) -> Tensor:
+    """The last `length` segments of each row's author up to that row, oldest first; none of another author.
+
+    Args:
+        first: (S,) row of the first segment of the same author.
+        rows: (B,) rows of segments, -1 for none.
+        length: L, segments of a sample.
+
+    Shapes:
+        - output: (B, L) int64, -1 where there is no such segment
+    """
+    window = rows[:, None] + torch.arange(1 - length, 1, device=rows.device)
+    inside = (rows[:, None] >= 0) & (window >= first[rows.clamp(min=0)][:, None])
+    return torch.where(inside, window, -1)
+
+
+def _read_segments(file: Path, items: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Item rows (S,) and starts (S,) of a `.segment` file."""
+    header = read_header(file)
+    for column in (AUTHOR, START):
+        if column not in header:
+            raise InputError(f"{file}, line 1: no column {column!r}, found {', '.join(header)[:200]!r}")
+    try:
+        frame = pd.read_csv(
+            file, sep="\t", usecols=[AUTHOR, START], dtype={AUTHOR: "category", START: "str"},
+            na_filter=False, quoting=3, encoding="utf-8",
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: not readable: {' '.join(str(error).split())[:200]}") from None
+    tokens = frame[AUTHOR].astype("category").array
+    of_token = pd.Index(items, dtype=object).get_indexer(tokens.categories.astype(object))
+    authors, starts = (
+        of_token[tokens.codes].astype(np.int64),
+        pd.to_numeric(frame[START], errors="coerce").to_numpy(dtype=np.float64),
+    )
+    after = np.ones(len(authors), dtype=bool)
+    after[1:] = (authors[1:] > authors[:-1]) | ((authors[1:] == authors[:-1]) & (starts[1:] > starts[:-1]))
+    for good, wrong in (
+        (authors >= 0, "its author is not in the .item file"),
+        (np.isfinite(starts), "its start is not a finite number"),
+        (after, "not after the row before; rows are sorted by author, as in .item, and start, each once"),
+    ):
+        if not good.all():
+            row = int(np.argmin(good))
+            shown = f"author {tokens[row]!r}, start {frame[START][row][:40]!r}"
+            raise InputError(f"{file}, line {row + 2}: {shown}: {wrong}")
+    return authors, starts
+
+
+def _present(path: Path, values: np.ndarray) -> np.ndarray:
+    """(S,) bool, as stored, else whether the row has anything but zeros; raises at a value that is not finite."""
+    present = np.empty(len(values), dtype=bool)
+    for start in range(0, len(values), CHUNK_ROWS):
+        chunk = values[start : start + CHUNK_ROWS]
+        if not np.isfinite(chunk).all():
+            row, frame, column = (int(axis[0]) for axis in np.nonzero(~np.isfinite(chunk)))
+            raise InputError(
+                f"{path}, row {start + row}, column {column}: {chunk[row, frame, column]} is not a finite number"
+            )
+        present[start : start + CHUNK_ROWS] = chunk.any(axis=(1, 2))
+    stored = present_path(path)
+    if not stored.exists():
+        return present
+    flags = read_array(stored, dimensions=1, kinds="b")
+    if len(flags) != len(values):
+        raise InputError(f"{stored}: {len(flags):,} flags for {len(values):,} segments")
+    return np.array(flags)
