@@ -55,11 +55,21 @@ def paired(first: NDArray[np.floating], second: NDArray[np.floating], seed: int 
     if first.shape != second.shape:
         raise ValueError(f"{first.shape} and {second.shape} values cannot be paired")
     difference = first - second
-    means = _resampled_means(difference, seed)
-    below, above = (means <= 0).mean(), (means >= 0).mean()
-    low, high = np.quantile(means, [0.025, 0.975])
-    summary = Interval(float(difference.mean()), float(means.std()), float(low), float(high))
-    return PairedDifference(summary, float(min(1.0, 2 * max(min(below, above), 1 / DRAWS))))
+    return of_draws(float(difference.mean()), _resampled_means(difference, seed))
+
+
+def of_draws(estimate: float, draws: NDArray[np.floating]) -> PairedDifference:
+    """A difference from its values on resampled users.
+
+    Args:
+        estimate: on all users. draws: (n,) one value a draw; ``p_value`` is at least 2 / n.
+    """
+    if not len(draws):
+        return PairedDifference(Interval(estimate, np.nan, np.nan, np.nan), 1.0)
+    below, above = (draws <= 0).mean(), (draws >= 0).mean()
+    low, high = np.quantile(draws, [0.025, 0.975])
+    spread = Interval(estimate, float(draws.std()), float(low), float(high))
+    return PairedDifference(spread, float(min(1.0, 2 * max(min(below, above), 1 / len(draws)))))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

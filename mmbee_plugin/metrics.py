@@ -11,7 +11,7 @@ the rows are dealt to processes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +32,22 @@ class UserAUC(NamedTuple):
     users: NDArray
     auc: NDArray[np.float64]
     impressions: NDArray[np.int64]
+
+
+class Hourly(NamedTuple):
+    """A metric of each clock hour in which it is defined, hours ascending.
+
+    Fields:
+        hours: (h,) int64, whole hours since the epoch (UTC).
+        values: (h,) float64.
+        mean: their plain mean, as the paper averages over the hours of the test day.
+        undefined: hours with samples in which the metric is not defined, such as AUC where all labels are the same.
+    """
+
+    hours: NDArray[np.int64]
+    values: NDArray[np.float64]
+    mean: float
+    undefined: int
 
 
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
@@ -111,6 +127,38 @@ def gauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> float:
     """
     per_user = _some_user(user_auc(users, labels, scores))
     return exact_mean(exact_sum(per_user.auc, per_user.impressions), int(per_user.impressions.sum()))
+
+
+def hourly(metric: Callable[..., float], times: ArrayLike, *columns: ArrayLike) -> Hourly:
+    """A metric over each clock hour's samples, for example ``hourly(gauc, times, users, labels, scores)``.
+
+    Args:
+        metric: one of :func:`auc`, :func:`uauc`, :func:`gauc` and :func:`log_loss`.
+        times: (n,) seconds since the epoch.
+        columns: what the metric takes, (n,) each; the last two are labels and scores.
+
+    Raises:
+        InputError: as the metric for labels or scores that are none, lengths differ, it is defined in no hour.
+    """
+    checked = [np.asarray(column).reshape(-1) for column in columns]
+    _checked(*checked[-2:])
+    hour = np.floor(np.asarray(times, dtype=np.float64).reshape(-1) / 3600).astype(np.int64)
+    if any(len(column) != len(hour) for column in checked):
+        raise InputError(
+            f"times: {len(hour)} values for {len(checked[-1])} scores; there must be one for each"
+        )
+    order = np.argsort(hour, kind="stable")
+    found, starts = np.unique(hour[order], return_index=True)
+    values = np.full(len(found), np.nan)
+    for place, rows in enumerate(np.split(order, starts[1:])):
+        try:
+            values[place] = metric(*(column[rows] for column in checked))
+        except InputError:  # the samples are sound, so it is their labels that leave the metric undefined
+            continue
+    defined = ~np.isnan(values)
+    if not defined.any():
+        raise InputError(f"times: the metric is defined in none of the {len(found)} hours")
+    return Hourly(found[defined], values[defined], float(values[defined].mean()), int((~defined).sum()))
 
 
 def log_loss(labels: ArrayLike, scores: ArrayLike) -> float:

@@ -15,6 +15,7 @@ from mmbee_plugin.graph.metapaths import Neighbours
 from mmbee_plugin.graph.pairs import PairSampler
 from mmbee_plugin.graph.settings import NodeStage
 from mmbee_plugin.modules.graphcl import GraphCLLoss
+from mmbee_plugin.orders import random_order
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,8 @@ class Draws:
     def epoch(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """User rows and author rows of each step of the next pass over all nodes."""
         n_users = self.users.n_nodes
-        order = self.random.permutation(n_users + self.authors.n_nodes)
-        for start in range(0, len(order), self.settings.batch_size):
-            batch = order[start : start + self.settings.batch_size]
+        total = n_users + self.authors.n_nodes
+        for batch in random_order(total, self.settings.batch_size, self.random):
             yield batch[batch < n_users], batch[batch >= n_users] - n_users
 
 

@@ -25,6 +25,7 @@ def snapshot_of(
     modalities: tuple[str, ...] = (),
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
+    until: float | None = None,
 ) -> Snapshot:
     """The snapshot of a folder's training interactions, built unless it is there.
 
@@ -33,15 +34,23 @@ def snapshot_of(
         interactions: the training positives, by row of the folder.
         graph: settings of the graph stage.
         graphcl: settings of the node vectors; None builds none.
-        modalities: whose dense features give the neighbours' mean attributes; word bags give none.
+        modalities: whose dense features give the neighbours' mean attributes; word bags give none. Of live data an
+            author has the mean of its segments.
         seed: of GraphCL.
         progress: told each stage's name as it starts.
+        until: when training ended, in seconds; live data need it, whose segments that end later are not read.
 
     Raises:
         InputError: the folder cannot be written.
     """
     attributes = {}
     for name in modalities:
+        if folder.live is not None:
+            if until is None:
+                raise ValueError("live data: the end of training is needed")
+            means = folder.segments.author_means(name, until)
+            attributes[name] = Attributes(means.values, means.present)
+            continue
         features = folder.features(name)
         if isinstance(features, DenseFeatures):
             attributes[name] = Attributes(standardise(features.values, features.present), features.present)

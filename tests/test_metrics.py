@@ -16,6 +16,7 @@ from mmbee_plugin.metrics import (
     exact_mean,
     exact_sum,
     gauc,
+    hourly,
     log_loss,
     ranking_metrics,
     uauc,
@@ -116,6 +117,42 @@ def test_bad_samples_are_named(users: list, labels: list, scores: list, message:
     for metric in (uauc, gauc):
         with pytest.raises(InputError, match=message):
             metric(users, labels, scores)
+
+
+def test_hours_are_measured_one_by_one_and_averaged() -> None:
+    random = np.random.default_rng(5)
+    n, start = 3_000, 1_700_000_000  # not the start of an hour
+    times = start + random.integers(0, 7 * 3600, n)
+    times[:400] += 30 * 86_400  # an hour far away, and none between
+    users, labels, scores = random.integers(0, 4, n), random.integers(0, 2, n), random.random(n)
+    hour = times // 3600
+    alike = hour == np.sort(np.unique(hour))[2]
+    labels[alike] = 1  # this hour has no AUC
+    rest = [one for one in np.unique(hour) if one != hour[alike][0]]
+    for metric, columns in (
+        (auc, (labels, scores)),
+        (uauc, (users, labels, scores)),
+        (gauc, (users, labels, scores)),
+    ):
+        found = hourly(metric, times, *columns)
+        expected = [metric(*(column[hour == one] for column in columns)) for one in rest]
+        assert found.hours.tolist() == rest and found.undefined == 1
+        assert found.values.tolist() == expected and found.mean == pytest.approx(np.mean(expected))
+        assert found.mean != pytest.approx(metric(*columns), abs=1e-6)
+    assert hourly(log_loss, times, labels, scores).undefined == 0
+
+
+@pytest.mark.parametrize(
+    ("times", "labels", "scores", "message"),
+    [
+        ([0, 9], [0, 1], [0.5, np.nan], "scores, row 1: NaN"),
+        ([0], [0, 1], [0.5, 0.1], "times: 1 values for 2 scores"),
+        ([0, 3600], [0, 1], [0.5, 0.1], "times: the metric is defined in none of the 2 hours"),
+    ],
+)
+def test_hours_that_cannot_be_measured(times: list, labels: list, scores: list, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        hourly(auc, times, labels, scores)
 
 
 def test_log_loss_needs_probabilities_but_not_both_classes() -> None:

@@ -60,6 +60,8 @@ def build(
             )
     if settings.folds and settings.fold_by == "order" and interactions.later is None:
         raise InputError("fold_by: order needs to know how many later interactions each user has")
+    if settings.folds and settings.fold_by == "time" and interactions.times is None:
+        raise InputError("fold_by: time needs the time of each interaction; these data have none")
     key = _key(interactions, settings, features, nodes)
     folder = Path(root) / key
     if folder.exists():
@@ -170,6 +172,8 @@ def _key(
     arrays = {"users": interactions.users, "authors": interactions.authors, "amounts": interactions.amounts}
     if settings.folds and settings.fold_by == "order":
         arrays["later"] = interactions.later
+    if settings.folds and settings.fold_by == "time":
+        arrays["times"] = interactions.times
     for name, modality in sorted(attributes.items()):
         arrays |= {f"{name} values": modality.values, f"{name} present": modality.present}
     for name, array in arrays.items():

@@ -81,6 +81,23 @@ def fold_of(users: ArrayLike, authors: ArrayLike, folds: int, seed: int) -> np.n
     return (_splitmix(mixed ^ np.asarray(authors, dtype=np.uint64)) % np.uint64(folds)).astype(np.int64)
 
 
+def fold_of_time(times: ArrayLike, training: ArrayLike, folds: int) -> np.ndarray:
+    """The stretch of time in which each moment lies, of ``folds`` equal ones between the first and last gift.
+
+    Args:
+        times: (n,) seconds; what lies outside belongs to the first or last stretch.
+        training: (m,) seconds of the training gifts.
+        folds: how many stretches.
+
+    Returns:
+        (n,) int64 in [0, folds).
+    """
+    given = np.asarray(training, dtype=np.float64)
+    first, last = (given.min(), given.max()) if len(given) else (0.0, 0.0)
+    bounds = np.linspace(first, last, folds + 1)[1:-1]
+    return np.searchsorted(bounds, np.asarray(times, dtype=np.float64), side="right")
+
+
 def _splitmix(values: np.ndarray) -> np.ndarray:
     mixed = values + np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

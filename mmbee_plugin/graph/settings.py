@@ -8,10 +8,13 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph.donations import Amount, fold_of
+from mmbee_plugin.graph.donations import Amount, fold_of, fold_of_time
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath, Neighbours, Normalisation
 
-FoldBy = Literal["order", "pair"]
+OPTIONAL = ("amounts", "later", "times")
+"""Columns of :class:`Interactions` that may be absent."""
+
+FoldBy = Literal["order", "pair", "time"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,9 @@ class GraphSettings:
     fold_by: FoldBy = "pair"
     """What makes a fold. ``pair``: a hash of user and author; a fold's graph lacks that fold's edges.
     ``order``: fold f holds each user's interaction with f later ones; its graph lacks it and all later ones,
-    so that a training pair sees what came before it, as a test pair does."""
+    so that a training pair sees what came before it, as a test pair does.
+    ``time``: fold f is the f-th of ``folds`` equal stretches of time; its graph lacks it and everything later, so that
+    it sees the past as a test period does, and the first fold sees nothing."""
     fold_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -53,10 +58,10 @@ class GraphSettings:
         if self.reach_top_k < 0:
             raise InputError(f"reach_top_k: {self.reach_top_k} is out of range, expected at least 0 (none)")
         if self.fold_by not in get_args(FoldBy):
-            expected = " or ".join(get_args(FoldBy))
-            raise InputError(f"fold_by: {self.fold_by!r} is unknown, expected {expected}")
-        # One fold by pair would hold every edge and leave its graph empty.
-        fewest = 2 if self.fold_by == "pair" else 1
+            expected = ", ".join(get_args(FoldBy))
+            raise InputError(f"fold_by: {self.fold_by!r} is unknown, expected one of {expected}")
+        # One fold by pair or time would hold every edge and leave its graph empty.
+        fewest = 1 if self.fold_by == "order" else 2
         if self.folds != 0 and self.folds < fewest:
             raise InputError(f"folds: {self.folds} is out of range, expected 0 (none) or at least {fewest}")
 
@@ -70,6 +75,7 @@ class Interactions:
         - amounts: (n,) or ``None`` where each counts one
         - later: (n,) how many later interactions the row's user has, or ``None`` where the order is unknown;
           needed for folds by order
+        - times: (n,) seconds, or ``None`` for data without time; needed for folds by time
 
     Raises:
         InputError: unequal lengths.
@@ -81,10 +87,11 @@ class Interactions:
     n_users: int
     n_authors: int
     later: np.ndarray | None = None
+    times: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         expected = np.shape(self.users)
-        for name in ("authors", "amounts", "later"):
+        for name in ("authors", *OPTIONAL):
             column = getattr(self, name)
             if column is not None and np.shape(column) != expected:
                 found = np.shape(column)
@@ -94,10 +101,13 @@ class Interactions:
         """Those which the graph of this fold is built from."""
         if settings.fold_by == "pair":
             seen = fold_of(self.users, self.authors, settings.folds, settings.fold_seed) != fold
-        else:
+        elif settings.fold_by == "order":
             assert self.later is not None
             seen = np.asarray(self.later) > fold
-        columns = {name: getattr(self, name) for name in ("users", "authors", "amounts", "later")}
+        else:
+            assert self.times is not None
+            seen = fold_of_time(self.times, self.times, settings.folds) < fold
+        columns = {name: getattr(self, name) for name in ("users", "authors", *OPTIONAL)}
         return replace(self, **{name: part[seen] for name, part in columns.items() if part is not None})
 
 

@@ -11,7 +11,8 @@ def interactions():
     random = np.random.default_rng(0)
     users = random.integers(0, 30, 150)
     later = np.array([np.count_nonzero(users[row + 1 :] == user) for row, user in enumerate(users)])
-    return Interactions(users, random.integers(0, 20, 150), random.integers(1, 9, 150), 30, 20, later)
+    times = 1_700_000_000 + 600.0 * np.arange(150)
+    return Interactions(users, random.integers(0, 20, 150), random.integers(1, 9, 150), 30, 20, later, times)
 
 
 @pytest.fixture

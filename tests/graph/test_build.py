@@ -8,7 +8,7 @@ import pytest
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.attributes import Attributes, mean_attributes
 from mmbee_plugin.graph.build import build
-from mmbee_plugin.graph.donations import donation_graph, fold_of, weigh
+from mmbee_plugin.graph.donations import donation_graph, fold_of, fold_of_time, weigh
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath, expand
 from mmbee_plugin.graph.reach import reach
 from mmbee_plugin.graph.settings import GraphSettings
@@ -91,7 +91,7 @@ def test_folds_by_order_have_seen_only_what_came_before(tmp_path, interactions, 
 
 
 @pytest.mark.parametrize("author", [5, 20])
-@pytest.mark.parametrize("fold_by", ["order", "pair"])
+@pytest.mark.parametrize("fold_by", ["order", "pair", "time"])
 def test_what_a_fold_leaves_out_leaves_no_trace_in_its_files(
     tmp_path, interactions, features, fold_by, author
 ):
@@ -104,6 +104,7 @@ def test_what_a_fold_leaves_out_leaves_no_trace_in_its_files(
         authors=np.append(without.authors, author),
         amounts=np.append(without.amounts, 1_000_000),
         later=np.append(without.later, 0),
+        times=np.append(without.times, without.times[-1]),
     )
     visual = features["visual"]
     wider = Attributes(np.append(visual.values, visual.values[:1], 0), np.append(visual.present, True))
@@ -114,12 +115,24 @@ def test_what_a_fold_leaves_out_leaves_no_trace_in_its_files(
         hashes.append({name: entry["sha256"] for name, entry in built.manifest["files"].items()})
     assert hashes[0].keys() == hashes[1].keys()
     differing = {name for name in hashes[0] if hashes[0][name] != hashes[1][name]}
-    fold = 0 if fold_by == "order" else int(fold_of([7], [author], 3, 0)[0])
+    fold = {"order": 0, "pair": int(fold_of([7], [author], 3, 0)[0]), "time": 2}[fold_by]
     assert not [name for name in differing if name.startswith(f"fold-{fold}/")]
     shown = {"reach.npz", *(f"neighbours/{name}.npz" for name in ("u2a2u", "u2a2u2a", "a2u2a"))}
     assert {"u2a.npz", *shown} <= differing
     if fold_by == "pair":
         assert {f"fold-{(fold + 1) % 3}/{name}" for name in shown} <= differing
+
+
+def test_folds_by_time_have_seen_only_earlier_stretches(tmp_path, interactions, features):
+    built = build(interactions, replace(SETTINGS, folds=3, fold_by="time"), tmp_path, attributes=features)
+    part = fold_of_time(interactions.times, interactions.times, 3)
+    for fold in (1, 2):
+        assert_built_from(built, interactions, part < fold, features, fold)
+    for name in PAPER_METAPATHS:
+        assert len(built.neighbours(name, 0).ids) == 0
+    assert not built.attributes("visual", "a2a", 0).fraction.any()
+    with pytest.raises(InputError, match="fold_by: time needs the time of each interaction"):
+        build(replace(interactions, times=None), built.settings, tmp_path)
 
 
 def test_folds_by_order_need_the_order(tmp_path, interactions):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.donations import fold_of_time
 from mmbee_plugin.graph.settings import GraphSettings
 
 
@@ -11,8 +12,9 @@ from mmbee_plugin.graph.settings import GraphSettings
     ("options", "message"),
     [
         ({"metapaths": ("u2u",)}, "metapath 'u2u'"),
-        ({"fold_by": "user"}, "fold_by: 'user' is unknown, expected order or pair"),
+        ({"fold_by": "user"}, "fold_by: 'user' is unknown, expected one of order, pair, time"),
         ({"folds": 1}, r"folds: 1 is out of range, expected 0 \(none\) or at least 2"),
+        ({"folds": 1, "fold_by": "time"}, r"folds: 1 is out of range, expected 0 \(none\) or at least 2"),
         ({"folds": -1}, r"folds: -1 is out of range, expected 0 \(none\) or at least 2"),
         ({"folds": -1, "fold_by": "order"}, r"folds: -1 is out of range, expected 0 \(none\) or at least 1"),
         ({"reach_top_k": -1}, "reach_top_k: -1 is out of range, expected at least 0"),
@@ -28,7 +30,7 @@ def test_numbers_of_folds(folds, fold_by):
     assert GraphSettings(folds=folds, fold_by=fold_by).folds == folds
 
 
-@pytest.mark.parametrize("column", ["authors", "amounts", "later"])
+@pytest.mark.parametrize("column", ["authors", "amounts", "later", "times"])
 def test_columns_of_unequal_length(interactions, column):
     message = rf"{column} has shape \(149,\), expected \(150,\), one per interaction"
     with pytest.raises(InputError, match=message):
@@ -50,3 +52,18 @@ def test_folds_by_order_shrink_from_fold_to_fold(interactions):
         left = np.bincount(seen.users, minlength=30)
         np.testing.assert_array_equal(left, np.maximum(gifts - fold - 1, 0))
         assert len(seen.authors) == len(seen.amounts) == len(seen.users)
+
+
+def test_folds_by_time_are_equal_stretches_that_see_what_came_before(interactions):
+    settings = GraphSettings(folds=4, fold_by="time")
+    first, last = interactions.times.min(), interactions.times.max()
+    folds = fold_of_time(interactions.times, interactions.times, 4)
+    assert np.bincount(folds).tolist() == [38, 37, 37, 38]
+    for fold in range(4):
+        seen = interactions.seen_by(fold, settings)
+        assert len(seen.users) == (interactions.times < first + fold / 4 * (last - first)).sum()
+        assert (
+            len(seen.users) == 0 if fold == 0 else seen.times.max() < interactions.times[folds == fold].min()
+        )
+    # What lies outside the training gifts' time belongs to the first or last stretch.
+    assert fold_of_time([first - 1e6, last + 1e6], interactions.times, 4).tolist() == [0, 3]
