@@ -16,16 +16,21 @@ from torch import Tensor
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.histories import Histories, Slices
+from mmbee_plugin.data.live import LiveRows
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph.donations import fold_of
+from mmbee_plugin.recbole.data_checks import check_config, check_parts
+from mmbee_plugin.recbole.trained_rows import TrainedRows
 
 FILE_ROW = "row_in_file"
-SERVED_TYPES = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.CONTEXT, ModelType.SEQUENTIAL)
-HISTORY_MODES = ("prefix", "others")
+SEGMENT, TASKS = "segment_row", "task_labels"
+"""What rows of live data bring to our own models: (B,) int64, -1 for none, and (B, T) int8, -1 for unknown."""
+
+HISTORY_MODES = ("prefix", "others", "daily")
 ROW_ORDERS = ("file", "random")
+DAY = 86_400.0
 
 
-class MMBeeDataset(Dataset):
+class MMBeeDataset(TrainedRows, Dataset):
     """One dataset for all models: the same split, the same histories, the same mask.
 
     Differences from RecBole's Dataset:
@@ -37,13 +42,17 @@ class MMBeeDataset(Dataset):
       file;
     * histories come from the training split alone. Of labelled data only the positives are history, edges of
       the interaction matrix, and positives of sampled training or ranking;
-    * sequential models get histories by slicing, also on pre-split folders; nothing is augmented.
+    * sequential models get histories by slicing, also on pre-split folders; nothing is augmented;
+    * of a live folder's rows every model sees user, item, time and label; our own models see the segment and the tasks'
+      labels too, and nothing else of a row reaches a batch.
 
     Args:
         config: RecBole's Config. Read here, besides RecBole's own `eval_args` and `benchmark_filename` (not
             needed where the folder is pre-split):
-            `history`: `prefix`, what came before the target, or `others`, everything but the target; default
-            `prefix`, for models that are not RecBole's sequential ones on data without time `others`;
+            `history`: `prefix`, what came before the target, without entries of the same item; `others`, everything
+            but the target; or `daily`, everything before the row's day (24 hours, from the earliest interaction), as
+            test rows see everything before their period. Default `prefix`, for models that are not RecBole's
+            sequential ones on data without time `others`, on live data `daily`;
             `MAX_ITEM_LIST_LENGTH`: the newest behaviours kept;
             `row_order`: what stands for time in data without it: `file`, the position in the file, or `random`,
             a permutation drawn from `seed`, a control for files whose order says more than it should;
@@ -57,6 +66,9 @@ class MMBeeDataset(Dataset):
         ordered: whether there is time.
         labelled: whether rows carry a 0/1 label.
         sequential: whether the model is one of RecBole's sequential ones, or made from one.
+        times: (rows,) float64 of a split, seconds since the earliest interaction; None without time, before `build`.
+        amounts: (rows,) float64 of a split of live data, what was given; else None.
+        trained_until: the latest training row's time as in the file, in seconds; None without time, before `build`.
         histories: Histories of the training split, the same object on the three splits; None before `build`.
         mask_keys: sorted int64 `user * n_items + item`, the pairs left out of this split's ranking.
 
@@ -66,14 +78,10 @@ class MMBeeDataset(Dataset):
     """
 
     def __init__(self, config: Any) -> None:
-        self._refuse(config)
+        check_config(config)
         config.uses_mmbee_dataset = True  # an attribute, not a setting: checkpoints compare settings
         self.folder = DatasetFolder(Path(config["data_path"]))
         self.folder.validate_interactions()
-        if config["benchmark_filename"] is not None and len(config["benchmark_filename"]) != 3:
-            raise InputError(
-                f"benchmark_filename {config['benchmark_filename']}: expected train, valid and test"
-            )
 
         model = config.model_class
         self.sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
@@ -81,23 +89,29 @@ class MMBeeDataset(Dataset):
         self.row_order = config["row_order"] or "file"
         if self.row_order not in ROW_ORDERS:
             raise InputError(f"row_order {self.row_order!r}: known are {', '.join(ROW_ORDERS)}")
-        newest = config["train_newest"]
-        if newest is not None and not (isinstance(newest, int) and newest > 0):
-            raise InputError(f"train_newest {newest!r}: expected a whole number from 1")
         self.max_item_list_len = config["MAX_ITEM_LIST_LENGTH"]
         self.item_list_length_field = config["ITEM_LIST_LENGTH_FIELD"]
         self.item_id_list_field = config["ITEM_ID_FIELD"] + config["LIST_SUFFIX"]
         self.time_list_field = config["TIME_FIELD"] + config["LIST_SUFFIX"]
         self.histories: Histories | None = None
         self.mask_keys: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self.times: NDArray[np.float64] | None = None
+        self.amounts: NDArray[np.float64] | None = None
+        self.trained_until: float | None = None
+        self.positions_by_day: NDArray[np.int32] = np.empty(0, dtype=np.int32)
         self._times: NDArray[np.float64] | None = None
+        self._origin = 0.0
+        self._live: LiveRows | None = None
         super().__init__(config)
 
         self.ordered = self._times is not None
         self.labelled = self.label_field in self.inter_feat
-        self.history_mode = config["history"] or ("prefix" if self.ordered or self.sequential else "others")
+        by_default = "prefix" if self.ordered or self.sequential else "others"
+        self.history_mode = config["history"] or ("daily" if self.folder.live else by_default)
         if self.history_mode not in HISTORY_MODES:
             raise InputError(f"history {self.history_mode!r}: known are {', '.join(HISTORY_MODES)}")
+        if self.history_mode == "daily" and not self.ordered:
+            raise InputError(f"history daily: {self.folder.name} has no time")
         if self.ordered and self.row_order == "random":
             raise InputError(f"row_order random: {self.folder.name} has time, which orders its rows")
         self.user_rows = _file_rows(self.field2id_token[self.uid_field], self.folder.user_tokens)
@@ -117,22 +131,27 @@ class MMBeeDataset(Dataset):
         splits = super().build()
         self.inter_feat.drop(FILE_ROW)
         train, valid, test = splits
-        self._check_parts(splits)
+        check_parts(self, splits)
         train.inter_feat._reindex(torch.argsort(train.inter_feat[FILE_ROW], stable=True))
-        file_rows = train.inter_feat[FILE_ROW].numpy()
         for split in splits:
+            rows = split.inter_feat[FILE_ROW].numpy()
             split.inter_feat.drop(FILE_ROW)
+            split.times = None if self._times is None else self._times[rows]
+            split.amounts = None if self._live is None else self._live.amounts[rows]
 
         histories = Histories(
             train.inter_feat[self.uid_field].numpy(),
             train.inter_feat[self.iid_field].numpy(),
             self.user_num,
-            times=None if self._times is None else self._times[file_rows],
+            times=train.times,
             kept=train.positive_rows(),
         )
         seen = train.positive_keys()
+        until = None if train.times is None else self._origin + float(train.times.max())
         for split in (self, *splits):
-            split.histories, split.mask_keys = histories, seen
+            split.histories, split.mask_keys, split.trained_until = histories, seen, until
+        if self.history_mode == "daily":
+            train.positions_by_day = train._positions_at_start_of_day()
         if self.config["mask_valid"]:
             test.mask_keys = np.union1d(seen, valid.positive_keys())
         return splits
@@ -150,44 +169,13 @@ class MMBeeDataset(Dataset):
         return np.unique(users * self.item_num + self.inter_feat[self.iid_field].numpy()[kept])
 
     def training_history(self, rows: Tensor) -> Slices:
-        """Histories of training rows (B,), without the rows' own items, by the configured mode."""
+        """Histories of training rows (B,), without the rows themselves, by the configured mode."""
         assert self.histories is not None
         users, items = self.inter_feat[self.uid_field][rows], self.inter_feat[self.iid_field][rows]
+        if self.history_mode == "daily":
+            return self.histories.up_to(users, self.positions_by_day[rows.numpy()], self.max_item_list_len)
         cut = self.histories.before if self.history_mode == "prefix" else self.histories.others
         return cut(users, self.histories.positions[rows.numpy()], self.max_item_list_len, targets=items)
-
-    def later_gifts(self) -> NDArray[np.int64]:
-        """(rows,) how many of the user's training positives come after each row; for the training split."""
-        assert self.histories is not None
-        users = self.inter_feat[self.uid_field].numpy()
-        return np.diff(self.histories.indptr)[users] - self.histories.positions - self.positive_rows()
-
-    def folds(self) -> NDArray[np.int64] | None:
-        """(rows,) the cross-fitting fold of each training row, as the model's graph settings deal them.
-
-        -1 for a row that no fold holds, None where nothing is cross-fitted.
-        """
-        reads_graph = self.config["interest"] not in (None, "none") and self.config["metapaths"]
-        settings = (self.config["graph"] or {}) if reads_graph else {}
-        folds = settings.get("folds")
-        if not folds:
-            return None
-        if settings.get("fold_by") == "order":
-            return np.where(self._newest(folds), self.later_gifts(), -1)
-        users = self.user_rows[self.inter_feat[self.uid_field].numpy()]
-        items = self.item_rows[self.inter_feat[self.iid_field].numpy()]
-        return fold_of(users, items, folds, settings.get("fold_seed", 0))
-
-    def trained_rows(self) -> NDArray[np.bool_]:
-        """(rows,) bool: the rows to train on, by `train_newest` and by the folds of the model's graph."""
-        newest, folds = self.config["train_newest"], self.folds()
-        kept = np.ones(len(self.inter_feat), dtype=bool) if newest is None else self._newest(newest)
-        return kept if folds is None else kept & (folds >= 0)
-
-    def trained_counts(self) -> NDArray[np.int64]:
-        """(n_items,) how often each item is the positive of a row that is trained on."""
-        kept = self.positive_rows() & self.trained_rows()
-        return np.bincount(self.inter_feat[self.iid_field].numpy()[kept], minlength=self.item_num)
 
     def add_history(self, batch: Interaction, history: Slices) -> Interaction:
         """Writes `item_id_list`, `item_length` and, with time, `timestamp_list` into a batch.
@@ -229,6 +217,9 @@ class MMBeeDataset(Dataset):
 
     def _get_load_and_unload_col(self, source: Any) -> tuple[set[str] | None, set[str] | None]:
         chosen, left_out = super()._get_load_and_unload_col(source)
+        if self.folder.live is not None and source == FeatureSource.INTERACTION:
+            # What a row led to, or a number that means nothing as a feature.
+            left_out = (left_out or set()) | {"amount", "segment", *self.folder.tasks}
         if chosen is None:
             return chosen, left_out
         columns = {self.uid_field, self.iid_field, self.time_field, self.label_field}
@@ -249,7 +240,8 @@ class MMBeeDataset(Dataset):
         """Counts time exactly, from the earliest interaction, and leaves it out of `normalize_all`."""
         if self.time_field in self.inter_feat:
             stamps = self.inter_feat[self.time_field].to_numpy(dtype=np.float64)
-            self._times = stamps - stamps.min()
+            self._origin = float(stamps.min())
+            self._times = stamps - self._origin
         super()._normalize()
         if self._times is not None:
             self.inter_feat[self.time_field] = self._times
@@ -260,14 +252,32 @@ class MMBeeDataset(Dataset):
         if self.row_order == "random":
             rows = np.random.default_rng(self.config["seed"]).permutation(rows)
         self.inter_feat[FILE_ROW] = torch.from_numpy(rows)
+        if self.folder.live is not None:
+            self._add_live_columns(self.benchmark_filename_list or [])
         ordered_by_time = self.config["eval_args"]["order"] == "TO" and self.benchmark_filename_list is None
         if ordered_by_time and self._times is not None:
             self.inter_feat._reindex(torch.from_numpy(np.argsort(self._times, kind="stable")))
 
-    def _newest(self, count: int) -> NDArray[np.bool_]:
-        """(rows,) bool: rows with fewer than `count` later positives of their user, and with one before."""
-        assert self.histories is not None
-        return (self.later_gifts() < count) & (self.histories.positions > 0)
+    def _add_live_columns(self, parts: list[str]) -> None:
+        """Gives each row its segment and task labels; RecBole has the rows of the files `parts`, one after another."""
+        self._live = LiveRows.concatenate([self.folder.rows(part) for part in parts])
+        if not self.config.model_class.__module__.startswith("recbole."):
+            self.inter_feat[SEGMENT] = torch.from_numpy(self._live.segments)
+            self.inter_feat[TASKS] = torch.from_numpy(self._live.tasks)
+
+    def _positions_at_start_of_day(self) -> NDArray[np.int32]:
+        """(rows,) how many entries of the row's user come before the row's day."""
+        assert self.times is not None
+        users, day, kept = (
+            self.inter_feat[self.uid_field].numpy(),
+            self.times // DAY,
+            self.positive_rows(),
+        )
+        positions = np.zeros(len(users), dtype=np.int32)
+        for one in np.unique(day):
+            before = np.bincount(users[kept & (day < one)], minlength=self.user_num)
+            positions[day == one] = before[users[day == one]]
+        return positions
 
     def _declare_history_fields(self) -> None:
         length = self.max_item_list_len
@@ -277,43 +287,6 @@ class MMBeeDataset(Dataset):
         self.field2id_token[self.item_id_list_field] = self.field2id_token[self.iid_field]
         if self.ordered:
             self.set_field_property(self.time_list_field, FeatureType.FLOAT_SEQ, interaction, length)
-
-    def _check_parts(self, splits: list[MMBeeDataset]) -> None:
-        asked = [True, True, True]
-        split = self.config["eval_args"]["split"]
-        if self.benchmark_filename_list is None and "RS" in split:
-            asked = [ratio > 0 for ratio in split["RS"]]
-        elif self.benchmark_filename_list is None and "LS" in split:
-            asked = [True, split["LS"] != "test_only", split["LS"] != "valid_only"]
-        for name, part, needed in zip(("training", "validation", "test"), splits, asked, strict=True):
-            if needed and len(part.inter_feat) == 0:
-                raise InputError(
-                    f"{self.folder.name}: {len(self.inter_feat)} interactions leave no {name} rows "
-                    f"under split {split}; more interactions or another eval_args.split are needed"
-                )
-        if not splits[0].positive_rows().any():
-            raise InputError(
-                f"{self.folder.name}: no training row has label 1; check threshold {self.config['threshold']}"
-            )
-
-    @staticmethod
-    def _refuse(config: Any) -> None:
-        if config["MODEL_TYPE"] not in SERVED_TYPES:
-            raise InputError(
-                f"model {config['model']}: knowledge and tree models need RecBole's own dataset classes"
-            )
-        for key in ("save_dataset", "save_dataloaders"):
-            if config[key]:
-                raise InputError(
-                    f"{key}: not supported, RecBole's caches do not know this dataset's settings"
-                )
-        for cache in (
-            config["dataset_save_path"],
-            config["dataloaders_save_path"],
-            f"{config['checkpoint_dir']}/{config['dataset']}-for-{config['model']}-dataloader.pth",
-        ):
-            if cache and Path(cache).exists():
-                raise InputError(f"{cache}: RecBole would load this cache instead of the data; move it away")
 
 
 def _file_rows(id_tokens: NDArray, file_tokens: Any) -> NDArray[np.int64]:

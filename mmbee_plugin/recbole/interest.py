@@ -1,4 +1,4 @@
-"""Node tables and stored neighbour lists, looked up by RecBole's ids: what GIE needs of a user or an item."""
+"""Node tables and stored neighbour lists, looked up by RecBole's ids: what GIE and BDR need of a user or an item."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import nn
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.reach import NOBODY
 from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.modules.bdr import PEER_PATHS
 
 
 def rectangular_lists(
@@ -81,10 +82,13 @@ class NeighbourLists(nn.Module):
         self, nodes: torch.Tensor, table: torch.Tensor, fold: int | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """nodes (B,), table (n, d) -> weighted means (B, d) and list lengths (B,)."""
-        weights = self._get("weights", fold)[nodes]
-        ids = self._get("ids", fold)[nodes]
+        ids, weights = self.of(nodes, fold)
         pooled = F.embedding_bag(ids, table, per_sample_weights=weights, mode="sum")
         return pooled, (weights > 0).sum(dim=1).to(table.dtype)
+
+    def of(self, nodes: torch.Tensor, fold: int | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """nodes (B,) -> ids (B, K) int32 of their neighbours and weights (B, K) summing to 1, 0 where filled up."""
+        return self._get("ids", fold)[nodes], self._get("weights", fold)[nodes]
 
     def attributes(self, nodes: torch.Tensor, fold: int | None) -> torch.Tensor | None:
         """nodes (B,) -> mean attributes (B, D), or None for a path that has none."""
@@ -153,6 +157,10 @@ class InterestTable(nn.Module):
         found = [one.attributes(nobody, None) for one in lists.values()]
         self.attribute_width = max((part.shape[1] for part in found if part is not None), default=0)
 
+    def tables(self) -> dict[str, nn.Module]:
+        """The node tables by the names that they have in an exchange file."""
+        return {"nodes_user": self.nodes["u"], "nodes_author": self.nodes["a"]}
+
     def names(self, side: str) -> tuple[str, ...]:
         """The metapaths that start at ``u`` or ``a``, in the order of the tensors."""
         return tuple(path.name for path in self.paths[side])
@@ -182,6 +190,42 @@ class InterestTable(nn.Module):
             "neighbour_count": torch.stack(counts, dim=1),
             "attributes": torch.stack(attributes, dim=1) if self.attribute_width else None,
         }
+
+
+class PeerTable(nn.Module):
+    """The most similar users and authors, as rows of the model's own tables: what BDR reads.
+
+    Args:
+        dataset: an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`.
+        snapshot: with the lists of :data:`~mmbee_plugin.modules.bdr.PEER_PATHS`.
+        user, author: the model's tables of id vectors.
+    """
+
+    attribute_width = 0
+
+    def __init__(self, dataset: Any, snapshot: Snapshot, user: nn.Embedding, author: nn.Embedding) -> None:
+        super().__init__()
+        rows = {"u": dataset.user_rows, "a": dataset.item_rows}
+        paths = [Metapath.parse(name) for name in PEER_PATHS]
+        self.lists = nn.ModuleDict({path.start: NeighbourLists(path, snapshot, rows, ()) for path in paths})
+        self._tables = {"u": user, "a": author}  # a plain dict: as submodules they would be saved twice
+
+    def tables(self) -> dict[str, nn.Module]:
+        """None: there are no node vectors."""
+        return {}
+
+    def user(self, users: torch.Tensor, fold: int | None = None) -> dict[str, torch.Tensor]:
+        """Fields of :class:`UserSide` for users (B,); with ``fold``, from the graph without that fold's edges."""
+        return self._side("u", users, fold)
+
+    def author(self, items: torch.Tensor, fold: int | None = None) -> dict[str, torch.Tensor]:
+        """Fields of :class:`AuthorSide` for items (B,), as ``user``."""
+        return self._side("a", items, fold)
+
+    def _side(self, side: str, nodes: torch.Tensor, fold: int | None) -> dict[str, torch.Tensor]:
+        lists: Any = self.lists[side]
+        ids, weights = lists.of(nodes, fold)
+        return {"peers": self._tables[side](ids), "peer_weights": weights}
 
 
 def _node_table(rows: np.ndarray, stored: np.ndarray | None, width: int, init_std: float) -> nn.Embedding:

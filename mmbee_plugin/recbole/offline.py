@@ -63,9 +63,12 @@ def open_snapshot(
     interactions = Interactions(
         dataset.user_rows[users],
         dataset.item_rows[items],
-        None,
+        None if dataset.amounts is None else dataset.amounts[kept],
         n_users=len(dataset.folder.user_tokens),
         n_authors=len(dataset.folder.item_tokens),
         later=dataset.later_gifts()[kept],
+        times=None if dataset.times is None else dataset.times[kept],
     )
-    return snapshot_of(dataset.folder, interactions, graph, graphcl, modalities, seed, progress)
+    return snapshot_of(
+        dataset.folder, interactions, graph, graphcl, modalities, seed, progress, until=dataset.trained_until
+    )

@@ -177,9 +177,14 @@ def config_folder() -> Path:
     return next((place for place in places if place.is_dir()), places[0])
 
 
-def dataset_settings(dataset: str, model: str, is_sample: bool) -> dict[str, Any]:
-    """What ``recbole_configs/<dataset>.yaml`` says for `model`; nothing if there is no such file."""
+def dataset_settings(dataset: str, model: str, is_sample: bool, is_live: bool = False) -> dict[str, Any]:
+    """What ``recbole_configs/<dataset>.yaml`` says for `model`; nothing if there is no such file.
+
+    Live data without a file of their own take that of the simulated ones.
+    """
     path = config_folder() / f"{dataset}.yaml"
+    if is_live and not path.is_file():
+        path = config_folder() / "livesim.yaml"
     if not path.is_file():
         return {}
     content = read_yaml(path)

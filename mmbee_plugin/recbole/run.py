@@ -103,9 +103,10 @@ def build_config(model: str, folder: DatasetFolder, given: dict[str, Any]) -> Co
     Raises:
         InputError: RecBole or the model refuses a value.
     """
-    chosen = options.merged(
-        options.RUN_DEFAULTS, options.dataset_settings(folder.name, model, folder.kind == "sample")
+    of_dataset = options.dataset_settings(
+        folder.name, model, folder.kind == "sample", folder.live is not None
     )
+    chosen = options.merged(options.RUN_DEFAULTS, of_dataset)
     chosen = options.merged({"gpu_id": _gpu(), "show_progress": sys.stderr.isatty(), **chosen}, given)
     loss = {**options.default_settings(model), **chosen}.get("loss_type")
     if loss == "CE" and get_model(model).type == ModelType.SEQUENTIAL:
@@ -134,6 +135,9 @@ def check_parts(config: Config, folder: DatasetFolder) -> None:
     cannot have."""
     from mmbee_plugin.recbole import settings  # brings in the graph stage, which other models do not need
 
+    if "backbone" not in config.internal_config_dict:  # a baseline: its content is all there is to check
+        settings.needed_modalities(config, folder)
+        return
     settings.check_choices(config)
     settings.graph_settings(config)
     settings.graphcl_settings(config)

@@ -10,6 +10,8 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.graph.settings import GraphSettings
+from mmbee_plugin.modules.bdr import PEER_PATHS
+from mmbee_plugin.modules.ego_fusion import EgoFusion
 from mmbee_plugin.modules.gie import GIE
 from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS, GTRSettings
 from mmbee_plugin.modules.mfq import OrthogonalProjection
@@ -29,6 +31,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "head": HEADS,
     "loss": LOSSES,
     "projection": OrthogonalProjection.READINGS,
+    "fusion": EgoFusion.FORMS,
     "pooling": GIE.POOLINGS,
     "node_tables": NODE_TABLES,
 }
@@ -38,6 +41,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "embedding_size": (1, math.inf),
     "heads": (1, math.inf),
     "num_queries": (1, math.inf),
+    "joint_layers": (1, math.inf),
+    "experts": (1, math.inf),
+    "fusion_threshold": (0, 1),
+    "segments": (1, ContentSettings.max_segments),
     "search_heads": (1, math.inf),
     "searched": (1, math.inf),
     "short_length": (0, math.inf),
@@ -69,7 +76,7 @@ def check_choices(config: Any) -> None:
         raise InputError(f"table_learning_rate {rate!r} is out of range, expected more than 0")
     if rate is not None and config["table_optimizer"] is None:
         raise InputError(f"table_learning_rate {rate!r} needs a table_optimizer")
-    if config["content"] == "mfq" and config["embedding_size"] % config["heads"]:
+    if config["content"] in ("mfq", "mta") and config["embedding_size"] % config["heads"]:
         raise InputError(
             f"embedding_size {config['embedding_size']} is no multiple of heads {config['heads']}"
         )
@@ -80,10 +87,13 @@ def check_choices(config: Any) -> None:
 
 
 def chosen_metapaths(config: Any) -> tuple[Metapath, ...]:
-    """The configured metapaths, parsed; none when the interest slot is empty."""
+    """The metapaths to store, parsed: the configured ones and those that BDR reads; none for an empty slot."""
     if config["interest"] == "none":
         return ()
-    return tuple(Metapath.parse(name) for name in config["metapaths"] or ())
+    names = tuple(config["metapaths"] or ())
+    if config["interest"] == "bdr":
+        names += tuple(name for name in PEER_PATHS if name not in names)
+    return tuple(Metapath.parse(name) for name in names)
 
 
 def chosen_modalities(config: Any, available: tuple[str, ...]) -> tuple[str, ...]:
@@ -101,11 +111,41 @@ def chosen_modalities(config: Any, available: tuple[str, ...]) -> tuple[str, ...
     return tuple(config["modalities"])
 
 
+def needed_modalities(config: Any, folder: DatasetFolder) -> tuple[str, ...]:
+    """As `chosen_modalities`, for a model that needs at least one.
+
+    Raises:
+        InputError: the folder has no features, or not those asked for.
+    """
+    names = chosen_modalities(config, tuple(folder.modalities))
+    if not names:
+        raise InputError(
+            f"{config['model']} reads item features and {folder.path} has none: "
+            "add <modality>.npy, one row an item, or choose a model of ids alone"
+        )
+    return names
+
+
 def attribute_modalities(config: Any, folder: DatasetFolder, chosen: tuple[str, ...]) -> tuple[str, ...]:
     """Of the chosen modalities those whose means neighbours bring along: the dense ones, if wanted."""
     if not config["attributes"]:
         return ()
     return tuple(name for name in chosen if folder.modalities[name]["kind"] == "dense")
+
+
+def segment_count(config: Any, folder: DatasetFolder) -> int:
+    """Segments of a sample: 1 of static items, else as configured.
+
+    Raises:
+        InputError: more than a live folder holds of each sample.
+    """
+    if folder.live is None:
+        return 1
+    if config["segments"] > folder.live.per_sample:
+        raise InputError(
+            f"segments {config['segments']}: {folder.name} holds the last {folder.live.per_sample} of a sample"
+        )
+    return config["segments"]
 
 
 def graph_settings(config: Any) -> GraphSettings:
@@ -120,9 +160,14 @@ def graphcl_settings(config: Any) -> GraphCLSettings:
     return _section(config, "graphcl", GraphCLSettings, width=config["embedding_size"])
 
 
-def gtr_settings(config: Any, attribute_width: int) -> GTRSettings:
-    """Names and shapes of the model's parts."""
-    paths = chosen_metapaths(config)
+def gtr_settings(config: Any, attribute_width: int, tasks: tuple[str, ...] = ()) -> GTRSettings:
+    """Names and shapes of the model's parts.
+
+    Args:
+        attribute_width: width of the neighbours' mean attributes, 0 for none.
+        tasks: what the data's rows are labelled with besides gifts, for the backbone that learns several tasks.
+    """
+    paths = chosen_metapaths(config) if config["interest"] == "gie" else ()
     return GTRSettings(
         backbone=config["backbone"],
         content=config["content"],
@@ -136,6 +181,8 @@ def gtr_settings(config: Any, attribute_width: int) -> GTRSettings:
         author_metapaths=tuple(path.name for path in paths if path.start == "a"),
         attribute_width=attribute_width,
         reach=bool(paths) and graph_settings(config).reach_top_k > 0,
+        tasks=("gift", *(tasks if config["backbone"] == "mmoe" else ())),
+        experts=config["experts"],
     )
 
 
@@ -149,6 +196,9 @@ def content_settings(config: Any, widths: dict[str, int]) -> ContentSettings:
         use_queries=config["use_queries"],
         projection=config["projection"],
         dropout=config["content_dropout"],
+        joint_layers=config["joint_layers"],
+        fusion=config["fusion"],
+        fusion_threshold=config["fusion_threshold"],
         modality_dropout=config["modality_dropout"],
         default_query_rate=config["default_query_rate"],
     )

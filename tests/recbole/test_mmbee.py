@@ -53,6 +53,10 @@ def build(folder, tmp_path, monkeypatch):
         {"backbone": "din", "loss": "bpr"},
         {"backbone": "din"},
         {"backbone": "sim"},
+        {"backbone": "dien", "content": "ego_fusion"},
+        {"backbone": "mmoe", "content": "mta"},
+        {"interest": "bdr"},
+        {"interest": "bdr", "backbone": "mmoe", "loss": "bce", "metapaths": []},
         {"content": "none"},
         {"content": "concat", "modalities": ["text"]},
         {"use_queries": False, "projection": "token"},
@@ -96,6 +100,18 @@ def test_stored_lists_meet_recboles_ids(build):
         assert items[ids].tolist() == tokens[stored].tolist()
     reach = model.interest.reach.get_buffer("ids_None").numpy()
     assert (np.diff(reach, axis=1)[(reach[:, 1:] != NOBODY)] > 0).all()
+
+
+def test_peers_are_rows_of_the_models_own_tables(build):
+    """BDR's peers of an author: the ids stored along a2a, by weight, in the table that the loss trains."""
+    model, _ = build(interest="bdr")
+    items = torch.arange(model.n_items)
+    side = model.author_side(items, fold=1)
+    ids = model.interest.lists["a"].get_buffer("ids_1").long()
+    assert torch.equal(side.peers, model.author.weight[ids])
+    has = side.peer_weights.sum(dim=1) > 0
+    assert has.any() and torch.allclose(side.peer_weights.sum(dim=1)[has], torch.tensor(1.0))
+    assert not any(name.startswith("interest.") for name in model.state_dict())
 
 
 def test_labels_without_drawn_negatives_need_logistic_loss(build):

@@ -20,7 +20,8 @@ from mmbee_plugin.modules.sim import gap_buckets
 from mmbee_plugin.recbole import settings
 from mmbee_plugin.recbole.content import BagTable, ContentTable
 from mmbee_plugin.recbole.dataloader import FOLD
-from mmbee_plugin.recbole.interest import InterestTable
+from mmbee_plugin.recbole.dataset import SEGMENT, TASKS
+from mmbee_plugin.recbole.interest import InterestTable, PeerTable
 from mmbee_plugin.recbole.offline import snapshot_for
 
 QUERY_NOISE = 0.02
@@ -73,7 +74,7 @@ class MMBee(GeneralRecommender):
         modalities = settings.chosen_modalities(config, tuple(dataset.folder.modalities))
         paths = settings.chosen_metapaths(config)
         pretrained = config["node_tables"] == "graphcl"
-        self.interest = None
+        self.interest: InterestTable | PeerTable | None = None
         if paths:
             dense = settings.attribute_modalities(config, dataset.folder, modalities)
             with Console(stderr=True, quiet=not config["show_progress"]).status("Graph stage") as status:
@@ -83,19 +84,25 @@ class MMBee(GeneralRecommender):
                     status.update(f"Graph stage: {stage}")
 
                 snapshot = snapshot_for(config, dataset, note)
-            self.interest = InterestTable(
-                dataset, snapshot, paths, width, dense, pretrained, config["node_std"]
-            )
+            if config["interest"] == "bdr":
+                self.interest = PeerTable(dataset, snapshot, self.user, self.author)
+            else:
+                self.interest = InterestTable(
+                    dataset, snapshot, paths, width, dense, pretrained, config["node_std"]
+                )
         reads_queries = config["content"] == "mfq" and config["use_queries"]
         self.content = ContentTable(
             dataset,
             modalities if config["content"] != "none" else (),
             width,
             config["num_queries"] if reads_queries else 0,
+            settings.segment_count(config, dataset.folder),
         )
         self.content.start_queries_from(self.author.weight, QUERY_NOISE)
         parts = (
-            settings.gtr_settings(config, self.interest.attribute_width if self.interest else 0),
+            settings.gtr_settings(
+                config, self.interest.attribute_width if self.interest else 0, dataset.folder.tasks
+            ),
             settings.content_settings(config, self.content.widths),
             settings.sim_settings(config, dataset.ordered),
         )
@@ -109,7 +116,7 @@ class MMBee(GeneralRecommender):
         if self.content.num_queries:
             found["query"] = self.content.queries
         if self.interest is not None:
-            found |= {"nodes_user": self.interest.nodes["u"], "nodes_author": self.interest.nodes["a"]}
+            found |= self.interest.tables()
         bags = {name: table.bag for name, table in self.content.tables.items() if isinstance(table, BagTable)}
         return found | {WORD_TABLES + name: bag for name, bag in bags.items()}
 
@@ -136,9 +143,15 @@ class MMBee(GeneralRecommender):
         neighbours = self.interest.user(users, fold) if self.interest is not None else {}
         return UserSide(self.user(users), self.author(history), history > 0, gap, **neighbours)
 
-    def author_side(self, items: torch.Tensor, fold: int | None = None) -> AuthorSide:
-        """items (B,) -> the author's tensors; with ``fold``, from the graph without that fold's edges."""
-        side = replace(self.content(items, self.author(items)), ids=items)
+    def author_side(
+        self, items: torch.Tensor, fold: int | None = None, segments: torch.Tensor | None = None
+    ) -> AuthorSide:
+        """items (B,) -> the author's tensors; with ``fold``, from the graph without that fold's edges.
+
+        Of live data the content is that of ``segments`` (B,), the rows of the authors' newest segments; without them,
+        of the newest before the end of training.
+        """
+        side = replace(self.content(items, self.author(items), segments), ids=items)
         if self.interest is None:
             return side
         return replace(side, **self.interest.author(items, fold))
@@ -149,16 +162,16 @@ class MMBee(GeneralRecommender):
         fold = int(interaction[FOLD][0]) if FOLD in interaction else None
         user = self._encode_users(interaction, fold)
         if self.negatives_field not in interaction:
-            author = self.gtr.encode_author(self.author_side(items, fold))
+            author = self._encode_authors(interaction, fold)
             labels = interaction[self.label_field].float()
-            loss = losses.binary_cross_entropy(self.gtr.score(user, author), labels)
+            loss = self._labelled_loss(user, author, labels, interaction)
             return loss + self._auxiliary(user, author, torch.arange(len(items))[:, None], labels[:, None])
         candidates = torch.cat([items.unsqueeze(1), interaction[self.negatives_field]], dim=1)  # (B, 1 + M)
         pool, position = candidates.unique(return_inverse=True)
         author = self.gtr.encode_author(self.author_side(pool, fold))
         labels = torch.zeros(candidates.shape, device=items.device)
         labels[:, 0] = 1
-        if self.loss == "softmax" and not self.gtr.backbone.cross_width:
+        if self.loss == "softmax" and not self.gtr.pays_per_pair:
             logits = self.gtr.score_all(user, author) / self.temperature
             loss = losses.sampled_softmax(
                 logits,
@@ -173,7 +186,7 @@ class MMBee(GeneralRecommender):
 
     def predict(self, interaction: Any) -> torch.Tensor:
         """Scores (B,) of aligned users and items; probabilities of a gift where the loss is logistic."""
-        author = self.gtr.encode_author(self.author_side(interaction[self.ITEM_ID]))
+        author = self._encode_authors(interaction)
         logits = self.gtr.score(self._encode_users(interaction), author)
         return torch.sigmoid(logits) if self.loss == "bce" else logits
 
@@ -186,6 +199,16 @@ class MMBee(GeneralRecommender):
         logits = self.gtr.score_all(self._encode_users(interaction), self._ranked)
         return torch.sigmoid(logits) if self.loss == "bce" else logits
 
+    def _encode_authors(self, interaction: Any, fold: int | None = None) -> EncodedAuthor:
+        """The authors (B,) of aligned rows, each as of its row's moment; rows of one author and segment pay once."""
+        items = interaction[self.ITEM_ID]
+        segments = interaction.interaction.get(SEGMENT) if self.content.windows is not None else None
+        state = items if segments is None else torch.where(segments >= 0, self.n_items + segments, items)
+        states, place = state.unique(return_inverse=True)
+        row = place.new_empty(len(states)).scatter_(0, place, torch.arange(len(items), device=items.device))
+        side = self.author_side(items[row], fold, None if segments is None else segments[row])
+        return self.gtr.encode_author(side).take(place)
+
     def _encode_users(self, interaction: Any, fold: int | None = None) -> EncodedUser:
         users = interaction[self.USER_ID]
         if self.history_field in interaction:
@@ -197,11 +220,22 @@ class MMBee(GeneralRecommender):
             times = None if stamps is None else torch.as_tensor(stamps, device=users.device)
         return self.gtr.encode_user(self.user_side(users, history, times, fold))
 
+    def _labelled_loss(
+        self, user: EncodedUser, author: EncodedAuthor, labels: torch.Tensor, interaction: Any
+    ) -> torch.Tensor:
+        """Loss of aligned rows with labels (B,), and of the other tasks where the model has any."""
+        if len(self.gtr.tasks) == 1:
+            return losses.binary_cross_entropy(self.gtr.score(user, author), labels)
+        logits = self.gtr.score_tasks(user, author.unsqueeze(1)).squeeze(1)  # (B, T)
+        others = interaction[TASKS].to(labels.dtype)
+        known = torch.cat([torch.ones_like(labels[:, None]), (others >= 0).to(labels.dtype)], dim=1)
+        return losses.multi_task(logits, torch.cat([labels[:, None], others], dim=1), known)
+
     def _list_loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Loss of each row's own candidates, logits and labels (B, 1 + M), the positive first.
 
-        The softmax comes here where a pair pays for its attention (SIM, DIN): the batch's whole pool for every row
-        would not fit.
+        The softmax comes here where a pair pays for itself (attention, experts): the batch's whole pool for every
+        row would not fit.
         """
         if self.loss == "bpr":
             return losses.bayesian_personalised_ranking(logits[:, 0], logits[:, 1:])
@@ -217,10 +251,8 @@ class MMBee(GeneralRecommender):
     def _auxiliary(
         self, user: EncodedUser, author: EncodedAuthor, position: torch.Tensor, labels: torch.Tensor
     ) -> torch.Tensor:
-        logits = self.gtr.auxiliary_logits(user, author.take(position))
-        if logits is None:
-            return labels.new_zeros(())
-        return losses.binary_cross_entropy(logits, labels)
+        loss = self.gtr.auxiliary_loss(user, author.take(position), labels)
+        return labels.new_zeros(()) if loss is None else loss
 
     def _allowed(self, users: torch.Tensor, pool: torch.Tensor) -> torch.Tensor:
         """(B, C) bool: false where the user has the candidate among its training items."""
