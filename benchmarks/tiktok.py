@@ -13,8 +13,7 @@ are bootstrapped over users. Finished cells are kept in ``--cells`` and not run 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,17 +23,19 @@ import torch
 from ablations import ABLATIONS
 from recbole.data import data_preparation
 from recbole.utils import get_model, get_trainer, init_seed
-from tqdm import tqdm
 from walks import WALKS, Walk, favour
 
-import mmbee_plugin
 from mmbee_plugin import bootstrap
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.recbole.dataset import MMBeeDataset
-from mmbee_plugin.recbole.options import dataset_settings, given_settings
+from mmbee_plugin.recbole.options import dataset_settings, given_settings, merged
 from mmbee_plugin.recbole.ranking import per_user_metrics
 from mmbee_plugin.recbole.run import build_config, run_log
 from mmbee_plugin.recbole.trainer import resumable
+from mmbee_plugin.tables.cells import Cell, CellStore, Job
+from mmbee_plugin.tables.pool import make_cells, missing_jobs
+from mmbee_plugin.tables.progress import cell_bar
+from mmbee_plugin.tables.run import state_of_the_code
 
 METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
 SPLITS = ("valid", "test")
@@ -43,7 +44,6 @@ ROWS: dict[str, tuple[str, list[str]]] = {
     **{model: (model, []) for model in ("Pop", "BPR", "LightGCN", "SIM", "MMBee")},
     "MMBee, row order random": ("MMBee", ["--row_order=random"]),
 }
-Cell = dict[str, np.ndarray]
 
 
 def walk_scores(dataset: MMBeeDataset, rounds: int, order: float) -> Callable[[object], torch.Tensor]:
@@ -59,10 +59,10 @@ def walk_scores(dataset: MMBeeDataset, rounds: int, order: float) -> Callable[[o
     return score
 
 
-def run_cell(model: str, folder: DatasetFolder, settings: dict, seed: int) -> Cell:
+def run_cell(model: str, path: Path, settings: dict, seed: int) -> Cell:
     """Trains one model with one seed; per split the users and one value a user of each metric."""
     name = "Pop" if model in WALKS else model
-    config = build_config(name, folder, {**settings, "seed": seed, "show_progress": False})
+    config = build_config(name, DatasetFolder(path), {**settings, "seed": seed, "show_progress": False})
     with run_log(config, quiet=True), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         init_seed(seed, True)
@@ -80,41 +80,52 @@ def run_cell(model: str, folder: DatasetFolder, settings: dict, seed: int) -> Ce
             def score(interaction) -> torch.Tensor:
                 return network.full_sort_predict(interaction.to(config["device"]))
 
-        cell: Cell = {}
+        found = {}
         for split, loader in zip(SPLITS, (valid, test), strict=True):
-            cell[f"{split} users"], values = per_user_metrics(score, loader)
-            cell |= {f"{split} {metric}": values[metric] for metric in METRICS}
-    return cell
+            found[f"{split} users"], values = per_user_metrics(score, loader)
+            found |= {f"{split} {metric}": values[metric] for metric in METRICS}
+    return Cell(found)
 
 
-def cells(
-    rows: dict[str, tuple[str, dict]], folder: DatasetFolder, split: str, seeds: list[int], kept: Path
-) -> Iterator[tuple[str, Cell]]:
+def job(row: str, model: str, folder: DatasetFolder, settings: dict, seed: int) -> Job:
+    """One row's training with one seed."""
+    chosen = {} if model in WALKS else dataset_settings(folder.name, model, is_sample=False)
+    code = state_of_the_code("Pop" if model in WALKS else model, "mmbee_plugin.recbole.ranking")
+    key = {"kind": "ranking 1", "data": folder.hash, "model": model, "seed": seed, **code}
+    return Job(
+        f"{row}, seed {seed}",
+        {**key, "settings": merged(chosen, settings)},
+        run_cell,
+        (model, folder.path, settings, seed),
+    )
+
+
+def rows_of_users(
+    rows: dict[str, tuple[str, dict]],
+    folder: DatasetFolder,
+    split: str,
+    seeds: list[int],
+    kept: Path,
+    jobs: int,
+) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """Every row's metrics averaged over its seeds; finished cells come from files."""
-    jobs = [
-        (row, seed)
-        for row, (model, _) in rows.items()
+    store = CellStore(kept)
+    todo = [
+        (row, job(row, model, folder, settings, seed))
+        for row, (model, settings) in rows.items()
         for seed in ([0] if model in {*WALKS, "Pop"} else seeds)
     ]
-    found: dict[str, list[Cell]] = {}
-    for row, seed in tqdm(jobs, unit="cell"):
-        model, settings = rows[row]
-        chosen = {} if model in WALKS else dataset_settings(folder.name, model, is_sample=False)
-        key = json.dumps([folder.hash, model, chosen, settings, seed, state_of_the_code()], sort_keys=True)
-        path = kept / f"{row.replace(' ', '_')}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.npz"
-        if not path.exists():
-            cell = run_cell(model, folder, settings, seed)
-            kept.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{path.name}.part.npz")
-            np.savez(partial, **cell)
-            partial.replace(path)
-        with np.load(path) as stored:
-            cell = {
-                name.removeprefix(f"{split} "): stored[name]
-                for name in stored.files
-                if name.startswith(split)
-            }
-            found.setdefault(row, []).append(cell)
+    missing = len(missing_jobs([each for _, each in todo], store))
+    with cell_bar(missing, len(todo) - missing, jobs) as show:
+        made = make_cells([each for _, each in todo], store, jobs, show)
+    found: dict[str, list[dict[str, np.ndarray]]] = {}
+    for (row, _), cell in zip(todo, made, strict=True):
+        own = {
+            name.removeprefix(f"{split} "): values
+            for name, values in cell.arrays.items()
+            if name.startswith(split)
+        }
+        found.setdefault(row, []).append(own)
     for row, parts in found.items():
         order = [np.argsort(part["users"]) for part in parts]
         values = {m: np.mean([p[m][o] for p, o in zip(parts, order, strict=True)], axis=0) for m in METRICS}
@@ -122,16 +133,7 @@ def cells(
         yield row, {**values, **spread}
 
 
-def state_of_the_code() -> str:
-    """Digest of the package, part of a cell's key: another code has other cells."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(mmbee_plugin.__file__).parent.rglob("*")):
-        if path.suffix in (".py", ".yaml"):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def print_table(table: dict[str, Cell], reference: str) -> None:
+def print_table(table: dict[str, dict[str, np.ndarray]], reference: str) -> None:
     """Means with their standard error, the spread over seeds, and paired differences to the reference row."""
     n = len(table[reference][METRICS[0]])
     print(f"{n} users with a positive; mean ± standard error over users (largest - smallest seed)")
@@ -172,6 +174,9 @@ def main() -> None:
         "--reference", default="MMBee", metavar="ROW", help="the row that others are set against"
     )
     parser.add_argument("--cells", type=Path, default=Path("results/cells"))
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="cells made side by side, one thread each"
+    )
     parser.add_argument("settings", nargs="*", metavar="key=value", help="further settings of every model")
     args = parser.parse_args()
     if args.reference not in (ABLATIONS if args.ablate else ROWS):
@@ -186,7 +191,7 @@ def main() -> None:
     }
     print(folder.provenance())
     print(f"split: {args.split}, seeds: {args.seeds}")
-    table = dict(cells(rows, folder, args.split, args.seeds, args.cells))
+    table = dict(rows_of_users(rows, folder, args.split, args.seeds, args.cells, args.jobs))
     print_table(table, args.reference)
 
 

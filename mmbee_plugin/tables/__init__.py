@@ -1,0 +1,1 @@
+"""The paper's tables: rows of settings, cells trained once and kept, figures with their uncertainty, a report."""

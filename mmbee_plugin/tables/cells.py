@@ -1,0 +1,107 @@
+"""Cells: one trained model's outcome, kept as files, so that a table goes on after a kill with what is finished.
+
+A cell is ``<key>.npz`` with its arrays and ``<key>.json`` with everything else. The JSON is put in place last: a cell
+without it is not finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmbee_plugin.errors import InputError
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one trained model leaves behind."""
+
+    arrays: dict[str, NDArray] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    """plain values, as JSON has them."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell to make: ``work(*arguments)``, in a process of its own."""
+
+    name: str
+    """shown while it runs; the same cell may stand in tables under several names."""
+    key: Mapping[str, Any]
+    """everything that the outcome depends on, as JSON has it."""
+    work: Callable[..., Cell]
+    """a function of a module, so that another process finds it."""
+    arguments: tuple[Any, ...]
+
+
+class CellStore:
+    """A folder of finished cells.
+
+    Args:
+        folder: made with the first cell.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def file(self, key: Mapping[str, Any]) -> Path:
+        """Where the JSON of the cell with this key stands."""
+        text = json.dumps(dict(key), sort_keys=True)
+        return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
+
+    def get(self, key: Mapping[str, Any]) -> Cell | None:
+        """The finished cell, or None.
+
+        Raises:
+            InputError: its files are damaged.
+        """
+        file = self.file(key)
+        if not file.exists():
+            return None
+        try:
+            facts = json.loads(file.read_text(encoding="utf-8"))["facts"]
+            with np.load(file.with_suffix(".npz")) as arrays:
+                return Cell({name: arrays[name] for name in arrays.files}, facts)
+        except Exception as error:  # zip, zlib, JSON and npy each have their own
+            raise InputError(f"{file}: damaged cell ({error}); delete it and it is made again") from None
+
+    def put(self, key: Mapping[str, Any], cell: Cell) -> None:
+        """Keeps a cell. Raises InputError where nothing can be written."""
+        file = self.file(key)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _replace(file.with_suffix(".npz"), lambda beside: _write_arrays(beside, cell.arrays))
+            text = json.dumps({"key": dict(key), "facts": cell.facts}, indent=1) + "\n"
+            _replace(file, lambda beside: beside.write_text(text, encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{file}: the cell cannot be kept: {error.strerror or error}") from None
+
+
+def _write_arrays(path: Path, arrays: dict[str, NDArray]) -> None:
+    with path.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Writes beside ``path`` and renames, so that it is always whole."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    beside = Path(name)
+    try:
+        write(beside)
+        beside.chmod(0o644)
+        os.replace(beside, path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise

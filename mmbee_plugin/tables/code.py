@@ -1,0 +1,64 @@
+"""Which code a cell runs: another state of it makes other cells, whatever else changes in the package."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import mmbee_plugin
+
+ROOT = Path(mmbee_plugin.__file__).parent
+NOT_RUN = ("cli/", "tables/", "torchrec/", "livesim/", "logs/", "data/formats/")
+"""Parts of the package that no cell depends on: the data they make are known by their hash."""
+
+
+@functools.cache
+def code_digest(*modules: str) -> str:
+    """Digest of these modules' source and of everything in the package that they import, at whatever depth.
+
+    Args:
+        modules: dotted names, such as ``mmbee_plugin.recbole.run``; those of other packages count for nothing.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(_reached(modules)):
+        digest.update(f"{path.relative_to(ROOT).as_posix()}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _reached(modules: tuple[str, ...]) -> set[Path]:
+    found: set[Path] = set()
+    waiting = [path for module in modules for path in _files(module)]
+    while waiting:
+        path = waiting.pop()
+        if path in found or path.relative_to(ROOT).as_posix().startswith(NOT_RUN):
+            continue
+        found.add(path)
+        waiting += [file for module in _imports(path) for file in _files(module)]
+    return found
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """What a file imports, inside functions too; a name taken from a package may be a module of it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _files(name: str) -> Iterator[Path]:
+    """The files that importing a dotted name runs: its packages' and its own."""
+    first, *parts = name.split(".")
+    place = ROOT
+    if first != ROOT.name:
+        return
+    yield place / "__init__.py"
+    for part in parts:
+        place /= part
+        if (place / "__init__.py").is_file():
+            yield place / "__init__.py"
+        elif place.with_suffix(".py").is_file():
+            yield place.with_suffix(".py")

@@ -1,0 +1,100 @@
+"""One table from its options to its lines: cells, measures, files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.sample import ensure
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole import options
+from mmbee_plugin.recbole.report import check_writable, provenance_lines
+from mmbee_plugin.recbole.run import build_config
+from mmbee_plugin.recbole.settings import chosen_metapaths, chosen_modalities
+from mmbee_plugin.tables.cells import CellStore
+from mmbee_plugin.tables.layout import lines, sheets
+from mmbee_plugin.tables.measures import measure
+from mmbee_plugin.tables.pool import make_cells, missing_jobs
+from mmbee_plugin.tables.progress import cell_bar
+from mmbee_plugin.tables.report import Report, write_report
+from mmbee_plugin.tables.rows import FULL, Table, check_number, make_table
+from mmbee_plugin.tables.run import SPLITS, labelled_jobs
+
+MODEL = "MMBee"
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What `mmbee table` is asked for."""
+
+    number: int
+    dataset: str
+    data_path: Path
+    seeds: int
+    split: str
+    only: tuple[str, ...]
+    jobs: int
+    cells: Path
+    out: Path
+
+
+def run_table(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
+    """Makes the cells that are missing, writes the report and returns the printed lines.
+
+    Args:
+        arguments: settings of all rows, ``--key=value``.
+
+    Raises:
+        InputError: an option, a setting or data that cannot be; before anything is trained where that is possible.
+    """
+    check_number(chosen.number)
+    if chosen.split not in SPLITS:
+        raise InputError(f"--split {chosen.split!r}: one of {', '.join(SPLITS)} is needed")
+    given = options.given_settings(None, arguments)
+    options.check_given(given, [MODEL])
+    folder = ensure(chosen.dataset, chosen.data_path)
+    table = planned(chosen, folder, given)
+    report = Report(chosen.out)
+    check_writable(report.html)
+    seeds = range(1, chosen.seeds + 1)
+    jobs = {
+        row.name: labelled_jobs(row.name, MODEL, folder, {**given, **row.settings}, seeds)
+        for row in table.rows
+    }
+    store = CellStore(chosen.cells)
+    # a seed at a time, so that an interrupted table has all its rows as early as can be
+    in_order = [job for of_seed in zip(*jobs.values(), strict=True) for job in of_seed]
+    missing = len(missing_jobs(in_order, store))
+    distinct = len({store.file(job.key) for job in in_order})
+    with cell_bar(missing, distinct - missing, chosen.jobs) as show:
+        made = dict(zip(map(id, in_order), make_cells(in_order, store, chosen.jobs, show), strict=True))
+    cells = {name: [made[id(job)] for job in of_row] for name, of_row in jobs.items()}
+    measures = measure(table, cells, chosen.split, folder)
+    printed, provenance = sheets(measures), provenance_lines(folder)
+    facts = {
+        "settings given": given,
+        "settings of the rows": {row.name: dict(row.settings) for row in table.rows},
+        "settings in effect, first row": jobs[table.rows[0].name][0].key["settings"],
+        "versions": next(iter(cells.values()))[0].facts["versions"],
+        "code": in_order[0].key["code"],
+        "data": folder.hash,
+    }
+    write_report(report, measures, printed, provenance, folder.kind, facts, cells)
+    body = [line for sheet in printed for line in [*lines(sheet), ""]]
+    return [*provenance, "", *body, f"Written: {report.csv}, {report.json}, {report.html}"]
+
+
+def planned(chosen: TableOptions, folder: DatasetFolder, given: Mapping[str, Any]) -> Table:
+    """The table's rows for this dataset and these settings.
+
+    Raises:
+        InputError: no such table or row, or a setting that the rows make themselves.
+    """
+    config = build_config(MODEL, folder, {**given, **FULL})
+    modalities = chosen_modalities(config, tuple(folder.modalities))
+    table = make_table(chosen.number, modalities, [path.name for path in chosen_metapaths(config)])
+    table.check_settings(given)
+    return table.only(chosen.only) if chosen.only else table

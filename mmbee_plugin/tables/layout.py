@@ -1,0 +1,177 @@
+"""The printed tables, in the paper's layout: what stands in which column, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmbee_plugin.tables.measures import METRICS, Comparison, Measured, Measures, mean, spread
+
+SIGNIFICANT = 0.05
+BEST = "best possible"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table as text; every row has a cell for each heading."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+def sheets(measures: Measures) -> list[Sheet]:
+    """The table pooled, the table over hours, and the full model against every other row."""
+    found = [_pooled(measures)]
+    if "hours" in measures.counts:
+        found.append(_hourly(measures))
+    if measures.of_full:
+        found.append(_of_full(measures))
+    return found
+
+
+def lines(sheet: Sheet) -> list[str]:
+    """The sheet as lines of a Markdown table, columns aligned."""
+    rows = [sheet.headings, *sheet.rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(sheet.headings))]
+    first = len(sheet.headings) - sum(_is_figure(heading) for heading in sheet.headings)
+    printed = [
+        "| "
+        + " | ".join(
+            cell.ljust(width) if place < first else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        + " |"
+        for row in rows
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    notes = ["", *sheet.notes] if sheet.notes else []
+    return [sheet.title, "", printed[0], rule, *printed[1:], *notes]
+
+
+def of_full_lines(measures: Measures) -> list[str]:
+    """What the full model's comparisons come to, a line for each metric."""
+    found = []
+    for metric in METRICS:
+        each = {
+            name: (c.differences[metric].interval.mean, c.p_values[metric])
+            for name, c in measures.of_full.items()
+        }
+        sure = [name for name, (gain, p) in each.items() if gain > 0 and p < SIGNIFICANT]
+        below = [name for name, (gain, _) in each.items() if gain <= 0]
+        line = f"{metric.upper()}: {measures.table.full} is above {len(sure)} of {len(each)} rows"
+        line += f" with p < {SIGNIFICANT:g}"
+        if unsure := [name for name in each if name not in sure and name not in below]:
+            line += f"; above, but not beyond chance: {', '.join(unsure)}"
+        if below:
+            line += f"; not above: {', '.join(below)}"
+        found.append(f"{line}; largest p {p_text(max(p for _, p in each.values()))}")
+    return found
+
+
+def percent(difference: float) -> str:
+    """An absolute difference of a metric, as the paper prints it."""
+    return f"{100 * difference:+.2f} %"
+
+
+def p_text(value: float) -> str:
+    """A p-value with as many digits as the draws give it."""
+    return f"{value:.3f}"
+
+
+def _pooled(measures: Measures) -> Sheet:
+    table, counts = measures.table, measures.counts
+    columns = [text for metric in table.metrics for text in (metric.upper(), "Impr.", "p")]
+    speed = ("Training samples/s", "Inference samples/s", "MFLOPs a sample") if table.costs else ()
+    rows = []
+    for name, measured in measures.rows.items():
+        cells = [*(measured.row.labels or (name,))]
+        for metric in table.metrics:
+            cells += [_value(measured.pooled[metric]), *_gain(measures.improvements.get(name), metric)]
+        rows.append((*cells, *(_costs(measured) if table.costs else ())))
+    if measures.best:
+        best = measures.best["pooled"]
+        cells = [text for metric in table.metrics for text in (f"{best[metric]:.4f}", "", "")]
+        rows.append((BEST, *[""] * (len(table.headings) - 1), *cells, *[""] * len(speed)))
+    notes = [
+        f"Mean of {measures.seeds} seed{'s'[: measures.seeds > 1]}"
+        + (", in brackets the largest minus the smallest" if measures.seeds > 1 else "")
+        + "; Impr.: absolute, over "
+        + ", ".join(dict.fromkeys(c.against for c in measures.improvements.values()))
+        + "; p: paired bootstrap over users, Holm-corrected over the rows."
+    ]
+    if table.costs:
+        beside = measures.side_by_side
+        side = f"with up to {beside} cells side by side" if beside > 1 else "with no other cell beside it"
+        notes.append(
+            f"Speed: one thread, {side}; FLOPs: products of matrices in inference, a multiplication and its addition "
+            "counting two."
+        )
+    if measures.best:
+        notes.append(f"{BEST}: the simulator's planted probabilities as scores.")
+    if measures.of_full:
+        notes += of_full_lines(measures)
+    title = (
+        f"Table {table.number}. {table.title}: {measures.split} split, {counts['samples']:,} samples, "
+        f"{counts['positives']:,} gifts, {counts['users']:,} users, {counts['users_with_both']:,} of them with both"
+    )
+    return Sheet(title, (*table.headings, *columns, *speed), tuple(rows), tuple(notes))
+
+
+def _hourly(measures: Measures) -> Sheet:
+    table = measures.table
+    rows = []
+    for name, measured in measures.rows.items():
+        cells = [*(measured.row.labels or (name,))]
+        for metric in table.metrics:
+            against = measures.rows.get(measured.row.against or "")
+            gain = mean(measured.hourly[metric]) - mean(against.hourly[metric]) if against else None
+            cells += [_value(measured.hourly[metric]), "-" if gain is None else percent(gain)]
+        rows.append(tuple(cells))
+    if measures.best:
+        best = measures.best["hourly"]
+        cells = [text for metric in table.metrics for text in (f"{best[metric]:.4f}", "")]
+        rows.append((BEST, *[""] * (len(table.headings) - 1), *cells))
+    headings = [text for metric in table.metrics for text in (metric.upper(), "Impr.")]
+    title = (
+        f"The same, averaged over the {measures.counts['hours']} clock hours of the {measures.split} split"
+    )
+    return Sheet(title, (*table.headings, *headings), tuple(rows))
+
+
+def _of_full(measures: Measures) -> Sheet:
+    headings = tuple(text for metric in METRICS for text in (metric.upper(), "p"))
+    rows = []
+    for name, comparison in measures.of_full.items():
+        cells = []
+        for metric in METRICS:
+            found = comparison.differences[metric].interval
+            interval = f"{percent(found.mean)} [{percent(found.low)}, {percent(found.high)}]"
+            cells += [interval, p_text(comparison.p_values[metric])]
+        rows.append((name, *cells))
+    note = "In brackets the 95 % interval over users; p: Holm-corrected over the rows."
+    return Sheet(f"{measures.table.full} minus the row", ("Row", *headings), tuple(rows), (note,))
+
+
+def _value(seeds: Sequence[float]) -> str:
+    return f"{mean(seeds):.4f}" + (f" ({spread(seeds):.4f})" if len(seeds) > 1 else "")
+
+
+def _gain(comparison: Comparison | None, metric: str) -> tuple[str, str]:
+    if comparison is None:
+        return "-", ""
+    return percent(comparison.differences[metric].interval.mean), p_text(comparison.p_values[metric])
+
+
+def _costs(measured: Measured) -> tuple[str, str, str]:
+    costs = measured.costs
+    return (
+        f"{costs['train_samples_per_s']:,.0f}",
+        f"{costs['infer_samples_per_s']:,.0f}",
+        f"{costs['flops'] / 1e6:.2f}",
+    )
+
+
+def _is_figure(heading: str) -> bool:
+    return heading.lower() in (*METRICS, "impr.", "p") or "sample" in heading

@@ -1,0 +1,52 @@
+"""A bar over the cells of a table, with the time that is left."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mmbee_plugin.tables.pool import Show
+
+
+@contextmanager
+def cell_bar(missing: int, finished: int, processes: int) -> Iterator[Show]:
+    """Shows finished cells on stderr: a bar on a terminal, else a line each.
+
+    Args:
+        missing: cells to make. finished: cells that are there already. processes: cells made side by side.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    total, done, begun = missing + finished, finished, time.monotonic()
+    console = Console(stderr=True)
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("cells, {task.description}"),
+        TimeElapsedColumn(),
+        TextColumn("gone, {task.fields[left]}"),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("starting", total=total, completed=finished, left="time left unknown")
+
+        def show(name: str, seconds: float) -> None:
+            nonlocal done
+            done += 1
+            left = _in_words((time.monotonic() - begun) / (done - finished) * (total - done))
+            progress.update(task, completed=done, description=f"last {name}, {seconds:.0f} s", left=left)
+            if not console.is_terminal:
+                sys.stderr.write(f"{done} of {total} cells: {name} in {seconds:.0f} s; {left}\n")
+
+        if not console.is_terminal and missing:
+            sys.stderr.write(f"{finished} of {total} cells are there; {processes} at a time\n")
+        yield show
+
+
+def _in_words(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"about {seconds:.0f} s left"
+    return f"about {minutes} min left" if minutes < 120 else f"about {seconds / 3600:.1f} h left"

@@ -1,0 +1,162 @@
+"""What a table leaves behind: CSV, JSON and one HTML file, each saying what the data are."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from mmbee_plugin.tables.cells import Cell
+from mmbee_plugin.tables.layout import Sheet
+from mmbee_plugin.tables.measures import METRICS, Measures, mean, spread
+
+COLUMNS = (
+    *("table", "kind", "split", "row", "metric", "averaged", "value", "spread", "low", "high"),
+    *("against", "improvement", "improvement_low", "improvement_high", "p", "p_holm"),
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where a table's files stand."""
+
+    path: Path
+    """without a suffix."""
+
+    @property
+    def csv(self) -> Path:
+        """A line for each row and figure."""
+        return self._file("csv")
+
+    @property
+    def json(self) -> Path:
+        """Everything, with each seed and the facts of each cell."""
+        return self._file("json")
+
+    @property
+    def html(self) -> Path:
+        """The tables and plots."""
+        return self._file("html")
+
+    def _file(self, suffix: str) -> Path:
+        return self.path.with_name(f"{self.path.name}.{suffix}")
+
+
+def write_report(
+    report: Report,
+    measures: Measures,
+    printed: Sequence[Sheet],
+    provenance: Sequence[str],
+    kind: str,
+    facts: Mapping[str, Any],
+    cells: Mapping[str, Sequence[Cell]],
+) -> None:
+    """Writes the three files, each replaced whole.
+
+    Args:
+        provenance: lines that say what the data are. kind: real, sample or simulated.
+        facts: settings and versions. cells: of each row, one a seed.
+    """
+    from mmbee_plugin.tables.html import page  # brings in plotly
+
+    content = {
+        "provenance": list(provenance),
+        "kind": kind,
+        "table": measures.table.number,
+        "split": measures.split,
+        "counts": measures.counts,
+        "best possible": measures.best,
+        "rows": {name: _row(measures, name, cells[name]) for name in measures.rows},
+        "full minus the row": {name: asdict(comparison) for name, comparison in measures.of_full.items()},
+        **facts,
+    }
+    with _replaced(report.csv) as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(_lines(measures, kind))
+    with _replaced(report.json) as file:
+        json.dump(content, file, indent=1, default=str)
+        file.write("\n")
+    with _replaced(report.html) as file:
+        file.write(page(measures, printed, provenance, kind == "real", facts))
+
+
+def _row(measures: Measures, name: str, cells: Sequence[Cell]) -> dict[str, Any]:
+    measured, comparison = measures.rows[name], measures.improvements.get(name)
+    return {
+        "settings": dict(measured.row.settings),
+        "against": measured.row.against,
+        "pooled": measured.pooled,
+        "hourly": measured.hourly,
+        "intervals": {metric: asdict(measured.interval(metric)) for metric in METRICS},
+        "improvement": asdict(comparison) if comparison else None,
+        "costs": measured.costs,
+        "cells": [cell.facts for cell in cells],
+    }
+
+
+def _lines(measures: Measures, kind: str) -> Iterator[dict[str, Any]]:
+    """A line of the CSV for each row, metric and way of averaging, then for each cost."""
+    same = {"table": measures.table.number, "kind": kind, "split": measures.split}
+    for name, measured in measures.rows.items():
+        own = {**same, "row": name, "against": measured.row.against or ""}
+        for metric in METRICS:
+            yield {**own, **_pooled(measures, name, metric)}
+        for metric, seeds in measured.hourly.items():
+            yield {
+                **own,
+                "metric": metric,
+                "averaged": "hours",
+                "value": mean(seeds),
+                "spread": spread(seeds),
+            }
+        for cost, value in measured.costs.items():
+            yield {**same, "row": name, "metric": cost, "averaged": "cells", "value": value}
+    for averaged, values in measures.best.items():
+        for metric, value in values.items():
+            yield {**same, "row": "best possible", "metric": metric, "averaged": averaged, "value": value}
+
+
+def _pooled(measures: Measures, name: str, metric: str) -> dict[str, Any]:
+    measured, comparison = measures.rows[name], measures.improvements.get(name)
+    interval, seeds = measured.interval(metric), measured.pooled[metric]
+    line = {
+        "metric": metric,
+        "averaged": "pooled",
+        "value": mean(seeds),
+        "spread": spread(seeds),
+        "low": interval.low,
+        "high": interval.high,
+    }
+    if comparison is None:
+        return line
+    gain = comparison.differences[metric]
+    return {
+        **line,
+        "improvement": gain.interval.mean,
+        "improvement_low": gain.interval.low,
+        "improvement_high": gain.interval.high,
+        "p": gain.p_value,
+        "p_holm": comparison.p_values[metric],
+    }
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[TextIO]:
+    """A file beside ``path``, which takes its place when the block ends without an error."""
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", newline="", delete=False
+    ) as file:
+        try:
+            yield file  # type: ignore[misc]
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)

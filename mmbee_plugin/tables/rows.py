@@ -1,0 +1,173 @@
+"""Which rows the paper's tables have: settings over backbone x content x interest, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmbee_plugin.errors import InputError
+
+NUMBERS = (2, 4, 5, 6, 7)
+WIDTHS = (32, 64, 128)
+LENGTHS = (5, 10, 20)
+
+Settings = Mapping[str, Any]
+FULL: Settings = {"backbone": "sim", "content": "mfq", "interest": "gie"}
+
+SLOTS: dict[str, tuple[str, str]] = {
+    "": ("none", "none"),
+    "+BDR": ("none", "bdr"),
+    "+MTA": ("mta", "none"),
+    "+EgoFusion": ("ego_fusion", "none"),
+    "+concat": ("concat", "none"),
+    "+MFQ": ("mfq", "none"),
+    "+GIE": ("none", "gie"),
+    "+MFQ+GIE": ("mfq", "gie"),
+}
+"""What Table 2 puts on a backbone: the content encoder and the interest encoder."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: a model by its settings, trained once a seed."""
+
+    name: str
+    settings: Settings
+    """what the row sets; everything else is the dataset's."""
+    against: str | None = None
+    """the row from which its improvement counts; None for a row that others count from."""
+    labels: tuple[str, ...] = ()
+    """what stands in the table's first columns; the name alone by default."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the paper."""
+
+    number: int
+    title: str
+    headings: tuple[str, ...]
+    """of the first columns."""
+    rows: tuple[Row, ...]
+    full: str | None = None
+    """the row that is set against every other one."""
+    costs: bool = False
+    """whether it has columns for speed and FLOPs."""
+    metrics: tuple[str, ...] = field(default=("auc", "uauc", "gauc"))
+
+    def row(self, name: str) -> Row:
+        """The row called ``name``. Raises InputError, naming those there are."""
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise InputError(
+            f"table {self.number} has no row {name!r}; it has: {', '.join(row.name for row in self.rows)}"
+        )
+
+    def only(self, names: Sequence[str]) -> Table:
+        """The table with these rows and those they are measured from."""
+        wanted = {row.name for row in map(self.row, names)}
+        wanted |= {row.against for row in map(self.row, names) if row.against}
+        rows = tuple(row for row in self.rows if row.name in wanted)
+        full = self.full if self.full in wanted else None
+        return Table(self.number, self.title, self.headings, rows, full, self.costs, self.metrics)
+
+    def check_settings(self, given: Settings) -> None:
+        """Raises InputError for a setting that the rows themselves make."""
+        for row in self.rows:
+            for key in row.settings:
+                if key in given:
+                    raise InputError(
+                        f"setting {key!r}: the rows of table {self.number} set it; choose rows with --only"
+                    )
+
+
+def check_number(number: int) -> None:
+    """Raises InputError, naming those there are, where the paper's table ``number`` is not among them."""
+    if number not in NUMBERS:
+        raise InputError(f"table {number} is not one of {', '.join(map(str, NUMBERS))}")
+
+
+def make_table(number: int, modalities: Sequence[str], metapaths: Sequence[str]) -> Table:
+    """Table ``number`` of the paper.
+
+    Args:
+        modalities: those of the dataset, which Table 4 leaves out in turn.
+        metapaths: those of the model, which Table 7 leaves out in turn.
+
+    Raises:
+        InputError: no such table, or too few modalities or metapaths to leave one out.
+    """
+    check_number(number)
+    makers = {2: _methods, 4: _modalities, 5: _widths, 6: _lengths, 7: _parts}
+    if number == 4 and len(modalities) < 2:
+        raise InputError(
+            f"table 4 leaves out one modality at a time, the data have {', '.join(modalities) or 'none'}"
+        )
+    if number == 7 and len(metapaths) < 2:
+        raise InputError(
+            f"table 7 leaves out one metapath at a time, the model has {', '.join(metapaths) or 'none'}"
+        )
+    return makers[number](list(modalities), list(metapaths))
+
+
+def _methods(_modalities: list[str], _metapaths: list[str]) -> Table:
+    rows = []
+    for backbone, title in (("mmoe", "MMoE"), ("sim", "SIM")):
+        for slots, (content, interest) in SLOTS.items():
+            settings = {"backbone": backbone, "content": content, "interest": interest}
+            rows.append(Row(title + slots, settings, title if slots else None))
+    for backbone in ("din", "dien"):
+        rows.append(Row(backbone.upper(), {"backbone": backbone, "content": "none", "interest": "none"}))
+    return Table(2, "Performance of different methods", ("Methods",), tuple(rows), full="SIM+MFQ+GIE")
+
+
+def _modalities(modalities: list[str], _metapaths: list[str]) -> Table:
+    rows = [Row("MMBee", FULL, None, ("MMBee", *"√" * len(modalities)))]
+    for left_out in modalities:
+        kept = [name for name in modalities if name != left_out]
+        marks = ("-" if name == left_out else "√" for name in modalities)
+        name = f"{left_out}(-)"
+        rows.append(Row(name, {**FULL, "modalities": kept}, "MMBee", (name, *marks)))
+    return Table(4, "Ablation study on the modalities", ("Methods", *modalities), tuple(rows))
+
+
+def _widths(_modalities: list[str], _metapaths: list[str]) -> Table:
+    rows = _growing("embedding_size", "width {}", WIDTHS)
+    return Table(5, "The influence of the model width", ("Dimension",), rows, costs=True)
+
+
+def _lengths(_modalities: list[str], _metapaths: list[str]) -> Table:
+    rows = _growing("segments", "{} segments", LENGTHS)
+    return Table(6, "The influence of the number of segments", ("Length",), rows, costs=True)
+
+
+def _growing(setting: str, name: str, values: tuple[int, ...]) -> tuple[Row, ...]:
+    """A row for each value, all against the first."""
+    first = values[0]
+    return tuple(
+        Row(
+            name.format(value),
+            {**FULL, setting: value},
+            None if value == first else name.format(first),
+            (str(value),),
+        )
+        for value in values
+    )
+
+
+def _parts(_modalities: list[str], metapaths: list[str]) -> Table:
+    without: list[tuple[str, str, Settings]] = [("-", "SIM", {"content": "none", "interest": "none"})]
+    for left_out in metapaths:
+        kept = [name for name in metapaths if name != left_out]
+        without.append(("Graph", f"h_{left_out}(-)", {"metapaths": kept}))
+    without += [
+        ("Graph", "Θ(-)", {"node_tables": "fresh"}),
+        ("Graph", "h_g(-)", {"interest": "none"}),
+        ("Multi-modal", "h_m(-)", {"content": "none"}),
+        ("Multi-modal", "q_m(-)", {"use_queries": False}),
+    ]
+    rows = [Row(name, {**FULL, **change}, "Ours", (part, name)) for part, name, change in without]
+    rows.append(Row("Ours", FULL, None, ("-", "Ours")))
+    return Table(7, "Ablation study on graph and multi-modal parts", ("Category", "Operator"), tuple(rows))

@@ -1,0 +1,65 @@
+"""`mmbee table` from end to end on a tiny live folder, and what bad input gets."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from mmbee_plugin import cli
+from mmbee_plugin.data.folder import DatasetFolder
+
+
+@pytest.fixture
+def mmbee(monkeypatch, capfd, live_path):
+    """Runs `mmbee table` beside `datasets/tinylive`; returns its status, stdout and stderr."""
+    monkeypatch.chdir(live_path.parents[1])
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mmbee", "table", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capfd.readouterr()
+        return ended.value.code or 0, out, err
+
+    return run
+
+
+def test_a_table_is_run_once_and_says_what_the_data_are(mmbee, live_path):
+    folder = DatasetFolder(live_path)
+    (live_path / "truth").mkdir()
+    np.save(
+        live_path / "truth" / "test.npy", folder.rows("test").labels * 0.5
+    )  # truth that knows the outcome
+    command = ("2", "--dataset=tinylive", "--seeds=1", "--only=SIM", "--epochs=1", "--embedding_size=8")
+    code, out, err = mmbee(*command)
+    assert code == 0, err
+    assert "0 of 1 cells are there" in err
+    assert "SIMULATED: these figures say nothing about the real tinylive data." in out
+    assert "valid split, 120 samples" in out
+    code, out, err = mmbee(*command, "--split=test", "--out=kept/two")
+    assert (code, err) == (0, "")  # no cell is made again
+    best = next(line for line in out.splitlines() if line.startswith("| best possible"))
+    assert best.count("1.0000") == 3
+    content = json.loads((live_path.parents[1] / "kept" / "two.json").read_text())
+    assert content["kind"] == "simulated"
+    assert content["best possible"]["pooled"]["auc"] == 1.0
+
+
+def test_bad_input_is_one_line_and_status_2(mmbee):
+    for arguments, message in (
+        (("3", "--dataset=tinylive"), "table 3 is not one of 2, 4, 5, 6, 7"),
+        (("2", "--dataset=nowhere"), "dataset 'nowhere' is unknown"),
+        (("2", "--dataset=tinylive", "--split=all"), "one of valid, test is needed"),
+        (("2", "--dataset=tinylive", "--only=MFQ"), "table 2 has no row 'MFQ'"),
+        (("2", "--dataset=tinylive", "--content=mfq"), "setting 'content': the rows of table 2 set it"),
+        (("7", "--dataset=tinylive", "--epoch=3"), "did you mean epochs?"),
+        (("7", "--dataset=tinylive", "--metapaths=a2b"), "a2b"),
+        (("4", "--dataset=tinylive", "--modalities=[smell]"), "unknown modality 'smell'"),
+    ):
+        code, out, err = mmbee(*arguments)
+        assert (code, out) == (2, ""), arguments
+        assert message in err
+        assert err.count("\n") == 1, err

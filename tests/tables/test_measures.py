@@ -1,0 +1,119 @@
+"""From cells to figures to files: means, improvements, corrected p-values, the layout and the report."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+
+from mmbee_plugin import metrics
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.tables.layout import lines, sheets
+from mmbee_plugin.tables.measures import measure
+from mmbee_plugin.tables.report import Report, write_report
+from mmbee_plugin.tables.rows import make_table
+
+SIGNALS = {"SIM": 0.4, "SIM+MFQ": 0.7, "SIM+GIE": 0.4, "SIM+MFQ+GIE": 1.2}
+
+
+class NoTruth:
+    """A folder in which nothing is planted."""
+
+    def __init__(self, path):
+        self.path = path
+
+
+@pytest.fixture
+def table():
+    return make_table(2, ("visual", "speech"), ("u2a2u", "a2a")).only([*SIGNALS])
+
+
+@pytest.fixture
+def cells(fake_cell):
+    return {name: [fake_cell(signal, seed) for seed in (1, 2)] for name, signal in SIGNALS.items()}
+
+
+@pytest.fixture
+def measures(table, cells, tmp_path):
+    return measure(table, cells, "test", NoTruth(tmp_path))
+
+
+def test_figures_are_means_over_seeds(measures, cells):
+    each = [metrics.auc(c.arrays["test labels"], c.arrays["test scores"]) for c in cells["SIM+MFQ"]]
+    assert measures.rows["SIM+MFQ"].pooled["auc"] == pytest.approx(each)
+    interval = measures.rows["SIM+MFQ"].interval("auc")
+    assert interval.mean == pytest.approx(np.mean(each))
+    assert interval.low < interval.mean < interval.high
+    assert measures.rows["SIM"].costs["flops"] == 1500
+    cell = cells["SIM"][0].arrays
+    hours = cell["test times"] // 3600
+    by_hour = [
+        metrics.auc(cell["test labels"][hours == h], cell["test scores"][hours == h]) for h in range(6)
+    ]
+    assert measures.rows["SIM"].hourly["auc"][0] == pytest.approx(np.mean(by_hour))
+
+
+def test_improvements_are_tested_and_corrected(measures):
+    assert set(measures.improvements) == {"SIM+MFQ", "SIM+GIE", "SIM+MFQ+GIE"}
+    for metric in ("auc", "uauc", "gauc"):
+        full = measures.improvements["SIM+MFQ+GIE"]
+        assert full.differences[metric].interval.low > 0
+        assert full.p_values[metric] == pytest.approx(3 * full.differences[metric].p_value)
+    assert measures.improvements["SIM+GIE"].p_values["auc"] > 0.05
+    assert set(measures.of_full) == {"SIM", "SIM+MFQ", "SIM+GIE"}
+    assert all(each.p_values["auc"] < 0.05 for each in measures.of_full.values())
+
+
+def test_cells_of_other_rows_are_refused(table, cells, tmp_path):
+    cells["SIM+GIE"][1].arrays["test labels"][:2] ^= True
+    with pytest.raises(InputError, match=r"SIM\+GIE: scored other test rows than SIM"):
+        measure(table, cells, "test", NoTruth(tmp_path))
+
+
+def test_the_layout_is_the_papers(measures):
+    pooled, hourly, of_full = (lines(sheet) for sheet in sheets(measures))
+    assert pooled[0].startswith("Table 2. Performance of different methods: test split, 1,500 samples, ")
+    assert re.split(r"\s*\|\s*", pooled[2])[1:-1] == [
+        "Methods",
+        *("AUC", "Impr.", "p", "UAUC", "Impr.", "p", "GAUC", "Impr.", "p"),
+    ]
+    backbone, full = pooled[4], next(line for line in pooled if line.startswith("| SIM+MFQ+GIE"))
+    assert re.match(r"\| SIM +\| 0\.\d{4} \(0\.\d{4}\) \| +- \|", backbone)
+    assert re.search(r"\| \+\d+\.\d\d % \| 0\.00\d \|", full)
+    assert "AUC: SIM+MFQ+GIE is above 3 of 3 rows with p < 0.05; largest p 0.003" in pooled
+    assert len({len(line) for line in pooled[2:8]}) == 1  # columns are aligned
+    assert "6 clock hours" in hourly[0]
+    assert of_full[0] == "SIM+MFQ+GIE minus the row"
+
+
+def test_the_report_stands_alone_and_is_loud_about_simulations(measures, cells, tmp_path):
+    report = Report(tmp_path / "table-2")
+    provenance = ["Data: toy (SIMULATED)", "SIMULATED: says <nothing>"]
+    write_report(
+        report,
+        measures,
+        sheets(measures),
+        provenance,
+        "simulated",
+        {"settings given": {"epochs": 3}},
+        cells,
+    )
+    page = report.html.read_text()
+    assert '<p class="loud">SIMULATED: says &lt;nothing&gt;</p>' in page
+    assert len(page) > 3_000_000  # plotly is inside
+    assert not re.search(r"<(script|link)[^>]*(src|href)=", page)
+    assert page.count('class="plotly-graph-div"') == 2
+    content = json.loads(report.json.read_text())
+    assert content["rows"]["SIM+MFQ"]["pooled"]["auc"] == measures.rows["SIM+MFQ"].pooled["auc"]
+    assert content["settings given"] == {"epochs": 3}
+    with report.csv.open() as file:
+        found = [
+            line for line in csv.DictReader(file) if line["row"] == "SIM+MFQ" and line["averaged"] == "pooled"
+        ]
+    assert [line["metric"] for line in found] == ["auc", "uauc", "gauc"]
+    gain = measures.improvements["SIM+MFQ"].differences["auc"].interval.mean
+    assert float(found[0]["improvement"]) == pytest.approx(gain)
+    assert found[0]["kind"] == "simulated"
