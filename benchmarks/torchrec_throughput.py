@@ -270,7 +270,7 @@ class PlainTables(nn.Module):
 class MadeStore:
     """Shards that are not there: everything about a row is a function of its number."""
 
-    ordered, has_reach, attribute_width = False, False, 0
+    ordered, has_reach, attribute_width, live = False, False, 0, None
     metapaths = PAPER_METAPATHS
 
     def __init__(self, options: argparse.Namespace) -> None:
@@ -290,6 +290,9 @@ class MadeStore:
 
     def history(self, users: NDArray, *_: Any) -> tuple[NDArray, NDArray, None]:
         return scattered(users, HISTORY, self.n_authors, 1), np.full(len(users), HISTORY), None
+
+    def longest(self, *_: Any) -> int:
+        return HISTORY
 
     def neighbours(self, path: str, rows: NDArray, fold: int | None) -> tuple[NDArray, NDArray, NDArray]:
         size = self.n_users if Metapath.parse(path).end == "u" else self.n_authors

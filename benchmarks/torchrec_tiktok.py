@@ -40,11 +40,11 @@ from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.options import dataset_settings
 from mmbee_plugin.recbole.run import build_config, run_log, seeded_dataset
 from mmbee_plugin.recbole.trainer import resumable
+from mmbee_plugin.torchrec.command import show_progress
 from mmbee_plugin.torchrec.loop import train
 from mmbee_plugin.torchrec.settings import Settings, TablesSettings, read_settings
 from mmbee_plugin.torchrec.shards import write_shards
 from mmbee_plugin.torchrec.store import ShardStore
-from mmbee_plugin.torchrec.train import show_progress
 
 METRICS = ("recall@20", "ndcg@20")
 Result = dict[str, Any]

@@ -29,6 +29,8 @@ class UserPart:
     """(B, P)."""
     attributes: torch.Tensor | None = None
     """(B, P, D)."""
+    peer_weights: torch.Tensor | None = None
+    """(B, K)."""
     reach_ids: torch.Tensor | None = None
     """(B, K) author rows, ascending."""
     reach_weights: torch.Tensor | None = None
@@ -45,14 +47,18 @@ class AuthorPart:
     """(C,) author rows."""
     seen: torch.Tensor
     """(C,) bool."""
+    place: torch.Tensor | None = None
+    """(B,) which of them each user is paired with, where rows are scored pair by pair."""
     raw: dict[str, torch.Tensor] = field(default_factory=dict)
-    """per dense modality (C, D_m)."""
+    """per dense modality (C, L, F, D_m)."""
     present: dict[str, torch.Tensor] = field(default_factory=dict)
-    """per modality (C,) bool."""
+    """per modality (C, L) bool."""
     neighbour_count: torch.Tensor | None = None
     """(C, P)."""
     attributes: torch.Tensor | None = None
     """(C, P, D)."""
+    peer_weights: torch.Tensor | None = None
+    """(C, K)."""
 
 
 @dataclass
@@ -68,6 +74,10 @@ class Targets:
     processes, since gradients are averaged over these."""
     labels: torch.Tensor | None = None
     """(B,) 0 or 1."""
+    tasks: torch.Tensor | None = None
+    """(B, T) 0 or 1 for each task of a model of several, the first as ``labels``; any value where unknown."""
+    task_weights: torch.Tensor | None = None
+    """(B, T) as ``weights``, over the rows in which a task's label is known; 0 where it is not."""
     position: torch.Tensor | None = None
     """(B,) or (B, 1 + M) columns of the pool."""
     allowed: torch.Tensor | None = None
@@ -83,7 +93,7 @@ class Batch(Pipelineable):
     """Ids and tensors of one process's part of a global batch."""
 
     sequences: KeyedJaggedTensor
-    bags: KeyedJaggedTensor
+    bags: KeyedJaggedTensor | None
     pools: KeyedJaggedTensor | None
     users: UserPart | None = None
     authors: AuthorPart | None = None

@@ -13,17 +13,17 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torchrec.optim.keyed import CombinedOptimizer, KeyedOptimizer, KeyedOptimizerWrapper
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.torchrec.collectives import from_first
 from mmbee_plugin.torchrec.metadata import PlainReader
 
 FORMAT = "mmbee_plugin torchrec checkpoint 1"
@@ -49,6 +49,8 @@ class StepState:
     """what the training loop notes about the best epoch so far."""
     weights_only: bool = False
     """without the optimizers' state, which then starts anew."""
+    data: dict[str, str | None] | None = None
+    """what names the shards trained on, wherever they lie; None where nothing was trained yet."""
 
 
 def save(
@@ -71,33 +73,59 @@ def save(
 
     Returns:
         the checkpoint's path.
+
+    Raises:
+        InputError: a process cannot write its part, as on a full disk; on every process. The older ones stay.
     """
     path = folder / f"{kind}-{state.step:010d}"
     beside = folder / f".{path.name}"
-    if _first():
-        folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(f".{kind}-*"):  # of a killed run
+    try:
+        from_first(lambda: _begin(beside, kind))
+        content: dict[str, Any] = {"model": model.state_dict()}
+        if optimizer is not None:
+            content["optimizer"] = optimizer.state_dict()
+        with _quiet():
+            dcp.save(content, storage_writer=dcp.FileSystemWriter(beside))
+        from_first(lambda: _publish(beside, path, state, keep, kind))
+    except (CheckpointException, InputError) as error:  # of any process, on all of them
+        shutil.rmtree(beside, ignore_errors=True)
+        if isinstance(error, CheckpointException):
+            raise InputError(f"{path}: cannot be written: {_cause(error)}") from None
+        raise
+    return path
+
+
+def _begin(beside: Path, kind: Kind) -> None:
+    """An empty folder to write into."""
+    with _writing(beside):
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        for left in beside.parent.glob(f".{kind}-*"):  # of a killed run
             shutil.rmtree(left)
         beside.mkdir()
-    _barrier()
-    content: dict[str, Any] = {"model": model.state_dict()}
-    if optimizer is not None:
-        content["optimizer"] = optimizer.state_dict()
-    with _quiet():
-        dcp.save(content, storage_writer=dcp.FileSystemWriter(beside))
-    if _first():
+
+
+def _publish(beside: Path, path: Path, state: StepState, keep: int, kind: Kind) -> None:
+    """Gives the folder its description and its name; older ones go."""
+    with _writing(path):
         sizes = {file.name: file.stat().st_size for file in sorted(beside.iterdir())}
         described = {"format": FORMAT, **asdict(state), "files": sizes}
         (beside / STATE_FILE).write_text(json.dumps(described, indent=1), encoding="utf-8")
         _discard(path)
         beside.rename(path)
-        published = _published(folder, kind)
+        published = _published(path.parent, kind)
         newest = published.index(path) + 1
         # Those with more steps are of a course that was left.
         for other in published[: max(0, newest - keep)] + published[newest:]:
             _discard(other)
-    _barrier()
-    return path
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Raises InputError where the disk is full or may not be written to."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def latest(folder: Path, kind: Kind = "step") -> Path | None:
@@ -117,7 +145,13 @@ def read_state(path: Path) -> StepState:
         content = None
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise InputError(f"{path}: no checkpoint of this plugin ({STATE_FILE} should name {FORMAT!r})")
-    for name, size in content.pop("files").items():
+    files = content.pop("files", None)
+    known = {field.name: field.default is MISSING for field in fields(StepState)}
+    unfit = content.keys() - known | {name for name, needed in known.items() if needed} - content.keys()
+    if unfit or not isinstance(files, dict):
+        named = ", ".join(sorted(unfit)) or "files"
+        raise InputError(f"{path / STATE_FILE}: entries {named} do not fit {FORMAT!r}")
+    for name, size in files.items():
         file = path / name
         found = file.stat().st_size if file.is_file() else None
         if found != size:
@@ -125,9 +159,6 @@ def read_state(path: Path) -> StepState:
                 f"{file}: {'missing' if found is None else f'has {found} bytes'}, expected {size} bytes; "
                 "the checkpoint is damaged, take an older one"
             )
-    unknown = content.keys() ^ {field.name for field in fields(StepState)}
-    if unknown:
-        raise InputError(f"{path / STATE_FILE}: entries {', '.join(sorted(unknown))} do not fit {FORMAT!r}")
     return StepState(**content)
 
 
@@ -161,9 +192,7 @@ def read_into(path: Path, content: dict[str, Any]) -> None:
         with _quiet():
             dcp.load(content, storage_reader=PlainReader(path))
     except CheckpointException as error:
-        first = next(iter(error.failures.values()))
-        cause = first[0] if isinstance(first, tuple) else first
-        raise InputError(f"{path}: does not fit this model: {_one_line(cause)}") from None
+        raise InputError(f"{path}: does not fit this model: {_cause(error)}") from None
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
         raise InputError(f"{path}: cannot be loaded: {_one_line(error)}") from None
 
@@ -201,13 +230,10 @@ def _lazy_parts(optimizer: KeyedOptimizer) -> Iterator[KeyedOptimizer]:
         yield optimizer
 
 
-def _first() -> bool:
-    return not dist.is_initialized() or dist.get_rank() == 0
-
-
-def _barrier() -> None:
-    if dist.is_initialized():
-        dist.barrier()
+def _cause(error: CheckpointException) -> str:
+    """What the first process that failed met."""
+    first = next(iter(error.failures.values()))
+    return _one_line(first[0] if isinstance(first, tuple) else first)
 
 
 def _one_line(error: BaseException) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
+
+from mmbee_plugin.errors import InputError
 
 Value = TypeVar("Value")
 
@@ -53,3 +55,23 @@ def gather(value: Value) -> list[Value]:
     values: list = [None] * dist.get_world_size()
     dist.all_gather_object(values, value)
     return values
+
+
+def from_first(action: Callable[[], Value]) -> Value:
+    """What rank 0 gets from an action, such as a look at a folder: every process gets the same, when rank 0 is done.
+
+    Raises:
+        InputError: rank 0 met one; on every process, so that none waits for it.
+    """
+    if not dist.is_initialized():
+        return action()
+    outcome: list = [None, None]
+    if dist.get_rank() == 0:
+        try:
+            outcome[0] = action()
+        except InputError as error:
+            outcome[1] = str(error)
+    dist.broadcast_object_list(outcome, src=0)
+    if outcome[1] is not None:
+        raise InputError(outcome[1])
+    return outcome[0]

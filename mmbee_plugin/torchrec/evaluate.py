@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -88,7 +89,8 @@ class Evaluator:
                 stride = -(-len(rows.users) // world_size)
                 own = slice(rank, None, world_size)
                 users, authors = rows.users[own], rows.authors[own]
-                batch = self.maker.labelled(users, authors, stride).to(self.process.device)
+                segments = None if rows.segments is None else rows.segments[own]
+                batch = self.maker.labelled(users, authors, stride, segments).to(self.process.device)
                 columns.append((users, rows.labels[own], model.score(batch).sigmoid().cpu().numpy()))
         if not columns:
             raise InputError(f"{self.store.path}: no labelled row to score")
@@ -114,10 +116,10 @@ class Evaluator:
                 if cross
                 else encoded.top.new_empty(len(encoded.top) * world_size, 0)
             )
-            parts.append(EncodedAuthor(interleave(encoded.top), author))
-        whole = EncodedAuthor.cat(parts)
-        ids = torch.arange(n_authors, device=self.process.device)
-        return EncodedAuthor(whole.top[:n_authors], whole.author[:n_authors], ids)
+            views = None if encoded.views is None else interleave(encoded.views)
+            parts.append(EncodedAuthor(interleave(encoded.top), author, views=views))
+        whole = next(EncodedAuthor.cat(parts).split(n_authors))
+        return replace(whole, ids=torch.arange(n_authors, device=self.process.device))
 
     def _hits(
         self, model: TrainModel, authors: EncodedAuthor, asked: RankedUsers, k: int

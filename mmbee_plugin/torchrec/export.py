@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from mmbee_plugin import exchange as files
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.exchange import Exchange
 from mmbee_plugin.torchrec import checkpoint
+from mmbee_plugin.torchrec.ids import TableIds
 from mmbee_plugin.torchrec.inputs import Inputs, open_store
 from mmbee_plugin.torchrec.model import TrainModel
-from mmbee_plugin.torchrec.settings import Settings, parse_settings
+from mmbee_plugin.torchrec.resume import check_same_data
+from mmbee_plugin.torchrec.settings import ModelSettings, Settings, parse_settings
 from mmbee_plugin.torchrec.store import ShardStore
 
 TABLE = re.compile(r"tables\..+\.(?P<table>[^.]+)\.weight")
@@ -23,7 +26,8 @@ BY_TRAINING = ("user", "author", "query")
 
 
 def export_checkpoint(path: Path, destination: Path, shards: Path | None = None) -> Exchange:
-    """Gathers a checkpoint's shards into an exchange file; users and authors unseen in training get the default row.
+    """Gathers a checkpoint's shards into an exchange file; users and authors unseen in training get the row they read:
+    the default one, or the one of ``model.unseen_rows`` that their token chooses.
 
     Args:
         path: a checkpoint of the training job, or their folder, of which the best epoch is taken, else the newest.
@@ -42,6 +46,7 @@ def export_checkpoint(path: Path, destination: Path, shards: Path | None = None)
             update={"data": settings.data.model_copy(update={"shards": str(shards)})}
         )
     store = open_store(settings)
+    check_same_data(state, store, path)
     stored = checkpoint.tensors_of(path, "model")
     weights = {name: torch.empty(entry.size, dtype=entry.properties.dtype) for name, entry in stored.items()}
     checkpoint.read_into(path, {"model": weights})
@@ -53,18 +58,15 @@ def export_checkpoint(path: Path, destination: Path, shards: Path | None = None)
             dense[name.removeprefix(DENSE)] = values
         else:
             raise InputError(f"{path}: holds {name!r}, which the training job does not have")
-    try:
-        exchange = Exchange(
-            tables, dense, store.user_tokens(), store.author_tokens(), _scoring_settings(settings, store)
-        )
-    except InputError as error:
-        raise InputError(f"{path}: {error}; are {store.path} the shards it was trained on?") from None
     for name in BY_TRAINING:
         if name in tables:
-            tables[name] = tables[name][_table_ids(name, store)]
+            tables[name] = tables[name][_table_ids(name, store, settings.model)]
     for name in ("nodes_user", "nodes_author"):
         if name in tables:
             tables[name][0] = 0
+    exchange = Exchange(
+        tables, dense, store.user_tokens(), store.author_tokens(), _scoring_settings(settings, store)
+    )
     files.write_exchange(destination, exchange)
     return exchange
 
@@ -72,7 +74,8 @@ def export_checkpoint(path: Path, destination: Path, shards: Path | None = None)
 def import_exchange(source: Path, settings: Settings) -> Path:
     """Makes the first checkpoint of a job from an exchange file; training resumes from it, its optimizers fresh.
 
-    Users and authors are matched by token; those that the file does not know start from its default row.
+    Users and authors are matched by token; those that the file does not know start from its default row. A row of
+    ``model.unseen_rows`` starts from the mean of the unseen that read it, which in a file of such a job are equal.
 
     Returns:
         the checkpoint, in ``checkpoint.folder``.
@@ -99,7 +102,12 @@ def import_exchange(source: Path, settings: Settings) -> Path:
             if not table.startswith(files.WORD_TABLES):
                 side = "user" if table in files.USER_TABLES else "author"
                 rows = exchange.rows_of(table, tokens[side])
-                state[name] = torch.cat([exchange.tables[table][:1], rows])
+                parts = [
+                    exchange.tables[table][:1],
+                    rows,
+                    _hashed(table, rows, exchange, store, settings.model),
+                ]
+                state[name] = torch.cat(parts)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -118,10 +126,27 @@ def _scoring_settings(settings: Settings, store: ShardStore) -> dict[str, object
     )
 
 
-def _table_ids(table: str, store: ShardStore) -> torch.Tensor:
-    """(n + 1,) the row that stands for each token: its own, or the default one."""
+def _table_ids(table: str, store: ShardStore, model: ModelSettings) -> torch.Tensor:
+    """(n + 1,) the row that stands for each token: its own, or the one that it reads unseen."""
+    ids = TableIds(store, model)
     if table == "user":
-        ids = store.user_ids(torch.arange(store.n_users).numpy())
+        read = ids.users(np.arange(store.n_users))
+    elif table == "author":
+        read = ids.authors(np.arange(store.n_authors))
     else:
-        ids = store.author_ids(torch.arange(store.n_authors).numpy())
-    return torch.cat([torch.zeros(1, dtype=torch.long), torch.from_numpy(ids)])
+        read = store.author_ids(np.arange(store.n_authors))
+    return torch.from_numpy(np.concatenate([[0], read]))
+
+
+def _hashed(
+    table: str, rows: torch.Tensor, exchange: Exchange, store: ShardStore, model: ModelSettings
+) -> torch.Tensor:
+    """(unseen_rows, d) the rows behind a table of users or authors, (0, d) for the others."""
+    if table not in ("user", "author"):
+        return rows[:0]
+    read = _table_ids(table, store, model)[1:] - len(rows) - 1  # below 0 for those with a row of their own
+    unseen = read >= 0
+    sums = rows.new_zeros(model.unseen_rows, rows.shape[1], dtype=torch.float64)
+    sums.index_add_(0, read[unseen], rows[unseen].double())
+    counts = torch.bincount(read[unseen], minlength=model.unseen_rows)[:, None]
+    return torch.where(counts > 0, (sums / counts.clamp(min=1)).to(rows.dtype), exchange.tables[table][:1])

@@ -32,7 +32,7 @@ class InitialRows:
     """Rows of any table, as they are before the first step.
 
     Id vectors are normal with ``init_std``. An author's query tokens start from its id vector, tiled, plus noise. Node
-    vectors are those that GraphCL stored, scaled to ``node_std``, or normal with it. Row 0, the default, is zero.
+    vectors are those that GraphCL stored, scaled to ``node_std``, or normal with it. Rows of the unseen are zero.
 
     Args:
         inputs: widths of the tables and standard deviations.
@@ -45,6 +45,7 @@ class InitialRows:
 
     def __init__(self, inputs: Inputs, seed: int, nodes: NodeVectors | None = None) -> None:
         self.model, self.num_queries, self.seed = inputs.model, inputs.num_queries, seed
+        self.counts = {"user": inputs.n_users, "author": inputs.n_authors}
         self.nodes = dict(zip((NODES["u"], NODES["a"]), nodes, strict=True)) if nodes is not None else {}
         for table, vectors in self.nodes.items():
             if vectors.shape[1] != self.model.width:
@@ -62,6 +63,8 @@ class InitialRows:
             values = self._block(table, block, width)
             if block == 0 and not table.startswith(WORDS):
                 values[0] = 0
+            if table in self.counts:
+                values[max(0, self.counts[table] + 1 - block * BLOCK) :] = 0
             first = max(start, block * BLOCK)
             yield first, values[first - block * BLOCK : stop - block * BLOCK]
 

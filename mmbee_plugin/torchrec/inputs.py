@@ -9,10 +9,11 @@ from typing import Protocol
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath
+from mmbee_plugin.modules.bdr import PEER_PATHS
 from mmbee_plugin.modules.gtr import GTRSettings
 from mmbee_plugin.modules.sim import GAP_BUCKETS, SIMSettings
 from mmbee_plugin.modules.tokens import WORD_WIDTH, ContentSettings
-from mmbee_plugin.torchrec.layout import Modality
+from mmbee_plugin.torchrec.layout import Live, Modality
 from mmbee_plugin.torchrec.settings import ModelSettings, Settings
 from mmbee_plugin.torchrec.store import ShardStore
 
@@ -34,6 +35,8 @@ class DataShape(Protocol):
     def attribute_width(self) -> int: ...
     @property
     def has_reach(self) -> bool: ...
+    @property
+    def live(self) -> Live | None: ...
 
 
 @dataclass(frozen=True)
@@ -55,15 +58,23 @@ class Inputs:
     attribute_width: int
     """width of the neighbours' mean attributes, 0 for none."""
     reach: bool
+    segments: int
+    """segments L of a sample of live data; 0 of static items."""
+    tasks: tuple[str, ...]
+    """what the model predicts, the gift first."""
 
     @classmethod
     def of(cls, model: ModelSettings, data: DataShape) -> Inputs:
-        """Raises InputError for a modality or metapath that the data do not have."""
+        """Raises InputError for a modality or metapath, or for more segments than the data have."""
         chosen = tuple(data.modalities) if model.modalities is None else model.modalities
         _check("modality", chosen, data.modalities)
-        names = model.metapaths if model.interest != "none" else ()
-        _check("metapath", names, data.metapaths)
-        paths = [Metapath.parse(name) for name in names]
+        _check("metapath", model.lists, data.metapaths)
+        paths = [Metapath.parse(name) for name in model.lists] if model.interest == "gie" else []
+        live = data.live
+        if live is not None and model.segments > live.per_sample:
+            raise InputError(
+                f"model.segments {model.segments}: the data hold the last {live.per_sample} of a sample"
+            )
         modalities = chosen if model.content != "none" else ()
         kinds = {name: data.modalities[name] for name in modalities}
         return cls(
@@ -78,11 +89,18 @@ class Inputs:
             author_paths=tuple(path for path in paths if path.start == "a"),
             attribute_width=data.attribute_width if paths and model.attributes else 0,
             reach=bool(paths) and model.reach and data.has_reach,
+            segments=0 if live is None else model.segments,
+            tasks=("gift", *(live.tasks if live is not None and model.backbone == "mmoe" else ())),
         )
 
     @property
+    def peer_paths(self) -> tuple[str, ...]:
+        """The metapaths to a user's and an author's peers; none where nobody reads them."""
+        return PEER_PATHS if self.model.interest == "bdr" else ()
+
+    @property
     def paths(self) -> tuple[Metapath, ...]:
-        """All metapaths, the users' first."""
+        """All metapaths whose neighbours are pooled, the users' first."""
         return self.user_paths + self.author_paths
 
     @property
@@ -93,8 +111,10 @@ class Inputs:
 
     @property
     def shares_pool(self) -> bool:
-        """Whether the softmax runs over all candidates of the global batch: where no pair pays for attention."""
-        return self.model.loss == "softmax" and self.model.backbone == "mean"
+        """Whether the softmax runs over all candidates of the global batch: where no pair pays for attention,
+        experts or peers."""
+        cheap = self.model.backbone == "mean" and self.model.interest != "bdr"
+        return self.model.loss == "softmax" and cheap
 
     def gtr_settings(self) -> GTRSettings:
         """Names and shapes of the model's parts."""
@@ -112,6 +132,8 @@ class Inputs:
             author_metapaths=tuple(path.name for path in self.author_paths),
             attribute_width=self.attribute_width,
             reach=self.reach,
+            tasks=self.tasks,
+            experts=model.experts,
         )
 
     def content_settings(self) -> ContentSettings:
@@ -125,6 +147,9 @@ class Inputs:
             use_queries=model.use_queries,
             projection=model.projection,
             dropout=model.content_dropout,
+            joint_layers=model.joint_layers,
+            fusion=model.fusion,
+            fusion_threshold=model.fusion_threshold,
             modality_dropout=model.modality_dropout,
             default_query_rate=model.default_query_rate,
         )
@@ -148,8 +173,7 @@ def open_store(settings: Settings) -> ShardStore:
         InputError: as :class:`~mmbee_plugin.torchrec.store.ShardStore`.
     """
     model = settings.model
-    paths = model.metapaths if model.interest != "none" else ()
-    return ShardStore(Path(settings.data.shards), model.modalities, paths)
+    return ShardStore(Path(settings.data.shards), model.modalities, model.lists)
 
 
 def _check(kind: str, asked: tuple[str, ...], known: Collection[str]) -> None:

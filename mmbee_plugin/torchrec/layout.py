@@ -5,22 +5,31 @@ into memory. Every array is indexed by row of `.user` or `.item`. With ``F`` for
 whole graph)::
 
     shards.json                         the description
-    train.parquet                       user, author, position, fold (where cross-fitted), label (where labelled)
-    valid.parquet  test.parquet         user, author, label (where labelled); by ascending user
+    train.parquet                       user, author, position, position_by_day (where there is time), fold (where
+                                        cross-fitted), label (where labelled), segment and task_<name> (live data)
+    valid.parquet  test.parquet         user, author, label (where labelled), segment (live data); by ascending user
     users.parquet  authors.parquet      token
     histories/{indptr,items,repeats}.npy  and times.npy where there is time
     users/known.npy                     (n_users,) bool: has a training row
-    authors/{known,seen}.npy            (n_authors,) bool: has a training row, has a training positive
+    authors/{known,seen}.npy            (n_authors,) bool: has a training row, has one that teaches it something (a
+                                        positive; of live data any)
+    {users,authors}/keys.npy            (n,) uint64: hash of the token
     authors/drawn.npy                   (n_authors + 1,) int64: positives among the rows of train.parquet, by table id
-    features/<modality>/                values, present (dense) or indptr, words, present (bag)
+    features/<modality>/                values, present (dense) or indptr, words, present (bag); of live data
+                                        values, present of segments, and mean, deviation, which standardise them
+    segments/first.npy                  (S,) int64: row of the first segment of the same author
+    segments/newest.npy                 (n_authors,) int64: newest segment at the end of training, -1 for none
     F neighbours/<metapath>/            indptr, ids, weights (of each node summing to 1)
     F attributes/<metapath>/<modality>.npy
     F reach/                            indptr, ids (ascending), weights
     nodes_user.npy  nodes_author.npy    node vectors, where there are any
+    nodes.json                          which two files they are instead, once they were trained anew
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -31,16 +40,29 @@ from mmbee_plugin.errors import InputError
 DESCRIPTION = "shards.json"
 SPLITS = ("train", "valid", "test")
 NODES = {"u": "nodes_user.npy", "a": "nodes_author.npy"}
+NODE_PAIR = "nodes.json"
 
 
 class Modality(BaseModel):
-    """A modality of the authors: dense vectors of a width, or bags of words from a vocabulary."""
+    """A modality of the authors, or of live data's segments: dense vectors of a width, or bags of words from a
+    vocabulary."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["dense", "bag"]
     width: int = Field(default=0, ge=0, description="of a dense modality")
     vocabulary: int = Field(default=0, ge=0, description="of a word bag")
+    frames: int = Field(default=1, ge=1, description="vectors a segment has")
+
+
+class Live(BaseModel):
+    """What live data have and static items have not."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    segments: int = Field(ge=0, description="rows of every modality's features")
+    per_sample: int = Field(ge=1, description="newest segments of a sample that are sure to be there")
+    tasks: tuple[str, ...] = Field(description="what training rows are labelled with besides gifts")
 
 
 class Description(BaseModel):
@@ -48,7 +70,7 @@ class Description(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     kind: Literal["real", "sample", "simulated"]
     provenance: str = Field(description="one line that stands beside every result")
     dataset: str = Field(description="hash of the dataset folder's files")
@@ -61,6 +83,7 @@ class Description(BaseModel):
     metapaths: tuple[str, ...]
     reach: bool
     modalities: dict[str, Modality]
+    live: Live | None = Field(description="None where an author's content is its own")
     rows: tuple[int, ...] = Field(
         description="training rows of each fold, or of all where there are no folds"
     )
@@ -69,6 +92,12 @@ class Description(BaseModel):
     )
     evaluated: dict[str, int] = Field(description="rows of valid and test")
     files: dict[str, int] = Field(description="bytes of every file but this and the node vectors")
+
+    @property
+    def identity(self) -> dict[str, str | None]:
+        """Names the dataset, the graph snapshot, and, by all entries together, what was made of them."""
+        made = hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        return {"dataset": self.dataset, "snapshot": self.snapshot, "description": made[:16]}
 
 
 def read_description(folder: Path) -> Description:
@@ -100,3 +129,28 @@ def read_description(folder: Path) -> Description:
         if found != size:
             raise InputError(f"{folder / name}: {found} bytes, expected {size}; write the shards again")
     return description
+
+
+def node_pair(folder: Path) -> tuple[Path, Path] | None:
+    """The files of the users' and the authors' node vectors; None where there are none.
+
+    Raises:
+        InputError: one of the two is missing.
+    """
+    source, names = folder / NODE_PAIR, NODES
+    if source.exists():
+        try:
+            names = json.loads(source.read_text(encoding="utf-8"))
+            users, authors = (folder / Path(names[side]).name for side in NODES)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{source}: does not name two files ({error}); train the vectors again"
+            ) from None
+    else:
+        users, authors = (folder / name for name in NODES.values())
+        if not users.exists() and not authors.exists():
+            return None
+    for file in (users, authors):
+        if not file.exists():
+            raise InputError(f"{file}: missing, of two tables of node vectors; train them again")
+    return users, authors

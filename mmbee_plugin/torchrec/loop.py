@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import math
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from rich.console import Console
@@ -19,18 +17,21 @@ from torch.utils.tensorboard import SummaryWriter
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec.batch import Batch
-from mmbee_plugin.torchrec.checkpoint import StepState, latest, load, save
+from mmbee_plugin.torchrec.checkpoint import StepState, latest, load, read_state, save
+from mmbee_plugin.torchrec.collectives import from_first
 from mmbee_plugin.torchrec.evaluate import Evaluator
 from mmbee_plugin.torchrec.initial import InitialRows, write_initial
 from mmbee_plugin.torchrec.inputs import Inputs, open_store
 from mmbee_plugin.torchrec.launch import Process, process_group
 from mmbee_plugin.torchrec.maker import BatchMaker
 from mmbee_plugin.torchrec.model import TrainModel
+from mmbee_plugin.torchrec.pace import Pace
 from mmbee_plugin.torchrec.reader import EvalReader, TrainReader
-from mmbee_plugin.torchrec.resume import best_so_far, checkpoint_to_resume
+from mmbee_plugin.torchrec.resume import best_so_far, check_same_data, checkpoint_to_resume
 from mmbee_plugin.torchrec.settings import Settings
 from mmbee_plugin.torchrec.sharding import shard
 from mmbee_plugin.torchrec.stepper import PipelinedStepper, PlainStepper, Stepper
+from mmbee_plugin.torchrec.streams import Purpose, key
 
 LOG = logging.getLogger(__name__)
 
@@ -50,8 +51,8 @@ def train(settings: Settings, resume: bool = False, result: Path | None = None) 
     Raises:
         InputError: bad shards or settings, checkpoints of another run in the folder, a loss that is no number.
     """
-    checkpoint = checkpoint_to_resume(settings, resume)
     with process_group(settings.train.timeout) as process:
+        checkpoint = from_first(lambda: checkpoint_to_resume(settings, resume))
         trainer = Trainer(settings, process)
         if checkpoint is not None:
             trainer.restore(checkpoint)
@@ -81,7 +82,7 @@ class Trainer:
         LOG.info("%s", store.provenance)
         if inputs.paths:
             LOG.info("Node tables start %s", "from stored vectors" if nodes is not None else "fresh")
-        torch.manual_seed(settings.train.seed)
+        torch.manual_seed(key(Purpose.WEIGHTS, settings.train.seed))
         initial = InitialRows(inputs, settings.train.seed, nodes)
         model = TrainModel(inputs, settings.train.precision)
         self.model, self.optimizer = shard(model, settings, process.device)
@@ -99,23 +100,30 @@ class Trainer:
         self.folder = Path(settings.checkpoint.folder)
         self.epoch = self.batch = self.step = 0
         self.best: dict[str, Any] | None = None
+        self.writer: SummaryWriter | None = None
         self.losses: dict[int, float] = {}
         self.validation: dict[int, dict[str, float]] = {}
-        self.samples, self.seconds = 0, 0.0
+        self.pace = Pace()
 
     def restore(self, path: Path) -> None:
         """Takes up the run of a checkpoint. Raises InputError for one that does not fit the model."""
+        check_same_data(read_state(path), self.store, path)
         state = load(path, self.model, self.optimizer)
         self.epoch, self.batch, self.step = state.epoch, state.batch, state.step
-        self.best = best_so_far(self.folder, state.best)
+        self.best = from_first(lambda: best_so_far(self.folder, state.best))
         LOG.info("Resuming %s: epoch %d, batch %d", path, self.epoch, self.batch)
 
     def run(self) -> dict[str, Any]:
         """Trains to the last epoch, or until ``patience`` is at its end; then the best epoch's test metrics."""
-        first = self.process.rank == 0
-        self.writer = (
-            SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.step + 1) if first else None
-        )
+        if self.process.rank == 0:
+            self.writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.step + 1)
+        try:
+            return self._run()
+        finally:  # a failing process is ended at once, and would lose what is not written yet
+            if self.writer is not None:
+                self.writer.close()
+
+    def _run(self) -> dict[str, Any]:
         settings = self.settings.train
         while self.epoch < settings.epochs and not self._out_of_patience():
             self._train_epoch()
@@ -129,57 +137,49 @@ class Trainer:
             "losses": self.losses,
             "validation": self.validation,
             "best": self.best,
-            "samples_per_second": self.samples / self.seconds if self.seconds else None,
+            "samples_per_second": self.pace.mean,
         }
-        best = latest(self.folder, "best")
+        best = from_first(lambda: latest(self.folder, "best"))
         if self.best is not None and best is not None:
             load(best, self.model)
             outcome["test"] = self._evaluate("test")
             LOG.info("Best epoch %d, test: %s", self.best["epoch"], in_words(outcome["test"]))
         LOG.info("%s", self.store.provenance)
-        if self.writer is not None:
-            self.writer.close()
         return outcome
 
     def _train_epoch(self) -> None:
         settings, process = self.settings, self.process
         steps = self.reader.steps(self.epoch)
         pending = torch.zeros((), device=process.device)
-        logged, rows_logged, since = self.step, 0, time.perf_counter()
+        logged = self.step
         sizes: list[int] = []
         self.model.train()
+        self.pace.start()
+        title = f"Epoch {self.epoch + 1}/{settings.train.epochs}"
         with progress(process.rank == 0) as bar:
-            task = bar.add_task(
-                f"Epoch {self.epoch + 1}/{settings.train.epochs}", total=steps, completed=self.batch
-            )
+            task = bar.add_task(title, total=steps, completed=self.batch)
             for loss in self.stepper.steps(self._batches(sizes), self._seed):
                 pending += loss
                 self.step, self.batch = self.step + 1, self.batch + 1
-                rows_logged += sizes.pop(0)
+                self.pace.add(sizes.pop(0))
                 if self.step % settings.train.log_every == 0 or self.batch == steps:
                     mean = self._mean(pending / (self.step - logged))
-                    elapsed = time.perf_counter() - since
-                    self._log(mean, rows_logged, elapsed)
-                    bar.update(
-                        task, description=f"Epoch {self.epoch + 1}/{settings.train.epochs} loss {mean:.4f}"
-                    )
+                    self._log(mean)
+                    bar.update(task, description=f"{title} loss {mean:.4f}")
                     pending.zero_()
-                    logged, rows_logged, since = self.step, 0, time.perf_counter()
+                    logged = self.step
                 bar.update(task, completed=self.batch)
-                if (
-                    settings.checkpoint.every
-                    and self.step % settings.checkpoint.every == 0
-                    and self.batch < steps
-                ):
-                    self._save()
+                every = settings.checkpoint.every
+                if every and self.step % every == 0 and self.batch < steps:
+                    with self.pace.paused():
+                        self._save()
         self.stepper.finish()
-        rate = self.samples / self.seconds if self.seconds else 0
         LOG.info(
             "Epoch %d: loss %.4f, step %d, %.0f samples/s",
             self.epoch + 1,
             self.losses[self.step],
             self.step,
-            rate,
+            self.pace.mean or 0,
         )
 
     def _batches(self, sizes: list[int]) -> Iterator[Batch]:
@@ -189,8 +189,7 @@ class Trainer:
 
     def _seed(self) -> int:
         """Of the random numbers that this process draws in its next step, so that a resumed run draws them again."""
-        sequence = np.random.SeedSequence((self.settings.train.seed, self.step, self.process.rank))
-        return int(sequence.generate_state(1)[0])
+        return key(Purpose.STEP, self.settings.train.seed, self.step, self.process.rank)
 
     def _mean(self, loss: torch.Tensor) -> float:
         """The mean over the processes, which is the mean over the global batch."""
@@ -203,12 +202,12 @@ class Trainer:
             )
         return mean
 
-    def _log(self, loss: float, rows: int, seconds: float) -> None:
+    def _log(self, loss: float) -> None:
         self.losses[self.step] = loss
-        self.samples, self.seconds = self.samples + rows, self.seconds + seconds
+        rate = self.pace.read()
         if self.writer is not None:
             self.writer.add_scalar("loss", loss, self.step)
-            self.writer.add_scalar("samples_per_second", rows / seconds, self.step)
+            self.writer.add_scalar("samples_per_second", rate, self.step)
 
     def _validate(self) -> None:
         metrics = self._evaluate("valid")
@@ -231,9 +230,16 @@ class Trainer:
         save(self.folder, self._state(), self.model, self.optimizer, keep=self.settings.checkpoint.keep)
 
     def _state(self, weights_only: bool = False) -> StepState:
-        settings = self.settings.model_dump(mode="json")
-        world_size = self.process.world_size
-        return StepState(self.epoch, self.batch, self.step, settings, world_size, self.best, weights_only)
+        return StepState(
+            self.epoch,
+            self.batch,
+            self.step,
+            self.settings.model_dump(mode="json"),
+            self.process.world_size,
+            self.best,
+            weights_only,
+            self.store.identity,
+        )
 
     def _out_of_patience(self) -> bool:
         patience, every = self.settings.train.patience, self.settings.train.eval_every

@@ -13,10 +13,12 @@ from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.modules.sim import gap_buckets
 from mmbee_plugin.torchrec.bags import Bag, keyed, singles
 from mmbee_plugin.torchrec.batch import AuthorPart, Batch, Targets, UserPart
+from mmbee_plugin.torchrec.content import Moments, add_content
+from mmbee_plugin.torchrec.ids import Place, TableIds
 from mmbee_plugin.torchrec.inputs import Inputs
-from mmbee_plugin.torchrec.negatives import draw_negatives
+from mmbee_plugin.torchrec.negatives import draw_negatives, lacks_nobody
 from mmbee_plugin.torchrec.settings import Settings
-from mmbee_plugin.torchrec.tables import WORDS
+from mmbee_plugin.torchrec.tables import PEERS
 
 if TYPE_CHECKING:
     from mmbee_plugin.torchrec.reader import GlobalRows
@@ -50,6 +52,7 @@ class BatchMaker:
     def __init__(self, store: ShardStore, settings: Settings, rank: int = 0, world_size: int = 1) -> None:
         self.store = store
         self.inputs = Inputs.of(settings.model, store)
+        self.ids = TableIds(store, settings.model)
         self.history_length, self.history_mode = settings.data.history_length, settings.data.history
         self.negatives = settings.train.negatives
         self.seed = settings.train.seed
@@ -63,25 +66,29 @@ class BatchMaker:
         dealt = _deal(np.arange(total), self.world_size)  # (b, world)
         own = dealt[:, self.rank]
         real = np.arange(self.rank, dealt.size, self.world_size) < total
-        weights = torch.from_numpy(np.where(real, self.world_size / total, 0).astype(np.float32))
+        users, positives = rows.users[own], rows.authors[own]
+        place = self.seed, epoch, rows.index
         if self.negatives == 0:
-            assert rows.labels is not None  # a job on data without labels draws negatives
-            authors, stride = rows.authors[own], len(own)
-            targets = Targets(weights, labels=torch.from_numpy(rows.labels[own].astype(np.float32)))
+            authors = self._pairs(positives, None if rows.segments is None else rows.segments[own])
+            stride, targets = len(own), self._labelled_targets(rows, own, real)
         else:
-            generator = np.random.default_rng((self.seed, epoch, rows.index))
-            drawn = draw_negatives(self.store, rows.users, self.negatives, generator)
-            candidates = np.concatenate([rows.authors[:, None].astype(np.int64), drawn], axis=1)
-            pick = self._shared_pool if self.inputs.shares_pool else self._own_pool
-            authors, stride, targets = pick(candidates, dealt, weights, rows.users[own])
+            idle = lacks_nobody(self.store, rows.users)
+            weights = self._weights(real & ~idle[own], total - int(idle.sum()))
+            if self.inputs.shares_pool:
+                drawn = draw_negatives(self.store, rows.users, np.arange(total), self.negatives, place)
+                candidates = np.concatenate([rows.authors[:, None].astype(np.int64), drawn], axis=1)
+                pool, stride, targets = self._shared_pool(candidates, dealt, weights, users)
+            else:
+                drawn = draw_negatives(self.store, users, own, self.negatives, place)
+                candidates = np.concatenate([positives[:, None].astype(np.int64), drawn], axis=1)
+                pool, stride, targets = self._own_pool(candidates, weights)
+            authors = Moments(pool)
         histories = self.store.history(
-            rows.users, rows.positions, self.history_length, rows.authors, self.history_mode
+            users, rows.positions[own], self.history_length, positives, self.history_mode
         )
-        longest = max(1, int(histories[1].max(initial=0)))
-        times = None if histories[2] is None else histories[2][own]
-        own_histories = histories[0][own], histories[1][own], times
+        longest = self.store.longest(rows.users, rows.positions, self.history_length, self.history_mode)
         return self._batch(
-            rows.users[own], authors, max(stride, len(own)), rows.fold, own_histories, longest, targets
+            users, authors, max(stride, len(own)), rows.fold, histories, longest, targets, place
         )
 
     def users(self, rows: NDArray, stride: int | None = None) -> Batch:
@@ -94,15 +101,45 @@ class BatchMaker:
         return self.labelled(rows, np.empty(0, dtype=np.int64), stride)
 
     def authors(self, rows: NDArray, stride: int | None = None) -> Batch:
-        """Authors (C,); arguments as ``users``."""
-        return self._batch(np.empty(0, dtype=np.int64), rows, len(rows) if stride is None else stride, None)
+        """Authors (C,), of live data as of the end of training; arguments as ``users``."""
+        stride = len(rows) if stride is None else stride
+        return self._batch(np.empty(0, dtype=np.int64), Moments(rows), stride, None)
 
-    def labelled(self, users: NDArray, authors: NDArray, stride: int | None = None) -> Batch:
-        """Users (B,) and authors (C,), aligned where they are to be scored pair by pair; arguments as ``users``."""
-        stride = max(len(users), len(authors)) if stride is None else stride
+    def labelled(
+        self, users: NDArray, authors: NDArray, stride: int | None = None, segments: NDArray | None = None
+    ) -> Batch:
+        """Users (B,) and their authors (B,), to be scored pair by pair, or no authors.
+
+        Args:
+            users, authors: rows.
+            stride: as of ``users``.
+            segments: (B,) of live data the newest known segments, -1 for none; None for those at the end of training.
+        """
+        stride = len(users) if stride is None else stride
         histories = self.store.history(users, None, self.history_length)
         longest = max(1, int(histories[1].max(initial=0)))
-        return self._batch(users, authors, stride, None, histories, longest)
+        moments = self._pairs(authors, segments)
+        return self._batch(users, moments, stride, None, histories, longest)
+
+    def _pairs(self, authors: NDArray, segments: NDArray | None) -> Moments:
+        """The authors of rows (B,), each once as of each moment that its content tells from others."""
+        segments = segments if self.inputs.modalities else None
+        return Moments.of_rows(authors, segments, self.store.n_authors)
+
+    def _labelled_targets(self, rows: GlobalRows, own: NDArray, real: NDArray[np.bool_]) -> Targets:
+        """Labels of this process's rows (b,), with those of other tasks where the model has any."""
+        assert rows.labels is not None  # a job on data without labels draws negatives
+        labels = torch.from_numpy(rows.labels[own].astype(np.float32))
+        targets = Targets(self._weights(real, len(rows.labels)), labels=labels)
+        if len(self.inputs.tasks) > 1:
+            assert rows.tasks is not None
+            every = np.concatenate([rows.labels[:, None], rows.tasks], axis=1)
+            known = every >= 0
+            weights = self.world_size / np.maximum(1, known.sum(axis=0))  # (T,)
+            targets.tasks = torch.from_numpy(every[own].astype(np.float32))
+            counted = (known[own] & real[:, None]) * weights
+            targets.task_weights = torch.from_numpy(counted.astype(np.float32))
+        return targets
 
     def _shared_pool(
         self, candidates: NDArray, dealt: NDArray, weights: torch.Tensor, users: NDArray
@@ -121,18 +158,15 @@ class BatchMaker:
         )
         return slots[:, self.rank], len(slots), targets
 
-    def _own_pool(
-        self, candidates: NDArray, dealt: NDArray, weights: torch.Tensor, users: NDArray
-    ) -> tuple[NDArray, int, Targets]:
-        """The candidates of this process's rows alone; the stride holds the largest pool of any process."""
-        n_authors = self.store.n_authors
-        keys = (
-            np.arange(self.world_size)[:, None, None] * n_authors + candidates[dealt.T]
-        )  # (world, b, 1 + M)
-        sizes = np.bincount(np.unique(keys) // n_authors)
-        pool, position = np.unique(candidates[dealt[:, self.rank]], return_inverse=True)
-        position = position.reshape(len(dealt), candidates.shape[1])
-        return pool, int(sizes.max()), Targets(weights, position=torch.from_numpy(position))
+    def _own_pool(self, candidates: NDArray, weights: torch.Tensor) -> tuple[NDArray, int, Targets]:
+        """The candidates (b, 1 + M) of this process's rows alone; the stride has room for any process's."""
+        pool, position = np.unique(candidates, return_inverse=True)
+        stride = min(candidates.size, self.store.n_authors)
+        return pool, stride, Targets(weights, position=torch.from_numpy(position.reshape(candidates.shape)))
+
+    def _weights(self, counted: NDArray[np.bool_], total: int) -> torch.Tensor:
+        """(b,) the same for each row that counts, of ``total`` in the global batch; 0 for the others."""
+        return torch.from_numpy(np.where(counted, self.world_size / max(1, total), 0).astype(np.float32))
 
     def _allowed(self, users: NDArray, pool: NDArray, columns: int) -> NDArray[np.bool_]:
         """(B, columns) false where the user has the candidate among its training items, and beyond the pool."""
@@ -155,29 +189,32 @@ class BatchMaker:
     def _batch(
         self,
         users: NDArray,
-        authors: NDArray,
+        authors: Moments,
         stride: int,
         fold: int | None,
         histories: Histories | None = None,
         longest: int = 1,
         targets: Targets | None = None,
+        place: Place | None = None,
     ) -> Batch:
-        features = Features()
+        features = Features(sequences={"author": singles(self.ids.authors(authors.authors, place))})
+        tables = features.sequences if self.inputs.peer_paths else features.bags
+        tables["user"] = singles(self.ids.users(users, place))
         user_part = self._users(users, fold, histories, longest, features)
         author_part = self._authors(authors, fold, features)
         return Batch(
             sequences=keyed(features.sequences, stride),
-            bags=keyed(features.bags, stride),
+            bags=keyed(features.bags, stride) if features.bags else None,
             pools=keyed(features.pools, stride) if features.pools else None,
             users=user_part if len(users) else None,
-            authors=author_part if len(authors) else None,
+            authors=author_part if len(authors.authors) else None,
             targets=targets,
         )
 
     def _users(
         self, users: NDArray, fold: int | None, histories: Histories | None, longest: int, features: Features
     ) -> UserPart:
-        """The users' dense part; their ids go into ``features``."""
+        """The users' dense part; what their histories and neighbours look up goes into ``features``."""
         part = UserPart(count=len(users), longest=longest)
         history = singles(np.empty(0, dtype=np.int64))
         if histories is not None:
@@ -187,33 +224,27 @@ class BatchMaker:
             if times is not None and len(times):
                 part.gap = gap_buckets(torch.from_numpy(times[:, :longest]))
         features.sequences["history"] = history
-        features.bags["user"] = singles(self.store.user_ids(users))
         if self.inputs.reach:
             ids, weights = self.store.reach(users, fold)
             part.reach_ids, part.reach_weights = torch.from_numpy(ids), torch.from_numpy(weights)
         self._neighbours(part, self.inputs.user_paths, users, fold, features)
+        self._peers(part, "u", users, fold, features)
         return part
 
-    def _authors(self, authors: NDArray, fold: int | None, features: Features) -> AuthorPart:
-        """The authors' dense part; their ids go into ``features``."""
-        ids = singles(self.store.author_ids(authors))
+    def _authors(self, moments: Moments, fold: int | None, features: Features) -> AuthorPart:
+        """The authors' dense part; what their content and neighbours look up goes into ``features``."""
+        authors = moments.authors
         part = AuthorPart(
             count=len(authors),
             ids=torch.from_numpy(authors.astype(np.int64)),
             seen=torch.from_numpy(self.store.author_seen(authors)),
+            place=None if moments.place is None else torch.from_numpy(moments.place),
         )
-        features.sequences["author"] = ids
         if self.inputs.num_queries:
-            features.bags["query"] = ids
-        for name in self.inputs.modalities:
-            if name in self.inputs.words:
-                lengths, words, present = self.store.bag(name, authors)
-                features.bags[WORDS + name] = Bag(lengths, words)
-            else:
-                values, present = self.store.dense(name, authors)
-                part.raw[name] = torch.from_numpy(values)
-            part.present[name] = torch.from_numpy(present)
+            features.bags["query"] = singles(self.store.author_ids(authors))
+        add_content(part, features.bags, self.store, self.inputs, moments)
         self._neighbours(part, self.inputs.author_paths, authors, fold, features)
+        self._peers(part, "a", authors, fold, features)
         return part
 
     def _neighbours(
@@ -232,6 +263,21 @@ class BatchMaker:
         if paths:
             part.neighbour_count = torch.from_numpy(np.stack(counts, axis=1).astype(np.float32))
             part.attributes = self._attributes(paths, nodes, fold)
+
+    def _peers(
+        self, part: UserPart | AuthorPart, side: str, nodes: NDArray, fold: int | None, features: Features
+    ) -> None:
+        """The nodes' peers, which are looked up one by one in the table of their own side."""
+        for path in self.inputs.peer_paths:
+            if Metapath.parse(path).start != side:
+                continue
+            lengths, rows, found = self.store.neighbours(path, nodes, fold)
+            ids = self.store.user_ids(rows) if side == "u" else self.store.author_ids(rows)
+            features.sequences[PEERS[side]] = Bag(lengths, ids)
+            filled = np.arange(max(1, int(lengths.max(initial=0)))) < lengths[:, None]
+            weights = np.zeros(filled.shape, dtype=np.float32)
+            weights[filled] = found
+            part.peer_weights = torch.from_numpy(weights)
 
     def _attributes(
         self, paths: tuple[Metapath, ...], nodes: NDArray, fold: int | None

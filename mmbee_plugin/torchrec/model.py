@@ -30,26 +30,36 @@ class Scorer(nn.Module):
         self.gtr = GTRModel(inputs.gtr_settings(), inputs.content_settings(), inputs.sim_settings())
 
     def forward(self, batch: Batch, looked: Looked) -> tuple[torch.Tensor, torch.Tensor]:
-        """-> loss (), whose mean over the processes is the global batch's, and logits (B,) or (B, C)."""
+        """-> loss (), whose mean over the processes is the global batch's, and logits: (B, C), or (B, T) of labelled
+        samples."""
         targets = batch.targets
         assert targets is not None
         with self.autocast(targets.weights.device):
             user = self.gtr.encode_user(user_side(self.inputs, batch, looked))
-            author = self.gtr.encode_author(author_side(self.inputs, batch, looked))
+            author = self.encode_authors(batch, looked)
             if targets.allowed is not None:
                 logits = self._against_all(user, author, targets)
                 auxiliary = None
             else:
                 author = author.unsqueeze(1) if targets.position is None else author.take(targets.position)
-                logits = self.gtr.score_candidates(user, author)
-                auxiliary = self.gtr.auxiliary_logits(user, author)
+                if targets.tasks is None:
+                    logits = self.gtr.score_candidates(user, author)
+                else:
+                    logits = self.gtr.score_tasks(user, author).squeeze(1)
+                labels = _labels(logits, targets)
+                auxiliary = self.gtr.auxiliary_loss(user, author, labels, targets.weights)
         logits = logits.float()
         loss = self._loss(logits, targets)
         if auxiliary is not None:
-            loss = loss + losses.binary_cross_entropy(
-                auxiliary.float(), _labels(auxiliary, targets), weights=targets.weights
-            )
+            loss = loss + auxiliary
         return loss, logits
+
+    def encode_authors(self, batch: Batch, looked: Looked) -> EncodedAuthor:
+        """The batch's authors; where rows are scored pair by pair, each row's own, which rows of one author and moment
+        pay for once."""
+        author = self.gtr.encode_author(author_side(self.inputs, batch, looked))
+        assert batch.authors is not None
+        return author if batch.authors.place is None else author.take(batch.authors.place)
 
     def autocast(self, device: torch.device) -> torch.autocast:
         """The precision of the dense part, as a context."""
@@ -69,6 +79,10 @@ class Scorer(nn.Module):
             return losses.sampled_softmax(
                 logits / model.temperature, targets.position, targets.allowed, targets.log_expected, weights
             )
+        if targets.tasks is not None:
+            assert targets.task_weights is not None
+            known = targets.task_weights > 0
+            return losses.multi_task(logits, targets.tasks, known, targets.task_weights)
         if targets.labels is not None or model.loss == "bce":
             return losses.binary_cross_entropy(logits, _labels(logits, targets), weights=weights)
         if model.loss == "bpr":
@@ -109,7 +123,7 @@ class TrainModel(nn.Module):
         looked = self.tables(batch)
         if batch.users is None:
             return None
-        with self.scorer.autocast(batch.bags.device()):
+        with self.scorer.autocast(batch.sequences.device()):
             return self.scorer.gtr.encode_user(user_side(self.inputs, batch, looked))
 
     def encode_authors(self, batch: Batch) -> EncodedAuthor | None:
@@ -117,18 +131,18 @@ class TrainModel(nn.Module):
         looked = self.tables(batch)
         if batch.authors is None:
             return None
-        with self.scorer.autocast(batch.bags.device()):
-            return self.scorer.gtr.encode_author(author_side(self.inputs, batch, looked))
+        with self.scorer.autocast(batch.sequences.device()):
+            return self.scorer.encode_authors(batch, looked)
 
     def score(self, batch: Batch) -> torch.Tensor:
         """Logits (B,) of the batch's users and authors, pair by pair."""
         looked = self.tables(batch)
         if batch.users is None:
-            return torch.empty(0, device=batch.bags.device())
+            return torch.empty(0, device=batch.sequences.device())
         gtr = self.scorer.gtr
-        with self.scorer.autocast(batch.bags.device()):
+        with self.scorer.autocast(batch.sequences.device()):
             user = gtr.encode_user(user_side(self.inputs, batch, looked))
-            return gtr.score(user, gtr.encode_author(author_side(self.inputs, batch, looked))).float()
+            return gtr.score(user, self.scorer.encode_authors(batch, looked)).float()
 
 
 def _labels(logits: torch.Tensor, targets: Targets) -> torch.Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +15,14 @@ from torch.distributed._shard.sharded_tensor import ShardedTensor
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec.launch import Process
-from mmbee_plugin.torchrec.layout import NODES
+from mmbee_plugin.torchrec.layout import NODE_PAIR, NODES
 
 PIECE = 65_536
 """rows sent at once"""
 
 
 def write_nodes(folder: Path, tables: list[ShardedTensor], process: Process) -> tuple[Path, Path]:
-    """Replaces a shards folder's node vectors; every process calls it. Readers see an old file or a new one, no half.
+    """Replaces a shards folder's node vectors; every process calls it. Readers see the old two or the new two.
 
     Args:
         folder: the shards folder; the first process writes there.
@@ -28,28 +30,38 @@ def write_nodes(folder: Path, tables: list[ShardedTensor], process: Process) -> 
         process: which process this is.
 
     Returns:
-        the two files.
+        the two files, on the first process.
 
     Raises:
         InputError: the folder cannot be written, such as on a full disk; on the first process.
     """
     first = process.rank == 0
-    files = [folder / name for name in NODES.values()]
-    beside = [file.with_name(f".{file.name}-{os.getpid()}") for file in files]
+    files = [folder / f"{Path(name).stem}-{os.getpid()}-{time.time_ns():x}.npy" for name in NODES.values()]
     try:
-        for table, file in zip(tables, beside, strict=True):
+        for table, file in zip(tables, files, strict=True):
             gather_rows(table, _created(file, tuple(table.shape)) if first else None, process)
         if first:
-            for written, file in zip(beside, files, strict=True):
-                os.replace(written, file)
+            publish_pair(folder, *(file.name for file in files))
     except OSError as error:
+        for file in files:
+            file.unlink(missing_ok=True)
         raise InputError(f"{folder}: cannot write the node vectors ({error.strerror})") from None
-    finally:
-        if first:
-            for file in beside:
-                file.unlink(missing_ok=True)
     dist.barrier()
     return files[0], files[1]
+
+
+def publish_pair(folder: Path, users: str, authors: str) -> None:
+    """Makes two files of a shards folder its node vectors, both at one moment; all others are removed."""
+    beside = folder / f".{NODE_PAIR}-{os.getpid()}"
+    try:
+        beside.write_text(json.dumps({"u": users, "a": authors}) + "\n", encoding="utf-8")
+        os.replace(beside, folder / NODE_PAIR)
+    finally:
+        beside.unlink(missing_ok=True)
+    for name in NODES.values():
+        for file in folder.glob(f"{Path(name).stem}*.npy"):  # a killed run's too
+            if file.name not in (users, authors):
+                file.unlink()
 
 
 def gather_rows(table: ShardedTensor, rows: NDArray[np.float32] | None, process: Process) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich import box
 from rich.table import Table
 
-from mmbee_plugin.torchrec.plan import RESERVED, Cluster, Plan, Shortage
+from mmbee_plugin.torchrec.plan_outcome import RESERVED, Cluster, Plan, Shortage
 
 GIB = 1024**3
 

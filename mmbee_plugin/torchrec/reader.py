@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.torchrec.row_groups import Columns, RowGroups
+from mmbee_plugin.torchrec.row_groups import POSITIONS, TASK, Columns, RowGroups
 from mmbee_plugin.torchrec.settings import DataSettings
 from mmbee_plugin.torchrec.store import ShardStore
+from mmbee_plugin.torchrec.streams import Purpose, stream
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,13 @@ class GlobalRows:
 
     Shapes:
         - users, authors: (B,) int64, rows of the store
-        - positions: (B,) int64, how many of the user's behaviours come before
+        - positions: (B,) int64, how many of the user's behaviours come before, or before the row's day where histories
+          are daily
         - labels: (B,) int64, 0 or 1, or None where every row is a positive
         - fold: the cross-fitting fold of all of them, or None
         - index: number of the batch in its epoch
+        - segments: (B,) int64, of live data the newest known segment of the author, -1 for none
+        - tasks: (B, T) int8, of live data 1, 0, or -1 for unknown
     """
 
     users: NDArray[np.int64]
@@ -39,15 +43,18 @@ class GlobalRows:
     labels: NDArray[np.int64] | None
     fold: int | None
     index: int
+    segments: NDArray[np.int64] | None = None
+    tasks: NDArray[np.int8] | None = None
 
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Rows to evaluate one by one: users, authors and labels (0 or 1), (B,) int64 each."""
+    """Rows to evaluate one by one: users, authors, labels (0 or 1) and, of live data, segments, (B,) int64 each."""
 
     users: NDArray[np.int64]
     authors: NDArray[np.int64]
     labels: NDArray[np.int64]
+    segments: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,13 +79,13 @@ class TrainReader:
 
     Args:
         store: the shards.
-        data: of it, the `window`.
+        data: of it, the `window` and the `history`, which says what positions count.
         batch_size: rows of a global batch.
         seed: of the order.
         positives_only: leave out rows of label 0, which are no positives of sampled training.
 
     Raises:
-        InputError: a file that cannot be read.
+        InputError: a file that cannot be read; daily histories of data without time.
     """
 
     def __init__(
@@ -91,7 +98,8 @@ class TrainReader:
     ) -> None:
         self._groups = RowGroups(store, "train")
         self._folds = store.folds
-        self._labelled = store.labelled
+        self._labelled, self._live = store.labelled, store.live
+        self._position = POSITIONS[store.history_mode(data.history) == "daily"]
         self._window, self._batch_size, self._seed = data.window, batch_size, seed
         self._positives_only = positives_only and store.labelled
         description = store.description
@@ -107,11 +115,11 @@ class TrainReader:
         Raises:
             InputError: rows that cannot be read or are out of range, or not as many as the folder says.
         """
-        order = np.random.default_rng((self._seed, epoch)).permutation(self._groups.count)
+        order = stream(Purpose.GROUPS, self._seed, epoch).permutation(self._groups.count)
         left: dict[int, Columns] = {}
         index = 0
         for first in range(0, len(order), self._window):
-            random = np.random.default_rng((self._seed, epoch, first))
+            random = stream(Purpose.WINDOW, self._seed, epoch, first)
             rows = self._shuffled(order[first : first + self._window], random)
             ready = self._full(rows, left, last=first + self._window >= len(order))
             for place in random.permutation(len(ready)):
@@ -149,9 +157,17 @@ class TrainReader:
         return ready
 
     def _batch(self, fold: int | None, rows: Columns, index: int) -> GlobalRows:
-        users, authors, positions = (rows[name].astype(np.int64) for name in ("user", "author", "position"))
+        users, authors, positions = (
+            rows[name].astype(np.int64) for name in ("user", "author", self._position)
+        )
         labels = rows["label"].astype(np.int64) if self._labelled else None
-        return GlobalRows(users, authors, positions, labels, fold, index)
+        segments = tasks = None
+        if self._live is not None:
+            segments = rows["segment"].astype(np.int64)
+            tasks = np.empty((len(users), len(self._live.tasks)), dtype=np.int8)
+            for place, name in enumerate(self._live.tasks):
+                tasks[:, place] = rows[TASK + name]
+        return GlobalRows(users, authors, positions, labels, fold, index, segments, tasks)
 
 
 class EvalReader:
@@ -178,7 +194,8 @@ class EvalReader:
         if not self._store.labelled:
             raise InputError(f"{self._store.path}: no labels; write the shards with a threshold for ratings")
         for rows in self._read():
-            columns = [rows[name].astype(np.int64) for name in ("user", "author", "label")]
+            names = ("user", "author", "label", "segment")
+            columns = [rows[name].astype(np.int64) for name in names if name in rows]
             for start in range(0, len(columns[0]), batch_size):
                 yield LabelledRows(*(column[start : start + batch_size] for column in columns))
 

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.torchrec.checkpoint import latest, read_state
+from mmbee_plugin.torchrec.checkpoint import StepState, latest, read_state
 from mmbee_plugin.torchrec.settings import Settings
+from mmbee_plugin.torchrec.store import ShardStore
 
 MAY_DIFFER = (
     "checkpoint",
+    "data.shards",
     "graphcl",
     "tables.*.sharding",
     "train.epochs",
@@ -19,7 +21,8 @@ MAY_DIFFER = (
     "train.log_every",
     "train.timeout",
 )
-"""settings that a resumed run may change: how long it runs, where, and on how many processes"""
+"""settings that a resumed run may change: how long it runs, where, and on how many processes. What lies in the shards
+folder must be the same (`check_same_data`)."""
 
 
 def checkpoint_to_resume(settings: Settings, resume: bool) -> Path | None:
@@ -58,6 +61,16 @@ def check_same_settings(saved: dict[str, Any], settings: Settings, path: Path) -
             raise InputError(
                 f"{path}: its run had {name}={before.get(name)!r}, this one has {now.get(name)!r}; a run is resumed "
                 "with its own settings"
+            )
+
+
+def check_same_data(state: StepState, store: ShardStore, path: Path) -> None:
+    """Raises InputError where a checkpoint's run was trained on other shards, wherever those lay."""
+    for name, found in store.identity.items() if state.data is not None else ():
+        before = (state.data or {}).get(name)
+        if before != found:
+            raise InputError(
+                f"{path}: was trained on other shards than {store.path}: {name} {before}, here {found}"
             )
 
 

@@ -14,6 +14,9 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec.store import ShardStore
 
 Columns = dict[str, NDArray]
+POSITIONS = ("position", "position_by_day")
+TASK = "task_"
+"""prefix of the columns of live data's tasks."""
 
 
 class RowGroups:
@@ -34,13 +37,18 @@ class RowGroups:
     def __init__(self, store: ShardStore, split: str) -> None:
         self.file = store.path / f"{split}.parquet"
         self._store = store
-        self._limits = {"user": store.n_users, "author": store.n_authors}
+        self._limits = {"user": (0, store.n_users), "author": (0, store.n_authors)}
         if split == "train":
-            self._limits["position"] = np.iinfo(np.int32).max
+            for name in POSITIONS if store.ordered else POSITIONS[:1]:
+                self._limits[name] = 0, np.iinfo(np.int32).max
             if store.folds:
-                self._limits["fold"] = store.folds
+                self._limits["fold"] = 0, store.folds
         if store.labelled:
-            self._limits["label"] = 2
+            self._limits["label"] = 0, 2
+        if store.live is not None:
+            self._limits["segment"] = -1, store.live.segments
+            if split == "train":
+                self._limits |= {TASK + name: (-1, 2) for name in store.live.tasks}
         try:
             # Read, not mapped: pages of a mapped file would count as this process's memory.
             self._parquet = pq.ParquetFile(self.file, memory_map=False)
@@ -68,14 +76,15 @@ class RowGroups:
                 f"{where}: cannot be read ({_one_line(error)}); write the shards again"
             ) from None
         columns = {}
-        for name, limit in self._limits.items():
+        for name, (low, limit) in self._limits.items():
             if table[name].null_count:
                 raise InputError(f"{where}: column {name} has {table[name].null_count} empty cells")
             columns[name] = table[name].to_numpy()
-            _check(columns[name], 0, limit, where, name)
-        if "position" in columns:
-            lengths = self._store.history_lengths(columns["user"].astype(np.int64))
-            _check(columns["position"], 0, lengths + 1, where, "position")
+            _check(columns[name], low, limit, where, name)
+        for name in POSITIONS:
+            if name in columns:
+                lengths = self._store.history_lengths(columns["user"].astype(np.int64))
+                _check(columns[name], 0, lengths + 1, where, name)
         return columns
 
 

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.data.histories import Histories
+from mmbee_plugin.data.histories import Histories, positions_by_day
+from mmbee_plugin.data.live import LiveRows
 from mmbee_plugin.data.splits import split_by_user
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph.donations import fold_of
+from mmbee_plugin.graph.donations import fold_of, fold_of_time
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.torchrec.layout import SPLITS
 
@@ -24,12 +25,14 @@ class Rows:
         - users, authors: (n,) int64, rows of `.user` and `.item`
         - labels: (n,) int8, 0 or 1, or None where every row is a positive
         - times: (n,) float64, since the data's first interaction, or None without time
+        - live: (n,) what rows of live data carry besides, or None
     """
 
     users: NDArray[np.int64]
     authors: NDArray[np.int64]
     labels: NDArray[np.int8] | None = None
     times: NDArray[np.float64] | None = None
+    live: LiveRows | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -42,7 +45,8 @@ class Rows:
     def taken(self, which: NDArray) -> Rows:
         """Some of them, by number or flag."""
         labels, times = (None if column is None else column[which] for column in (self.labels, self.times))
-        return Rows(self.users[which], self.authors[which], labels, times)
+        live = None if self.live is None else self.live.taken(which)
+        return Rows(self.users[which], self.authors[which], labels, times, live)
 
 
 def split_folder(folder: DatasetFolder, threshold: float | None = None) -> dict[str, Rows]:
@@ -51,13 +55,19 @@ def split_folder(folder: DatasetFolder, threshold: float | None = None) -> dict[
 
     Args:
         folder: the dataset folder.
-        threshold: the rating from which a row is a positive; None where every row is one.
+        threshold: the rating from which a row is a positive; None where every row is one, and for live data, whose
+            rows say whether there was a gift.
 
     Raises:
-        InputError: bad rows, a part without rows, no training positive, a threshold without ratings.
+        InputError: bad rows, a part without rows, no training positive, a threshold without ratings or for live data.
     """
     folder.validate_interactions()
+    if threshold is not None and folder.live is not None:
+        raise InputError(
+            f"{folder.path}: live data are labelled by their gifts; threshold {threshold:g} has no use"
+        )
     read = [folder.interactions(split) for split in folder.splits or (None,)]
+    carried = [folder.rows(split) for split in folder.splits or ()] if folder.live is not None else []
     if threshold is not None and any(part.ratings is None for part in read):
         raise InputError(
             f"{folder.path}: threshold {threshold:g} needs ratings, there is no column rating:float"
@@ -65,12 +75,13 @@ def split_folder(folder: DatasetFolder, threshold: float | None = None) -> dict[
     times = [part.timestamps for part in read if part.timestamps is not None]
     first = float(min(column.min() for column in times)) if folder.ordered else 0.0
     found = []
-    for one in read:
-        labels = None
+    for place, one in enumerate(read):
+        live = carried[place] if carried else None
+        labels = None if live is None else live.labels.astype(np.int8)
         if threshold is not None and one.ratings is not None:
             labels = (one.ratings >= threshold).astype(np.int8)
         since = one.timestamps - first if one.timestamps is not None and folder.ordered else None
-        found.append(Rows(one.users, one.items, labels, since))
+        found.append(Rows(one.users, one.items, labels, since, live))
     if len(found) == 1:
         number = split_by_user(found[0].users, found[0].times)
         found = [found[0].taken(number == part) for part in range(len(SPLITS))]
@@ -89,6 +100,7 @@ class TrainingRows:
 
     Shapes:
         - later: (n,) how many of the user's positives come after the row
+        - by_day: (n,) int32, how many of the user's positives come before the row's day; None without time
         - kept: (n,) bool, trained on
         - folds: (n,) the cross-fitting fold, -1 for a row in none; None where nothing is cross-fitted
     """
@@ -98,6 +110,7 @@ class TrainingRows:
     later: NDArray[np.int64]
     kept: NDArray[np.bool_]
     folds: NDArray[np.int64] | None
+    by_day: NDArray[np.int32] | None
 
 
 def training_rows(
@@ -112,7 +125,7 @@ def training_rows(
         train_newest: keep the rows with fewer than so many later positives of their user and with one before.
 
     Raises:
-        InputError: no positive row is left.
+        InputError: no positive row is left; folds by time of data without it.
     """
     histories = Histories(rows.users, rows.authors, n_users, rows.times, kept=rows.positive)
     later = np.diff(histories.indptr)[rows.users] - histories.positions - rows.positive
@@ -125,6 +138,10 @@ def training_rows(
     if graph is not None and graph.folds:
         if graph.fold_by == "order":
             folds = np.where(newest(graph.folds), later, -1)
+        elif graph.fold_by == "time":
+            if rows.times is None:
+                raise InputError("graph.fold_by: time, but the data have no time")
+            folds = fold_of_time(rows.times, rows.times[rows.positive], graph.folds)
         else:
             folds = fold_of(rows.users, rows.authors, graph.folds, graph.fold_seed)
         kept &= folds >= 0
@@ -133,4 +150,5 @@ def training_rows(
             "no positive row is left to train on by train_newest and graph.fold_by: order, which need users "
             "with two interactions"
         )
-    return TrainingRows(rows, histories, later, kept, folds)
+    by_day = None if rows.times is None else positions_by_day(rows.users, rows.times, rows.positive, n_users)
+    return TrainingRows(rows, histories, later, kept, folds, by_day)

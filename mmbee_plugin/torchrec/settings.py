@@ -11,9 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath
+from mmbee_plugin.modules.bdr import PEER_PATHS
+from mmbee_plugin.modules.ego_fusion import EgoFusion
 from mmbee_plugin.modules.gie import GIE
 from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS
 from mmbee_plugin.modules.mfq import OrthogonalProjection
+from mmbee_plugin.modules.tokens import ContentSettings
 from mmbee_plugin.nodes import GraphCLSettings
 
 Sharding = Literal["auto", "table_wise", "row_wise", "column_wise"]
@@ -30,9 +33,10 @@ class DataSettings(_Section):
     shards: str = Field(description="folder that `mmbee data shards` wrote")
     window: int = Field(default=4, ge=1, description="row groups that are shuffled together")
     history_length: int = Field(default=50, ge=1, description="newest behaviours kept")
-    history: Literal["prefix", "others"] | None = Field(
+    history: Literal["prefix", "others", "daily"] | None = Field(
         default=None,
-        description="what came before the target, or all but it; by default prefix where there is time",
+        description="what came before the target, all but it, or all before the target's day; by default daily of live "
+        "data, else prefix where there is time",
     )
 
 
@@ -52,6 +56,15 @@ class ModelSettings(_Section):
     num_queries: int = Field(default=4, ge=1)
     use_queries: bool = True
     projection: str = "sum"
+    segments: int = Field(
+        default=5,
+        ge=1,
+        le=ContentSettings.max_segments,
+        description="live data: segments of a sample, the newest known at its moment",
+    )
+    joint_layers: int = Field(default=ContentSettings.joint_layers, ge=1)
+    fusion: str = ContentSettings.fusion
+    fusion_threshold: float = Field(default=ContentSettings.fusion_threshold, ge=0, le=1)
     content_dropout: float = Field(default=0.0, ge=0, lt=1)
     modality_dropout: float = Field(default=0.1, ge=0, le=1)
     default_query_rate: float = Field(default=0.1, ge=0, le=1)
@@ -63,6 +76,18 @@ class ModelSettings(_Section):
         description="start from the vectors that lie with the shards, where there are any; or fresh",
     )
     reach: bool = True
+    unseen_rows: int = Field(
+        default=0,
+        ge=0,
+        description="rows of the user and author tables that unseen ids share by a hash of their token; 0: row 0",
+    )
+    unseen_rate: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of ids that read, in a training batch, the row that they would read unseen",
+    )
+    experts: int = Field(default=8, ge=1)
     search_heads: int = Field(default=2, ge=1)
     searched: int = Field(default=20, ge=1)
     short_length: int = Field(default=0, ge=0)
@@ -79,6 +104,7 @@ class ModelSettings(_Section):
             "interest": tuple(INTERESTS),
             "head": HEADS,
             "projection": OrthogonalProjection.READINGS,
+            "fusion": EgoFusion.FORMS,
             "pooling": GIE.POOLINGS,
         }
         for name, choices in known.items():
@@ -90,9 +116,16 @@ class ModelSettings(_Section):
                 raise ValueError(f"{name}: {twice[0]!r} is there twice")
         for path in self.metapaths:
             Metapath.parse(path)
-        if self.content == "mfq" and self.width % self.heads:
+        if self.content in ("mfq", "mta") and self.width % self.heads:
             raise ValueError(f"width {self.width} is no multiple of heads {self.heads}")
+        if self.unseen_rows and not self.unseen_rate:
+            raise ValueError("unseen_rows are trained by stand-ins; set unseen_rate, for instance to 0.05")
         return self
+
+    @property
+    def lists(self) -> tuple[str, ...]:
+        """The metapaths whose neighbours the interest encoder reads."""
+        return {"gie": self.metapaths, "bdr": PEER_PATHS}.get(self.interest, ())
 
 
 class TableSettings(_Section):

@@ -15,6 +15,8 @@ from mmbee_plugin.torchrec.shards import ROWS_PER_GROUP
 
 GRAPH: dict[str, Any] = {"folds": 5, "fold_by": "pair", "reach_top_k": 500}
 """the RecBole adapter's defaults for ``MMBee``, where they are not those of `GraphSettings`"""
+LIVE_GRAPH: dict[str, Any] = {"folds": 6, "fold_by": "time", "reach_top_k": 0}
+"""the same for live data, whose training rows see the past, as test rows do"""
 
 
 class ShardSettings(BaseModel):
@@ -38,14 +40,18 @@ class ShardSettings(BaseModel):
     seed: int = Field(default=0, ge=0, description="of GraphCL")
 
 
-def read_shard_settings(arguments: Iterable[str]) -> ShardSettings:
+def read_shard_settings(arguments: Iterable[str], live: bool = False) -> ShardSettings:
     """Settings from arguments such as ``--graph.folds=3``, values as in YAML; the graph's other entries keep
     their defaults.
+
+    Args:
+        arguments: as on the command line.
+        live: whether they are for live data.
 
     Raises:
         InputError: an unknown entry, a wrong type or value; one line that names it.
     """
-    content: dict[str, Any] = {"graph": dict(GRAPH)}
+    content: dict[str, Any] = {"graph": dict(LIVE_GRAPH if live else GRAPH)}
     for argument in arguments:
         replace_entry(content, argument)
     try:

@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from fbgemm_gpu.split_table_batched_embeddings_ops_training import SplitTableBatchedEmbeddingBagsCodegen
 from torch import nn
 from torch.distributed.optim import _apply_optimizer_in_backward as apply_optimizer_in_backward
 from torchrec.distributed import DistributedModelParallel
 from torchrec.distributed.embedding import EmbeddingCollectionSharder
 from torchrec.distributed.embedding_types import EmbeddingComputeKernel
-from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder
+from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder, ShardedEmbeddingBagCollection
 from torchrec.distributed.model_parallel import DefaultDataParallelWrapper
 from torchrec.distributed.planner import EmbeddingShardingPlanner, ParameterConstraints, Topology
 from torchrec.distributed.planner.storage_reservations import FixedPercentageStorageReservation
@@ -24,6 +25,7 @@ from torchrec.optim.optimizers import in_backward_optimizer_filter
 from torchrec.optim.rowwise_adagrad import RowWiseAdagrad
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.torchrec.collectives import from_first
 from mmbee_plugin.torchrec.model import TrainModel
 from mmbee_plugin.torchrec.settings import Settings, TableSettings, TablesSettings
 from mmbee_plugin.torchrec.tables import section_of
@@ -132,9 +134,7 @@ def shard(
     give_optimizers(model.tables, settings.tables)
     stride, factors = workload(model.inputs, settings, dist.get_world_size())
     wrapper = DefaultDataParallelWrapper(
-        static_graph=False,
-        # SIM's search has no gradient in a batch whose histories are too short to be searched.
-        find_unused_parameters=settings.model.backbone == "sim",
+        static_graph=False, find_unused_parameters=_may_rest(model, settings)
     )
     distributed = DistributedModelParallel(
         model,
@@ -144,6 +144,8 @@ def shard(
         sharders=sharders(),
         data_parallel_wrapper=wrapper,
     )
+    if device.type == "cpu" and model.tables.pools is not None:
+        without_weight_gradients(distributed.module.tables.pools)
     dense = KeyedOptimizerWrapper(
         dict(in_backward_optimizer_filter(distributed.named_parameters())),
         lambda parameters: torch.optim.Adam(
@@ -151,6 +153,29 @@ def shard(
         ),
     )
     return distributed, CombinedOptimizer([distributed.fused_optimizer, dense])
+
+
+def _may_rest(model: TrainModel, settings: Settings) -> bool:
+    """Whether a part of the model may be without a gradient in some batch: SIM's search where histories are too short
+    to be searched, MTA's recurrence over one segment, MMoE's other tasks where negatives are drawn."""
+    chosen = settings.model
+    one_segment = chosen.content == "mta" and model.inputs.segments <= 1
+    one_task = chosen.backbone == "mmoe" and settings.train.negatives > 0
+    return chosen.backbone == "sim" or one_segment or one_task
+
+
+def without_weight_gradients(pools: ShardedEmbeddingBagCollection) -> None:
+    """Spares the backward pass of weighted bags the gradients of the bags' weights, which nobody reads: on a CPU they
+    are most of its time."""
+
+    def spare(lookup: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
+        features = len(lookup.feature_table_map)
+        return arguments, named | {"feature_requires_grad": torch.zeros(features, dtype=torch.int32)}
+
+    for lookup in pools._lookups:
+        for module in lookup.modules():
+            if isinstance(module, SplitTableBatchedEmbeddingBagsCodegen):
+                module.register_forward_pre_hook(spare, with_kwargs=True)
 
 
 def _topology(world_size: int, device: torch.device) -> Topology:
@@ -190,8 +215,8 @@ def plan_tables(
         InputError: the planner finds no place; on every process.
     """
     world_size = dist.get_world_size()
-    outcome: list[ShardingPlan | str | None] = [None]
-    if dist.get_rank() == 0:
+
+    def planned() -> ShardingPlan:
         planner = EmbeddingShardingPlanner(
             topology=_topology(world_size, device),
             batch_size=stride,
@@ -199,10 +224,9 @@ def plan_tables(
             constraints=constraints(settings.tables, table_names(tables), device.type, factors),
         )
         try:
-            outcome = [planner.plan(model, sharders())]
+            return planner.plan(model, sharders())
         except PlannerError as error:
-            outcome = [" ".join(str(error).split())]
-    dist.broadcast_object_list(outcome, src=0)
-    if not isinstance(outcome[0], ShardingPlan):
-        raise InputError(f"tables: no plan for {world_size} processes: {outcome[0]}")
-    return outcome[0]
+            reason = " ".join(str(error).split())
+            raise InputError(f"tables: no plan for {world_size} processes: {reason}") from None
+
+    return from_first(planned)

@@ -16,8 +16,11 @@ from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot, fold_folder
 from mmbee_plugin.nodes import GraphCLSettings
 from mmbee_plugin.offline import snapshot_of
-from mmbee_plugin.torchrec.layout import DESCRIPTION, NODES, Description, Modality
+from mmbee_plugin.torchrec.ids import token_keys
+from mmbee_plugin.torchrec.layout import DESCRIPTION, NODES, Description, Live, Modality
+from mmbee_plugin.torchrec.row_groups import TASK
 from mmbee_plugin.torchrec.rows import Rows, TrainingRows, split_folder, training_rows
+from mmbee_plugin.torchrec.segments import write_segments
 from mmbee_plugin.torchrec.shard_files import ShardWriter
 
 ROWS_PER_GROUP = 65_536
@@ -54,8 +57,8 @@ def write_shards(
         progress: told each stage's name as it starts.
 
     Raises:
-        InputError: bad rows, a part without rows, an unknown modality, a threshold without ratings, a
-            destination that is something else or cannot be written.
+        InputError: bad rows, a part without rows, an unknown modality, a threshold without ratings, folds by time of
+            data without it, a destination that is something else or cannot be written.
     """
     taken = destination.exists() and not (destination.is_dir() and not any(destination.iterdir()))
     if taken and not (destination / DESCRIPTION).exists():
@@ -65,14 +68,19 @@ def write_shards(
     note("rows")
     parts = split_folder(folder, threshold)
     train = training_rows(parts["train"], len(folder.user_tokens), graph, train_newest)
+    until = _end_of_training(folder)
     snapshot = None
     if graph is not None:
-        snapshot = snapshot_of(folder, _gifts(folder, train), graph, graphcl, tuple(chosen), seed, progress)
+        gifts = _gifts(folder, train)
+        snapshot = snapshot_of(folder, gifts, graph, graphcl, tuple(chosen), seed, progress, until)
     with published(destination) as beside:
         writer = ShardWriter(beside)
         note("features")
-        for name in chosen:
-            _write_features(writer, f"features/{name}", folder.features(name))
+        if until is not None:
+            write_segments(writer, folder.segments, chosen, until)
+        else:
+            for name in chosen:
+                _write_features(writer, f"features/{name}", folder.features(name))
         if snapshot is not None:
             for fold in (None, *range(snapshot.settings.folds)):
                 note("neighbours" if fold is None else f"neighbours without fold {fold}")
@@ -81,7 +89,7 @@ def write_shards(
                 for name, table in zip(NODES.values(), snapshot.nodes(), strict=True):
                     writer.array(name.removesuffix(".npy"), table)
         note("rows to files")
-        _write_rows(writer, train, parts["valid"], parts["test"], rows_per_group)
+        _write_rows(writer, train, parts["valid"], parts["test"], rows_per_group, folder.tasks)
         _write_sides(writer, folder, train)
         writer.describe(_description(folder, parts, train, chosen, snapshot, writer.sizes))
 
@@ -89,6 +97,10 @@ def write_shards(
 def _modalities(folder: DatasetFolder, names: tuple[str, ...] | None) -> dict[str, Modality]:
     chosen = {}
     for name in folder.modalities if names is None else names:
+        if folder.live is not None:
+            _, frames, width = folder.segments.values(name).shape
+            chosen[name] = Modality(kind="dense", width=width, frames=frames)
+            continue
         features = folder.features(name)
         if isinstance(features, BagFeatures):
             chosen[name] = Modality(kind="bag", vocabulary=features.vocabulary)
@@ -97,15 +109,22 @@ def _modalities(folder: DatasetFolder, names: tuple[str, ...] | None) -> dict[st
     return chosen
 
 
+def _end_of_training(folder: DatasetFolder) -> float | None:
+    """Of live data the latest training row's time as in the file, in seconds."""
+    times = folder.interactions("train").timestamps if folder.live is not None else None
+    return None if times is None else float(times.max())
+
+
 def _gifts(folder: DatasetFolder, train: TrainingRows) -> Interactions:
     positives = train.rows.taken(train.rows.positive)
     return Interactions(
         positives.users,
         positives.authors,
-        None,
+        None if positives.live is None else positives.live.amounts,
         n_users=len(folder.user_tokens),
         n_authors=len(folder.item_tokens),
         later=train.later[train.rows.positive],
+        times=positives.times,
     )
 
 
@@ -138,16 +157,25 @@ def _write_lists(
 
 
 def _write_rows(
-    writer: ShardWriter, train: TrainingRows, valid: Rows, test: Rows, rows_per_group: int
+    writer: ShardWriter,
+    train: TrainingRows,
+    valid: Rows,
+    test: Rows,
+    rows_per_group: int,
+    tasks: tuple[str, ...],
 ) -> None:
     kept, rows = train.kept, train.rows
     columns = {
         "user": rows.users[kept].astype(np.int32),
         "author": rows.authors[kept].astype(np.int32),
         "position": train.histories.positions[kept],
+        "position_by_day": train.by_day[kept] if train.by_day is not None else None,
         "fold": train.folds[kept].astype(np.int16) if train.folds is not None else None,
         "label": rows.labels[kept] if rows.labels is not None else None,
+        "segment": rows.live.segments[kept] if rows.live is not None else None,
     }
+    if rows.live is not None:
+        columns |= {TASK + name: rows.live.tasks[kept, place] for place, name in enumerate(tasks)}
     writer.table("train", columns, rows_per_group)
     for name, part in (("valid", valid), ("test", test)):
         by_user = part.taken(np.argsort(part.users, kind="stable"))
@@ -155,6 +183,7 @@ def _write_rows(
             "user": by_user.users.astype(np.int32),
             "author": by_user.authors.astype(np.int32),
             "label": by_user.labels,
+            "segment": by_user.live.segments if by_user.live is not None else None,
         }
         writer.table(name, columns, rows_per_group)
 
@@ -168,12 +197,15 @@ def _write_sides(writer: ShardWriter, folder: DatasetFolder, train: TrainingRows
     if histories.times is not None:
         writer.array("histories/times", histories.times)
     writer.array("users/known", np.bincount(rows.users, minlength=n_users) > 0)
-    writer.array("authors/known", np.bincount(rows.authors, minlength=n_authors) > 0)
-    writer.array("authors/seen", histories.item_counts(n_authors) > 0)
+    known = np.bincount(rows.authors, minlength=n_authors) > 0
+    writer.array("authors/known", known)
+    # Of live data every row teaches an author's own vectors something, of other data the positives.
+    writer.array("authors/seen", known if rows.live is not None else histories.item_counts(n_authors) > 0)
     drawn = np.bincount(rows.authors[train.kept & rows.positive] + 1, minlength=n_authors + 1)
     writer.array("authors/drawn", drawn.astype(np.int64))
-    writer.tokens("users", folder.user_tokens)
-    writer.tokens("authors", folder.item_tokens)
+    for side, tokens in (("users", folder.user_tokens), ("authors", folder.item_tokens)):
+        writer.tokens(side, tokens)
+        writer.array(f"{side}/keys", token_keys(tokens))
 
 
 def _description(
@@ -201,6 +233,8 @@ def _description(
             "metapaths": snapshot.settings.metapaths if snapshot is not None else (),
             "reach": snapshot is not None and snapshot.settings.reach_top_k > 0,
             "modalities": modalities,
+            "live": folder.live
+            and Live(segments=folder.live.count, per_sample=folder.live.per_sample, tasks=folder.tasks),
             "evaluated": {name: len(parts[name]) for name in ("valid", "test")},
             "files": files,
         }

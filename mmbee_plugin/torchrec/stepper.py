@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 import torch
@@ -12,7 +13,7 @@ from torchrec.optim.keyed import KeyedOptimizer
 from mmbee_plugin.torchrec.batch import Batch
 
 
-class Stepper:
+class Stepper(ABC):
     """Forward, backward and update of each batch.
 
     Args:
@@ -26,10 +27,11 @@ class Stepper:
     ) -> None:
         self.model, self.optimizer, self.device = model, optimizer, device
 
+    @abstractmethod
     def steps(self, batches: Iterator[Batch], seed: Callable[[], int]) -> Iterator[torch.Tensor]:
         """The loss () of each step; ``seed`` is asked before each, for what it draws at random."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish(self) -> None:
         """Leaves the model as it was before the first step, for evaluation; steps may follow."""
 
@@ -45,6 +47,9 @@ class PlainStepper(Stepper):
             loss.backward()
             self.optimizer.step()
             yield loss.detach()
+
+    def finish(self) -> None:
+        """The model is as it was."""
 
 
 class PipelinedStepper(Stepper):

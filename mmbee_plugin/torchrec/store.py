@@ -15,9 +15,11 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.reach import NOBODY
 from mmbee_plugin.graph.snapshot import fold_folder
-from mmbee_plugin.torchrec.layout import NODES, read_description
+from mmbee_plugin.torchrec.layout import node_pair, read_description
+from mmbee_plugin.torchrec.segments import SegmentStore
 
-HistoryMode = Literal["prefix", "others"]
+HistoryMode = Literal["prefix", "others", "daily"]
+Side = Literal["users", "authors"]
 
 
 class ShardStore:
@@ -40,8 +42,11 @@ class ShardStore:
         modalities: what each of the chosen ones is, in order.
         attribute_width: width of `attributes`, the chosen dense modalities side by side.
         has_reach: whether there are long-walk lists.
+        live: what live data have besides, None for static items.
+        segments: the features of live data.
         drawn: (n_authors + 1,) int64, by table id how often an author is the positive of a row trained on.
         provenance: one line that names the data.
+        identity: what names the content of the folder, wherever it lies.
 
     Raises:
         InputError: no such folder, a file missing or cut, a modality or metapath that is not stored.
@@ -59,6 +64,7 @@ class ShardStore:
         self.labelled, self.ordered = self.description.labelled, self.description.ordered
         self.folds, self.has_reach = self.description.folds, self.description.reach
         self.provenance = self.description.provenance
+        self.identity = self.description.identity
         self.metapaths = self._chosen("metapath", metapaths, self.description.metapaths)
         stored = self.description.modalities
         self.modalities = {name: stored[name] for name in self._chosen("modality", modalities, tuple(stored))}
@@ -74,6 +80,8 @@ class ShardStore:
             self._open("histories/repeats"),
         )
         self.drawn = self._open("authors/drawn")
+        self.live = self.description.live
+        self.segments = SegmentStore(self._open)
 
     def user_ids(self, rows: NDArray) -> NDArray[np.int64]:
         """Table ids (b,) of user rows (b,)."""
@@ -83,9 +91,26 @@ class ShardStore:
         """Table ids of author rows, in their shape."""
         return np.where(self._open("authors/known")[rows], rows + 1, 0).astype(np.int64)
 
+    def keys(self, side: Side) -> NDArray[np.uint64]:
+        """(n,) the 64-bit hash of each user's or author's token, memory-mapped."""
+        return self._open(f"{side}/keys")
+
     def author_seen(self, rows: NDArray) -> NDArray[np.bool_]:
         """(b,) whether the authors (b,) have a training positive: the others take the shared queries."""
         return self._open("authors/seen")[rows]
+
+    def history_mode(self, asked: HistoryMode | None) -> HistoryMode:
+        """What a training row sees of its user's history: as asked, or ``daily`` for live data, else ``prefix`` where
+        there is time.
+
+        Raises:
+            InputError: daily histories of data without time.
+        """
+        if asked == "daily" and not self.ordered:
+            raise InputError(f"{self.path}: no time, so no histories by day; set data.history to another")
+        if asked is not None:
+            return asked
+        return "daily" if self.live is not None else "prefix" if self.ordered else "others"
 
     def history_lengths(self, users: NDArray) -> NDArray[np.int64]:
         """(b,) entries in the whole history of user rows (b,)."""
@@ -107,21 +132,31 @@ class ShardStore:
             length: behaviours kept.
             targets: (b,) author rows that are left out; the entries at `positions` by default, which labelled
                 rows must not rely on, since a label 0 has no entry.
-            mode: ``prefix``, what came before the position, or ``others``, all but the target; by default prefix
-                where there is time.
+            mode: ``prefix``, what came before the position, ``others``, all but the target, or ``daily``, what came
+                before the position and the target's own author with it; by default as `history_mode` says.
 
         Returns:
             author rows (b, length) padded on the right with 0, lengths (b,), and seconds since the data's first
             interaction (b, length), None without time.
         """
+        mode = self.history_mode(mode)
         if positions is None:
             found = self._histories.all(users, length)
-        elif (mode or ("prefix" if self.ordered else "others")) == "prefix":
+        elif mode == "daily":
+            found = self._histories.up_to(users, positions, length)
+        elif mode == "prefix":
             found = self._histories.before(users, positions, length, targets)
         else:
             found = self._histories.others(users, positions, length, targets)
         rows, lengths, times = found
         return rows.numpy(), lengths.numpy(), None if times is None else times.numpy()
+
+    def longest(
+        self, users: NDArray, positions: NDArray, length: int, mode: HistoryMode | None = None
+    ) -> int:
+        """What no history of a batch exceeds, at least 1; arguments as ``history``. No history is read for it."""
+        entries = self.history_lengths(users) if self.history_mode(mode) == "others" else positions
+        return max(1, min(length, int(entries.max(initial=0))))
 
     def known(self, users: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """All training positives of user rows (b,): place in the batch and author row, both (nnz,)."""
@@ -179,16 +214,16 @@ class ShardStore:
         Raises:
             InputError: files that are no such tables.
         """
-        if not all((self.path / name).exists() for name in NODES.values()):
+        files = node_pair(self.path)
+        if files is None:
             return None
-        users, authors = (self._mapped(name.removesuffix(".npy")) for name in NODES.values())
-        for name, table, count in zip(
-            NODES.values(), (users, authors), (self.n_users, self.n_authors), strict=True
-        ):
+        users, authors = (self._mapped(file.stem) for file in files)
+        counts = self.n_users, self.n_authors
+        for file, table, count in zip(files, (users, authors), counts, strict=True):
             if table.shape != (count, users.shape[-1]) or table.dtype != np.float32:
                 raise InputError(
-                    f"{self.path / name}: {table.dtype} {table.shape}, expected float32 with {count} rows, "
-                    "as wide as the other table"
+                    f"{file}: {table.dtype} {table.shape}, expected float32 with {count} rows, as wide as the "
+                    "other table"
                 )
         return users, authors
 

@@ -2,12 +2,14 @@
 
 Three modules hold all tables, because TorchRec shares no weights between them:
 
-* ``sequences``: ``author``, one vector an id, for the target and for the history;
-* ``bags``: ``user``; ``query``, an author's N tokens as one row of N·d; ``words_<modality>``, mean of a bag;
+* ``sequences``: ``author``, one vector an id, for the target and for the history; with BDR ``user`` as well, since
+  peers are read one by one;
+* ``bags``: ``user`` otherwise; ``query``, an author's N tokens as one row of N·d; ``words_<modality>``, mean of a bag;
 * ``pools``: ``nodes_user`` and ``nodes_author``, weighted means over metapath neighbours, one feature a metapath.
 
 A table of n users or authors has n + 1 rows: row r of the file is id r + 1, id 0 stands for whoever was unseen in
-training (in the node tables for nobody).
+training (in the node tables for nobody). Behind them, ``user`` and ``author`` have ``model.unseen_rows`` more for the
+unseen (:mod:`~mmbee_plugin.torchrec.ids`); ``query`` has none, since unseen authors read the model's shared queries.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedTensor
 
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.tokens import WORD_WIDTH
-from mmbee_plugin.torchrec.batch import Batch
+from mmbee_plugin.torchrec.batch import AuthorPart, Batch, UserPart
 from mmbee_plugin.torchrec.inputs import Inputs
 
 Config = TypeVar("Config", bound=BaseEmbeddingConfig)
@@ -36,8 +38,10 @@ WORDS = "words_"
 """prefix of the tables of bag modalities."""
 NODES = {"u": "nodes_user", "a": "nodes_author"}
 """node table of each side."""
+PEERS = {"u": "peers_user", "a": "peers_author"}
+"""feature of each side's peers."""
 
-Looked = tuple[dict[str, JaggedTensor], KeyedTensor, KeyedTensor | None]
+Looked = tuple[dict[str, JaggedTensor], KeyedTensor | None, KeyedTensor | None]
 """what the three modules return for a batch."""
 
 
@@ -50,15 +54,24 @@ def section_of(table: str) -> str:
 
 def sequence_configs(inputs: Inputs) -> list[EmbeddingConfig]:
     """Tables of ``sequences``."""
+    unseen, width = inputs.model.unseen_rows, inputs.model.width
+    rows = inputs.n_users + 1 + unseen, inputs.n_authors + 1 + unseen
+    features = ["author", "history"]
+    if not inputs.peer_paths:
+        return [_config(EmbeddingConfig, "author", rows[1], width, features)]
     return [
-        _config(EmbeddingConfig, "author", inputs.n_authors + 1, inputs.model.width, ["author", "history"])
+        _config(EmbeddingConfig, "user", rows[0], width, ["user", PEERS["u"]]),
+        _config(EmbeddingConfig, "author", rows[1], width, [*features, PEERS["a"]]),
     ]
 
 
 def bag_configs(inputs: Inputs) -> list[EmbeddingBagConfig]:
-    """Tables of ``bags``."""
+    """Tables of ``bags``; there may be none."""
     width = inputs.model.width
-    configs = [_config(EmbeddingBagConfig, "user", inputs.n_users + 1, width, ["user"])]
+    users = inputs.n_users + 1 + inputs.model.unseen_rows
+    configs = []
+    if not inputs.peer_paths:
+        configs.append(_config(EmbeddingBagConfig, "user", users, width, ["user"]))
     if inputs.num_queries:
         rows, tokens = inputs.n_authors + 1, inputs.num_queries
         configs.append(_config(EmbeddingBagConfig, "query", rows, tokens * width, ["query"]))
@@ -91,15 +104,16 @@ class Tables(nn.Module):
 
     def __init__(self, inputs: Inputs, device: torch.device) -> None:
         super().__init__()
-        pools = pool_configs(inputs)
+        bags, pools = bag_configs(inputs), pool_configs(inputs)
         self.sequences = EmbeddingCollection(tables=sequence_configs(inputs), device=device)
-        self.bags = EmbeddingBagCollection(tables=bag_configs(inputs), device=device)
+        self.bags = EmbeddingBagCollection(tables=bags, device=device) if bags else None
         self.pools = EmbeddingBagCollection(tables=pools, is_weighted=True, device=device) if pools else None
 
     def forward(self, batch: Batch) -> Looked:
         """Looks all ids of a batch up; a collective operation where the tables are sharded."""
+        bags = self.bags(batch.bags) if self.bags is not None else None
         pools = self.pools(batch.pools) if self.pools is not None else None
-        return self.sequences(batch.sequences), self.bags(batch.bags), pools
+        return self.sequences(batch.sequences), bags, pools
 
 
 def user_side(inputs: Inputs, batch: Batch, looked: Looked) -> UserSide:
@@ -112,14 +126,21 @@ def user_side(inputs: Inputs, batch: Batch, looked: Looked) -> UserSide:
     neighbours = None
     if inputs.user_paths and pools is not None:
         neighbours = torch.stack([pools[path.name][: part.count] for path in inputs.user_paths], dim=1)
+    if inputs.peer_paths:
+        user = sequences["user"].values()
+    else:
+        assert bags is not None
+        user = bags["user"][: part.count]
     return UserSide(
-        user=bags["user"][: part.count],
+        user=user,
         history=history.to_padded_dense(part.longest)[: part.count],
         history_mask=mask,
         history_gap=part.gap,
         neighbours=neighbours,
         neighbour_count=part.neighbour_count,
         attributes=part.attributes,
+        peers=_peers(sequences, "u", part),
+        peer_weights=part.peer_weights,
         reach_ids=part.reach_ids,
         reach_weights=part.reach_weights,
     )
@@ -136,16 +157,29 @@ def author_side(inputs: Inputs, batch: Batch, looked: Looked) -> AuthorSide:
         seen=part.seen,
         neighbour_count=part.neighbour_count,
         attributes=part.attributes,
+        peers=_peers(sequences, "a", part),
+        peer_weights=part.peer_weights,
     )
     if inputs.num_queries:
+        assert bags is not None
         side.queries = bags["query"][: part.count].unflatten(1, (inputs.num_queries, -1))
     for name in inputs.modalities:
-        raw = bags[WORDS + name][: part.count] if name in inputs.words else part.raw[name]
-        side.segments[name] = raw[:, None, None, :]
-        side.segment_mask[name] = part.present[name].unsqueeze(1)
+        if name in inputs.words:
+            assert bags is not None
+            side.segments[name] = bags[WORDS + name][: part.count, None, None, :]
+        else:
+            side.segments[name] = part.raw[name]
+        side.segment_mask[name] = part.present[name]
     if inputs.author_paths and pools is not None:
         side.neighbours = torch.stack([pools[path.name][: part.count] for path in inputs.author_paths], dim=1)
     return side
+
+
+def _peers(sequences: dict[str, JaggedTensor], side: str, part: UserPart | AuthorPart) -> torch.Tensor | None:
+    """(B, K, d) the vectors of each node's peers, zero where the list is filled up; None where nobody reads them."""
+    if part.peer_weights is None:
+        return None
+    return sequences[PEERS[side]].to_padded_dense(part.peer_weights.shape[1])[: part.count]
 
 
 def _config(kind: type[Config], name: str, rows: int, width: int, features: list[str]) -> Config:

@@ -25,7 +25,11 @@ def workload(inputs: Inputs, settings: Settings, world_size: int) -> tuple[int, 
     stride = max(users, authors)
     a_user, an_author = users / stride, authors / stride
     neighbours = GraphSettings().top_k
-    factors = {"author": [an_author, a_user * settings.data.history_length], "user": [a_user]}
+    peers = [neighbours] if inputs.peer_paths else []
+    factors = {
+        "author": [an_author, a_user * settings.data.history_length, *(an_author * peer for peer in peers)],
+        "user": [a_user, *(a_user * peer for peer in peers)],
+    }
     factors["query"] = [an_author]
     for modality in inputs.words:
         factors[WORDS + modality] = [an_author * WORDS_A_BAG]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,6 +37,25 @@ def start() -> Iterator[Callable[..., list[int | None]]]:
 def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> DatasetFolder:
     """The sample's dataset folder: 600 users x 400 authors, visual, acoustic (dense) and text (bag), no time."""
     return ensure("tiktok", tmp_path_factory.mktemp("datasets"))
+
+
+@pytest.fixture(scope="session")
+def live_folder(live_template: Path, tmp_path_factory: pytest.TempPathFactory) -> DatasetFolder:
+    """The tiny live folder, to which snapshots may be added."""
+    return DatasetFolder(
+        shutil.copytree(live_template, tmp_path_factory.mktemp("datasets") / live_template.name)
+    )
+
+
+@pytest.fixture(scope="session")
+def live_shards(live_folder: DatasetFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The live folder as shards: 6 folds by time, node vectors of 16, row groups of 100 rows. Not to be written to."""
+    from mmbee_plugin.torchrec.shards import write_shards  # the extra may not be installed
+
+    shards = tmp_path_factory.mktemp("shards") / "live"
+    graph = GraphSettings(folds=6, fold_by="time", top_k=10)
+    write_shards(live_folder, shards, graph, GraphCLSettings(width=16, epochs=1), rows_per_group=100)
+    return shards
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,15 @@ def unplanned(content: Any, output: Path) -> None:
         Trainer(parse_settings(content, "test"), process)
 
 
+def full_disk(content: Any, output: Path) -> None:
+    """The process of rank ``content["rank"]`` can write files of 4 KiB at most."""
+    if int(os.environ["RANK"]) == content["rank"]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+    train(parse_settings(content["settings"], "test"))
+
+
 KINDS = {
+    "full disk": full_disk,
     "losses": losses,
     "training": training,
     "graphcl": graphcl,

@@ -16,14 +16,18 @@ from recbole.data.interaction import Interaction
 
 import mmbee_plugin.recbole  # noqa: F401  (registers with RecBole)
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.exchange import USER_TABLES, WORD_TABLES
+from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, INTERESTS
 from mmbee_plugin.recbole.dataloader import FOLD
-from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.dataset import SEGMENT, TASKS, MMBeeDataset
 from mmbee_plugin.recbole.models.mmbee import MMBee
+from mmbee_plugin.recbole.run import build_config
+from mmbee_plugin.torchrec.batch import Batch
 from mmbee_plugin.torchrec.inputs import Inputs, open_store
 from mmbee_plugin.torchrec.maker import BatchMaker
 from mmbee_plugin.torchrec.model import TrainModel
 from mmbee_plugin.torchrec.negatives import draw_negatives
-from mmbee_plugin.torchrec.reader import TrainReader
+from mmbee_plugin.torchrec.reader import GlobalRows, TrainReader
 from mmbee_plugin.torchrec.settings import Settings, parse_settings
 from mmbee_plugin.torchrec.shards import write_shards
 from mmbee_plugin.torchrec.store import ShardStore
@@ -32,42 +36,69 @@ NAMES = {"width": "embedding_size", "dropout": "dropout_prob"}
 """settings that RecBole calls otherwise"""
 CALM = {"width": 16, "dropout": 0.0, "modality_dropout": 0.0, "default_query_rate": 0.0, "init_std": 0.5}
 """nothing is drawn at random in the model, and the vectors are large enough to tell"""
-PARTS = list(
-    itertools.product(("sim", "din", "mean"), ("none", "concat", "mfq"), ("none", "gie"), ("mlp", "dot"))
-)
+PARTS = [
+    (*parts, ("mlp", "dot")[number % 2])
+    for number, parts in enumerate(itertools.product(BACKBONES, CONTENTS, INTERESTS))
+]
+"""every backbone, content and interest, the heads in turn"""
+PAIRED = [
+    PARTS[(backbone * len(CONTENTS) + content) * len(INTERESTS) + (backbone + content) % len(INTERESTS)]
+    for backbone, content in itertools.product(range(len(BACKBONES)), range(len(CONTENTS)))
+]
+"""any two of backbone, content and interest together"""
 
 Trained = tuple[Config, MMBeeDataset]
+Pair = Callable[..., tuple[MMBee, TrainModel, ShardStore, Settings]]
 
 
 @pytest.fixture(scope="module")
 def trained(sample_folder: DatasetFolder) -> Trained:
     """RecBole's config and training split of the sample, with the graph that the shards were made of."""
-    settings = {
-        "data_path": str(sample_folder.path.parent),
-        "gpu_id": "",
-        "show_progress": False,
-        "seed": 0,
-        "history": "prefix",
-        "MAX_ITEM_LIST_LENGTH": 8,
-        "embedding_size": 16,
-        "graph": {"folds": 3, "fold_by": "order", "reach_top_k": 50},
-        "graphcl": {"epochs": 1},
-    }
+    graph = {"folds": 3, "fold_by": "order", "reach_top_k": 50}
+    own = {"history": "prefix", "MAX_ITEM_LIST_LENGTH": 8, "graph": graph, "graphcl": {"epochs": 1}}
+    return recbole(sample_folder.path, **own)
+
+
+def recbole(folder: Path, **settings: Any) -> Trained:
+    """RecBole's config and training split of a dataset folder."""
+    common = {"gpu_id": "", "show_progress": False, "seed": 0, "embedding_size": 16}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["pytest"])
-        config = Config(model="MMBee", dataset="tiktok", config_dict=settings)
+        content = {"data_path": str(folder.parent), **common, **settings}
+        config = Config(model="MMBee", dataset=folder.name, config_dict=content)
     return config, MMBeeDataset(config).build()[0]
 
 
+@pytest.fixture(scope="module")
+def live(live_folder: DatasetFolder) -> tuple[Config, list[MMBeeDataset]]:
+    """RecBole's config and the three splits of the live folder, with the graph that its shards were made of."""
+    graph = {"folds": 6, "fold_by": "time", "reach_top_k": 0, "top_k": 10}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["pytest"])
+        own = {"embedding_size": 16, "MAX_ITEM_LIST_LENGTH": 8, "segments": 3, "graphcl": {"epochs": 1}}
+        content = {"gpu_id": "", "show_progress": False, "graph": graph, **own}
+        config = build_config("MMBee", live_folder, content)
+    return config, MMBeeDataset(config).build()
+
+
 @pytest.fixture
-def pair(
-    trained: Trained, sample_shards: Path
-) -> Callable[..., tuple[MMBee, TrainModel, ShardStore, Settings]]:
+def pair(trained: Trained, sample_shards: Path) -> Pair:
     """Both models with the settings asked for, and RecBole's weights in both."""
+    return pairs_of(*trained, {"shards": str(sample_shards), "history": "prefix", "history_length": 8})
+
+
+@pytest.fixture
+def live_pair(live: tuple[Config, list[MMBeeDataset]], live_shards: Path) -> Pair:
+    """Both models on live data, with three segments a sample."""
+    make = pairs_of(live[0], live[1][0], {"shards": str(live_shards), "history_length": 8})
+    return lambda **parts: make(**{"segments": 3, "loss": "bce", "searched": 3} | parts)
+
+
+def pairs_of(config: Config, dataset: MMBeeDataset, data: dict[str, Any]) -> Pair:
+    """Makes both models on the same data."""
 
     def make(**parts: Any) -> tuple[MMBee, TrainModel, ShardStore, Settings]:
         parts = CALM | parts
-        config, dataset = trained
         for name, value in parts.items():
             config[NAMES.get(name, name)] = value
         torch.manual_seed(1)
@@ -77,12 +108,9 @@ def pair(
                 weight
             ) in ours.gtr.parameters():  # nothing stays silent, as the dot head's content does at first
                 weight.add_(0.05 * torch.randn_like(weight))
-        data = {"shards": str(sample_shards), "history": "prefix", "history_length": 8}
-        settings = parse_settings({"data": data, "model": parts}, "test")
-        store = open_store(settings)
-        model = TrainModel(Inputs.of(settings.model, store), device="cpu")
-        copy_weights(ours, dataset, model, store)
-        return ours, model, store, settings
+        train = {"negatives": 0} if dataset.labelled else {}
+        settings = parse_settings({"data": data, "model": parts, "train": train}, "test")
+        return ours, *torchrec_model(settings, ours, dataset), settings
 
     return make
 
@@ -93,12 +121,11 @@ def copy_weights(source: MMBee, dataset: MMBeeDataset, model: TrainModel, store:
     user_rows, author_rows = dataset.user_rows[1:], dataset.item_rows[1:]
     source.user.weight[1:][store.user_ids(user_rows) == 0] = 0
     source.author.weight[1:][store.author_ids(author_rows) == 0] = 0
-    tables = {"user": (source.user, user_rows), "author": (source.author, author_rows)}
-    if source.interest is not None:
-        tables |= {"nodes_user": (source.interest.nodes["u"], user_rows)}
-        tables |= {"nodes_author": (source.interest.nodes["a"], author_rows)}
-    if source.content.num_queries:
-        tables |= {"query": (source.content.queries, author_rows)}
+    tables = {
+        name: (table, user_rows if name in USER_TABLES else author_rows)
+        for name, table in source.tables().items()
+        if not name.startswith(WORD_TABLES)
+    }
     for name, weight in model.tables.named_parameters():
         table = name.split(".")[-2]
         if table in tables:
@@ -106,8 +133,32 @@ def copy_weights(source: MMBee, dataset: MMBeeDataset, model: TrainModel, store:
             weight.zero_()
             weight[torch.from_numpy(rows + 1)] = module.weight[1:]
         else:
-            weight.copy_(source.content.tables[table.removeprefix("words_")].bag.weight)
+            weight.copy_(source.tables()[table].weight)
     model.scorer.gtr.load_state_dict(source.gtr.state_dict())
+
+
+def torchrec_model(settings: Settings, ours: MMBee, dataset: MMBeeDataset) -> tuple[TrainModel, ShardStore]:
+    """The model over unsharded tables, with RecBole's weights."""
+    store = open_store(settings)
+    model = TrainModel(Inputs.of(settings.model, store), device="cpu")
+    copy_weights(ours, dataset, model, store)
+    return model, store
+
+
+def check_logits(
+    ours: MMBee, model: TrainModel, dataset: MMBeeDataset, store: ShardStore, settings: Settings, seed: int
+) -> Batch:
+    """Both models score pairs drawn at random alike; returns the pairs as a batch."""
+    rng = np.random.default_rng(seed)
+    users, items = rng.integers(1, dataset.user_num, 64), rng.integers(1, dataset.item_num, 64)
+    batch = BatchMaker(store, settings).labelled(dataset.user_rows[users], dataset.item_rows[items])
+    pairs = {"user_id": torch.from_numpy(users), "item_id": torch.from_numpy(items)}
+    with torch.no_grad():
+        expected = ours.eval().predict(Interaction(pairs))
+        found = model.eval().score(batch)
+    assert expected.std() > 0.02
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    return batch
 
 
 @pytest.mark.parametrize(("backbone", "content", "interest", "head"), PARTS)
@@ -115,17 +166,58 @@ def test_logits_agree(pair, trained, backbone, content, interest, head):
     ours, model, store, settings = pair(
         backbone=backbone, content=content, interest=interest, head=head, loss="bpr", searched=3
     )
-    dataset = trained[1]
-    rng = np.random.default_rng(3)
-    users, items = rng.integers(1, dataset.user_num, 64), rng.integers(1, dataset.item_num, 64)
-    batch = BatchMaker(store, settings).labelled(dataset.user_rows[users], dataset.item_rows[items])
+    check_logits(ours, model, trained[1], store, settings, seed=3)
+
+
+@pytest.mark.parametrize(("backbone", "content", "interest", "head"), PAIRED)
+def test_logits_agree_on_live_data(live_pair, live, backbone, content, interest, head):
+    """Of test rows, each with the last three segments of its moment."""
+    ours, model, store, settings = live_pair(backbone=backbone, content=content, interest=interest, head=head)
+    test = live[1][2]
+    rows = test.inter_feat
+    users, authors = test.user_rows[rows["user_id"].numpy()], test.item_rows[rows["item_id"].numpy()]
+    segments = rows[SEGMENT].numpy()
+    assert (segments < 0).any() and (segments >= 0).any()
+    batch = BatchMaker(store, settings).labelled(users, authors, segments=segments)
     with torch.no_grad():
-        expected = ours.eval().predict(
-            Interaction({"user_id": torch.from_numpy(users), "item_id": torch.from_numpy(items)})
-        )
+        ours.eval()
+        expected = ours.gtr.score(ours._encode_users(rows), ours._encode_authors(rows))
         found = model.eval().score(batch)
-    assert expected.std() > 0.05
+    assert expected.std() > 0.02
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"backbone": "mmoe", "content": "mta", "interest": "bdr"},
+        {"backbone": "mmoe", "content": "none", "interest": "gie"},
+        {"backbone": "dien", "content": "ego_fusion", "interest": "gie", "head": "mlp"},
+        {"backbone": "sim", "content": "mfq", "interest": "bdr", "head": "dot"},
+    ],
+    ids=lambda parts: parts["backbone"],
+)
+def test_losses_of_a_labelled_batch_agree(live_pair, live, parts):
+    """With histories of earlier days, the past's neighbours, auxiliary losses, and several tasks where there are."""
+    ours, model, store, settings = live_pair(**parts)
+    dataset = live[1][0]
+    folds = dataset.folds()
+    for fold in (0, 4):
+        rows = np.flatnonzero(folds == fold)[:50]
+        chosen = dataset.inter_feat[torch.from_numpy(rows)]
+        labels, tasks = chosen["label"].numpy().astype(np.int64), chosen[TASKS].numpy()
+        assert (tasks < 0).any()
+        users, authors = dataset.user_rows[chosen["user_id"]], dataset.item_rows[chosen["item_id"]]
+        positions = dataset.positions_by_day[rows].astype(np.int64)
+        same = GlobalRows(users, authors, positions, labels, fold, 0, chosen[SEGMENT].numpy(), tasks)
+        batch = BatchMaker(store, settings).train(same, epoch=0)
+        dataset.add_history(chosen, dataset.training_history(torch.from_numpy(rows)))
+        chosen[FOLD] = torch.full((len(rows),), fold)
+        torch.manual_seed(5)  # of DIEN's random behaviours
+        expected = ours.train().calculate_loss(chosen)
+        torch.manual_seed(5)
+        found, _ = model.train()(batch)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +232,7 @@ def test_losses_of_a_batch_agree(pair, trained, backbone, loss):
     dataset = trained[1]
     rows = next(TrainReader(store, settings.data, 40, 0).batches(0))
     batch = BatchMaker(store, settings).train(rows, epoch=0)
-    drawn = draw_negatives(store, rows.users, 2, np.random.default_rng((0, 0, rows.index)))
+    drawn = draw_negatives(store, rows.users, np.arange(len(rows.users)), 2, (0, 0, rows.index))
 
     user_ids, item_ids = np.argsort(dataset.user_rows)[1:], np.argsort(dataset.item_rows)[1:]  # by row
     history, lengths, _ = store.history(rows.users, rows.positions, 8, rows.authors, "prefix")
@@ -173,28 +265,14 @@ def test_logits_agree_on_timed_histories(tmp_path):
     write_shards(DatasetFolder(folder), tmp_path / "shards", graph=None)
     parts = {"backbone": "sim", "content": "none", "interest": "none", "head": "mlp", "loss": "bpr"}
     parts |= {"searched": 3, "short_length": 2, "init_std": 0.5}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["pytest"])
-        place = {"data_path": str(tmp_path), "gpu_id": "", "show_progress": False, "embedding_size": 16}
-        split = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "TO", "group_by": "user", "mode": "full"}
-        config = Config(model="MMBee", dataset="timed", config_dict=place | parts | {"eval_args": split})
-    dataset = MMBeeDataset(config).build()[0]
+    split = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "TO", "group_by": "user", "mode": "full"}
+    config, dataset = recbole(folder, eval_args=split, **parts)
     ours = MMBee(config, dataset)
     assert ours.gtr.backbone.gap is not None
     ours.gtr.backbone.gap.weight.data.normal_()
     settings = parse_settings(
         {"data": {"shards": str(tmp_path / "shards")}, "model": {"width": 16, **parts}}, "test"
     )
-    store = open_store(settings)
-    model = TrainModel(Inputs.of(settings.model, store), device="cpu")
-    copy_weights(ours, dataset, model, store)
-    users, items = rng.integers(1, dataset.user_num, 64), rng.integers(1, dataset.item_num, 64)
-    batch = BatchMaker(store, settings).labelled(dataset.user_rows[users], dataset.item_rows[items])
+    model, store = torchrec_model(settings, ours, dataset)
+    batch = check_logits(ours, model, dataset, store, settings, seed=5)
     assert batch.users.gap.unique().numel() > 3
-    with torch.no_grad():
-        expected = ours.eval().predict(
-            Interaction({"user_id": torch.from_numpy(users), "item_id": torch.from_numpy(items)})
-        )
-        found = model.eval().score(batch)
-    assert expected.std() > 0.05
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)

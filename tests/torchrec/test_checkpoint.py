@@ -127,6 +127,12 @@ def test_a_killed_save_leaves_nothing_that_counts(tmp_path, monkeypatch):
     assert checkpoint.save(tmp_path, state(2), model, None).exists()  # a second time
 
 
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match=r"step-0000000001: cannot be written: Not a directory"):
+        checkpoint.save(tmp_path / "file" / "job", state(1), nn.Linear(2, 2), None)
+
+
 def test_a_later_step_of_another_course_goes(tmp_path):
     """Else it would count as the newest, and what is saved would be discarded at once."""
     model = nn.Linear(2, 2)
@@ -143,6 +149,13 @@ def test_damaged_and_foreign_checkpoints_are_one_line(tmp_path):
         checkpoint.load(path, nn.Linear(3, 2))
     with pytest.raises(InputError, match=r"no checkpoint of this plugin"):
         checkpoint.read_state(tmp_path)
+    described = json.loads((path / "state.json").read_text())
+    for entry in ("files", "batch"):
+        less = {name: value for name, value in described.items() if name != entry}
+        (path / "state.json").write_text(json.dumps(less))
+        with pytest.raises(InputError, match=f"entries {entry} do not fit"):
+            checkpoint.read_state(path)
+    (path / "state.json").write_text(json.dumps(described))
     metadata = path / ".metadata"
     whole = metadata.read_bytes()
     metadata.write_bytes(pickle.dumps(print)[: len(whole)].ljust(len(whole), b"."))

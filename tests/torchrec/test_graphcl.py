@@ -15,6 +15,7 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.nodes import GraphCLSettings, train_graphcl
+from mmbee_plugin.torchrec import node_files
 from mmbee_plugin.torchrec.node_training import train_nodes
 from mmbee_plugin.torchrec.settings import parse_settings
 from mmbee_plugin.torchrec.store import ShardStore
@@ -102,6 +103,26 @@ def test_two_processes_train_what_one_trains(
     assert len(copies) == 1
     for table, other in zip(Snapshot.open(copies.pop()).nodes(), again, strict=True):
         np.testing.assert_array_equal(table, other)
+
+
+def test_two_tables_are_published_as_one(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ShardStore(shards)
+    tables = {"u": np.ones((store.n_users, 16)), "a": np.ones((store.n_authors, 16))}
+    names = {side: f"nodes_{name}-1.npy" for side, name in (("u", "user"), ("a", "author"))}
+    for side, table in tables.items():
+        np.save(shards / names[side], table.astype(np.float32))
+        first = ShardStore(shards).nodes()
+        assert first is not None and first[0].std() > 0 < first[1].std()  # until both are there
+    with monkeypatch.context() as patch, pytest.raises(OSError):
+        patch.setattr(node_files.os, "replace", lambda *_: (_ for _ in ()).throw(OSError))
+        node_files.publish_pair(shards, names["u"], names["a"])
+    assert not list(shards.glob(".*")) and ShardStore(shards).nodes()[0].std() > 0
+    node_files.publish_pair(shards, names["u"], names["a"])
+    assert [table.std() for table in ShardStore(shards).nodes()] == [0, 0]
+    assert {file.name for file in shards.glob("nodes*")} == {"nodes.json", *names.values()}
+    (shards / names["a"]).unlink()
+    with pytest.raises(InputError, match=r"nodes_author-1\.npy: missing, of two tables"):
+        ShardStore(shards).nodes()
 
 
 def test_what_does_not_fit_is_named(shards: Path) -> None:

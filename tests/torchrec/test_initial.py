@@ -9,10 +9,13 @@ from mmbee_plugin.torchrec.initial import BLOCK, QUERY_NOISE, InitialRows
 from mmbee_plugin.torchrec.settings import ModelSettings
 
 ROWS = BLOCK + 50
+USERS = BLOCK + 20
 
 
 def initial(nodes=None):
-    inputs = SimpleNamespace(model=ModelSettings(width=8, init_std=0.5, node_std=0.2), num_queries=2)
+    inputs = SimpleNamespace(
+        model=ModelSettings(width=8, init_std=0.5, node_std=0.2), num_queries=2, n_users=USERS, n_authors=ROWS
+    )
     return InitialRows(inputs, seed=3, nodes=nodes)
 
 
@@ -28,6 +31,8 @@ def test_any_part_of_a_table_is_that_part(name):
     for start, stop in ((0, 5), (7, BLOCK + 3), (BLOCK, ROWS)):
         torch.testing.assert_close(table(rows, name, 16, start, stop), whole[start:stop], rtol=0, atol=0)
     assert bool((whole[0] == 0).all()) == (name != "words_text")
+    # Behind the users stand rows for the unseen.
+    assert (whole[1 : USERS + 1] != 0).all() and bool((whole[USERS + 1 :] == 0).all()) == (name == "user")
 
 
 def test_queries_start_from_their_author():

@@ -10,6 +10,7 @@ from mmbee_plugin.torchrec.maker import BatchMaker
 from mmbee_plugin.torchrec.negatives import draw_negatives
 from mmbee_plugin.torchrec.reader import TrainReader
 from mmbee_plugin.torchrec.settings import parse_settings
+from mmbee_plugin.torchrec.store import ShardStore
 
 
 def parts(shards, world_size, batch_size, **model):
@@ -40,7 +41,7 @@ def test_parts_are_the_global_batch(sample_shards, world_size, batch_size, backb
 
 def test_shared_pool_holds_every_candidate_once(sample_shards):
     store, rows, batches = parts(sample_shards, 3, 7)
-    drawn = draw_negatives(store, rows.users, 2, np.random.default_rng((0, 0, rows.index)))
+    drawn = draw_negatives(store, rows.users, np.arange(len(rows.users)), 2, (0, 0, rows.index))
     pool = np.unique(np.concatenate([rows.authors, drawn.ravel()]))
     interleaved = np.stack([batch.authors.ids.numpy() for batch in batches], axis=1).ravel()
     np.testing.assert_array_equal(interleaved[: len(pool)], pool)
@@ -61,6 +62,31 @@ def test_own_candidates_start_with_the_positive(sample_shards):
         candidates = batch.authors.ids[batch.targets.position]
         np.testing.assert_array_equal(candidates[:, 0].numpy(), rows.authors[rank::2])
         assert candidates.shape == (4, 3)
+
+
+@pytest.mark.parametrize("backbone", ["mean", "din"])
+def test_a_user_with_every_author_counts_nothing(sample_shards, monkeypatch, backbone):
+    _, rows, _ = parts(sample_shards, 1, 7, backbone=backbone)
+    known, lengths = ShardStore.known, ShardStore.history_lengths
+    richest = rows.users[3]
+
+    def all_of_them(store, users):
+        row, author = known(store, users)
+        own = np.flatnonzero(users == richest)
+        everyone = np.tile(np.arange(store.n_authors), len(own))
+        return np.concatenate([row, own.repeat(store.n_authors)]), np.concatenate([author, everyone])
+
+    monkeypatch.setattr(ShardStore, "known", all_of_them)
+    monkeypatch.setattr(
+        ShardStore,
+        "history_lengths",
+        lambda store, users: np.where(users == richest, store.n_authors, lengths(store, users)),
+    )
+    for world_size in (1, 2):
+        _, _, batches = parts(sample_shards, world_size, 7, backbone=backbone)
+        weights = torch.stack([batch.targets.weights for batch in batches], dim=1).flatten()[:7].numpy()
+        counted = rows.users != richest
+        np.testing.assert_allclose(weights, counted * world_size / counted.sum(), rtol=1e-6)
 
 
 def test_moving_a_batch_moves_every_tensor(sample_shards):

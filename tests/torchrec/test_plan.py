@@ -7,7 +7,6 @@ from mmbee_plugin.cli import app
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec.inputs import Inputs
 from mmbee_plugin.torchrec.plan import (
-    RESERVED,
     Cluster,
     DataSize,
     Plan,
@@ -16,6 +15,7 @@ from mmbee_plugin.torchrec.plan import (
     parse_count,
     plan,
 )
+from mmbee_plugin.torchrec.plan_outcome import RESERVED
 from mmbee_plugin.torchrec.settings import parse_settings
 from mmbee_plugin.torchrec.tables import Tables
 from mmbee_plugin.torchrec.workload import workload
@@ -58,6 +58,16 @@ def test_a_billion_users_fit_sixteen_gpus_and_every_byte_is_counted():
     assert held <= sum(rank.hbm for rank in found.taken) < 1.2 * held
     assert max(rank.hbm for rank in found.taken) <= 80 * GIB * (1 - RESERVED)
     assert found.milliseconds > 0
+
+
+def test_rows_for_the_unseen_are_counted():
+    settings = job()
+    unseen = settings.model.model_copy(update={"unseen_rows": 10**6, "unseen_rate": 0.1})
+    found = plan(settings.model_copy(update={"model": unseen}), gpus(16), USERS, AUTHORS)
+    assert isinstance(found, Plan)
+    rows = {table.name: table.rows for table in found.tables}
+    assert (rows["user"], rows["author"]) == (USERS + 1 + 10**6, AUTHORS + 1 + 10**6)
+    assert (rows["query"], rows["nodes_user"]) == (AUTHORS + 1, USERS + 1)
 
 
 def test_too_few_gpus_are_told_by_how_much_and_how_many_would_do():

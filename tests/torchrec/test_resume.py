@@ -1,11 +1,19 @@
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec.checkpoint import StepState, save
-from mmbee_plugin.torchrec.resume import best_so_far, check_same_settings, checkpoint_to_resume
+from mmbee_plugin.torchrec.resume import (
+    best_so_far,
+    check_same_data,
+    check_same_settings,
+    checkpoint_to_resume,
+)
 from mmbee_plugin.torchrec.settings import parse_settings
+from mmbee_plugin.torchrec.store import ShardStore
 
 
 def settings_with(**sections):
@@ -27,6 +35,22 @@ def test_a_run_is_resumed_with_its_own_settings(tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             check_same_settings(saved, settings_with(**section), tmp_path)
+
+
+def test_shards_may_move_but_not_change(sample_shards, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(sample_shards, moved)
+    saved = settings_with().model_dump(mode="json")
+    check_same_settings(saved, settings_with(data={"shards": str(moved)}), tmp_path)
+    state = StepState(0, 0, 0, saved, 1, data=ShardStore(sample_shards).identity)
+    check_same_data(state, ShardStore(moved), tmp_path)
+    description = json.loads((moved / "shards.json").read_text())
+    for entry, value in (("dataset", "0" * 64), ("snapshot", None), ("rows", [1, 2, 3])):
+        (moved / "shards.json").write_text(json.dumps(description | {entry: value}))
+        with pytest.raises(
+            InputError, match=f"other shards than .*moved: {entry if entry != 'rows' else ''}"
+        ):
+            check_same_data(state, ShardStore(moved), tmp_path)
 
 
 class Weights:

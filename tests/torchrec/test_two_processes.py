@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 STEPS = 20
 SECTIONS = ("user", "author", "query", "nodes", "words")
@@ -40,8 +41,9 @@ def errors(output: Path, rank: int) -> list[str]:
 
 def test_one_process_and_two_agree(start, case, tmp_path):
     def cases() -> dict[str, Any]:
-        own = {"backbone": "sim", "head": "mlp", "loss": "bce", "searched": 3}
-        found = {name: case(name) for name in ("table_wise", "row_wise")}
+        unseen = {"unseen_rows": 9, "unseen_rate": 0.3}
+        own = {"backbone": "sim", "head": "mlp", "loss": "bce", "searched": 3, **unseen}
+        found = {"table_wise": case("table_wise", **unseen), "row_wise": case("row_wise")}
         found["table_wise"]["train"]["eval_every"] = 1
         return found | {"own candidates": case("row_wise", **own), "pipelined": case("row_wise")}
 
@@ -73,6 +75,30 @@ def test_a_planner_failure_is_known_everywhere(start, case, tmp_path):
     reason = "tables: no plan for 2 processes: no room"
     assert errors(tmp_path, 0) == [f"error: {reason}"]
     assert errors(tmp_path, 1) == [f"error: process 1: {reason}"]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_full_disk_is_one_line_on_every_process(start, case, tmp_path, rank):
+    begun = time.monotonic()
+    content = {"settings": case("row_wise"), "rank": rank}
+    folder = Path(content["settings"]["checkpoint"]["folder"])
+    assert start("jobs", 2, "full disk", content, tmp_path) == [2, 2]
+    assert time.monotonic() - begun < 60
+    for process in (0, 1):
+        (line,) = errors(tmp_path, process)
+        assert f"{folder / 'step-'}" in line and "cannot be written" in line
+        assert "Traceback" not in (tmp_path / f"stderr-{process}").read_text()
+    assert not list(folder.glob("step-*")) and not list(folder.glob(".step-*"))
+
+
+def test_what_was_logged_before_a_failure_can_be_read(start, case, tmp_path):
+    content = case("row_wise")
+    content["train"]["learning_rate"] = 1e30
+    assert start("jobs", 1, "training", content, tmp_path) == [2]
+    (line,) = errors(tmp_path, 0)
+    assert "the loss of step 2 is" in line or "the loss of step 3 is" in line
+    events = EventAccumulator(str(Path(content["checkpoint"]["folder"]) / "tensorboard")).Reload()
+    assert [scalar.step for scalar in events.Scalars("loss")][:1] == [1]
 
 
 @pytest.mark.parametrize(
