@@ -40,6 +40,12 @@ RECBOLE_VERSION = "1.2.1"
 COMPONENTS = {
     "MMBee": "mmbee_plugin.recbole.models.mmbee",
     "SIM": "mmbee_plugin.recbole.models.sim",
+    "MMoE": "mmbee_plugin.recbole.models.mmoe",
+    "MMGCN": "mmbee_plugin.recbole.models.mmgcn",
+    "GRCN": "mmbee_plugin.recbole.models.grcn",
+    "EgoGCN": "mmbee_plugin.recbole.models.egogcn",
+    "MMMLP": "mmbee_plugin.recbole.models.mmmlp",
+    "MMSSL": "mmbee_plugin.recbole.models.mmssl",
 }
 """Every model of this package and the module that holds it, which is imported when the model is first asked
 for."""
@@ -208,12 +214,14 @@ def _with_our_loaders(stock: Callable[..., type]) -> Callable[..., type]:
 
 def _add_models() -> None:
     """Names our models where ``recbole.utils.get_model`` looks, and the classes that go with them."""
+    from mmbee_plugin.recbole.adversarial import AdversarialTrainer
     from mmbee_plugin.recbole.trainer import MMBeeTrainer
 
+    trainers = {"MMSSL": AdversarialTrainer}
     for name, module in COMPONENTS.items():
         alias = _lazy_module(_alias_path(name), name, module)
         sys.modules.setdefault(alias.__name__, alias)
-        _add_parts(name, MMBeeTrainer)
+        _add_parts(name, trainers.get(name, MMBeeTrainer))
 
 
 def _alias_path(name: str) -> str:

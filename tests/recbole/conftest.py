@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from recbole.config import Config
+from recbole.data.utils import data_preparation
+from recbole.utils import get_model, init_seed
 
 import mmbee_plugin.recbole  # noqa: F401  (registers with RecBole)
+from mmbee_plugin.data.features import bag_from_pairs, save_bag
 from mmbee_plugin.recbole.dataset import MMBeeDataset
 
 SPLIT = {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "TO", "group_by": "user", "mode": "full"}
@@ -93,5 +96,50 @@ def make_dataset(make_config: Callable[..., Config]) -> Callable[..., tuple[Conf
     def make(model: str = "BPR", dataset: str = "tiny", **settings: Any) -> tuple[Config, MMBeeDataset]:
         config = make_config(model, dataset, **settings)
         return config, MMBeeDataset(config)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def planted_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Users of four tastes take items of theirs, all equally popular; visual and the words tell an item's taste."""
+    tastes, users, items = 4, 80, 60
+    bare, wordless = 7, 11  # without any feature, and without words
+    folder = tmp_path_factory.mktemp("planted") / "tiny"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    taste = np.arange(items) % tastes
+    rows = []
+    for user in range(users):
+        own = rng.permutation(np.flatnonzero(taste == user % tastes))[:9]
+        rows += [f"u{user}\ti{item}\t{time}" for time, item in enumerate(own)]
+    header = "user_id:token\titem_id:token\ttimestamp:float"
+    (folder / "tiny.inter").write_text("\n".join([header, *rng.permutation(rows)]) + "\n")
+    tokens = [f"i{item}" for item in range(items + 3)]  # three that nobody took
+    (folder / "tiny.item").write_text("\n".join(["item_id:token", *tokens]) + "\n")
+    known = np.append(taste, [0, 1, 2])
+    visual = np.eye(tastes)[known] + 0.3 * rng.normal(size=(len(tokens), tastes))
+    visual[bare] = 0
+    np.save(folder / "visual.npy", visual.astype(np.float32))
+    owners = np.setdiff1d(np.arange(len(tokens)), [bare, wordless]).repeat(3)
+    words = known[owners] * 5 + rng.integers(0, 5, len(owners))
+    save_bag(bag_from_pairs(owners, words, len(tokens), 5 * tastes), folder / "text.npz")
+    return folder
+
+
+@pytest.fixture
+def build_planted(planted_folder: Path, make_config: Callable[..., Config]) -> Callable[..., Any]:
+    """A fresh model, its config and its loaders."""
+
+    small = {"embedding_size": 16, "gpu_id": "", "train_batch_size": 128, "modality_dropout": 0.2}
+
+    def make(name: str, **given: Any) -> tuple[Any, Config, Any]:
+        defaults = {} if name == "Pop" else small
+        config = make_config(name, data_path=str(planted_folder.parent), **{**defaults, **given})
+        config["data_path"] = str(planted_folder)
+        init_seed(config["seed"], True)
+        loaders = data_preparation(config, MMBeeDataset(config))
+        init_seed(config["seed"], True)
+        return get_model(name)(config, loaders[0]._dataset), config, loaders
 
     return make

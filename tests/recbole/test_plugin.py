@@ -30,7 +30,7 @@ def test_every_component_resolves(name):
     assert found.__name__ == name
     assert found.__module__ == plugin.COMPONENTS[name]
     assert getattr(dataset, f"{name}Dataset") is MMBeeDataset
-    assert getattr(trainer, f"{name}Trainer") is MMBeeTrainer
+    assert issubclass(getattr(trainer, f"{name}Trainer"), MMBeeTrainer)
     assert (plugin.PROPERTIES / f"{name}.yaml").is_file()
 
 

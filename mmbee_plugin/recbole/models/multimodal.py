@@ -1,0 +1,196 @@
+"""What the multi-modal baselines share: content with missing modalities, the training graph, ranking from a cache.
+
+RecBole's row 0 of users and of items is padding: it has no edge and no feature, and its score is -inf.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from recbole.model.abstract_recommender import GeneralRecommender
+from recbole.utils import InputType
+from torch import Tensor, nn
+
+from mmbee_plugin.data.features import BagFeatures
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.modules.losses import bayesian_personalised_ranking
+from mmbee_plugin.recbole.content import BagTable, DenseTable
+from mmbee_plugin.recbole.models.bipartite import both_ways
+from mmbee_plugin.recbole.settings import needed_modalities
+
+
+def number(config: Any, key: str, low: float, high: float = math.inf) -> Any:
+    """The setting `key`, a number from `low` to `high`; whole if `low` is an int. Raises InputError."""
+    value = config[key]
+    kind = int if isinstance(low, int) else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
+        what = "a whole number" if isinstance(low, int) else "a number"
+        raise InputError(
+            f"{key} {value!r}: expected {what} from {low:g}" + f" to {high:g}" * (high < math.inf)
+        )
+    return value
+
+
+def choice(config: Any, key: str, *known: str) -> str:
+    """The setting `key`, one of `known`. Raises InputError."""
+    if config[key] not in known:
+        raise InputError(f"unknown {key} {config[key]!r}; known: {', '.join(known)}")
+    return config[key]
+
+
+class ItemContent(nn.Module):
+    """Projected feature vectors of items, with a learned placeholder where a modality is missing.
+
+    Dense features are standardised, a bag of words is the mean of learned word vectors; both are projected. In training
+    a present modality is hidden with the chance `modality_dropout`, never an item's last. Of live data an item is an
+    author, whose feature is the mean over the segments of the training period.
+
+    Args:
+        config: read are `modalities` and `modality_dropout`.
+        dataset: the training split, an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`.
+        width: from a modality's own width to that of its projection.
+
+    Attributes:
+        widths: of the projections by modality, in the order of the mask's columns.
+    """
+
+    def __init__(self, config: Any, dataset: Any, width: Callable[[int], int]) -> None:
+        super().__init__()
+        tables: dict[str, DenseTable | BagTable] = {}
+        for name in needed_modalities(config, dataset.folder):
+            if dataset.folder.live is not None:
+                features = dataset.folder.segments.author_means(name, dataset.trained_until)
+            else:
+                features = dataset.folder.features(name)
+            kind = BagTable if isinstance(features, BagFeatures) else DenseTable
+            tables[name] = kind(features, dataset.item_rows)
+        self.hidden = number(config, "modality_dropout", 0.0, 1.0)
+        self.widths = {name: width(table.width) for name, table in tables.items()}
+        self.tables = nn.ModuleDict(tables)
+        self.project = nn.ModuleDict({name: linear(tables[name].width, w) for name, w in self.widths.items()})
+        self.placeholder = nn.ParameterDict({name: xavier(1, w) for name, w in self.widths.items()})
+
+    def forward(self, items: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """items (n,) -> the projection (n, width) of each modality, and (n, M) bool, which were read."""
+        present = torch.stack([table.get_buffer("present")[items] for table in self.tables.values()], dim=1)
+        if self.training and self.hidden:
+            kept = present & (torch.rand(present.shape, device=present.device) >= self.hidden)
+            present = torch.where(kept.any(dim=1, keepdim=True), kept, present)
+        found = {}
+        for column, (name, table) in enumerate(self.tables.items()):
+            projected = self.project[name](table(items))
+            found[name] = torch.where(present[:, column, None], projected, self.placeholder[name])
+        return found, present
+
+
+class GraphRecommender(GeneralRecommender):
+    """A model that turns the whole training graph into a vector for each user and item; scores are inner products.
+
+    Trained by BPR on one drawn negative a row, plus ``reg_weight`` times an explicit L2 term on the batch's rows. For
+    ranking the graph is run once, and the vectors kept until training goes on or weights are loaded.
+
+    Args:
+        config: RecBole's Config.
+        dataset: the training split, an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`; its positive pairs are
+            the edges.
+
+    Attributes:
+        edges: of all nodes, both ways; users are nodes 0 .. U - 1, items U .. N - 1.
+        ids: (N, d) id table; preferences: by modality, (U, d_m) of the users. A model makes them.
+    """
+
+    ids: nn.Parameter
+    preferences: nn.ParameterDict
+    input_type = InputType.PAIRWISE
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        if "none" in (
+            config["train_neg_sample_args"]["distribution"],
+            config["train_neg_sample_args"]["sample_num"],
+        ):
+            raise InputError(
+                f"train_neg_sample_args: {config['model']} is trained on drawn negatives, found none"
+            )
+        self.width = number(config, "embedding_size", 1)
+        self.reg_weight = number(config, "reg_weight", 0.0)
+        self.n_nodes = self.n_users + self.n_items
+        pairs = torch.from_numpy(dataset.positive_keys())
+        self.pairs = (pairs // self.n_items, pairs % self.n_items)
+        self.edges = both_ways(*self.pairs, self.n_users, self.n_items)
+        self.register_buffer("all_items", torch.arange(self.n_items), persistent=False)
+        self._ranked: tuple[Tensor, Tensor] | None = None
+        self.register_load_state_dict_post_hook(_forget)
+
+    def encode(self) -> tuple[Tensor, Tensor]:
+        """The vectors of all users (U, D) and items (I, D)."""
+        raise NotImplementedError
+
+    def penalty(self, users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
+        """The L2 term of a batch, ids (B,) each: mean squares of its rows of both kinds of table; scalar."""
+        items = torch.cat([positives, negatives]) + self.n_users
+        of_ids = self.ids[users].square().mean() + self.ids[items].square().mean()
+        return of_ids + sum(table[users].square().mean() for table in self.preferences.values())
+
+    def split(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, d) -> those of users (U, d) and of items (I, d)."""
+        return nodes[: self.n_users], nodes[self.n_users :]
+
+    def train(self, mode: bool = True) -> GraphRecommender:
+        """Switches mode and forgets the vectors kept for ranking, since the weights may have changed."""
+        self._ranked = None
+        return super().train(mode)
+
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """Loss of a batch of rows (user, item, drawn item)."""
+        batch = (interaction[self.USER_ID], interaction[self.ITEM_ID], interaction[self.NEG_ITEM_ID])
+        users, items = self.encode()
+        return self.ranking_loss(users, items, *batch) + self.reg_weight * self.penalty(*batch)
+
+    @staticmethod
+    def ranking_loss(
+        users: Tensor, items: Tensor, user: Tensor, positive: Tensor, negative: Tensor
+    ) -> Tensor:
+        """BPR from vectors (U, D), (I, D) and ids (B,) each; scalar."""
+        mine = users[user]
+        lost, won = ((mine * items[item]).sum(dim=1) for item in (negative, positive))
+        return bayesian_personalised_ranking(won, lost.unsqueeze(1))
+
+    def predict(self, interaction: Any) -> Tensor:
+        """Scores (B,) of aligned users and items."""
+        users, items = self._vectors()
+        return (users[interaction[self.USER_ID]] * items[interaction[self.ITEM_ID]]).sum(dim=1)
+
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        """Scores (B, n_items) of each user against every item."""
+        users, items = self._vectors()
+        scores = users[interaction[self.USER_ID]] @ items.T
+        scores[:, 0] = -torch.inf
+        return scores
+
+    @torch.no_grad()
+    def _vectors(self) -> tuple[Tensor, Tensor]:
+        if self._ranked is None or self.training:
+            self._ranked = self.encode()
+        return self._ranked
+
+
+def xavier(*shape: int) -> nn.Parameter:
+    """A new table or matrix, drawn normally (Glorot and Bengio, 2010)."""
+    return nn.Parameter(nn.init.xavier_normal_(torch.empty(shape)))
+
+
+def linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
+    """A linear layer whose matrix starts as `xavier` and whose bias starts at 0."""
+    layer = nn.Linear(inputs, outputs, bias=bias)
+    nn.init.xavier_normal_(layer.weight)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _forget(model: Any, _: Any) -> None:
+    model._ranked = None
