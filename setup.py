@@ -36,6 +36,7 @@ setup(
             "recbole==1.2.1",
             "hyperopt==0.2.7",
             "pyyaml>=6",
+            "torch-geometric>=2.6",
             "numpy<2",
             "scipy<1.13",
             "setuptools<81",
@@ -49,6 +50,9 @@ setup(
             "tensorboard>=2.16",
             "numpy<2",
         ],
+        "logs": ["polars>=2.1,<3"],
+        "text": ["scikit-learn>=1.5"],
+        "sentences": ["sentence-transformers>=3"],
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.6",
