@@ -36,6 +36,7 @@ setup(
             "recbole==1.2.1",
             "hyperopt==0.2.7",
             "pyyaml>=6",
+            "plotly>=6",
             "torch-geometric>=2.6",
             "numpy<2",
             "scipy<1.13",

@@ -1,4 +1,4 @@
-"""How good: the table of MMBee, its baselines and the plain walks on the real TikTok, with intervals.
+"""How good: the table of MMBee, its baselines, popularity and the plain walks on the real TikTok, with intervals.
 
     mmbee data convert hkuds SRC datasets/tiktok
     python benchmarks/tiktok.py --split valid                     # what settings are chosen on
@@ -27,6 +27,7 @@ from walks import WALKS, Walk, favour
 
 from mmbee_plugin import bootstrap
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.popularity import popularity_places
 from mmbee_plugin.recbole.dataset import MMBeeDataset
 from mmbee_plugin.recbole.options import dataset_settings, given_settings, merged
 from mmbee_plugin.recbole.ranking import per_user_metrics
@@ -39,11 +40,23 @@ from mmbee_plugin.tables.run import state_of_the_code
 
 METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
 SPLITS = ("valid", "test")
+UNTRAINED = (*WALKS, "MostPop")
+"""models that only count, and have no seed"""
 ROWS: dict[str, tuple[str, list[str]]] = {
-    **{walk: (walk, []) for walk in WALKS},
-    **{model: (model, []) for model in ("Pop", "BPR", "LightGCN", "SIM", "MMBee")},
+    **{model: (model, []) for model in (*UNTRAINED, "BPR", "LightGCN", "SIM", "MMBee")},
     "MMBee, row order random": ("MMBee", ["--row_order=random"]),
 }
+
+
+def popularity_scores(dataset: MMBeeDataset) -> Callable[[object], torch.Tensor]:
+    """Scores every user alike, by the items' number of training interactions.
+
+    RecBole's Pop is something else: it counts an item once a batch.
+    """
+    rows = dataset.item_rows[dataset.inter_feat[dataset.iid_field].numpy()]
+    place = popularity_places(rows, dataset.item_num - 1)
+    scores = -torch.from_numpy(place[dataset.item_rows]).double()  # of padding anything
+    return lambda interaction: scores.repeat(len(interaction), 1)
 
 
 def walk_scores(dataset: MMBeeDataset, rounds: int, order: float) -> Callable[[object], torch.Tensor]:
@@ -59,15 +72,22 @@ def walk_scores(dataset: MMBeeDataset, rounds: int, order: float) -> Callable[[o
     return score
 
 
+def recbole_name(model: str) -> str:
+    """The model of RecBole's registry whose settings and data a row has; one without settings for the untrained."""
+    return "Pop" if model in UNTRAINED else model
+
+
 def run_cell(model: str, path: Path, settings: dict, seed: int) -> Cell:
     """Trains one model with one seed; per split the users and one value a user of each metric."""
-    name = "Pop" if model in WALKS else model
+    name = recbole_name(model)
     config = build_config(name, DatasetFolder(path), {**settings, "seed": seed, "show_progress": False})
     with run_log(config, quiet=True), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         init_seed(seed, True)
         train, valid, test = data_preparation(config, MMBeeDataset(config))
-        if model in WALKS:
+        if model == "MostPop":
+            score = popularity_scores(train._dataset)
+        elif model in WALKS:
             score = walk_scores(train._dataset, *WALKS[model])
         else:
             init_seed(seed, True)
@@ -89,8 +109,9 @@ def run_cell(model: str, path: Path, settings: dict, seed: int) -> Cell:
 
 def job(row: str, model: str, folder: DatasetFolder, settings: dict, seed: int) -> Job:
     """One row's training with one seed."""
-    chosen = {} if model in WALKS else dataset_settings(folder.name, model, is_sample=False)
-    code = state_of_the_code("Pop" if model in WALKS else model, "mmbee_plugin.recbole.ranking")
+    chosen = {} if model in UNTRAINED else dataset_settings(folder.name, model, is_sample=False)
+    counts = ["mmbee_plugin.data.popularity"] if model == "MostPop" else []
+    code = state_of_the_code(recbole_name(model), "mmbee_plugin.recbole.ranking", *counts)
     key = {"kind": "ranking 1", "data": folder.hash, "model": model, "seed": seed, **code}
     return Job(
         f"{row}, seed {seed}",
@@ -113,7 +134,7 @@ def rows_of_users(
     todo = [
         (row, job(row, model, folder, settings, seed))
         for row, (model, settings) in rows.items()
-        for seed in ([0] if model in {*WALKS, "Pop"} else seeds)
+        for seed in ([0] if model in UNTRAINED else seeds)
     ]
     missing = len(missing_jobs([each for _, each in todo], store))
     with cell_bar(missing, len(todo) - missing, jobs) as show:

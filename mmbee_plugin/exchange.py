@@ -69,12 +69,18 @@ class Exchange:
 
 
 def model_settings(
-    gtr: GTRSettings, content: ContentSettings, sim: SIMSettings, history_length: int
+    gtr: GTRSettings, content: ContentSettings, sim: SIMSettings, history_length: int, segments: int
 ) -> dict[str, Any]:
-    """What has to be equal for two models to score alike, as plain values: the parts in use and their shapes."""
+    """What has to be equal for two models to score alike, as plain values: the parts in use and their shapes.
+
+    Args:
+        history_length: behaviours of a user that are read.
+        segments: of a sample, L; of static items 0 or 1, which mean the same.
+    """
     parts: dict[str, Any] = {"gtr": asdict(gtr), "history_length": history_length}
+    del parts["gtr"]["head" if gtr.backbone == "mmoe" else "experts"]  # mmoe has a head of its own
     if gtr.content != "none":
-        parts["content"] = asdict(content)
+        parts["content"], parts["segments"] = asdict(content), max(1, segments)
     if gtr.backbone == "sim":
         parts["sim"] = asdict(sim)
     return _plain(parts)

@@ -14,13 +14,23 @@ CELLS = 1 << 24
 """How many cells (user, item) are looked at at once."""
 
 
+def popularity_places(items: np.ndarray, n_items: int) -> np.ndarray:
+    """(n_items,) int64, each item's place by the number of its training interactions `items` (n,), from 0 on.
+
+    Ties are in the order of the items.
+    """
+    order = np.argsort(-np.bincount(items, minlength=n_items), kind="stable")
+    place = np.empty(n_items, dtype=np.int64)
+    place[order] = np.arange(n_items)
+    return place
+
+
 def rank_by_popularity(
     train: Interactions, held_out: Interactions, n_items: int, topk: Sequence[int] = (10, 20)
 ) -> dict[str, float]:
     """Means over the users of `held_out` of Recall, Precision and NDCG (`metrics.ranking_metrics`).
 
-    Full ranking by the number of training interactions, ties in the order of the items. A user's training items
-    are masked, but never a held-out one, as in the runs.
+    Full ranking by `popularity_places`. A user's training items are masked, but never a held-out one, as in the runs.
 
     Args:
         train, held_out: rows of users and items; a pair counts once as a positive, every row as popularity.
@@ -32,9 +42,7 @@ def rank_by_popularity(
     """
     positive = np.unique(held_out.users * n_items + held_out.items)
     masked = np.setdiff1d(train.users * n_items + train.items, positive)
-    order = np.argsort(-np.bincount(train.items, minlength=n_items), kind="stable")
-    place = np.empty(n_items, dtype=np.int64)
-    place[order] = np.arange(n_items)
+    place = popularity_places(train.items, n_items)
     users, positives = np.unique(positive // n_items, return_counts=True)
     starts, stops = (np.searchsorted(masked, (users + shift) * n_items) for shift in (0, 1))
     by_length = np.argsort(stops - starts, kind="stable")

@@ -108,9 +108,7 @@ def write_samples(
 
 
 def _live(segments: int, settings: SampleSettings) -> dict[str, Any]:
-    """The entries that make a dataset live; without any segment it is plain labelled data."""
-    if not segments:
-        return {}
+    """The entries that make a dataset live, with segments or without."""
     entry = {"count": segments, "seconds": settings.window, "per_sample": settings.segments}
     return {"segments": entry, "tasks": list(TASKS)}
 

@@ -156,7 +156,7 @@ class GTRModel(nn.Module):
         self.author_interest = self._interest(settings.author_metapaths)
         bdr = settings.interest == "bdr"
         self.perspectives = Perspectives(settings.width, dropout=settings.dropout) if bdr else None
-        self.reach = Reach() if settings.reach else None
+        self.reach = Reach(1.0 if settings.head == "dot" else 0.0) if settings.reach else None
         self.head = self._head()
 
     @property

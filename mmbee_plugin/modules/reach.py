@@ -15,6 +15,8 @@ class Reach(nn.Module):
     reached, and how well; this keeps it. Not in the paper: an addition for data where plain walks rank well.
 
     Args:
+        start: the weight at the start: 1 beside a dot product of small vectors, 0 beside an MLP's logit, which
+            it would drown.
         floor: :math:`\epsilon`, the probability that starts to count.
 
     Shapes:
@@ -24,10 +26,10 @@ class Reach(nn.Module):
         - output: :math:`(B, C)`
     """
 
-    def __init__(self, floor: float = 1e-4) -> None:
+    def __init__(self, start: float = 1.0, floor: float = 1e-4) -> None:
         super().__init__()
         self.floor = floor
-        self.weight = nn.Parameter(torch.ones(()))
+        self.weight = nn.Parameter(torch.tensor(start))
 
     def forward(self, ids: torch.Tensor, weights: torch.Tensor, authors: torch.Tensor) -> torch.Tensor:
         wanted = authors.expand(ids.shape[0], -1).contiguous()

@@ -15,7 +15,7 @@ from recbole.utils import FeatureSource, FeatureType, ModelType
 from torch import Tensor
 
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.data.histories import Histories, Slices
+from mmbee_plugin.data.histories import Histories, Slices, positions_by_day
 from mmbee_plugin.data.live import LiveRows
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.data_checks import check_config, check_parts
@@ -27,7 +27,6 @@ SEGMENT, TASKS = "segment_row", "task_labels"
 
 HISTORY_MODES = ("prefix", "others", "daily")
 ROW_ORDERS = ("file", "random")
-DAY = 86_400.0
 
 
 class MMBeeDataset(TrainedRows, Dataset):
@@ -85,7 +84,8 @@ class MMBeeDataset(TrainedRows, Dataset):
 
         model = config.model_class
         self.sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
-        self.reads_history = self.sequential or not model.__module__.startswith("recbole.")
+        own = not model.__module__.startswith("recbole.")
+        self.reads_history = self.sequential or getattr(model, "reads_history", own)
         self.row_order = config["row_order"] or "file"
         if self.row_order not in ROW_ORDERS:
             raise InputError(f"row_order {self.row_order!r}: known are {', '.join(ROW_ORDERS)}")
@@ -151,7 +151,11 @@ class MMBeeDataset(TrainedRows, Dataset):
         for split in (self, *splits):
             split.histories, split.mask_keys, split.trained_until = histories, seen, until
         if self.history_mode == "daily":
-            train.positions_by_day = train._positions_at_start_of_day()
+            assert train.times is not None
+            users = train.inter_feat[self.uid_field].numpy()
+            train.positions_by_day = positions_by_day(
+                users, train.times, train.positive_rows(), self.user_num
+            )
         if self.config["mask_valid"]:
             test.mask_keys = np.union1d(seen, valid.positive_keys())
         return splits
@@ -264,20 +268,6 @@ class MMBeeDataset(TrainedRows, Dataset):
         if not self.config.model_class.__module__.startswith("recbole."):
             self.inter_feat[SEGMENT] = torch.from_numpy(self._live.segments)
             self.inter_feat[TASKS] = torch.from_numpy(self._live.tasks)
-
-    def _positions_at_start_of_day(self) -> NDArray[np.int32]:
-        """(rows,) how many entries of the row's user come before the row's day."""
-        assert self.times is not None
-        users, day, kept = (
-            self.inter_feat[self.uid_field].numpy(),
-            self.times // DAY,
-            self.positive_rows(),
-        )
-        positions = np.zeros(len(users), dtype=np.int32)
-        for one in np.unique(day):
-            before = np.bincount(users[kept & (day < one)], minlength=self.user_num)
-            positions[day == one] = before[users[day == one]]
-        return positions
 
     def _declare_history_fields(self) -> None:
         length = self.max_item_list_len

@@ -44,7 +44,9 @@ class TrainedRows:
         Raises:
             InputError: folds by time of data without it.
         """
-        reads_graph = self.config["interest"] not in (None, "none") and self.config["metapaths"]
+        # BDR reads metapaths of its own, GIE the configured ones; a model without an interest encoder none.
+        interest = self.config["interest"]
+        reads_graph = interest == "bdr" or (interest not in (None, "none") and self.config["metapaths"])
         settings = (self.config["graph"] or {}) if reads_graph else {}
         folds = settings.get("folds")
         if not folds:

@@ -122,7 +122,8 @@ def _scoring_settings(settings: Settings, store: ShardStore) -> dict[str, object
         inputs.gtr_settings(),
         inputs.content_settings(),
         inputs.sim_settings(),
-        history_length=settings.data.history_length,
+        settings.data.history_length,
+        inputs.segments,
     )
 
 

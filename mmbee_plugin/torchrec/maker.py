@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.modules.sim import gap_buckets
 from mmbee_plugin.torchrec.bags import Bag, keyed, singles
 from mmbee_plugin.torchrec.batch import AuthorPart, Batch, Targets, UserPart
@@ -17,8 +16,8 @@ from mmbee_plugin.torchrec.content import Moments, add_content
 from mmbee_plugin.torchrec.ids import Place, TableIds
 from mmbee_plugin.torchrec.inputs import Inputs
 from mmbee_plugin.torchrec.negatives import draw_negatives, lacks_nobody
+from mmbee_plugin.torchrec.neighbours import add_neighbours, add_peers
 from mmbee_plugin.torchrec.settings import Settings
-from mmbee_plugin.torchrec.tables import PEERS
 
 if TYPE_CHECKING:
     from mmbee_plugin.torchrec.reader import GlobalRows
@@ -227,8 +226,7 @@ class BatchMaker:
         if self.inputs.reach:
             ids, weights = self.store.reach(users, fold)
             part.reach_ids, part.reach_weights = torch.from_numpy(ids), torch.from_numpy(weights)
-        self._neighbours(part, self.inputs.user_paths, users, fold, features)
-        self._peers(part, "u", users, fold, features)
+        self._interest(part, "u", users, fold, features)
         return part
 
     def _authors(self, moments: Moments, fold: int | None, features: Features) -> AuthorPart:
@@ -243,54 +241,14 @@ class BatchMaker:
         if self.inputs.num_queries:
             features.bags["query"] = singles(self.store.author_ids(authors))
         add_content(part, features.bags, self.store, self.inputs, moments)
-        self._neighbours(part, self.inputs.author_paths, authors, fold, features)
-        self._peers(part, "a", authors, fold, features)
+        self._interest(part, "a", authors, fold, features)
         return part
 
-    def _neighbours(
-        self,
-        part: UserPart | AuthorPart,
-        paths: tuple[Metapath, ...],
-        nodes: NDArray,
-        fold: int | None,
-        features: Features,
-    ) -> None:
-        counts = []
-        for path in paths:
-            lengths, rows, weights = self.store.neighbours(path.name, nodes, fold)
-            features.pools[path.name] = Bag(lengths, rows + 1, weights)
-            counts.append(lengths)
-        if paths:
-            part.neighbour_count = torch.from_numpy(np.stack(counts, axis=1).astype(np.float32))
-            part.attributes = self._attributes(paths, nodes, fold)
-
-    def _peers(
+    def _interest(
         self, part: UserPart | AuthorPart, side: str, nodes: NDArray, fold: int | None, features: Features
     ) -> None:
-        """The nodes' peers, which are looked up one by one in the table of their own side."""
-        for path in self.inputs.peer_paths:
-            if Metapath.parse(path).start != side:
-                continue
-            lengths, rows, found = self.store.neighbours(path, nodes, fold)
-            ids = self.store.user_ids(rows) if side == "u" else self.store.author_ids(rows)
-            features.sequences[PEERS[side]] = Bag(lengths, ids)
-            filled = np.arange(max(1, int(lengths.max(initial=0)))) < lengths[:, None]
-            weights = np.zeros(filled.shape, dtype=np.float32)
-            weights[filled] = found
-            part.peer_weights = torch.from_numpy(weights)
-
-    def _attributes(
-        self, paths: tuple[Metapath, ...], nodes: NDArray, fold: int | None
-    ) -> torch.Tensor | None:
-        """(B, P, D) mean attributes, zero for paths that end at users."""
-        if not self.inputs.attribute_width:
-            return None
-        values = np.zeros((len(nodes), len(paths), self.inputs.attribute_width), dtype=np.float32)
-        for place, path in enumerate(paths):
-            found = self.store.attributes(path.name, nodes, fold)
-            if found is not None:
-                values[:, place] = found
-        return torch.from_numpy(values)
+        add_neighbours(part, features.pools, self.store, self.inputs, side, nodes, fold)
+        add_peers(part, features.sequences, self.store, self.inputs, side, nodes, fold)
 
 
 def _deal(values: NDArray, parts: int) -> NDArray:

@@ -15,7 +15,7 @@ from mmbee_plugin.torchrec.shards import ROWS_PER_GROUP
 
 GRAPH: dict[str, Any] = {"folds": 5, "fold_by": "pair", "reach_top_k": 500}
 """the RecBole adapter's defaults for ``MMBee``, where they are not those of `GraphSettings`"""
-LIVE_GRAPH: dict[str, Any] = {"folds": 6, "fold_by": "time", "reach_top_k": 0}
+LIVE_GRAPH: dict[str, Any] = {"folds": 6, "fold_by": "time", "reach_top_k": 300}
 """the same for live data, whose training rows see the past, as test rows do"""
 
 

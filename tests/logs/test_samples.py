@@ -191,10 +191,17 @@ def test_the_future_of_each_table_alone_reaches_no_training_row(tmp_path, name, 
     np.testing.assert_array_equal(after["segments"], before["segments"])
 
 
-def test_without_segments_it_is_plain_labelled_data(tmp_path, tables, make):
-    del tables["segments"], tables["rooms"], tables["users"]
-    folder = make(tmp_path, tables)
-    assert folder.live is None
+def test_without_segments_there_is_no_content_and_the_rest_stays(tmp_path, tables, make):
+    del tables["rooms"], tables["users"]
+    with_segments = make(tmp_path / "with", tables).rows("train")
+    del tables["segments"]
+    folder = make(tmp_path / "without", tables)
+    assert (folder.live.count, folder.modalities, len(folder.segments.starts)) == (0, {}, 0)
+    assert (folder.segments.newest(TRAIN_END / 1000) == -1).all()
+    rows = folder.rows("train")
+    assert (rows.segments == -1).all() and folder.tasks
+    np.testing.assert_array_equal(rows.amounts, with_segments.amounts)
+    np.testing.assert_array_equal(rows.tasks, with_segments.tasks)
     assert "the log has no table segments" in folder.notes
 
 

@@ -25,6 +25,7 @@ EVERY = [(name, variant) for name, variants in VARIANTS.items() for variant in v
 @pytest.mark.parametrize(("name", "variant"), EVERY, ids=str)
 def test_every_parameter_receives_a_gradient(build_planted, name, variant):
     model, _, (train, *_) = build_planted(name, **variant)
+    assert ("item_id_list" in next(iter(train))) == (name == "MMMLP")  # the others read no history
     extra = {}
     if name == "MMSSL":  # whose modality views are all alike until graphs have been generated
         model.refresh_graphs()

@@ -12,10 +12,11 @@ from recbole.data.utils import data_preparation
 from recbole.utils import get_model, init_seed
 
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.histories import DAY
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules import losses
 from mmbee_plugin.recbole import settings
-from mmbee_plugin.recbole.dataset import DAY, SEGMENT, TASKS, MMBeeDataset
+from mmbee_plugin.recbole.dataset import SEGMENT, TASKS, MMBeeDataset
 from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.run import build_config, train_and_test
 

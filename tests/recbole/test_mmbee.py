@@ -11,6 +11,7 @@ from recbole.utils import get_model, init_seed
 from mmbee_plugin.data import sample
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.reach import NOBODY
+from mmbee_plugin.recbole.dataloader import FOLD
 from mmbee_plugin.recbole.dataset import MMBeeDataset
 from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.run import build_config, train_and_test
@@ -104,7 +105,8 @@ def test_stored_lists_meet_recboles_ids(build):
 
 def test_peers_are_rows_of_the_models_own_tables(build):
     """BDR's peers of an author: the ids stored along a2a, by weight, in the table that the loss trains."""
-    model, _ = build(interest="bdr")
+    model, (train, *_) = build(interest="bdr", metapaths=[])  # it reads its own, cross-fitted all the same
+    assert {int(batch[FOLD][0]) for batch in train} == {0, 1}
     items = torch.arange(model.n_items)
     side = model.author_side(items, fold=1)
     ids = model.interest.lists["a"].get_buffer("ids_1").long()

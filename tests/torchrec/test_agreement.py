@@ -75,7 +75,8 @@ def live(live_folder: DatasetFolder) -> tuple[Config, list[MMBeeDataset]]:
     graph = {"folds": 6, "fold_by": "time", "reach_top_k": 0, "top_k": 10}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["pytest"])
-        own = {"embedding_size": 16, "MAX_ITEM_LIST_LENGTH": 8, "segments": 3, "graphcl": {"epochs": 1}}
+        own = {"embedding_size": 16, "MAX_ITEM_LIST_LENGTH": 8, "segments": 3, "short_length": 0}
+        own["graphcl"] = {"epochs": 1}
         content = {"gpu_id": "", "show_progress": False, "graph": graph, **own}
         config = build_config("MMBee", live_folder, content)
     return config, MMBeeDataset(config).build()

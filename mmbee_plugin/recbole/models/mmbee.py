@@ -91,12 +91,13 @@ class MMBee(GeneralRecommender):
                     dataset, snapshot, paths, width, dense, pretrained, config["node_std"]
                 )
         reads_queries = config["content"] == "mfq" and config["use_queries"]
+        segments = settings.segment_count(config, dataset.folder)
         self.content = ContentTable(
             dataset,
             modalities if config["content"] != "none" else (),
             width,
             config["num_queries"] if reads_queries else 0,
-            settings.segment_count(config, dataset.folder),
+            segments,
         )
         self.content.start_queries_from(self.author.weight, QUERY_NOISE)
         parts = (
@@ -107,7 +108,7 @@ class MMBee(GeneralRecommender):
             settings.sim_settings(config, dataset.ordered),
         )
         self.gtr = GTRModel(*parts)
-        self.scoring_settings = model_settings(*parts, history_length=self.history_length)
+        self.scoring_settings = model_settings(*parts, self.history_length, segments)
         self._ranked: EncodedAuthor | None = None
 
     def tables(self) -> dict[str, nn.Embedding | nn.EmbeddingBag]:

@@ -105,6 +105,7 @@ class GraphRecommender(GeneralRecommender):
     ids: nn.Parameter
     preferences: nn.ParameterDict
     input_type = InputType.PAIRWISE
+    reads_history = False  # asked for by the dataset, which then makes none
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
