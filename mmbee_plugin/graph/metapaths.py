@@ -125,7 +125,7 @@ def expand(
     """
     if top_k < 1:
         raise InputError(f"top_k: {top_k} is out of range, expected at least 1")
-    steps = _steps(path, u2a, a2a, normalisation)
+    steps = step_graphs(path, u2a, a2a, normalisation)
     own = csr_matrix((steps[0].shape[0], steps[-1].shape[1]))
     if exclude_own and path.start == path.end:
         own = identity(steps[0].shape[0], format="csr")
@@ -177,7 +177,7 @@ def explain(
     Raises:
         InputError: as ``expand``, or a node outside its graph.
     """
-    matrices = _steps(path, u2a, a2a, normalisation)
+    matrices = step_graphs(path, u2a, a2a, normalisation)
     for name, node, count in (("start", start, matrices[0].shape[0]), ("end", end, matrices[-1].shape[1])):
         if not 0 <= node < count:
             raise InputError(f"{name}: node {node} is outside 0..{count - 1}")
@@ -193,7 +193,7 @@ def explain(
     return sorted(paths, key=lambda found: (-found.weight, found.nodes))
 
 
-def _steps(
+def step_graphs(
     path: Metapath, u2a: csr_matrix, a2a: csr_matrix | None, normalisation: Normalisation
 ) -> list[csr_matrix]:
     """The normalised float64 graphs along a path, columns sorted."""

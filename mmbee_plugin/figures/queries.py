@@ -1,0 +1,171 @@
+"""Figure 5: whether the queries that authors learned tell what kind of authors they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import plotly.express as px
+import plotly.graph_objects as go
+import polars as pl
+from plotly.subplots import make_subplots
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole import checkpoint
+from mmbee_plugin.recbole.run import seeded_dataset, without_recbole_warnings
+from mmbee_plugin.tables.layout import Sheet
+
+MIN_ROWS = 20
+"""Training rows that an author needs: the vectors of one with fewer are mostly where they started."""
+NEIGHBOURS = 10
+SHUFFLES = 200
+QUERIES, IDS = "queries", "id embeddings"
+
+
+@dataclass(frozen=True)
+class AuthorVectors:
+    """Authors with enough training rows, their planted types and what the model learned of them.
+
+    Shapes:
+        - tokens, types: (n,) names and whole numbers
+        - vectors: by name, (n, width) float32; the queries of an author flattened to num_queries x d
+    """
+
+    folder: DatasetFolder
+    tokens: np.ndarray
+    types: np.ndarray
+    vectors: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Match:
+    """How well the vectors tell the types.
+
+    Attributes:
+        nmi: normalised mutual information of the types and as many k-means clusters of unit-length vectors.
+        share: of an author's 10 nearest others by cosine, the part of its type; the mean over authors.
+    """
+
+    nmi: float
+    share: float
+
+
+def read_authors(path: Path, min_rows: int = MIN_ROWS) -> AuthorVectors:
+    """The queries and id embeddings in a RecBole checkpoint of MMBee, with the types of its dataset's authors.
+
+    Raises:
+        InputError: no scikit-learn; as `checkpoint.load`; another model or one without queries; a dataset that has
+            changed or has no planted types.
+    """
+    if find_spec("sklearn") is None:
+        raise InputError("figure 5 needs scikit-learn; pip install mmbee-plugin[text]")
+    state = checkpoint.load(path, "cpu")
+    config, weights = state["config"], state["state_dict"]
+    if config["model"] != "MMBee" or "content.queries.weight" not in weights:
+        raise InputError(f"{path}: {config['model']} without queries, expected MMBee with content: mfq")
+    planted = Path(config["data_path"]) / "planted" / "authors.parquet"
+    if not planted.is_file():
+        raise InputError(f"{planted}: no such file; only simulated live data have planted author types")
+    with without_recbole_warnings():
+        train = seeded_dataset(config).build()[0]
+    if train.folder.hash != config["dataset_hash"]:
+        raise InputError(f"{path}: {train.folder.path} has changed since that run")
+    authors = pl.read_parquet(planted, columns=["author_id", "type"])
+    type_of = dict(zip(authors["author_id"].to_list(), authors["type"].to_list(), strict=True))
+    tokens = np.asarray(train.field2id_token[train.iid_field], dtype=str)
+    items = train.inter_feat[train.iid_field].numpy()[train.trained_rows()]
+    counts = np.bincount(items, minlength=train.item_num)
+    ids = np.flatnonzero((counts >= min_rows) & np.isin(tokens, list(type_of)))
+    names = {QUERIES: "content.queries.weight", IDS: "author.weight"}
+    vectors = {name: weights[key][ids].float().numpy() for name, key in names.items()}
+    return AuthorVectors(
+        train.folder, tokens[ids], np.array([type_of[token] for token in tokens[ids]]), vectors
+    )
+
+
+def match(vectors: np.ndarray, types: np.ndarray, seed: int = 0) -> tuple[Match, list[Match]]:
+    """How well vectors (n, width) tell types (n,), and the same for shuffled types."""
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import normalized_mutual_info_score
+
+    unit = _unit(vectors)
+    clusters = KMeans(len(np.unique(types)), n_init=10, random_state=seed).fit_predict(unit)
+    cosine = unit @ unit.T
+    np.fill_diagonal(cosine, -np.inf)
+    nearest = np.argsort(-cosine, axis=1, kind="stable")[:, :NEIGHBOURS]
+
+    def compare(given: np.ndarray) -> Match:
+        share = (given[nearest] == given[:, None]).mean()
+        return Match(float(normalized_mutual_info_score(given, clusters)), float(share))
+
+    rng = np.random.default_rng(seed)
+    return compare(types), [compare(rng.permutation(types)) for _ in range(SHUFFLES)]
+
+
+def query_figure(authors: AuthorVectors, seed: int = 0) -> tuple[Sheet, go.Figure]:
+    """The table of matches against chance, and both t-SNE plots coloured by type.
+
+    Raises:
+        InputError: too few authors to have neighbours at all.
+    """
+    if len(authors.types) <= 3 * NEIGHBOURS:
+        raise InputError(
+            f"{authors.folder.path}: {len(authors.types)} authors of a planted type have {MIN_ROWS} training rows "
+            f"or more; more than {3 * NEIGHBOURS} are needed"
+        )
+    rows: list[tuple[str, ...]] = []
+    for name, vectors in authors.vectors.items():
+        found, shuffled = match(vectors, authors.types, seed)
+        rows.append((name, f"{found.nmi:.3f}", f"{found.share:.3f}"))
+        chance = [_chance([getattr(one, kind) for one in shuffled]) for kind in ("nmi", "share")]
+        rows.append((f"{name}, types shuffled", *chance))
+    sheet = Sheet(
+        "Figure 5: learned queries by author type",
+        ("vectors", "NMI of k-means", f"{NEIGHBOURS} nearest of its type"),
+        tuple(rows),
+        (
+            f"{len(authors.types):,} authors with {MIN_ROWS} training rows or more, "
+            f"{len(np.unique(authors.types))} types.",
+            f"Shuffled: mean of {SHUFFLES}, in brackets their 95th percentile.",
+        ),
+    )
+    return sheet, _plots(authors, seed)
+
+
+def _chance(values: list[float]) -> str:
+    return f"{np.mean(values):.3f} ({np.quantile(values, 0.95):.3f})"
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+
+
+def _plots(authors: AuthorVectors, seed: int) -> go.Figure:
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, (len(authors.types) - 1) / 3)
+    figure = make_subplots(1, len(authors.vectors), subplot_titles=list(authors.vectors))
+    for column, vectors in enumerate(authors.vectors.values(), start=1):
+        # Euclidean on unit vectors, so near means the same here as in the table.
+        places = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(_unit(vectors))
+        for number, kind in enumerate(np.unique(authors.types)):
+            of_kind = authors.types == kind
+            points = go.Scatter(
+                x=places[of_kind, 0],
+                y=places[of_kind, 1],
+                mode="markers",
+                marker={"size": 5, "color": px.colors.qualitative.D3[number % 10]},
+                name=f"type {kind}",
+                legendgroup=str(kind),
+                showlegend=column == 1,
+                text=authors.tokens[of_kind],
+                hovertemplate="%{text}",
+            )
+            figure.add_trace(points, row=1, col=column)
+    figure.update_xaxes(showticklabels=False).update_yaxes(showticklabels=False)
+    return figure.update_layout(template="plotly_white", height=560, legend_title_text="planted type")

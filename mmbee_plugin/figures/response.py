@@ -1,0 +1,182 @@
+"""Figure 6: the time to answer a request by walking the graph online, or by reading the stored list."""
+
+from __future__ import annotations
+
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+from scipy.sparse import csr_matrix
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.metapaths import Metapath, Neighbours, step_graphs
+from mmbee_plugin.graph.settings import GraphSettings
+from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.tables.layout import Sheet
+
+Answer = tuple[np.ndarray, np.ndarray]
+"""ids (n,) and weights (n,) float32 of a node's neighbours, best first."""
+WARM_UP = 20
+COLOURS = {"walked": "#e4572e", "read": "#4c78a8"}
+
+
+class OnlineWalk:
+    """Answers one node at a time from the graphs in memory, already normalised: what a server would hold.
+
+    Args:
+        path: which steps to follow.
+        u2a: (n_users, n_authors) weighted donation graph; a2a: (n_authors, n_authors).
+        settings: those that the stored lists were built with.
+    """
+
+    def __init__(self, path: Metapath, u2a: csr_matrix, a2a: csr_matrix, settings: GraphSettings) -> None:
+        self._path, self._top_k, self._exclude_own = path, settings.top_k, settings.exclude_own
+        self._steps = step_graphs(path, u2a, a2a, settings.normalisation)
+        self._own = u2a if path.start == "u" else u2a.T.tocsr()
+
+    def of(self, node: int) -> Answer:
+        """The neighbours of one node, as :func:`~mmbee_plugin.graph.metapaths.expand` finds them."""
+        row = self._steps[0][node]
+        for step in self._steps[1:]:
+            row = row @ step
+        ids, scores = row.indices, row.data.astype(np.float32)
+        if self._exclude_own:
+            kept = self._allowed(node, ids)
+            ids, scores = ids[kept], scores[kept]
+        if len(ids) > self._top_k:  # all that equal the last one kept, which the order below then cuts
+            least = np.partition(scores, -self._top_k)[-self._top_k]
+            ids, scores = ids[scores >= least], scores[scores >= least]
+        best = np.lexsort((ids, -scores))[: self._top_k]
+        return ids[best], scores[best]
+
+    def _allowed(self, node: int, ids: np.ndarray) -> np.ndarray:
+        if self._path.start == self._path.end:
+            return ids != node
+        if self._path.hops == 1:
+            return np.ones(len(ids), dtype=bool)
+        return ~np.isin(ids, self._own.indices[self._own.indptr[node] : self._own.indptr[node + 1]])
+
+
+class StoredLists:
+    """Answers from a snapshot's lists, memory-mapped: only the pages of the node asked for are read."""
+
+    def __init__(self, snapshot: Snapshot, metapath: str) -> None:
+        snapshot.neighbours(metapath)  # checks the file against its hash
+        file = snapshot.path / "neighbours" / f"{metapath}.npz"
+        self.lists = Neighbours(*(_mapped(file, name) for name in ("indptr", "ids", "weights")))
+
+    def of(self, node: int) -> Answer:
+        """The neighbours of one node, copied out of the file."""
+        ids, weights = self.lists.of(node)
+        return ids.copy(), weights.copy()
+
+
+def same(first: Answer, second: Answer, tolerance: float = 1e-5) -> bool:
+    """Whether two lists agree but for rounding: weights alike place by place, and another id only where
+    weights tie."""
+    (ids, weights), (other_ids, other_weights) = first, second
+    if len(ids) != len(other_ids) or not np.allclose(weights, other_weights, rtol=tolerance, atol=0):
+        return False
+    if not len(ids):
+        return True
+    known = dict(zip(other_ids.tolist(), other_weights.tolist(), strict=True))
+    last = float(other_weights[-1])  # an id beyond the cut can only tie with the last
+    expected = [known.get(node, last) for node in ids.tolist()]
+    return np.allclose(weights, expected, rtol=tolerance, atol=0)
+
+
+@dataclass(frozen=True)
+class Response:
+    """Milliseconds of each request along one metapath, (requests,) each; share of nodes that have a list."""
+
+    walked: np.ndarray
+    read: np.ndarray
+    covered: float
+
+
+def measure(snapshot: Snapshot, requests: int, seed: int = 0) -> dict[str, Response]:
+    """Times requests for random nodes that have neighbours, a metapath at a time.
+
+    Raises:
+        InputError: a walk that does not give the stored list.
+    """
+    u2a, a2a = snapshot.u2a(), snapshot.a2a()
+    found = {}
+    for name in snapshot.settings.metapaths:
+        stored = StoredLists(snapshot, name)
+        walk = OnlineWalk(Metapath.parse(name), u2a, a2a, snapshot.settings)
+        filled = np.flatnonzero(np.diff(stored.lists.indptr))
+        if not len(filled):
+            raise InputError(f"{snapshot.path}: no node has a neighbour along {name}")
+        nodes = np.random.default_rng(seed).choice(filled, requests).tolist()
+        walked, lists = _timed(walk.of, nodes)
+        read, expected = _timed(stored.of, nodes)
+        for node, one, other in zip(nodes, lists, expected, strict=True):
+            if not same(one, other):
+                raise InputError(f"{snapshot.path}: {name} of node {node} is not what its graphs give")
+        found[name] = Response(walked, read, len(filled) / stored.lists.n_nodes)
+    return found
+
+
+def _timed(answer: Callable[[int], Answer], nodes: list[int]) -> tuple[np.ndarray, list[Answer]]:
+    for node in nodes[:WARM_UP]:
+        answer(node)
+    times, answers = np.empty(len(nodes)), []
+    for place, node in enumerate(nodes):
+        start = time.perf_counter_ns()
+        answers.append(answer(node))
+        times[place] = time.perf_counter_ns() - start
+    return times / 1e6, answers
+
+
+def response_figure(snapshot: Snapshot, found: dict[str, Response]) -> tuple[Sheet, go.Figure]:
+    """The table and the bars of p50, p99 and max, in ms."""
+    headings = [f"{way} {name}" for way in COLOURS for name in ("p50", "p99", "max")]
+    rows = []
+    for name, response in found.items():
+        times = [f"{value:.4f}" for way in COLOURS for value in _summary(getattr(response, way)).values()]
+        ratio = np.median(response.walked) / np.median(response.read)
+        rows.append((name, *times, f"{ratio:,.0f}x", f"{response.covered:.1%}"))
+    requests = len(next(iter(found.values())).walked)
+    notes = (
+        f"Milliseconds a request, {requests:,} a metapath, of random nodes that have neighbours; one after the other.",
+        f"{snapshot.n_users:,} users, {snapshot.n_authors:,} authors, {snapshot.u2a().nnz:,} U2A and "
+        f"{snapshot.a2a().nnz:,} A2A edges; the {snapshot.settings.top_k} best kept.",
+        "Every walk gave the stored list.",
+    )
+    columns = ("metapath", *headings, "p50 ratio", "nodes with a list")
+    return Sheet("Figure 6: response time by metapath", columns, tuple(rows), notes), _bars(found)
+
+
+def _summary(times: np.ndarray) -> dict[str, float]:
+    return {"p50": np.quantile(times, 0.5), "p99": np.quantile(times, 0.99), "max": times.max()}
+
+
+def _bars(found: dict[str, Response]) -> go.Figure:
+    titles = ("p50", "p99", "max")
+    figure = make_subplots(1, len(titles), shared_yaxes="all", subplot_titles=titles)
+    for column, name in enumerate(titles, start=1):
+        for way, colour in COLOURS.items():
+            values = [_summary(getattr(response, way))[name] for response in found.values()]
+            bars = go.Bar(x=list(found), y=values, name=way, marker_color=colour, showlegend=column == 1)
+            figure.add_trace(bars, row=1, col=column)
+    figure.update_yaxes(type="log").update_yaxes(title_text="ms", col=1)
+    return figure.update_layout(template="plotly_white", barmode="group", height=460)
+
+
+def _mapped(path: Path, name: str) -> np.ndarray:
+    """One array of an uncompressed .npz, memory-mapped read-only."""
+    with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
+        file.seek(archive.getinfo(f"{name}.npy").header_offset + 26)
+        lengths = np.frombuffer(file.read(4), dtype="<u2")  # of the name and the extra field, which follow
+        file.seek(int(lengths.sum()), 1)
+        np.lib.format.read_magic(file)
+        shape, _, kind = np.lib.format.read_array_header_1_0(file)
+        if not np.prod(shape):
+            return np.empty(shape, kind)  # nothing to map
+        return np.asarray(np.memmap(path, kind, "r", file.tell(), shape))
