@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from mmbee_plugin.data.jsons import read_object
 from mmbee_plugin.errors import InputError
 
 KINDS = ("real", "sample", "simulated")
@@ -13,15 +13,7 @@ KINDS = ("real", "sample", "simulated")
 
 def read_description(path: Path) -> dict[str, Any]:
     """The content of `dataset.json`, or {} where there is none."""
-    if not path.exists():
-        return {}
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as JSON: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: a JSON object is needed")
-    return value
+    return read_object(path) if path.exists() else {}
 
 
 def check_description(file: Path, found: dict[str, Any], splits: tuple[str, ...]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from mmbee_plugin.data.jsons import read_object
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.logs.schema import TABLES, check_columns, modalities
 from mmbee_plugin.logs.writer import INFO_FILE, LogInfo
@@ -114,15 +114,11 @@ class LogFolder:
 
 
 def _read_info(file: Path) -> LogInfo:
-    try:
-        value = json.loads(file.read_bytes())
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}); every log folder has one") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{file}: not readable as JSON: {' '.join(str(error).split())[:200]}") from None
     known = {field.name for field in fields(LogInfo)}
-    if not isinstance(value, dict) or not {"name", "kind", "source"} <= set(value) <= known:
-        raise InputError(f"{file}: an object with name, kind, source and at most {', '.join(sorted(known))}")
+    needed = f"an object with name, kind, source and at most {', '.join(sorted(known))}"
+    value = read_object(file, needed)
+    if not {"name", "kind", "source"} <= set(value) <= known:
+        raise InputError(f"{file}: {needed} is needed")
     info = LogInfo(**value)
     if info.kind not in ("real", "sample", "simulated"):
         raise InputError(f"{file}, kind: {info.kind!r}; one of real, sample, simulated is needed")

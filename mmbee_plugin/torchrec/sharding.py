@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from fbgemm_gpu.split_table_batched_embeddings_ops_training import SplitTableBatchedEmbeddingBagsCodegen
 from torch import nn
 from torch.distributed.optim import _apply_optimizer_in_backward as apply_optimizer_in_backward
 from torchrec.distributed import DistributedModelParallel
 from torchrec.distributed.embedding import EmbeddingCollectionSharder
 from torchrec.distributed.embedding_types import EmbeddingComputeKernel
-from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder, ShardedEmbeddingBagCollection
+from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder
 from torchrec.distributed.model_parallel import DefaultDataParallelWrapper
 from torchrec.distributed.planner import EmbeddingShardingPlanner, ParameterConstraints, Topology
 from torchrec.distributed.planner.storage_reservations import FixedPercentageStorageReservation
@@ -26,6 +25,7 @@ from torchrec.optim.rowwise_adagrad import RowWiseAdagrad
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec.collectives import from_first
+from mmbee_plugin.torchrec.cpu_kernels import speed_up
 from mmbee_plugin.torchrec.model import TrainModel
 from mmbee_plugin.torchrec.settings import Settings, TableSettings, TablesSettings
 from mmbee_plugin.torchrec.tables import section_of
@@ -81,20 +81,26 @@ def constraints(
     """What the planner may do with each table, and by how many ids a bag of each feature it weighs it.
 
     Left out everywhere: data-parallel copies, whose dense kernel is broken for sequences on a CPU, and, unless asked
-    for, columns, which do not move to another number of processes.
+    for, columns, which do not move to another number of processes. On a CPU the author table, which gives a vector to
+    every place of the histories, is split by rows: the planner's estimate would leave it whole, and all its work,
+    to one process.
     """
     kernels = [EmbeddingComputeKernel.FUSED.value]
-    free = [ShardingType.TABLE_WISE.value, ShardingType.ROW_WISE.value]
     if device == "cuda":
         kernels.append(EmbeddingComputeKernel.FUSED_UVM_CACHING.value)
-    chosen = {table: table_settings(settings, table).sharding for table in tables}
+
+    def kinds(table: str) -> list[str]:
+        chosen = table_settings(settings, table).sharding
+        if chosen != "auto":
+            return [chosen]
+        by_rows = [ShardingType.ROW_WISE.value]
+        return by_rows if device == "cpu" and table == "author" else [ShardingType.TABLE_WISE.value, *by_rows]
+
     return {
         table: ParameterConstraints(
-            sharding_types=free if sharding == "auto" else [sharding],
-            compute_kernels=kernels,
-            pooling_factors=factors[table],
+            sharding_types=kinds(table), compute_kernels=kernels, pooling_factors=factors[table]
         )
-        for table, sharding in chosen.items()
+        for table in tables
     }
 
 
@@ -144,8 +150,8 @@ def shard(
         sharders=sharders(),
         data_parallel_wrapper=wrapper,
     )
-    if device.type == "cpu" and model.tables.pools is not None:
-        without_weight_gradients(distributed.module.tables.pools)
+    if device.type == "cpu":
+        speed_up(distributed)
     dense = KeyedOptimizerWrapper(
         dict(in_backward_optimizer_filter(distributed.named_parameters())),
         lambda parameters: torch.optim.Adam(
@@ -162,20 +168,6 @@ def _may_rest(model: TrainModel, settings: Settings) -> bool:
     one_segment = chosen.content == "mta" and model.inputs.segments <= 1
     one_task = chosen.backbone == "mmoe" and settings.train.negatives > 0
     return chosen.backbone == "sim" or one_segment or one_task
-
-
-def without_weight_gradients(pools: ShardedEmbeddingBagCollection) -> None:
-    """Spares the backward pass of weighted bags the gradients of the bags' weights, which nobody reads: on a CPU they
-    are most of its time."""
-
-    def spare(lookup: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
-        features = len(lookup.feature_table_map)
-        return arguments, named | {"feature_requires_grad": torch.zeros(features, dtype=torch.int32)}
-
-    for lookup in pools._lookups:
-        for module in lookup.modules():
-            if isinstance(module, SplitTableBatchedEmbeddingBagsCodegen):
-                module.register_forward_pre_hook(spare, with_kwargs=True)
 
 
 def _topology(world_size: int, device: torch.device) -> Topology:

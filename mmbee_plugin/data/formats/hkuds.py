@@ -7,7 +7,6 @@ or `train_mat`, `val_mat`, `test_mat` alone. Row r of `image_feat.npy`, `audio_f
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from mmbee_plugin.data.formats.numbered import (
     open_source,
     source_line,
 )
+from mmbee_plugin.data.jsons import read_object
 from mmbee_plugin.data.pickles import read_sparse
 from mmbee_plugin.data.writer import SPLITS, DatasetContent, Interactions, SourceFeatures
 from mmbee_plugin.errors import InputError
@@ -93,14 +93,7 @@ def _from_lists(
 
 
 def _read_lists(path: Path) -> Interactions:
-    try:
-        lists = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as JSON: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(lists, dict):
-        raise InputError(f'{path}: an object {{"user": [item, …]}} is needed')
+    lists = read_object(path, 'an object {"user": [item, …]}')
     users: list[int] = []
     items: list[int] = []
     for user, row in lists.items():

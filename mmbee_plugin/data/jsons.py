@@ -1,0 +1,23 @@
+"""Reads a JSON object that somebody else wrote: what is wrong with it is one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mmbee_plugin.errors import InputError
+
+
+def read_object(path: Path, needed: str = "a JSON object") -> dict[str, Any]:
+    """The JSON object in a file. Raises InputError where it cannot be read, is no JSON, or is not what is ``needed``:
+    an object, in the words of whoever wants it."""
+    try:
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not readable as JSON: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: {needed} is needed")
+    return value
