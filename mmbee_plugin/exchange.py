@@ -26,7 +26,7 @@ USER_TABLES = ("user", "nodes_user")
 AUTHOR_TABLES = ("author", "query", "nodes_author")
 WORD_TABLES = "words_"
 """prefix of the tables of bag modalities, whose rows are words."""
-IN_TRAINING_ONLY = ("dropout", "modality_dropout", "default_query_rate")
+IN_TRAINING_ONLY = ("dropout", "modality_dropout", "default_query_rate", "reach_weight")
 """Settings that do not change a score."""
 
 

@@ -127,7 +127,9 @@ def _write_stages(
             writer.graph("a2a.npz", a2a)
     if settings.reach_top_k:
         with writer.stage(f"reach{within}"):
-            writer.lists(f"{folder}reach.npz", reach(u2a, settings.reach_top_k, settings.reach_inner))
+            sizes = settings.reach_top_k, settings.reach_inner
+            lists = reach(u2a, *sizes, exclude_own=not settings.reach_own, lift=settings.reach_lift)
+            writer.lists(f"{folder}reach.npz", lists)
     positives: dict[str, Neighbours] = {}
     for name in dict.fromkeys([*settings.metapaths, *(POSITIVES if nodes is not None else ())]):
         with writer.stage(f"{name}{within}"):

@@ -41,6 +41,10 @@ class GraphSettings:
     """Authors kept a user in the long walk's list (see ``reach``); 0 stores none."""
     reach_inner: int = 200
     """Neighbours kept in the two lists that make the long walk."""
+    reach_own: bool = False
+    """Keep a user's own authors in the long walk's list: right where an author can be gifted again."""
+    reach_lift: bool = False
+    """Score the long walk's authors against their popularity (see ``reach``)."""
     folds: int = 0
     """Parts for cross-fitting: neighbours are also computed without each part's edges; 0 for none."""
     fold_by: FoldBy = "pair"

@@ -59,6 +59,10 @@ class GTRSettings:
     """width D of the neighbours' mean attributes, 0 for none."""
     reach: bool = False
     """add what the stored long walk says of the pair."""
+    reach_floor: float = 1e-4
+    """entry of the long walk's list that starts to count: a probability, or a lift (about 10) where it holds lifts."""
+    reach_weight: float = 1.0
+    """what its logarithm weighs at the start; a list of probabilities drowns an MLP's first logits, so 0 there."""
     tasks: tuple[str, ...] = ("gift",)
     """what mmoe predicts, the first of them the one to rank by; every other backbone predicts the first alone."""
     experts: int = 8
@@ -156,7 +160,7 @@ class GTRModel(nn.Module):
         self.author_interest = self._interest(settings.author_metapaths)
         bdr = settings.interest == "bdr"
         self.perspectives = Perspectives(settings.width, dropout=settings.dropout) if bdr else None
-        self.reach = Reach(1.0 if settings.head == "dot" else 0.0) if settings.reach else None
+        self.reach = Reach(settings.reach_weight, settings.reach_floor) if settings.reach else None
         self.head = self._head()
 
     @property

@@ -7,7 +7,7 @@ from torch import nn
 
 
 class Reach(nn.Module):
-    r"""Adds the log of the walk's probability, times a learned weight.
+    r"""Adds the log of the walk's probability, or of its lift over popularity, times a learned weight.
 
     .. math:: w \log(1 + p_{ua} / \epsilon)
 
@@ -15,9 +15,8 @@ class Reach(nn.Module):
     reached, and how well; this keeps it. Not in the paper: an addition for data where plain walks rank well.
 
     Args:
-        start: the weight at the start: 1 beside a dot product of small vectors, 0 beside an MLP's logit, which
-            it would drown.
-        floor: :math:`\epsilon`, the probability that starts to count.
+        start: the weight at the start.
+        floor: :math:`\epsilon`, the entry that starts to count.
 
     Shapes:
         - ids: :math:`(B, K)` authors in the users' lists, ascending, padded at the end with ids that no author has

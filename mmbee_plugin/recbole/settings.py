@@ -48,6 +48,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "search_heads": (1, math.inf),
     "searched": (1, math.inf),
     "short_length": (0, math.inf),
+    "reach_floor": (1e-12, math.inf),
+    "reach_weight": (-math.inf, math.inf),
     "temperature": (1e-6, math.inf),
     "init_std": (0, math.inf),
     "node_std": (0, math.inf),
@@ -181,6 +183,8 @@ def gtr_settings(config: Any, attribute_width: int, tasks: tuple[str, ...] = ())
         author_metapaths=tuple(path.name for path in paths if path.start == "a"),
         attribute_width=attribute_width,
         reach=bool(paths) and graph_settings(config).reach_top_k > 0,
+        reach_floor=config["reach_floor"],
+        reach_weight=config["reach_weight"],
         tasks=("gift", *(tasks if config["backbone"] == "mmoe" else ())),
         experts=config["experts"],
     )

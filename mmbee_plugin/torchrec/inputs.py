@@ -132,6 +132,8 @@ class Inputs:
             author_metapaths=tuple(path.name for path in self.author_paths),
             attribute_width=self.attribute_width,
             reach=self.reach,
+            reach_floor=model.reach_floor,
+            reach_weight=model.reach_weight,
             tasks=self.tasks,
             experts=model.experts,
         )

@@ -14,7 +14,7 @@ from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath
 from mmbee_plugin.modules.bdr import PEER_PATHS
 from mmbee_plugin.modules.ego_fusion import EgoFusion
 from mmbee_plugin.modules.gie import GIE
-from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS
+from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS, GTRSettings
 from mmbee_plugin.modules.mfq import OrthogonalProjection
 from mmbee_plugin.modules.tokens import ContentSettings
 from mmbee_plugin.nodes import GraphCLSettings
@@ -76,6 +76,10 @@ class ModelSettings(_Section):
         description="start from the vectors that lie with the shards, where there are any; or fresh",
     )
     reach: bool = True
+    reach_weight: float = GTRSettings.reach_weight
+    reach_floor: float = Field(
+        default=GTRSettings.reach_floor, gt=0, description="entry of the long walk's lists that starts to count"
+    )
     unseen_rows: int = Field(
         default=0,
         ge=0,

@@ -15,8 +15,14 @@ from mmbee_plugin.torchrec.shards import ROWS_PER_GROUP
 
 GRAPH: dict[str, Any] = {"folds": 5, "fold_by": "pair", "reach_top_k": 500}
 """the RecBole adapter's defaults for ``MMBee``, where they are not those of `GraphSettings`"""
-LIVE_GRAPH: dict[str, Any] = {"folds": 6, "fold_by": "time", "reach_top_k": 300}
-"""the same for live data, whose training rows see the past, as test rows do"""
+LIVE_GRAPH: dict[str, Any] = {
+    "folds": 6,
+    "fold_by": "time",
+    "reach_top_k": 300,
+    "reach_own": True,
+    "reach_lift": True,
+}
+"""the same for live data, whose training rows see the past, as test rows do, and where gifts are given again"""
 
 
 class ShardSettings(BaseModel):

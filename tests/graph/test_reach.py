@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.donations import donation_graph
@@ -93,3 +94,27 @@ def test_no_list_at_all():
     for top_k, inner in ((0, 200), (5, 0)):
         with pytest.raises(InputError, match="top_k: 0"):
             reach(random_graph(0), top_k, inner)
+
+
+def test_own_authors_stay_where_they_can_be_gifted_again():
+    u2a = random_graph(3)
+    out, back = steps(u2a)
+    found = reach(u2a, 30, exclude_own=False).matrix(30).toarray()
+    np.testing.assert_allclose(found, out @ back @ out @ back @ out, rtol=1e-5)
+
+
+def test_lift_ranks_against_popularity():
+    """A cut by lift keeps other authors than one by chance, and stores the lift."""
+    u2a = random_graph(1)
+    gifts = u2a.toarray().sum(axis=0).astype(float)
+    share = (gifts + gifts.mean()) / (gifts + gifts.mean()).sum()
+    by_chance, by_lift = reach(u2a, 4), reach(u2a, 4, lift=True)
+    expected, others = walk(u2a) / share, 0
+    for user in range(25):
+        ids, weights = by_lift.of(user)
+        np.testing.assert_allclose(weights, expected[user, ids], rtol=1e-5)
+        best = np.sort(expected[user][expected[user] > 0])[::-1][:4]
+        np.testing.assert_allclose(np.sort(weights)[::-1], best, rtol=1e-5)
+        others += not np.array_equal(ids, by_chance.of(user)[0])
+    assert others > 5
+    assert len(reach(csr_matrix((3, 4), dtype=np.float32), 2, lift=True).ids) == 0

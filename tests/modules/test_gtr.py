@@ -99,10 +99,11 @@ def test_a_dot_head_starts_as_the_sum_of_its_node_blocks(make_user, make_author)
     assert torch.allclose(found, expected, atol=1e-4)
 
 
-def test_reach_adds_the_logarithm_of_the_stored_walk(make_user, make_author):
-    plain, reaching = model(), model(reach=True)
+@pytest.mark.parametrize("floor", [1e-4, 10.0])
+def test_reach_adds_the_logarithm_of_the_stored_walk(make_user, make_author, floor):
+    plain, reaching = model(), model(reach=True, reach_floor=floor)
     reaching.load_state_dict(plain.state_dict(), strict=False)
-    assert reaching.reach.weight == 0 and model(reach=True, head="dot").reach.weight == 1
+    assert reaching.reach.weight == 1 and model(reach=True, reach_weight=0.0).reach.weight == 0
     torch.nn.init.constant_(reaching.reach.weight, 2.0)
     side, target = make_user(batch=2), make_author(batch=3)
     side.reach_ids = torch.tensor([[4, 7, 1 << 30], [5, 7, 9]])
@@ -113,5 +114,5 @@ def test_reach_adds_the_logarithm_of_the_stored_walk(make_user, make_author):
         gtr.eval()
         return gtr.score_all(gtr.encode_user(side), gtr.encode_author(target), chunk=3)
 
-    expected = 2 * torch.log1p(torch.tensor([[0.2, 0.1, 0.0], [0.0004, 0.0, 0.0]]) / 1e-4)
+    expected = 2 * torch.log1p(torch.tensor([[0.2, 0.1, 0.0], [0.0004, 0.0, 0.0]]) / floor)
     assert torch.allclose(scores(reaching) - scores(plain), expected, atol=1e-4)

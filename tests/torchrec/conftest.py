@@ -53,7 +53,7 @@ def live_shards(live_folder: DatasetFolder, tmp_path_factory: pytest.TempPathFac
     from mmbee_plugin.torchrec.shards import write_shards  # the extra may not be installed
 
     shards = tmp_path_factory.mktemp("shards") / "live"
-    graph = GraphSettings(folds=6, fold_by="time", top_k=10)
+    graph = GraphSettings(folds=6, fold_by="time", top_k=10, reach_own=True, reach_lift=True)
     write_shards(live_folder, shards, graph, GraphCLSettings(width=16, epochs=1), rows_per_group=100)
     return shards
 

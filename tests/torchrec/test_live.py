@@ -42,7 +42,7 @@ def job(shards: Path, folder: Path, sharding: str = "row_wise", **model: Any) ->
     calm = {"width": 16, "dropout": 0.0, "modality_dropout": 0.0, "default_query_rate": 0.0}
     return {
         "data": {"shards": str(shards), "history_length": 8},
-        "model": calm | {"loss": "bce", "segments": 3, "searched": 3} | model,
+        "model": calm | {"loss": "bce", "segments": 3, "searched": 3, "reach_floor": 10.0} | model,
         "tables": {section: {"sharding": sharding} for section in SECTIONS},
         "train": {"batch_size": 29, "negatives": 0, "epochs": 1, "log_every": 1},
         "checkpoint": {"folder": str(folder)},
