@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -43,6 +45,17 @@ class AttentionBlock(nn.Module):
         mixed = F.scaled_dot_product_attention(q, self._split_heads(k), self._split_heads(v), attn_mask=mask)
         mixed = mixed.transpose(1, 2).flatten(2)  # (B, Q, d)
         return self.norm(query + self.dropout(self.to_output(mixed)))
+
+    def weights(
+        self, query: torch.Tensor, key_value: torch.Tensor, key_mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The softmax inside ``forward``, which does not keep it: (B, heads, Q, K), rows summing to 1."""
+        q = self._split_heads(self.to_query(query))
+        k = self._split_heads(self.to_key_value(key_value).chunk(2, dim=-1)[0])
+        logits = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])
+        if key_mask is not None:
+            logits = logits.masked_fill(~key_mask[:, None, None, :], -math.inf)
+        return torch.softmax(logits, dim=-1)
 
     def _split_heads(self, x: torch.Tensor) -> torch.Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, tokens, d / heads)

@@ -61,6 +61,10 @@ class OrthogonalProjection(nn.Module):
         return (1 - corr) @ other  # rows of missing tokens are zero
 
 
+QUERY_STD = 0.02
+"""spread that what an author adds to the shared queries should start with."""
+
+
 class MFQ(nn.Module):
     r"""Fuses a segment's modalities and reads them with the author's own query tokens (eq. 3-7).
 
@@ -69,8 +73,9 @@ class MFQ(nn.Module):
     2. Self-attention over all modalities' tokens (eq. 5).
     3. Cross-attention from the author's N queries to them (eq. 6), self-attention among the queries (eq. 7).
 
-    Queries of an author never seen in training are replaced by one shared set, which is trained by standing in for
-    an author's own now and then.
+    The N queries are what all authors share plus what the author adds. The shared ones start far apart, so that they
+    read different tokens from the first step and an author with few rows reads as all do. Authors never seen in
+    training have them alone, and so has any author now and then in training.
 
     Shapes:
         - input: :class:`AuthorSide` with ``queries`` :math:`(B, N, d)`
@@ -86,12 +91,31 @@ class MFQ(nn.Module):
         self.per_modality = nn.ModuleList(AttentionBlock(width, heads, dropout) for _ in settings.widths)
         self.fuse = AttentionBlock(width, heads, dropout)
         if settings.use_queries:
-            self.default_queries = nn.Parameter(torch.randn(settings.num_queries, width) * 0.02)
+            self.default_queries = nn.Parameter(torch.randn(settings.num_queries, width))
             self.read = AttentionBlock(width, heads, dropout)
             self.mix = AttentionBlock(width, heads, dropout)
         self.out_width = width * (settings.num_queries if settings.use_queries else 1)
 
     def forward(self, side: AuthorSide) -> torch.Tensor:
+        fused, mask = self._fused(side)
+        if not self.settings.use_queries:
+            weight = mask.unsqueeze(-1).to(fused.dtype)
+            return (fused * weight).sum(dim=1) / weight.sum(dim=1)
+        queries = self.read(self._queries(side), fused, mask)
+        return self.mix(queries, queries).flatten(1)
+
+    def attention(self, side: AuthorSide) -> torch.Tensor:
+        """What each query reads (eq. 6): (B, N, M, L), the mean over the heads; the parts of a query sum to 1.
+
+        A token has heard the others before it is read (eq. 5), so it stands for more than its segment and modality.
+        A missing one gets 0, but where all are missing the placeholders are read.
+        """
+        fused, mask = self._fused(side)
+        found = self.read.weights(self._queries(side), fused, mask).mean(dim=1)  # (B, N, M L)
+        return found.unflatten(2, (len(self.per_modality), -1))
+
+    def _fused(self, side: AuthorSide) -> tuple[torch.Tensor, torch.Tensor]:
+        """All modalities' tokens after eq. 3-5, modality by modality: (B, M L, d), and their mask (B, M L)."""
         tokens, mask = self.tokens(side)
         # An author without any content keeps its placeholders as keys, so that attention is defined.
         mask = mask | ~mask.flatten(1).any(dim=1)[:, None, None]
@@ -102,12 +126,7 @@ class MFQ(nn.Module):
         ]
         fused_mask = mask.flatten(1)  # (B, M L)
         fused_tokens = torch.cat(heard, dim=1)  # (B, M L, d)
-        fused = self.fuse(fused_tokens, fused_tokens, fused_mask)
-        if not self.settings.use_queries:
-            weight = fused_mask.unsqueeze(-1).to(fused.dtype)
-            return (fused * weight).sum(dim=1) / weight.sum(dim=1)
-        queries = self.read(self._queries(side), fused, fused_mask)
-        return self.mix(queries, queries).flatten(1)
+        return self.fuse(fused_tokens, fused_tokens, fused_mask), fused_mask
 
     def _queries(self, side: AuthorSide) -> torch.Tensor:
         assert side.queries is not None
@@ -119,4 +138,4 @@ class MFQ(nn.Module):
             replace = replace | (
                 torch.rand(own.shape[0], device=own.device) < self.settings.default_query_rate
             )
-        return torch.where(replace[:, None, None], self.default_queries, own)
+        return self.default_queries + own.masked_fill(replace[:, None, None], 0.0)

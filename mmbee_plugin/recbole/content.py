@@ -11,6 +11,7 @@ from torch import nn
 from mmbee_plugin.data.features import BagFeatures, DenseFeatures, standardise
 from mmbee_plugin.data.segments import SegmentFeatures, windows
 from mmbee_plugin.modules.batch import AuthorSide
+from mmbee_plugin.modules.mfq import QUERY_STD
 from mmbee_plugin.modules.tokens import WORD_WIDTH
 
 
@@ -158,18 +159,8 @@ class ContentTable(nn.Module):
         self.register_buffer("seen", seen, persistent=False)
         if self.num_queries:
             self.queries = nn.Embedding(dataset.item_num, self.num_queries * width, padding_idx=0)
-            nn.init.normal_(self.queries.weight, std=0.1)
-
-    def start_queries_from(self, author: torch.Tensor, noise: float) -> None:
-        """Starts every query from its author's vector, tiled, plus noise (public data have no other start).
-
-        Shapes:
-            - author: (n_items, d)
-        """
-        if self.num_queries:
+            nn.init.normal_(self.queries.weight, std=QUERY_STD)
             with torch.no_grad():
-                tiled = author.repeat(1, self.num_queries)
-                self.queries.weight.copy_(tiled + noise * torch.randn_like(tiled))
                 self.queries.weight[0].zero_()
 
     def forward(

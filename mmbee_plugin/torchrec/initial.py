@@ -16,12 +16,12 @@ from torch import nn
 from torch.distributed._shard.sharded_tensor import ShardedTensor
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.modules.mfq import QUERY_STD
 from mmbee_plugin.torchrec.inputs import Inputs
 from mmbee_plugin.torchrec.tables import NODES, WORDS
 
 BLOCK = 8192
 """rows that share a generator."""
-QUERY_NOISE = 0.02
 WORD_STD = 0.1
 
 NodeVectors = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -31,7 +31,7 @@ NodeVectors = tuple[NDArray[np.float32], NDArray[np.float32]]
 class InitialRows:
     """Rows of any table, as they are before the first step.
 
-    Id vectors are normal with ``init_std``. An author's query tokens start from its id vector, tiled, plus noise. Node
+    Id vectors are normal with ``init_std``. What an author adds to the shared queries starts near nothing. Node
     vectors are those that GraphCL stored, scaled to ``node_std``, or normal with it. Rows of the unseen are zero.
 
     Args:
@@ -44,7 +44,7 @@ class InitialRows:
     """
 
     def __init__(self, inputs: Inputs, seed: int, nodes: NodeVectors | None = None) -> None:
-        self.model, self.num_queries, self.seed = inputs.model, inputs.num_queries, seed
+        self.model, self.seed = inputs.model, seed
         self.counts = {"user": inputs.n_users, "author": inputs.n_authors}
         self.nodes = dict(zip((NODES["u"], NODES["a"]), nodes, strict=True)) if nodes is not None else {}
         for table, vectors in self.nodes.items():
@@ -78,12 +78,14 @@ class InitialRows:
             vectors[offset : offset + len(found)] = found * self._scale[table]
             return vectors
         drawn = torch.randn(BLOCK, width, generator=_generator(self.seed, table, block))
-        if table == "query":
-            author = self._block("author", block, self.model.width)
-            return author.repeat(1, self.num_queries) + QUERY_NOISE * drawn
+        return drawn * self._std(table)
+
+    def _std(self, table: str) -> float:
         if table.startswith(WORDS):
-            return WORD_STD * drawn
-        return drawn * (self.model.node_std if table in NODES.values() else self.model.init_std)
+            return WORD_STD
+        if table == "query":
+            return QUERY_STD
+        return self.model.node_std if table in NODES.values() else self.model.init_std
 
 
 @torch.no_grad()

@@ -78,7 +78,9 @@ class ModelSettings(_Section):
     reach: bool = True
     reach_weight: float = GTRSettings.reach_weight
     reach_floor: float = Field(
-        default=GTRSettings.reach_floor, gt=0, description="entry of the long walk's lists that starts to count"
+        default=GTRSettings.reach_floor,
+        gt=0,
+        description="entry of the long walk's lists that starts to count",
     )
     unseen_rows: int = Field(
         default=0,

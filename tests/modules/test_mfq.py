@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mmbee_plugin.modules import MFQ, ContentSettings, OrthogonalProjection
+from mmbee_plugin.modules.attention import AttentionBlock
 from mmbee_plugin.modules.tokens import ModalityTokens
 
 RAW = {"visual": 5, "acoustic": 4, "text": 3}
@@ -83,10 +84,23 @@ def test_unseen_authors_read_with_the_default_queries(make_author):
     assert not torch.allclose(before[1], after[1], atol=1e-3)
 
 
-def test_default_queries_are_trained_by_standing_in(make_author):
-    encoder = MFQ(settings(default_query_rate=1.0))
-    encoder(make_author()).sum().backward()
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_what_all_authors_share_is_trained_with_and_without_what_they_add(make_author, rate):
+    encoder = MFQ(settings(default_query_rate=rate))
+    side = make_author()
+    side.queries = side.queries.requires_grad_()
+    encoder(side).square().sum().backward()
     assert encoder.default_queries.grad.abs().sum() > 0
+    assert (side.queries.grad.abs().sum() > 0) == (rate == 0)
+
+
+def test_an_author_that_adds_nothing_reads_as_an_unseen_one(make_author):
+    encoder = MFQ(settings()).eval()
+    side = make_author()
+    side.queries = torch.zeros_like(side.queries)
+    before = encoder(side)
+    side.seen[:] = False
+    assert torch.equal(before, encoder(side))
 
 
 def test_modality_dropout_never_takes_the_last_one(make_author):
@@ -105,3 +119,32 @@ def test_with_one_segment_the_first_attention_has_no_say(make_author):
     encoder = MFQ(settings(modality_dropout=0.0))
     encoder(make_author(segments=1)).square().sum().backward()
     assert encoder.per_modality[0].to_query.weight.grad.abs().max() < 1e-6
+
+
+def test_the_weights_of_a_block_are_those_it_mixes_by():
+    block = AttentionBlock(16, heads=4)
+    query, keys = torch.randn(3, 2, 16), torch.randn(3, 5, 16)
+    mask = torch.rand(3, 5) < 0.6
+    mask[:, 0] = True
+    weights = block.weights(query, keys, mask)
+    assert weights.shape == (3, 4, 2, 5)
+    values = block.to_key_value(keys)[..., 16:].unflatten(2, (4, 4))  # (B, K, heads, d / heads)
+    mixed = torch.einsum("bhqk,bkhe->bqhe", weights, values).flatten(2)
+    assert torch.allclose(block(query, keys, mask), block.norm(query + block.to_output(mixed)), atol=1e-6)
+
+
+def test_queries_attend_to_what_is_there(make_author):
+    encoder = MFQ(settings()).eval()
+    side = make_author()
+    side.segment_mask["text"][0] = False
+    for mask in side.segment_mask.values():
+        mask[1] = False
+        mask[2, :] = True
+    found = encoder.attention(side)
+    assert found.shape == (7, 4, 3, 3)
+    assert torch.allclose(found.sum(dim=(2, 3)), torch.ones(7, 4))
+    there = torch.stack(list(side.segment_mask.values()), dim=1)  # (B, M, L)
+    assert (found[0].mean(dim=0) > 0).equal(there[0]) and (found[2] > 0).all()
+    assert (found[1] > 0).all()  # nothing there: the placeholders are read
+    side.seen[2] = False
+    assert not torch.allclose(encoder.attention(side)[2], found[2])

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.torchrec.initial import BLOCK, QUERY_NOISE, InitialRows
+from mmbee_plugin.modules.mfq import QUERY_STD
+from mmbee_plugin.torchrec.initial import BLOCK, InitialRows
 from mmbee_plugin.torchrec.settings import ModelSettings
 
 ROWS = BLOCK + 50
@@ -35,11 +36,11 @@ def test_any_part_of_a_table_is_that_part(name):
     assert (whole[1 : USERS + 1] != 0).all() and bool((whole[USERS + 1 :] == 0).all()) == (name == "user")
 
 
-def test_queries_start_from_their_author():
+def test_tables_start_at_their_spread():
     rows = initial()
     author, query = table(rows, "author", 8), table(rows, "query", 16)
     assert author[1:].std() == pytest.approx(0.5, rel=0.02)
-    assert (query - author.repeat(1, 2))[1:].std() == pytest.approx(QUERY_NOISE, rel=0.02)
+    assert query[1:].std() == pytest.approx(QUERY_STD, rel=0.02)
 
 
 def test_stored_node_vectors_are_scaled_and_shifted_by_one():

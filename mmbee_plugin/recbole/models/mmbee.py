@@ -24,7 +24,6 @@ from mmbee_plugin.recbole.dataset import SEGMENT, TASKS
 from mmbee_plugin.recbole.interest import InterestTable, PeerTable
 from mmbee_plugin.recbole.offline import snapshot_for
 
-QUERY_NOISE = 0.02
 ENCODE_ROWS = 4096
 """authors encoded at once in full ranking."""
 
@@ -99,7 +98,6 @@ class MMBee(GeneralRecommender):
             config["num_queries"] if reads_queries else 0,
             segments,
         )
-        self.content.start_queries_from(self.author.weight, QUERY_NOISE)
         parts = (
             settings.gtr_settings(
                 config, self.interest.attribute_width if self.interest else 0, dataset.folder.tasks
