@@ -20,7 +20,8 @@ setup(
     package_dir={"mmbee_plugin.recbole_configs": "recbole_configs"},
     package_data={
         "mmbee_plugin.recbole": ["properties/*.yaml"],
-        "mmbee_plugin.recbole_configs": ["*.yaml", "hyper/*.hyper"],
+        "mmbee_plugin.tables.ranking": ["published.json"],
+        "mmbee_plugin.recbole_configs": ["*.yaml", "tuning/*.hyper", "tuning/*/*.json"],
     },
     install_requires=[
         "torch>=2.13",

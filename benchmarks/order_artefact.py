@@ -13,9 +13,12 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from walks import Walk, favour
+from walks import favour
 
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.graph.donations import donation_graph, weigh
+from mmbee_plugin.graph.metapaths import Metapath
+from mmbee_plugin.graph.walks import Walk
 
 
 def main() -> None:
@@ -42,9 +45,9 @@ def main() -> None:
         share = np.bincount(items * 10 // n_items, minlength=10) / len(items)
         print(f"  {name:30}" + "".join(f"{value:7.3f}" for value in share))
 
-    step = Walk(train.users, train.items, n_users, n_items)
-    walk = step(valid.users, rounds=2)
-    walk[step.graph[valid.users].toarray() > 0] = -np.inf
+    graph = weigh(donation_graph(train.users, train.items, None, n_users, n_items), "binary")
+    walk = Walk(Metapath("uauaua"), graph)(valid.users)
+    walk[graph[valid.users].toarray() > 0] = -np.inf
     print("recall@20 on validation of the walk u-a-u-a-u-a times exp(strength x row / items):")
     for strength in (0, 1, 2, 3, 4, 6):
         scores = walk * favour(np.arange(n_items), strength)

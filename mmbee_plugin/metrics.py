@@ -216,6 +216,25 @@ def ranking_metrics(
     return values
 
 
+def metrics_of_ranks(
+    users: NDArray, ranks: NDArray[np.int64], topk: Sequence[int] = (10, 20)
+) -> tuple[NDArray, dict[str, NDArray[np.float64]]]:
+    """The metrics of :func:`ranking_metrics` from where each positive stands.
+
+    Args:
+        users: (n,) whose positive it is. ranks: (n,) items before it in that user's ranking.
+        topk: the cut-offs.
+
+    Returns:
+        the users (U,), ascending, and per metric one value a user (U,).
+    """
+    names, row, positives = np.unique(users, return_inverse=True, return_counts=True)
+    hits = np.zeros((len(names), max(topk)), dtype=bool)
+    near = ranks < max(topk)
+    hits[row[near], ranks[near]] = True
+    return names, ranking_metrics(hits, positives, topk)
+
+
 def exact_sum(values: NDArray[np.float64], weights: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
     """The sum of ``weights * values`` in whole numbers: its parts may be added in any order and on any process.
 

@@ -7,6 +7,7 @@ interactions, the features and every setting, so a second run finds it and a cha
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from mmbee_plugin.data.features import DenseFeatures, standardise
 from mmbee_plugin.data.folder import DatasetFolder
@@ -26,6 +27,7 @@ def snapshot_of(
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
     until: float | None = None,
+    root: Path | None = None,
 ) -> Snapshot:
     """The snapshot of a folder's training interactions, built unless it is there.
 
@@ -39,6 +41,7 @@ def snapshot_of(
         seed: of GraphCL.
         progress: told each stage's name as it starts.
         until: when training ended, in seconds; live data need it, whose segments that end later are not read.
+        root: where snapshots are kept; in the dataset folder by default.
 
     Raises:
         InputError: the folder cannot be written.
@@ -57,7 +60,7 @@ def snapshot_of(
     return build(
         interactions,
         graph,
-        folder.path / "graph",
+        folder.path / "graph" if root is None else root,
         attributes=attributes,
         nodes=node_stage(graphcl, seed) if graphcl is not None else None,
         progress=progress,

@@ -1,10 +1,12 @@
-"""A tiny live dataset folder, written file by file as docs/data-formats.md has it."""
+"""A tiny live dataset folder, written file by file as docs/data-formats.md has it, and a model on it."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,6 +98,35 @@ def live_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (folder / "dataset.json").write_text(json.dumps(description))
     return folder
+
+
+@pytest.fixture
+def live_checkpoint(live_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """A function that saves an untrained MMBee on the tiny live folder, of weights so large that all parts matter."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pytest"])
+
+    def save(**given: Any) -> Path:
+        import torch
+        from recbole.data import data_preparation
+        from recbole.utils import get_model
+
+        from mmbee_plugin.data.folder import DatasetFolder
+        from mmbee_plugin.recbole import checkpoint
+        from mmbee_plugin.recbole.run import build_config, seeded_dataset
+
+        small = {"embedding_size": 8, "gpu_id": "", "show_progress": False, "graphcl": {"epochs": 1}}
+        config = build_config("MMBee", DatasetFolder(live_path), {**small, **given})
+        train = data_preparation(config, seeded_dataset(config))[0]._dataset
+        model = get_model("MMBee")(config, train)
+        with torch.no_grad():
+            for weight in (one for one in model.parameters() if one.dim() > 1):
+                weight.copy_(torch.randn(weight.shape) / weight.shape[-1] ** 0.5)
+        path = tmp_path / "model.pth"
+        checkpoint.save({"config": config, "state_dict": model.state_dict()}, path)
+        return path
+
+    return save
 
 
 def _table(path: Path, header: list[str], rows: list[list[object]]) -> None:

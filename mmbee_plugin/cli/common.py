@@ -5,13 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
+
+from mmbee_plugin.errors import InputError
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from mmbee_plugin.data.folder import DatasetFolder
+    from mmbee_plugin.tables.layout import Sheet
 
 WITH_SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 Dataset = Annotated[str, typer.Option("--dataset", metavar="NAME", help="A folder in --data-path.")]
 DataPath = Annotated[Path, typer.Option("--data-path", "--data_path", metavar="DIR")]
+Number = TypeVar("Number", int, float)
+
+
+def numbers(text: str, option: str, kind: type[Number]) -> list[Number]:
+    """The numbers of an option's value, separated by commas. Raises InputError for anything else."""
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        expected = "whole numbers" if kind is int else "numbers"
+        raise InputError(f"{option} {text!r}: {expected} separated by commas are needed") from None
 
 
 @contextmanager
@@ -39,3 +57,25 @@ def stage_display() -> Iterator[Callable[[str], None]]:
             progress.update(task, description=stage, completed=begun)
 
         yield show
+
+
+def show_page(out: Path, sheet: Sheet, figure: go.Figure, folder: DatasetFolder, *more: str) -> None:
+    """Writes a sheet and its plots to one HTML file, prints the sheet, and says of both what the data are.
+
+    Args:
+        more: further lines for the file, such as which checkpoint it was.
+    """
+    from rich.console import Console
+
+    from mmbee_plugin.figures.page import printed, write_page
+    from mmbee_plugin.recbole.report import provenance_lines
+
+    provenance = provenance_lines(folder)
+    write_page(out, sheet, figure, [*provenance, *more], folder.kind == "real")
+    for line in provenance:
+        typer.echo(line)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)  # a file has room for all columns
+    console.print(printed(sheet))
+    typer.echo(f"Written: {out}")

@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
-from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath, Dataset, stage_display
+from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath, Dataset, show_page, stage_display
 
-app = typer.Typer(help="The paper's figures 5 and 6, with what they show as numbers.", no_args_is_help=True)
+app = typer.Typer(
+    help="The paper's figures 5 and 6 and a room's timeline, with what they show as numbers.",
+    no_args_is_help=True,
+)
 Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="The HTML file to write.")]
 
 
@@ -69,3 +72,24 @@ def response(
         typer.echo(line)
     Console().print(printed(sheet))
     typer.echo(f"Written: {out}")
+
+
+@app.command("room")
+def room(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Of MMBee on live data.")],
+    name: Annotated[
+        str | None,
+        typer.Option("--room", metavar="ID", help="Default: that with the most gifts in the test part."),
+    ] = None,
+    out: Out = Path("results/figure-room.html"),
+) -> None:
+    """The timeline of one live room: what the author's queries read by segment, and the gifts on it."""
+    from mmbee_plugin.figures.room import read_timeline
+    from mmbee_plugin.figures.timeline import room_figure
+    from mmbee_plugin.recbole.report import check_writable
+    from mmbee_plugin.studies.scoring import open_trained
+
+    check_writable(out)
+    trained = open_trained(checkpoint)
+    found = read_timeline(trained.network, trained.train, name)
+    show_page(out, *room_figure(found), trained.folder, f"Checkpoint: {checkpoint.name}")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath, Dataset
+from mmbee_plugin.errors import InputError
 
 app = typer.Typer()
 
@@ -16,7 +17,7 @@ app = typer.Typer()
 @app.command("table", context_settings=WITH_SETTINGS)
 def table(
     context: typer.Context,
-    number: Annotated[int, typer.Argument(metavar="NUMBER", help="The paper's table: 2, 4, 5, 6 or 7.")],
+    number: Annotated[int, typer.Argument(metavar="NUMBER", help="The paper's table: 2, 3, 4, 5, 6 or 7.")],
     dataset: Dataset,
     data_path: DataPath = Path("datasets"),
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each row; figures are their means.")] = 3,
@@ -26,6 +27,17 @@ def table(
     only: Annotated[
         list[str] | None,
         typer.Option(metavar="ROW", help="This row and the one it is measured from; may be repeated."),
+    ] = None,
+    tune: Annotated[
+        float | None,
+        typer.Option(metavar="MINUTES", min=0.01, help="Table 3: first search each row's settings so long."),
+    ] = None,
+    tuned: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Table 3: tuned settings, default: those of the dataset in recbole_configs/tuning.",
+        ),
     ] = None,
     jobs: Annotated[
         int, typer.Option(min=1, help="Cells made side by side, one thread each; default: the cores.")
@@ -44,11 +56,18 @@ def table(
     for a run: --epochs=3. The dataset's are in recbole_configs/NAME.yaml.
     """
     from mmbee_plugin.tables.command import TableOptions, run_table
+    from mmbee_plugin.tables.ranking.command import run_table_3
 
     kept = out or Path("results") / f"table-{number}-{dataset}-{split}"
-    options = TableOptions(number, dataset, data_path, seeds, split, tuple(only or ()), jobs, cells, kept)
+    options = TableOptions(
+        number, dataset, data_path, seeds, split, tuple(only or ()), jobs, cells, kept, tune, tuned
+    )
+    if number != 3 and (tune is not None or tuned is not None):
+        raise InputError(
+            "--tune and --tuned are of table 3: the rows of the others share the dataset's settings"
+        )
     try:
-        printed = run_table(options, context.args)
+        printed = (run_table_3 if number == 3 else run_table)(options, context.args)
     except KeyboardInterrupt:
         typer.echo(f"interrupted; finished cells are in {cells}, the same command goes on", err=True)
         raise typer.Exit(130) from None

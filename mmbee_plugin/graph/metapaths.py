@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,6 +12,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.product import best_of_product
 
 PAPER_METAPATHS = ("u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a")
+MAX_HOPS = 3
 
 Normalisation = Literal["row", "symmetric"]
 
@@ -36,7 +37,7 @@ class Metapath:
             InputError: anything but u and a joined by 2, a step from u to u, fewer than one or more than
                 three steps.
         """
-        if re.fullmatch(r"[ua](2[ua]){1,3}", name) and "u2u" not in name:
+        if re.fullmatch(f"[ua](2[ua]){{1,{MAX_HOPS}}}", name) and "u2u" not in name:
             return cls(name.replace("2", ""))
         raise InputError(
             f"metapath {name!r}: expected one to three of the steps u2a, a2u, a2a joined like u2a2u; "
@@ -65,6 +66,13 @@ class Metapath:
     def steps(self) -> tuple[str, ...]:
         """The graph each hop follows, such as ``("u2a", "a2u")``."""
         return tuple(f"{start}2{end}" for start, end in pairwise(self.nodes))
+
+
+def every_metapath(hops: int = MAX_HOPS) -> tuple[Metapath, ...]:
+    """All metapaths of up to so many hops, those from users first, shorter ones first: 16 of up to three."""
+    names = ("2".join(nodes) for count in range(2, hops + 2) for nodes in product("ua", repeat=count))
+    paths = [Metapath.parse(name) for name in names if "u2u" not in name]
+    return tuple(sorted(paths, key=lambda path: path.start == "a"))
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,13 @@ class OpenedGraph:
     """A dataset folder and the snapshot that MMBee reads on it.
 
     Attributes:
+        splits: the training, validation and test rows, each an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`.
         stages: the stages that had to be built; none where the snapshot was there.
     """
 
     folder: DatasetFolder
     snapshot: Snapshot
+    splits: tuple[Any, ...]
     stages: tuple[str, ...]
 
 
@@ -63,8 +65,9 @@ def open_graph(
             progress(stage)
 
     with without_recbole_warnings():
-        snapshot = offline.snapshot_for(config, seeded_dataset(config).build()[0], note)
-    return OpenedGraph(folder, snapshot, tuple(stages))
+        splits = tuple(seeded_dataset(config).build())
+        snapshot = offline.snapshot_for(config, splits[0], note)
+    return OpenedGraph(folder, snapshot, splits, tuple(stages))
 
 
 def built_table(snapshot: Snapshot) -> Table:

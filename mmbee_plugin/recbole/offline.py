@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
@@ -57,18 +58,22 @@ def open_snapshot(
     Raises:
         InputError: the folder cannot be written.
     """
+    interactions = replace(gifts(dataset), later=dataset.later_gifts()[dataset.positive_rows()])
+    return snapshot_of(
+        dataset.folder, interactions, graph, graphcl, modalities, seed, progress, until=dataset.trained_until
+    )
+
+
+def gifts(dataset: Any) -> Interactions:
+    """The positives of a split, by row of the folder, in the split's order."""
     kept = dataset.positive_rows()
     users = dataset.inter_feat[dataset.uid_field].numpy()[kept]
     items = dataset.inter_feat[dataset.iid_field].numpy()[kept]
-    interactions = Interactions(
+    return Interactions(
         dataset.user_rows[users],
         dataset.item_rows[items],
         None if dataset.amounts is None else dataset.amounts[kept],
         n_users=len(dataset.folder.user_tokens),
         n_authors=len(dataset.folder.item_tokens),
-        later=dataset.later_gifts()[kept],
         times=None if dataset.times is None else dataset.times[kept],
-    )
-    return snapshot_of(
-        dataset.folder, interactions, graph, graphcl, modalities, seed, progress, until=dataset.trained_until
     )

@@ -200,14 +200,21 @@ def dataset_settings(dataset: str, model: str, is_sample: bool, is_live: bool = 
 
 def default_settings(model: str) -> dict[str, Any]:
     """The defaults of RecBole and of `model`, as their YAML files give them."""
+    defaults = copy.deepcopy(_defaults_of_all())
+    for layer in default_layers(model):
+        defaults = merged(defaults, layer_settings(layer))
+    return defaults
+
+
+@functools.cache
+def _defaults_of_all() -> dict[str, Any]:
+    """RecBole's defaults that are no model's own."""
     properties = _RECBOLE / "properties"
     files = [properties / "overall.yaml", properties / "dataset" / "sample.yaml"]
     files += sorted((properties / "quick_start_config").glob("*.yaml"))
     defaults: dict[str, Any] = {}
     for file in files:
         defaults |= read_yaml(file)
-    for layer in default_layers(model):
-        defaults = merged(defaults, layer_settings(layer))
     return defaults
 
 

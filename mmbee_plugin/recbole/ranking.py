@@ -1,43 +1,60 @@
-"""Ranking metrics of every single user, for intervals and paired tests; RecBole reports their means alone."""
+"""Where a full ranking puts every held-out item; RecBole reports means alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from mmbee_plugin.metrics import ranking_metrics
+CELLS = 1 << 23
+"""scores that are compared at once"""
+
+
+class Ranks(NamedTuple):
+    """The positives of a full-ranking loader, in its order.
+
+    Fields:
+        users, items: (n,) RecBole's ids.
+        ranks: (n,) how many items stand before it in its user's ranking, 0 for none. Equal scores stand by ascending
+            id; an item whose score is no number, or minus infinity, stands behind all others.
+    """
+
+    users: NDArray[np.int64]
+    items: NDArray[np.int64]
+    ranks: NDArray[np.int64]
 
 
 @torch.no_grad()
-def per_user_metrics(
-    score: Callable[[Any], torch.Tensor], loader: Any, topk: Sequence[int] = (10, 20)
-) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
-    """Recall, precision and NDCG of each user in a full-ranking evaluation.
+def positive_ranks(score: Callable[[Any], Tensor], loader: Any) -> Ranks:
+    """Ranks every user's items, as RecBole's trainer does, and finds the positives among them.
 
     Args:
         score: a model's ``full_sort_predict``: a batch of B users -> (B, n_items) or flattened.
-        loader: a full-ranking loader; its mask is applied as RecBole's trainer does.
-        topk: the cut-offs.
-
-    Returns:
-        user ids (n,), and per metric of :func:`~mmbee_plugin.metrics.ranking_metrics` one value a user (n,).
+        loader: a full-ranking loader; its masked items are in no ranking.
     """
-    users: list[NDArray[np.int64]] = []
-    parts: dict[str, list[NDArray[np.float64]]] = {}
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for interaction, masked, positive_user, positive_item in loader:
-        rows = len(interaction)
-        scores = score(interaction).view(rows, -1).cpu().clone()
-        scores[:, 0] = -np.inf
+        scores = score(interaction).view(len(interaction), -1).cpu().clone()
+        scores[:, 0] = -torch.inf
         if masked is not None:
-            scores[masked] = -np.inf
-        relevant = torch.zeros(scores.shape, dtype=torch.bool)
-        relevant[positive_user, positive_item] = True
-        hits = relevant.gather(1, scores.topk(min(max(topk), scores.shape[1]), dim=1).indices).numpy()
-        for name, value in ranking_metrics(hits, relevant.sum(dim=1).numpy(), topk).items():
-            parts.setdefault(name, []).append(value)
-        users.append(interaction[loader._dataset.uid_field].numpy())
-    return np.concatenate(users), {name: np.concatenate(values) for name, values in parts.items()}
+            scores[masked] = -torch.inf
+        scores = scores.nan_to_num_(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
+        step = max(1, CELLS // scores.shape[1])
+        pairs = zip(positive_user.split(step), positive_item.split(step), strict=True)
+        ranks = torch.cat([_ranks(scores, users, items) for users, items in pairs])
+        parts.append((interaction[loader._dataset.uid_field][positive_user], positive_item, ranks))
+    users, items, found = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+    return Ranks(users, items, found)
+
+
+def _ranks(scores: Tensor, users: Tensor, items: Tensor) -> Tensor:
+    """Of the cells (users, items) (p,) in the rows of ``scores`` (B, n_items)."""
+    rows, own = scores[users], scores[users, items]  # (p, n_items), (p,)
+    before = (rows > own[:, None]).sum(dim=1)
+    tied = rows == own[:, None]
+    before += (tied & (torch.arange(scores.shape[1]) < items[:, None])).sum(dim=1)
+    return torch.where(own > -torch.inf, before, scores.shape[1])

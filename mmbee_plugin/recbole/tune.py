@@ -3,8 +3,11 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from recbole.trainer import HyperTuning
 
 from mmbee_plugin.data.sample import ensure
 from mmbee_plugin.errors import InputError
@@ -19,11 +22,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _tune(argv: list[str]) -> None:
-    from recbole.trainer import HyperTuning
-
     parser = options.run_parser("Searches for the settings with the best validation metric.")
     parser.add_argument(
-        "--params_file", metavar="FILE", type=Path, help="default: recbole_configs/hyper/<model>.hyper"
+        "--params_file", metavar="FILE", type=Path, help="default: recbole_configs/tuning/<model>.hyper"
     )
     parser.add_argument("--max_evals", metavar="N", type=int, default=20, help="settings to try; default: 20")
     parser.add_argument(
@@ -36,18 +37,15 @@ def _tune(argv: list[str]) -> None:
         raise InputError("needs --dataset=NAME")
     if chosen.max_evals < 1:
         raise InputError(f"--max_evals={chosen.max_evals}: at least one setting has to be tried")
-    params_file = chosen.params_file or options.config_folder() / "hyper" / f"{model}.hyper"
-    names = searched_settings(params_file)
-    options.check_settings(
-        [name.partition(".")[0] for name in names], options.known_settings(model), str(params_file)
-    )
+    params_file = chosen.params_file or space_file(model)
+    searched_settings(params_file, model)
     given = options.given_settings(chosen.config_files, rest)
     options.check_given(given, [model])
     folder = ensure(chosen.dataset, chosen.data_path)
     config = build_config(model, folder, given)  # refuses bad settings before the search starts
 
     def objective(params: dict[str, Any], _files: Any = None) -> dict[str, Any]:
-        trial = build_config(model, folder, options.merged(given, _nested(params)))
+        trial = build_config(model, folder, options.merged(given, nested(params)))
         result = train_and_test(trial, folder, quiet="state" not in given, saved=False)
         return {
             "model": model,
@@ -57,15 +55,7 @@ def _tune(argv: list[str]) -> None:
             "test_result": result.test,
         }
 
-    os.environ.setdefault("HYPEROPT_FMIN_SEED", str(config["seed"]))
-    try:
-        search = HyperTuning(
-            objective, params_file=str(params_file), algo=chosen.algo, max_evals=chosen.max_evals
-        )
-    except (ValueError, SyntaxError, NameError, TypeError) as error:
-        raise InputError(
-            f"{params_file}: {error}; a line is: name choice|uniform|quniform|loguniform values"
-        ) from None
+    search = search_of(objective, params_file, config["seed"], algo=chosen.algo, max_evals=chosen.max_evals)
     search.run()
     best = search.params2str(search.best_params)
     metric = config["valid_metric"].lower()
@@ -80,8 +70,21 @@ def _tune(argv: list[str]) -> None:
     sys.stdout.write("\n".join(lines))
 
 
-def searched_settings(params_file: Path) -> list[str]:
-    """The settings named in a params file. Raises InputError if it cannot be read or names none."""
+Objective = Callable[..., dict[str, Any]]
+"""from settings to RecBole's dict of a trial's outcome"""
+
+
+def space_file(model: str) -> Path:
+    """Where the settings that are searched for a model stand."""
+    return options.config_folder() / "tuning" / f"{model}.hyper"
+
+
+def searched_settings(params_file: Path, model: str) -> list[str]:
+    """The settings named in a params file.
+
+    Raises:
+        InputError: it cannot be read, names none, or one that means nothing to the model.
+    """
     try:
         lines = params_file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -92,13 +95,34 @@ def searched_settings(params_file: Path) -> list[str]:
         raise InputError(
             f"{params_file}: no settings to search; a line is: name choice|uniform|quniform|loguniform values"
         )
+    known = options.known_settings(model)
+    options.check_settings([name.partition(".")[0] for name in names], known, str(params_file))
     return names
 
 
-def _nested(params: dict[str, Any]) -> dict[str, Any]:
+def search_of(objective: Objective, params_file: Path, seed: int, **chosen: Any) -> HyperTuning:
+    """RecBole's search; equal seeds propose the same settings in the same order.
+
+    Args:
+        chosen: HyperTuning's other arguments.
+
+    Raises:
+        InputError: the params file cannot be understood.
+    """
+    os.environ.setdefault("HYPEROPT_FMIN_SEED", str(seed))
+    try:
+        return HyperTuning(objective, params_file=str(params_file), **chosen)
+    except (ValueError, SyntaxError, NameError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{params_file}: {error}; a line is: name choice|uniform|quniform|loguniform values, of an exhaustive "
+            "search choice alone, and none of them a list"
+        ) from None
+
+
+def nested(params: dict[str, Any]) -> dict[str, Any]:
     """``{"graph.top_k": 5}`` -> ``{"graph": {"top_k": 5}}``; other names stay as they are."""
-    nested: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for name, value in params.items():
         outer, _, inner = name.partition(".")
-        nested = options.merged(nested, {outer: {inner: value}} if inner else {outer: value})
-    return nested
+        found = options.merged(found, {outer: {inner: value}} if inner else {outer: value})
+    return found

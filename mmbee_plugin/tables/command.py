@@ -15,13 +15,15 @@ from mmbee_plugin.recbole.report import check_writable, provenance_lines
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.recbole.settings import chosen_metapaths, chosen_modalities
 from mmbee_plugin.tables.cells import CellStore
+from mmbee_plugin.tables.files import Report
 from mmbee_plugin.tables.layout import lines, sheets
 from mmbee_plugin.tables.measures import measure
 from mmbee_plugin.tables.pool import make_cells, missing_jobs
 from mmbee_plugin.tables.progress import cell_bar
-from mmbee_plugin.tables.report import Report, write_report
+from mmbee_plugin.tables.report import write_report
 from mmbee_plugin.tables.rows import FULL, Table, check_number, make_table
-from mmbee_plugin.tables.run import SPLITS, labelled_jobs
+from mmbee_plugin.tables.run import labelled_jobs
+from mmbee_plugin.tables.training import SPLITS
 
 MODEL = "MMBee"
 
@@ -39,6 +41,10 @@ class TableOptions:
     jobs: int
     cells: Path
     out: Path
+    minutes: float | None = None
+    """of tuning a row of table 3; None for none."""
+    tuned: Path | None = None
+    """where table 3's tuned settings stand; those of the dataset by default."""
 
 
 def run_table(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
@@ -51,8 +57,7 @@ def run_table(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
         InputError: an option, a setting or data that cannot be; before anything is trained where that is possible.
     """
     check_number(chosen.number)
-    if chosen.split not in SPLITS:
-        raise InputError(f"--split {chosen.split!r}: one of {', '.join(SPLITS)} is needed")
+    check_split(chosen.split)
     given = options.given_settings(None, arguments)
     options.check_given(given, [MODEL])
     folder = ensure(chosen.dataset, chosen.data_path)
@@ -85,6 +90,12 @@ def run_table(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
     write_report(report, measures, printed, provenance, folder.kind, facts, cells)
     body = [line for sheet in printed for line in [*lines(sheet), ""]]
     return [*provenance, "", *body, f"Written: {report.csv}, {report.json}, {report.html}"]
+
+
+def check_split(split: str) -> None:
+    """Raises InputError for a split that no cell has."""
+    if split not in SPLITS:
+        raise InputError(f"--split {split!r}: one of {', '.join(SPLITS)} is needed")
 
 
 def planned(chosen: TableOptions, folder: DatasetFolder, given: Mapping[str, Any]) -> Table:

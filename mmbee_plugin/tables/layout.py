@@ -19,6 +19,8 @@ class Sheet:
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
+    names: int = 1
+    """how many of the first columns say what the row is; the others are figures."""
 
 
 def sheets(measures: Measures) -> list[Sheet]:
@@ -35,11 +37,10 @@ def lines(sheet: Sheet) -> list[str]:
     """The sheet as lines of a Markdown table, columns aligned."""
     rows = [sheet.headings, *sheet.rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(sheet.headings))]
-    first = len(sheet.headings) - sum(_is_figure(heading) for heading in sheet.headings)
     printed = [
         "| "
         + " | ".join(
-            cell.ljust(width) if place < first else cell.rjust(width)
+            cell.ljust(width) if place < sheet.names else cell.rjust(width)
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         + " |"
@@ -116,7 +117,7 @@ def _pooled(measures: Measures) -> Sheet:
         f"Table {table.number}. {table.title}: {measures.split} split, {counts['samples']:,} samples, "
         f"{counts['positives']:,} gifts, {counts['users']:,} users, {counts['users_with_both']:,} of them with both"
     )
-    return Sheet(title, (*table.headings, *columns, *speed), tuple(rows), tuple(notes))
+    return Sheet(title, (*table.headings, *columns, *speed), tuple(rows), tuple(notes), len(table.headings))
 
 
 def _hourly(measures: Measures) -> Sheet:
@@ -137,7 +138,7 @@ def _hourly(measures: Measures) -> Sheet:
     title = (
         f"The same, averaged over the {measures.counts['hours']} clock hours of the {measures.split} split"
     )
-    return Sheet(title, (*table.headings, *headings), tuple(rows))
+    return Sheet(title, (*table.headings, *headings), tuple(rows), names=len(table.headings))
 
 
 def _of_full(measures: Measures) -> Sheet:
@@ -171,7 +172,3 @@ def _costs(measured: Measured) -> tuple[str, str, str]:
         f"{costs['infer_samples_per_s']:,.0f}",
         f"{costs['flops'] / 1e6:.2f}",
     )
-
-
-def _is_figure(heading: str) -> bool:
-    return heading.lower() in (*METRICS, "impr.", "p") or "sample" in heading

@@ -11,11 +11,12 @@ from mmbee_plugin.tables.pool import Show
 
 
 @contextmanager
-def cell_bar(missing: int, finished: int, processes: int) -> Iterator[Show]:
+def cell_bar(missing: int, finished: int, processes: int, of: str = "cells") -> Iterator[Show]:
     """Shows finished cells on stderr: a bar on a terminal, else a line each.
 
     Args:
         missing: cells to make. finished: cells that are there already. processes: cells made side by side.
+        of: what they are called.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -25,7 +26,7 @@ def cell_bar(missing: int, finished: int, processes: int) -> Iterator[Show]:
     columns = (
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("cells, {task.description}"),
+        TextColumn(of + ", {task.description}"),
         TimeElapsedColumn(),
         TextColumn("gone, {task.fields[left]}"),
     )
@@ -38,10 +39,10 @@ def cell_bar(missing: int, finished: int, processes: int) -> Iterator[Show]:
             left = _in_words((time.monotonic() - begun) / (done - finished) * (total - done))
             progress.update(task, completed=done, description=f"last {name}, {seconds:.0f} s", left=left)
             if not console.is_terminal:
-                sys.stderr.write(f"{done} of {total} cells: {name} in {seconds:.0f} s; {left}\n")
+                sys.stderr.write(f"{done} of {total} {of}: {name} in {seconds:.0f} s; {left}\n")
 
         if not console.is_terminal and missing:
-            sys.stderr.write(f"{finished} of {total} cells are there; {processes} at a time\n")
+            sys.stderr.write(f"{finished} of {total} {of} are there; {processes} at a time\n")
         yield show
 
 

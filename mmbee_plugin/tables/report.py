@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, TextIO
+from dataclasses import asdict
+from typing import Any
 
 from mmbee_plugin.tables.cells import Cell
+from mmbee_plugin.tables.files import Report
+from mmbee_plugin.tables.html import page
 from mmbee_plugin.tables.layout import Sheet
 from mmbee_plugin.tables.measures import METRICS, Measures, mean, spread
+from mmbee_plugin.tables.plots import plots
 
 COLUMNS = (
     *("table", "kind", "split", "row", "metric", "averaged", "value", "spread", "low", "high"),
     *("against", "improvement", "improvement_low", "improvement_high", "p", "p_holm"),
 )
-
-
-@dataclass(frozen=True)
-class Report:
-    """Where a table's files stand."""
-
-    path: Path
-    """without a suffix."""
-
-    @property
-    def csv(self) -> Path:
-        """A line for each row and figure."""
-        return self._file("csv")
-
-    @property
-    def json(self) -> Path:
-        """Everything, with each seed and the facts of each cell."""
-        return self._file("json")
-
-    @property
-    def html(self) -> Path:
-        """The tables and plots."""
-        return self._file("html")
-
-    def _file(self, suffix: str) -> Path:
-        return self.path.with_name(f"{self.path.name}.{suffix}")
 
 
 def write_report(
@@ -63,8 +34,6 @@ def write_report(
         provenance: lines that say what the data are. kind: real, sample or simulated.
         facts: settings and versions. cells: of each row, one a seed.
     """
-    from mmbee_plugin.tables.html import page  # brings in plotly
-
     content = {
         "provenance": list(provenance),
         "kind": kind,
@@ -76,15 +45,9 @@ def write_report(
         "full minus the row": {name: asdict(comparison) for name, comparison in measures.of_full.items()},
         **facts,
     }
-    with _replaced(report.csv) as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="")
-        writer.writeheader()
-        writer.writerows(_lines(measures, kind))
-    with _replaced(report.json) as file:
-        json.dump(content, file, indent=1, default=str)
-        file.write("\n")
-    with _replaced(report.html) as file:
-        file.write(page(measures, printed, provenance, kind == "real", facts))
+    title = f"Table {measures.table.number}, {measures.split} split"
+    shown = page(title, printed, plots(measures), provenance, kind == "real", facts)
+    report.write(COLUMNS, _lines(measures, kind), content, shown)
 
 
 def _row(measures: Measures, name: str, cells: Sequence[Cell]) -> dict[str, Any]:
@@ -145,18 +108,3 @@ def _pooled(measures: Measures, name: str, metric: str) -> dict[str, Any]:
         "p": gain.p_value,
         "p_holm": comparison.p_values[metric],
     }
-
-
-@contextmanager
-def _replaced(path: Path) -> Iterator[TextIO]:
-    """A file beside ``path``, which takes its place when the block ends without an error."""
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", newline="", delete=False
-    ) as file:
-        try:
-            yield file  # type: ignore[misc]
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)

@@ -14,6 +14,8 @@ from mmbee_plugin.bootstrap import PairedDifference, of_draws
 from mmbee_plugin.metrics import user_auc
 
 DRAWS = 2000
+MEAN_DRAWS = 10_000
+"""of plain means over users, which are cheaper to draw"""
 CHUNK = 200
 """draws worked on at once: few enough for the processor's cache"""
 
@@ -82,10 +84,28 @@ class ResampledUsers:
         return csr_matrix((np.ones(len(users), dtype=np.float32), (bucket, users)), shape=shape)
 
 
+def means_on_resampled_users(
+    values: NDArray[np.float64], draws: int = MEAN_DRAWS, seed: int = 0
+) -> NDArray[np.float64]:
+    """Means over users of several columns, on the same draws of users.
+
+    Args:
+        values: (users, columns). draws: as in :class:`ResampledUsers`.
+
+    Returns:
+        (draws, columns).
+    """
+    generator = np.random.default_rng(seed)
+    sizes = [min(CHUNK, draws - start) for start in range(0, draws, CHUNK)]
+    sums = [_counts(generator, len(values), size).T.astype(np.float64) @ values for size in sizes]
+    return np.concatenate(sums) / len(values)
+
+
 def _counts(generator: np.random.Generator, users: int, draws: int) -> NDArray[np.float32]:
     """(users, draws) how often each user is drawn."""
-    drawn = [np.bincount(generator.integers(0, users, users), minlength=users) for _ in range(draws)]
-    return np.stack(drawn, axis=1).astype(np.float32)
+    drawn = generator.integers(0, users, (draws, users)) + users * np.arange(draws)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=draws * users).reshape(draws, users)
+    return np.ascontiguousarray(counts.T, dtype=np.float32)
 
 
 def difference(first: NDArray, second: NDArray, estimate: float) -> PairedDifference:

@@ -6,7 +6,7 @@ import pytest
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph import metapaths, product
 from mmbee_plugin.graph.donations import donation_graph
-from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath, expand, explain
+from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath, every_metapath, expand, explain
 from mmbee_plugin.graph.swing import swing
 
 EVERY_PATH = [
@@ -161,3 +161,11 @@ def test_an_empty_graph_gives_empty_lists():
     u2a = donation_graph([], [], None, 3, 4)
     found = expand(Metapath.parse("u2a2u2a"), u2a, swing(u2a), top_k=5)
     assert found.n_nodes == 3 and len(found.ids) == 0
+
+
+def test_every_path_is_listed_once_and_those_from_users_first():
+    names = [path.name for path in every_metapath()]
+    assert sorted(names) == sorted(EVERY_PATH) and len(names) == 16
+    assert [name for name in names if name[0] == "u"] == names[:6]
+    assert [path.name for path in every_metapath(1)] == ["u2a", "a2u", "a2a"]
+    assert {path.hops for path in every_metapath(2)} == {1, 2}

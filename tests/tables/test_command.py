@@ -50,7 +50,8 @@ def test_a_table_is_run_once_and_says_what_the_data_are(mmbee, live_path):
 
 def test_bad_input_is_one_line_and_status_2(mmbee):
     for arguments, message in (
-        (("3", "--dataset=tinylive"), "table 3 is not one of 2, 4, 5, 6, 7"),
+        (("8", "--dataset=tinylive"), "table 8 is not one of 2, 3, 4, 5, 6, 7"),
+        (("3", "--dataset=tinylive"), "tinylive: table 3 ranks all items"),
         (("2", "--dataset=nowhere"), "dataset 'nowhere' is unknown"),
         (("2", "--dataset=tinylive", "--split=all"), "one of valid, test is needed"),
         (("2", "--dataset=tinylive", "--only=MFQ"), "table 2 has no row 'MFQ'"),

@@ -11,9 +11,10 @@ import pytest
 
 from mmbee_plugin import metrics
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.tables.files import Report
 from mmbee_plugin.tables.layout import lines, sheets
 from mmbee_plugin.tables.measures import measure
-from mmbee_plugin.tables.report import Report, write_report
+from mmbee_plugin.tables.report import write_report
 from mmbee_plugin.tables.rows import make_table
 
 SIGNALS = {"SIM": 0.4, "SIM+MFQ": 0.7, "SIM+GIE": 0.4, "SIM+MFQ+GIE": 1.2}

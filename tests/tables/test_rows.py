@@ -56,8 +56,8 @@ def test_only_keeps_what_a_row_is_measured_from():
 
 
 def test_bad_input_is_one_line():
-    with pytest.raises(InputError, match="table 3 is not one of 2, 4, 5, 6, 7"):
-        make_table(3, MODALITIES, PATHS)
+    with pytest.raises(InputError, match="table 8 is not one of 2, 3, 4, 5, 6, 7"):
+        make_table(8, MODALITIES, PATHS)
     with pytest.raises(InputError, match="the data have visual"):
         make_table(4, ("visual",), PATHS)
     with pytest.raises(InputError, match="setting 'segments': the rows of table 6 set it"):

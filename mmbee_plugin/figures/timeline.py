@@ -1,0 +1,155 @@
+"""The timeline of a room as a table of means and as plots, one under the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import plotly.express as px
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from mmbee_plugin.figures.room import Timeline
+from mmbee_plugin.moments import clock
+from mmbee_plugin.tables.layout import Sheet
+
+GIFT, LINE, SHADE = "#e4572e", "#4c78a8", "#ffd54f"
+PANELS = ("gifts", "attention by modality", "attention by query and modality", "change", "logit")
+
+
+def room_figure(line: Timeline) -> tuple[Sheet, go.Figure]:
+    """Means over segments with and without gifts and (simulated) highlights; the timeline with the gifts on it."""
+    end = clock(line.starts[-1] + line.seconds)[11:]
+    notes = (
+        f"Author {line.author}, {clock(line.starts[0])} to {end} UTC. A sample sees the last {line.attention.shape[3]} "
+        f"segments of {line.seconds} s; gifts are samples: what one visit gave in one window.",
+        "By modality: share of the queries' attention, over tokens that have heard the others before (eq. 5); "
+        "newest: the part of it on the newest segment.",
+        "Change: length of the step that the fused vector makes from the segment before.",
+        *line.notes,
+    )
+    headings = ("segments", "number", "gifts", "amount", *line.modalities, "newest", "change", "logit")
+    rows = tuple(_row(name, line, chosen) for name, chosen in _groups(line))
+    return Sheet(f"Timeline of room {line.room}", headings, rows, notes), _plots(line)
+
+
+def _groups(line: Timeline) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Names of the table's rows, and which segments each is the mean of."""
+    yield "all", np.ones(len(line.starts), dtype=bool)
+    yield "with gifts", line.gifts > 0
+    yield "without", line.gifts == 0
+    if line.highlight is not None:
+        yield "planted highlight", line.highlight
+        yield "no highlight", ~line.highlight
+
+
+def _row(name: str, line: Timeline, chosen: NDArray[np.bool_]) -> tuple[str, ...]:
+    def mean(values: NDArray[np.floating], digits: int = 3) -> str:
+        known = values[chosen & np.isfinite(values)]
+        return f"{known.mean():.{digits}f}" if len(known) else "-"
+
+    shares = _by_modality(line)
+    newest = line.attention[..., -1].sum(axis=2).mean(axis=1)
+    return (
+        name,
+        f"{int(chosen.sum()):,}",
+        f"{int(line.gifts[chosen].sum()):,}",
+        f"{line.amounts[chosen].sum():,.0f}",
+        *(mean(shares[:, place]) for place in range(len(line.modalities))),
+        mean(newest),
+        mean(line.change, 2),
+        mean(line.logit, 2),
+    )
+
+
+def _by_modality(line: Timeline) -> NDArray[np.float32]:
+    """(T, M) share of the attention, the mean over the queries."""
+    return line.attention.sum(axis=3).mean(axis=1)
+
+
+def _plots(line: Timeline) -> go.Figure:
+    figure = make_subplots(
+        len(PANELS),
+        1,
+        shared_xaxes=True,
+        vertical_spacing=0.04,
+        row_heights=[0.2, 0.2, 0.28, 0.16, 0.16],
+        subplot_titles=PANELS,
+        specs=[[{"secondary_y": place == 0}] for place in range(len(PANELS))],
+    )
+    minutes = (line.starts - line.starts[0]) / 60
+    width = line.seconds / 60
+    middle = minutes + width / 2
+    given = line.gifts > 0
+    bars = go.Bar(x=middle, y=line.gifts, width=width, name="gifts", marker_color=GIFT)
+    sums = go.Scatter(
+        x=middle[given],
+        y=line.amounts[given],
+        mode="markers",
+        name="amount",
+        marker={"symbol": "diamond", "size": 6, "color": "#333"},
+    )
+    figure.add_trace(bars, row=1, col=1)
+    figure.add_trace(sums, row=1, col=1, secondary_y=True)
+    shares = _by_modality(line)
+    for place, (name, colour) in enumerate(
+        zip(line.modalities, px.colors.qualitative.Set2 * 9, strict=False)
+    ):
+        area = go.Scatter(
+            x=middle,
+            y=shares[:, place],
+            name=name,
+            stackgroup="attention",
+            line={"width": 0},
+            fillcolor=colour,
+        )
+        figure.add_trace(area, row=2, col=1)
+    by_query = line.attention.sum(axis=3)  # (T, N, M)
+    names = [f"query {n + 1}, {name}" for name in line.modalities for n in range(by_query.shape[1])]
+    activation = by_query.transpose(2, 1, 0).reshape(len(names), -1)
+    colours = {"title": "share", "len": 0.28, "y": 0.46}
+    heat = go.Heatmap(x=middle, y=names, z=activation, colorscale="Viridis", colorbar=colours)
+    figure.add_trace(heat, row=3, col=1)
+    for row, values in ((4, line.change), (5, line.logit)):
+        curve = go.Scatter(x=middle, y=values, mode="lines", line={"color": LINE}, showlegend=False)
+        figure.add_trace(curve, row=row, col=1)
+        marks = go.Scatter(
+            x=middle[given],
+            y=values[given],
+            mode="markers",
+            marker={"color": GIFT, "size": 5},
+            showlegend=False,
+        )
+        figure.add_trace(marks, row=row, col=1)
+    if line.highlight is not None:
+        _shade(figure, minutes, width, line.highlight)
+    figure.update_yaxes(title_text="amount", type="log", showgrid=False, row=1, col=1, secondary_y=True)
+    figure.update_yaxes(autorange="reversed", row=3, col=1)
+    figure.update_xaxes(title_text=f"minutes since {clock(line.starts[0])} UTC", row=len(PANELS), col=1)
+    return figure.update_layout(template="plotly_white", height=1180, bargap=0)
+
+
+def _shade(figure: go.Figure, minutes: NDArray[np.float64], width: float, chosen: NDArray[np.bool_]) -> None:
+    """Marks stretches of segments on all panels but the coloured ones, which would hide it."""
+    edges = np.diff(np.concatenate([[0], chosen.astype(int), [0]]))
+    for first, after in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
+        for row in (1, 4, 5):
+            figure.add_vrect(
+                x0=minutes[first],
+                x1=minutes[after - 1] + width,
+                fillcolor=SHADE,
+                opacity=0.5,
+                line_width=0,
+                layer="below",
+                row=row,
+                col=1,
+            )
+    label = go.Scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        name="planted highlight",
+        marker={"symbol": "square", "size": 12, "color": SHADE},
+    )
+    figure.add_trace(label, row=1, col=1)

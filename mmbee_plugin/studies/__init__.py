@@ -1,0 +1,1 @@
+"""Studies beyond the paper: its open questions and checks, each measured and drawn."""

@@ -1,0 +1,186 @@
+"""What the expansion costs, in seconds and bytes, against the size and the density of the graph.
+
+Graphs are drawn after the dataset's own: how many authors a user gifted, how many users an author was gifted by and how
+much, are drawn from what they are there, and who meets whom is left to chance. So a graph can be larger than the data.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.attributes import Attributes
+from mmbee_plugin.graph.build import build
+from mmbee_plugin.graph.settings import GraphSettings, Interactions
+from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.recbole.graph_report import OpenedGraph
+from mmbee_plugin.recbole.report import PeakMemory
+from mmbee_plugin.tables.cells import Cell, CellStore, Job
+from mmbee_plugin.tables.code import code_digest
+from mmbee_plugin.tables.pool import make_cells, missing_jobs
+from mmbee_plugin.tables.progress import cell_bar
+from mmbee_plugin.tables.training import versions
+
+PARTS = ("graphs", "lists", "walk", "means")
+"""What a snapshot holds: U2A and A2A, the neighbours, the long walk's lists, the mean attributes. Node vectors are
+trained and not expanded."""
+OWN = "the data's own"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A graph to draw: so many times the dataset's users and authors, or so many times the authors a user gifted."""
+
+    size: float
+    density: float
+
+    @property
+    def name(self) -> str:
+        return f"size x {self.size:g}" if self.density == 1 else f"density x {self.density:g}"
+
+
+def shapes_of(sizes: Sequence[float], densities: Sequence[float]) -> list[Shape]:
+    """Every size at density 1, then every density at size 1, each once.
+
+    Raises:
+        InputError: a number that is not above 0.
+    """
+    for option, values in (("--sizes", sizes), ("--densities", densities)):
+        for value in values:
+            if not 0 < value < np.inf:
+                raise InputError(f"{option}: {value:g} is out of range, expected more than 0")
+    shapes = [*(Shape(size, 1.0) for size in sorted(sizes))]
+    shapes += [Shape(1.0, density) for density in sorted(densities)]
+    return list(dict.fromkeys(shapes))
+
+
+def cost_jobs(opened: OpenedGraph, shapes: Sequence[Shape], seed: int = 0) -> list[Job]:
+    """The jobs of the dataset's own graph and, after it, of each shape."""
+    snapshot, folder = opened.snapshot, opened.folder
+    settings = replace(snapshot.settings, folds=0, amount="amount")  # U2A's edges are weighed already
+    stems = {
+        Path(name).name.split(".")[0] for name in snapshot.manifest["files"] if name.startswith("attributes/")
+    }
+    width = sum(folder.modalities[name]["width"] for name in stems)
+    key = {
+        "kind": "cost 1",
+        "data": folder.hash,
+        "settings": asdict(settings),
+        "width": width,
+        "seed": seed,
+        "code": code_digest("mmbee_plugin.graph.build"),
+        "machine": versions()["machine"],
+    }
+    u2a = snapshot.u2a()
+    named = [(OWN, None), *((shape.name, shape) for shape in shapes)]
+    return [
+        Job(name, {**key, "graph": name}, cost_cell, (u2a, shape, settings, width, seed))
+        for name, shape in named
+    ]
+
+
+def measured_costs(jobs: Sequence[Job], cells: Path) -> list[Cell]:
+    """The cell of each job, one after the other, each in a fresh process; those that ``cells`` has are kept."""
+    store = CellStore(cells)
+    missing = len(missing_jobs(jobs, store))
+    with cell_bar(missing, len(jobs) - missing, 1, of="graphs") as show:
+        return make_cells(jobs, store, 1, show, fresh=True)
+
+
+def cost_cell(u2a: csr_matrix, shape: Shape | None, settings: GraphSettings, width: int, seed: int) -> Cell:
+    """Builds the graph stage of one graph, without node vectors and folds, and says what it took.
+
+    Args:
+        u2a: (n_users, n_authors) the dataset's graph. shape: what to draw after it; None takes it as it is.
+        width: columns of the authors' features, all modalities together; 0 for none.
+
+    Returns:
+        facts: users, authors, edges and a2a_edges; seconds and bytes by :data:`PARTS`; ``metapaths``, the seconds and
+        bytes of the lists by metapath; memory_mb, the most that was held beyond what the process held before; machine.
+    """
+    rng = np.random.default_rng(seed)
+    _built(drawn(u2a, Shape(200 / max(u2a.shape), 1), rng), settings, width)  # loads the compiled code
+    gifts = as_interactions(u2a) if shape is None else drawn(u2a, shape, rng)
+    memory = PeakMemory()
+    before = memory.megabytes()
+    facts = _built(gifts, settings, width)
+    held = round(memory.megabytes() - before, 1)
+    return Cell({}, {**facts, "memory_mb": held, "machine": versions()["machine"]})
+
+
+def as_interactions(u2a: csr_matrix) -> Interactions:
+    """A graph's edges, each as one gift of its weight."""
+    edges = u2a.tocoo()
+    return Interactions(edges.row, edges.col, edges.data, *u2a.shape)
+
+
+def drawn(u2a: csr_matrix, shape: Shape, rng: np.random.Generator) -> Interactions:
+    """The edges of a graph drawn after ``u2a``, each as one gift.
+
+    Users and authors are drawn with replacement from the dataset's, each with its number of edges; an edge's author in
+    proportion to that number. An edge that is drawn twice is one edge of both weights.
+    """
+    n_users, n_authors = (max(1, round(shape.size * count)) for count in u2a.shape)
+    of_user = np.diff(u2a.indptr)[rng.integers(0, u2a.shape[0], n_users)]
+    of_author = np.bincount(u2a.indices, minlength=u2a.shape[1])[rng.integers(0, u2a.shape[1], n_authors)]
+    wanted = of_user * shape.density
+    count = (wanted + rng.random(n_users)).astype(np.int64)  # rounded at random, right on average
+    users = np.repeat(np.arange(n_users), count)
+    chances = np.maximum(of_author, 1e-9)
+    authors = rng.choice(n_authors, len(users), p=chances / chances.sum())
+    weights = u2a.data[rng.integers(0, u2a.nnz, len(users))]
+    return Interactions(users, authors, weights, n_users, n_authors)
+
+
+def _built(gifts: Interactions, settings: GraphSettings, width: int) -> dict[str, Any]:
+    values = np.random.default_rng(0).normal(size=(gifts.n_authors, width)).astype(np.float32)
+    features = {"content": Attributes(values, np.ones(gifts.n_authors, dtype=bool))} if width else {}
+    with tempfile.TemporaryDirectory() as root:
+        return _facts(build(gifts, settings, root, attributes=features))
+
+
+def _facts(snapshot: Snapshot) -> dict[str, Any]:
+    seconds, size = (dict.fromkeys(PARTS, 0.0), dict.fromkeys(PARTS, 0))
+    names = snapshot.settings.metapaths
+    paths: dict[str, dict[str, float]] = {name: {"seconds": 0.0, "bytes": 0} for name in names}
+    graphs = ["u2a", "a2a"]  # the first stages; a2a may come again as a metapath
+    for stage in snapshot.manifest["stages"]:
+        name, spent = stage["stage"], stage["seconds"]
+        if name in graphs:
+            graphs.remove(name)
+            seconds["graphs"] += spent
+        elif name == "reach":
+            seconds["walk"] += spent
+        elif " along " in name:
+            seconds["means"] += spent
+        else:
+            seconds["lists"] += spent
+            paths[name]["seconds"] += spent
+    for name, entry in snapshot.manifest["files"].items():
+        folder, _, file = name.rpartition("/")
+        part = {"neighbours": "lists", "attributes": "means"}.get(folder, "graphs")
+        size["walk" if name == "reach.npz" else part] += entry["size"]
+        if part == "lists":
+            paths[file.removesuffix(".npz")]["bytes"] += entry["size"]
+    u2a, a2a = snapshot.u2a(), snapshot.a2a()
+    counts = {"users": u2a.shape[0], "authors": u2a.shape[1], "edges": u2a.nnz, "a2a_edges": a2a.nnz}
+    return {**counts, "seconds": seconds, "bytes": size, "metapaths": paths}
+
+
+def growth(x: NDArray, y: NDArray) -> float:
+    """The exponent of y ~ x^e, by least squares on logarithms."""
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
+def total(cell: Cell, what: str) -> float:
+    """All seconds or bytes of a cell."""
+    parts: Mapping[str, float] = cell.facts[what]
+    return sum(parts.values())

@@ -1,0 +1,104 @@
+"""The cost of the expansion as a table and as plots against size and density."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import plotly.express as px
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from mmbee_plugin.studies.cost import OWN, PARTS, Shape, growth, total
+from mmbee_plugin.tables.cells import Cell
+from mmbee_plugin.tables.layout import Sheet
+
+Costs = Mapping[Shape, Cell]
+
+
+def cost_figure(own: Cell, costs: Costs, top_k: int) -> tuple[Sheet, go.Figure]:
+    """The table of all graphs and the plots of those that were drawn.
+
+    Args:
+        own: of the dataset's own graph. costs: of each shape. top_k: neighbours kept.
+    """
+    rows = [_row(OWN, own), *(_row(shape.name, cell) for shape, cell in costs.items())]
+    parts = [f"{part} {unit}" for unit in ("s", "MB") for part in (*PARTS, "all")]
+    headings = ("graph", "users", "authors", "U2A edges", "A2A edges", *parts, "memory MB")
+    metapaths = ", ".join(own.facts["metapaths"])
+    notes = [
+        f"Wall seconds on {own.facts['machine']}, one graph at a time; MB of files (10^6 bytes); "
+        "memory: the most held beyond the process's own.",
+        f"Lists: of {metapaths}, the {top_k} best kept. Without node vectors, and for one graph: folds come on top.",
+        "Drawn after the data's: its numbers of edges by user and author, who meets whom by chance.",
+        *_growths(costs),
+    ]
+    return Sheet("Cost of the expansion", headings, tuple(rows), tuple(notes)), _plots(costs)
+
+
+def _row(name: str, cell: Cell) -> tuple[str, ...]:
+    facts = cell.facts
+    counts = [f"{facts[count]:,}" for count in ("users", "authors", "edges", "a2a_edges")]
+    seconds = [f"{facts['seconds'][part]:.2f}" for part in PARTS]
+    size = [f"{facts['bytes'][part] / 1e6:.1f}" for part in PARTS]
+    sums = f"{total(cell, 'seconds'):.2f}", f"{total(cell, 'bytes') / 1e6:.1f}"
+    return (name, *counts, *seconds, sums[0], *size, sums[1], f"{facts['memory_mb']:,.0f}")
+
+
+def _axes(costs: Costs) -> dict[str, tuple[Costs, Callable[[Shape], float]]]:
+    """The two lines through size 1 and density 1."""
+    return {
+        "size": (
+            {shape: cell for shape, cell in costs.items() if shape.density == 1},
+            lambda shape: shape.size,
+        ),
+        "density": (
+            {shape: cell for shape, cell in costs.items() if shape.size == 1},
+            lambda shape: shape.density,
+        ),
+    }
+
+
+def _growths(costs: Costs) -> list[str]:
+    notes = []
+    for axis, (line, value) in _axes(costs).items():
+        if len(line) > 1:
+            x = np.array([value(shape) for shape in line])
+            exponents = [
+                f"{what} as {axis}^{growth(x, np.array([total(cell, what) for cell in line.values()])):.2f}"
+                for what in ("seconds", "bytes")
+            ]
+            notes.append(f"Over {axis} x {x.min():g} to {x.max():g} grow " + " and ".join(exponents) + ".")
+    return notes
+
+
+def _plots(costs: Costs) -> go.Figure:
+    axes = _axes(costs)
+    titles = [f"{what} against {axis}" for what in ("seconds", "MB") for axis in axes]
+    figure = make_subplots(2, 2, subplot_titles=titles, vertical_spacing=0.14)
+    for column, (line, value) in enumerate(axes.values(), start=1):
+        for row, (what, unit) in enumerate((("seconds", 1.0), ("bytes", 1e6)), start=1):
+            for number, (name, values) in enumerate(_lines(list(line.values()), what).items()):
+                trace = go.Scatter(
+                    x=[value(shape) for shape in line],
+                    y=[one / unit for one in values],
+                    name=name,
+                    legendgroup=name,
+                    showlegend=row == column == 1,
+                    line_color=px.colors.qualitative.D3[number % 10],
+                    line_dash="dot" if name in PARTS else "solid",
+                    mode="lines+markers",
+                )
+                figure.add_trace(trace, row=row, col=column)
+    figure.update_xaxes(type="log").update_yaxes(type="log")
+    figure.update_xaxes(title_text="times the data's users and authors", col=1, row=2)
+    figure.update_xaxes(title_text="times the data's edges a user", col=2, row=2)
+    return figure.update_layout(template="plotly_white", height=760)
+
+
+def _lines(cells: Sequence[Cell], what: str) -> dict[str, list[float]]:
+    """By metapath, and by every other part; those that cost nothing left out."""
+    names = cells[0].facts["metapaths"] if cells else {}
+    lines = {name: [cell.facts["metapaths"][name][what] for cell in cells] for name in names}
+    others = {part: [cell.facts[what][part] for cell in cells] for part in PARTS if part != "lists"}
+    return {name: values for name, values in {**lines, **others}.items() if any(values)}

@@ -1,0 +1,127 @@
+"""A trained model looked over for the ways in which its parts fail quietly; each line says ok, or look at this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from mmbee_plugin.studies.findings import LOOK, Finding
+from mmbee_plugin.studies.modality_checks import (
+    Attention,
+    Hidden,
+    hide_each,
+    modality_findings,
+    read_attention,
+)
+from mmbee_plugin.studies.neighbour_checks import Generic, generic, neighbour_findings, read_lists
+from mmbee_plugin.studies.query_checks import (
+    Clusters,
+    Queries,
+    cluster,
+    query_findings,
+    read_queries,
+    within_cosines,
+)
+from mmbee_plugin.studies.scoring import Trained
+from mmbee_plugin.tables.layout import Sheet
+
+SPLIT = "valid"
+"""a diagnosis leads to changes, so it looks at validation rows"""
+BLUE, GREY = "#1f77b4", "#8c959f"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All that was measured; None or empty for parts that the model does not have."""
+
+    findings: tuple[Finding, ...]
+    queries: Queries | None
+    clusters: Clusters | None
+    attention: Attention | None
+    hidden: Hidden | None
+    paths: dict[str, Generic]
+
+
+def diagnose(trained: Trained, show: Callable[[str], None] = lambda stage: None) -> Diagnosis:
+    """Runs every check that the model has a part for. ``show`` is told each stage as it starts.
+
+    Raises:
+        InputError: too few authors with training rows to look at queries, no scikit-learn.
+    """
+    findings: list[Finding] = []
+    show("queries")
+    queries = read_queries(trained, SPLIT)
+    clusters = None if queries is None else cluster(queries)
+    if queries is not None and clusters is not None:
+        findings += query_findings(queries, clusters)
+    attention, hidden = None, None
+    if trained.network.content.tables:
+        show("attention")
+        attention = read_attention(trained, SPLIT)
+        hidden = hide_each(trained, SPLIT, show)
+        findings += modality_findings(attention, hidden)
+    show("neighbours")
+    paths = {name: generic(lists) for name, lists in read_lists(trained).items()}
+    findings += neighbour_findings(paths)
+    return Diagnosis(tuple(findings), queries, clusters, attention, hidden, paths)
+
+
+def diagnosis_figure(found: Diagnosis) -> tuple[Sheet, go.Figure]:
+    """The verdicts, and a plot for each part that was looked at."""
+    rows = tuple((one.part, one.what, one.value, one.bound, one.verdict) for one in found.findings)
+    flagged = [one for one in found.findings if not one.good]
+    lacking = [
+        part
+        for part, there in (("queries", found.queries), ("content", found.hidden), ("graph", found.paths))
+        if not there
+    ]
+    notes = [f"{len(flagged)} of {len(rows)} checks to look at" + (":" if flagged else ".")]
+    notes += [f"{LOOK}: {one.part}, {one.what}: {one.value}, expected {one.bound}" for one in flagged]
+    if lacking:
+        notes.append(f"The model has no {' and no '.join(lacking)}, so nothing to check there.")
+    notes.append(
+        "On validation rows. Queries of authors with 20 training rows or more. p: paired bootstrap over users, "
+        "Holm-corrected over the modalities. The bounds are rules of thumb."
+    )
+    sheet = Sheet("Diagnosis", ("part", "what", "value", "expected", "verdict"), rows, tuple(notes))
+    return sheet, _plots(found)
+
+
+def _plots(found: Diagnosis) -> go.Figure:
+    panels: dict[str, list[go.Bar | go.Histogram]] = {}
+    if found.queries is not None and found.clusters is not None:
+        cosines = go.Histogram(x=within_cosines(found.queries.tokens), nbinsx=40, marker_color=BLUE)
+        panels["cosine of an author's tokens"] = [cosines]
+        rates, errors = found.clusters.rates, found.clusters.errors
+        names = [f"{number + 1}: {size} authors" for number, size in enumerate(found.clusters.sizes)]
+        bars = go.Bar(x=names, y=rates, error_y={"array": 1.96 * errors}, marker_color=BLUE)
+        panels["gifts per sample by cluster of queries"] = [bars]
+    if found.attention is not None:
+        panels["attention, and share of the tokens (grey)"] = [
+            _bar(found.attention.mass, BLUE),
+            _bar(found.attention.fair, GREY),
+        ]
+    if found.hidden is not None:
+        gains = {name: found.hidden.rows[name].gains["gauc"] for name in found.hidden.moved}
+        panels["change of GAUC without it"] = [_bar(gains, BLUE)]
+    if found.paths:
+        panels["overlap of two nodes' lists"] = [
+            _bar({name: one.overlap for name, one in found.paths.items()}, BLUE)
+        ]
+        panels["entries at the 1 % most listed"] = [
+            _bar({name: one.popular for name, one in found.paths.items()}, BLUE)
+        ]
+    columns = min(3, max(1, len(panels)))
+    lines = max(1, -(-len(panels) // columns))
+    figure = make_subplots(lines, columns, subplot_titles=list(panels))
+    for place, traces in enumerate(panels.values()):
+        for trace in traces:
+            figure.add_trace(trace, row=place // columns + 1, col=place % columns + 1)
+    return figure.update_layout(template="plotly_white", height=360 * lines, showlegend=False)
+
+
+def _bar(values: dict[str, float], color: str) -> go.Bar:
+    return go.Bar(x=list(values), y=list(values.values()), marker_color=color)

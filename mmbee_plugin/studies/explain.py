@@ -1,0 +1,240 @@
+"""What carried one score: the logit again, without one behaviour, metapath, modality or segment at a time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.moments import clock
+from mmbee_plugin.studies import parts
+from mmbee_plugin.studies.scoring import Trained
+from mmbee_plugin.tables.layout import Sheet
+
+COLOURS = {
+    parts.BEHAVIOUR: "#4c78a8",
+    "user metapath": "#f58518",
+    "author metapath": "#e45756",
+    parts.WALK: "#72b7b2",
+    parts.MODALITY: "#54a24b",
+    parts.SEGMENT: "#b279a2",
+}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A user, an author and what the author shows.
+
+    Attributes:
+        user, item: RecBole's ids.
+        segment: row of the author's newest known segment, -1 for none; None as of the end of training.
+        words: where it comes from, for the reader.
+    """
+
+    user: int
+    item: int
+    segment: int | None
+    words: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something that was left out.
+
+    Attributes:
+        fall: the logit with everything minus the logit without this; negative where the score rises.
+    """
+
+    kind: str
+    name: str
+    fall: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A score and what it loses with each part.
+
+    Attributes:
+        logit: with everything.
+        parts: the largest change first, whichever its sign.
+        absent: what the model reads but is not there for this pair, in words.
+        is_chance: whether the logit's sigmoid is a probability, as it is of a model with logistic loss.
+    """
+
+    moment: Moment
+    logit: float
+    parts: tuple[Part, ...]
+    absent: tuple[str, ...]
+    is_chance: bool
+
+
+def find_moment(trained: Trained, user: str, author: str, time: float | None = None) -> Moment:
+    """The ids, and the segment that is on.
+
+    Args:
+        time: seconds since 1970. By default that of the pair's last gift in the test part, else of its last row there,
+            else the end of training.
+
+    Raises:
+        InputError: an unknown id; a time for data without segments, or one before the end of training.
+    """
+    train, folder = trained.train, trained.folder
+    pair = _id_of(trained, train.uid_field, user, "user"), _id_of(trained, train.iid_field, author, "author")
+    if time is not None:
+        return Moment(*pair, _segment_at(trained, pair[1], time), f"As of {clock(time)}.")
+    if folder.live is not None:
+        rows, live = folder.interactions("test"), folder.rows("test")
+        own = np.flatnonzero(
+            (rows.users == train.user_rows[pair[0]]) & (rows.items == train.item_rows[pair[1]])
+        )
+        if len(own):
+            row = max(own, key=lambda one: (live.labels[one], one))
+            outcome = f"gave {live.amounts[row]:g}" if live.labels[row] else "left without a gift"
+            assert rows.timestamps is not None
+            moment = f"As of {clock(rows.timestamps[row])}, a row of the test part: the user {outcome}."
+            return Moment(*pair, int(live.segments[row]), moment)
+        return Moment(*pair, None, "The pair has no row in the test part: as of the end of training.")
+    return Moment(*pair, None, "As of the end of training.")
+
+
+@torch.no_grad()
+def explain(trained: Trained, moment: Moment) -> Explanation:
+    """Scores the pair with everything, and again without each part.
+
+    A behaviour that is left out leaves a history one shorter; a metapath, a list without neighbours; a modality or a
+    segment, placeholders: all of them states that occur in training.
+    """
+    network, train = trained.network, trained.train
+    device = network.device
+    ids, lengths, times = train.histories.all(np.array([moment.user]), network.history_length)
+    length = int(lengths[0])
+    stamps = None if times is None else times[0, :length]
+    gifted = train.field2id_token[train.iid_field][ids[0, :length].numpy()].tolist()
+    items = torch.tensor([moment.item], device=device)
+    newest = None if moment.segment is None else torch.tensor([moment.segment], device=device)
+    user = network.user_side(
+        torch.tensor([moment.user], device=device),
+        ids.to(device),
+        None if times is None else times.to(device),
+    )
+    author = network.author_side(items, segments=newest)
+    candidates = [
+        *parts.behaviours(gifted, _moments(trained, stamps, length), stamps),
+        *parts.graph(network.gtr, user, author),
+        *parts.content(author, _segment_names(trained, items, newest)),
+    ]
+    present = [one for one in candidates if one.leave_out is not None]
+    user, author = parts.repeated(user, 1 + len(present)), parts.repeated(author, 1 + len(present))
+    for row, one in enumerate(present, start=1):
+        assert one.leave_out is not None
+        one.leave_out(user, author, row)
+    scored = network.gtr.score(network.gtr.encode_user(user), network.gtr.encode_author(author))
+    logit, *without = scored.tolist()
+    found = [Part(one.kind, one.name, logit - left) for one, left in zip(present, without, strict=True)]
+    return Explanation(
+        moment,
+        logit,
+        tuple(sorted(found, key=lambda part: -abs(part.fall))),
+        tuple(f"{one.kind} {one.name}" for one in candidates if one.leave_out is None),
+        network.loss == "bce",
+    )
+
+
+def explanation_figure(trained: Trained, found: Explanation) -> tuple[Sheet, go.Figure]:
+    """The table of parts, sorted by size, and their bars."""
+    train = trained.train
+    user = train.field2id_token[train.uid_field][found.moment.user]
+    author = train.field2id_token[train.iid_field][found.moment.item]
+
+    def row(kind: str, name: str, fall: str, logit: float) -> tuple[str, ...]:
+        chance = f"{1 / (1 + math.exp(-logit)):.4f}" if found.is_chance else "-"
+        return kind, name, fall, f"{logit:.3f}", chance
+
+    rows = [row("nothing", "", "", found.logit)]
+    rows += [row(part.kind, part.name, f"{part.fall:+.3f}", found.logit - part.fall) for part in found.parts]
+    notes = [
+        found.moment.words,
+        "Fall: of the logit when this part alone is left out; below zero, the score rises. "
+        "Parts overlap, so falls do not add up.",
+        "History and graph are those of the end of training, as for every test row.",
+    ]
+    if found.absent:
+        notes.append(f"Not there to be left out: {'; '.join(found.absent)}.")
+    if found.is_chance and trained.folder.live is not None:
+        notes.append("Negatives are drawn, so the probability is that of the samples, not of visits.")
+    headings = ("left out", "which", "fall", "logit without", "probability without")
+    sheet = Sheet(
+        f"What carried the score of user {user} for author {author}", headings, tuple(rows), tuple(notes)
+    )
+    return sheet, _bars(found)
+
+
+def _id_of(trained: Trained, field: str, token: str, what: str) -> int:
+    known = trained.train.field2id_token[field]
+    place = np.flatnonzero(known[1:] == token)
+    if not len(place):
+        raise InputError(
+            f"{trained.folder.path}: no {what} {token!r} among its {len(known) - 1:,}, such as {str(known[1])!r}"
+        )
+    return int(place[0]) + 1
+
+
+def _segment_at(trained: Trained, item: int, time: float) -> int:
+    """The author's newest segment that has started by then, -1 for none."""
+    folder, until = trained.folder, trained.train.trained_until
+    if folder.live is None:
+        raise InputError(f"{folder.path}: its content does not change with time, so leave out the time")
+    if time < until:
+        raise InputError(
+            f"time {clock(time)} is before the end of training, {clock(until)}; history and graph are as of then"
+        )
+    segments = folder.segments
+    started = (segments.authors == trained.train.item_rows[item]) & (segments.starts <= time)
+    return int(np.flatnonzero(started)[-1]) if started.any() else -1
+
+
+def _moments(trained: Trained, stamps: torch.Tensor | None, length: int) -> list[str]:
+    """When each behaviour was, in words."""
+    if stamps is None:
+        return [f"{place} of {length}" for place in range(1, length + 1)]
+    train = trained.train
+    origin = train.trained_until - float(train.times.max())
+    return [clock(origin + float(stamp)) for stamp in stamps]
+
+
+def _segment_names(trained: Trained, items: torch.Tensor, newest: torch.Tensor | None) -> list[str]:
+    """Names (L,) of the segments that the author shows; empty for static items, which have no segments."""
+    window = trained.network.content.windows
+    if window is None:
+        return []
+    rows = window(items, newest)[0].tolist()
+    starts = trained.folder.segments.starts
+    names = [
+        clock(starts[row]) if row >= 0 else f"{len(rows) - place} before" for place, row in enumerate(rows)
+    ]
+    names[-1] += " (newest)"
+    return names
+
+
+def _bars(found: Explanation) -> go.Figure:
+    figure = go.Figure()
+    labels = [f"{part.kind}: {part.name}" for part in found.parts]
+    for kind, colour in COLOURS.items():
+        own = [place for place, part in enumerate(found.parts) if part.kind == kind]
+        figure.add_trace(
+            go.Bar(
+                x=[found.parts[place].fall for place in own],
+                y=[labels[place] for place in own],
+                orientation="h",
+                name=kind,
+                marker_color=colour,
+            )
+        )
+    figure.update_yaxes(categoryorder="array", categoryarray=labels[::-1], automargin=True)
+    figure.update_xaxes(title_text="fall of the logit without it")
+    height = 160 + 24 * len(labels)
+    return figure.update_layout(template="plotly_white", height=height, barmode="overlay")

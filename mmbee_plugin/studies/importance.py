@@ -1,0 +1,146 @@
+"""Permutation importance of every metapath of up to three hops (MMBee, section 5.3).
+
+One model reads all of them. Then one path's lists are dealt to other users, or other authors, and what the metrics on
+validation lose is what the model took from that path (Breiman, Random Forests, 2001; the model is not trained again).
+Paths that say the same share what they are worth, so all paths of a side are permuted together too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.metapaths import every_metapath
+from mmbee_plugin.recbole.run import build_config
+from mmbee_plugin.studies.scoring import Trained
+from mmbee_plugin.tables.cells import Cell, CellStore
+from mmbee_plugin.tables.measures import METRICS
+from mmbee_plugin.tables.resampling import ResampledUsers
+from mmbee_plugin.tables.run import labelled_jobs
+from mmbee_plugin.tables.training import SPLITS, prepared
+
+MODEL = "MMBee"
+SIDES = {"u": "all from users", "a": "all from authors"}
+
+Show = Callable[[str], None]
+
+
+def importances(
+    folder: DatasetFolder,
+    given: Mapping[str, Any],
+    seeds: int,
+    permutations: int,
+    store: CellStore,
+    show: Show,
+) -> list[Cell]:
+    """The cells of :func:`importance_cell`, one a seed; those that the store has are not made again.
+
+    Args:
+        given: settings of the runs; ``metapaths`` are set here.
+        show: told what is worked on.
+
+    Raises:
+        InputError: a setting that the model, the data or this study refuse.
+    """
+    if "metapaths" in given:
+        raise InputError("setting 'metapaths': this study sets it, to every path of up to three hops")
+    names = [path.name for path in every_metapath()]
+    chosen = {**given, "metapaths": names}
+    if build_config(MODEL, folder, chosen)["interest"] != "gie":
+        raise InputError("interest: only gie reads metapaths of choice, so there is nothing to select")
+    cells = []
+    for seed, job in enumerate(labelled_jobs("all", MODEL, folder, chosen, range(1, seeds + 1)), start=1):
+        key = {**job.key, "kind": "importance 1", "permutations": permutations}
+        cell = store.get(key)
+        if cell is None:
+            cell = importance_cell(folder, chosen, seed, permutations, _of_seed(seed, show))
+            store.put(key, cell)
+        cells.append(cell)
+    return cells
+
+
+def importance_cell(
+    folder: DatasetFolder, given: Mapping[str, Any], seed: int, permutations: int, show: Show
+) -> Cell:
+    """Trains a model and measures the paths that it reads, on the validation rows.
+
+    Returns:
+        arrays: ``<metric>`` () of the model as it is; ``<metric> <path>`` (permutations,) with the path permuted;
+        ``<metric> draws <path>`` (draws,) how much resampled users lose, averaged over the permutations. The same for
+        all paths of a side at once, under the names of :data:`SIDES`.
+        facts: those of the training, and metapaths, samples, positives, users.
+    """
+    show("training")
+    with prepared(MODEL, folder.path, given, seed) as training:
+        training.fit()
+        loaders = dict(zip(SPLITS, training.evaluated, strict=True))
+        model = training.config, training.network, training.train._dataset
+        cell = measured(Trained(folder.path, folder, *model, loaders), permutations, seed, show)
+        return Cell(cell.arrays, {**training.facts(), **cell.facts})
+
+
+def measured(trained: Trained, permutations: int, seed: int, show: Show) -> Cell:
+    """As :func:`importance_cell`, for a model that is trained already."""
+    show("scoring")
+    samples, scores = trained.samples("valid"), trained.scores("valid")
+    resampled = ResampledUsers(samples.users, samples.labels)
+    whole, drawn = samples.pooled(scores), resampled.values(scores)
+    arrays: dict[str, NDArray] = {metric: np.array(value) for metric, value in whole.items()}
+    of_side = {SIDES[side]: trained.network.interest.names(side) for side in SIDES}
+    names = [name for paths in of_side.values() for name in paths]
+    together = {name: (name,) for name in names} | of_side
+    for place, (name, paths) in enumerate(together.items()):
+        rng = np.random.default_rng([seed, place])
+        values, losses = [], []
+        for turn in range(permutations):
+            show(f"{name} ({place + 1} of {len(together)}), permutation {turn + 1} of {permutations}")
+            with permuted(trained, paths, rng):
+                scores = trained.scores("valid")
+            values.append(samples.pooled(scores))
+            other = resampled.values(scores)
+            losses.append({metric: drawn[metric] - other[metric] for metric in METRICS})
+        for metric in METRICS:
+            arrays[f"{metric} {name}"] = np.array([value[metric] for value in values])
+            arrays[f"{metric} draws {name}"] = np.mean([loss[metric] for loss in losses], axis=0)
+    facts = {
+        "metapaths": names,
+        "samples": len(samples.labels),
+        "positives": int(samples.labels.sum()),
+        "users": len(np.unique(samples.users)),
+    }
+    return Cell(arrays, facts)
+
+
+@contextmanager
+def permuted(trained: Trained, paths: Sequence[str], rng: np.random.Generator) -> Iterator[None]:
+    """While it lasts, the lists of paths from one side belong to other nodes: dealt anew among the validation's nodes.
+
+    A node's rows keep one list between them, as in the data. Neighbours, their number and their mean attributes go
+    together, and so do the paths.
+    """
+    rows = trained.rows("valid")
+    field = rows.uid_field if paths[0][0] == "u" else rows.iid_field
+    nodes = rows.inter_feat[field].unique()
+    dealt = nodes[torch.from_numpy(rng.permutation(len(nodes)))]
+    lists = [trained.network.interest.lists[path] for path in paths]
+    kept = [(one, key, whole) for one in lists for key, whole in one.named_buffers() if key.endswith("_None")]
+    try:
+        for one, key, whole in kept:
+            changed = whole.clone()
+            changed[nodes] = whole[dealt]
+            setattr(one, key, changed)
+        yield
+    finally:
+        for one, key, whole in kept:
+            setattr(one, key, whole)
+
+
+def _of_seed(seed: int, show: Show) -> Show:
+    return lambda what: show(f"seed {seed}: {what}")

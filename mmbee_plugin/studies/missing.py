@@ -1,0 +1,196 @@
+"""What a model makes of a modality that is missing or noisy at test time, beside SIM, which has no content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import plotly.express as px
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
+from mmbee_plugin.studies.degraded import Units, with_noise, without
+from mmbee_plugin.studies.scoring import Trained
+from mmbee_plugin.tables.cells import Job
+from mmbee_plugin.tables.layout import Sheet, p_text, percent
+from mmbee_plugin.tables.measures import METRICS, mean
+from mmbee_plugin.tables.run import labelled_jobs
+
+ALL = "all"
+BACKBONES = {"sim": "SIM", "mmoe": "MMoE", "mean": "mean of the history"}
+OF_THE_PROCESS = ("gpu_id", "show_progress", "checkpoint_dir", "state")
+"""given settings that say how a run went, and not what it computed"""
+INTACT = "nothing changed"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is done to the content: ``modality`` (or :data:`ALL`) ``missing`` at a rate, or ``noise`` of a level."""
+
+    modality: str
+    kind: str
+    amount: float
+
+    def __str__(self) -> str:
+        if self.kind == "noise":
+            return f"{self.modality}, noise {self.amount:g}"
+        return f"{self.modality} missing, {self.amount:.0%}"
+
+
+@dataclass(frozen=True)
+class MissingStudy:
+    """The outcome: the model intact and under each change, and SIM, all on the test rows.
+
+    Attributes:
+        rows: by the text of each change, :data:`INTACT` and ``bare``.
+        bare: the name of the model without content and graph.
+    """
+
+    changes: tuple[Change, ...]
+    rows: dict[str, Compared]
+    bare: str
+    by: str
+    counts: tuple[int, int]
+    """test rows, and gifts among them."""
+
+
+def planned(modalities: Sequence[str], rates: Sequence[float], levels: Sequence[float]) -> tuple[Change, ...]:
+    """Every modality missing at each rate and noisy at each level, then all of them missing at once.
+
+    Raises:
+        InputError: a rate that is no share, a level that is no positive number.
+    """
+    for rate in rates:
+        if not 0 < rate <= 1:
+            raise InputError(f"--rates {rate:g}: a share above 0 and at most 1 is expected")
+    for level in levels:
+        if not 0 < level < float("inf"):
+            raise InputError(f"--noise {level:g}: a number above 0 is expected, in deviations of each column")
+    steps = [("missing", rate) for rate in sorted(set(rates))] + [
+        ("noise", level) for level in sorted(set(levels))
+    ]
+    each = [Change(name, kind, amount) for name in modalities for kind, amount in steps]
+    together = [Change(ALL, "missing", rate) for rate in sorted(set(rates))] if len(modalities) > 1 else []
+    return (*each, *together)
+
+
+def bare_job(trained: Trained) -> tuple[str, Job]:
+    """The name and the cell of the checkpoint's backbone alone: its settings and seed, no content and no graph.
+
+    Raises:
+        InputError: a checkpoint without content.
+    """
+    config = trained.config
+    if config["content"] == "none":
+        raise InputError(f"{trained.path}: a model without content has no modality that could be missing")
+    given = {name: value for name, value in config.external_config_dict.items() if name not in OF_THE_PROCESS}
+    bare = {**given, "content": "none", "interest": "none"}
+    name = BACKBONES.get(config["backbone"], config["backbone"].upper())
+    return name, labelled_jobs(name, "MMBee", trained.folder, bare, [config["seed"]])[0]
+
+
+def measure(
+    trained: Trained,
+    changes: Sequence[Change],
+    bare: tuple[str, NDArray],
+    by: str = "author",
+    seed: int = 0,
+    show: Callable[[str], None] = lambda stage: None,
+) -> MissingStudy:
+    """Scores the test rows intact and under every change.
+
+    Args:
+        bare: name and scores of the model to stay above.
+        by: whether a share of the authors or of the segments is hit.
+        show: told each change as its scoring starts.
+
+    Raises:
+        InputError: segments asked of static items, noise of a bag of words.
+    """
+    units = Units(trained.network, by, seed)
+    scores: dict[str, list[NDArray]] = {}
+    for change in (None, *changes):
+        name = INTACT if change is None else str(change)
+        show(name)
+        with nullcontext() if change is None else _made(trained, change, units, seed):
+            scores[name] = [trained.scores("test")]
+    name, alone = bare
+    against = dict.fromkeys(scores, name)
+    samples = trained.samples("test")
+    rows = compare(samples, {**scores, name: [alone]}, against)
+    return MissingStudy(tuple(changes), rows, name, by, (len(samples.labels), int(samples.labels.sum())))
+
+
+def _made(trained: Trained, change: Change, units: Units, seed: int) -> AbstractContextManager[None]:
+    network = trained.network
+    names = list(network.content.tables) if change.modality == ALL else [change.modality]
+    if change.kind == "noise":
+        return with_noise(network, names, change.amount, seed)
+    return without(network, names, units.hit(change.amount))
+
+
+def missing_figure(study: MissingStudy) -> tuple[Sheet, go.Figure]:
+    """The table, and for each metric a plot of what is left at growing rates and levels."""
+    rows = tuple((name, *compared.cells()) for name, compared in study.rows.items())
+    unit = "authors" if study.by == "author" else "segments"
+    notes = (
+        f"Missing: a share of the {unit} lacks the modality, at every rate the same and more. Noise: normal, in "
+        "deviations of each column.",
+        "Changed is what a sample shows; the neighbours' mean attributes in the graph are those of training.",
+        f"{study.bare}: the same settings and seed without content and graph. Impr.: over {study.bare}; p: paired "
+        "bootstrap over users, Holm-corrected over the rows.",
+        "Measured on test, with settings that were chosen on validation.",
+        *_verdict(study),
+    )
+    title = (
+        f"A modality missing or noisy at test time: {study.counts[0]:,} samples, {study.counts[1]:,} gifts"
+    )
+    return Sheet(title, ("content", *HEADINGS), rows, notes), _plots(study)
+
+
+def _verdict(study: MissingStudy) -> Iterator[str]:
+    """Whether the model stays above the bare one with any one modality gone; a line a metric."""
+    gone = [one for one in study.changes if one.kind == "missing" and one.amount == 1 and one.modality != ALL]
+    for metric in METRICS if gone else ():
+        rows = {one.modality: study.rows[str(one)] for one in gone}
+        below = [name for name, row in rows.items() if row.gains[metric] <= 0]
+        line = f"{metric.upper()} with any one modality gone: "
+        line += f"not above {study.bare} without {', '.join(below)}" if below else f"above {study.bare}"
+        least = percent(min(row.gains[metric] for row in rows.values()))
+        yield f"{line} (least gain {least}, largest p {p_text(max(row.p_values[metric] for row in rows.values()))})."
+
+
+def _plots(study: MissingStudy) -> go.Figure:
+    kinds = [kind for kind in ("missing", "noise") if any(one.kind == kind for one in study.changes)]
+    metrics = list(METRICS)
+    titles = [f"{metric.upper()}, {kind}" for kind in kinds for metric in metrics]
+    figure = make_subplots(len(kinds), len(metrics), subplot_titles=titles)
+    modalities = list(dict.fromkeys(one.modality for one in study.changes))
+    for row, kind in enumerate(kinds, start=1):
+        for column, metric in enumerate(metrics, start=1):
+            for number, modality in enumerate(modalities):
+                own = [one for one in study.changes if (one.kind, one.modality) == (kind, modality)]
+                if not own:
+                    continue
+                line = go.Scatter(
+                    x=[0, *(one.amount for one in own)],
+                    y=[_mean(study, name, metric) for name in (INTACT, *map(str, own))],
+                    name=modality,
+                    legendgroup=modality,
+                    showlegend=(row, column) == (1, 1),
+                    line_color=px.colors.qualitative.D3[number % 10],
+                )
+                figure.add_trace(line, row=row, col=column)
+            level = _mean(study, study.bare, metric)
+            figure.add_hline(level, line_dash="dash", annotation_text=study.bare, row=row, col=column)
+        text = "noise, in deviations" if kind == "noise" else f"share of {study.by}s without it"
+        figure.update_xaxes(title_text=text, row=row)
+    return figure.update_layout(template="plotly_white", height=330 * len(kinds), legend_title_text="changed")
+
+
+def _mean(study: MissingStudy, name: str, metric: str) -> float:
+    return mean(study.rows[name].values[metric])

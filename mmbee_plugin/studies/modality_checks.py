@@ -1,0 +1,157 @@
+"""Whether each modality is heard: the attention that queries pay it, and what changes when it is hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmbee_plugin.modules.mfq import MFQ
+from mmbee_plugin.recbole.dataset import SEGMENT
+from mmbee_plugin.studies.comparison import Compared, compare
+from mmbee_plugin.studies.degraded import without
+from mmbee_plugin.studies.findings import Finding, above
+from mmbee_plugin.studies.scoring import Trained
+from mmbee_plugin.tables.layout import percent
+
+HEARD = 0.25
+"""Attention on a modality below this part of its fair share, its share of the tokens, is called ignoring it."""
+EVEN = 0.1
+"""Attention that differs by less (total variation) from an even spread over the tokens is called a plain mean."""
+APART = 0.05
+"""Two queries of an author whose attention differs by less (total variation) read the same."""
+MOVED = 0.05
+"""Change of the logit below this part of the logit's deviation is called ignoring what was hidden."""
+BATCH = 4096
+WHOLE = "nothing hidden"
+
+
+@dataclass(frozen=True)
+class Attention:
+    """What queries read, over the distinct author moments of a split.
+
+    Attributes:
+        mass: modality -> mean part of the attention. fair: modality -> mean part of the tokens that are there.
+        uneven: mean total variation between the attention and an even spread over the tokens that are there.
+        apart: mean total variation between the attention of two queries of an author.
+    """
+
+    mass: dict[str, float]
+    fair: dict[str, float]
+    uneven: float
+    apart: float
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """The split scored with each modality hidden.
+
+    Attributes:
+        moved: modality -> root mean square change of the logit, as part of the logit's deviation.
+        rows: :data:`WHOLE` -> the model intact, whose gains are none; modality -> the model without it, whose gains
+            are over the intact one.
+    """
+
+    moved: dict[str, float]
+    rows: dict[str, Compared]
+
+
+@torch.no_grad()
+def read_attention(trained: Trained, split: str = "valid") -> Attention | None:
+    """The attention of eq. 6, the mean over heads and queries; None where no queries read the content."""
+    network = trained.network
+    encoder = network.gtr.content
+    if not isinstance(encoder, MFQ) or not encoder.settings.use_queries:
+        return None
+    rows = trained.rows(split)
+    items = rows.inter_feat[rows.iid_field]
+    live = network.content.windows is not None
+    moments = torch.stack([items, rows.inter_feat[SEGMENT] if live else items]).unique(dim=1)
+    names = list(network.content.tables)
+    sums = torch.zeros(len(names) * 2 + 3, dtype=torch.float64)
+    for part in moments.split(BATCH, dim=1):
+        item, segment = part.to(network.device)
+        side = network.author_side(item, None, segment if live else None)
+        there = torch.stack([side.segment_mask[name] for name in names], dim=1).float()  # (B, M, L)
+        some = there.sum(dim=(1, 2)) > 0
+        read, there = encoder.attention(side)[some], there[some]  # (b, N, M, L)
+        even = there / there.sum(dim=(1, 2), keepdim=True)
+        parts = [
+            read.mean(dim=1).sum(dim=2),
+            even.sum(dim=2),
+            (read - even[:, None]).abs().sum(dim=(2, 3)).mean(dim=1, keepdim=True) / 2,
+            _apart(read.flatten(2))[:, None],
+            torch.ones(len(read), 1, device=read.device),
+        ]
+        sums += torch.cat(parts, dim=1).sum(dim=0).double().cpu()
+    found = (sums[:-1] / sums[-1].clamp(min=1)).tolist()
+    mass, fair = found[: len(names)], found[len(names) : -2]
+    return Attention(
+        dict(zip(names, mass, strict=True)), dict(zip(names, fair, strict=True)), found[-2], found[-1]
+    )
+
+
+def hide_each(
+    trained: Trained, split: str = "valid", show: Callable[[str], None] = lambda stage: None
+) -> Hidden:
+    """Scores a split intact and without each modality. ``show`` is told each as it starts."""
+    names = list(trained.network.content.tables)
+    show("scoring")
+    scores = {WHOLE: trained.scores(split)}
+    for name in names:
+        show(f"scoring without {name}")
+        with without(trained.network, [name]):
+            scores[name] = trained.scores(split)
+    logits = {name: _logits(one, trained.network.loss) for name, one in scores.items()}
+    deviation = max(float(logits[WHOLE].std()), 1e-12)
+    moved = {
+        name: float(np.sqrt(np.square(logits[name] - logits[WHOLE]).mean())) / deviation for name in names
+    }
+    rows = compare(
+        trained.samples(split), {name: [one] for name, one in scores.items()}, dict.fromkeys(names, WHOLE)
+    )
+    return Hidden(moved, rows)
+
+
+def modality_findings(attention: Attention | None, hidden: Hidden) -> Iterator[Finding]:
+    """The verdicts on each modality."""
+    if attention is not None:
+        for name, mass in attention.mass.items():
+            fair = attention.fair[name]
+            bound = f"above {HEARD * fair:.3f}, {HEARD:g} of its share of tokens"
+            yield Finding(name, "attention of the queries", f"{mass:.3f}", bound, mass > HEARD * fair)
+        yield above("queries", "difference of their attention from a plain mean", attention.uneven, EVEN)
+        yield above("queries", "difference of the attention of an author's tokens", attention.apart, APART)
+    for name, moved in hidden.moved.items():
+        yield above(name, "change of the logit without it, in deviations", moved, MOVED)
+    for name in hidden.moved:
+        yield _fall(name, hidden.rows[name])
+
+
+def _fall(name: str, compared: Compared) -> Finding:
+    gain, p = compared.gains["gauc"], compared.p_values["gauc"]
+    return Finding(
+        name,
+        "GAUC without it",
+        f"{percent(gain)} (p {p:.3f})",
+        "below 0 with p < .05",
+        gain < 0 and p < 0.05,
+    )
+
+
+def _apart(read: torch.Tensor) -> torch.Tensor:
+    """(B, N, tokens) -> (B,) mean total variation of two different queries' attention."""
+    count = read.shape[1]
+    distance = (read[:, :, None] - read[:, None]).abs().sum(dim=3) / 2  # (B, N, N)
+    return distance.sum(dim=(1, 2)) / max(1, count * (count - 1))
+
+
+def _logits(scores: NDArray, loss: str) -> NDArray[np.float64]:
+    values = scores.astype(np.float64)
+    if loss != "bce":
+        return values
+    values = values.clip(1e-9, 1 - 1e-9)
+    return np.log(values) - np.log1p(-values)

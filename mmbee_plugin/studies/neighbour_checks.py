@@ -1,0 +1,97 @@
+"""Whether neighbour lists are too generic: the same for everybody, or always the most popular."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from mmbee_plugin.modules.bdr import PEER_PATHS
+from mmbee_plugin.recbole.interest import InterestTable, NeighbourLists
+from mmbee_plugin.studies.findings import Finding, below
+from mmbee_plugin.studies.scoring import Trained
+
+OVERLAP = 0.5
+"""Mean overlap of two nodes' lists from which lists are called generic."""
+POPULAR = 0.5
+"""The same for the part of all entries that the most listed nodes take."""
+TOP = 0.01
+"""Which nodes are called the most listed: this part of those that can be listed."""
+PAIRS = 20_000
+
+
+@dataclass(frozen=True)
+class Generic:
+    """How much the lists of one metapath are alike.
+
+    Attributes:
+        lists: how many nodes have a list. length: its mean length.
+        overlap: of two random nodes, what both lists have as part of the shorter one; the mean.
+        popular: the part of all entries that the most listed 1 % take.
+        distinct: effective number of nodes listed, exp of the entropy of how often each is.
+        ends: nodes that can be listed.
+    """
+
+    lists: int
+    length: float
+    overlap: float
+    popular: float
+    distinct: float
+    ends: int
+
+
+def read_lists(trained: Trained) -> dict[str, csr_matrix]:
+    """metapath -> (nodes, nodes) 0/1, who is in whose list, padding left out; empty for a model without a graph."""
+    interest = trained.network.interest
+    if interest is None:
+        return {}
+    train = trained.train
+    sizes = {"u": train.user_num, "a": train.item_num}
+    names = interest.lists if isinstance(interest, InterestTable) else PEER_PATHS
+    found = {}
+    for name in names:
+        lists: NeighbourLists = interest.lists[name if isinstance(interest, InterestTable) else name[0]]
+        ids, weights = (lists.get_buffer(f"{part}_None").cpu().numpy() for part in ("ids", "weights"))
+        row, column = np.nonzero(weights > 0)
+        there = np.ones(len(row), dtype=np.float32)
+        found[name] = csr_matrix((there, (row, ids[row, column])), (sizes[name[0]], sizes[name[-1]]))
+    return found
+
+
+def generic(lists: csr_matrix, seed: int = 0, pairs: int = PAIRS) -> Generic:
+    """Of 0/1 lists (nodes, nodes); zeros all over where fewer than two nodes have one."""
+    lengths = np.diff(lists.indptr)
+    nodes = np.flatnonzero(lengths)
+    ends = lists.shape[1] - 1  # padding is none
+    if len(nodes) < 2:
+        return Generic(len(nodes), 0.0, 0.0, 0.0, 0.0, ends)
+    rng = np.random.default_rng(seed)
+    first = rng.integers(len(nodes), size=pairs)
+    second = (first + rng.integers(1, len(nodes), size=pairs)) % len(nodes)  # never the same
+    one, other = nodes[first], nodes[second]
+    both = np.asarray(lists[one].multiply(lists[other]).sum(axis=1)).ravel()
+    listed: NDArray = np.sort(np.asarray(lists.sum(axis=0)).ravel())[::-1]
+    shares = listed[listed > 0] / listed.sum()
+    return Generic(
+        len(nodes),
+        float(lengths[nodes].mean()),
+        float((both / np.minimum(lengths[one], lengths[other])).mean()),
+        float(shares[: max(1, round(TOP * ends))].sum()),
+        float(np.exp(-(shares * np.log(shares)).sum())),
+        ends,
+    )
+
+
+def neighbour_findings(paths: dict[str, Generic]) -> Iterator[Finding]:
+    """The verdicts on each metapath."""
+    for name, found in paths.items():
+        if found.lists < 2:
+            yield Finding(name, "nodes with a list", str(found.lists), "above 1", False)
+            continue
+        yield below(
+            name, f"overlap of two nodes' lists, mean length {found.length:.1f}", found.overlap, OVERLAP
+        )
+        yield below(name, f"part of entries at the {TOP:.0%} most listed", found.popular, POPULAR)

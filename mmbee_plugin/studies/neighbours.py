@@ -1,0 +1,246 @@
+"""Whether expanded neighbours come true: how many of a node's stored neighbours it really meets later, by metapath.
+
+What "meet" means depends on where a path starts and ends. Given are the gifts of the graph (before) and those of a
+later split:
+
+* user to author: the user gifts the author later;
+* author to user: the same, from the other side;
+* user to user: both gift one author later;
+* author to author: a user who gifted the first before gifts the second later, for the first time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+from scipy.sparse import csr_matrix, identity
+
+from mmbee_plugin import bootstrap
+from mmbee_plugin.bootstrap import Interval
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.metapaths import Metapath, Neighbours
+from mmbee_plugin.graph.settings import Interactions
+from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.tables.layout import Sheet, p_text
+
+ROWS = 4096
+"""Nodes worked on at once; bounds memory."""
+COLOURS = {"stored": "#4c78a8", "popular": "#f2a541", "random": "#bab0ac"}
+MEANING = {
+    "ua": "user to author: gifted later",
+    "au": "author to user: gifted by later",
+    "uu": "user to user: both gift one author later",
+    "aa": "author to author: a giver of the first gifts the second later, for the first time",
+}
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Which neighbours of some nodes come true, and which may be listed at all.
+
+    Shapes:
+        - true, excluded: (n, ends) bool sparse
+    """
+
+    true: csr_matrix
+    excluded: csr_matrix
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Of the nodes that meet anyone later, along one metapath.
+
+    Attributes:
+        nodes: how many such nodes there are.
+        size: mean length of their lists.
+        precision: by kind of list (:data:`COLOURS`), (n,) of each node that has a list: the part that comes true.
+        recall: by kind, (nodes,) how much of what comes true is listed; 0 without a list.
+    """
+
+    nodes: int
+    size: float
+    precision: dict[str, NDArray]
+    recall: dict[str, NDArray]
+
+
+def hits(
+    snapshot: Snapshot, before: Interactions, later: Interactions, show: Callable[[str], None]
+) -> dict[str, Hits]:
+    """By metapath of the snapshot, its lists against lists of the same length of the most popular nodes, and of any.
+
+    A popular list holds those with the most gifts before that the path may list: not the node itself nor, where the
+    path leaves those out, pairs that are edges already. Of random lists it is the exact expectation.
+
+    Args:
+        before: the gifts that the snapshot was built from; later: those of a split after it.
+
+    Raises:
+        InputError: no later gift.
+    """
+    if not len(later.users):
+        raise InputError(
+            f"{snapshot.path.parent.parent}: no gift in the later split, so nothing can come true"
+        )
+    found = {}
+    for name in snapshot.settings.metapaths:
+        show(name)
+        path = Metapath.parse(name)
+        truth = truths(path, before, later, snapshot.settings.exclude_own)
+        popularity = np.bincount(before.users, minlength=before.n_users)
+        if path.end == "a":
+            popularity = np.bincount(before.authors, minlength=before.n_authors)
+        found[name] = _of_path(snapshot.neighbours(name), truth, popularity)
+    return found
+
+
+def truths(path: Metapath, before: Interactions, later: Interactions, exclude_own: bool) -> Truth:
+    """What comes true of a path's ends, for all of its starts."""
+    old, new = (_pairs(gifts) for gifts in (before, later))
+    if path.start == path.end:
+        if path.start == "u":
+            true = (new @ new.T).tocsr()
+        else:
+            first = (new - new.multiply(old)).tocsr()
+            first.eliminate_zeros()
+            true = (old.T @ first).tocsr()
+        own = identity(true.shape[0], dtype=np.float32, format="csr")
+        excluded = own if exclude_own else csr_matrix(true.shape, dtype=np.float32)
+        true = (true - true.multiply(own)).tocsr()  # to meet oneself is no news
+    else:
+        true, edges = (new, old) if path.start == "u" else (new.T.tocsr(), old.T.tocsr())
+        leaves_out = exclude_own and path.hops > 1
+        excluded = edges if leaves_out else csr_matrix(true.shape, dtype=np.float32)
+        true = (true - true.multiply(excluded)).tocsr()
+    true.eliminate_zeros()
+    true.data[:] = 1
+    return Truth(true, excluded)
+
+
+def _pairs(gifts: Interactions) -> csr_matrix:
+    """(n_users, n_authors) float32, 1 where there was a gift."""
+    ones = np.ones(len(gifts.users), dtype=np.float32)
+    pairs = csr_matrix((ones, (gifts.users, gifts.authors)), shape=(gifts.n_users, gifts.n_authors))
+    pairs.sum_duplicates()
+    pairs.data[:] = 1
+    return pairs
+
+
+def _of_path(lists: Neighbours, truth: Truth, popularity: NDArray) -> Hits:
+    nodes = np.flatnonzero(np.diff(truth.true.indptr))
+    order = np.lexsort((np.arange(len(popularity)), -popularity))
+    stored = lists.matrix(len(popularity))
+    stored.data = np.ones_like(stored.data)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    counts: dict[str, list[NDArray]] = {kind: [] for kind in COLOURS}
+    for start in range(0, len(nodes), ROWS):
+        part = nodes[start : start + ROWS]
+        true, excluded = truth.true[part], truth.excluded[part]
+        size = np.diff(lists.indptr)[part]
+        counts["stored"].append(_sum(true.multiply(stored[part])))
+        counts["popular"].append(_popular_hits(true, excluded, size, rank))
+        allowed = len(popularity) - np.diff(excluded.indptr)
+        counts["random"].append(size * _sum(true) / np.maximum(allowed, 1))
+    size, wanted = np.diff(lists.indptr)[nodes], _sum(truth.true[nodes])
+    listed = size > 0
+    all_counts = {kind: np.concatenate([*parts, np.empty(0)]) for kind, parts in counts.items()}
+    return Hits(
+        len(nodes),
+        float(size.mean()) if len(nodes) else 0.0,
+        {kind: count[listed] / size[listed] for kind, count in all_counts.items()},
+        {kind: count / wanted for kind, count in all_counts.items()},
+    )
+
+
+def _popular_hits(true: csr_matrix, excluded: csr_matrix, size: NDArray, rank: NDArray) -> NDArray:
+    """(n,) how many of each row's true ends are among its ``size`` most popular that are not excluded.
+
+    An end's place in a row's list is its rank among all, less the excluded ones before it.
+    """
+    found = np.zeros(true.shape[0])
+    for row, ((first, last), (low, high)) in enumerate(
+        zip(pairwise(true.indptr), pairwise(excluded.indptr), strict=True)
+    ):
+        wanted = rank[true.indices[first:last]]
+        before = np.searchsorted(np.sort(rank[excluded.indices[low:high]]), wanted)
+        found[row] = np.count_nonzero(wanted - before < size[row])
+    return found
+
+
+def _sum(matrix: csr_matrix) -> NDArray:
+    return np.asarray(matrix.sum(axis=1), dtype=np.float64).ravel()
+
+
+def neighbours_figure(found: dict[str, Hits], split: str) -> tuple[Sheet, go.Figure]:
+    """The table of how much comes true by metapath, and its plots; ``split`` is the later one."""
+    rows, tests = [], {}
+    for name, one in found.items():
+        if len(one.precision["stored"]):
+            tests[name] = bootstrap.paired(one.precision["stored"], one.precision["popular"])
+    corrected = dict(zip(tests, bootstrap.holm([test.p_value for test in tests.values()]), strict=True))
+    for name, one in found.items():
+        cells = [f"{one.nodes:,}", f"{len(one.precision['stored']):,}", f"{one.size:.1f}"]
+        precision = [_share(one.precision[kind]) for kind in COLOURS]
+        ratio = _ratio(one.precision["stored"], one.precision["popular"])
+        p = p_text(corrected[name]) if name in corrected else ""
+        recall = [_share(one.recall[kind]) for kind in COLOURS]
+        rows.append((name, *cells, *precision, ratio, p, *recall))
+    headings = ("metapath", "nodes", "with a list", "mean list")
+    come_true = [f"{kind} come true" for kind in COLOURS]
+    listed = [f"of it in {kind}" for kind in COLOURS]
+    kinds = sorted({name[0] + name[-1] for name in found})
+    notes = [
+        f"Graph: gifts of the training split. Later: the {split} split. Nodes: those that meet anyone later, which is",
+        *(f"  {MEANING[kind]};" for kind in kinds),
+        "Come true: share of a list, mean over nodes with one; of it in: share of what comes true that is listed, mean "
+        "over all these nodes.",
+        "Popular and random: lists of the same length. p: stored against popular, paired bootstrap over nodes, "
+        "Holm-corrected.",
+    ]
+    sheet = Sheet(
+        "Expanded neighbours that come true",
+        (*headings, *come_true, "over popular", "p", *listed),
+        tuple(rows),
+        tuple(notes),
+    )
+    return sheet, _plots(found)
+
+
+def _share(values: NDArray) -> str:
+    return f"{values.mean():.2%}" if len(values) else "-"
+
+
+def _ratio(values: NDArray, others: NDArray) -> str:
+    return f"{values.mean() / others.mean():.2f}x" if len(values) and others.mean() > 0 else "-"
+
+
+def _plots(found: dict[str, Hits]) -> go.Figure:
+    titles = ("share of a list that comes true", "share of what comes true that is listed")
+    figure = make_subplots(1, 2, subplot_titles=titles)
+    for column, part in enumerate(("precision", "recall"), start=1):
+        for kind, colour in COLOURS.items():
+            intervals = [_interval(getattr(one, part)[kind]) for one in found.values()]
+            bars = go.Bar(
+                x=list(found),
+                y=[100 * one.mean for one in intervals],
+                error_y={
+                    "array": [100 * (one.high - one.mean) for one in intervals],
+                    "arrayminus": [100 * (one.mean - one.low) for one in intervals],
+                },
+                name=kind,
+                marker_color=colour,
+                showlegend=column == 1,
+            )
+            figure.add_trace(bars, row=1, col=column)
+    figure.update_yaxes(title_text="%, 95 % interval over nodes", col=1)
+    return figure.update_layout(template="plotly_white", barmode="group", height=480)
+
+
+def _interval(values: NDArray) -> Interval:
+    return bootstrap.interval(values) if len(values) else Interval(0.0, 0.0, 0.0, 0.0)

@@ -1,0 +1,92 @@
+"""A trained model put back together from its checkpoint, and the scores it gives a split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from recbole.data import data_preparation
+from recbole.utils import get_model, init_seed
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole import checkpoint
+from mmbee_plugin.recbole.options import default_settings
+from mmbee_plugin.recbole.run import seeded_dataset, without_recbole_warnings
+from mmbee_plugin.tables.measures import Samples
+from mmbee_plugin.tables.run import predictions
+from mmbee_plugin.tables.training import SPLITS
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint's model on its data, in evaluation mode.
+
+    Attributes:
+        config: RecBole's Config of the run.
+        network: the model; its tables may be changed and put back between two scorings.
+        train: the training split, an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`.
+        loaders: of the rows of ``valid`` and ``test``.
+    """
+
+    path: Path
+    folder: DatasetFolder
+    config: Any
+    network: Any
+    train: Any
+    loaders: dict[str, Any]
+
+    def rows(self, split: str) -> Any:
+        """The dataset of a split's rows, in the order of :meth:`scores`; of live data that is the file's order."""
+        return self.loaders[split]._dataset
+
+    def samples(self, split: str) -> Samples:
+        """The labelled rows of a split, in the order of :meth:`scores`; times in seconds of the folder's clock."""
+        rows = self.rows(split)
+        users = rows.user_rows[rows.inter_feat[rows.uid_field].numpy()]
+        stamps = self.folder.interactions().timestamps
+        times = None if rows.times is None or stamps is None else rows.times + stamps.min()
+        return Samples(users.astype(np.int32), rows.positive_rows(), times)
+
+    def scores(self, split: str) -> NDArray:
+        """(n,) float32, the score of every row by the model as it is now: chances where the loss is logistic."""
+        return predictions(self.network, self.loaders[split])[0]["scores"]
+
+
+def open_trained(path: Path) -> Trained:
+    """The model of a RecBole checkpoint of MMBee on labelled data; its graph is built if it is not there.
+
+    Raises:
+        InputError: as `checkpoint.load`; a checkpoint of another model or of a run without labels; data that have
+            changed since the run.
+    """
+    state = checkpoint.load(path, "cpu")
+    config = state["config"]
+    if config["model"] != "MMBee":
+        raise InputError(f"{path}: a checkpoint of {config['model']}, expected one of MMBee")
+    newer = default_settings("MMBee").keys() - config.final_config_dict.keys()
+    if newer:
+        raise InputError(
+            f"{path}: of an older version, it does not know the setting {min(newer)!r}; train it again"
+        )
+    if set(config["eval_args"]["mode"].values()) != {"labeled"}:
+        raise InputError(f"{path}: a run that ranked, expected one evaluated on labelled samples")
+    with without_recbole_warnings():
+        folder = DatasetFolder(Path(config["data_path"]))
+        if folder.hash != config["dataset_hash"]:
+            raise InputError(f"{path}: {folder.path} has changed since that run")
+        train, *evaluated = data_preparation(config, seeded_dataset(config))
+        init_seed(config["seed"], config["reproducibility"])
+        network = get_model("MMBee")(config, train._dataset).to(config["device"])
+    try:
+        network.load_state_dict(state["state_dict"])
+    except RuntimeError as error:
+        raise InputError(
+            f"{path}: other weights than this version's: {' '.join(str(error).split())[:200]}"
+        ) from None
+    network.eval()
+    loaders = dict(zip(SPLITS, evaluated, strict=True))
+    return Trained(path, folder, config, network, train._dataset, loaders)

@@ -1,0 +1,148 @@
+"""Which metapaths to keep (MMBee, section 5.3): the ranking by permutation importance, printed and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
+from mmbee_plugin.recbole.run import build_config
+from mmbee_plugin.studies.importance import MODEL, SIDES
+from mmbee_plugin.tables.cells import Cell
+from mmbee_plugin.tables.layout import Sheet
+from mmbee_plugin.tables.measures import METRICS
+
+
+@dataclass(frozen=True)
+class Importance:
+    """What one metric on validation loses where one path's lists are another node's.
+
+    Shapes:
+        - losses: (seeds, permutations)
+    """
+
+    losses: NDArray
+    low: float
+    high: float
+    """the 95 % interval of the mean loss over users."""
+
+    @property
+    def mean(self) -> float:
+        return float(self.losses.mean())
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over all permutations of all seeds."""
+        return float(self.losses.std())
+
+
+def ranking_metric(wanted: str | None, folder: DatasetFolder, given: Mapping[str, Any]) -> str:
+    """The metric that ranks the paths: the one asked for, else that by which a run chooses its epoch, else AUC.
+
+    Raises:
+        InputError: one that is not measured, or settings that cannot be.
+    """
+    if wanted is None:
+        valid = str(build_config(MODEL, folder, dict(given))["valid_metric"]).lower()
+        return valid if valid in METRICS else "auc"
+    if wanted not in METRICS:
+        raise InputError(f"--metric {wanted!r}: one of {', '.join(METRICS)} is needed")
+    return wanted
+
+
+def importance(cells: Sequence[Cell], metric: str, name: str) -> Importance:
+    """Of one path, over the cells of all seeds."""
+    losses = np.stack([cell.arrays[metric] - cell.arrays[f"{metric} {name}"] for cell in cells])
+    draws = np.mean([cell.arrays[f"{metric} draws {name}"] for cell in cells], axis=0)
+    low, high = np.nanquantile(draws, (0.025, 0.975))
+    return Importance(losses, float(low), float(high))
+
+
+def ranking(cells: Sequence[Cell], metric: str) -> list[str]:
+    """The paths by what the metric loses without them, the most first."""
+    losses = {name: importance(cells, metric, name).mean for name in cells[0].facts["metapaths"]}
+    return sorted(losses, key=lambda name: -losses[name])
+
+
+def select_figure(cells: Sequence[Cell], metric: str, keep: int) -> tuple[Sheet, go.Figure]:
+    """The ranking with what each metric loses, and a plot of the metric that ranks."""
+    others = [name for name in METRICS if name != metric]
+    names = ranking(cells, metric)
+    rows = []
+    for place, name in enumerate([*names, *SIDES.values()]):
+        found = importance(cells, metric, name)
+        marks = "√" if place < min(keep, len(names)) else "", "√" if name in PAPER_METAPATHS else ""
+        interval = f"{_points(found.low)} to {_points(found.high)}"
+        rest = [importance(cells, other, name) for other in others]
+        also = [f"{_points(one.mean)} ({100 * one.spread:.3f})" for one in rest]
+        rows.append((name, *marks, _points(found.mean), interval, f"{100 * found.spread:.3f}", *also))
+    headings = ("metapath", "kept", "paper", f"{metric.upper()} fall", "95 %", "±")
+    sheet = Sheet(
+        f"Metapaths of up to three hops by permutation importance on {metric.upper()}",
+        (*headings, *(f"{other.upper()} fall" for other in others)),
+        tuple(rows),
+        tuple(_notes(cells, metric, names, keep)),
+        names=3,
+    )
+    return sheet, _bars(cells, metric, names, keep)
+
+
+def _notes(cells: Sequence[Cell], metric: str, names: Sequence[str], keep: int) -> list[str]:
+    facts, kept = cells[0].facts, names[:keep]
+    unsure = [name for name in kept if importance(cells, metric, name).low <= 0]
+    whole = ", ".join(f"{one.upper()} {np.mean([cell.arrays[one] for cell in cells]):.4f}" for one in METRICS)
+    permutations = cells[0].arrays[f"{metric} {names[0]}"].size
+    notes = [
+        f"Would keep: {', '.join(kept)}; the paper's five: {', '.join(PAPER_METAPATHS)}.",
+        "Fall: what the metric loses, in percentage points, with the path's lists dealt to other users or authors; "
+        f"mean of {_count(permutations, 'permutation')} of {_count(len(cells), 'trained model')}. "
+        "95 %: over users. ± and in brackets: standard deviation over the permutations.",
+        f"The model that reads all {len(names)}: {whole}; validation split, {facts['samples']:,} samples, "
+        f"{facts['positives']:,} gifts, {facts['users']:,} users.",
+    ]
+    if unsure:
+        notes.append(f"Kept, but not beyond chance over users: {', '.join(unsure)}.")
+    return notes
+
+
+def _bars(cells: Sequence[Cell], metric: str, names: Sequence[str], keep: int) -> go.Figure:
+    found = [importance(cells, metric, name) for name in names]
+    bars = go.Bar(
+        x=[100 * one.mean for one in found],
+        y=list(names),
+        orientation="h",
+        marker_color=["#4c78a8" if place < keep else "#bab0ac" for place in range(len(names))],
+        error_x={
+            "array": [100 * (one.high - one.mean) for one in found],
+            "arrayminus": [100 * (one.mean - one.low) for one in found],
+        },
+        showlegend=False,
+    )
+    points = go.Scatter(
+        x=[100 * loss for one in found for loss in one.losses.ravel()],
+        y=[name for name, one in zip(names, found, strict=True) for _ in one.losses.ravel()],
+        mode="markers",
+        marker={"color": "#222222", "size": 5},
+        name="one permutation",
+    )
+    figure = go.Figure([bars, points])
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(
+        title_text=f"fall of {metric.upper()}, percentage points; 95 % over users; kept in blue"
+    )
+    return figure.update_layout(template="plotly_white", height=140 + 28 * len(names))
+
+
+def _points(loss: float) -> str:
+    return f"{100 * loss:+.3f}"
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}{'s'[: count > 1]}"

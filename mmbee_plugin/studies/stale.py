@@ -1,0 +1,222 @@
+"""What an old graph snapshot costs: a trained model on lists that were built days before the test day.
+
+Only what the graph stage stores grows old: neighbours, the long walk's lists and mean attributes. Node vectors are the
+model's own weights. Histories have all that was given before the test day, as a server's have: a graph that knew more
+than the histories would show the model users of a kind that it never met in training.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from mmbee_plugin.data.histories import Histories
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.settings import GraphSettings, Interactions
+from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.offline import snapshot_of
+from mmbee_plugin.recbole import settings
+from mmbee_plugin.recbole.interest import InterestTable
+from mmbee_plugin.recbole.offline import gifts
+from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
+from mmbee_plugin.studies.scoring import Trained
+from mmbee_plugin.tables.layout import SIGNIFICANT, Sheet
+from mmbee_plugin.tables.measures import METRICS, Samples
+
+DAY = 86_400
+COLUMNS = ("users", "authors", "amounts", "times")
+
+
+@dataclass(frozen=True)
+class Aged:
+    """The model on one snapshot.
+
+    Attributes:
+        age: whole days between the snapshot's last moment and the start of the test day; None for a graph of nothing.
+        until: that moment, seconds since the epoch; minus infinity for a graph of nothing.
+        edges: distinct pairs of a user and an author in its U2A graph.
+        covered: share of the test rows whose user has a list along any metapath.
+        scores: (n,) of the test rows.
+    """
+
+    age: int | None
+    until: float
+    edges: int
+    covered: float
+    scores: NDArray
+
+
+def aged(trained: Trained, ages: Sequence[int], show: Callable[[str], None]) -> tuple[Samples, list[Aged]]:
+    """Scores the test rows with a snapshot of each age, youngest first, and last with one that knows no gift.
+
+    A snapshot of age 0 has all that was given before the test day, the validation day's gifts too: the model was not
+    trained on those, a server would have them.
+
+    Raises:
+        InputError: data without time, a model that reads no metapaths, a negative age.
+    """
+    if min(ages) < 0:
+        raise InputError(f"age {min(ages)} is out of range, expected at least 0 days")
+    if not isinstance(trained.network.interest, InterestTable):
+        raise InputError(f"{trained.path}: the model reads no metapaths, expected interest: gie")
+    if not trained.folder.ordered:
+        raise InputError(f"{trained.folder.path}: the data have no time, so a graph has no age")
+    samples = trained.samples("test")
+    assert samples.times is not None
+    start = float(samples.times.min()) // DAY * DAY
+    moments: dict[int | None, float] = {age: start - age * DAY for age in sorted(set(ages))}
+    moments[None] = -np.inf
+    known, rows = _known_gifts(trained), trained.rows("test")
+    lists, histories = trained.network.interest, rows.histories
+    found: list[Aged] = []
+    try:
+        rows.histories = _fresh_histories(trained, start)
+        for age, until in moments.items():
+            if age is None and not found[-1].edges:
+                break  # the oldest knows no gift as it is
+            show(f"graph {_age(age)}")
+            with tempfile.TemporaryDirectory() as place:
+                snapshot = _snapshot(trained, known, until, Path(place))
+                trained.network.interest = table = _with_lists_of(trained, lists, snapshot)
+                edges = snapshot.u2a().nnz
+            scores = trained.scores("test")
+            found.append(Aged(age, until, edges, _covered(trained, table), scores))
+    finally:
+        trained.network.interest, rows.histories = lists, histories
+    return samples, found
+
+
+def stale_figure(samples: Samples, found: Sequence[Aged]) -> tuple[Sheet, go.Figure]:
+    """The metrics by age with their change from the youngest graph, and a plot of the change."""
+    names = [_age(one.age) for one in found]
+    scores = {name: [one.scores] for name, one in zip(names, found, strict=True)}
+    compared = compare(samples, scores, dict.fromkeys(names[1:], names[0]))
+    rows = [
+        (name, _date(one.until), f"{one.edges:,}", f"{one.covered:.1%}", *compared[name].cells())
+        for name, one in zip(names, found, strict=True)
+    ]
+    notes = (
+        f"Test split, {len(samples.labels):,} samples, {int(samples.labels.sum()):,} gifts; the model's settings were "
+        "chosen on validation.",
+        "Impr.: absolute, over the first row; p: paired bootstrap over users, Holm-corrected over the rows.",
+        "Old are the stored lists and their mean attributes; histories have all before the test day, for every age.",
+    )
+    headings = ("age", "gifts until (UTC)", "U2A edges", "rows with a list", *HEADINGS)
+    return Sheet("Graph snapshots by age at test", headings, tuple(rows), notes), _plot(compared)
+
+
+def _known_gifts(trained: Trained) -> Interactions:
+    """The gifts of training and validation, their times in seconds since the epoch."""
+    parts = [gifts(trained.train), gifts(trained.rows("valid"))]
+
+    def joined(name: str) -> NDArray | None:
+        columns = [getattr(part, name) for part in parts]
+        return None if any(column is None for column in columns) else np.concatenate(columns)
+
+    columns: dict[str, Any] = {name: joined(name) for name in COLUMNS}
+    columns["times"] = columns["times"] + _origin(trained)
+    return replace(parts[0], **columns)
+
+
+def _fresh_histories(trained: Trained, until: float) -> Histories:
+    """All that was given before ``until``, on validation rows too."""
+    parts, first = [trained.train, trained.rows("valid")], trained.train
+    users, items = (
+        np.concatenate([part.inter_feat[field].numpy() for part in parts])
+        for field in (first.uid_field, first.iid_field)
+    )
+    times = np.concatenate([part.times for part in parts])
+    given = np.concatenate([part.positive_rows() for part in parts])
+    given &= times + _origin(trained) < until
+    return Histories(users, items, first.user_num, times, given)
+
+
+def _snapshot(trained: Trained, known: Interactions, until: float, root: Path) -> Snapshot:
+    """The lists that the model would read, from gifts before ``until`` alone, without folds and node vectors."""
+    assert known.times is not None
+    seen = known.times < until
+    columns: dict[str, Any] = {
+        name: column[seen] for name in COLUMNS if (column := getattr(known, name)) is not None
+    }
+    config = trained.config
+    chosen = settings.chosen_modalities(config, tuple(trained.folder.modalities))
+    graph: GraphSettings = replace(settings.graph_settings(config), folds=0)
+    return snapshot_of(
+        trained.folder,
+        replace(known, **columns),
+        graph,
+        modalities=settings.attribute_modalities(config, trained.folder, chosen),
+        until=until,
+        root=root,
+    )
+
+
+def _with_lists_of(trained: Trained, own: InterestTable, snapshot: Snapshot) -> InterestTable:
+    """The model's node vectors with another snapshot's lists."""
+    config = trained.config
+    chosen = settings.chosen_modalities(config, tuple(trained.folder.modalities))
+    table = InterestTable(
+        trained.train,
+        snapshot,
+        settings.chosen_metapaths(config),
+        config["embedding_size"],
+        settings.attribute_modalities(config, trained.folder, chosen),
+        pretrained=False,
+    )
+    table.nodes = own.nodes
+    return table.to(trained.network.device).eval()
+
+
+def _origin(trained: Trained) -> float:
+    """What the dataset's times count from."""
+    stamps = trained.folder.interactions().timestamps
+    assert stamps is not None
+    return float(stamps.min())
+
+
+def _covered(trained: Trained, table: InterestTable) -> float:
+    rows = trained.rows("test")
+    users = rows.inter_feat[rows.uid_field].to(trained.network.device)
+    filled = torch.zeros(len(users), dtype=torch.bool, device=users.device)
+    for name in table.names("u"):
+        lists: Any = table.lists[name]
+        filled |= (lists.of(users, None)[1] > 0).any(dim=1)
+    return float(filled.float().mean())
+
+
+def _age(age: int | None) -> str:
+    if age is None:
+        return "no gifts"
+    return "1 day" if age == 1 else f"{age} days"
+
+
+def _date(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}" if np.isfinite(seconds) else "-"
+
+
+def _plot(compared: Mapping[str, Compared]) -> go.Figure:
+    figure = make_subplots(1, len(METRICS), subplot_titles=[metric.upper() for metric in METRICS])
+    for column, metric in enumerate(METRICS, start=1):
+        sure = [one.p_values.get(metric, 1.0) < SIGNIFICANT for one in compared.values()]
+        points = go.Scatter(
+            x=list(compared),
+            y=[100 * one.gains.get(metric, 0.0) for one in compared.values()],
+            mode="lines+markers",
+            marker={"symbol": ["circle" if one else "circle-open" for one in sure], "size": 10},
+            line_color="#4c78a8",
+            showlegend=False,
+        )
+        figure.add_trace(points, row=1, col=column)
+    figure.update_xaxes(title_text=f"age of the graph; filled: p < {SIGNIFICANT:g}")
+    figure.update_yaxes(title_text="percentage points from the youngest", col=1)
+    return figure.update_layout(template="plotly_white", height=440)

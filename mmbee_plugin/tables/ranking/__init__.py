@@ -1,0 +1,1 @@
+"""Table 3: every model on static items, by full ranking."""

@@ -1,0 +1,153 @@
+"""A ranking table from its options to its lines: tuning, cells, measures, files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.sample import ensure
+from mmbee_plugin.recbole import options
+from mmbee_plugin.recbole.options import merged
+from mmbee_plugin.recbole.report import check_writable, provenance_lines
+from mmbee_plugin.recbole.tune import space_file
+from mmbee_plugin.tables.cells import CellStore
+from mmbee_plugin.tables.command import TableOptions, check_split
+from mmbee_plugin.tables.files import Report
+from mmbee_plugin.tables.layout import lines
+from mmbee_plugin.tables.pool import Task, make_cells, missing_jobs, run_tasks
+from mmbee_plugin.tables.progress import cell_bar
+from mmbee_plugin.tables.ranking.layout import ranking_sheets
+from mmbee_plugin.tables.ranking.measures import measure
+from mmbee_plugin.tables.ranking.published import published
+from mmbee_plugin.tables.ranking.report import write_ranking
+from mmbee_plugin.tables.ranking.rows import REFERENCE, ROWS, RankedRow, chosen_rows
+from mmbee_plugin.tables.ranking.run import ranking_jobs
+from mmbee_plugin.tables.ranking.tuning import Tuning, begin_tuning, read_tuning, tune
+
+
+def run_table_3(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
+    """Tunes what is to be tuned, makes the cells that are missing, writes the report and returns the printed lines.
+
+    Args:
+        arguments: settings of all rows, ``--key=value``.
+
+    Raises:
+        InputError: an option, a setting or data that cannot be; before anything is trained where that is possible.
+    """
+    check_split(chosen.split)
+    rows = chosen_rows(ROWS, chosen.only)
+    given = options.given_settings(None, arguments)
+    options.check_given(given, [row.model for row in ROWS if row.model])
+    folder = ensure(chosen.dataset, chosen.data_path)
+    return ranking_table(rows, REFERENCE, folder, given, chosen)
+
+
+def ranking_table(
+    rows: Sequence[RankedRow],
+    reference: str,
+    folder: DatasetFolder,
+    given: Mapping[str, Any],
+    chosen: TableOptions,
+) -> list[str]:
+    """A table of any rows on a dataset, as :func:`run_table_3`.
+
+    Args:
+        reference: the row that others are set against, where it is among ``rows``.
+        given: settings of all rows; they win over tuned ones.
+    """
+    report = Report(chosen.out)
+    check_writable(report.html)
+    for row in rows:
+        ranking_jobs(row, folder, given, [])  # refuses what cannot be before hours of tuning
+    tuned = chosen.tuned or options.config_folder() / "tuning" / folder.name
+    if chosen.minutes is not None:
+        _tune(rows, folder, given, tuned, chosen.minutes, chosen.jobs)
+    tunings = {row.name: read_tuning(tuned / f"{row.model}.json") for row in rows if row.model}
+    found = {
+        name: tuning for name, tuning in tunings.items() if tuning is not None and tuning.best is not None
+    }
+    seeds = range(1, chosen.seeds + 1)
+    jobs = {}
+    for row in rows:
+        best = found[row.name].best if row.name in found else None
+        jobs[row.name] = ranking_jobs(row, folder, merged(best.settings if best else {}, given), seeds)
+    store = CellStore(chosen.cells)
+    # a seed at a time, so that an interrupted table has all its rows as early as can be
+    in_order = [
+        of_row[seed] for seed in range(chosen.seeds) for of_row in jobs.values() if seed < len(of_row)
+    ]
+    missing = len(missing_jobs(in_order, store))
+    with cell_bar(missing, len(in_order) - missing, chosen.jobs) as show:
+        made = dict(
+            zip(map(id, in_order), make_cells(in_order, store, chosen.jobs, show, fresh=True), strict=True)
+        )
+    cells = {name: [made[id(job)] for job in of_row] for name, of_row in jobs.items()}
+    tried = {name: len(tuning.trials) for name, tuning in found.items()}
+    measures = measure(cells, chosen.split, chosen.seeds, tried, reference)
+    untuned = [row.name for row in rows if row.model and row.name not in found]
+    protocol = [
+        *_protocol(folder, jobs[rows[0].name][0].key["settings"]),
+        *_tuning_lines(found, untuned, folder),
+    ]
+    printed, provenance = ranking_sheets(measures, protocol, published(folder.name)), provenance_lines(folder)
+    facts = {
+        "data": {"name": folder.name, "kind": folder.kind, "counts": folder.counts, "hash": folder.hash},
+        "settings given": dict(given),
+        "settings in effect": {name: of_row[0].key["settings"] for name, of_row in jobs.items()},
+        "code": {name: of_row[0].key["code"] for name, of_row in jobs.items()},
+        "versions": cells[rows[0].name][0].facts["versions"],
+        "tuned": {name: {"file": str(t.file), "trials": len(t.trials)} for name, t in found.items()},
+    }
+    write_ranking(report, measures, printed, provenance, facts, cells)
+    body = [line for sheet in printed for line in [*lines(sheet), ""]]
+    return [*provenance, "", *body, f"Written: {report.csv}, {report.json}, {report.html}"]
+
+
+def _tune(
+    rows: Sequence[RankedRow],
+    folder: DatasetFolder,
+    given: Mapping[str, Any],
+    tuned: Path,
+    minutes: float,
+    processes: int,
+) -> None:
+    tasks = []
+    for row in rows:
+        if row.model:
+            space = space_file(row.model)
+            tuning = begin_tuning(tuned / f"{row.model}.json", row.model, folder, given, space)
+            tasks.append(Task(f"{row.name} tuned", tune, (tuning, folder.path, space, minutes)))
+    with cell_bar(len(tasks), 0, processes, "rows") as show:
+        run_tasks(tasks, processes, show, fresh=True)
+
+
+def _protocol(folder: DatasetFolder, settings: Mapping[str, Any]) -> list[str]:
+    masked = "training and, at test, validation items" if settings.get("mask_valid") else "training items"
+    found = [
+        f"{folder.counts['items']:,} items are ranked, {masked} masked; the epoch is the best by "
+        f"{settings['valid_metric']} on validation; NDCG's ideal has min(positives, K) hits."
+    ]
+    if not folder.ordered:
+        found.append(
+            "No time in these data: to DIN, SASRec, SIM, MMMLP and MMBee the order of the file's rows is the order of "
+            "behaviour, which the other rows do not see (docs/decisions.md)."
+        )
+    return found
+
+
+def _tuning_lines(found: Mapping[str, Tuning], untuned: Sequence[str], folder: DatasetFolder) -> list[str]:
+    says = []
+    if found:
+        minutes = [tuning.seconds / 60 for tuning in found.values()]
+        says.append(
+            f"Tuned on validation by {next(iter(found.values())).metric}: {min(minutes):.1f} to {max(minutes):.1f} "
+            "minutes a row."
+        )
+    if untuned:
+        says.append(f"Not tuned, with the settings of the dataset's file: {', '.join(untuned)}.")
+    other = [name for name, tuning in found.items() if tuning.data["hash"] != folder.hash]
+    if other:
+        says.append(f"Tuned on other files of this name: {', '.join(other)}.")
+    return says

@@ -1,0 +1,179 @@
+"""The printed sheets of a ranking table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mmbee_plugin.tables.layout import SIGNIFICANT, Sheet, p_text
+from mmbee_plugin.tables.ranking.measures import (
+    ALL,
+    FEW,
+    METRICS,
+    NEW,
+    RankingMeasures,
+    RowFigures,
+)
+from mmbee_plugin.tables.ranking.published import Publication
+from mmbee_plugin.tables.ranking.rows import NUMBER
+
+SHOWN = ("recall@20", "ndcg@20")
+"""metrics of the sheet of groups"""
+GROUPS = {
+    ALL: "all pairs",
+    FEW: "pairs of users with at most two training interactions",
+    NEW: "pairs with an item that has no training interaction",
+}
+NAMES = {"recall": "Recall", "precision": "Precision", "ndcg": "NDCG"}
+COSTS = {
+    "epochs": ("Epochs", "{:.0f}"),
+    "epoch_seconds": ("s an epoch", "{:.1f}"),
+    "valid_seconds": ("s a ranking", "{:.1f}"),
+    "seconds": ("Seconds", "{:,.0f}"),
+    "peak_rss_mb": ("Peak MB", "{:,.0f}"),
+}
+
+
+def ranking_sheets(
+    measures: RankingMeasures, protocol: Sequence[str], published: Sequence[Publication]
+) -> list[Sheet]:
+    """The table, the reference row minus every other one, groups of pairs, and published figures apart.
+
+    Args:
+        protocol: lines that say how the figures came about.
+    """
+    found = [_table(measures, protocol)]
+    if measures.differences:
+        found.append(_differences(measures))
+    found.append(_groups(measures))
+    return [*found, *map(_published, published)]
+
+
+def metric_name(metric: str) -> str:
+    """``recall@20`` -> ``Recall@20``."""
+    name, _, k = metric.partition("@")
+    return f"{NAMES[name]}@{k}"
+
+
+def best_other_lines(measures: RankingMeasures) -> list[str]:
+    """What the reference row comes to against the best other row, a line for each metric."""
+    found = []
+    for metric in METRICS:
+        other = measures.best_other(metric)
+        difference = measures.differences[ALL][other]
+        best, gain = measures.rows[other].value(metric), difference.found[metric].interval
+        p = difference.p_values[metric]
+        verdict = "not above" if gain.mean <= 0 else "above"
+        if gain.mean > 0 and p >= SIGNIFICANT:
+            verdict = "above, but not beyond chance,"
+        share = f" ({gain.mean / best:+.1%})" if best else ""
+        found.append(
+            f"{metric_name(metric)}: {measures.reference} is {verdict} the best other row, {other}: "
+            f"{gain.mean:+.4f}{share}, 95 % interval {gain.low:+.4f} to {gain.high:+.4f}, p {_p(p)}"
+        )
+    return found
+
+
+def _table(measures: RankingMeasures, protocol: Sequence[str]) -> Sheet:
+    best = {metric: max(figures.value(metric) for figures in measures.rows.values()) for metric in METRICS}
+    rows = []
+    for name, figures in measures.rows.items():
+        cells = [_value(figures, metric, best[metric]) for metric in METRICS]
+        costs = [
+            pattern.format(figures.costs[cost]) if cost in figures.costs else ""
+            for cost, (_, pattern) in COSTS.items()
+        ]
+        rows.append((name, *cells, str(figures.tried or "-"), *costs))
+    pairs, users = measures.counts[ALL]
+    many = measures.seeds > 1
+    notes = [
+        f"Mean over users and {measures.seeds} seed{'s'[:many]}"
+        + (", in brackets the largest minus the smallest seed" if many else "")
+        + "; * the best row. Tried: settings in the row's tuning.",
+        *protocol,
+        f"Seconds and peak memory of a cell, one thread, {_beside(measures.side_by_side)}.",
+    ]
+    if measures.differences:
+        notes += best_other_lines(measures)
+    headings = ("Model", *map(metric_name, METRICS), "Tried", *(heading for heading, _ in COSTS.values()))
+    title = f"Table {NUMBER}. Full ranking, {measures.split} split: {pairs:,} pairs of {users:,} users"
+    return Sheet(title, headings, tuple(rows), tuple(notes))
+
+
+def _differences(measures: RankingMeasures) -> Sheet:
+    headings = [text for metric in METRICS for text in (metric_name(metric), "p")]
+    rows = []
+    for name, difference in measures.differences[ALL].items():
+        cells = []
+        for metric in METRICS:
+            gain = difference.found[metric].interval
+            cells += [
+                f"{gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]",
+                _p(difference.p_values[metric]),
+            ]
+        rows.append((name, *cells))
+    note = (
+        "In brackets the 95 % interval; p: paired bootstrap over users of the seeds' mean, 10,000 draws, two-sided, "
+        "Holm-corrected over the rows. The spread over seeds is no part of either."
+    )
+    return Sheet(f"{measures.reference} minus the row", ("Row", *headings), tuple(rows), (note,))
+
+
+def _groups(measures: RankingMeasures) -> Sheet:
+    groups = [group for group in GROUPS if group in measures.counts]
+    headings = [f"{metric_name(metric)}, {group}" for group in groups for metric in SHOWN]
+    rows = [
+        (name, *(f"{figures.value(metric, group):.4f}" for group in groups for metric in SHOWN))
+        for name, figures in measures.rows.items()
+    ]
+    notes = []
+    for group in groups:
+        pairs, users = measures.counts[group]
+        notes.append(f"{group}: {GROUPS[group]}, {pairs:,} of {users:,} users, ranked among all items.")
+        for metric in SHOWN if measures.differences and group != ALL else ():
+            other = measures.best_other(metric, group)
+            difference = measures.differences[group][other]
+            gain = difference.found[metric].interval
+            notes.append(
+                f"  {metric_name(metric)}: {measures.reference} minus the best other, {other}: {gain.mean:+.4f} "
+                f"[{gain.low:+.4f}, {gain.high:+.4f}], p {_p(difference.p_values[metric])}"
+            )
+    notes += [
+        f"{group}: there are no {text} in this split."
+        for group, text in GROUPS.items()
+        if group not in groups
+    ]
+    by_degree = {name: measures.counts[name][1] for name in measures.counts if name[0].isdigit()}
+    notes.append(
+        "users by training interactions: " + ", ".join(f"{name}: {n:,}" for name, n in by_degree.items())
+    )
+    return Sheet("Where the figures come from", ("Model", *headings), tuple(rows), tuple(notes))
+
+
+def _published(publication: Publication) -> Sheet:
+    metrics = [metric for metric in METRICS if any(metric in row for row in publication.rows.values())]
+    rows = [
+        (name, *(f"{row[metric]:.4f}" if metric in row else "" for metric in metrics))
+        for name, row in publication.rows.items()
+    ]
+    return Sheet(
+        f"Published, not measured here: {publication.data}",
+        ("Model", *map(metric_name, metrics)),
+        tuple(rows),
+        (f"Source: {publication.source}.", *publication.notes),
+    )
+
+
+def _value(figures: RowFigures, metric: str, best: float) -> str:
+    value, seeds = figures.value(metric), figures.seeds[metric]
+    spread = f" ({np.ptp(seeds):.4f})" if len(seeds) > 1 else ""
+    return f"{value:.4f}{spread}{'*' if value == best else ' '}"
+
+
+def _p(value: float) -> str:
+    return p_text(value) if value >= 0.001 else f"{value:.4f}"
+
+
+def _beside(cells: int) -> str:
+    return f"with up to {cells} cells side by side" if cells > 1 else "with no other cell beside it"

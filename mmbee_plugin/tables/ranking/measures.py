@@ -1,0 +1,232 @@
+"""From cells to figures: metrics a user, averaged over seeds, of all positives and of groups of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmbee_plugin import bootstrap
+from mmbee_plugin.bootstrap import Interval, PairedDifference
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.metrics import metrics_of_ranks
+from mmbee_plugin.tables.cells import Cell
+from mmbee_plugin.tables.resampling import means_on_resampled_users
+
+TOPK = (10, 20)
+METRICS = tuple(f"{metric}@{k}" for k in TOPK for metric in ("recall", "precision", "ndcg"))
+COSTS = ("seconds", "peak_rss_mb", "epochs", "best_epoch", "epoch_seconds", "valid_seconds")
+
+ALL = "all"
+FEW = "few"
+"""pairs of users with at most two training interactions"""
+NEW = "new"
+"""pairs with an item that has no training interaction"""
+DEGREES = (0, 1, 2, 3, 4, 6, 11, 21, 51)
+"""where groups of users by their training interactions begin"""
+
+
+@dataclass(frozen=True)
+class Positives:
+    """The held-out pairs that all models of a table rank.
+
+    Shapes:
+        - users, items, user_degrees, item_degrees: (n,)
+    """
+
+    users: NDArray[np.int32]
+    items: NDArray[np.int32]
+    user_degrees: NDArray[np.int32]
+    item_degrees: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, cell: Cell, split: str) -> Positives:
+        """Those of one cell."""
+        names = ("users", "items", "user degrees", "item degrees")
+        return cls(*(cell.arrays[f"{split} {name}"] for name in names))
+
+    def groups(self) -> dict[str, NDArray[np.bool_]]:
+        """(n,) which pairs belong to each group that has any: all, few and new, then by the user's degree."""
+        found = {
+            ALL: np.ones(len(self.users), dtype=bool),
+            FEW: self.user_degrees <= 2,
+            NEW: self.item_degrees == 0,
+        }
+        for low, high in zip(DEGREES, (*DEGREES[1:], None), strict=True):
+            last = np.iinfo(np.int32).max if high is None else high - 1
+            found[degree_name(low, high)] = (self.user_degrees >= low) & (self.user_degrees <= last)
+        return {name: chosen for name, chosen in found.items() if name == ALL or chosen.any()}
+
+
+@dataclass(frozen=True)
+class RowFigures:
+    """A row's figures.
+
+    Attributes:
+        seeds: metric -> one value a seed, over all users.
+        users: group -> metric -> (users of the group,), averaged over the seeds.
+        costs: of :data:`COSTS`, averaged over the cells; what a row does not have is missing.
+        tried: settings that were tried in its tuning; 0 for one that was not tuned.
+    """
+
+    seeds: dict[str, list[float]]
+    users: dict[str, dict[str, NDArray[np.float64]]]
+    costs: dict[str, float]
+    tried: int
+
+    def value(self, metric: str, group: str = ALL) -> float:
+        """The mean over users and seeds."""
+        return float(self.users[group][metric].mean())
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The reference row minus another one, by metric."""
+
+    found: dict[str, PairedDifference]
+    p_values: dict[str, float]
+    """corrected by Holm over the other rows."""
+
+
+@dataclass(frozen=True)
+class RankingMeasures:
+    """All figures of a ranking table.
+
+    Attributes:
+        reference: the row that others are set against.
+        seeds: trainings of each row.
+        counts: group -> (positives, users).
+        intervals: row -> metric -> 95 % over users.
+        differences: group -> other row -> the reference minus it; empty without the reference row.
+        side_by_side: how many cells were made, and timed, at once.
+    """
+
+    split: str
+    reference: str
+    seeds: int
+    counts: dict[str, tuple[int, int]]
+    rows: dict[str, RowFigures]
+    intervals: dict[str, dict[str, Interval]]
+    differences: dict[str, dict[str, Difference]]
+    side_by_side: int
+
+    def best_other(self, metric: str, group: str = ALL) -> str:
+        """The row that is best beside the reference."""
+        others = [name for name in self.rows if name != self.reference]
+        return max(others, key=lambda name: self.rows[name].value(metric, group))
+
+
+def measure(
+    cells: Mapping[str, Sequence[Cell]],
+    split: str,
+    seeds: int,
+    tried: Mapping[str, int],
+    reference: str,
+) -> RankingMeasures:
+    """The figures of a table from its rows' cells.
+
+    Args:
+        seeds: trainings asked for; a row that only counts has one cell.
+        tried: of each row that was tuned, how many settings.
+        reference: the row that others are set against, where it is there.
+
+    Raises:
+        InputError: two cells ranked other pairs.
+    """
+    positives = _positives(cells, split)
+    groups = positives.groups()
+    rows = {
+        name: _figures(of_row, split, positives, groups, tried.get(name, 0)) for name, of_row in cells.items()
+    }
+    compared = reference in rows and len(rows) > 1
+    return RankingMeasures(
+        split,
+        reference,
+        seeds,
+        {
+            name: (int(chosen.sum()), len(np.unique(positives.users[chosen])))
+            for name, chosen in groups.items()
+        },
+        rows,
+        _intervals(rows),
+        {group: _differences(rows, group, reference) for group in groups} if compared else {},
+        max(cell.facts["side_by_side"] for of_row in cells.values() for cell in of_row),
+    )
+
+
+def degree_name(low: int, high: int | None) -> str:
+    """How a group of users by training interactions is called; ``high`` is where the next begins."""
+    if high is None:
+        return f"{low} or more"
+    return str(low) if high == low + 1 else f"{low} to {high - 1}"
+
+
+def _positives(cells: Mapping[str, Sequence[Cell]], split: str) -> Positives:
+    first: Positives | None = None
+    for name, of_row in cells.items():
+        for cell in of_row:
+            own = Positives.of(cell, split)
+            first = first or own
+            if not (np.array_equal(own.users, first.users) and np.array_equal(own.items, first.items)):
+                raise InputError(
+                    f"{name}: ranked other {split} pairs than {next(iter(cells))}; a table needs one split for all "
+                    "rows and seeds: a pre-split folder, or eval_args.order TO"
+                )
+    assert first is not None
+    return first
+
+
+def _figures(
+    cells: Sequence[Cell],
+    split: str,
+    positives: Positives,
+    groups: Mapping[str, NDArray[np.bool_]],
+    tried: int,
+) -> RowFigures:
+    ranks = [cell.arrays[f"{split} ranks"] for cell in cells]
+    users: dict[str, dict[str, NDArray[np.float64]]] = {}
+    seeds: dict[str, list[float]] = {}
+    for group, chosen in groups.items():
+        each = [metrics_of_ranks(positives.users[chosen], own[chosen], TOPK)[1] for own in ranks]
+        users[group] = {metric: np.mean([of_seed[metric] for of_seed in each], axis=0) for metric in METRICS}
+        if group == ALL:
+            seeds = {metric: [float(of_seed[metric].mean()) for of_seed in each] for metric in METRICS}
+    known = [cost for cost in COSTS if all(cost in cell.facts for cell in cells)]
+    costs = {cost: float(np.mean([cell.facts[cost] for cell in cells])) for cost in known}
+    return RowFigures(seeds, users, costs, tried)
+
+
+def _intervals(rows: Mapping[str, RowFigures]) -> dict[str, dict[str, Interval]]:
+    columns = [of_row.users[ALL][metric] for of_row in rows.values() for metric in METRICS]
+    draws = means_on_resampled_users(np.stack(columns, axis=1)).T.reshape(len(rows), len(METRICS), -1)
+    return {
+        name: {
+            metric: bootstrap.of_draws(of_row.value(metric), draws[place, column]).interval
+            for column, metric in enumerate(METRICS)
+        }
+        for place, (name, of_row) in enumerate(rows.items())
+    }
+
+
+def _differences(rows: Mapping[str, RowFigures], group: str, reference: str) -> dict[str, Difference]:
+    others = [name for name in rows if name != reference]
+    own = rows[reference].users[group]
+    gains = {name: {m: own[m] - rows[name].users[group][m] for m in METRICS} for name in others}
+    columns = [gains[name][metric] for name in others for metric in METRICS]
+    draws = means_on_resampled_users(np.stack(columns, axis=1)).T.reshape(len(others), len(METRICS), -1)
+    found = {
+        name: {
+            metric: bootstrap.of_draws(float(gains[name][metric].mean()), draws[place, column])
+            for column, metric in enumerate(METRICS)
+        }
+        for place, name in enumerate(others)
+    }
+    corrected = {
+        metric: bootstrap.holm([found[name][metric].p_value for name in others]) for metric in METRICS
+    }
+    return {
+        name: Difference(found[name], {metric: corrected[metric][place] for metric in METRICS})
+        for place, name in enumerate(others)
+    }

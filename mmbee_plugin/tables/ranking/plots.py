@@ -1,0 +1,80 @@
+"""The plots of a ranking table: every row's metrics, and where over user degree the gain sits."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from mmbee_plugin.tables.plots import OTHER, error_bars, side_by_side
+from mmbee_plugin.tables.ranking.layout import SHOWN, metric_name
+from mmbee_plugin.tables.ranking.measures import METRICS, RankingMeasures
+
+REFERENCE_COLOUR = "#e4572e"
+
+
+def ranking_plots(measures: RankingMeasures) -> list[tuple[str, go.Figure]]:
+    """Each plot under its heading."""
+    found = [("Metrics, 95 % interval over users", _values(measures))]
+    groups = [name for name in measures.counts if name[0].isdigit()]
+    for metric in SHOWN:
+        found.append((f"{metric_name(metric)} over user degree", _over_degree(measures, metric, groups)))
+    if measures.differences:
+        title = f"{measures.reference} minus the best other row, over user degree, 95 % interval over users"
+        found.append((title, _gain_over_degree(measures, groups)))
+    return found
+
+
+def _values(measures: RankingMeasures) -> go.Figure:
+    figure = side_by_side([metric_name(metric) for metric in METRICS], len(measures.rows))
+    for column, metric in enumerate(METRICS, start=1):
+        found = {name: each[metric] for name, each in measures.intervals.items()}
+        values = [each.mean for each in found.values()]
+        bars = go.Bar(
+            y=list(found),
+            x=values,
+            orientation="h",
+            marker_color=[REFERENCE_COLOUR if name == measures.reference else OTHER for name in found],
+            error_x=error_bars([(each.low, each.high) for each in found.values()], values),
+            hovertemplate="%{y}: %{x:.4f}<extra></extra>",
+        )
+        figure.add_trace(bars, row=1, col=column)
+    return figure
+
+
+def _over_degree(measures: RankingMeasures, metric: str, groups: list[str]) -> go.Figure:
+    figure = go.Figure()
+    for name, figures in measures.rows.items():
+        own = name == measures.reference
+        line = {"width": 4, "color": REFERENCE_COLOUR} if own else {"width": 1.5}
+        values = [figures.value(metric, group) for group in groups]
+        figure.add_scatter(x=_labels(measures, groups), y=values, name=name, mode="lines+markers", line=line)
+    return _over_users(figure, metric_name(metric))
+
+
+def _gain_over_degree(measures: RankingMeasures, groups: list[str]) -> go.Figure:
+    figure = go.Figure()
+    for metric in SHOWN:
+        others = [measures.best_other(metric, group) for group in groups]
+        found = [
+            measures.differences[group][other].found[metric].interval
+            for group, other in zip(groups, others, strict=True)
+        ]
+        values = [each.mean for each in found]
+        figure.add_bar(
+            x=_labels(measures, groups),
+            y=values,
+            name=metric_name(metric),
+            error_y=error_bars([(each.low, each.high) for each in found], values),
+            customdata=others,
+            hovertemplate="%{y:+.4f} over %{customdata}<extra></extra>",
+        )
+    return _over_users(figure, "difference")
+
+
+def _labels(measures: RankingMeasures, groups: list[str]) -> list[str]:
+    return [f"{group}<br>({measures.counts[group][1]:,} users)" for group in groups]
+
+
+def _over_users(figure: go.Figure, title: str) -> go.Figure:
+    figure.update_layout(template="plotly_white", height=460, margin={"l": 10, "r": 10, "t": 20, "b": 10})
+    figure.update_xaxes(title_text="training interactions of the user", type="category")
+    return figure.update_yaxes(title_text=title)

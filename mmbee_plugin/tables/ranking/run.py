@@ -1,0 +1,149 @@
+"""A cell of a ranking table: where one model puts every held-out item, and what that cost."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from recbole.data import data_preparation
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.options import dataset_settings, merged
+from mmbee_plugin.recbole.ranking import positive_ranks
+from mmbee_plugin.recbole.report import PeakMemory
+from mmbee_plugin.recbole.run import build_config, run_log, seeded_dataset
+from mmbee_plugin.recbole.untrained import Score
+from mmbee_plugin.tables.cells import Cell, Job
+from mmbee_plugin.tables.ranking.rows import RankedRow
+from mmbee_plugin.tables.training import SPLITS, prepared, settings_of_the_key, state_of_the_code, versions
+
+KIND = "ranking 2"
+"""the form of these cells; a change in what they hold is another number"""
+COUNTED = "Pop"
+"""the model whose settings, and so whose data, rows without a model have: it has none of its own"""
+RANKING = "mmbee_plugin.recbole.ranking"
+PROTOCOL: dict[str, Any] = {
+    "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "group_by": "user", "mode": "full"},
+    "valid_metric": "Recall@20",
+}
+"""what all rows share where the dataset's file says nothing; RecBole's own defaults differ from model to model"""
+
+
+def with_protocol(model: str, folder: DatasetFolder, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Given settings, and below them those of :data:`PROTOCOL` that the dataset's file leaves open."""
+    of_dataset = dataset_settings(folder.name, model, folder.kind == "sample", folder.live is not None)
+    order = {"eval_args": {"order": "TO" if folder.ordered else "RO"}}
+    shared = merged(PROTOCOL, order)
+    return merged({key: value for key, value in shared.items() if key not in of_dataset}, given)
+
+
+def ranking_jobs(
+    row: RankedRow, folder: DatasetFolder, given: Mapping[str, Any], seeds: Sequence[int]
+) -> list[Job]:
+    """The jobs of one row's cells, one a seed; a single one where there is nothing to train.
+
+    Args:
+        given: settings beyond the dataset's, tuned ones among them.
+
+    Raises:
+        InputError: a setting that the model or the data refuse, or an evaluation that is not a full ranking.
+    """
+    name = row.model or COUNTED
+    settings = with_protocol(name, folder, merged(given, row.settings))
+    config = build_config(name, folder, settings)
+    if set(config["eval_args"]["mode"].values()) != {"full"}:
+        raise InputError(
+            f"{folder.name}: table 3 ranks all items, this dataset is evaluated on other samples; it needs "
+            "eval_args.mode full"
+        )
+    key = {"kind": KIND, "data": folder.hash, "settings": settings_of_the_key(config)}
+    if row.count is None:
+        code = state_of_the_code(name, RANKING)
+        return [
+            Job(
+                f"{row.name}, seed {seed}",
+                {**key, **code, "seed": seed},
+                ranking_cell,
+                (name, folder.path, settings, seed),
+            )
+            for seed in seeds
+        ]
+    work = row.count.func
+    code = state_of_the_code(COUNTED, RANKING, work.__module__)
+    counted = [work.__qualname__, dict(row.count.keywords)]
+    return [
+        Job(row.name, {**key, **code, "count": counted}, counted_cell, (row.count, folder.path, settings))
+    ]
+
+
+def ranking_cell(model: str, path: Path, given: Mapping[str, Any], seed: int) -> Cell:
+    """Trains a model and ranks the validation and test items with the weights of its best epoch.
+
+    Returns:
+        arrays: those of :func:`ranked`. facts: those of :meth:`Training.facts`, valid_seconds of one evaluation.
+    """
+    with prepared(model, path, given, seed) as training:
+        training.fit()
+
+        def score(interaction: Any) -> Any:  # RecBole's, which also ranks by models that score single pairs
+            return training.trainer._full_sort_batch_eval((interaction, None, None, None))[1]
+
+        arrays: dict[str, NDArray] = {}
+        seconds = []
+        for split, loader in zip(SPLITS, training.evaluated, strict=True):
+            begun = time.perf_counter()
+            arrays |= ranked(score, loader, training.train._dataset, split)
+            seconds.append(time.perf_counter() - begun)
+        facts = {**training.facts(), "valid_seconds": round(seconds[0], 3)}
+    return Cell(arrays, facts)
+
+
+def counted_cell(count: Callable[[MMBeeDataset], Score], path: Path, given: Mapping[str, Any]) -> Cell:
+    """The same for a row that only counts; it knows no epochs."""
+    begun, memory = time.perf_counter(), PeakMemory()
+    folder = DatasetFolder(path)
+    config = build_config(COUNTED, folder, {**given, "show_progress": False})
+    with run_log(config, quiet=True), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        train, *evaluated = data_preparation(config, seeded_dataset(config))
+        score = count(train._dataset)
+        arrays: dict[str, NDArray] = {}
+        for split, loader in zip(SPLITS, evaluated, strict=True):
+            arrays |= ranked(score, loader, train._dataset, split)
+    facts = {
+        "data": {"name": folder.name, "counts": dict(folder.counts), "hash": folder.hash},
+        "seconds": round(time.perf_counter() - begun, 3),
+        "peak_rss_mb": round(memory.megabytes(), 1),
+        "versions": versions(),
+    }
+    return Cell(arrays, facts)
+
+
+def ranked(score: Score, loader: Any, train: MMBeeDataset, split: str) -> dict[str, NDArray]:
+    """The positives of a loader, users and items as rows of the folder, ascending.
+
+    Returns:
+        ``<split> users``, ``items``, ``ranks`` (items before it), ``user degrees`` and ``item degrees`` (distinct
+        training interactions), (n,) int32 each.
+    """
+    found = positive_ranks(score, loader)
+    pairs = train.positive_keys()
+    of_users = np.bincount(pairs // train.item_num, minlength=train.user_num)
+    of_items = np.bincount(pairs % train.item_num, minlength=train.item_num)
+    users, items = train.user_rows[found.users], train.item_rows[found.items]
+    columns = {
+        "users": users,
+        "items": items,
+        "ranks": found.ranks,
+        "user degrees": of_users[found.users],
+        "item degrees": of_items[found.items],
+    }
+    order = np.lexsort((items, users))
+    return {f"{split} {name}": values[order].astype(np.int32) for name, values in columns.items()}

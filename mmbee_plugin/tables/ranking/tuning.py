@@ -1,0 +1,203 @@
+"""Each row's settings, chosen on validation in the same number of minutes.
+
+What was tried stands in one JSON file a model, rewritten after every trial, best first. The search is RecBole's
+`HyperTuning` in its exhaustive form, which draws settings in a seeded random order without repeating any. Going on
+after a kill, it proposes the same settings again; those in the file are answered from there and cost nothing. The
+test split is never looked at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.options import merged
+from mmbee_plugin.recbole.report import plain_settings
+from mmbee_plugin.recbole.run import build_config
+from mmbee_plugin.recbole.tune import nested, search_of, searched_settings
+from mmbee_plugin.tables.files import write_json
+from mmbee_plugin.tables.ranking.run import with_protocol
+from mmbee_plugin.tables.training import prepared, state_of_the_code
+
+SEED = 2020
+"""of the trials and of the order in which settings are drawn; a table's seeds are others"""
+SHARE = 5
+"""A trial may take one part in so many of the minutes, so that slow rows try several settings too."""
+TOO_SHORT = 20
+"""With less than one part in so many left, no further trial is begun."""
+
+
+class BudgetSpentError(Exception):
+    """The row's minutes are over."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training for its validation metrics.
+
+    Attributes:
+        settings: beyond the dataset's; none for its own settings, which are always the first trial.
+        score: the metric that epochs and settings are chosen by; None where the loss was no number.
+        valid: all validation metrics of the best epoch.
+        cut: whether it was stopped for time; its best epoch until then counts.
+        code: the state of the code it ran.
+    """
+
+    settings: dict[str, Any]
+    score: float | None
+    valid: dict[str, float]
+    epochs: int
+    seconds: float
+    cut: bool
+    code: str
+    versions: dict[str, str]
+
+
+@dataclass
+class Tuning:
+    """A model's trials on a dataset, and the file that keeps them.
+
+    Attributes:
+        data: name, kind and hash of the dataset. metric: what was compared. larger: whether more of it is better.
+        given: settings that all trials had in common.
+        trials: best first.
+    """
+
+    file: Path
+    model: str
+    data: dict[str, str]
+    metric: str
+    larger: bool
+    given: dict[str, Any]
+    trials: list[Trial] = field(default_factory=list)
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial with the best validation metric; None where all failed."""
+        return self.trials[0] if self.trials and self.trials[0].score is not None else None
+
+    @property
+    def seconds(self) -> float:
+        """Spent on all trials."""
+        return sum(trial.seconds for trial in self.trials)
+
+    def find(self, settings: Mapping[str, Any]) -> Trial | None:
+        """The trial of these settings, if there was one."""
+        return next((trial for trial in self.trials if trial.settings == settings), None)
+
+    def add(self, trial: Trial) -> None:
+        """Keeps a trial, in the file too."""
+        sign = -1 if self.larger else 1
+        self.trials.append(trial)
+        self.trials.sort(key=lambda each: (each.score is None, sign * (each.score or 0.0)))
+        content = {name: value for name, value in asdict(self).items() if name != "file"}
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self.file, content)
+
+
+def read_tuning(file: Path) -> Tuning | None:
+    """The tuning in a file, or None where there is no such file.
+
+    Raises:
+        InputError: the file is no tuning.
+    """
+    if not file.exists():
+        return None
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        trials = [Trial(**each) for each in content.pop("trials")]
+        return Tuning(file=file, trials=trials, **content)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{file}: no file of tuned settings ({error}); delete it and tune again") from None
+
+
+def begin_tuning(
+    file: Path, model: str, folder: DatasetFolder, given: Mapping[str, Any], space: Path
+) -> Tuning:
+    """The tuning to go on with, or a new one.
+
+    Raises:
+        InputError: the file is of other data or settings, the space cannot be read, or a given setting is searched.
+    """
+    for name in searched_settings(space, model):
+        if name.partition(".")[0] in given:
+            raise InputError(f"setting {name!r}: {space} searches it; it cannot be given for the tuning")
+    config = build_config(model, folder, with_protocol(model, folder, given))
+    metric, larger = config["valid_metric"].lower(), bool(config["valid_metric_bigger"])
+    data = {"name": folder.name, "kind": folder.kind, "hash": folder.hash}
+    new = Tuning(file, model, data, metric, larger, plain_settings(given))
+    old = read_tuning(file)
+    if old is None:
+        return new
+    for name in ("data", "metric", "given"):
+        before, now = getattr(old, name), getattr(new, name)
+        if before != now:
+            raise InputError(
+                f"{file}: was tuned with {name} {before}, now it is {now}; keep it elsewhere, or name another folder "
+                "with --tuned"
+            )
+    return old
+
+
+def tune(tuning: Tuning, path: Path, space: Path, minutes: float) -> None:
+    """Tries settings until the row's minutes are spent, those of earlier runs included, or all are tried.
+
+    Args:
+        path: the dataset folder. space: a params file of RecBole's HyperTuning, all of its lines ``choice``.
+    """
+    budget = 60 * minutes
+
+    def tried(settings: dict[str, Any]) -> Trial:
+        known = tuning.find(settings)
+        if known is None:
+            if budget - tuning.seconds < budget / TOO_SHORT:
+                raise BudgetSpentError
+            known = _trial(tuning, path, settings, min(budget / SHARE, budget - tuning.seconds))
+            tuning.add(known)
+        return known
+
+    def objective(params: dict[str, Any], _files: Any = None) -> dict[str, Any]:
+        trial = tried(plain_settings(nested(params)))
+        worst = -float("inf") if tuning.larger else float("inf")
+        return {
+            "model": tuning.model,
+            "best_valid_score": worst if trial.score is None else trial.score,
+            "valid_score_bigger": tuning.larger,
+            "best_valid_result": trial.valid,
+            "test_result": None,
+        }
+
+    logging.getLogger("hyperopt").setLevel(logging.CRITICAL)  # it reports the end of the budget as an error
+    os.environ["HYPEROPT_FMIN_SEED"] = str(SEED)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of hyperopt's own imports
+        search = search_of(objective, space, SEED, algo="exhaustive", early_stop=1_000_000)
+    with contextlib.suppress(BudgetSpentError), contextlib.redirect_stdout(io.StringIO()):
+        tried({})
+        search.run()
+
+
+def _trial(tuning: Tuning, path: Path, settings: dict[str, Any], seconds: float) -> Trial:
+    given = with_protocol(tuning.model, DatasetFolder(path), merged(tuning.given, settings))
+    with prepared(tuning.model, path, given, SEED) as training:
+        try:
+            cut = training.try_out(seconds)
+        except ValueError as error:
+            if "nan" not in str(error).lower():  # RecBole's word for a loss that ran away
+                raise
+            cut = False
+        facts = training.facts()
+        score = training.valid.get(tuning.metric)
+    code = state_of_the_code(tuning.model)["code"]
+    epochs, spent = facts["epochs"], facts["seconds"]
+    return Trial(settings, score, facts["valid"], epochs, spent, cut, code, facts["versions"])

@@ -1,0 +1,103 @@
+"""The cost of the expansion: graphs drawn after the data's, and what is said to be spent on which part."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+from typer.testing import CliRunner
+
+from mmbee_plugin.cli import app
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.settings import GraphSettings
+from mmbee_plugin.studies import cost
+from mmbee_plugin.studies.cost import PARTS, Shape, cost_cell, drawn, growth, shapes_of
+
+
+def graph(n_users=400, n_authors=50):
+    """Half of the users gift, one to eight authors each, and the first authors most of all."""
+    rng = np.random.default_rng(0)
+    count = np.where(rng.random(n_users) < 0.5, rng.integers(1, 9, n_users), 0)
+    users = np.repeat(np.arange(n_users), count)
+    authors = (n_authors * rng.random(len(users)) ** 3).astype(int)
+    return csr_matrix(
+        (rng.uniform(1, 9, len(users)).astype(np.float32), (users, authors)), (n_users, n_authors)
+    )
+
+
+def test_a_drawn_graph_has_the_shape_that_was_asked_for():
+    u2a = graph()
+    edges = np.diff(u2a.indptr)
+    for shape in (Shape(1, 1), Shape(20, 1), Shape(20, 0.5), Shape(20, 3)):
+        gifts = drawn(u2a, shape, np.random.default_rng(1))
+        assert (gifts.n_users, gifts.n_authors) == (400 * shape.size, 50 * shape.size)
+        wanted = edges.mean() * shape.density
+        assert len(gifts.users) / gifts.n_users == pytest.approx(
+            wanted, rel=0.15 if shape.size == 1 else 0.04
+        )
+        by_author = np.sort(np.bincount(gifts.authors, minlength=gifts.n_authors))[::-1]
+        share = by_author[: len(by_author) // 10].sum() / by_author.sum()
+        own = np.sort(np.bincount(u2a.indices, minlength=50))[::-1]
+        assert share == pytest.approx(own[:5].sum() / own.sum(), abs=0.12)
+        assert set(gifts.amounts) <= set(u2a.data)
+    none = (np.bincount(drawn(u2a, Shape(20, 1), np.random.default_rng(1)).users, minlength=8000) == 0).mean()
+    assert none == pytest.approx((edges == 0).mean(), abs=0.03)
+
+
+def test_seconds_and_bytes_go_to_the_parts_they_are_of(tmp_path, monkeypatch):
+    kept = []
+    build = cost.build
+
+    def watched(*arguments, **named):
+        snapshot = build(*arguments, **named)
+        files = snapshot.manifest["files"]
+        kept.append((snapshot.manifest, {name: (snapshot.path / name).stat().st_size for name in files}))
+        return snapshot
+
+    monkeypatch.setattr(cost, "build", watched)
+    u2a = graph()
+    settings = GraphSettings(top_k=5, reach_top_k=7, amount="amount", metapaths=("a2a", "u2a2a", "u2a2u"))
+    facts = cost_cell(u2a, None, settings, 6, 0).facts
+    manifest, sizes = kept[-1]
+    assert (facts["users"], facts["authors"], facts["edges"]) == (400, 50, u2a.nnz)
+    assert set(facts["seconds"]) == set(facts["bytes"]) == set(PARTS)
+    assert sum(facts["bytes"].values()) == sum(sizes.values())
+    assert facts["bytes"]["graphs"] == sizes["u2a.npz"] + sizes["a2a.npz"]
+    assert facts["bytes"]["walk"] == sizes["reach.npz"]
+    assert facts["bytes"]["means"] == sum(
+        size for name, size in sizes.items() if name.startswith("attributes/")
+    )
+    assert facts["metapaths"]["u2a2u"]["bytes"] == sizes["neighbours/u2a2u.npz"]
+    stages = [(stage["stage"], stage["seconds"]) for stage in manifest["stages"]]
+    assert sum(facts["seconds"].values()) == pytest.approx(sum(spent for _, spent in stages))
+    assert [name for name, _ in stages].count("a2a") == 2  # the graph, then the metapath
+    of_path = [spent for name, spent in stages if name == "a2a"][1]
+    assert facts["metapaths"]["a2a"]["seconds"] == pytest.approx(of_path)
+    assert facts["memory_mb"] >= 0
+
+
+def test_shapes_and_growth():
+    assert shapes_of([2, 0.5], [1, 4]) == [Shape(0.5, 1), Shape(2, 1), Shape(1, 1), Shape(1, 4)]
+    assert shapes_of([1], [1]) == [Shape(1, 1)]
+    with pytest.raises(InputError, match="--densities: 0 is out of range"):
+        shapes_of([1], [0])
+    x = np.array([0.5, 1, 2, 8])
+    assert growth(x, 3 * x**1.5) == pytest.approx(1.5)
+
+
+def test_the_command_prints_the_datas_own_graph_and_the_drawn_ones(live_path, tmp_path, monkeypatch):
+    def here(jobs, store, processes, show, fresh):
+        assert fresh
+        return [job.work(*job.arguments) for job in jobs]
+
+    monkeypatch.setattr(cost, "make_cells", here)  # no process of its own
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pytest"])
+    small = ["--graph.folds=0", "--graph.fold_by=pair", "--graphcl.epochs=1"]
+    command = ["graph", "cost", "--dataset=tinylive", "--sizes=1,3", "--densities=1,2", *small]
+    result = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert result.exit_code == 0
+    for text in ("│ the data's own ", "│ size x 3 ", "│ density x 2 ", "grow seconds as density^"):
+        assert text in result.output
+    page = (tmp_path / "results" / "cost.html").read_text()
+    assert "<td>40</td><td>8</td>" in page and "<td>120</td><td>24</td>" in page

@@ -1,0 +1,79 @@
+"""`mmbee study missing`: every change is scored, beside the backbone alone."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from mmbee_plugin import cli
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.studies import training
+from mmbee_plugin.studies.degraded import without
+from mmbee_plugin.studies.missing import INTACT, bare_job, measure, missing_figure, planned
+from mmbee_plugin.studies.scoring import open_trained
+
+
+def test_the_plan_has_each_modality_and_all_at_once():
+    changes = planned(["visual", "speech"], [1, 0.5], [2])
+    assert [str(one) for one in changes] == [
+        *("visual missing, 50%", "visual missing, 100%", "visual, noise 2"),
+        *("speech missing, 50%", "speech missing, 100%", "speech, noise 2"),
+        *("all missing, 50%", "all missing, 100%"),
+    ]
+    assert not [one for one in planned(["visual"], [1], [1]) if one.modality == "all"]
+    for rates, levels in (([0], []), ([1.5], []), ([], [-1])):
+        with pytest.raises(InputError, match=r"--(rates|noise) \S+: a (share|number) above 0"):
+            planned(["visual"], rates, levels)
+
+
+def test_every_change_is_scored_and_set_against_the_bare_model(live_checkpoint):
+    trained = open_trained(live_checkpoint(interest="none"))
+    samples, alone = trained.samples("test"), np.random.default_rng(0).random(120)
+    study = measure(trained, planned(["visual", "speech"], [1], [1]), ("SIM", alone))
+    assert list(study.rows) == [
+        *(INTACT, "visual missing, 100%", "visual, noise 1", "speech missing, 100%", "speech, noise 1"),
+        *("all missing, 100%", "SIM"),
+    ]
+    with without(trained.network, ["visual"]):
+        expected = samples.pooled(trained.scores("test"))
+    found = study.rows["visual missing, 100%"]
+    assert {name: value for name, [value] in found.values.items()} == expected
+    assert found.gains["auc"] == pytest.approx(expected["auc"] - samples.pooled(alone)["auc"])
+    sheet, figure = missing_figure(study)
+    assert len(sheet.rows) == 7 and all(len(row) == len(sheet.headings) for row in sheet.rows)
+    lines = [note for note in sheet.notes if note.startswith("AUC with any one modality gone")]
+    gains = [study.rows[f"{name} missing, 100%"].gains["auc"] for name in ("visual", "speech")]
+    assert ("not above SIM" in lines[0]) == (min(gains) <= 0)
+    assert {trace.name for trace in figure.data} == {"visual", "speech", "all"}
+
+
+def test_the_command_trains_the_backbone_alone_with_the_settings_of_the_checkpoint(
+    live_checkpoint, tmp_path, monkeypatch, capsys
+):
+    path = live_checkpoint(interest="none", backbone="sim", short_length=3, epochs=1, seed=5)
+    name, job = bare_job(open_trained(path))
+    settings = job.key["settings"]
+    assert (name, job.key["seed"]) == ("SIM", 5)
+    assert [settings[key] for key in ("content", "interest", "short_length", "embedding_size")] == [
+        *("none", "none"),
+        *(3, 8),
+    ]
+
+    def in_this_process(jobs, store, processes, show):
+        return [one.work(*one.arguments) for one in jobs]
+
+    monkeypatch.setattr(training, "make_cells", in_this_process)
+    out = tmp_path / "missing.html"
+    arguments = ["study", "missing", str(path), "--rates=1", "--noise=1", f"--out={out}"]
+    monkeypatch.setattr(sys, "argv", ["mmbee", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    printed = capsys.readouterr().out
+    assert "SIMULATED" in printed and "GAUC with any one modality gone" in printed
+    page = out.read_text()
+    assert "speech missing, 100%" in page and "<script src" not in page
+    with pytest.raises(InputError, match="without content has no modality"):
+        bare_job(open_trained(live_checkpoint(interest="none", content="none")))

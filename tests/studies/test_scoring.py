@@ -1,0 +1,59 @@
+"""A checkpoint opened again scores as the run that wrote it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole import checkpoint
+from mmbee_plugin.recbole.run import build_config, train_and_test
+from mmbee_plugin.studies.scoring import open_trained
+
+
+def test_an_opened_checkpoint_has_the_metrics_of_its_run(live_path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pytest"])
+    folder = DatasetFolder(live_path)
+    small = {"epochs": 1, "embedding_size": 8, "interest": "none", "gpu_id": "", "show_progress": False}
+    result = train_and_test(build_config("MMBee", folder, {**small, "train_batch_size": 256}), folder)
+    trained = open_trained(tmp_path / result.checkpoint)
+    for split, reported in (("valid", result.valid), ("test", result.test)):
+        samples = trained.samples(split)
+        found = samples.pooled(trained.scores(split))
+        assert {name: pytest.approx(value, abs=1e-5) for name, value in found.items()} == {
+            "auc": reported["auc"],
+            "uauc": reported["uauc"],
+            "gauc": reported["gauc"],
+        }
+        interactions = folder.interactions(split)
+        np.testing.assert_array_equal(samples.users, interactions.users)
+        np.testing.assert_array_equal(samples.labels, folder.rows(split).labels)
+        np.testing.assert_allclose(samples.times, interactions.timestamps)
+
+
+def test_what_cannot_be_scored_again_is_said(live_checkpoint, live_path, tmp_path):
+    path = live_checkpoint(interest="none", content="none")
+
+    def changed(edit):
+        state = torch.load(path, weights_only=True)
+        edit(state["config"]["__config__"]["settings"], state)
+        torch.save(state, tmp_path / "other.pth")
+        return tmp_path / "other.pth"
+
+    with pytest.raises(InputError, match="expected one evaluated on labelled samples"):
+        open_trained(changed(lambda config, _: config.update(eval_args={"mode": {"test": "full"}})))
+    with pytest.raises(InputError, match="older version, it does not know the setting 'head'"):
+        open_trained(changed(lambda config, _: config.pop("head")))
+    with pytest.raises(InputError, match="other weights than this version's"):
+        open_trained(changed(lambda _, state: state["state_dict"].popitem()))
+    config = build_config("BPR", DatasetFolder(live_path), {"gpu_id": "", "show_progress": False})
+    checkpoint.save({"config": config, "state_dict": {}}, tmp_path / "bpr.pth")
+    with pytest.raises(InputError, match="a checkpoint of BPR"):
+        open_trained(tmp_path / "bpr.pth")
+    with (live_path / "tinylive.user").open("a") as file:
+        file.write("\n")
+    with pytest.raises(InputError, match="tinylive has changed since that run"):
+        open_trained(path)

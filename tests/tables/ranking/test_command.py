@@ -1,0 +1,62 @@
+"""`mmbee table 3` from end to end, and what bad input gets."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmbee_plugin import cli
+
+SMALL = ("--dataset=toy", "--seeds=1", "--epochs=1", "--jobs=1")
+ROW = "--only=LightGCN"
+
+
+@pytest.fixture
+def mmbee(monkeypatch, capfd, toy):
+    """Runs `mmbee table` beside `datasets/toy`; returns its status, stdout and stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mmbee", "table", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capfd.readouterr()
+        return ended.value.code or 0, out, err
+
+    return run
+
+
+def test_a_table_is_tuned_run_and_printed_again_without_running(mmbee):
+    Path("tuned").mkdir()
+    code, out, err = mmbee("3", *SMALL, ROW, "--tune=0.05", "--tuned=tuned")
+    assert code == 0, err
+    assert "1 of 1 rows: LightGCN tuned" in err and "1 of 1 cells: " in err
+    trials = json.loads(Path("tuned/LightGCN.json").read_text())["trials"]
+    line = next(line for line in out.splitlines() if line.startswith("| LightGCN"))
+    assert line.split("|")[8].strip() == str(len(trials))
+    assert "Table 3. Full ranking, valid split: 40 pairs of 40 users" in out
+    code, out, err = mmbee("3", *SMALL, ROW, "--tuned=tuned", "--split=test", "--out=kept/three")
+    assert (code, err) == (0, "")  # no cell is made again
+    assert "Where the figures come from" in out and "few: pairs of users with at most two" in out
+    content = json.loads(Path("kept/three.json").read_text())
+    assert content["data"]["name"] == "toy" and len(content["data"]["hash"]) == 64
+    best = trials[0]["settings"]
+    assert best.items() <= content["settings in effect"]["LightGCN"].items()
+
+
+def test_bad_input_is_one_line_and_status_2(mmbee):
+    for arguments, message in (
+        (("3", "--dataset=nowhere"), "dataset 'nowhere' is unknown"),
+        (("3", "--dataset=toy", "--split=all"), "one of valid, test is needed"),
+        (("3", "--dataset=toy", "--only=BPR"), "table 3 has no row 'BPR'"),
+        (("3", "--dataset=toy", "--epoch=3"), "did you mean epochs?"),
+        (("3", "--dataset=toy", "--topk=[5,100]"), "has only 24 items to rank"),
+        (("3", *SMALL, "--only=LightGCN", "--tune=1", "--learning_rate=1"), "searches it"),
+        (("2", "--dataset=toy", "--tune=5"), "--tune and --tuned are of table 3"),
+    ):
+        code, out, err = mmbee(*arguments)
+        assert (code, out) == (2, ""), arguments
+        assert message in err, err
+        assert err.count("\n") == 1, err

@@ -1,0 +1,111 @@
+"""Figures of cells whose ranks are known."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mmbee_plugin import bootstrap
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.tables.cells import Cell
+from mmbee_plugin.tables.files import Report
+from mmbee_plugin.tables.layout import lines
+from mmbee_plugin.tables.ranking.layout import best_other_lines, ranking_sheets
+from mmbee_plugin.tables.ranking.measures import ALL, FEW, NEW, measure
+from mmbee_plugin.tables.ranking.published import published
+from mmbee_plugin.tables.ranking.report import write_ranking
+
+
+@pytest.fixture
+def measures(ranked_cell):
+    cells = {
+        "LightGCN": [ranked_cell(1, seed) for seed in (1, 2)],
+        "MMBee": [ranked_cell(4, seed) for seed in (1, 2)],
+        "MostPop": [ranked_cell(0.5)],
+    }
+    return measure(cells, "valid", 2, {"MMBee": 7}, "MMBee")
+
+
+def test_figures_are_those_of_the_ranks(ranked_cell, measures):
+    ranks = np.stack([ranked_cell(1, seed).arrays["valid ranks"] for seed in (1, 2)])
+    row = measures.rows["LightGCN"]
+    assert row.value("recall@10") == pytest.approx((ranks < 10).mean())
+    assert row.value("precision@20") == pytest.approx((ranks < 20).mean() / 20)
+    assert row.value("ndcg@10") == pytest.approx(np.where(ranks < 10, 1 / np.log2(ranks + 2), 0).mean())
+    assert row.seeds["recall@10"] == pytest.approx((ranks < 10).mean(axis=1))
+    assert row.costs == {"seconds": 3.0, "peak_rss_mb": 500.0}
+
+
+def test_groups_are_of_degrees(ranked_cell, measures):
+    cell = ranked_cell(0.5)
+    ranks, degrees = cell.arrays["valid ranks"], cell.arrays["valid user degrees"]
+    few, new = degrees <= 2, cell.arrays["valid item degrees"] == 0
+    assert measures.counts[FEW] == (few.sum(), few.sum()) and measures.counts[NEW] == (new.sum(), new.sum())
+    assert measures.rows["MostPop"].value("recall@20", FEW) == pytest.approx((ranks[few] < 20).mean())
+    assert measures.rows["MostPop"].value("recall@20", NEW) == pytest.approx((ranks[new] < 20).mean())
+    by_degree = {name: n for name, (n, _) in measures.counts.items() if name[0].isdigit()}
+    assert by_degree == {"0": 60, "1": 60, "2": 60, "3": 60, "4 to 5": 60}
+
+
+def test_differences_are_the_paired_bootstrap(measures):
+    own, other = (measures.rows[name].users[ALL]["recall@20"] for name in ("MMBee", "LightGCN"))
+    found = measures.differences[ALL]["LightGCN"].found["recall@20"].interval
+    expected = bootstrap.paired(own, other).interval
+    assert found.mean == pytest.approx(expected.mean, abs=1e-12)
+    assert found.standard_error == pytest.approx(expected.standard_error, rel=0.05)
+    alone = [measures.differences[ALL][name].found["ndcg@10"].p_value for name in ("LightGCN", "MostPop")]
+    corrected = [measures.differences[ALL][name].p_values["ndcg@10"] for name in ("LightGCN", "MostPop")]
+    assert corrected == bootstrap.holm(alone)
+    assert measures.best_other("recall@20") == "LightGCN"
+
+
+def test_the_best_other_row_is_named_and_a_loss_is_said(ranked_cell):
+    cells = {"MMBee": [ranked_cell(1)], "LightGCN": [ranked_cell(4)], "MostPop": [ranked_cell(1, 2)]}
+    said = best_other_lines(measure(cells, "valid", 1, {}, "MMBee"))
+    assert all("MMBee is not above the best other row, LightGCN" in line for line in said)
+
+
+def test_rows_of_other_pairs_are_refused(ranked_cell):
+    with pytest.raises(InputError, match="MMBee: ranked other valid pairs than LightGCN"):
+        measure({"LightGCN": [ranked_cell(1)], "MMBee": [ranked_cell(1, users=299)]}, "valid", 1, {}, "MMBee")
+
+
+def test_published_figures_have_a_heading_of_their_own(measures):
+    printed = ranking_sheets(measures, ["as said"], published("tiktok"))
+    for sheet in printed[:-2]:
+        assert "0.0653" not in "\n".join(lines(sheet))
+    assert printed[-2].title.startswith("Published, not measured here: the small TikTok")
+    assert ("LightGCN", "0.0653") in printed[-2].rows
+    assert not published("ml-100k")
+
+
+def test_the_report_says_what_the_data_are(measures, ranked_cell, tmp_path):
+    facts = {"data": {"name": "toy", "kind": "sample", "counts": {}, "hash": "0"}}
+    cells = {name: [ranked_cell(1)] for name in measures.rows}
+    report = Report(tmp_path / "three")
+    write_ranking(
+        report, measures, ranking_sheets(measures, [], []), ["Data: toy", "SAMPLE: no"], facts, cells
+    )
+    rows = list(csv.DictReader(report.csv.open()))
+    one = next(
+        row for row in rows if (row["row"], row["group"], row["metric"]) == ("LightGCN", "few", "ndcg@20")
+    )
+    assert float(one["value"]) == pytest.approx(measures.rows["LightGCN"].value("ndcg@20", FEW))
+    assert float(one["difference"]) > 0 and one["against"] == "MMBee" and one["kind"] == "sample"
+    content = json.loads(report.json.read_text())
+    assert content["data"]["name"] == "toy" and content["rows"]["MMBee"]["settings tried"] == 7
+    page = report.html.read_text()
+    assert '<p class="loud">SAMPLE: no</p>' in page and "over user degree" in page
+
+
+def test_a_model_that_ranks_nothing_has_zeros(ranked_cell):
+    cell = ranked_cell(1)
+    ranks = np.full(300, 50, dtype=np.int32)
+    lost = replace(cell, arrays={**cell.arrays, "valid ranks": ranks})
+    found = measure({"MMBee": [cell], "LightGCN": [Cell(lost.arrays, cell.facts)]}, "valid", 1, {}, "MMBee")
+    assert found.rows["LightGCN"].value("recall@20") == 0
+    assert best_other_lines(found)

@@ -1,0 +1,98 @@
+"""Tuning: equal budgets, nothing lost, nothing tried twice, the test split unseen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from recbole.trainer import Trainer
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.tune import search_of, space_file
+from mmbee_plugin.tables.ranking import tuning
+from mmbee_plugin.tables.ranking.rows import TRAINED
+from mmbee_plugin.tables.ranking.tuning import Trial, begin_tuning, read_tuning, tune
+
+SPACE = "learning_rate choice [0.1,0.01,0.001]\nweight_decay choice [0.0,0.1]\n"
+
+
+@pytest.fixture
+def begin(toy):
+    Path("space.hyper").write_text(SPACE)
+
+    def make(model: str = "BPR", **given):
+        return begin_tuning(
+            Path("tuned") / f"{model}.json",
+            model,
+            DatasetFolder(toy),
+            {"epochs": 2, **given},
+            Path("space.hyper"),
+        )
+
+    return make
+
+
+@pytest.fixture
+def tried(monkeypatch) -> list[dict]:
+    """Trials that take six seconds each without running; the larger the learning rate the better."""
+    found: list[dict] = []
+
+    def trial(_tuning, _path, settings, seconds):
+        assert seconds <= 60 / tuning.SHARE + 1e-9
+        found.append(settings)
+        score = settings.get("learning_rate", 0.05) if settings.get("learning_rate") != 0.001 else None
+        return Trial(settings, score, {}, 1, 6.0, False, "", {})
+
+    monkeypatch.setattr(tuning, "_trial", trial)
+    return found
+
+
+def test_a_killed_tuning_goes_on_where_it_was(begin, toy, tried, monkeypatch):
+    tune(begin(), toy, Path("space.hyper"), minutes=0.3)  # three trials
+    assert tried[0] == {} and len(tried) == 3
+    before = json.loads(Path("tuned/BPR.json").read_text())["trials"]
+    tune(begin(), toy, Path("space.hyper"), minutes=1)
+    assert len(tried) == 7  # the dataset's own settings and all six of the space, none of them twice
+    assert len({json.dumps(settings, sort_keys=True) for settings in tried}) == 7
+    found = read_tuning(Path("tuned/BPR.json"))
+    assert found is not None and found.best is not None
+    assert found.best.settings["learning_rate"] == 0.1
+    scores = [trial.score for trial in found.trials]
+    assert scores[-2:] == [None, None] and scores[:5] == sorted(scores[:5], reverse=True)
+    assert all(trial in json.loads(Path("tuned/BPR.json").read_text())["trials"] for trial in before)
+    tune(begin(), toy, Path("space.hyper"), minutes=1)
+    assert len(tried) == 7
+
+
+def test_a_trial_is_cut_for_time_and_never_sees_the_test_split(begin, toy, monkeypatch):
+    seen = []
+    evaluate = Trainer.evaluate
+    monkeypatch.setattr(
+        Trainer, "evaluate", lambda self, data, *a, **k: seen.append(data) or evaluate(self, data, *a, **k)
+    )
+    whole = tuning._trial(begin(), toy, {"learning_rate": 0.01}, seconds=600)
+    assert (whole.epochs, whole.cut) == (2, False) and whole.score == whole.valid["recall@20"] > 0
+    cut = tuning._trial(begin(), toy, {"learning_rate": 0.01}, seconds=0)
+    assert (cut.epochs, cut.cut) == (1, True) and cut.score is not None
+    pairs = len(DatasetFolder(toy).interactions("valid"))
+    assert len(seen) == 3 and all(len(loader._dataset) == pairs for loader in seen)
+
+
+def test_what_does_not_belong_together_is_refused(begin, toy, tried):
+    tune(begin(), toy, Path("space.hyper"), minutes=0.2)
+    with pytest.raises(InputError, match=r"BPR.json: was tuned with given \{'epochs': 2\}, now it is"):
+        begin(embedding_size=8)
+    with pytest.raises(InputError, match=r"'learning_rate': space.hyper searches it"):
+        begin(learning_rate=0.1)
+    Path("tuned/BPR.json").write_text('{"trials": [{}]}')
+    with pytest.raises(InputError, match=r"BPR.json: no file of tuned settings"):
+        begin()
+
+
+@pytest.mark.parametrize("model", TRAINED)
+def test_every_trained_row_has_a_space_that_can_be_searched(model, monkeypatch):
+    monkeypatch.setenv("HYPEROPT_FMIN_SEED", "0")
+    search = search_of(lambda params, files: {}, space_file(model), 0, algo="exhaustive")
+    assert search.max_evals >= 45
