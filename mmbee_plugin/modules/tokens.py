@@ -43,7 +43,7 @@ class ContentSettings:
     modality_dropout: float = 0.1
     """chance that a present modality is hidden in training, never the last one of an author."""
     default_query_rate: float = 0.1
-    """chance in training that the shared default queries replace an author's own, so that they are trained too."""
+    """chance in training that an author reads with the shared queries alone, as one never seen does."""
     max_segments: int = 32
     """rows of the segment-age embedding."""
 
