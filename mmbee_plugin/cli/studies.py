@@ -40,7 +40,7 @@ def missing(
     from mmbee_plugin.recbole.report import check_writable
     from mmbee_plugin.studies.missing import bare_job, measure, missing_figure, planned
     from mmbee_plugin.studies.scoring import open_trained
-    from mmbee_plugin.studies.training import trained_cells
+    from mmbee_plugin.tables.making import cells_of_rows
 
     check_writable(out)
     shares, levels = numbers(rates, "--rates", float), numbers(noise, "--noise", float)
@@ -49,7 +49,7 @@ def missing(
         trained = open_trained(checkpoint)
     name, job = bare_job(trained)
     changes = planned(list(trained.network.content.tables), shares, levels)
-    alone = trained_cells({name: [job]}, cells)[name][0].arrays["test scores"]
+    alone = cells_of_rows({name: [job]}, cells)[name][0].arrays["test scores"]
     with stage_display() as show:
         study = measure(trained, changes, (name, alone), by, seed, show)
     show_page(out, *missing_figure(study), trained.folder, f"Checkpoint: {checkpoint.name}")
@@ -78,7 +78,6 @@ def unseen(
     from mmbee_plugin.data.sample import ensure
     from mmbee_plugin.recbole import options
     from mmbee_plugin.recbole.report import check_writable
-    from mmbee_plugin.studies.training import trained_cells
     from mmbee_plugin.studies.unseen import (
         check_split,
         chosen_rows,
@@ -86,6 +85,7 @@ def unseen(
         unseen_figure,
         unseen_jobs,
     )
+    from mmbee_plugin.tables.making import cells_of_rows
 
     check_split(split)
     rows = chosen_rows(only or ())
@@ -93,7 +93,7 @@ def unseen(
     options.check_given(given, ["MMBee"])
     check_writable(out)
     folder = ensure(dataset, data_path)
-    made = trained_cells(unseen_jobs(folder, given, seeds, rows), cells, jobs)
+    made = cells_of_rows(unseen_jobs(folder, given, seeds, rows), cells, jobs)
     parts = measure_unseen(folder, given, made, split)
     show_page(out, *unseen_figure(parts, seeds, split), folder, f"Settings given: {given or 'none'}")
 

@@ -14,12 +14,10 @@ from mmbee_plugin.recbole import options
 from mmbee_plugin.recbole.report import check_writable, provenance_lines
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.recbole.settings import chosen_metapaths, chosen_modalities
-from mmbee_plugin.tables.cells import CellStore
 from mmbee_plugin.tables.files import Report
 from mmbee_plugin.tables.layout import lines, sheets
+from mmbee_plugin.tables.making import cells_of_rows
 from mmbee_plugin.tables.measures import measure
-from mmbee_plugin.tables.pool import make_cells, missing_jobs
-from mmbee_plugin.tables.progress import cell_bar
 from mmbee_plugin.tables.report import write_report
 from mmbee_plugin.tables.rows import FULL, Table, check_number, make_table
 from mmbee_plugin.tables.run import labelled_jobs
@@ -69,14 +67,7 @@ def run_table(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
         row.name: labelled_jobs(row.name, MODEL, folder, {**given, **row.settings}, seeds)
         for row in table.rows
     }
-    store = CellStore(chosen.cells)
-    # a seed at a time, so that an interrupted table has all its rows as early as can be
-    in_order = [job for of_seed in zip(*jobs.values(), strict=True) for job in of_seed]
-    missing = len(missing_jobs(in_order, store))
-    distinct = len({store.file(job.key) for job in in_order})
-    with cell_bar(missing, distinct - missing, chosen.jobs) as show:
-        made = dict(zip(map(id, in_order), make_cells(in_order, store, chosen.jobs, show), strict=True))
-    cells = {name: [made[id(job)] for job in of_row] for name, of_row in jobs.items()}
+    cells = cells_of_rows(jobs, chosen.cells, chosen.jobs)
     measures = measure(table, cells, chosen.split, folder)
     printed, provenance = sheets(measures), provenance_lines(folder)
     facts = {
@@ -84,7 +75,7 @@ def run_table(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
         "settings of the rows": {row.name: dict(row.settings) for row in table.rows},
         "settings in effect, first row": jobs[table.rows[0].name][0].key["settings"],
         "versions": next(iter(cells.values()))[0].facts["versions"],
-        "code": in_order[0].key["code"],
+        "code": jobs[table.rows[0].name][0].key["code"],
         "data": folder.hash,
     }
     write_report(report, measures, printed, provenance, folder.kind, facts, cells)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def replaced(path: Path) -> Iterator[TextIO]:
         "w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", newline="", delete=False
     ) as file:
         try:
-            yield file  # type: ignore[misc]
+            yield cast(TextIO, file)
         except BaseException:
             os.unlink(file.name)
             raise

@@ -9,10 +9,10 @@ import pytest
 
 from mmbee_plugin import cli
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.studies import training
 from mmbee_plugin.studies.degraded import without
 from mmbee_plugin.studies.missing import INTACT, bare_job, measure, missing_figure, planned
 from mmbee_plugin.studies.scoring import open_trained
+from mmbee_plugin.tables import making
 
 
 def test_the_plan_has_each_modality_and_all_at_once():
@@ -61,10 +61,10 @@ def test_the_command_trains_the_backbone_alone_with_the_settings_of_the_checkpoi
         *(3, 8),
     ]
 
-    def in_this_process(jobs, store, processes, show):
+    def in_this_process(jobs, store, processes, show, fresh):
         return [one.work(*one.arguments) for one in jobs]
 
-    monkeypatch.setattr(training, "make_cells", in_this_process)
+    monkeypatch.setattr(making, "make_cells", in_this_process)
     out = tmp_path / "missing.html"
     arguments = ["study", "missing", str(path), "--rates=1", "--noise=1", f"--out={out}"]
     monkeypatch.setattr(sys, "argv", ["mmbee", *arguments])

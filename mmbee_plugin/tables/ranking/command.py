@@ -12,11 +12,11 @@ from mmbee_plugin.recbole import options
 from mmbee_plugin.recbole.options import merged
 from mmbee_plugin.recbole.report import check_writable, provenance_lines
 from mmbee_plugin.recbole.tune import space_file
-from mmbee_plugin.tables.cells import CellStore
 from mmbee_plugin.tables.command import TableOptions, check_split
 from mmbee_plugin.tables.files import Report
 from mmbee_plugin.tables.layout import lines
-from mmbee_plugin.tables.pool import Task, make_cells, missing_jobs, run_tasks
+from mmbee_plugin.tables.making import cells_of_rows
+from mmbee_plugin.tables.pool import Task, run_tasks
 from mmbee_plugin.tables.progress import cell_bar
 from mmbee_plugin.tables.ranking.layout import ranking_sheets
 from mmbee_plugin.tables.ranking.measures import measure
@@ -73,17 +73,7 @@ def ranking_table(
     for row in rows:
         best = found[row.name].best if row.name in found else None
         jobs[row.name] = ranking_jobs(row, folder, merged(best.settings if best else {}, given), seeds)
-    store = CellStore(chosen.cells)
-    # a seed at a time, so that an interrupted table has all its rows as early as can be
-    in_order = [
-        of_row[seed] for seed in range(chosen.seeds) for of_row in jobs.values() if seed < len(of_row)
-    ]
-    missing = len(missing_jobs(in_order, store))
-    with cell_bar(missing, len(in_order) - missing, chosen.jobs) as show:
-        made = dict(
-            zip(map(id, in_order), make_cells(in_order, store, chosen.jobs, show, fresh=True), strict=True)
-        )
-    cells = {name: [made[id(job)] for job in of_row] for name, of_row in jobs.items()}
+    cells = cells_of_rows(jobs, chosen.cells, chosen.jobs, fresh=True)
     tried = {name: len(tuning.trials) for name, tuning in found.items()}
     measures = measure(cells, chosen.split, chosen.seeds, tried, reference)
     untuned = [row.name for row in rows if row.model and row.name not in found]
