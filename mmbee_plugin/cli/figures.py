@@ -24,23 +24,12 @@ def queries(
     out: Out = Path("results/figure-5.html"),
 ) -> None:
     """Whether the learned queries tell the type of an author: t-SNE, clusters, neighbours; id embeddings beside."""
-    from rich.console import Console
-
-    from mmbee_plugin.figures.page import printed, write_page
     from mmbee_plugin.figures.queries import query_figure, read_authors
-    from mmbee_plugin.recbole.report import check_writable, provenance_lines
+    from mmbee_plugin.recbole.report import check_writable
 
     check_writable(out)
     authors = read_authors(checkpoint)
-    sheet, figure = query_figure(authors)
-    provenance = provenance_lines(authors.folder)
-    write_page(
-        out, sheet, figure, [*provenance, f"Checkpoint: {checkpoint.name}"], authors.folder.kind == "real"
-    )
-    for line in provenance:
-        typer.echo(line)
-    Console().print(printed(sheet))
-    typer.echo(f"Written: {out}")
+    show_page(out, *query_figure(authors), authors.folder, f"Checkpoint: {checkpoint.name}")
 
 
 @app.command("6", context_settings=WITH_SETTINGS)
@@ -55,23 +44,15 @@ def response(
 
     The settings of the graph may follow, as for a run: --graph.top_k=20. It is built if it is not there.
     """
-    from rich.console import Console
-
-    from mmbee_plugin.figures.page import printed, write_page
     from mmbee_plugin.figures.response import measure, response_figure
     from mmbee_plugin.recbole import graph_report
-    from mmbee_plugin.recbole.report import check_writable, provenance_lines
+    from mmbee_plugin.recbole.report import check_writable
 
     check_writable(out)
     with stage_display() as show:
         opened = graph_report.open_graph(dataset, data_path, context.args, show)
-    sheet, figure = response_figure(opened.snapshot, measure(opened.snapshot, requests))
-    provenance = provenance_lines(opened.folder)
-    write_page(out, sheet, figure, provenance, opened.folder.kind == "real")
-    for line in provenance:
-        typer.echo(line)
-    Console().print(printed(sheet))
-    typer.echo(f"Written: {out}")
+    measured = response_figure(opened.snapshot, measure(opened.snapshot, requests))
+    show_page(out, *measured, opened.folder)
 
 
 @app.command("room")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -12,6 +10,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 from rich.table import Table
 
+from mmbee_plugin.tables.files import replaced
 from mmbee_plugin.tables.html import STYLE
 from mmbee_plugin.tables.layout import Sheet
 
@@ -51,8 +50,5 @@ def write_page(path: Path, sheet: Sheet, figure: go.Figure, provenance: Sequence
         f"<title>{escape(sheet.title)}</title><style>{STYLE}</style><script>{get_plotlyjs()}</script></head>"
         f"<body>{''.join(body)}</body></html>\n"
     )
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
+    with replaced(path) as file:
         file.write(page)
-    os.chmod(beside, 0o644)
-    os.replace(beside, path)
