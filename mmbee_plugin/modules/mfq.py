@@ -63,6 +63,8 @@ class OrthogonalProjection(nn.Module):
 
 QUERY_STD = 0.02
 """spread that what an author adds to the shared queries should start with."""
+OWN_GAIN = 5.0
+"""what an author adds is stored divided by this: rows that few samples reach then move as far as they have to."""
 
 
 class MFQ(nn.Module):
@@ -72,6 +74,9 @@ class MFQ(nn.Module):
        one key: attention is 1 and the query and key weights of this block get no gradient.
     2. Self-attention over all modalities' tokens (eq. 5).
     3. Cross-attention from the author's N queries to them (eq. 6), self-attention among the queries (eq. 7).
+    4. Match, not in the paper: each query times what is on now, :math:`q_n \odot g_n(c)`, where c are the newest segment's
+       tokens of step 2 side by side and g has one hidden layer. Attention says where a query looks, and its weights
+       always sum to 1; the product says how much of what this author is gifted for is there.
 
     The N queries are what all authors share plus what the author adds. The shared ones start far apart, so that they
     read different tokens from the first step and an author with few rows reads as all do. Authors never seen in
@@ -79,7 +84,7 @@ class MFQ(nn.Module):
 
     Shapes:
         - input: :class:`AuthorSide` with ``queries`` :math:`(B, N, d)`
-        - output: :math:`(B, N d)`, or :math:`(B, d)` without queries
+        - output: :math:`(B, 2 N d)`, :math:`(B, N d)` without match, or :math:`(B, d)` without queries
     """
 
     def __init__(self, settings: ContentSettings) -> None:
@@ -90,19 +95,31 @@ class MFQ(nn.Module):
         width, heads, dropout = settings.width, settings.heads, settings.dropout
         self.per_modality = nn.ModuleList(AttentionBlock(width, heads, dropout) for _ in settings.widths)
         self.fuse = AttentionBlock(width, heads, dropout)
+        blocks = 1
         if settings.use_queries:
-            self.default_queries = nn.Parameter(torch.randn(settings.num_queries, width))
+            blocks = settings.num_queries
+            self.default_queries = nn.Parameter(torch.randn(blocks, width))
             self.read = AttentionBlock(width, heads, dropout)
             self.mix = AttentionBlock(width, heads, dropout)
-        self.out_width = width * (settings.num_queries if settings.use_queries else 1)
+            if settings.match:
+                now = len(settings.widths) * width
+                self.seen_now = nn.Sequential(
+                    nn.Linear(now, 2 * width), nn.ReLU(), nn.Linear(2 * width, blocks * width)
+                )
+                blocks *= 2
+        self.out_width = width * blocks
 
     def forward(self, side: AuthorSide) -> torch.Tensor:
         fused, mask = self._fused(side)
         if not self.settings.use_queries:
             weight = mask.unsqueeze(-1).to(fused.dtype)
             return (fused * weight).sum(dim=1) / weight.sum(dim=1)
-        queries = self.read(self._queries(side), fused, mask)
-        return self.mix(queries, queries).flatten(1)
+        queries = self._queries(side)
+        found = self.read(queries, fused, mask)
+        found = self.mix(found, found)
+        if self.settings.match:
+            found = torch.cat([found, queries * self._now(fused, mask)], dim=1)
+        return found.flatten(1)
 
     def attention(self, side: AuthorSide) -> torch.Tensor:
         """What each query reads (eq. 6): (B, N, M, L), the mean over the heads; the parts of a query sum to 1.
@@ -113,6 +130,10 @@ class MFQ(nn.Module):
         fused, mask = self._fused(side)
         found = self.read.weights(self._queries(side), fused, mask).mean(dim=1)  # (B, N, M L)
         return found.unflatten(2, (len(self.per_modality), -1))
+
+    def queries(self, own: torch.Tensor) -> torch.Tensor:
+        """What authors read with, from their rows of the query table: (B, N, d) -> (B, N, d)."""
+        return self.default_queries + OWN_GAIN * own
 
     def _fused(self, side: AuthorSide) -> tuple[torch.Tensor, torch.Tensor]:
         """All modalities' tokens after eq. 3-5, modality by modality: (B, M L, d), and their mask (B, M L)."""
@@ -128,6 +149,11 @@ class MFQ(nn.Module):
         fused_tokens = torch.cat(heard, dim=1)  # (B, M L, d)
         return self.fuse(fused_tokens, fused_tokens, fused_mask), fused_mask
 
+    def _now(self, fused: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """What each query is held against: (B, N, d), from the newest segment, a missing modality being zero."""
+        tokens = (fused * mask.unsqueeze(-1)).unflatten(1, (len(self.per_modality), -1))  # (B, M, L, d)
+        return self.seen_now(tokens[:, :, -1].flatten(1)).unflatten(1, (self.settings.num_queries, -1))
+
     def _queries(self, side: AuthorSide) -> torch.Tensor:
         assert side.queries is not None
         own = side.queries  # (B, N, d)
@@ -138,4 +164,4 @@ class MFQ(nn.Module):
             replace = replace | (
                 torch.rand(own.shape[0], device=own.device) < self.settings.default_query_rate
             )
-        return self.default_queries + own.masked_fill(replace[:, None, None], 0.0)
+        return self.queries(own.masked_fill(replace[:, None, None], 0.0))

@@ -30,6 +30,8 @@ class ContentSettings:
     """query tokens N an author owns."""
     use_queries: bool = True
     """off (the paper's q_m(-) row): the fused tokens are averaged instead of being read by queries."""
+    match: bool = True
+    """MFQ also gives each query times what is on now; off, its output is the paper's."""
     projection: str = "sum"
     """reading of the orthogonal projection: elementwise, token or sum."""
     dropout: float = 0.0

@@ -198,6 +198,7 @@ def content_settings(config: Any, widths: dict[str, int]) -> ContentSettings:
         heads=config["heads"],
         num_queries=config["num_queries"],
         use_queries=config["use_queries"],
+        match=config["match"],
         projection=config["projection"],
         dropout=config["content_dropout"],
         joint_layers=config["joint_layers"],

@@ -79,10 +79,9 @@ def read_queries(trained: Trained, split: str = "valid", min_rows: int = MIN_ROW
     rows = trained.rows(split)
     scored, given = rows.inter_feat[rows.iid_field].numpy(), rows.positive_rows()
     counts = [np.bincount(part, minlength=train.item_num)[ids] for part in (scored, scored[given])]
-    own = content.queries.weight.detach().float().cpu()[ids]
-    shared = trained.network.gtr.content.default_queries.detach().float().cpu()
-    tokens = shared + own.unflatten(1, (content.num_queries, -1))
-    return Queries(tokens.numpy(), own.numpy(), *counts)
+    own = content.queries.weight.detach()[ids]
+    tokens = trained.network.gtr.content.queries(own.unflatten(1, (content.num_queries, -1)))
+    return Queries(tokens.detach().float().cpu().numpy(), own.float().cpu().numpy(), *counts)
 
 
 def within_cosines(tokens: NDArray) -> NDArray:

@@ -169,6 +169,7 @@ def _parts(_modalities: list[str], metapaths: list[str]) -> Table:
         ("Graph", "h_g(-)", {"interest": "none"}),
         ("Multi-modal", "h_m(-)", {"content": "none"}),
         ("Multi-modal", "q_m(-)", {"use_queries": False}),
+        ("Multi-modal", "match(-)", {"match": False}),  # not in the paper, and neither is match
     ]
     rows = [Row(name, {**FULL, **change}, "Ours", (part, name)) for part, name, change in without]
     rows.append(Row("Ours", FULL, None, ("-", "Ours")))

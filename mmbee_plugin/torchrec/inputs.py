@@ -147,6 +147,7 @@ class Inputs:
             heads=model.heads,
             num_queries=model.num_queries,
             use_queries=model.use_queries,
+            match=model.match,
             projection=model.projection,
             dropout=model.content_dropout,
             joint_layers=model.joint_layers,

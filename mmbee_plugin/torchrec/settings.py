@@ -55,6 +55,7 @@ class ModelSettings(_Section):
     heads: int = Field(default=4, ge=1)
     num_queries: int = Field(default=4, ge=1)
     use_queries: bool = True
+    match: bool = True
     projection: str = "sum"
     segments: int = Field(
         default=5,

@@ -36,7 +36,7 @@ def make_author():
         raw = raw or {"visual": 5, "acoustic": 4, "text": 3}
         return AuthorSide(
             author=torch.randn(batch, width),
-            queries=torch.randn(batch, queries, width),
+            queries=torch.randn(batch, queries, width) * 0.1,
             seen=torch.ones(batch, dtype=torch.bool),
             segments={m: torch.randn(batch, segments, frames, d) for m, d in raw.items()},
             segment_mask={m: torch.rand(batch, segments) < 0.7 for m in raw},

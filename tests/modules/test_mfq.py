@@ -5,6 +5,7 @@ import torch
 
 from mmbee_plugin.modules import MFQ, ContentSettings, OrthogonalProjection
 from mmbee_plugin.modules.attention import AttentionBlock
+from mmbee_plugin.modules.mfq import OWN_GAIN
 from mmbee_plugin.modules.tokens import ModalityTokens
 
 RAW = {"visual": 5, "acoustic": 4, "text": 3}
@@ -15,12 +16,38 @@ def settings(**changes):
 
 
 @pytest.mark.parametrize("reading", OrthogonalProjection.READINGS)
-@pytest.mark.parametrize("use_queries", [True, False])
-def test_output_shape(make_author, reading, use_queries):
-    encoder = MFQ(settings(projection=reading, use_queries=use_queries))
+@pytest.mark.parametrize(
+    ("changes", "width"), [({}, 128), ({"match": False}, 64), ({"use_queries": False}, 16)]
+)
+def test_output_shape(make_author, reading, changes, width):
+    encoder = MFQ(settings(projection=reading, **changes))
     out = encoder(make_author())
-    assert out.shape == (7, encoder.out_width) == (7, 64 if use_queries else 16)
+    assert out.shape == (7, encoder.out_width) == (7, width)
     assert out.isfinite().all()
+
+
+def test_match_is_each_query_times_what_is_on_now(make_author):
+    encoder = MFQ(settings()).eval()
+    plain = MFQ(settings(match=False)).eval()
+    plain.load_state_dict(encoder.state_dict(), strict=False)
+    side = make_author(segments=3)
+    out = encoder(side).unflatten(1, (2, -1))
+    assert torch.equal(out[:, 0], plain(side)), "beside it stands the paper's output"
+    side.queries = -encoder.default_queries.expand_as(side.queries) / OWN_GAIN  # no query is left
+    assert encoder(side).unflatten(1, (2, -1))[:, 1].abs().max() < 1e-6
+
+
+def test_match_has_nothing_where_nothing_is_on_now(make_author):
+    encoder = MFQ(settings()).eval()
+    side = make_author(segments=3)
+    before = encoder(side).unflatten(1, (2, -1))[:, 1]
+    for mask in side.segment_mask.values():
+        mask[:, :2], mask[0, 2] = True, False
+    after = encoder(side).unflatten(1, (2, -1))[:, 1].unflatten(1, (4, -1))
+    silent = encoder.seen_now(torch.zeros(3 * 16)).unflatten(0, (4, -1))
+    expected = (encoder.default_queries + OWN_GAIN * side.queries[0] * side.seen[0]) * silent
+    assert torch.allclose(after[0], expected, atol=1e-6)
+    assert not torch.allclose(before[0], after[0].flatten(), atol=1e-3)
 
 
 def test_unknown_projection_is_refused():

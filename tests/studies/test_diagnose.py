@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 
 from mmbee_plugin import cli
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.modules.mfq import OWN_GAIN
 from mmbee_plugin.studies.diagnose import diagnose, diagnosis_figure
 from mmbee_plugin.studies.findings import LOOK, OK
 from mmbee_plugin.studies.modality_checks import hide_each, modality_findings, read_attention
@@ -125,7 +126,7 @@ def test_queries_and_lists_are_those_of_the_checkpoint(live_checkpoint):
     own = trained.network.content.queries.weight.detach()[ids]
     shared = trained.network.gtr.content.default_queries.detach()
     np.testing.assert_array_equal(found.own, own.numpy())
-    np.testing.assert_array_equal(found.tokens, (shared + own.unflatten(1, (4, 8))).numpy())
+    np.testing.assert_array_equal(found.tokens, (shared + OWN_GAIN * own.unflatten(1, (4, 8))).numpy())
     assert found.rows.sum() == len(rows.inter_feat) and found.gifts.sum() == rows.positive_rows().sum()
     lists = read_lists(trained)
     assert set(lists) == {"u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a"}
