@@ -74,9 +74,9 @@ class MFQ(nn.Module):
        one key: attention is 1 and the query and key weights of this block get no gradient.
     2. Self-attention over all modalities' tokens (eq. 5).
     3. Cross-attention from the author's N queries to them (eq. 6), self-attention among the queries (eq. 7).
-    4. Match, not in the paper: each query times what is on now, :math:`q_n \odot g_n(c)`, where c are the newest segment's
-       tokens of step 2 side by side and g has one hidden layer. Attention says where a query looks, and its weights
-       always sum to 1; the product says how much of what this author is gifted for is there.
+    4. Match, not in the paper: each query times what is on now, :math:`q_n \odot g_n(c)`, where c are the newest
+       segment's tokens of step 2 side by side and g has one hidden layer. Attention says where a query looks, and
+       its weights always sum to 1; the product says how much of what this author is gifted for is there.
 
     The N queries are what all authors share plus what the author adds. The shared ones start far apart, so that they
     read different tokens from the first step and an author with few rows reads as all do. Authors never seen in

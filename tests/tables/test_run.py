@@ -50,7 +50,7 @@ def test_the_key_is_what_the_outcome_depends_on(live_path, monkeypatch, tmp_path
 
     assert key() == key(show_progress=False, checkpoint_dir=str(tmp_path / "elsewhere"))
     assert key() == key(heads=4)  # what is the default anyway
-    assert key() != key(learning_rate=0.002)
+    assert key() != key(learning_rate=0.004)
     assert key() != key(epochs=3)
     assert key() != key(seed=2)
     ranking = {"eval_args": {"mode": "full"}, "metrics": ["Recall"], "valid_metric": "Recall@10", "topk": [5]}
