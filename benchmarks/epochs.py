@@ -1,0 +1,164 @@
+"""Seconds an epoch and a validation ranking: RecBole's own dataset, loaders and trainer against this package's.
+
+    python benchmarks/epochs.py                                  # NGCF, LightGCN, DIN, SASRec on ml-100k
+    python benchmarks/epochs.py --models LightGCN --epochs 10
+
+Every run is a process of its own on one thread, and the two sides take turns (ours, RecBole's, RecBole's, ours). They
+read the same files with the same settings and split them by the same rule; RecBole's side never imports this package.
+The first epoch, which warms up, is left out. Peak is the process's highest resident memory. RecBole makes a row of
+each prefix of a user's history, this package cuts it when the batch is made; histories are of the newest ten.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+OURS, RECBOLE = "mmbee", "RecBole"
+TURNS = (OURS, RECBOLE, RECBOLE, OURS)
+
+
+def our_side(model: str, given: dict[str, Any]) -> tuple[Any, Any, Any, int]:
+    """Trainer, training loader, validation loader and number of training rows, by this package."""
+    from recbole.data import data_preparation
+    from recbole.utils import get_model, get_trainer, init_seed
+
+    from mmbee_plugin.data.folder import DatasetFolder
+    from mmbee_plugin.recbole.run import build_config, seeded_dataset
+    from mmbee_plugin.recbole.trainer import resumable
+
+    folder = DatasetFolder(Path(given["data_path"]) / given["dataset"])
+    own = {key: value for key, value in given.items() if key not in ("dataset", "data_path")}
+    config = build_config(model, folder, {"data_path": given["data_path"], **own})
+    train, valid, _ = data_preparation(config, seeded_dataset(config))
+    init_seed(config["seed"], config["reproducibility"])
+    network = get_model(model)(config, train.dataset).to(config["device"])
+    trainer = resumable(get_trainer(config["MODEL_TYPE"], model))(config, network)
+    return trainer, train, valid, len(train.dataset)
+
+
+def recbole_side(model: str, given: dict[str, Any]) -> tuple[Any, Any, Any, int]:
+    """The same by RecBole alone."""
+    from recbole.config import Config
+    from recbole.data import create_dataset, data_preparation
+    from recbole.utils import get_model, get_trainer, init_seed
+
+    sys.argv = sys.argv[:1]  # Config reads it
+    config = Config(model=model, dataset=given["dataset"], config_dict=given)
+    config["data_path"] = str(Path(given["data_path"]) / given["dataset"])
+    init_seed(config["seed"], config["reproducibility"])
+    train, valid, _ = data_preparation(config, create_dataset(config))
+    network = get_model(model)(config, train.dataset).to(config["device"])
+    trainer = get_trainer(config["MODEL_TYPE"], model)(config, network)
+    return trainer, train, valid, len(train.dataset)
+
+
+SIDES: dict[str, Callable[[str, dict[str, Any]], tuple[Any, Any, Any, int]]] = {
+    OURS: our_side,
+    RECBOLE: recbole_side,
+}
+
+
+def measure(side: str, model: str, given: dict[str, Any], epochs: int) -> dict[str, Any]:
+    """Runs one side in this process."""
+    import torch
+
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    trainer, train, valid, rows = SIDES[side](model, given)
+    prepared = time.perf_counter() - start
+    trainer.eval_collector.data_collect(train)
+    seconds = []
+    for epoch in range(epochs + 1):
+        start = time.perf_counter()
+        trainer._train_epoch(train, epoch, show_progress=False)
+        seconds.append(time.perf_counter() - start)
+    start = time.perf_counter()
+    trainer._valid_epoch(valid, show_progress=False)
+    return {
+        "rows": rows,
+        "prepare": prepared,
+        "epochs": seconds[1:],
+        "ranking": time.perf_counter() - start,
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def settings_of(dataset: str, data_path: Path, model: str) -> dict[str, Any]:
+    """What both sides are told: the settings of ``recbole_configs`` for the dataset and this model."""
+    from mmbee_plugin.data.sample import ensure
+    from mmbee_plugin.recbole import options
+
+    folder = ensure(dataset, data_path)
+    of_dataset = options.dataset_settings(dataset, model, folder.kind == "sample", folder.live is not None)
+    chosen = options.merged(options.RUN_DEFAULTS, of_dataset)
+    chosen["MAX_ITEM_LIST_LENGTH"] = 10
+    if model == "SASRec":
+        chosen["train_neg_sample_args"] = None  # its loss is over all items
+    return {
+        **chosen,
+        "dataset": dataset,
+        "data_path": str(data_path.resolve()),
+        "gpu_id": "",
+        "state": "ERROR",
+    }
+
+
+def child(side: str, model: str, given: dict[str, Any], epochs: int) -> dict[str, Any]:
+    """One run in a process of its own, in a folder that is thrown away."""
+    command = [sys.executable, "-W", "ignore", str(Path(__file__).resolve()), f"--side={side}"]
+    command += [f"--models={model}", f"--epochs={epochs}", f"--given={json.dumps(given)}"]
+    paths = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
+    if done.returncode:
+        raise SystemExit(f"{model}, {side}: {done.stderr.strip()[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", default=["NGCF", "LightGCN", "DIN", "SASRec"])
+    parser.add_argument("--dataset", default="ml-100k", help="with time, in one file of interactions")
+    parser.add_argument("--data-path", type=Path, default=Path("datasets"))
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--given", type=json.loads, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.side:
+        print(json.dumps(measure(args.side, args.models[0], args.given, args.epochs)))
+        return
+
+    print("| model | side | training rows | prepare s | epoch s | ranking s | peak MB |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for model in args.models:
+        given = settings_of(args.dataset, args.data_path, model)
+        runs: dict[str, list[dict[str, Any]]] = {OURS: [], RECBOLE: []}
+        for side in TURNS:
+            runs[side].append(child(side, model, given, args.epochs))
+        medians = {}
+        for side, found in runs.items():
+            epochs = statistics.median(second for run in found for second in run["epochs"])
+            rest = [statistics.median(run[key] for run in found) for key in ("prepare", "ranking", "peak")]
+            medians[side] = prepare, epoch, ranking, peak = rest[0], epochs, rest[1], rest[2]
+            rows = found[0]["rows"]
+            print(
+                f"| {model} | {side} | {rows:,} | {prepare:.2f} | {epoch:.2f} | {ranking:.2f} | {peak:,.0f} |"
+            )
+        ratio = [stock / own for own, stock in zip(medians[OURS], medians[RECBOLE], strict=True)]
+        print(f"| | RecBole / mmbee | | {ratio[0]:.2f} | {ratio[1]:.2f} | {ratio[2]:.2f} | {ratio[3]:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
