@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath, Dataset, numbers, show_page, stage_display
-from mmbee_plugin.errors import InputError
 
 app = typer.Typer(help="Studies beyond the paper, each a table and a plot.", no_args_is_help=True)
 single = typer.Typer()
@@ -78,14 +77,9 @@ def unseen(
     from mmbee_plugin.data.sample import ensure
     from mmbee_plugin.recbole import options
     from mmbee_plugin.recbole.report import check_writable
-    from mmbee_plugin.studies.unseen import (
-        check_split,
-        chosen_rows,
-        measure_unseen,
-        unseen_figure,
-        unseen_jobs,
-    )
+    from mmbee_plugin.studies.unseen import chosen_rows, measure_unseen, unseen_figure, unseen_jobs
     from mmbee_plugin.tables.making import cells_of_rows
+    from mmbee_plugin.tables.training import check_split
 
     check_split(split)
     rows = chosen_rows(only or ())
@@ -114,9 +108,9 @@ def neighbours(
     from mmbee_plugin.recbole.offline import gifts
     from mmbee_plugin.recbole.report import check_writable
     from mmbee_plugin.studies.neighbours import hits, neighbours_figure
+    from mmbee_plugin.tables.training import check_split
 
-    if split not in ("valid", "test"):
-        raise InputError(f"--split {split!r}: valid or test is needed")
+    check_split(split)
     check_writable(out)
     with stage_display() as show:
         opened = graph_report.open_graph(dataset, data_path, context.args, show)

@@ -46,12 +46,6 @@ class Part:
     rows: dict[str, Compared]
 
 
-def check_split(split: str) -> None:
-    """Raises InputError for a split that cells do not score."""
-    if split not in SPLITS:
-        raise InputError(f"--split {split!r}: one of {', '.join(SPLITS)} is needed")
-
-
 def chosen_rows(only: Sequence[str] = ()) -> tuple[Row, ...]:
     """These rows and those they are set against; all by default. Raises InputError, naming those there are."""
     known = {row.name: row for row in ROWS}

@@ -9,7 +9,6 @@ from typing import Any
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.sample import ensure
-from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import options
 from mmbee_plugin.recbole.report import check_writable, provenance_lines
 from mmbee_plugin.recbole.run import build_config
@@ -21,7 +20,7 @@ from mmbee_plugin.tables.measures import measure
 from mmbee_plugin.tables.report import write_report
 from mmbee_plugin.tables.rows import FULL, Table, check_number, make_table
 from mmbee_plugin.tables.run import labelled_jobs
-from mmbee_plugin.tables.training import SPLITS
+from mmbee_plugin.tables.training import check_split
 
 MODEL = "MMBee"
 
@@ -81,12 +80,6 @@ def run_table(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
     write_report(report, measures, printed, provenance, folder.kind, facts, cells)
     body = [line for sheet in printed for line in [*lines(sheet), ""]]
     return [*provenance, "", *body, f"Written: {report.csv}, {report.json}, {report.html}"]
-
-
-def check_split(split: str) -> None:
-    """Raises InputError for a split that no cell has."""
-    if split not in SPLITS:
-        raise InputError(f"--split {split!r}: one of {', '.join(SPLITS)} is needed")
 
 
 def planned(chosen: TableOptions, folder: DatasetFolder, given: Mapping[str, Any]) -> Table:

@@ -22,8 +22,8 @@ import torch
 from recbole.data import data_preparation
 from recbole.utils import get_model, get_trainer, init_seed
 
-import mmbee_plugin.recbole  # noqa: F401  (registers with RecBole)
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import checkpoint
 from mmbee_plugin.recbole.report import PeakMemory, plain_settings
 from mmbee_plugin.recbole.run import build_config, run_log, seeded_dataset
@@ -48,6 +48,12 @@ OF_THE_GRAPH = (
 
 class TimeUpError(Exception):
     """The seconds of a training are over."""
+
+
+def check_split(split: str) -> None:
+    """Raises InputError for a split that no cell has."""
+    if split not in SPLITS:
+        raise InputError(f"--split {split!r}: one of {', '.join(SPLITS)} is needed")
 
 
 @dataclass

@@ -14,13 +14,13 @@ from mmbee_plugin.studies.unseen import (
     ROWS,
     SEEN,
     UNSEEN,
-    check_split,
     chosen_rows,
     measure_unseen,
     unseen_figure,
     unseen_jobs,
 )
 from mmbee_plugin.tables.cells import Cell
+from mmbee_plugin.tables.training import check_split
 
 GIVEN = {"embedding_size": 8, "gpu_id": "", "show_progress": False}
 NEW = ("a2", "a5")

@@ -12,7 +12,7 @@ from mmbee_plugin.recbole import options
 from mmbee_plugin.recbole.options import merged
 from mmbee_plugin.recbole.report import check_writable, provenance_lines
 from mmbee_plugin.recbole.tune import space_file
-from mmbee_plugin.tables.command import TableOptions, check_split
+from mmbee_plugin.tables.command import TableOptions
 from mmbee_plugin.tables.files import Report
 from mmbee_plugin.tables.layout import lines
 from mmbee_plugin.tables.making import cells_of_rows
@@ -25,6 +25,7 @@ from mmbee_plugin.tables.ranking.report import write_ranking
 from mmbee_plugin.tables.ranking.rows import REFERENCE, ROWS, RankedRow, chosen_rows
 from mmbee_plugin.tables.ranking.run import ranking_jobs
 from mmbee_plugin.tables.ranking.tuning import Tuning, begin_tuning, read_tuning, tune
+from mmbee_plugin.tables.training import check_split
 
 
 def run_table_3(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
