@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 WITH_SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 Dataset = Annotated[str, typer.Option("--dataset", metavar="NAME", help="A folder in --data-path.")]
 DataPath = Annotated[Path, typer.Option("--data-path", "--data_path", metavar="DIR")]
+Cells = Annotated[Path, typer.Option("--cells", metavar="DIR", help="Where finished cells are kept.")]
+Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="The HTML file to write.")]
 Number = TypeVar("Number", int, float)
 
 

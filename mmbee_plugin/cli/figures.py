@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
-from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath, Dataset, show_page, stage_display
+from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath, Dataset, Out, show_page, stage_display
 
 app = typer.Typer(
     help="The paper's figures 5 and 6 and a room's timeline, with what they show as numbers.",
     no_args_is_help=True,
 )
-Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="The HTML file to write.")]
 
 
 @app.command("5")

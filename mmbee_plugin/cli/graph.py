@@ -7,11 +7,19 @@ from typing import Annotated
 
 import typer
 
-from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath, Dataset, numbers, show_page, stage_display
+from mmbee_plugin.cli.common import (
+    WITH_SETTINGS,
+    Cells,
+    DataPath,
+    Dataset,
+    Out,
+    numbers,
+    show_page,
+    stage_display,
+)
 from mmbee_plugin.errors import InputError
 
 app = typer.Typer(help="Graphs: build them and look into them.", no_args_is_help=True)
-Cells = Annotated[Path, typer.Option("--cells", metavar="DIR", help="Where finished measurements are kept.")]
 
 
 @app.command("build", context_settings=WITH_SETTINGS)
@@ -71,9 +79,7 @@ def graph_select(
     permutations: Annotated[int, typer.Option(min=1, help="Of each metapath.")] = 5,
     seeds: Annotated[int, typer.Option(min=1, help="Models trained.")] = 1,
     cells: Cells = Path("results/cells"),
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The HTML file to write.")] = Path(
-        "results/select.html"
-    ),
+    out: Out = Path("results/select.html"),
 ) -> None:
     """Rank every metapath of up to three hops by its permutation importance on validation.
 
@@ -104,9 +110,7 @@ def graph_cost(
     sizes: Annotated[str, typer.Option(metavar="TIMES", help="Times the data's users.")] = "0.5,1,2,4,8",
     densities: Annotated[str, typer.Option(metavar="TIMES", help="Times its edges a user.")] = "0.5,1,2,4",
     cells: Cells = Path("results/cells"),
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The HTML file to write.")] = Path(
-        "results/cost.html"
-    ),
+    out: Out = Path("results/cost.html"),
 ) -> None:
     """Measure seconds and bytes of the expansion on graphs like the dataset's, smaller, larger and denser.
 

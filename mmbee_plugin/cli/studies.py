@@ -8,15 +8,22 @@ from typing import Annotated
 
 import typer
 
-from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath, Dataset, numbers, show_page, stage_display
+from mmbee_plugin.cli.common import (
+    WITH_SETTINGS,
+    Cells,
+    DataPath,
+    Dataset,
+    Out,
+    numbers,
+    show_page,
+    stage_display,
+)
 
 app = typer.Typer(help="Studies beyond the paper, each a table and a plot.", no_args_is_help=True)
 single = typer.Typer()
 """Commands that stand beside the groups: `mmbee diagnose`, `mmbee explain`."""
 
 Checkpoint = Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Of MMBee on labelled data.")]
-Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="The HTML file to write.")]
-Cells = Annotated[Path, typer.Option("--cells", metavar="DIR", help="Where finished cells are kept.")]
 
 
 @app.command("missing")

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
+from mmbee_plugin import cli
 from mmbee_plugin.tables.cells import Cell
 from mmbee_plugin.tables.measures import COSTS
 
 N, USERS = 1500, 120
+
+
+@pytest.fixture
+def run_table(monkeypatch, capfd) -> Callable[..., tuple[int, str, str]]:
+    """Runs `mmbee table` in the working directory; returns its status, stdout and stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mmbee", "table", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capfd.readouterr()
+        return ended.value.code or 0, out, err
+
+    return run
 
 
 @pytest.fixture

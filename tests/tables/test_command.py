@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from mmbee_plugin import cli
 from mmbee_plugin.data.folder import DatasetFolder
 
 
 @pytest.fixture
-def mmbee(monkeypatch, capfd, live_path):
-    """Runs `mmbee table` beside `datasets/tinylive`; returns its status, stdout and stderr."""
+def mmbee(monkeypatch, live_path, run_table):
+    """`run_table` beside `datasets/tinylive`."""
     monkeypatch.chdir(live_path.parents[1])
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mmbee", "table", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capfd.readouterr()
-        return ended.value.code or 0, out, err
-
-    return run
+    return run_table
 
 
 def test_a_table_is_run_once_and_says_what_the_data_are(mmbee, live_path):

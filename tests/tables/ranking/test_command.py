@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
-
-from mmbee_plugin import cli
 
 SMALL = ("--dataset=toy", "--seeds=1", "--epochs=1", "--jobs=1")
 ROW = "--only=LightGCN"
 
 
 @pytest.fixture
-def mmbee(monkeypatch, capfd, toy):
-    """Runs `mmbee table` beside `datasets/toy`; returns its status, stdout and stderr."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mmbee", "table", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capfd.readouterr()
-        return ended.value.code or 0, out, err
-
-    return run
+def mmbee(toy, run_table):
+    """`run_table` beside `datasets/toy`."""
+    return run_table
 
 
 def test_a_table_is_tuned_run_and_printed_again_without_running(mmbee):
