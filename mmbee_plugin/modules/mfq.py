@@ -103,7 +103,7 @@ class MFQ(nn.Module):
             self.mix = AttentionBlock(width, heads, dropout)
             if settings.match:
                 now = len(settings.widths) * width
-                self.seen_now = nn.Sequential(
+                self.held_against = nn.Sequential(
                     nn.Linear(now, 2 * width), nn.ReLU(), nn.Linear(2 * width, blocks * width)
                 )
                 blocks *= 2
@@ -152,7 +152,7 @@ class MFQ(nn.Module):
     def _now(self, fused: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """What each query is held against: (B, N, d), from the newest segment, a missing modality being zero."""
         tokens = (fused * mask.unsqueeze(-1)).unflatten(1, (len(self.per_modality), -1))  # (B, M, L, d)
-        return self.seen_now(tokens[:, :, -1].flatten(1)).unflatten(1, (self.settings.num_queries, -1))
+        return self.held_against(tokens[:, :, -1].flatten(1)).unflatten(1, (self.settings.num_queries, -1))
 
     def _queries(self, side: AuthorSide) -> torch.Tensor:
         assert side.queries is not None

@@ -44,7 +44,7 @@ def test_match_has_nothing_where_nothing_is_on_now(make_author):
     for mask in side.segment_mask.values():
         mask[:, :2], mask[0, 2] = True, False
     after = encoder(side).unflatten(1, (2, -1))[:, 1].unflatten(1, (4, -1))
-    silent = encoder.seen_now(torch.zeros(3 * 16)).unflatten(0, (4, -1))
+    silent = encoder.held_against(torch.zeros(3 * 16)).unflatten(0, (4, -1))
     expected = (encoder.default_queries + OWN_GAIN * side.queries[0] * side.seen[0]) * silent
     assert torch.allclose(after[0], expected, atol=1e-6)
     assert not torch.allclose(before[0], after[0].flatten(), atol=1e-3)
