@@ -31,7 +31,24 @@ class Reach(nn.Module):
         self.weight = nn.Parameter(torch.tensor(start))
 
     def forward(self, ids: torch.Tensor, weights: torch.Tensor, authors: torch.Tensor) -> torch.Tensor:
-        wanted = authors.expand(ids.shape[0], -1).contiguous()
-        place = torch.searchsorted(ids, wanted).clamp(max=ids.shape[1] - 1)
-        found = weights.gather(1, place) * (ids.gather(1, place) == wanted)
-        return self.weight * torch.log1p(found / self.floor)
+        if authors.shape[0] == 1:
+            return self.weight * _spread(ids, self._counted(weights), authors)
+        return self.weight * self._counted(_searched(ids, weights, authors))
+
+    def _counted(self, weights: torch.Tensor) -> torch.Tensor:
+        return torch.log1p(weights / self.floor)
+
+
+def _searched(ids: torch.Tensor, values: torch.Tensor, authors: torch.Tensor) -> torch.Tensor:
+    """The value (B, C) of each user's own candidates (B, C), searched in its list."""
+    authors = authors.contiguous()
+    place = torch.searchsorted(ids, authors).clamp(max=ids.shape[1] - 1)
+    return values.gather(1, place) * (ids.gather(1, place) == authors)
+
+
+def _spread(ids: torch.Tensor, values: torch.Tensor, authors: torch.Tensor) -> torch.Tensor:
+    """The same for candidates (1, C) that all users share: the lists, shorter than these, are spread over them."""
+    distinct, column = authors[0].unique(return_inverse=True)
+    place = torch.searchsorted(distinct, ids).clamp(max=len(distinct) - 1)
+    found = values * (distinct[place] == ids)
+    return values.new_zeros(len(ids), len(distinct)).scatter_add_(1, place, found)[:, column]

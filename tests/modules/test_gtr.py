@@ -116,3 +116,7 @@ def test_reach_adds_the_logarithm_of_the_stored_walk(make_user, make_author, flo
 
     expected = 2 * torch.log1p(torch.tensor([[0.2, 0.1, 0.0], [0.0004, 0.0, 0.0]]) / floor)
     assert torch.allclose(scores(reaching) - scores(plain), expected, atol=1e-4)
+    again = torch.tensor([[7, 4, 8, 7]])  # shared by both users, one author twice
+    spread = reaching.reach(side.reach_ids, side.reach_weights, again)
+    own = reaching.reach(side.reach_ids, side.reach_weights, again.expand(2, -1))
+    assert torch.allclose(spread, expected[:, [0, 1, 2, 0]]) and torch.allclose(own, spread)
