@@ -17,8 +17,8 @@ import torch
 class UserSide:
     """What is known of ``B`` users."""
 
-    user: torch.Tensor
-    """(B, d) id vectors."""
+    user: torch.Tensor | None
+    """(B, d) id vectors, or None for a model that knows users by their history and neighbours alone."""
     history: torch.Tensor
     """(B, H, d) vectors of the authors gifted before, oldest first; rows of the same table as ``AuthorSide.author``."""
     history_mask: torch.Tensor

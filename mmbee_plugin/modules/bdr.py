@@ -47,9 +47,9 @@ class PeerAttention(nn.Module):
         attention = masked_softmax(fit + similarity, weights > 0)
         return self.norm(own + self.output((attention.unsqueeze(1) @ values).squeeze(1)))
 
-    def read(self, own: torch.Tensor, side: UserSide | AuthorSide) -> torch.Tensor:
+    def read(self, own: torch.Tensor | None, side: UserSide | AuthorSide) -> torch.Tensor:
         """The interest of a side with the id vectors ``own``."""
-        assert side.peers is not None and side.peer_weights is not None
+        assert own is not None and side.peers is not None and side.peer_weights is not None
         return self(own, side.peers, side.peer_weights)
 
 

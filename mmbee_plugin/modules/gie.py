@@ -63,7 +63,7 @@ class GIE(nn.Module):
         mean = (pooled * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
         return torch.where(present.any(dim=1, keepdim=True), mean, self.empty.mean(dim=0))
 
-    def read(self, own: torch.Tensor, side: UserSide | AuthorSide) -> torch.Tensor:
+    def read(self, own: torch.Tensor | None, side: UserSide | AuthorSide) -> torch.Tensor:
         """The interest of a side, whose id vectors ``own`` it does not need."""
         assert side.neighbours is not None and side.neighbour_count is not None
         return self(side.neighbours, side.neighbour_count, side.attributes)

@@ -63,6 +63,8 @@ class GTRSettings:
     """entry of the long walk's list that starts to count: a probability, or a lift (about 10) where it holds lifts."""
     reach_weight: float = 1.0
     """what its logarithm weighs at the start; a list of probabilities drowns an MLP's first logits, so 0 there."""
+    user_ids: bool = True
+    """whether a user has an id vector; without one a user is known by history and neighbours alone."""
     tasks: tuple[str, ...] = ("gift",)
     """what mmoe predicts, the first of them the one to rank by; every other backbone predicts the first alone."""
     experts: int = 8
@@ -141,6 +143,17 @@ INTERESTS = ("none", "gie", "bdr")
 HEADS = ("mlp", "dot")
 
 
+def needs_user_ids(backbone: str, interest: str) -> str | None:
+    """Why these parts cannot do without users' id vectors, or None if they can."""
+    if backbone == "sim" or interest == "bdr":
+        return "user_ids: false: backbone sim and interest bdr read users' id vectors"
+    if backbone in ("din", "dien") and interest == "none":
+        return (
+            f"user_ids: false: backbone {backbone} without an interest leaves nothing of a user but the pair"
+        )
+    return None
+
+
 class GTRModel(nn.Module):
     """Backbone x content x interest, then a head.
 
@@ -176,14 +189,17 @@ class GTRModel(nn.Module):
 
     def encode_user(self, side: UserSide) -> EncodedUser:
         """Everything about ``B`` users that does not depend on a target."""
-        parts = [side.user]
+        parts = [] if side.user is None else [side.user]
         summary = self.backbone.summary(side)
         if summary is not None:
             parts.append(summary)
         if self.user_interest is not None:
             parts.append(self.user_interest.read(side.user, side))
         top = self.head.user(torch.cat(parts, dim=1))
-        views = None if self.perspectives is None else torch.cat([parts[-1], side.user], dim=1)
+        views = None
+        if self.perspectives is not None:
+            assert side.user is not None
+            views = torch.cat([parts[-1], side.user], dim=1)
         return EncodedUser(top, self.backbone.remember(side), side.reach_ids, side.reach_weights, views)
 
     def encode_author(self, side: AuthorSide) -> EncodedAuthor:
@@ -267,9 +283,8 @@ class GTRModel(nn.Module):
         settings, cross_width = self.settings, self.backbone.cross_width
         # Blocks of width d, each with its starting gain. Only node vectors speak to the other side's tower from the
         # first step; content means nothing to it yet.
-        user_gains = [1.0] * (1 + self.backbone.user_width // settings.width) + self._gains(
-            self.user_interest
-        )
+        user_gains = [1.0] * (settings.user_ids + self.backbone.user_width // settings.width)
+        user_gains += self._gains(self.user_interest)
         author_gains = [1.0, *self._gains(self.content), *self._gains(self.author_interest)]
         if settings.backbone != "mmoe" and settings.head == "dot":
             return DotHead(user_gains, author_gains, cross_width, settings.width, settings.dropout)

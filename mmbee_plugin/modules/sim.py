@@ -72,6 +72,7 @@ class SIM(Backbone):
         behaviours = history
         if self.gap is not None and side.history_gap is not None:
             behaviours = history + self.gap(side.history_gap.clamp(max=self.settings.gaps - 1))
+        assert side.user is not None
         memory = {"user": side.user, "behaviours": behaviours}
         if self.short_unit is not None:
             # Histories are right-padded: the newest behaviours are the last valid ones.

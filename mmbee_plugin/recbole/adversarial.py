@@ -22,7 +22,8 @@ class AdversarialTrainer(MMBeeTrainer):
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
         own = list(self.model.critic.parameters())
-        self.critic_optimizer = torch.optim.Adam(own, lr=self.config["critic_learning_rate"], betas=BETAS)
+        rate = self.config["critic_learning_rate"]
+        self.critic_optimizer = torch.optim.Adam(own, lr=rate, betas=BETAS, fused=True)
         known = {id(parameter) for parameter in own}
         rest = [parameter for parameter in self.model.parameters() if id(parameter) not in known]
         return super()._build_optimizer(params=rest, **kwargs)

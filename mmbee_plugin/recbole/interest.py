@@ -83,7 +83,7 @@ class NeighbourLists(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """nodes (B,), table (n, d) -> weighted means (B, d) and list lengths (B,)."""
         ids, weights = self.of(nodes, fold)
-        pooled = F.embedding_bag(ids, table, per_sample_weights=weights, mode="sum")
+        pooled = F.embedding_bag(ids, table, per_sample_weights=weights, mode="sum", padding_idx=0)
         return pooled, (weights > 0).sum(dim=1).to(table.dtype)
 
     def of(self, nodes: torch.Tensor, fold: int | None) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,7 +13,7 @@ from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.modules.bdr import PEER_PATHS
 from mmbee_plugin.modules.ego_fusion import EgoFusion
 from mmbee_plugin.modules.gie import GIE
-from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS, GTRSettings
+from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS, GTRSettings, needs_user_ids
 from mmbee_plugin.modules.mfq import OrthogonalProjection
 from mmbee_plugin.modules.sim import GAP_BUCKETS, SIMSettings
 from mmbee_plugin.modules.tokens import ContentSettings
@@ -82,6 +82,8 @@ def check_choices(config: Any) -> None:
         raise InputError(
             f"embedding_size {config['embedding_size']} is no multiple of heads {config['heads']}"
         )
+    if not config["user_ids"] and (why := needs_user_ids(config["backbone"], config["interest"])):
+        raise InputError(why)
     names = list(config["metapaths"] or ())
     for name in names:
         if names.count(name) > 1:
@@ -187,6 +189,7 @@ def gtr_settings(config: Any, attribute_width: int, tasks: tuple[str, ...] = ())
         reach_weight=config["reach_weight"],
         tasks=("gift", *(tasks if config["backbone"] == "mmoe" else ())),
         experts=config["experts"],
+        user_ids=config["user_ids"],
     )
 
 

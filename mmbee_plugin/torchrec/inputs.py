@@ -136,6 +136,7 @@ class Inputs:
             reach_weight=model.reach_weight,
             tasks=self.tasks,
             experts=model.experts,
+            user_ids=model.user_ids,
         )
 
     def content_settings(self) -> ContentSettings:

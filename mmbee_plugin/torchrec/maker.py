@@ -197,8 +197,9 @@ class BatchMaker:
         place: Place | None = None,
     ) -> Batch:
         features = Features(sequences={"author": singles(self.ids.authors(authors.authors, place))})
-        tables = features.sequences if self.inputs.peer_paths else features.bags
-        tables["user"] = singles(self.ids.users(users, place))
+        if self.inputs.model.user_ids:
+            tables = features.sequences if self.inputs.peer_paths else features.bags
+            tables["user"] = singles(self.ids.users(users, place))
         user_part = self._users(users, fold, histories, longest, features)
         author_part = self._authors(authors, fold, features)
         return Batch(

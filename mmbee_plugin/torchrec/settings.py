@@ -14,7 +14,7 @@ from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath
 from mmbee_plugin.modules.bdr import PEER_PATHS
 from mmbee_plugin.modules.ego_fusion import EgoFusion
 from mmbee_plugin.modules.gie import GIE
-from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS, GTRSettings
+from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS, GTRSettings, needs_user_ids
 from mmbee_plugin.modules.mfq import OrthogonalProjection
 from mmbee_plugin.modules.tokens import ContentSettings
 from mmbee_plugin.nodes import GraphCLSettings
@@ -48,6 +48,7 @@ class ModelSettings(_Section):
     interest: str = "gie"
     head: str = "dot"
     loss: Literal["softmax", "bpr", "bce"] = "softmax"
+    user_ids: bool = True
     width: int = Field(default=64, ge=1)
     hidden: tuple[int, int] = Field(default=(200, 80), strict=False)
     dropout: float = Field(default=0.5, ge=0, lt=1)
@@ -125,6 +126,8 @@ class ModelSettings(_Section):
             Metapath.parse(path)
         if self.content in ("mfq", "mta") and self.width % self.heads:
             raise ValueError(f"width {self.width} is no multiple of heads {self.heads}")
+        if not self.user_ids and (why := needs_user_ids(self.backbone, self.interest)):
+            raise ValueError(why)
         if self.unseen_rows and not self.unseen_rate:
             raise ValueError("unseen_rows are trained by stand-ins; set unseen_rate, for instance to 0.05")
         return self

@@ -70,7 +70,7 @@ def bag_configs(inputs: Inputs) -> list[EmbeddingBagConfig]:
     width = inputs.model.width
     users = inputs.n_users + 1 + inputs.model.unseen_rows
     configs = []
-    if not inputs.peer_paths:
+    if inputs.model.user_ids and not inputs.peer_paths:
         configs.append(_config(EmbeddingBagConfig, "user", users, width, ["user"]))
     if inputs.num_queries:
         rows, tokens = inputs.n_authors + 1, inputs.num_queries
@@ -126,9 +126,10 @@ def user_side(inputs: Inputs, batch: Batch, looked: Looked) -> UserSide:
     neighbours = None
     if inputs.user_paths and pools is not None:
         neighbours = torch.stack([pools[path.name][: part.count] for path in inputs.user_paths], dim=1)
+    user = None
     if inputs.peer_paths:
         user = sequences["user"].values()
-    else:
+    elif inputs.model.user_ids:
         assert bags is not None
         user = bags["user"][: part.count]
     return UserSide(

@@ -64,6 +64,8 @@ def build(folder, tmp_path, monkeypatch):
         {"projection": "elementwise"},
         {"interest": "none"},
         {"metapaths": ["u2a", "a2u", "a2a2u"], "pooling": "union", "node_tables": "fresh"},
+        {"user_ids": False},
+        {"user_ids": False, "backbone": "din", "head": "mlp", "loss": "bpr"},
         {"attributes": False, "graph": {"folds": 0, "reach_top_k": 0}},
         {"graph": {"fold_by": "order", "folds": 1}, "history": "prefix"},
     ],

@@ -129,6 +129,14 @@ def test_a_sample_says_so_and_how_to_get_the_real_data(folder):
         (["--model=MMBee", *TINY, "--eval_step=0"], "eval_step 0 is out of range, expected 1 to inf"),
         (["--model=MMBee", *TINY, "--num_queries=0"], "num_queries 0 is out of range"),
         (["--model=MMBee", *TINY, "--dropout_prob=2"], "dropout_prob 2 is out of range"),
+        (
+            ["--model=MMBee", *TINY, "--interest=bdr", "--user_ids=false"],
+            "backbone sim and interest bdr read users'",
+        ),
+        (
+            ["--model=MMBee", *TINY, "--backbone=din", "--interest=none", "--user_ids=false"],
+            "backbone din without an interest",
+        ),
         (["--model=MMBee", *TINY, "--embedding_size=30"], "embedding_size 30 is no multiple of heads 4"),
         (["--model=MMBee", *TINY, "--metapaths=a2a,a2a"], "metapath 'a2a' is listed twice"),
         (

@@ -120,7 +120,8 @@ def pairs_of(config: Config, dataset: MMBeeDataset, data: dict[str, Any]) -> Pai
 def copy_weights(source: MMBee, dataset: MMBeeDataset, model: TrainModel, store: ShardStore) -> None:
     """RecBole's weights into the tables by row; who is unseen in training gets the default row on both sides."""
     user_rows, author_rows = dataset.user_rows[1:], dataset.item_rows[1:]
-    source.user.weight[1:][store.user_ids(user_rows) == 0] = 0
+    if source.user is not None:
+        source.user.weight[1:][store.user_ids(user_rows) == 0] = 0
     source.author.weight[1:][store.author_ids(author_rows) == 0] = 0
     tables = {
         name: (table, user_rows if name in USER_TABLES else author_rows)
@@ -222,14 +223,29 @@ def test_losses_of_a_labelled_batch_agree(live_pair, live, parts):
 
 
 @pytest.mark.parametrize(
-    ("backbone", "loss"),
-    [("mean", "softmax"), ("sim", "softmax"), ("din", "bpr"), ("sim", "bce"), ("mean", "bce")],
+    ("backbone", "loss", "user_ids"),
+    [
+        ("mean", "softmax", True),
+        ("mean", "softmax", False),
+        ("sim", "softmax", True),
+        ("din", "bpr", True),
+        ("din", "bpr", False),
+        ("sim", "bce", True),
+        ("mean", "bce", True),
+    ],
 )
-def test_losses_of_a_batch_agree(pair, trained, backbone, loss):
+def test_losses_of_a_batch_agree(pair, trained, backbone, loss, user_ids):
     """With cross-fitted neighbours, prefixes as histories, and SIM's auxiliary task."""
     ours, model, store, settings = pair(
-        backbone=backbone, content="mfq", interest="gie", head="dot", loss=loss, searched=3
+        backbone=backbone,
+        content="mfq",
+        interest="gie",
+        head="dot",
+        loss=loss,
+        searched=3,
+        user_ids=user_ids,
     )
+    assert ("user" in ours.tables()) == any(".user.weight" in name for name in model.state_dict()) == user_ids
     dataset = trained[1]
     rows = next(TrainReader(store, settings.data, 40, 0).batches(0))
     batch = BatchMaker(store, settings).train(rows, epoch=0)

@@ -66,10 +66,11 @@ class MMBee(GeneralRecommender):
         width = config["embedding_size"]
         drawn = torch.from_numpy(dataset.trained_counts()).float()
         self.register_buffer("drawn", drawn, persistent=False)
-        self.user = nn.Embedding(self.n_users, width, padding_idx=0)
+        self.user = nn.Embedding(self.n_users, width, padding_idx=0) if config["user_ids"] else None
         self.author = nn.Embedding(self.n_items, width, padding_idx=0)
         for table in (self.user, self.author):
-            nn.init.normal_(table.weight, std=config["init_std"])
+            if table is not None:
+                nn.init.normal_(table.weight, std=config["init_std"])
         modalities = settings.chosen_modalities(config, tuple(dataset.folder.modalities))
         paths = settings.chosen_metapaths(config)
         pretrained = config["node_tables"] == "graphcl"
@@ -84,6 +85,7 @@ class MMBee(GeneralRecommender):
 
                 snapshot = snapshot_for(config, dataset, note)
             if config["interest"] == "bdr":
+                assert self.user is not None
                 self.interest = PeerTable(dataset, snapshot, self.user, self.author)
             else:
                 self.interest = InterestTable(
@@ -111,7 +113,9 @@ class MMBee(GeneralRecommender):
 
     def tables(self) -> dict[str, nn.Embedding | nn.EmbeddingBag]:
         """The tables by the names that they have in an exchange file: what a TorchRec job shards."""
-        found: dict[str, Any] = {"user": self.user, "author": self.author}
+        found: dict[str, Any] = {"author": self.author}
+        if self.user is not None:
+            found["user"] = self.user
         if self.content.num_queries:
             found["query"] = self.content.queries
         if self.interest is not None:
@@ -140,7 +144,8 @@ class MMBee(GeneralRecommender):
         history = history[:, :longest]
         gap = None if times is None else gap_buckets(times[:, :longest])
         neighbours = self.interest.user(users, fold) if self.interest is not None else {}
-        return UserSide(self.user(users), self.author(history), history > 0, gap, **neighbours)
+        own = None if self.user is None else self.user(users)
+        return UserSide(own, self.author(history), history > 0, gap, **neighbours)
 
     def author_side(
         self, items: torch.Tensor, fold: int | None = None, segments: torch.Tensor | None = None
