@@ -39,6 +39,15 @@ def test_the_critic_comes_to_tell_real_rows_from_made_ones(build_planted):
     assert model.critic(real).mean() > model.critic(made).mean() + 0.3
 
 
+def test_the_critic_reads_the_rows_of_some_of_a_batchs_users(build_planted):
+    model, _, (train, *_) = build_planted("MMSSL", critic_users=5)
+    batch, heard = next(iter(train)), []
+    judged = model.critic.frozen
+    model.critic.frozen = lambda rows: heard.append(len(rows)) or judged(rows)
+    model.calculate_loss(batch).backward()
+    assert len(batch["user_id"].unique()) > 5 and heard == [5 * len(model.names)]
+
+
 def test_generated_graphs_are_the_training_pairs_and_the_best_others(build_planted):
     model, *_ = build_planted("MMSSL", generated=5)
     training = set(zip(*(ids.tolist() for ids in model.pairs), strict=True))

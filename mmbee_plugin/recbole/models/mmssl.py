@@ -60,7 +60,7 @@ class MMSSL(GraphRecommender):
 
     From the second epoch on, G_m is A and every user's `generated` best items by S_m, and part of a checkpoint; in the
     first all modality views are alike. A batch is of interactions, as everywhere in RecBole, not of distinct users with
-    one item each as in the code; the critic and L_CL see its distinct users once.
+    one item each as in the code; L_CL sees its distinct users once, the critic at most `critic_users` of them.
 
     Where this parts from the authors' code: with its shipped settings the generated graph is empty in all steps but one
     an epoch, its keys are computed from the queries, its layers do not feed the next one, it never reads the acoustic
@@ -91,6 +91,7 @@ class MMSSL(GraphRecommender):
         matrices: list[Any] = [self.users, self.items, self.query, self.key, self.output]
         for matrix in (*matrices, *self.content.project.values()):
             nn.init.xavier_uniform_(matrix.weight)
+        self.critic_users = number(config, "critic_users", 1)
         self.critic = Critic(self.n_items - 1, number(config, "critic_items", 0))
 
         users, items = self.pairs
@@ -147,7 +148,8 @@ class MMSSL(GraphRecommender):
         views = self.views()
         users, items = self.split(views.final)
         rows = batch[0].unique()
-        made, real = self.generated_rows(views, rows), self.real_rows(views, rows)
+        judged = rows[torch.randperm(len(rows), device=rows.device)[: self.critic_users]]
+        made, real = self.generated_rows(views, judged), self.real_rows(views, judged)
         if critic_step is not None:
             critic_step(self.critic_loss(made, real))
         ranked = [users[batch[0]], items[batch[1]], items[batch[2]]]
