@@ -145,12 +145,11 @@ HEADS = ("mlp", "dot")
 
 def needs_user_ids(backbone: str, interest: str) -> str | None:
     """Why these parts cannot do without users' id vectors, or None if they can."""
-    if backbone == "sim" or interest == "bdr":
-        return "user_ids: false: backbone sim and interest bdr read users' id vectors"
-    if backbone in ("din", "dien") and interest == "none":
-        return (
-            f"user_ids: false: backbone {backbone} without an interest leaves nothing of a user but the pair"
-        )
+    if interest == "bdr":
+        return "user_ids false: interest bdr reads users' id vectors; set user_ids to true"
+    if backbone in ("sim", "din", "dien") and interest == "none":
+        known = f"backbone {backbone} and no interest know nothing of a user alone"
+        return f"user_ids false: {known}; set user_ids to true"
     return None
 
 

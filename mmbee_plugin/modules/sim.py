@@ -44,7 +44,8 @@ class SIM(Backbone):
 
     General search unit (soft): :math:`r_j = \langle W_b e_j, W_a e_a \rangle / \sqrt{d}`, the K largest are kept. The
     selection has no gradient: W_a and W_b learn from the auxiliary task
-    :math:`p_{gsu} = \sigma(\mathrm{MLP}([\sum_j \mathrm{softmax}(r)_j e_j ; e_a ; e_u]))`.
+    :math:`p_{gsu} = \sigma(\mathrm{MLP}([\sum_j \mathrm{softmax}(r)_j e_j ; e_a ; e_u]))`,
+    e_u zero for a user without a vector.
     Exact search unit: per head i
     :math:`o_i = \sum_j \mathrm{softmax}_j(\langle W_b^i z_j, W_a^i e_a \rangle) z_j` over the kept ones,
     :math:`z_j = e_j + t_j` with t the embedded gap. An empty history gives a learned vector.
@@ -72,8 +73,9 @@ class SIM(Backbone):
         behaviours = history
         if self.gap is not None and side.history_gap is not None:
             behaviours = history + self.gap(side.history_gap.clamp(max=self.settings.gaps - 1))
-        assert side.user is not None
-        memory = {"user": side.user, "behaviours": behaviours}
+        memory = {"behaviours": behaviours}
+        if side.user is not None:
+            memory["user"] = side.user
         if self.short_unit is not None:
             # Histories are right-padded: the newest behaviours are the last valid ones.
             rank_from_end = mask.sum(dim=1, keepdim=True) - torch.arange(mask.shape[1], device=mask.device)
@@ -115,8 +117,10 @@ class SIM(Backbone):
             return None
         weight = masked_softmax(self._relevance(memory, author), memory["mask"].unsqueeze(1))
         interest = weight @ memory["behaviours"]  # (B, C, d)
-        user = memory["user"].unsqueeze(1).expand_as(interest)
-        logits = self.auxiliary(torch.cat([interest, author.expand_as(interest), user], dim=2)).squeeze(-1)
+        user = memory["user"].unsqueeze(1) if "user" in memory else torch.zeros_like(interest)
+        logits = self.auxiliary(
+            torch.cat([interest, author.expand_as(interest), user.expand_as(interest)], dim=2)
+        ).squeeze(-1)
         return losses.binary_cross_entropy(logits.float(), labels, weights=weights)
 
     def _relevance(self, memory: Memory, author: torch.Tensor) -> torch.Tensor:

@@ -131,11 +131,11 @@ def test_a_sample_says_so_and_how_to_get_the_real_data(folder):
         (["--model=MMBee", *TINY, "--dropout_prob=2"], "dropout_prob 2 is out of range"),
         (
             ["--model=MMBee", *TINY, "--interest=bdr", "--user_ids=false"],
-            "backbone sim and interest bdr read users'",
+            "interest bdr reads users'",
         ),
         (
             ["--model=MMBee", *TINY, "--backbone=din", "--interest=none", "--user_ids=false"],
-            "backbone din without an interest",
+            "backbone din and no interest",
         ),
         (["--model=MMBee", *TINY, "--embedding_size=30"], "embedding_size 30 is no multiple of heads 4"),
         (["--model=MMBee", *TINY, "--metapaths=a2a,a2a"], "metapath 'a2a' is listed twice"),

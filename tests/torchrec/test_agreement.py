@@ -228,6 +228,7 @@ def test_losses_of_a_labelled_batch_agree(live_pair, live, parts):
         ("mean", "softmax", True),
         ("mean", "softmax", False),
         ("sim", "softmax", True),
+        ("sim", "softmax", False),
         ("din", "bpr", True),
         ("din", "bpr", False),
         ("sim", "bce", True),

@@ -71,8 +71,8 @@ def test_unknown_keys_and_wrong_types_are_named(content, named):
             ("tables.user", "column_wise with rowwise_adagrad"),
         ),
         (
-            with_shards(model={"backbone": "sim", "user_ids": False}),
-            ("model", "backbone sim and interest bdr"),
+            with_shards(model={"interest": "bdr", "user_ids": False}),
+            ("model", "bdr reads users' id vectors"),
         ),
         (with_shards(model={"width": 66}), ("model", "width 66 is no multiple of heads 4")),
         (with_shards(train={"negatives": 0}), ("loss softmax needs train.negatives",)),
