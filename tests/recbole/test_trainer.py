@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from recbole.trainer import KGTrainer, Trainer, XGBoostTrainer
+from recbole.utils import get_trainer
 
 import mmbee_plugin
 from mmbee_plugin.recbole import checkpoint
@@ -215,3 +216,20 @@ def test_trainer_classes_keep_their_kind():
     assert resumable(XGBoostTrainer) is XGBoostTrainer
     mixed = resumable(KGTrainer)
     assert issubclass(mixed, Resumable) and issubclass(mixed, KGTrainer)
+
+
+def test_adam_in_one_pass_is_adam(build_planted):
+    model, config, _ = build_planted("MMGCN")
+    trainer = get_trainer(config["MODEL_TYPE"], "MMGCN")(config, model)
+    assert all(group["fused"] for group in trainer.optimizer.param_groups)
+    weights = list(model.parameters())
+    copies = [torch.nn.Parameter(weight.detach().clone()) for weight in weights]
+    plain = torch.optim.Adam(copies, lr=config["learning_rate"], weight_decay=config["weight_decay"])
+    for _ in range(3):
+        for weight, copy in zip(weights, copies, strict=True):
+            weight.grad = torch.randn_like(weight)
+            copy.grad = weight.grad.clone()
+        trainer.optimizer.step()
+        plain.step()
+    for weight, copy in zip(weights, copies, strict=True):
+        torch.testing.assert_close(weight, copy)
