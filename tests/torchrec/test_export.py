@@ -72,6 +72,8 @@ def recbole_model(sample_folder, tmp_path_factory):
     def build(**settings: Any) -> tuple[Any, Any]:
         chosen = {
             "embedding_size": WIDTH,
+            "user_ids": True,
+            "MAX_ITEM_LIST_LENGTH": 50,
             "gpu_id": "",
             "show_progress": False,
             "graphcl": {"epochs": 1},
@@ -166,7 +168,7 @@ def test_the_command_reads_both_kinds_of_checkpoint(sample_shards, sample_folder
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["pytest"])
     chosen = {"embedding_size": 8, "epochs": 1, "interest": "none", "content": "none", "gpu_id": ""}
-    config = run.build_config("MMBee", sample_folder, {**chosen, "show_progress": False})
+    config = run.build_config("MMBee", sample_folder, {**chosen, "user_ids": True, "show_progress": False})
     result = run.train_and_test(config, sample_folder)
     done = CliRunner().invoke(app, ["export", result.checkpoint, "recbole.pt"])
     assert done.exit_code == 0, done.output
