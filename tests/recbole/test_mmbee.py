@@ -107,9 +107,8 @@ def test_stored_lists_meet_recboles_ids(build):
 
 def test_peers_are_rows_of_the_models_own_tables(build):
     """BDR's peers of an author: the ids stored along a2a, by weight, in the table that the loss trains."""
-    model, (train, *_) = build(
-        interest="bdr", user_ids=True, metapaths=[]
-    )  # it reads its own, cross-fitted all the same
+    # it reads metapaths of its own, cross-fitted all the same
+    model, (train, *_) = build(interest="bdr", user_ids=True, metapaths=[])
     assert {int(batch[FOLD][0]) for batch in train} == {0, 1}
     items = torch.arange(model.n_items)
     side = model.author_side(items, fold=1)
