@@ -149,9 +149,11 @@ def main() -> None:
             runs[side].append(child(side, model, given, args.epochs))
         medians = {}
         for side, found in runs.items():
-            epochs = statistics.median(second for run in found for second in run["epochs"])
-            rest = [statistics.median(run[key] for run in found) for key in ("prepare", "ranking", "peak")]
-            medians[side] = prepare, epoch, ranking, peak = rest[0], epochs, rest[1], rest[2]
+            prepare, ranking, peak = (
+                statistics.median(run[key] for run in found) for key in ("prepare", "ranking", "peak")
+            )
+            epoch = statistics.median(second for run in found for second in run["epochs"])
+            medians[side] = prepare, epoch, ranking, peak
             rows = found[0]["rows"]
             print(
                 f"| {model} | {side} | {rows:,} | {prepare:.2f} | {epoch:.2f} | {ranking:.2f} | {peak:,.0f} |"
