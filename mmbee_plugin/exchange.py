@@ -21,12 +21,12 @@ from mmbee_plugin.modules.gtr import GTRSettings
 from mmbee_plugin.modules.sim import SIMSettings
 from mmbee_plugin.modules.tokens import ContentSettings
 
-FORMAT = "mmbee_plugin exchange 1"
+FORMAT = "mmbee_plugin exchange 2"
 USER_TABLES = ("user", "nodes_user")
 AUTHOR_TABLES = ("author", "query", "nodes_author")
 WORD_TABLES = "words_"
 """prefix of the tables of bag modalities, whose rows are words."""
-IN_TRAINING_ONLY = ("dropout", "modality_dropout", "default_query_rate", "reach_weight")
+IN_TRAINING_ONLY = ("dropout", "history_dropout", "modality_dropout", "default_query_rate", "reach_weight")
 """Settings that do not change a score."""
 
 

@@ -11,6 +11,7 @@ from mmbee_plugin.modules.gtr import GTRModel, GTRSettings
 from mmbee_plugin.modules.mfq import MFQ, OrthogonalProjection
 from mmbee_plugin.modules.mmoe import MMoEHead
 from mmbee_plugin.modules.mta import MTA
+from mmbee_plugin.modules.sasrec import SASRec
 from mmbee_plugin.modules.sim import SIM, SIMSettings
 from mmbee_plugin.modules.tokens import ContentSettings
 
@@ -31,6 +32,7 @@ __all__ = [
     "OrthogonalProjection",
     "PeerAttention",
     "Perspectives",
+    "SASRec",
     "SIMSettings",
     "UserSide",
 ]

@@ -12,7 +12,7 @@ Memory = dict[str, torch.Tensor]
 
 
 class Backbone(nn.Module):
-    """Base of SIM, DIN, DIEN and MeanHistory.
+    """Base of SIM, DIN, DIEN, SASRec and MeanHistory.
 
     ``summary`` and ``remember`` run once a user; ``cross`` runs for every pair, so nothing that depends on one side
     alone belongs there.

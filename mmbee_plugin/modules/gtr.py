@@ -27,6 +27,7 @@ from mmbee_plugin.modules.mfq import MFQ
 from mmbee_plugin.modules.mmoe import MMoEHead
 from mmbee_plugin.modules.mta import MTA
 from mmbee_plugin.modules.reach import Reach
+from mmbee_plugin.modules.sasrec import SASRec
 from mmbee_plugin.modules.sim import SIM, SIMSettings
 from mmbee_plugin.modules.tokens import ContentSettings
 
@@ -36,19 +37,21 @@ class GTRSettings:
     """Which parts make the model, and their shapes."""
 
     backbone: str = "sim"
-    """sim, din, dien, mmoe (the mean of the history under a head of its own) or mean."""
+    """sim, din, dien, sasrec, mmoe (the mean of the history under a head of its own) or mean."""
     content: str = "mfq"
     """none, concat, mfq, mta or ego_fusion."""
     interest: str = "gie"
     """none, gie or bdr."""
     head: str = "mlp"
-    """mlp (the paper's) or dot (two towers); unused with mmoe."""
+    """mlp (the paper's) or dot (ids and two towers); unused with mmoe."""
     width: int = 64
     """model width d."""
     hidden: tuple[int, int] = (200, 80)
     """hidden widths of the mlp head; of mmoe's experts and of their towers."""
     dropout: float = 0.0
     """dropout in the head."""
+    history_dropout: float = 0.5
+    """dropout in sasrec; no other backbone has any."""
     pooling: str = "concat"
     """concat: one mean per metapath; union: one mean over a side's metapaths."""
     user_metapaths: tuple[str, ...] = ()
@@ -129,6 +132,7 @@ BACKBONES: dict[str, Callable[[GTRSettings, SIMSettings], Backbone]] = {
     "sim": lambda settings, sim: SIM(sim),
     "din": lambda settings, sim: DIN(settings.width),
     "dien": lambda settings, sim: DIEN(settings.width),
+    "sasrec": lambda settings, sim: SASRec(settings.width, settings.history_dropout),
     "mmoe": lambda settings, sim: MeanHistory(settings.width),
     "mean": lambda settings, sim: MeanHistory(settings.width),
 }
@@ -280,13 +284,14 @@ class GTRModel(nn.Module):
 
     def _head(self) -> Head:
         settings, cross_width = self.settings, self.backbone.cross_width
-        # Blocks of width d, each with its starting gain. Only node vectors speak to the other side's tower from the
-        # first step; content means nothing to it yet.
-        user_gains = [1.0] * (settings.user_ids + self.backbone.user_width // settings.width)
-        user_gains += self._gains(self.user_interest)
-        author_gains = [1.0, *self._gains(self.content), *self._gains(self.author_interest)]
+        # Blocks of width d, each with its starting gain in a dot head's towers. Node vectors come trained and speak
+        # from the first step. Ids meet outside the towers; in them they speak only where there is nobody else.
+        ids = settings.user_ids + self.backbone.user_width // settings.width
+        nodes = self._gains(self.user_interest)
+        user_gains = [0.0 if any(nodes) else 1.0] * ids + nodes
+        author_gains = [0.0 if ids else 1.0, *self._gains(self.content), *self._gains(self.author_interest)]
         if settings.backbone != "mmoe" and settings.head == "dot":
-            return DotHead(user_gains, author_gains, cross_width, settings.width, settings.dropout)
+            return DotHead(ids, user_gains, author_gains, cross_width, settings.width, settings.dropout)
         widths = len(user_gains) * settings.width, len(author_gains) * settings.width
         if settings.backbone == "mmoe":
             return MMoEHead(*widths, settings.hidden, len(settings.tasks), settings.experts, settings.dropout)

@@ -86,23 +86,28 @@ class MLPHead(Head):
 
 
 class DotHead(Head):
-    r"""Two towers and a dot product: the head for ranking all authors.
+    r"""The dot product of id vectors plus that of two towers: the head for ranking all authors.
 
-    .. math:: \langle W_u x_u + W_c x_c,\ W_a x_a \rangle + \langle w, x_a \rangle
+    .. math::
+        \langle \textstyle\sum_k e_k + W_c x_c,\ v \rangle + \langle W_u x_u,\ W_a x_a \rangle + \langle w, x_a \rangle
 
-    The inputs are blocks of width ``d`` (id vectors, one mean per metapath, one output per query). A block starts with
-    the identity times its gain: at gain 1 the node vectors of GraphCL score from the first step, at gain 0 a block is
-    silent until it is found useful. W_c and w start at zero.
+    The inputs x are blocks of width ``d``: on the user's side first those of the id space e (an id vector, the
+    summary of the history), on the author's its id vector v; then one mean per metapath, one output per query. The
+    towers read them all; ids meet ids once more with no matrix and no dropout between them. A block starts in its
+    tower with the identity times its gain: at gain 1 the node vectors of GraphCL score from the first step, at gain 0
+    a block is silent until it is found useful. W_c and w start at zero.
 
     Args:
+        ids: how many of the user's blocks are of the id space.
         user_gains, author_gains: the starting gain of each block of the two inputs.
-        cross_width: width of the cross part; none at 0.
+        cross_width: width of the cross part x_c; none at 0.
         width: width ``d`` of the blocks and of the towers.
         dropout: on the inputs of both towers, in training.
     """
 
     def __init__(
         self,
+        ids: int,
         user_gains: Sequence[float],
         author_gains: Sequence[float],
         cross_width: int,
@@ -110,6 +115,7 @@ class DotHead(Head):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.ids = ids
         self.width = width
         self.from_user = nn.Linear(len(user_gains) * width, width, bias=False)
         self.from_author = nn.Linear(len(author_gains) * width, width, bias=False)
@@ -124,18 +130,20 @@ class DotHead(Head):
                 tower.weight.copy_(torch.cat([gain * torch.eye(width) for gain in gains], dim=1))
 
     def user(self, x: torch.Tensor) -> torch.Tensor:
-        return self.from_user(self.dropout(x))
+        own = x[:, : self.ids * self.width].unflatten(1, (self.ids, self.width)).sum(dim=1)
+        return torch.cat([own, self.from_user(self.dropout(x))], dim=1)
 
     def author(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.cat([self.from_author(self.dropout(x)), self.bias(x)], dim=-1)
+        kept = self.dropout(x)
+        return torch.cat([x[..., : self.width], self.from_author(kept), self.bias(kept)], dim=-1)
 
     def pair(
         self, user: torch.Tensor, author: torch.Tensor, cross: torch.Tensor | None, tasks: int | None = None
     ) -> torch.Tensor:
-        tower, bias = author[..., : self.width], author[..., self.width]
+        sides, bias = author[..., :-1], author[..., -1]  # (1|B, C, 2d): v and the tower
         # One set of authors for all users is a plain matrix product.
         shared = author.shape[0] == 1
-        scores = user @ tower[0].T if shared else (tower @ user.unsqueeze(2)).squeeze(2)
+        scores = user @ sides[0].T if shared else (sides @ user.unsqueeze(2)).squeeze(2)
         if cross is not None:
-            scores = scores + (self.from_cross(cross) * tower).sum(dim=2)
+            scores = scores + (self.from_cross(cross) * sides[..., : self.width]).sum(dim=2)
         return (scores + bias).unsqueeze(-1)

@@ -113,7 +113,7 @@ class Inputs:
     def shares_pool(self) -> bool:
         """Whether the softmax runs over all candidates of the global batch: where no pair pays for attention,
         experts or peers."""
-        cheap = self.model.backbone == "mean" and self.model.interest != "bdr"
+        cheap = self.model.backbone in ("mean", "sasrec") and self.model.interest != "bdr"
         return self.model.loss == "softmax" and cheap
 
     def gtr_settings(self) -> GTRSettings:
@@ -127,6 +127,7 @@ class Inputs:
             width=model.width,
             hidden=model.hidden,
             dropout=model.dropout,
+            history_dropout=model.history_dropout,
             pooling=model.pooling,
             user_metapaths=tuple(path.name for path in self.user_paths),
             author_metapaths=tuple(path.name for path in self.author_paths),

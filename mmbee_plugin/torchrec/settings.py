@@ -52,6 +52,7 @@ class ModelSettings(_Section):
     width: int = Field(default=64, ge=1)
     hidden: tuple[int, int] = Field(default=(200, 80), strict=False)
     dropout: float = Field(default=0.5, ge=0, lt=1)
+    history_dropout: float = Field(default=GTRSettings.history_dropout, ge=0, lt=1)
     modalities: tuple[str, ...] | None = Field(default=None, strict=False)
     heads: int = Field(default=4, ge=1)
     num_queries: int = Field(default=4, ge=1)

@@ -49,6 +49,7 @@ def test_score_all_equals_score(make_user, make_author, backbone, content, inter
 FULL_MODELS = [
     {"head": "mlp"},
     {"head": "dot"},
+    {"backbone": "sasrec", "head": "dot"},
     {"backbone": "dien", "content": "mta", "interest": "bdr"},
     {"backbone": "mmoe", "content": "ego_fusion", "interest": "bdr", "tasks": ("gift", "like")},
 ]
@@ -86,7 +87,7 @@ def test_tasks_are_scored_beside_each_other(make_user, make_author):
     assert model(backbone="din", tasks=tasks).tasks == ("gift",)
 
 
-def test_a_dot_head_starts_as_the_sum_of_its_node_blocks(make_user, make_author):
+def test_a_dot_head_starts_as_the_product_of_ids_plus_that_of_nodes(make_user, make_author):
     settings = GTRSettings(
         width=16, head="dot", content="mfq", user_metapaths=("u2a2u",), author_metapaths=("a2a",)
     )
@@ -94,7 +95,7 @@ def test_a_dot_head_starts_as_the_sum_of_its_node_blocks(make_user, make_author)
     gtr = GTRModel(settings, content, SIMSettings(width=16))
     side, target = make_user(paths=1), make_author(paths=1)
     side.neighbour_count[:] = 1
-    expected = (side.user + side.neighbours[:, 0]) @ (target.author + target.neighbours[:, 0]).T
+    expected = side.user @ target.author.T + side.neighbours[:, 0] @ target.neighbours[:, 0].T
     found = gtr.score_all(gtr.encode_user(side), gtr.encode_author(target))
     assert torch.allclose(found, expected, atol=1e-4)
 

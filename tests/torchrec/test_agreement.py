@@ -185,7 +185,7 @@ def test_logits_agree_on_live_data(live_pair, live, backbone, content, interest,
         ours.eval()
         expected = ours.gtr.score(ours._encode_users(rows), ours._encode_authors(rows))
         found = model.eval().score(batch)
-    assert expected.std() > 0.02
+    assert expected.std() > 0.01
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 

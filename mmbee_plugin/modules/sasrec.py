@@ -1,0 +1,55 @@
+"""Self-attention over the history, read at the newest behaviour (SASRec, Kang and McAuley, ICDM 2018)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from mmbee_plugin.modules.attention import AttentionBlock, FeedForwardBlock
+from mmbee_plugin.modules.backbone import Backbone, Memory
+from mmbee_plugin.modules.batch import UserSide
+
+POSITIONS = 50
+"""Behaviours, counted from the newest, that have a position of their own; older ones share the last."""
+
+
+class SASRec(Backbone):
+    r"""One block of SASRec with one head, at the last place, as part of the user; there is nothing to pay per pair.
+
+    .. math:: x_j = \mathrm{LN}(e_j + p_{n - j}), \quad \mathrm{summary} = \mathrm{FFN}(\mathrm{Attention}(x_n, X))
+
+    both with residual and LayerNorm. Positions count back from the newest behaviour, so that they mean the same in
+    short and long histories. A row is one moment of a user, whose later behaviours are not in it: no causal mask is
+    needed, and the places before the last one are never computed. An empty history gives a learned vector.
+
+    Args:
+        width: model width ``d``.
+        dropout: on the behaviours' vectors and on the output of both layers, in training.
+    """
+
+    def __init__(self, width: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.position = nn.Embedding(POSITIONS, width)
+        nn.init.normal_(self.position.weight, std=0.02)
+        self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(dropout)
+        self.attend = AttentionBlock(width, 1, dropout)
+        self.digest = FeedForwardBlock(width, 4 * width, dropout)
+        self.empty = nn.Parameter(torch.randn(width) * 0.02)
+        self.user_width = width
+
+    def summary(self, side: UserSide) -> torch.Tensor | None:
+        mask = side.history_mask
+        age = mask.flip(1).cumsum(dim=1).flip(1) - 1  # 0 at the newest
+        position = self.position(age.clamp(0, POSITIONS - 1))
+        behaviours = self.dropout(self.norm(side.history + position))
+        newest = (mask & (age == 0)).int().argmax(dim=1)
+        query = behaviours[torch.arange(len(newest), device=newest.device), newest]
+        known = mask.any(dim=1, keepdim=True)
+        found = self.attend(query.unsqueeze(1), behaviours, mask | ~known)
+        return torch.where(known, self.digest(found).squeeze(1), self.empty)
+
+    def remember(self, side: UserSide) -> Memory:
+        return {}
+
+    def cross(self, memory: Memory, author: torch.Tensor) -> torch.Tensor | None:
+        return None
