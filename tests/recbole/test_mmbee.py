@@ -51,6 +51,7 @@ def build(folder, tmp_path, monkeypatch):
     [
         {},
         {"backbone": "sim", "head": "mlp", "loss": "bce"},
+        {"backbone": "mean"},
         {"backbone": "din", "loss": "bpr"},
         {"backbone": "din"},
         {"backbone": "sim"},
