@@ -73,6 +73,8 @@ def recbole_model(sample_folder, tmp_path_factory):
         chosen = {
             "embedding_size": WIDTH,
             "user_ids": True,
+            "backbone": "mean",
+            "num_queries": 4,
             "MAX_ITEM_LIST_LENGTH": 50,
             "gpu_id": "",
             "show_progress": False,
