@@ -86,7 +86,7 @@ def main() -> None:
                 f"{mean(values):.4f} ({', '.join(f'{value:.4f}' for value in values)})"
                 for values in columns[:2]
             ]
-            print(name, *cells, f"{mean(columns[2]):.0f}", sep=" | ")
+            print(name, *cells, f"{mean(columns[2]):.0f}", sep=" | ", flush=True)
 
 
 if __name__ == "__main__":
