@@ -28,12 +28,12 @@ class Backbone(nn.Module):
         return None
 
     def remember(self, side: UserSide) -> Memory:
-        """Prepares ``B`` users' histories for any number of targets."""
-        raise NotImplementedError
+        """Prepares ``B`` users' histories for any number of targets; nothing where there is no ``cross``."""
+        return {}
 
     def cross(self, memory: Memory, author: torch.Tensor) -> torch.Tensor | None:
         """Interest of each user in each target: author (B or 1, C, d) -> (B, C, cross_width), or None."""
-        raise NotImplementedError
+        return None
 
     def auxiliary_loss(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from mmbee_plugin.modules.backbone import Backbone, Memory
+from mmbee_plugin.modules.backbone import Backbone
 from mmbee_plugin.modules.batch import UserSide
 
 
@@ -28,9 +28,3 @@ class MeanHistory(Backbone):
         mask = side.history_mask.unsqueeze(2)
         mean = (side.history * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
         return torch.where(side.history_mask.any(dim=1, keepdim=True), mean, self.empty)
-
-    def remember(self, side: UserSide) -> Memory:
-        return {}
-
-    def cross(self, memory: Memory, author: torch.Tensor) -> torch.Tensor | None:
-        return None

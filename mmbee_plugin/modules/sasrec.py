@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mmbee_plugin.modules.attention import AttentionBlock, FeedForwardBlock
-from mmbee_plugin.modules.backbone import Backbone, Memory
+from mmbee_plugin.modules.backbone import Backbone
 from mmbee_plugin.modules.batch import UserSide
 
 POSITIONS = 50
@@ -47,9 +47,3 @@ class SASRec(Backbone):
         known = mask.any(dim=1, keepdim=True)
         found = self.attend(query.unsqueeze(1), behaviours, mask | ~known)
         return torch.where(known, self.digest(found).squeeze(1), self.empty)
-
-    def remember(self, side: UserSide) -> Memory:
-        return {}
-
-    def cross(self, memory: Memory, author: torch.Tensor) -> torch.Tensor | None:
-        return None
