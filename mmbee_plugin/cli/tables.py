@@ -32,6 +32,12 @@ def table(
         float | None,
         typer.Option(metavar="MINUTES", min=0.01, help="Table 3: first search each row's settings so long."),
     ] = None,
+    finalists: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, help="With --tune: let all seeds choose among a row's best N settings."
+        ),
+    ] = 1,
     tuned: Annotated[
         Path | None,
         typer.Option(
@@ -60,8 +66,13 @@ def table(
 
     kept = out or Path("results") / f"table-{number}-{dataset}-{split}"
     options = TableOptions(
-        number, dataset, data_path, seeds, split, tuple(only or ()), jobs, cells, kept, tune, tuned
+        *(number, dataset, data_path, seeds, split, tuple(only or ()), jobs, cells, kept),
+        minutes=tune,
+        finalists=finalists,
+        tuned=tuned,
     )
+    if finalists > 1 and tune is None:
+        raise InputError("--finalists: they are the best of a row's tuning, it needs --tune")
     if number != 3 and (tune is not None or tuned is not None):
         raise InputError(
             "--tune and --tuned are of table 3: the rows of the others share the dataset's settings"

@@ -40,6 +40,8 @@ class TableOptions:
     out: Path
     minutes: float | None = None
     """of tuning a row of table 3; None for none."""
+    finalists: int = 1
+    """best settings of a row's tuning that are trained with all seeds before one is chosen."""
     tuned: Path | None = None
     """where table 3's tuned settings stand; those of the dataset by default."""
 

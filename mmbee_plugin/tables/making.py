@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from mmbee_plugin.tables.cells import Cell, CellStore, Job
 from mmbee_plugin.tables.pool import make_cells, missing_jobs
 from mmbee_plugin.tables.progress import cell_bar
 
+Name = TypeVar("Name")
+
 
 def cells_of_rows(
-    jobs: Mapping[str, Sequence[Job]], folder: Path, processes: int = 1, fresh: bool = False
-) -> dict[str, list[Cell]]:
+    jobs: Mapping[Name, Sequence[Job]], folder: Path, processes: int = 1, fresh: bool = False
+) -> dict[Name, list[Cell]]:
     """The cells of each row, one a job; those that ``folder`` does not have are made.
 
     A seed at a time, so that an interrupted table has all its rows as early as can be; rows may have fewer seeds than

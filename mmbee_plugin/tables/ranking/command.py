@@ -24,7 +24,7 @@ from mmbee_plugin.tables.ranking.published import published
 from mmbee_plugin.tables.ranking.report import write_ranking
 from mmbee_plugin.tables.ranking.rows import REFERENCE, ROWS, RankedRow, chosen_rows
 from mmbee_plugin.tables.ranking.run import ranking_jobs
-from mmbee_plugin.tables.ranking.tuning import Tuning, begin_tuning, read_tuning, tune
+from mmbee_plugin.tables.ranking.tuning import Finalist, Tuning, begin_tuning, read_tuning, tune
 from mmbee_plugin.tables.training import check_split
 
 
@@ -67,13 +67,15 @@ def ranking_table(
         _tune(rows, folder, given, tuned, chosen.minutes, chosen.jobs)
     tunings = {row.name: read_tuning(tuned / f"{row.model}.json") for row in rows if row.model}
     found = {
-        name: tuning for name, tuning in tunings.items() if tuning is not None and tuning.best is not None
+        name: tuning for name, tuning in tunings.items() if tuning is not None and tuning.chosen is not None
     }
+    if chosen.finalists > 1:
+        _decide(rows, folder, given, found, chosen)
     seeds = range(1, chosen.seeds + 1)
     jobs = {}
     for row in rows:
-        best = found[row.name].best if row.name in found else None
-        jobs[row.name] = ranking_jobs(row, folder, merged(best.settings if best else {}, given), seeds)
+        best = found[row.name].chosen if row.name in found else {}
+        jobs[row.name] = ranking_jobs(row, folder, merged(best or {}, given), seeds)
     cells = cells_of_rows(jobs, chosen.cells, chosen.jobs, fresh=True)
     tried = {name: len(tuning.trials) for name, tuning in found.items()}
     measures = measure(cells, chosen.split, chosen.seeds, tried, reference)
@@ -89,7 +91,10 @@ def ranking_table(
         "settings in effect": {name: of_row[0].key["settings"] for name, of_row in jobs.items()},
         "code": {name: of_row[0].key["code"] for name, of_row in jobs.items()},
         "versions": cells[rows[0].name][0].facts["versions"],
-        "tuned": {name: {"file": str(t.file), "trials": len(t.trials)} for name, t in found.items()},
+        "tuned": {
+            name: {"file": str(t.file), "trials": len(t.trials), "finalists": len(t.finalists)}
+            for name, t in found.items()
+        },
     }
     write_ranking(report, measures, printed, provenance, facts, cells)
     body = [line for sheet in printed for line in [*lines(sheet), ""]]
@@ -114,6 +119,33 @@ def _tune(
         run_tasks(tasks, processes, show, fresh=True)
 
 
+def _decide(
+    rows: Sequence[RankedRow],
+    folder: DatasetFolder,
+    given: Mapping[str, Any],
+    found: Mapping[str, Tuning],
+    chosen: TableOptions,
+) -> None:
+    """The best trials of each row meet again, with all seeds; their cells are the table's."""
+    seeds = range(1, chosen.seeds + 1)
+    jobs = {
+        (row.name, place): ranking_jobs(row, folder, merged(trial.settings, given), seeds)
+        for row in rows
+        if row.name in found
+        for place, trial in enumerate(found[row.name].leading(chosen.finalists))
+    }
+    cells = cells_of_rows(jobs, chosen.cells, chosen.jobs, fresh=True)
+    for name, tuning in found.items():
+        tuning.decide(
+            Finalist(
+                trial.settings,
+                [cell.facts["valid"][tuning.metric] for cell in cells[name, place]],
+                jobs[name, place][0].key["code"],
+            )
+            for place, trial in enumerate(tuning.leading(chosen.finalists))
+        )
+
+
 def _protocol(folder: DatasetFolder, settings: Mapping[str, Any]) -> list[str]:
     masked = "training and, at test, validation items" if settings.get("mask_valid") else "training items"
     found = [
@@ -136,6 +168,12 @@ def _tuning_lines(found: Mapping[str, Tuning], untuned: Sequence[str], folder: D
             f"Tuned on validation by {next(iter(found.values())).metric}: {min(minutes):.1f} to {max(minutes):.1f} "
             "minutes a row."
         )
+        several = [tuning.finalists for tuning in found.values() if tuning.finalists]
+        if len(several) == len(found):
+            count, seeds = max(map(len, several)), len(several[0][0].scores)
+            says.append(
+                f"Of each row's best {count} settings stands the best by its mean over {seeds} seeds on validation."
+            )
     if untuned:
         says.append(f"Not tuned, with the settings of the dataset's file: {', '.join(untuned)}.")
     other = [name for name, tuning in found.items() if tuning.data["hash"] != folder.hash]

@@ -2,8 +2,9 @@
 
 What was tried stands in one JSON file a model, rewritten after every trial, best first. The search is RecBole's
 `HyperTuning` in its exhaustive form, which draws settings in a seeded random order without repeating any. Going on
-after a kill, it proposes the same settings again; those in the file are answered from there and cost nothing. The
-test split is never looked at.
+after a kill, it proposes the same settings again; those in the file are answered from there and cost nothing. One seed
+may favour the wrong settings, so the best trials may meet again as finalists, trained to the end with several seeds.
+The test split is never looked at.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from mmbee_plugin.data.folder import DatasetFolder
@@ -63,6 +65,20 @@ class Trial:
     versions: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Finalist:
+    """One of the best trials' settings, trained again to the end.
+
+    Attributes:
+        scores: the tuning's metric on validation, with seeds 1, 2, ...
+        code: the state of the code they ran.
+    """
+
+    settings: dict[str, Any]
+    scores: list[float]
+    code: str
+
+
 @dataclass
 class Tuning:
     """A model's trials on a dataset, and the file that keeps them.
@@ -71,6 +87,7 @@ class Tuning:
         data: name, kind and hash of the dataset. metric: what was compared. larger: whether more of it is better.
         given: settings that all trials had in common.
         trials: best first.
+        finalists: of these trials, by the mean of their scores, best first; none where one seed chose.
     """
 
     file: Path
@@ -80,11 +97,17 @@ class Tuning:
     larger: bool
     given: dict[str, Any]
     trials: list[Trial] = field(default_factory=list)
+    finalists: list[Finalist] = field(default_factory=list)
 
     @property
-    def best(self) -> Trial | None:
-        """The trial with the best validation metric; None where all failed."""
-        return self.trials[0] if self.trials and self.trials[0].score is not None else None
+    def chosen(self) -> dict[str, Any] | None:
+        """The settings of the best finalist, of the best trial where there are none; None where all trials failed."""
+        best = [each.settings for each in self.finalists] or [each.settings for each in self.leading(1)]
+        return best[0] if best else None
+
+    def leading(self, count: int) -> list[Trial]:
+        """The ``count`` best trials, fewer where fewer gave a number."""
+        return [trial for trial in self.trials[:count] if trial.score is not None]
 
     @property
     def seconds(self) -> float:
@@ -96,10 +119,20 @@ class Tuning:
         return next((trial for trial in self.trials if trial.settings == settings), None)
 
     def add(self, trial: Trial) -> None:
-        """Keeps a trial, in the file too."""
+        """Keeps a trial, in the file too; finalists of fewer trials are no longer valid."""
         sign = -1 if self.larger else 1
         self.trials.append(trial)
         self.trials.sort(key=lambda each: (each.score is None, sign * (each.score or 0.0)))
+        self.finalists = []
+        self._write()
+
+    def decide(self, finalists: Iterable[Finalist]) -> None:
+        """Keeps the finalists, in the file too."""
+        sign = -1 if self.larger else 1
+        self.finalists = sorted(finalists, key=lambda each: sign * fmean(each.scores))
+        self._write()
+
+    def _write(self) -> None:
         content = {name: value for name, value in asdict(self).items() if name != "file"}
         self.file.parent.mkdir(parents=True, exist_ok=True)
         write_json(self.file, content)
@@ -116,7 +149,8 @@ def read_tuning(file: Path) -> Tuning | None:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         trials = [Trial(**each) for each in content.pop("trials")]
-        return Tuning(file=file, trials=trials, **content)
+        finalists = [Finalist(**each) for each in content.pop("finalists", [])]
+        return Tuning(file=file, trials=trials, finalists=finalists, **content)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{file}: no file of tuned settings ({error}); delete it and tune again") from None
 

@@ -35,6 +35,23 @@ def test_a_table_is_tuned_run_and_printed_again_without_running(mmbee):
     assert best.items() <= content["settings in effect"]["LightGCN"].items()
 
 
+def test_seeds_choose_among_the_finalists(mmbee):
+    command = ("3", *SMALL, ROW, "--tune=0.1", "--finalists=2", "--tuned=tuned")
+    code, out, err = mmbee(*command)
+    assert code == 0, err
+    assert "2 of 2 cells: LightGCN, seed 1" in err and "best by its mean over 1 seeds on validation" in out
+    kept = json.loads(Path("tuned/LightGCN.json").read_text())
+    first, second = kept["finalists"]
+    assert first["scores"] >= second["scores"] and len(first["scores"]) == 1
+    assert {json.dumps(each["settings"]) for each in (first, second)} == {
+        json.dumps(trial["settings"]) for trial in kept["trials"][:2]
+    }
+    content = json.loads(Path("results/table-3-toy-valid.json").read_text())
+    assert first["settings"].items() <= content["settings in effect"]["LightGCN"].items()
+    code, again, err = mmbee(*command)
+    assert (code, again) == (0, out) and "cells" not in err
+
+
 def test_bad_input_is_one_line_and_status_2(mmbee):
     for arguments, message in (
         (("3", "--dataset=nowhere"), "dataset 'nowhere' is unknown"),
@@ -43,6 +60,7 @@ def test_bad_input_is_one_line_and_status_2(mmbee):
         (("3", "--dataset=toy", "--epoch=3"), "did you mean epochs?"),
         (("3", "--dataset=toy", "--topk=[5,100]"), "has only 24 items to rank"),
         (("3", *SMALL, "--only=LightGCN", "--tune=1", "--learning_rate=1"), "searches it"),
+        (("3", "--dataset=toy", "--finalists=2"), "it needs --tune"),
         (("2", "--dataset=toy", "--tune=5"), "--tune and --tuned are of table 3"),
     ):
         code, out, err = mmbee(*arguments)

@@ -13,7 +13,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.tune import search_of, space_file
 from mmbee_plugin.tables.ranking import tuning
 from mmbee_plugin.tables.ranking.rows import TRAINED
-from mmbee_plugin.tables.ranking.tuning import Trial, begin_tuning, read_tuning, tune
+from mmbee_plugin.tables.ranking.tuning import Finalist, Trial, begin_tuning, read_tuning, tune
 
 SPACE = "learning_rate choice [0.1,0.01,0.001]\nweight_decay choice [0.0,0.1]\n"
 
@@ -57,13 +57,26 @@ def test_a_killed_tuning_goes_on_where_it_was(begin, toy, tried, monkeypatch):
     assert len(tried) == 7  # the dataset's own settings and all six of the space, none of them twice
     assert len({json.dumps(settings, sort_keys=True) for settings in tried}) == 7
     found = read_tuning(Path("tuned/BPR.json"))
-    assert found is not None and found.best is not None
-    assert found.best.settings["learning_rate"] == 0.1
+    assert found is not None and found.chosen is not None
+    assert found.chosen["learning_rate"] == 0.1
     scores = [trial.score for trial in found.trials]
     assert scores[-2:] == [None, None] and scores[:5] == sorted(scores[:5], reverse=True)
     assert all(trial in json.loads(Path("tuned/BPR.json").read_text())["trials"] for trial in before)
     tune(begin(), toy, Path("space.hyper"), minutes=1)
     assert len(tried) == 7
+
+
+def test_finalists_choose_until_another_trial(begin, toy, tried):
+    tune(begin(), toy, Path("space.hyper"), minutes=0.3)
+    search = begin()
+    first, second = (trial.settings for trial in search.leading(2))
+    assert search.chosen == first
+    search.decide([Finalist(first, [0.1, 0.2], "a"), Finalist(second, [0.3, 0.1], "a")])
+    assert begin().chosen == second
+    tune(begin(), toy, Path("space.hyper"), minutes=0.3)  # nothing left to try
+    assert begin().chosen == second
+    tune(begin(), toy, Path("space.hyper"), minutes=1)
+    assert begin().finalists == [] and begin().chosen == begin().trials[0].settings
 
 
 def test_a_trial_is_cut_for_time_and_never_sees_the_test_split(begin, toy, monkeypatch):
