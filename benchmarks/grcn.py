@@ -8,7 +8,6 @@ All rows are trained with the settings that ``mmbee table 3 --tune`` found for G
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -21,6 +20,7 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.recbole.models.grcn import GRCN
 from mmbee_plugin.recbole.plugin import register_model
 from mmbee_plugin.tables.ranking.run import with_protocol
+from mmbee_plugin.tables.ranking.tuning import read_tuning
 from mmbee_plugin.tables.training import prepared
 
 TUNING = Path("recbole_configs/tuning/tiktok/GRCN.json")
@@ -67,8 +67,10 @@ def main() -> None:
     folder = DatasetFolder(args.folder)
     print(folder.provenance())
     register_model(PartsOfGRCN, {"confident": False, "ids_alone": False, "unrefined": False})
-    trials = json.loads(TUNING.read_text())["trials"]
-    tuned = {**max(trials, key=lambda trial: trial["score"])["settings"], "train_batch_size": 4096}
+    tuning = read_tuning(TUNING)
+    if tuning is None:
+        raise SystemExit(f"{TUNING} is not there: run this in the repository's folder")
+    tuned = {**(tuning.chosen or {}), "train_batch_size": 4096}
     print("row | Recall@20 (seeds) | NDCG@20 (seeds) | epochs")
     runs = [(name, seed) for name in args.rows for seed in range(1, args.seeds + 1)]
     found: dict[str, list[tuple[float, float, int]]] = {name: [] for name in args.rows}
