@@ -15,8 +15,7 @@ from plotly.subplots import make_subplots
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole import checkpoint
-from mmbee_plugin.recbole.run import seeded_dataset, without_recbole_warnings
+from mmbee_plugin.recbole.run import load_mmbee, seeded_dataset, without_recbole_warnings
 from mmbee_plugin.tables.layout import Sheet
 
 MIN_ROWS = 20
@@ -58,15 +57,15 @@ def read_authors(path: Path, min_rows: int = MIN_ROWS) -> AuthorVectors:
     """The queries and id embeddings in a RecBole checkpoint of MMBee, with the types of its dataset's authors.
 
     Raises:
-        InputError: no scikit-learn; as `checkpoint.load`; another model or one without queries; a dataset that has
+        InputError: no scikit-learn; as `load_mmbee`; a model without queries; a dataset that has
             changed or has no planted types.
     """
     if find_spec("sklearn") is None:
         raise InputError("figure 5 needs scikit-learn; pip install mmbee-plugin[text]")
-    state = checkpoint.load(path, "cpu")
+    state = load_mmbee(path)
     config, weights = state["config"], state["state_dict"]
-    if config["model"] != "MMBee" or "content.queries.weight" not in weights:
-        raise InputError(f"{path}: {config['model']} without queries, expected MMBee with content: mfq")
+    if "content.queries.weight" not in weights:
+        raise InputError(f"{path}: a model without queries, expected content: mfq")
     planted = Path(config["data_path"]) / "planted" / "authors.parquet"
     if not planted.is_file():
         raise InputError(f"{planted}: no such file; only simulated live data have planted author types")

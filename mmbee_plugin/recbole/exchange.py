@@ -11,9 +11,8 @@ from recbole.data import data_preparation
 from mmbee_plugin import exchange as files
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.exchange import Exchange
-from mmbee_plugin.recbole import checkpoint
 from mmbee_plugin.recbole.models.mmbee import MMBee
-from mmbee_plugin.recbole.run import seeded_dataset, without_recbole_warnings
+from mmbee_plugin.recbole.run import load_mmbee, seeded_dataset, without_recbole_warnings
 
 
 def load_exchange(model: MMBee, dataset: Any, path: Path) -> None:
@@ -85,14 +84,10 @@ def export_run(path: Path, destination: Path) -> None:
     """Writes the weights in a RecBole checkpoint of MMBee (``<name>.pth``), whose dataset is read again.
 
     Raises:
-        InputError: as `checkpoint.load`; a checkpoint of another model; data that have changed since.
+        InputError: as `load_mmbee`; data that have changed since.
     """
-    state = checkpoint.load(path, "cpu")
+    state = load_mmbee(path)
     config = state["config"]
-    if config["model"] != "MMBee":
-        raise InputError(
-            f"{path}: a checkpoint of {config['model']}; only MMBee's tables have a place in the file"
-        )
     with without_recbole_warnings():
         dataset = data_preparation(config, seeded_dataset(config))[0]._dataset
         model = MMBee(config, dataset)

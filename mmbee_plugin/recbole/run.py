@@ -97,6 +97,24 @@ def as_before(chosen: options.Options) -> options.Options:
     )
 
 
+def load_mmbee(path: Path) -> dict[str, Any]:
+    """A checkpoint, as `checkpoint.load`, on the CPU, for a run of MMBee by this version.
+
+    Raises:
+        InputError: as `checkpoint.load`; a checkpoint of another model, or of a version with other settings.
+    """
+    state = checkpoint.load(path, "cpu")
+    config = state["config"]
+    if config["model"] != "MMBee":
+        raise InputError(f"{path}: a checkpoint of {config['model']}, expected one of MMBee")
+    newer = options.default_settings("MMBee").keys() - config.final_config_dict.keys()
+    if newer:
+        raise InputError(
+            f"{path}: of an older version, it does not know the setting {min(newer)!r}; train it again"
+        )
+    return state
+
+
 def build_config(model: str, folder: DatasetFolder, given: dict[str, Any]) -> Config:
     """RecBole's Config for `model` on `folder`, from the sources that `options` lists.
 

@@ -21,7 +21,7 @@ from mmbee_plugin.tables.measures import METRICS, mean
 from mmbee_plugin.tables.run import labelled_jobs
 
 ALL = "all"
-BACKBONES = {"sim": "SIM", "mmoe": "MMoE", "mean": "mean of the history"}
+BACKBONES = {"sim": "SIM", "mmoe": "MMoE", "sasrec": "SASRec", "mean": "mean of the history"}
 OF_THE_PROCESS = ("gpu_id", "show_progress", "checkpoint_dir", "state")
 """given settings that say how a run went, and not what it computed"""
 INTACT = "nothing changed"

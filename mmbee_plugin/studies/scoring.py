@@ -13,9 +13,7 @@ from recbole.utils import get_model, init_seed
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole import checkpoint
-from mmbee_plugin.recbole.options import default_settings
-from mmbee_plugin.recbole.run import seeded_dataset, without_recbole_warnings
+from mmbee_plugin.recbole.run import load_mmbee, seeded_dataset, without_recbole_warnings
 from mmbee_plugin.tables.measures import Samples
 from mmbee_plugin.tables.run import predictions
 from mmbee_plugin.tables.training import SPLITS
@@ -60,18 +58,11 @@ def open_trained(path: Path) -> Trained:
     """The model of a RecBole checkpoint of MMBee on labelled data; its graph is built if it is not there.
 
     Raises:
-        InputError: as `checkpoint.load`; a checkpoint of another model or of a run without labels; data that have
+        InputError: as `load_mmbee`; a checkpoint of a run without labels; data that have
             changed since the run.
     """
-    state = checkpoint.load(path, "cpu")
+    state = load_mmbee(path)
     config = state["config"]
-    if config["model"] != "MMBee":
-        raise InputError(f"{path}: a checkpoint of {config['model']}, expected one of MMBee")
-    newer = default_settings("MMBee").keys() - config.final_config_dict.keys()
-    if newer:
-        raise InputError(
-            f"{path}: of an older version, it does not know the setting {min(newer)!r}; train it again"
-        )
     if set(config["eval_args"]["mode"].values()) != {"labeled"}:
         raise InputError(f"{path}: a run that ranked, expected one evaluated on labelled samples")
     with without_recbole_warnings():

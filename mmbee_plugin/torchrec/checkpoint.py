@@ -26,7 +26,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec.collectives import from_first
 from mmbee_plugin.torchrec.metadata import PlainReader
 
-FORMAT = "mmbee_plugin torchrec checkpoint 1"
+FORMAT = "mmbee_plugin torchrec checkpoint 2"
 STATE_FILE = "state.json"
 Kind = Literal["step", "best"]
 

@@ -62,7 +62,7 @@ def test_vectors_and_types_meet_by_the_authors_names(trained, live_path):
 
 def test_a_checkpoint_without_queries_is_refused(trained, live_path):
     plant(live_path)
-    with pytest.raises(InputError, match=r"\.pth: MMBee without queries"):
+    with pytest.raises(InputError, match=r"\.pth: a model without queries"):
         read_authors(trained(content="concat"))
 
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from mmbee_plugin.cli import app
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.exchange import read_exchange
+from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
 from mmbee_plugin.torchrec import checkpoint
 from mmbee_plugin.torchrec.checkpoint import StepState
 from mmbee_plugin.torchrec.export import export_checkpoint, import_exchange
@@ -74,6 +75,7 @@ def recbole_model(sample_folder, tmp_path_factory):
             "embedding_size": WIDTH,
             "user_ids": True,
             "backbone": "mean",
+            "metapaths": list(PAPER_METAPATHS),
             "num_queries": 4,
             "MAX_ITEM_LIST_LENGTH": 50,
             "gpu_id": "",
@@ -107,7 +109,9 @@ def ranked(model: Any, dataset: Any) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    "parts", [{}, {"backbone": "sim", "head": "mlp", "content": "concat"}], ids=["mfq", "sim"]
+    "parts",
+    [{"dropout": 0.3, "history_dropout": 0.1}, {"backbone": "sim", "head": "mlp", "content": "concat"}],
+    ids=["mfq", "sim"],
 )
 def test_recbole_scores_as_the_job(sample_shards, recbole_model, tmp_path, parts):
     from mmbee_plugin.recbole.exchange import load_exchange
@@ -120,7 +124,8 @@ def test_recbole_scores_as_the_job(sample_shards, recbole_model, tmp_path, parts
     assert torch.equal(
         exchange.tables["author"][1:][unseen], exchange.tables["author"][:1].expand(sum(unseen), -1)
     )
-    ours, dataset = recbole_model(**parts)
+    scoring = {name: value for name, value in parts.items() if "dropout" not in name}
+    ours, dataset = recbole_model(**scoring)
     load_exchange(ours, dataset, tmp_path / "weights.pt")
     torch.testing.assert_close(ranked(ours, dataset), scores(model, settings), atol=1e-5, rtol=1e-5)
 
@@ -182,6 +187,13 @@ def test_the_command_reads_both_kinds_of_checkpoint(sample_shards, sample_folder
     )
     assert not exchange.tables["user"][0].any()
 
+    old = torch.load(result.checkpoint, weights_only=True)
+    del old["config"]["__config__"]["settings"]["history_dropout"]
+    torch.save(old, "old.pth")
+    done = CliRunner().invoke(app, ["export", "old.pth", "recbole.pt"])
+    assert isinstance(done.exception, InputError)
+    assert "of an older version, it does not know the setting 'history_dropout'" in str(done.exception)
+
 
 def test_other_models_and_files_are_one_line(sample_shards, tmp_path):
     settings = job(sample_shards, tmp_path / "job")
@@ -191,6 +203,10 @@ def test_other_models_and_files_are_one_line(sample_shards, tmp_path):
     )  # the folder stands for its newest, where none is the best
     with pytest.raises(InputError, match=r"gtr\.backbone='mean', this one has gtr\.backbone='din'"):
         import_exchange(tmp_path / "weights.pt", job(sample_shards, tmp_path / "other", backbone="din"))
+    described = (path / "state.json").read_text()
+    (path / "state.json").write_text(described.replace("checkpoint 2", "checkpoint 1"))
+    with pytest.raises(InputError, match="no checkpoint of this plugin"):
+        export_checkpoint(path, tmp_path / "old.pt")
     (tmp_path / "cut.pt").write_bytes((tmp_path / "weights.pt").read_bytes()[:1000])
     for name, message in (("cut.pt", "not a readable exchange file"), ("nowhere.pt", "no such file")):
         with pytest.raises(InputError, match=message):
