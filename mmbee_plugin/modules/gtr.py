@@ -6,7 +6,7 @@ segments, an interest encoder at both sides' neighbours in the graphs, and a hea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -50,7 +50,7 @@ class GTRSettings:
     """hidden widths of the mlp head; of mmoe's experts and of their towers."""
     dropout: float = 0.0
     """dropout in the head."""
-    history_dropout: float = 0.5
+    history_dropout: float = 0.0
     """dropout in sasrec; no other backbone has any."""
     pooling: str = "concat"
     """concat: one mean per metapath; union: one mean over a side's metapaths."""
@@ -147,13 +147,22 @@ INTERESTS = ("none", "gie", "bdr")
 HEADS = ("mlp", "dot")
 
 
-def needs_user_ids(backbone: str, interest: str) -> str | None:
+def needs_user_ids(backbone: str, interest: str, metapaths: Sequence[str]) -> str | None:
     """Why these parts cannot do without users' id vectors, or None if they can."""
     if interest == "bdr":
         return "user_ids false: interest bdr reads users' id vectors; set user_ids to true"
-    if backbone in ("sim", "din", "dien") and interest == "none":
-        known = f"backbone {backbone} and no interest know nothing of a user alone"
+    pooled = interest == "gie" and any(path.startswith("u") for path in metapaths)
+    if backbone in ("sim", "din", "dien") and not pooled:
+        known = f"backbone {backbone} without a metapath from users knows nothing of a user alone"
         return f"user_ids false: {known}; set user_ids to true"
+    return None
+
+
+def needs_prefixes(backbone: str, history: str) -> str | None:
+    """Why a backbone cannot be trained on histories of this kind (``prefix``, ``others``, ``daily``), or None."""
+    if backbone in ("dien", "sasrec") and history == "others":
+        reads = f"backbone {backbone} reads the order of behaviours"
+        return f"{reads}, and history others has what came after the target; set history to prefix"
     return None
 
 
@@ -285,11 +294,12 @@ class GTRModel(nn.Module):
     def _head(self) -> Head:
         settings, cross_width = self.settings, self.backbone.cross_width
         # Blocks of width d, each with its starting gain in a dot head's towers. Node vectors come trained and speak
-        # from the first step. Ids meet outside the towers; in them they speak only where there is nobody else.
+        # from the first step. Ids meet outside the towers; in them a user's speak only where no side has nodes, for
+        # two silent towers would never learn, and an author's where the user has no ids to meet.
         ids = settings.user_ids + self.backbone.user_width // settings.width
-        nodes = self._gains(self.user_interest)
-        user_gains = [0.0 if any(nodes) else 1.0] * ids + nodes
-        author_gains = [0.0 if ids else 1.0, *self._gains(self.content), *self._gains(self.author_interest)]
+        user_nodes, author_nodes = self._gains(self.user_interest), self._gains(self.author_interest)
+        user_gains = [0.0 if any(user_nodes + author_nodes) else 1.0] * ids + user_nodes
+        author_gains = [0.0 if ids else 1.0, *self._gains(self.content), *author_nodes]
         if settings.backbone != "mmoe" and settings.head == "dot":
             return DotHead(ids, user_gains, author_gains, cross_width, settings.width, settings.dropout)
         widths = len(user_gains) * settings.width, len(author_gains) * settings.width

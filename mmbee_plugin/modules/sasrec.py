@@ -19,8 +19,10 @@ class SASRec(Backbone):
     .. math:: x_j = \mathrm{LN}(e_j + p_{n - j}), \quad \mathrm{summary} = \mathrm{FFN}(\mathrm{Attention}(x_n, X))
 
     both with residual and LayerNorm. Positions count back from the newest behaviour, so that they mean the same in
-    short and long histories. A row is one moment of a user, whose later behaviours are not in it: no causal mask is
-    needed, and the places before the last one are never computed. An empty history gives a learned vector.
+    short and long histories. A row must be one moment of a user, without later behaviours
+    (:func:`~mmbee_plugin.modules.gtr.needs_prefixes`): then no causal mask is needed, and the places before the last
+    one are never computed. An empty history gives a learned vector. The output is of norm sqrt(d), far above that of
+    a fresh id vector beside it.
 
     Args:
         width: model width ``d``.

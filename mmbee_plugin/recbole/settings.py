@@ -83,9 +83,9 @@ def check_choices(config: Any) -> None:
         raise InputError(
             f"embedding_size {config['embedding_size']} is no multiple of heads {config['heads']}"
         )
-    if not config["user_ids"] and (why := needs_user_ids(config["backbone"], config["interest"])):
-        raise InputError(why)
     names = list(config["metapaths"] or ())
+    if not config["user_ids"] and (why := needs_user_ids(config["backbone"], config["interest"], names)):
+        raise InputError(why)
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"metapath {name!r} is listed twice")

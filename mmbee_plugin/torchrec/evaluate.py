@@ -109,7 +109,7 @@ class Evaluator:
             batch = self.maker.authors(np.where(rows < n_authors, rows, 0)).to(self.process.device)
             encoded = model.encode_authors(batch)
             assert encoded is not None
-            # Without a cross part no backbone looks at the id vector.
+            # Only a cross part looks at the id vector by itself; a dot head has it in its top.
             cross = model.scorer.gtr.backbone.cross_width
             author = (
                 interleave(encoded.author)

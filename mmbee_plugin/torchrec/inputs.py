@@ -10,7 +10,7 @@ from typing import Protocol
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.modules.bdr import PEER_PATHS
-from mmbee_plugin.modules.gtr import GTRSettings
+from mmbee_plugin.modules.gtr import GTRSettings, needs_prefixes
 from mmbee_plugin.modules.sim import GAP_BUCKETS, SIMSettings
 from mmbee_plugin.modules.tokens import WORD_WIDTH, ContentSettings
 from mmbee_plugin.torchrec.layout import Live, Modality
@@ -175,10 +175,13 @@ def open_store(settings: Settings) -> ShardStore:
     """The job's shards, with the modalities and metapaths that its model reads.
 
     Raises:
-        InputError: as :class:`~mmbee_plugin.torchrec.store.ShardStore`.
+        InputError: as :class:`~mmbee_plugin.torchrec.store.ShardStore`; histories that the backbone cannot read.
     """
     model = settings.model
-    return ShardStore(Path(settings.data.shards), model.modalities, model.lists)
+    store = ShardStore(Path(settings.data.shards), model.modalities, model.lists)
+    if why := needs_prefixes(model.backbone, store.history_mode(settings.data.history)):
+        raise InputError(why)
+    return store
 
 
 def _check(kind: str, asked: tuple[str, ...], known: Collection[str]) -> None:

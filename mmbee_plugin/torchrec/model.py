@@ -68,7 +68,7 @@ class Scorer(nn.Module):
     def _against_all(self, user: EncodedUser, author: EncodedAuthor, targets: Targets) -> torch.Tensor:
         """Logits (B, C) against the pool that all processes encoded together."""
         top = interleave(author.top)
-        # Without a cross part no backbone looks at the target's id vector, so it need not travel.
+        # Only a cross part looks at the target's id vector by itself; a dot head has it in its top.
         pool = EncodedAuthor(top, top.new_empty(len(top), 0), targets.pool_ids)
         return self.gtr.score_all(user, pool)
 

@@ -52,7 +52,7 @@ class ModelSettings(_Section):
     width: int = Field(default=64, ge=1)
     hidden: tuple[int, int] = Field(default=(200, 80), strict=False)
     dropout: float = Field(default=0.5, ge=0, lt=1)
-    history_dropout: float = Field(default=GTRSettings.history_dropout, ge=0, lt=1)
+    history_dropout: float = Field(default=0.5, ge=0, lt=1)
     modalities: tuple[str, ...] | None = Field(default=None, strict=False)
     heads: int = Field(default=4, ge=1)
     num_queries: int = Field(default=4, ge=1)
@@ -127,7 +127,7 @@ class ModelSettings(_Section):
             Metapath.parse(path)
         if self.content in ("mfq", "mta") and self.width % self.heads:
             raise ValueError(f"width {self.width} is no multiple of heads {self.heads}")
-        if not self.user_ids and (why := needs_user_ids(self.backbone, self.interest)):
+        if not self.user_ids and (why := needs_user_ids(self.backbone, self.interest, self.metapaths)):
             raise ValueError(why)
         if self.unseen_rows and not self.unseen_rate:
             raise ValueError("unseen_rows are trained by stand-ins; set unseen_rate, for instance to 0.05")

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from mmbee_plugin.modules import ContentSettings, GTRModel, GTRSettings, SIMSettings
-from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS
+from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS, needs_user_ids
+from mmbee_plugin.modules.heads import DotHead
 
 
 def model(**changes):
@@ -98,6 +99,47 @@ def test_a_dot_head_starts_as_the_product_of_ids_plus_that_of_nodes(make_user, m
     expected = side.user @ target.author.T + side.neighbours[:, 0] @ target.neighbours[:, 0].T
     found = gtr.score_all(gtr.encode_user(side), gtr.encode_author(target))
     assert torch.allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("paths", "speaks"), [((), True), (("u2a2u",), False), (("a2a",), False), (("u2a2u", "a2a"), False)]
+)
+def test_ids_speak_in_the_towers_only_where_there_are_no_nodes(paths, speaks):
+    sides = {f"{side}_metapaths": tuple(p for p in paths if p[0] == side[0]) for side in ("user", "author")}
+    settings = GTRSettings(width=16, head="dot", interest="gie" if paths else "none", **sides)
+    head = GTRModel(settings, ContentSettings({"visual": 5}, width=16), SIMSettings(width=16)).head
+    assert torch.equal(head.from_user.weight[:, :16], float(speaks) * torch.eye(16))
+    assert not head.from_author.weight[:, :16].any()
+
+
+def test_an_authors_id_speaks_in_its_tower_where_the_user_has_none():
+    settings = GTRSettings(width=16, backbone="sim", head="dot", user_metapaths=("u2a2u",), user_ids=False)
+    head = GTRModel(settings, ContentSettings({"visual": 5}, width=16), SIMSettings(width=16)).head
+    assert torch.equal(head.from_author.weight[:, :16], torch.eye(16))
+
+
+def test_a_dot_head_drops_out_nothing_between_ids():
+    head = DotHead(2, [1.0, 1.0, 1.0], [1.0, 1.0], 0, 4, dropout=0.5).train()
+    user, author = torch.randn(3, 12), torch.randn(5, 8)
+    assert torch.equal(head.user(user)[:, :4], user[:, :4] + user[:, 4:8])
+    assert torch.equal(head.author(author)[:, :4], author[:, :4])
+    assert not torch.equal(head.user(user)[:, 4:], head.user(user)[:, 4:])
+    assert not torch.equal(head.author(author)[:, 4:], head.author(author)[:, 4:])
+
+
+@pytest.mark.parametrize(
+    ("parts", "why"),
+    [
+        (("sim", "gie", ["a2a"]), "without a metapath from users"),
+        (("din", "none", ["u2a2u"]), "without a metapath from users"),
+        (("mean", "bdr", ["u2a2u"]), "reads users' id vectors"),
+        (("sim", "gie", ["u2a2u"]), None),
+        (("sasrec", "none", []), None),
+    ],
+)
+def test_some_parts_cannot_do_without_user_ids(parts, why):
+    found = needs_user_ids(*parts)
+    assert found is None if why is None else why in found
 
 
 @pytest.mark.parametrize("floor", [1e-4, 10.0])

@@ -42,3 +42,24 @@ def test_histories_beyond_the_positions_and_empty_ones(make_user):
     side.history_mask[0] = False
     found = backbone.summary(side)
     assert torch.equal(found[0], backbone.empty) and found.isfinite().all()
+
+
+def test_the_newest_fifty_behaviours_have_positions_of_their_own():
+    backbone, history = SASRec(16), torch.randn(1, 60, 16)
+    torch.nn.init.normal_(backbone.position.weight)
+    mask = torch.ones(1, 60, dtype=torch.bool)
+    for places, same in (((3, 8), True), ((12, 14), False)):  # both older than fifty; neither
+        swapped = history.clone()
+        swapped[:, places] = history[:, places[::-1]]
+        found = [backbone.summary(side_of(each, mask)) for each in (history, swapped)]
+        assert torch.allclose(*found, atol=1e-5) == same
+
+
+def test_behaviours_and_both_layers_are_dropped_out():
+    for kept in range(3):
+        backbone = SASRec(16, dropout=0.5)
+        drawn = [backbone.dropout, backbone.attend.dropout, backbone.digest.dropout]
+        for place, part in enumerate(drawn):
+            part.train(place == kept)
+        side = side_of(torch.randn(1, 6, 16), torch.ones(1, 6, dtype=torch.bool))
+        assert not torch.equal(backbone.summary(side), backbone.summary(side))

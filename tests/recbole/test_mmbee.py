@@ -125,6 +125,13 @@ def test_labels_without_drawn_negatives_need_logistic_loss(build):
         build(train_neg_sample_args=None)
 
 
+@pytest.mark.parametrize("backbone", ["dien", "sasrec"])
+def test_a_backbone_that_reads_order_never_sees_the_future(build, backbone):
+    with pytest.raises(InputError, match=f"backbone {backbone} reads the order .* set history to prefix"):
+        build(backbone=backbone, history="others", interest="none", user_ids=True)
+    build(backbone=backbone, history="prefix", interest="none", user_ids=True)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -135,7 +135,11 @@ def test_a_sample_says_so_and_how_to_get_the_real_data(folder):
         ),
         (
             ["--model=MMBee", *TINY, "--backbone=din", "--interest=none", "--user_ids=false"],
-            "backbone din and no interest",
+            "backbone din without a metapath from users",
+        ),
+        (
+            ["--model=MMBee", *TINY, "--backbone=sim", "--metapaths=a2a", "--user_ids=false"],
+            "backbone sim without a metapath from users",
         ),
         (["--model=MMBee", *TINY, "--embedding_size=30"], "embedding_size 30 is no multiple of heads 4"),
         (["--model=MMBee", *TINY, "--metapaths=a2a,a2a"], "metapath 'a2a' is listed twice"),

@@ -22,6 +22,16 @@ def parts(shards, world_size, batch_size, **model):
     return store, rows, [maker.train(rows, epoch=0) for maker in makers]
 
 
+@pytest.mark.parametrize("backbone", ["dien", "sasrec"])
+def test_a_backbone_that_reads_order_never_sees_the_future(sample_shards, backbone):
+    data = {"shards": str(sample_shards)}  # no time: others by default
+    with pytest.raises(InputError, match=f"backbone {backbone} reads the order .* set history to prefix"):
+        open_store(parse_settings({"data": data, "model": {"backbone": backbone}}, "test"))
+    open_store(
+        parse_settings({"data": {**data, "history": "prefix"}, "model": {"backbone": backbone}}, "test")
+    )
+
+
 def ids(batch, keys, feature):
     return getattr(batch, keys)[feature].values().numpy()
 
