@@ -11,6 +11,7 @@ from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.nodes import GraphCLSettings
 from mmbee_plugin.offline import snapshot_of
 from mmbee_plugin.recbole import settings
+from mmbee_plugin.recbole.modalities import chosen_modalities
 
 
 def snapshot_for(config: Any, dataset: Any, progress: Callable[[str], None] | None = None) -> Snapshot:
@@ -26,7 +27,7 @@ def snapshot_for(config: Any, dataset: Any, progress: Callable[[str], None] | No
     Raises:
         InputError: a setting that is not known or does not fit, a folder that cannot be written.
     """
-    chosen = settings.chosen_modalities(config, tuple(dataset.folder.modalities))
+    chosen = chosen_modalities(config, dataset.folder)
     return open_snapshot(
         dataset,
         settings.graph_settings(config),

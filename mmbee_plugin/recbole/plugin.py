@@ -122,11 +122,6 @@ def known_models() -> list[str]:
     return [*COMPONENTS, *_registered, *stock]
 
 
-def is_component(model: type) -> bool:
-    """Whether the class is one of this package's models, or made from one."""
-    return any(COMPONENTS.get(base.__name__) == base.__module__ for base in model.__mro__)
-
-
 def default_layers(name: str) -> list[Layer]:
     """The default settings of the model called `name`, those of its base classes first; later ones win."""
     if name not in COMPONENTS and name not in _registered:

@@ -28,7 +28,6 @@ from mmbee_plugin.data.sample import ensure
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import checkpoint, options, report
 from mmbee_plugin.recbole.dataset import MMBeeDataset
-from mmbee_plugin.recbole.plugin import is_component
 from mmbee_plugin.recbole.trainer import Resumable, check_same_settings, resumable
 
 
@@ -143,24 +142,10 @@ def build_config(model: str, folder: DatasetFolder, given: dict[str, Any]) -> Co
         raise InputError(f"topk {widest}: {folder.name} has only {folder.counts['items']} items to rank")
     config["data_path"] = str(folder.path)  # RecBole would read its own copy of ml-100k
     config["dataset_hash"] = folder.hash
-    if is_component(config.model_class):
-        check_parts(config, folder)
+    check = getattr(config.model_class, "check_settings", None)
+    if check is not None:  # ours say what they cannot have before any data are read
+        check(config, folder)
     return config
-
-
-def check_parts(config: Config, folder: DatasetFolder) -> None:
-    """Raises InputError for a backbone, encoder, metapath, graph setting or modality that one of our models
-    cannot have."""
-    from mmbee_plugin.recbole import settings  # brings in the graph stage, which other models do not need
-
-    if "backbone" not in config.internal_config_dict:  # a baseline: its content is all there is to check
-        settings.needed_modalities(config, folder)
-        return
-    settings.check_choices(config)
-    settings.graph_settings(config)
-    settings.graphcl_settings(config)
-    if config["content"] != "none":
-        settings.chosen_modalities(config, tuple(folder.modalities))
 
 
 def _gpu() -> str:

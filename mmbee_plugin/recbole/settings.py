@@ -18,6 +18,7 @@ from mmbee_plugin.modules.mfq import OrthogonalProjection
 from mmbee_plugin.modules.sim import GAP_BUCKETS, SIMSettings
 from mmbee_plugin.modules.tokens import ContentSettings
 from mmbee_plugin.nodes import GraphCLSettings
+from mmbee_plugin.recbole.modalities import chosen_modalities
 
 Section = TypeVar("Section")
 
@@ -91,6 +92,15 @@ def check_choices(config: Any) -> None:
             raise InputError(f"metapath {name!r} is listed twice")
 
 
+def check_settings(config: Any, folder: DatasetFolder) -> None:
+    """Raises InputError for a backbone, encoder, metapath, graph setting or modality that MMBee cannot have."""
+    check_choices(config)
+    graph_settings(config)
+    graphcl_settings(config)
+    if config["content"] != "none":
+        chosen_modalities(config, folder)
+
+
 def chosen_metapaths(config: Any) -> tuple[Metapath, ...]:
     """The metapaths to store, parsed: the configured ones and those that BDR reads; none for an empty slot."""
     if config["interest"] == "none":
@@ -99,36 +109,6 @@ def chosen_metapaths(config: Any) -> tuple[Metapath, ...]:
     if config["interest"] == "bdr":
         names += tuple(name for name in PEER_PATHS if name not in names)
     return tuple(Metapath.parse(name) for name in names)
-
-
-def chosen_modalities(config: Any, available: tuple[str, ...]) -> tuple[str, ...]:
-    """The modalities a model reads: those asked for, or all that the dataset has.
-
-    Raises:
-        InputError: for a modality that the dataset does not have.
-    """
-    if config["modalities"] is None:
-        return available
-    for name in config["modalities"]:
-        if name not in available:
-            known = ", ".join(available) or "none, the folder has no features"
-            raise InputError(f"unknown modality {name!r}; this dataset has: {known}")
-    return tuple(config["modalities"])
-
-
-def needed_modalities(config: Any, folder: DatasetFolder) -> tuple[str, ...]:
-    """As `chosen_modalities`, for a model that needs at least one.
-
-    Raises:
-        InputError: the folder has no features, or not those asked for.
-    """
-    names = chosen_modalities(config, tuple(folder.modalities))
-    if not names:
-        raise InputError(
-            f"{config['model']} reads item features and {folder.path} has none: "
-            "add <modality>.npy, one row an item, or choose a model of ids alone"
-        )
-    return names
 
 
 def attribute_modalities(config: Any, folder: DatasetFolder, chosen: tuple[str, ...]) -> tuple[str, ...]:

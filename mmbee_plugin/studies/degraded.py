@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.content import BagTable, SegmentTable
+from mmbee_plugin.recbole.content import SegmentTable
+from mmbee_plugin.recbole.modalities import BagTable
 
 UNITS = ("author", "segment")
 

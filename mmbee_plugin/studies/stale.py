@@ -27,6 +27,7 @@ from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.offline import snapshot_of
 from mmbee_plugin.recbole import settings
 from mmbee_plugin.recbole.interest import InterestTable
+from mmbee_plugin.recbole.modalities import chosen_modalities
 from mmbee_plugin.recbole.offline import gifts
 from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
 from mmbee_plugin.studies.scoring import Trained
@@ -149,7 +150,7 @@ def _snapshot(trained: Trained, known: Interactions, until: float, root: Path) -
         name: column[seen] for name in COLUMNS if (column := getattr(known, name)) is not None
     }
     config = trained.config
-    chosen = settings.chosen_modalities(config, tuple(trained.folder.modalities))
+    chosen = chosen_modalities(config, trained.folder)
     graph: GraphSettings = replace(settings.graph_settings(config), folds=0)
     return snapshot_of(
         trained.folder,
@@ -164,7 +165,7 @@ def _snapshot(trained: Trained, known: Interactions, until: float, root: Path) -
 def _with_lists_of(trained: Trained, own: InterestTable, snapshot: Snapshot) -> InterestTable:
     """The model's node vectors with another snapshot's lists."""
     config = trained.config
-    chosen = settings.chosen_modalities(config, tuple(trained.folder.modalities))
+    chosen = chosen_modalities(config, trained.folder)
     table = InterestTable(
         trained.train,
         snapshot,

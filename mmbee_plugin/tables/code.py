@@ -19,6 +19,9 @@ NOT_RUN = ("cli/", "tables/", "torchrec/", "livesim/", "logs/", "data/formats/")
 def code_digest(*modules: str) -> str:
     """Digest of these modules' source and of everything in the package that they import, at whatever depth.
 
+    What a package only passes on counts for those who take it from there: a model that needs
+    ``mmbee_plugin.modules.losses`` does not depend on the other modules, though importing it loads them.
+
     Args:
         modules: dotted names, such as ``mmbee_plugin.recbole.run``; those of other packages count for nothing.
     """
@@ -40,6 +43,17 @@ def _reached(modules: tuple[str, ...]) -> set[Path]:
     return found
 
 
+def _passes_on(path: Path) -> bool:
+    """Whether a package's own file is nothing but a docstring, imports and names."""
+    kinds = (ast.Import, ast.ImportFrom, ast.Assign, ast.Expr)
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return all(isinstance(node, kinds) and not _calls(node) for node in body)
+
+
+def _calls(node: ast.AST) -> bool:
+    return any(isinstance(part, ast.Call) for part in ast.walk(node))
+
+
 def _imports(path: Path) -> Iterator[str]:
     """What a file imports, inside functions too; a name taken from a package may be a module of it."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -49,16 +63,17 @@ def _imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _files(name: str) -> Iterator[Path]:
-    """The files that importing a dotted name runs: its packages' and its own."""
+def _files(name: str) -> list[Path]:
+    """The files that a dotted name depends on: its own, and those of its packages that do more than pass on."""
     first, *parts = name.split(".")
     place = ROOT
     if first != ROOT.name:
-        return
-    yield place / "__init__.py"
+        return []
+    found = [place / "__init__.py"]
     for part in parts:
         place /= part
         if (place / "__init__.py").is_file():
-            yield place / "__init__.py"
+            found.append(place / "__init__.py")
         elif place.with_suffix(".py").is_file():
-            yield place.with_suffix(".py")
+            found.append(place.with_suffix(".py"))
+    return [path for path in found[:-1] if not _passes_on(path)] + found[-1:]

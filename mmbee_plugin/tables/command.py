@@ -10,9 +10,10 @@ from typing import Any
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.sample import ensure
 from mmbee_plugin.recbole import options
+from mmbee_plugin.recbole.modalities import chosen_modalities
 from mmbee_plugin.recbole.report import check_writable, provenance_lines
 from mmbee_plugin.recbole.run import build_config
-from mmbee_plugin.recbole.settings import chosen_metapaths, chosen_modalities
+from mmbee_plugin.recbole.settings import chosen_metapaths
 from mmbee_plugin.tables.files import Report
 from mmbee_plugin.tables.layout import lines, sheets
 from mmbee_plugin.tables.making import cells_of_rows
@@ -91,7 +92,7 @@ def planned(chosen: TableOptions, folder: DatasetFolder, given: Mapping[str, Any
         InputError: no such table or row, or a setting that the rows make themselves.
     """
     config = build_config(MODEL, folder, {**given, **FULL})
-    modalities = chosen_modalities(config, tuple(folder.modalities))
+    modalities = chosen_modalities(config, folder)
     table = make_table(chosen.number, modalities, [path.name for path in chosen_metapaths(config)])
     table.check_settings(given)
     return table.only(chosen.only) if chosen.only else table

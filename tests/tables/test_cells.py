@@ -40,13 +40,17 @@ def test_the_digest_follows_imports_and_nothing_else(tmp_path, monkeypatch):
     root = tmp_path / "mmbee_plugin"
     (root / "cli").mkdir(parents=True)
     (root / "sub").mkdir()
+    (root / "acting").mkdir()
     sources = {
         "__init__": "",
         "run": "def f():\n    from mmbee_plugin import part\n    import mmbee_plugin.cli.app",
         "part": "from mmbee_plugin.sub import deep",
+        "acting/__init__": "from mmbee_plugin.reached import g\n\ng()",
+        "acting/own": "",
+        "reached": "",
         "other": "",
-        "sub/__init__": "",
-        "sub/deep": "from mmbee_plugin.run import f",
+        "sub/__init__": "from mmbee_plugin.other import x",
+        "sub/deep": "from mmbee_plugin.acting.own import f",
         "cli/app": "",
     }
     for name, text in sources.items():
@@ -60,8 +64,10 @@ def test_the_digest_follows_imports_and_nothing_else(tmp_path, monkeypatch):
     for name, counts in (
         ("run", True),
         ("sub/deep", True),
-        ("sub/__init__", True),
+        ("sub/__init__", False),  # it passes on what nobody takes from it
         ("other", False),
+        ("acting/__init__", True),
+        ("reached", True),
         ("cli/app", False),
     ):
         before = digest()

@@ -18,10 +18,11 @@ from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser, GTRModel, needs_prefixes
 from mmbee_plugin.modules.sim import gap_buckets
 from mmbee_plugin.recbole import settings
-from mmbee_plugin.recbole.content import BagTable, ContentTable
+from mmbee_plugin.recbole.content import ContentTable
 from mmbee_plugin.recbole.dataloader import FOLD
 from mmbee_plugin.recbole.dataset import SEGMENT, TASKS
 from mmbee_plugin.recbole.interest import InterestTable, PeerTable
+from mmbee_plugin.recbole.modalities import BagTable, chosen_modalities
 from mmbee_plugin.recbole.offline import snapshot_for
 
 ENCODE_ROWS = 4096
@@ -40,6 +41,7 @@ class MMBee(GeneralRecommender):
     """
 
     input_type = InputType.LISTWISE
+    check_settings = staticmethod(settings.check_settings)
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -73,7 +75,7 @@ class MMBee(GeneralRecommender):
         for table in (self.user, self.author):
             if table is not None:
                 nn.init.normal_(table.weight, std=config["init_std"])
-        modalities = settings.chosen_modalities(config, tuple(dataset.folder.modalities))
+        modalities = chosen_modalities(config, dataset.folder)
         paths = settings.chosen_metapaths(config)
         pretrained = config["node_tables"] == "graphcl"
         self.interest: InterestTable | PeerTable | None = None

@@ -10,6 +10,7 @@ from recbole.model.abstract_recommender import SequentialRecommender
 from torch import Tensor, nn
 
 from mmbee_plugin.modules.losses import sampled_softmax
+from mmbee_plugin.recbole.modalities import needed_modalities
 from mmbee_plugin.recbole.models.multimodal import ItemContent, linear, number, xavier
 
 
@@ -40,6 +41,7 @@ class MMMLP(SequentialRecommender):
     """
 
     drawn: Tensor
+    check_settings = staticmethod(needed_modalities)
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)

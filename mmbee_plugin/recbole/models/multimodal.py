@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from mmbee_plugin.data.features import BagFeatures
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.losses import bayesian_personalised_ranking
-from mmbee_plugin.recbole.content import BagTable, DenseTable
+from mmbee_plugin.recbole.modalities import BagTable, DenseTable, needed_modalities
 from mmbee_plugin.recbole.models.bipartite import both_ways
-from mmbee_plugin.recbole.settings import needed_modalities
 
 
 def number(config: Any, key: str, low: float, high: float = math.inf) -> Any:
@@ -106,6 +105,7 @@ class GraphRecommender(GeneralRecommender):
     preferences: nn.ParameterDict
     input_type = InputType.PAIRWISE
     reads_history = False  # asked for by the dataset, which then makes none
+    check_settings = staticmethod(needed_modalities)
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
