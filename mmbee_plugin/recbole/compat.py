@@ -1,4 +1,4 @@
-"""What RecBole 1.2.1 needs to run on today's libraries, and nothing more. Two things break.
+"""What RecBole 1.2.1 needs to run on today's libraries, and nothing more. Two things break, one takes time.
 
 **Checkpoints** (torch >= 2.6). RecBole calls ``torch.save`` on dicts that hold its `Config` object and
 ``torch.load`` without ``weights_only=False``, so since torch 2.6 `Trainer.evaluate` (after every training
@@ -13,9 +13,14 @@ pickle from elsewhere is refused.
 **Exhaustive search** (hyperopt 0.2.7, the newest). RecBole's default algorithm in `HyperTuning` draws with a
 numpy `RandomState`; hyperopt calls ``integers`` on it, which only the newer `Generator` has. It gets that
 method for the duration of the call.
+
+**Anomaly detection.** The module of RecBole's SINE switches autograd's on, and with it every process that looks up a
+sequential model (SASRec, DIN, ...): each operation then keeps its formatted traceback, which is about a third of an
+epoch of DIN. The module is imported here, and the switch put back to where it was.
 """
 
 import functools
+import importlib
 import os
 import sys
 from collections.abc import Mapping
@@ -35,11 +40,18 @@ def _called_by_recbole() -> bool:
 
 
 def install() -> None:
-    """Makes both fixes; a second call changes nothing."""
+    """Makes all three; a second call changes nothing."""
+    _leave_anomaly_detection()
     if not hasattr(torch.load, "__mmbee__"):
         _keep_checkpoints_plain()
     if not hasattr(hyper_tuning.exhaustive_search, "__mmbee__"):
         _let_hyperopt_draw_integers()
+
+
+def _leave_anomaly_detection() -> None:
+    before = torch.is_anomaly_enabled()
+    importlib.import_module("recbole.model.sequential_recommender.sine")
+    torch.autograd.set_detect_anomaly(before)
 
 
 def _keep_checkpoints_plain() -> None:

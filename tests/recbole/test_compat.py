@@ -1,6 +1,8 @@
 """Checkpoints as plain data: RecBole's own functions work again, and no pickle is trusted."""
 
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -173,3 +175,20 @@ def test_other_callers_get_torchs_own_functions(tmp_path):
     assert torch.load(file, weights_only=False) == {"path": Path("x")}
     with pytest.raises(pickle.UnpicklingError):
         torch.load(file)
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_looking_up_a_sequential_model_leaves_anomaly_detection_as_it_was(before):
+    """In a process of its own, where RecBole's models are imported for the first time."""
+    lines = (
+        "import torch",
+        f"torch.autograd.set_detect_anomaly({before})",
+        "import mmbee_plugin.recbole",
+        "from recbole.utils import get_model",
+        "get_model('SASRec')",
+        "print(torch.is_anomaly_enabled())",
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", "; ".join(lines)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [str(before)]
