@@ -3,13 +3,15 @@
     python benchmarks/epochs.py                                  # NGCF, LightGCN, DIN, SASRec on ml-100k
     python benchmarks/epochs.py --models LightGCN --epochs 10
     python benchmarks/epochs.py --models DIN --no-ranking        # RecBole's takes a quarter of an hour
+    python benchmarks/epochs.py --models DIN --no-ranking --no-anomaly
 
 Every run is a process of its own on one thread; counted are its processor seconds. The two sides take turns (ours,
 RecBole's, RecBole's, ours). They read the same files with the same settings and split them by the same rule;
 RecBole's side never imports this package. The first epoch, which warms up, is left out. Peak is the process's highest
 resident memory. RecBole makes a row of each prefix of a user's history, this package cuts it when the batch is made;
 histories are of the newest ten. Of sequence models RecBole ranks all items for every held-out row, this package once
-a user.
+a user; and it trains them under autograd's anomaly detection, which its SINE switches on and this package does not
+leave on. ``--no-anomaly`` switches it off on both sides, so that the loaders alone are compared.
 """
 
 from __future__ import annotations
@@ -72,7 +74,9 @@ SIDES: dict[str, Callable[[str, dict[str, Any]], tuple[Any, Any, Any, int]]] = {
 }
 
 
-def measure(side: str, model: str, given: dict[str, Any], epochs: int, ranking: bool) -> dict[str, Any]:
+def measure(
+    side: str, model: str, given: dict[str, Any], epochs: int, ranking: bool, anomaly: bool
+) -> dict[str, Any]:
     """Runs one side in this process."""
     import torch
 
@@ -80,6 +84,8 @@ def measure(side: str, model: str, given: dict[str, Any], epochs: int, ranking: 
     start = time.process_time()
     trainer, train, valid, rows = SIDES[side](model, given)
     prepared = time.process_time() - start
+    if not anomaly:
+        torch.autograd.set_detect_anomaly(False)
     trainer.eval_collector.data_collect(train)
     seconds = []
     for epoch in range(epochs + 1):
@@ -118,11 +124,11 @@ def settings_of(dataset: str, data_path: Path, model: str) -> dict[str, Any]:
     }
 
 
-def child(side: str, model: str, given: dict[str, Any], epochs: int, ranking: bool) -> dict[str, Any]:
+def child(side: str, model: str, given: dict[str, Any], epochs: int, flags: list[str]) -> dict[str, Any]:
     """One run in a process of its own, in a folder that is thrown away."""
     command = [sys.executable, "-W", "ignore", str(Path(__file__).resolve()), f"--side={side}"]
     command += [f"--models={model}", f"--epochs={epochs}", f"--given={json.dumps(given)}"]
-    command += [] if ranking else ["--no-ranking"]
+    command += flags
     paths = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     with tempfile.TemporaryDirectory() as folder:
@@ -139,20 +145,26 @@ def main() -> None:
     parser.add_argument("--data-path", type=Path, default=Path("datasets"))
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--no-ranking", dest="ranking", action="store_false", help="time training alone")
+    parser.add_argument("--no-anomaly", dest="anomaly", action="store_false", help="see above")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--given", type=json.loads, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.side:
-        print(json.dumps(measure(args.side, args.models[0], args.given, args.epochs, args.ranking)))
+        print(
+            json.dumps(
+                measure(args.side, args.models[0], args.given, args.epochs, args.ranking, args.anomaly)
+            )
+        )
         return
 
+    flags = [f"--no-{name}" for name in ("ranking", "anomaly") if not getattr(args, name)]
     print("| model | side | training rows | prepare s | epoch s | ranking s | peak MB |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for model in args.models:
         given = settings_of(args.dataset, args.data_path, model)
         runs: dict[str, list[dict[str, Any]]] = {OURS: [], RECBOLE: []}
         for side in TURNS:
-            runs[side].append(child(side, model, given, args.epochs, args.ranking))
+            runs[side].append(child(side, model, given, args.epochs, flags))
         medians = {side: medians_of(found) for side, found in runs.items()}
         for side, found in runs.items():
             print(f"| {model} | {side} | {found[0]['rows']:,} | {' | '.join(map(shown, medians[side]))} |")

@@ -14,9 +14,10 @@ pickle from elsewhere is refused.
 numpy `RandomState`; hyperopt calls ``integers`` on it, which only the newer `Generator` has. It gets that
 method for the duration of the call.
 
-**Anomaly detection.** The module of RecBole's SINE switches autograd's on, and with it every process that looks up a
-sequential model (SASRec, DIN, ...): each operation then keeps its formatted traceback, which is about a third of an
-epoch of DIN. The module is imported here, and the switch put back to where it was.
+**Anomaly detection.** The module of RecBole's SINE switches autograd's on, and with it every process that looks up or
+imports one of RecBole's sequential models (SASRec, DIN, ...): each operation then keeps its formatted traceback, which
+makes epochs of DIN and SASRec much longer (``benchmarks/epochs.py``). The module is imported here, and the switch put
+back to where it was; where it was imported before, the switch is taken to be its doing and goes off.
 """
 
 import functools
@@ -32,6 +33,8 @@ from recbole.config import Config
 from recbole.trainer import hyper_tuning
 
 from mmbee_plugin.recbole import checkpoint
+
+SINE = "recbole.model.sequential_recommender.sine"
 
 
 def _called_by_recbole() -> bool:
@@ -49,9 +52,12 @@ def install() -> None:
 
 
 def _leave_anomaly_detection() -> None:
-    before = torch.is_anomaly_enabled()
-    importlib.import_module("recbole.model.sequential_recommender.sine")
-    torch.autograd.set_detect_anomaly(before)
+    if SINE in sys.modules:
+        before = False
+    else:
+        before = torch.is_anomaly_enabled()
+        importlib.import_module(SINE)
+    torch.autograd.set_detect_anomaly(before, torch.is_anomaly_check_nan_enabled())
 
 
 def _keep_checkpoints_plain() -> None:

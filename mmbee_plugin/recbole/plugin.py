@@ -11,7 +11,8 @@ everybody else exactly what it did before. The wraps are:
 * ``Config._get_model_and_dataset``: an unknown model name is answered with the names that are known;
 * ``recbole.data.utils.create_samplers`` and ``get_dataloader``: our dataset class brings its own;
 * ``torch.save`` and ``torch.load``, for calls made by RecBole, and
-  ``recbole.trainer.hyper_tuning.exhaustive_search``: see `mmbee_plugin.recbole.compat`.
+  ``recbole.trainer.hyper_tuning.exhaustive_search``; autograd's anomaly detection, which RecBole's sequential models
+  switch on, goes back to where it was: see `mmbee_plugin.recbole.compat`.
 
 They are looked up at the time of the call, so it does not matter whether ``recbole.quick_start`` was
 imported before.

@@ -177,18 +177,19 @@ def test_other_callers_get_torchs_own_functions(tmp_path):
         torch.load(file)
 
 
-@pytest.mark.parametrize("before", [False, True])
-def test_looking_up_a_sequential_model_leaves_anomaly_detection_as_it_was(before):
+@pytest.mark.parametrize(
+    ("lines", "after"),
+    [
+        (("import mmbee_plugin.recbole",), False),
+        (("torch.autograd.set_detect_anomaly(True)", "import mmbee_plugin.recbole"), True),
+        (("from recbole.model.sequential_recommender.din import DIN", "import mmbee_plugin.recbole"), False),
+    ],
+    ids=["off", "on", "imported before"],
+)
+def test_sequential_models_leave_anomaly_detection_as_it_was(lines, after):
     """In a process of its own, where RecBole's models are imported for the first time."""
-    lines = (
-        "import torch",
-        f"torch.autograd.set_detect_anomaly({before})",
-        "import mmbee_plugin.recbole",
-        "from recbole.utils import get_model",
-        "get_model('SASRec')",
-        "print(torch.is_anomaly_enabled())",
-    )
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", "; ".join(lines)], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == [str(before)]
+    looked_up = ("from recbole.utils import get_model", "get_model('SASRec')")
+    lines = ("import torch", *lines, *looked_up, "print(torch.is_anomaly_enabled())")
+    command = [sys.executable, "-W", "ignore", "-c", "; ".join(lines)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(after)]
