@@ -1,8 +1,9 @@
 """The rows of the ablation table: MMBee's settings for TikTok with one switch turned."""
 
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
+from mmbee_plugin.recbole.options import dataset_settings
 
-PATHS = tuple(path for path in PAPER_METAPATHS if path.startswith("u"))
+PATHS = dataset_settings("tiktok", "MMBee", is_sample=False)["metapaths"]
 """what MMBee reads on TikTok"""
 
 ABLATIONS: dict[str, list[str]] = {

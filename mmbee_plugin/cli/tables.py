@@ -72,7 +72,9 @@ def table(
         tuned=tuned,
     )
     if finalists > 1 and tune is None:
-        raise InputError("--finalists: they are the best of a row's tuning, it needs --tune")
+        raise InputError(
+            "--finalists needs --tune: it lets all seeds choose among the best trials of a tuning"
+        )
     if number != 3 and (tune is not None or tuned is not None):
         raise InputError(
             "--tune and --tuned are of table 3: the rows of the others share the dataset's settings"

@@ -65,7 +65,7 @@ def read_authors(path: Path, min_rows: int = MIN_ROWS) -> AuthorVectors:
     state = load_mmbee(path)
     config, weights = state["config"], state["state_dict"]
     if "content.queries.weight" not in weights:
-        raise InputError(f"{path}: a model without queries, expected content: mfq")
+        raise InputError(f"{path}: a model without queries, expected content: mfq with use_queries")
     planted = Path(config["data_path"]) / "planted" / "authors.parquet"
     if not planted.is_file():
         raise InputError(f"{planted}: no such file; only simulated live data have planted author types")

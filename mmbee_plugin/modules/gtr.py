@@ -158,9 +158,13 @@ def needs_user_ids(backbone: str, interest: str, metapaths: Sequence[str]) -> st
     return None
 
 
-def needs_prefixes(backbone: str, history: str) -> str | None:
-    """Why a backbone cannot be trained on histories of this kind (``prefix``, ``others``, ``daily``), or None."""
-    if backbone in ("dien", "sasrec") and history == "others":
+def needs_prefixes(backbone: str, short: int, history: str) -> str | None:
+    """Why a backbone cannot be trained on histories of this kind (``prefix``, ``others``, ``daily``), or None.
+
+    Args:
+        short: newest behaviours that SIM's second unit reads.
+    """
+    if (backbone in ("dien", "sasrec") or (backbone == "sim" and short)) and history == "others":
         reads = f"backbone {backbone} reads the order of behaviours"
         return f"{reads}, and history others has what came after the target; set history to prefix"
     return None

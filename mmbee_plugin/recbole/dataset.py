@@ -18,7 +18,7 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.histories import Histories, Slices, positions_by_day
 from mmbee_plugin.data.live import LiveRows
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.data_checks import check_config, check_parts
+from mmbee_plugin.recbole.data_checks import check_config, check_parts, chosen_history
 from mmbee_plugin.recbole.trained_rows import TrainedRows
 
 FILE_ROW = "row_in_file"
@@ -106,8 +106,8 @@ class MMBeeDataset(TrainedRows, Dataset):
 
         self.ordered = self._times is not None
         self.labelled = self.label_field in self.inter_feat
-        by_default = "prefix" if self.ordered or self.sequential else "others"
-        self.history_mode = config["history"] or ("daily" if self.folder.live else by_default)
+        live, in_order = self.folder.live is not None, self.ordered or self.sequential
+        self.history_mode = chosen_history(config, live, in_order)
         if self.history_mode not in HISTORY_MODES:
             raise InputError(f"history {self.history_mode!r}: known are {', '.join(HISTORY_MODES)}")
         if self.history_mode == "daily" and not self.ordered:

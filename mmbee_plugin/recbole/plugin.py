@@ -91,8 +91,9 @@ def register_model(model: type, defaults: Layer | None = None) -> None:
 
     It gets this package's dataset, loaders and trainer, and inherits the default settings of the classes it
     is made from, dicts entry by entry. A model that reads graphs says so by the setting ``interest``, other
-    than ``none``: where ``graph`` has ``folds``, its training batches are of one fold each. Registering a
-    class of the same name again replaces the former.
+    than ``none``: where ``graph`` has ``folds``, its training batches are of one fold each. A static method
+    ``refuse_settings(config, folder)``, if the class has one, is called before any data are read and raises
+    InputError for what the model cannot have. Registering a class of the same name again replaces the former.
 
     Args:
         model: subclass of a RecBole model or of one of this package's, or of RecBole's abstract recommenders.

@@ -82,6 +82,7 @@ def as_before(chosen: options.Options) -> options.Options:
     interrupted."""
     assert chosen.resume is not None
     config = checkpoint.load(chosen.resume, "cpu")["config"]
+    _check_version(chosen.resume, config)
     before = {
         key: value
         for key, value in config.external_config_dict.items()
@@ -100,18 +101,23 @@ def load_mmbee(path: Path) -> dict[str, Any]:
     """A checkpoint, as `checkpoint.load`, on the CPU, for a run of MMBee by this version.
 
     Raises:
-        InputError: as `checkpoint.load`; a checkpoint of another model, or of a version with other settings.
+        InputError: as `checkpoint.load`; a checkpoint of another model, or of a version with fewer settings.
     """
     state = checkpoint.load(path, "cpu")
     config = state["config"]
     if config["model"] != "MMBee":
         raise InputError(f"{path}: a checkpoint of {config['model']}, expected one of MMBee")
-    newer = options.default_settings("MMBee").keys() - config.final_config_dict.keys()
+    _check_version(path, config)
+    return state
+
+
+def _check_version(path: Path, config: Config) -> None:
+    """Raises InputError for a run that did not know a setting of today's."""
+    newer = options.default_settings(config["model"]).keys() - config.final_config_dict.keys()
     if newer:
         raise InputError(
             f"{path}: of an older version, it does not know the setting {min(newer)!r}; train it again"
         )
-    return state
 
 
 def build_config(model: str, folder: DatasetFolder, given: dict[str, Any]) -> Config:
@@ -142,9 +148,9 @@ def build_config(model: str, folder: DatasetFolder, given: dict[str, Any]) -> Co
         raise InputError(f"topk {widest}: {folder.name} has only {folder.counts['items']} items to rank")
     config["data_path"] = str(folder.path)  # RecBole would read its own copy of ml-100k
     config["dataset_hash"] = folder.hash
-    check = getattr(config.model_class, "check_settings", None)
-    if check is not None:  # ours say what they cannot have before any data are read
-        check(config, folder)
+    refuse = getattr(config.model_class, "refuse_settings", None)
+    if refuse is not None:
+        refuse(config, folder)
     return config
 
 

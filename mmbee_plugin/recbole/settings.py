@@ -13,11 +13,20 @@ from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.modules.bdr import PEER_PATHS
 from mmbee_plugin.modules.ego_fusion import EgoFusion
 from mmbee_plugin.modules.gie import GIE
-from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS, GTRSettings, needs_user_ids
+from mmbee_plugin.modules.gtr import (
+    BACKBONES,
+    CONTENTS,
+    HEADS,
+    INTERESTS,
+    GTRSettings,
+    needs_prefixes,
+    needs_user_ids,
+)
 from mmbee_plugin.modules.mfq import OrthogonalProjection
 from mmbee_plugin.modules.sim import GAP_BUCKETS, SIMSettings
 from mmbee_plugin.modules.tokens import ContentSettings
 from mmbee_plugin.nodes import GraphCLSettings
+from mmbee_plugin.recbole.data_checks import chosen_history
 from mmbee_plugin.recbole.modalities import chosen_modalities
 
 Section = TypeVar("Section")
@@ -92,9 +101,12 @@ def check_choices(config: Any) -> None:
             raise InputError(f"metapath {name!r} is listed twice")
 
 
-def check_settings(config: Any, folder: DatasetFolder) -> None:
-    """Raises InputError for a backbone, encoder, metapath, graph setting or modality that MMBee cannot have."""
+def refuse_settings(config: Any, folder: DatasetFolder) -> None:
+    """Raises InputError for parts, graph settings, histories or modalities that MMBee cannot have."""
     check_choices(config)
+    history = chosen_history(config, folder.live is not None, folder.ordered)
+    if why := needs_prefixes(config["backbone"], config["short_length"], history):
+        raise InputError(why)
     graph_settings(config)
     graphcl_settings(config)
     if config["content"] != "none":

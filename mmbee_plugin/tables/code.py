@@ -45,13 +45,20 @@ def _reached(modules: tuple[str, ...]) -> set[Path]:
 
 def _passes_on(path: Path) -> bool:
     """Whether a package's own file is nothing but a docstring, imports and names."""
-    kinds = (ast.Import, ast.ImportFrom, ast.Assign, ast.Expr)
     body = ast.parse(path.read_text(encoding="utf-8")).body
-    return all(isinstance(node, kinds) and not _calls(node) for node in body)
+    return all(isinstance(node, ast.Import | ast.ImportFrom) or _only_says(node) for node in body)
 
 
-def _calls(node: ast.AST) -> bool:
-    return any(isinstance(part, ast.Call) for part in ast.walk(node))
+def _only_says(node: ast.stmt) -> bool:
+    """A docstring, or names given literal values."""
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant)
+    plain = (ast.Constant, ast.List, ast.Tuple, ast.Load)
+    return (
+        isinstance(node, ast.Assign)
+        and all(isinstance(target, ast.Name) for target in node.targets)
+        and all(isinstance(part, plain) for part in ast.walk(node.value))
+    )
 
 
 def _imports(path: Path) -> Iterator[str]:

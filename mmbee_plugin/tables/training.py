@@ -116,8 +116,10 @@ class Training:
             "epochs": epochs,
             "best_epoch": best[0] + 1,
             "seconds": round(time.perf_counter() - self.begun, 3),
-            "epoch_seconds": round(sum(self.epoch_seconds) / epochs, 3),
-            "train_samples_per_s": round(epochs * rows_of(self.train) / sum(self.epoch_seconds), 1),
+            "epoch_seconds": round(sum(self.epoch_seconds) / max(1, epochs), 3),
+            "train_samples_per_s": round(
+                epochs * rows_of(self.train) / max(1e-9, sum(self.epoch_seconds)), 1
+            ),
             "parameters": sum(weight.numel() for weight in self.network.parameters()),
             "peak_rss_mb": round(self.memory.megabytes(), 1),
             "versions": versions(),
@@ -167,6 +169,11 @@ def prepared(model: str, path: Path, given: Mapping[str, Any], seed: int) -> Ite
             )
 
 
+def ran_away(error: ValueError) -> bool:
+    """Whether it is RecBole's for a loss that is no number."""
+    return "nan" in str(error).lower()
+
+
 def rows_of(loader: Any) -> int:
     """Rows that one epoch trains on; drawn negatives do not count."""
     return len(loader.rows) if hasattr(loader, "rows") else len(loader._dataset)
@@ -179,9 +186,9 @@ def settings_of_the_key(config: Any) -> dict[str, Any]:
 
 def state_of_the_code(model: str, *modules: str) -> dict[str, str]:
     """The part of a cell's key that says which code makes it: that of a run of the model, and further modules."""
-    own = ("mmbee_plugin.recbole.run", "mmbee_plugin.recbole.trainer", get_model(model).__module__)
+    made_from = sorted({base.__module__ for base in get_model(model).__mro__})
     return {
-        "code": code_digest(*own, *modules),
+        "code": code_digest("mmbee_plugin.recbole.run", "mmbee_plugin.recbole.trainer", *made_from, *modules),
         "torch": torch.__version__,
         "recbole": recbole.__version__,
     }

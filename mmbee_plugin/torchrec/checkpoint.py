@@ -26,7 +26,8 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec.collectives import from_first
 from mmbee_plugin.torchrec.metadata import PlainReader
 
-FORMAT = "mmbee_plugin torchrec checkpoint 2"
+KIND = "mmbee_plugin torchrec checkpoint"
+FORMAT = f"{KIND} 2"
 STATE_FILE = "state.json"
 Kind = Literal["step", "best"]
 
@@ -143,7 +144,10 @@ def read_state(path: Path) -> StepState:
         content = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         content = None
-    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+    form = content.pop("format", None) if isinstance(content, dict) else None
+    if form != FORMAT and str(form).startswith(KIND):
+        raise InputError(f"{path}: of another version ({form!r}, this one reads {FORMAT!r}); train it again")
+    if not isinstance(content, dict) or form != FORMAT:
         raise InputError(f"{path}: no checkpoint of this plugin ({STATE_FILE} should name {FORMAT!r})")
     files = content.pop("files", None)
     known = {field.name: field.default is MISSING for field in fields(StepState)}

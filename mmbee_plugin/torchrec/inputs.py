@@ -179,7 +179,7 @@ def open_store(settings: Settings) -> ShardStore:
     """
     model = settings.model
     store = ShardStore(Path(settings.data.shards), model.modalities, model.lists)
-    if why := needs_prefixes(model.backbone, store.history_mode(settings.data.history)):
+    if why := needs_prefixes(model.backbone, model.short_length, store.history_mode(settings.data.history)):
         raise InputError(why)
     return store
 

@@ -12,8 +12,10 @@ from recbole.config import Config
 from recbole.utils import dataset_arguments, get_model
 
 import mmbee_plugin
+from mmbee_plugin.data import sample
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import plugin
+from mmbee_plugin.recbole.run import build_config
 
 ROOT = Path(mmbee_plugin.__file__).parents[1]
 
@@ -206,6 +208,25 @@ def test_registering_again_replaces(registered):
     plugin.register_model(second, {"heads": 2})
     assert get_model("Variant") is second
     assert plugin.default_layers("Variant")[-1] == {"heads": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("MMBee", {"backbone": "gru"}, "unknown backbone"),
+        ("GRCN", {"modalities": ["smell"]}, "unknown modality"),
+    ],
+)
+def test_a_registered_model_refuses_what_its_base_refuses(
+    registered, tmp_path, monkeypatch, name, settings, message
+):
+    monkeypatch.chdir(tmp_path)
+    folder = sample.ensure("tiktok", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+    registered(type("Variant", (get_model(name),), {}))
+    build_config("Variant", folder, {"gpu_id": ""})
+    with pytest.raises(InputError, match=message):
+        build_config("Variant", folder, {"gpu_id": "", **settings})
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,13 @@ def test_the_digest_follows_imports_and_nothing_else(tmp_path, monkeypatch):
     (root / "cli").mkdir(parents=True)
     (root / "sub").mkdir()
     (root / "acting").mkdir()
+    (root / "giver").mkdir()
     sources = {
         "__init__": "",
         "run": "def f():\n    from mmbee_plugin import part\n    import mmbee_plugin.cli.app",
+        "taker": "from mmbee_plugin.giver import name",
+        "giver/__init__": "from mmbee_plugin.giver.own import name\n__all__ = ['name']",
+        "giver/own": "",
         "part": "from mmbee_plugin.sub import deep",
         "acting/__init__": "from mmbee_plugin.reached import g\n\ng()",
         "acting/own": "",
@@ -59,7 +63,7 @@ def test_the_digest_follows_imports_and_nothing_else(tmp_path, monkeypatch):
 
     def digest() -> str:
         code.code_digest.cache_clear()
-        return code.code_digest("mmbee_plugin.run", "recbole.model")
+        return code.code_digest("mmbee_plugin.run", "mmbee_plugin.taker", "recbole.model")
 
     for name, counts in (
         ("run", True),
@@ -68,6 +72,8 @@ def test_the_digest_follows_imports_and_nothing_else(tmp_path, monkeypatch):
         ("other", False),
         ("acting/__init__", True),
         ("reached", True),
+        ("giver/__init__", True),
+        ("giver/own", True),
         ("cli/app", False),
     ):
         before = digest()

@@ -15,7 +15,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.exchange import WORD_TABLES, model_settings
 from mmbee_plugin.modules import losses
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
-from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser, GTRModel, needs_prefixes
+from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser, GTRModel
 from mmbee_plugin.modules.sim import gap_buckets
 from mmbee_plugin.recbole import settings
 from mmbee_plugin.recbole.content import ContentTable
@@ -41,7 +41,7 @@ class MMBee(GeneralRecommender):
     """
 
     input_type = InputType.LISTWISE
-    check_settings = staticmethod(settings.check_settings)
+    refuse_settings = staticmethod(settings.refuse_settings)
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -59,8 +59,6 @@ class MMBee(GeneralRecommender):
         self.temperature = config["temperature"]
         self.log_q = config["log_q"]
         self.histories = dataset.histories
-        if why := needs_prefixes(config["backbone"], dataset.history_mode):
-            raise InputError(why)
         self.history_length = config["MAX_ITEM_LIST_LENGTH"]
         self.negatives_field = config["NEG_PREFIX"] + self.ITEM_ID
         self.label_field = config["LABEL_FIELD"]

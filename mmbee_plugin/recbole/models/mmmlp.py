@@ -41,7 +41,7 @@ class MMMLP(SequentialRecommender):
     """
 
     drawn: Tensor
-    check_settings = staticmethod(needed_modalities)
+    refuse_settings = staticmethod(needed_modalities)
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)

@@ -105,7 +105,7 @@ class GraphRecommender(GeneralRecommender):
     preferences: nn.ParameterDict
     input_type = InputType.PAIRWISE
     reads_history = False  # asked for by the dataset, which then makes none
-    check_settings = staticmethod(needed_modalities)
+    refuse_settings = staticmethod(needed_modalities)
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.sample import ensure
+from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import options
 from mmbee_plugin.recbole.options import merged
 from mmbee_plugin.recbole.report import check_writable, provenance_lines
@@ -23,8 +25,8 @@ from mmbee_plugin.tables.ranking.measures import measure
 from mmbee_plugin.tables.ranking.published import published
 from mmbee_plugin.tables.ranking.report import write_ranking
 from mmbee_plugin.tables.ranking.rows import REFERENCE, ROWS, RankedRow, chosen_rows
-from mmbee_plugin.tables.ranking.run import ranking_jobs
-from mmbee_plugin.tables.ranking.tuning import Finalist, Tuning, begin_tuning, read_tuning, tune
+from mmbee_plugin.tables.ranking.run import FAILED, ranking_jobs
+from mmbee_plugin.tables.ranking.tuning import Finalist, Tuning, base_of, begin_tuning, read_tuning, tune
 from mmbee_plugin.tables.training import check_split
 
 
@@ -74,9 +76,12 @@ def ranking_table(
     seeds = range(1, chosen.seeds + 1)
     jobs = {}
     for row in rows:
-        best = found[row.name].chosen if row.name in found else {}
-        jobs[row.name] = ranking_jobs(row, folder, merged(best or {}, given), seeds)
+        tuned_to = found[row.name].chosen if row.name in found else None
+        jobs[row.name] = ranking_jobs(row, folder, merged(tuned_to or {}, given), seeds)
     cells = cells_of_rows(jobs, chosen.cells, chosen.jobs, fresh=True)
+    for name, of_row in cells.items():
+        if any(FAILED in cell.facts for cell in of_row):
+            raise InputError(f"{name}: with its settings the loss of a seed is no number; give it others")
     tried = {name: len(tuning.trials) for name, tuning in found.items()}
     measures = measure(cells, chosen.split, chosen.seeds, tried, reference)
     untuned = [row.name for row in rows if row.model and row.name not in found]
@@ -129,7 +134,10 @@ def _decide(
     """The best trials of each row meet again, with all seeds; their cells are the table's."""
     seeds = range(1, chosen.seeds + 1)
     jobs = {
-        (row.name, place): ranking_jobs(row, folder, merged(trial.settings, given), seeds)
+        (row.name, place): [
+            replace(job, name=f"{job.name}, settings {place + 1}")
+            for job in ranking_jobs(row, folder, merged(trial.settings, given), seeds)
+        ]
         for row in rows
         if row.name in found
         for place, trial in enumerate(found[row.name].leading(chosen.finalists))
@@ -139,7 +147,7 @@ def _decide(
         tuning.decide(
             Finalist(
                 trial.settings,
-                [cell.facts["valid"][tuning.metric] for cell in cells[name, place]],
+                [cell.facts["valid"].get(tuning.metric) for cell in cells[name, place]],
                 jobs[name, place][0].key["code"],
             )
             for place, trial in enumerate(tuning.leading(chosen.finalists))
@@ -168,14 +176,22 @@ def _tuning_lines(found: Mapping[str, Tuning], untuned: Sequence[str], folder: D
             f"Tuned on validation by {next(iter(found.values())).metric}: {min(minutes):.1f} to {max(minutes):.1f} "
             "minutes a row."
         )
-        several = [tuning.finalists for tuning in found.values() if tuning.finalists]
-        if len(several) == len(found):
-            count, seeds = max(map(len, several)), len(several[0][0].scores)
+        finals: dict[tuple[int, int], list[str]] = {}
+        for name, tuning in found.items():
+            if tuning.finalists:
+                key = len(tuning.finalists), len(tuning.finalists[0].scores)
+                finals.setdefault(key, []).append(name)
+        for (count, seeds), names in finals.items():
+            of = "each row" if len(names) == len(found) else ", ".join(names)
+            trained = "one seed" if seeds == 1 else f"{seeds} seeds"
             says.append(
-                f"Of each row's best {count} settings stands the best by its mean over {seeds} seeds on validation."
+                f"Of {of} stand the best of {count} settings by their mean over {trained} on validation."
             )
     if untuned:
         says.append(f"Not tuned, with the settings of the dataset's file: {', '.join(untuned)}.")
+    stale = [name for name, tuning in found.items() if tuning.base != base_of(tuning.model, folder)]
+    if stale:
+        says.append(f"Tuned from other settings of the dataset's file than today's: {', '.join(stale)}.")
     other = [name for name, tuning in found.items() if tuning.data["hash"] != folder.hash]
     if other:
         says.append(f"Tuned on other files of this name: {', '.join(other)}.")

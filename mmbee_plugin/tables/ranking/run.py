@@ -22,13 +22,22 @@ from mmbee_plugin.recbole.run import build_config, run_log, seeded_dataset
 from mmbee_plugin.recbole.untrained import Score
 from mmbee_plugin.tables.cells import Cell, Job
 from mmbee_plugin.tables.ranking.rows import RankedRow
-from mmbee_plugin.tables.training import SPLITS, prepared, settings_of_the_key, state_of_the_code, versions
+from mmbee_plugin.tables.training import (
+    SPLITS,
+    prepared,
+    ran_away,
+    settings_of_the_key,
+    state_of_the_code,
+    versions,
+)
 
 KIND = "ranking 2"
 """the form of these cells; a change in what they hold is another number"""
 COUNTED = "Pop"
 """the model whose settings, and so whose data, rows without a model have: it has none of its own"""
 RANKING = "mmbee_plugin.recbole.ranking"
+FAILED = "failed"
+"""the fact of a cell whose training ended in a loss that is no number"""
 PROTOCOL: dict[str, Any] = {
     "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "group_by": "user", "mode": "full"},
     "valid_metric": "Recall@20",
@@ -87,10 +96,16 @@ def ranking_cell(model: str, path: Path, given: Mapping[str, Any], seed: int) ->
     """Trains a model and ranks the validation and test items with the weights of its best epoch.
 
     Returns:
-        arrays: those of :func:`ranked`. facts: those of :meth:`Training.facts`, valid_seconds of one evaluation.
+        arrays: those of :func:`ranked`. facts: those of :meth:`Training.facts`, valid_seconds of one evaluation. Where
+        the loss was no number, no arrays, and :data:`FAILED` among the facts.
     """
     with prepared(model, path, given, seed) as training:
-        training.fit()
+        try:
+            training.fit()
+        except ValueError as error:
+            if not ran_away(error):
+                raise
+            return Cell({}, {**training.facts(), "valid": {}, FAILED: str(error)})
 
         def score(interaction: Any) -> Any:  # RecBole's, which also ranks by models that score single pairs
             return training.trainer._full_sort_batch_eval((interaction, None, None, None))[1]

@@ -1,10 +1,10 @@
-"""Each row's settings, chosen on validation in the same number of minutes.
+"""Each row's settings, searched on validation for the same number of minutes.
 
 What was tried stands in one JSON file a model, rewritten after every trial, best first. The search is RecBole's
 `HyperTuning` in its exhaustive form, which draws settings in a seeded random order without repeating any. Going on
 after a kill, it proposes the same settings again; those in the file are answered from there and cost nothing. One seed
-may favour the wrong settings, so the best trials may meet again as finalists, trained to the end with several seeds.
-The test split is never looked at.
+may favour the wrong settings, so the best trials may meet again as finalists, trained to the end with several seeds,
+which comes on top of the minutes. No choice reads the test split.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import Any
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.options import merged
+from mmbee_plugin.recbole.options import dataset_settings, merged
 from mmbee_plugin.recbole.report import plain_settings
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.recbole.tune import nested, search_of, searched_settings
 from mmbee_plugin.tables.files import write_json
 from mmbee_plugin.tables.ranking.run import with_protocol
-from mmbee_plugin.tables.training import prepared, state_of_the_code
+from mmbee_plugin.tables.training import prepared, ran_away, state_of_the_code
 
 SEED = 2020
 """of the trials and of the order in which settings are drawn; a table's seeds are others"""
@@ -70,13 +70,19 @@ class Finalist:
     """One of the best trials' settings, trained again to the end.
 
     Attributes:
-        scores: the tuning's metric on validation, with seeds 1, 2, ...
+        scores: the tuning's metric on validation, with seeds 1, 2, ...; None where the loss was no number.
         code: the state of the code they ran.
     """
 
     settings: dict[str, Any]
-    scores: list[float]
+    scores: list[float | None]
     code: str
+
+    @property
+    def mean(self) -> float | None:
+        """Over the seeds; None where one failed."""
+        found = [score for score in self.scores if score is not None]
+        return fmean(found) if len(found) == len(self.scores) else None
 
 
 @dataclass
@@ -86,6 +92,7 @@ class Tuning:
     Attributes:
         data: name, kind and hash of the dataset. metric: what was compared. larger: whether more of it is better.
         given: settings that all trials had in common.
+        base: those of the dataset's file for the model, which a trial's settings change.
         trials: best first.
         finalists: of these trials, by the mean of their scores, best first; none where one seed chose.
     """
@@ -96,13 +103,15 @@ class Tuning:
     metric: str
     larger: bool
     given: dict[str, Any]
+    base: dict[str, Any]
     trials: list[Trial] = field(default_factory=list)
     finalists: list[Finalist] = field(default_factory=list)
 
     @property
     def chosen(self) -> dict[str, Any] | None:
         """The settings of the best finalist, of the best trial where there are none; None where all trials failed."""
-        best = [each.settings for each in self.finalists] or [each.settings for each in self.leading(1)]
+        finalists = [each for each in self.finalists if each.mean is not None]
+        best = [each.settings for each in finalists or self.leading(1)]
         return best[0] if best else None
 
     def leading(self, count: int) -> list[Trial]:
@@ -129,7 +138,7 @@ class Tuning:
     def decide(self, finalists: Iterable[Finalist]) -> None:
         """Keeps the finalists, in the file too."""
         sign = -1 if self.larger else 1
-        self.finalists = sorted(finalists, key=lambda each: sign * fmean(each.scores))
+        self.finalists = sorted(finalists, key=lambda each: (each.mean is None, sign * (each.mean or 0.0)))
         self._write()
 
     def _write(self) -> None:
@@ -155,6 +164,12 @@ def read_tuning(file: Path) -> Tuning | None:
         raise InputError(f"{file}: no file of tuned settings ({error}); delete it and tune again") from None
 
 
+def base_of(model: str, folder: DatasetFolder) -> dict[str, Any]:
+    """What the dataset's file says for the model, as plain values."""
+    of_dataset = dataset_settings(folder.name, model, folder.kind == "sample", folder.live is not None)
+    return plain_settings(of_dataset)
+
+
 def begin_tuning(
     file: Path, model: str, folder: DatasetFolder, given: Mapping[str, Any], space: Path
 ) -> Tuning:
@@ -169,10 +184,16 @@ def begin_tuning(
     config = build_config(model, folder, with_protocol(model, folder, given))
     metric, larger = config["valid_metric"].lower(), bool(config["valid_metric_bigger"])
     data = {"name": folder.name, "kind": folder.kind, "hash": folder.hash}
-    new = Tuning(file, model, data, metric, larger, plain_settings(given))
+    new = Tuning(file, model, data, metric, larger, plain_settings(given), base_of(model, folder))
     old = read_tuning(file)
     if old is None:
         return new
+    other = [name for name in old.base | new.base if old.base.get(name) != new.base.get(name)]
+    if other:
+        raise InputError(
+            f"{file}: was tuned from other settings of the dataset's file ({', '.join(other)}); delete it to tune "
+            "again, or name another folder with --tuned"
+        )
     for name in ("data", "metric", "given"):
         before, now = getattr(old, name), getattr(new, name)
         if before != now:
@@ -227,7 +248,7 @@ def _trial(tuning: Tuning, path: Path, settings: dict[str, Any], seconds: float)
         try:
             cut = training.try_out(seconds)
         except ValueError as error:
-            if "nan" not in str(error).lower():  # RecBole's word for a loss that ran away
+            if not ran_away(error):
                 raise
             cut = False
         facts = training.facts()

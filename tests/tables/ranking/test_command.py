@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.recbole.tune import space_file
+from mmbee_plugin.tables.ranking.tuning import Trial, begin_tuning
+
 SMALL = ("--dataset=toy", "--seeds=1", "--epochs=1", "--jobs=1")
 ROW = "--only=LightGCN"
+RUNAWAY = {"learning_rate": 1e30, "train_batch_size": 8}
+"""after a batch the loss is no number"""
 
 
 @pytest.fixture
@@ -36,20 +42,33 @@ def test_a_table_is_tuned_run_and_printed_again_without_running(mmbee):
 
 
 def test_seeds_choose_among_the_finalists(mmbee):
-    command = ("3", *SMALL, ROW, "--tune=0.1", "--finalists=2", "--tuned=tuned")
+    folder = DatasetFolder(Path("datasets/toy"))
+    search = begin_tuning(
+        Path("tuned/LightGCN.json"), "LightGCN", folder, {"epochs": 1}, space_file("LightGCN")
+    )
+    for score, settings in ((0.3, {"learning_rate": 0.003}), (0.2, {}), (0.4, RUNAWAY)):
+        search.add(Trial(settings, score, {}, 1, 60.0, False, "", {}))
+    command = ("3", *SMALL, ROW, "--tune=3", "--finalists=5", "--tuned=tuned")  # the minutes are spent
     code, out, err = mmbee(*command)
     assert code == 0, err
-    assert "2 of 2 cells: LightGCN, seed 1" in err and "best by its mean over 1 seeds on validation" in out
+    assert "3 of 3 cells: LightGCN, seed 1, settings 3" in err
+    assert "Of each row stand the best of 3 settings by their mean over one seed on validation." in out
     kept = json.loads(Path("tuned/LightGCN.json").read_text())
-    first, second = kept["finalists"]
+    first, second, last = kept["finalists"]
     assert first["scores"] >= second["scores"] and len(first["scores"]) == 1
-    assert {json.dumps(each["settings"]) for each in (first, second)} == {
-        json.dumps(trial["settings"]) for trial in kept["trials"][:2]
-    }
+    assert last["settings"] == RUNAWAY and last["scores"] == [None]
     content = json.loads(Path("results/table-3-toy-valid.json").read_text())
     assert first["settings"].items() <= content["settings in effect"]["LightGCN"].items()
     code, again, err = mmbee(*command)
     assert (code, again) == (0, out) and "cells" not in err
+
+
+def test_a_row_whose_loss_runs_away_is_named(mmbee):
+    code, out, err = mmbee("3", *SMALL, ROW, *(f"--{name}={value}" for name, value in RUNAWAY.items()))
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1].startswith(
+        "error: LightGCN: with its settings the loss of a seed is no number"
+    )
 
 
 def test_bad_input_is_one_line_and_status_2(mmbee):
@@ -60,7 +79,7 @@ def test_bad_input_is_one_line_and_status_2(mmbee):
         (("3", "--dataset=toy", "--epoch=3"), "did you mean epochs?"),
         (("3", "--dataset=toy", "--topk=[5,100]"), "has only 24 items to rank"),
         (("3", *SMALL, "--only=LightGCN", "--tune=1", "--learning_rate=1"), "searches it"),
-        (("3", "--dataset=toy", "--finalists=2"), "it needs --tune"),
+        (("3", "--dataset=toy", "--finalists=2"), "--finalists needs --tune"),
         (("2", "--dataset=toy", "--tune=5"), "--tune and --tuned are of table 3"),
     ):
         code, out, err = mmbee(*arguments)

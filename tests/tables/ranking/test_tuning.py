@@ -73,6 +73,9 @@ def test_finalists_choose_until_another_trial(begin, toy, tried):
     assert search.chosen == first
     search.decide([Finalist(first, [0.1, 0.2], "a"), Finalist(second, [0.3, 0.1], "a")])
     assert begin().chosen == second
+    search.decide([Finalist(first, [0.1, 0.2], "a"), Finalist(second, [0.9, None], "a")])  # a loss ran away
+    assert begin().chosen == first
+    search.decide([Finalist(first, [0.1, 0.2], "a"), Finalist(second, [0.3, 0.1], "a")])
     tune(begin(), toy, Path("space.hyper"), minutes=0.3)  # nothing left to try
     assert begin().chosen == second
     tune(begin(), toy, Path("space.hyper"), minutes=1)
@@ -97,6 +100,12 @@ def test_what_does_not_belong_together_is_refused(begin, toy, tried):
     tune(begin(), toy, Path("space.hyper"), minutes=0.2)
     with pytest.raises(InputError, match=r"BPR.json: was tuned with given \{'epochs': 2\}, now it is"):
         begin(embedding_size=8)
+    content = json.loads(Path("tuned/BPR.json").read_text())
+    Path("tuned/BPR.json").write_text(json.dumps({**content, "base": {"stopping_step": 99}}))
+    with pytest.raises(
+        InputError, match=r"other settings of the dataset's file \(stopping_step\); delete it"
+    ):
+        begin()
     with pytest.raises(InputError, match=r"'learning_rate': space.hyper searches it"):
         begin(learning_rate=0.1)
     Path("tuned/BPR.json").write_text('{"trials": [{}]}')
