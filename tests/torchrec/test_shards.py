@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from mmbee_plugin.cli import app
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.recbole.content import ContentTable
 from mmbee_plugin.recbole.interest import InterestTable
@@ -103,8 +104,9 @@ def columns_of(store, split):
 
 def test_the_sample_is_what_the_recbole_adapter_reads(sample_folder, monkeypatch, tmp_path):
     graph = {"folds": 2, "fold_by": "order", "reach_top_k": 30, "top_k": 20}
+    chosen = {"history": "prefix", "train_newest": 3, "node_tables": "fresh"}
     config, splits = recbole_splits(
-        sample_folder, monkeypatch, graph=graph, history="prefix", train_newest=3, node_tables="fresh"
+        sample_folder, monkeypatch, graph=graph, metapaths=list(PAPER_METAPATHS), **chosen
     )
     write_shards(sample_folder, tmp_path / "shards", GraphSettings(**graph), train_newest=3)
     store = ShardStore(tmp_path / "shards")
