@@ -189,10 +189,14 @@ def _tuning_lines(found: Mapping[str, Tuning], untuned: Sequence[str], folder: D
             )
     if untuned:
         says.append(f"Not tuned, with the settings of the dataset's file: {', '.join(untuned)}.")
-    stale = [name for name, tuning in found.items() if tuning.base != base_of(tuning.model, folder)]
+    other = [name for name, tuning in found.items() if tuning.data["hash"] != folder.hash]
+    stale = [
+        name
+        for name, tuning in found.items()
+        if name not in other and tuning.base != base_of(tuning.model, folder)
+    ]
     if stale:
         says.append(f"Tuned from other settings of the dataset's file than today's: {', '.join(stale)}.")
-    other = [name for name, tuning in found.items() if tuning.data["hash"] != folder.hash]
     if other:
         says.append(f"Tuned on other files of this name: {', '.join(other)}.")
     return says

@@ -188,12 +188,6 @@ def begin_tuning(
     old = read_tuning(file)
     if old is None:
         return new
-    other = [name for name in old.base | new.base if old.base.get(name) != new.base.get(name)]
-    if other:
-        raise InputError(
-            f"{file}: was tuned from other settings of the dataset's file ({', '.join(other)}); delete it to tune "
-            "again, or name another folder with --tuned"
-        )
     for name in ("data", "metric", "given"):
         before, now = getattr(old, name), getattr(new, name)
         if before != now:
@@ -201,6 +195,12 @@ def begin_tuning(
                 f"{file}: was tuned with {name} {before}, now it is {now}; keep it elsewhere, or name another folder "
                 "with --tuned"
             )
+    other = [name for name in old.base | new.base if old.base.get(name) != new.base.get(name)]
+    if other:
+        raise InputError(
+            f"{file}: was tuned from other settings of the dataset's file ({', '.join(other)}); delete it to tune "
+            "again, or name another folder with --tuned"
+        )
     return old
 
 
