@@ -11,7 +11,7 @@ RecBole's side never imports this package. The first epoch, which warms up, is l
 resident memory. RecBole makes a row of each prefix of a user's history, this package cuts it when the batch is made;
 histories are of the newest ten. Of sequence models RecBole ranks all items for every held-out row, this package once
 a user; and it trains them under autograd's anomaly detection, which its SINE switches on and this package does not
-leave on. ``--no-anomaly`` switches it off on both sides, so that the loaders alone are compared.
+leave on. ``--no-anomaly`` switches it off on both sides, so that loaders and trainers alone are compared.
 """
 
 from __future__ import annotations
