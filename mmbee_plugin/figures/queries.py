@@ -57,8 +57,8 @@ def read_authors(path: Path, min_rows: int = MIN_ROWS) -> AuthorVectors:
     """The queries and id embeddings in a RecBole checkpoint of MMBee, with the types of its dataset's authors.
 
     Raises:
-        InputError: no scikit-learn; as `load_mmbee`; a model without queries; a dataset that has
-            changed or has no planted types.
+        InputError: no scikit-learn; as `load_mmbee`; a model without queries; a dataset that has changed or has no
+            planted types.
     """
     if find_spec("sklearn") is None:
         raise InputError("figure 5 needs scikit-learn; pip install mmbee-plugin[text]")

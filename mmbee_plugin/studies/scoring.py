@@ -58,8 +58,7 @@ def open_trained(path: Path) -> Trained:
     """The model of a RecBole checkpoint of MMBee on labelled data; its graph is built if it is not there.
 
     Raises:
-        InputError: as `load_mmbee`; a checkpoint of a run without labels; data that have
-            changed since the run.
+        InputError: as `load_mmbee`; a checkpoint of a run without labels; data that have changed since the run.
     """
     state = load_mmbee(path)
     config = state["config"]
