@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmbee_plugin.modules import ContentSettings, GTRModel, GTRSettings, SIMSettings
-from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS, needs_user_ids
+from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS, needs_prefixes, needs_user_ids
 from mmbee_plugin.modules.heads import DotHead
 
 
@@ -140,6 +140,21 @@ def test_a_dot_head_drops_out_nothing_between_ids():
 def test_some_parts_cannot_do_without_user_ids(parts, why):
     found = needs_user_ids(*parts)
     assert found is None if why is None else why in found
+
+
+@pytest.mark.parametrize(
+    ("parts", "reads_order"),
+    [
+        (("sim", 0), False),
+        (("sim", 3), True),
+        (("din", 3), False),
+        (("dien", 0), True),
+        (("sasrec", 0), True),
+    ],
+)
+def test_backbones_that_read_order_need_prefixes(parts, reads_order):
+    assert (needs_prefixes(*parts, "others") is not None) == reads_order
+    assert needs_prefixes(*parts, "prefix") is None and needs_prefixes(*parts, "daily") is None
 
 
 @pytest.mark.parametrize("floor", [1e-4, 10.0])
