@@ -1,11 +1,14 @@
 """A job's settings: what is wrong is one line that names the entry, before anything starts."""
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.torchrec.settings import Settings, parse_settings, read_settings
+from mmbee_plugin.recbole import plugin
+from mmbee_plugin.torchrec.settings import ModelSettings, Settings, parse_settings, read_settings
 
 CONFIGS = Path(__file__).parents[2] / "torchrec_configs"
 
@@ -110,3 +113,14 @@ def test_files_that_are_no_settings_are_named(tmp_path, content):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InputError, match=r"job\.yaml: "):
         read_settings(path)
+
+
+def test_the_models_defaults_are_those_of_the_recbole_adapter():
+    """Under RecBole's names; node tables may come from the shards here, and are trained before the run there."""
+    names = {"width": "embedding_size", "dropout": "dropout_prob", "hidden": "mlp_hidden_size"}
+    theirs = yaml.safe_load((plugin.PROPERTIES / "MMBee.yaml").read_text())
+    shared = {name: names.get(name, name) for name in ModelSettings.model_fields if name != "node_tables"}
+    shared = {name: other for name, other in shared.items() if other in theirs}
+    assert len(shared) > 25
+    ours = json.loads(ModelSettings().model_dump_json())
+    assert {name: ours[name] for name in shared} == {name: theirs[other] for name, other in shared.items()}
