@@ -151,6 +151,10 @@ def _write_stages(
                     mean = mean_attributes(found, feature)
                     writer.array(f"{folder}attributes/{modality}.{name}.npy", mean.values)
                     writer.array(f"{folder}attributes/{modality}.{name}.fraction.npy", mean.fraction)
+    if fold is None:
+        for modality, feature in attributes.items():
+            own = np.where(feature.present[:, None], feature.values, 0).astype(np.float32)
+            writer.array(f"attributes/own/{modality}.npy", own)
     if nodes is not None:
         with writer.stage("nodes"):
             tables = nodes.train(u2a, *(positives[name] for name in POSITIVES))

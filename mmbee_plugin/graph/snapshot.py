@@ -1,8 +1,8 @@
 """A snapshot: one built graph stage as a folder that is published whole, checked when read, and reused.
 
 ``graph/<key>/`` holds manifest.json, u2a.npz and a2a.npz (CSR), neighbours/<metapath>.npz, reach.npz,
-attributes/<modality>.<metapath>.npy with its fraction, nodes_user.npy, nodes_author.npy, and the neighbours,
-reach and attributes again in fold-<f>/ for each fold left out.
+attributes/<modality>.<metapath>.npy with its fraction, nodes_user.npy, nodes_author.npy, the neighbours, reach and
+attributes again in fold-<f>/ for each fold left out, and attributes/own/<modality>.npy, each author's own.
 """
 
 import json
@@ -18,7 +18,7 @@ from mmbee_plugin.graph.files import SnapshotFile, read_npy, read_npz
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.settings import GraphSettings
 
-SCHEMA = "mmbee-graph-1"
+SCHEMA = "mmbee-graph-2"
 ENTRIES = {"key": str, "settings": dict, "counts": dict, "files": dict, "stages": list}
 """What a manifest must have, and of which type."""
 
@@ -111,6 +111,10 @@ class Snapshot:
         starts = self.n_users if metapath[0] == "u" else self.n_authors
         values = self._rows(f"{stem}.npy", starts, 2)
         return MeanAttributes(values, self._rows(f"{stem}.fraction.npy", starts, 1))
+
+    def own_attributes(self, modality: str) -> np.ndarray:
+        """(n_authors, D) the authors' standardised features, zero where absent, memory-mapped."""
+        return self._rows(f"attributes/own/{modality}.npy", self.n_authors, 2)
 
     def nodes(self) -> tuple[np.ndarray, np.ndarray]:
         """The node tables, (n_users, d) and (n_authors, d), memory-mapped."""

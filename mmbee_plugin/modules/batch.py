@@ -1,9 +1,9 @@
 """The two sides of a sample, as tensors: the only thing the modules know of a data source.
 
 An adapter looks ids up in its tables (``nn.Embedding``, or sharded ones) and fills these. Letters: ``B`` rows, ``H``
-history length, ``P`` metapaths of the side, ``K`` neighbours of a list, ``N`` query tokens, ``L`` live segments (1 for
-static items), ``F`` frames a segment, ``d`` model width, ``D`` width of a raw feature. Nothing is checked here: the
-classes are built inside traced code.
+history length, ``P`` means over the side's neighbours (one a metapath, or one), ``K`` neighbours of a list, ``N`` query
+tokens, ``L`` live segments (1 for static items), ``F`` frames a segment, ``d`` model width, ``D`` width of a raw
+feature. Nothing is checked here: the classes are built inside traced code.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class UserSide:
     history_gap: torch.Tensor | None = None
     """(B, H) int64, bucket of the time (or positions) between a behaviour and the newest one."""
     neighbours: torch.Tensor | None = None
-    """(B, P, d) node vectors pooled over each metapath's neighbours, weights summing to 1; zero for an empty list."""
+    """(B, P, d) means of neighbours' node vectors, plain or weighted by scores; zero over nobody."""
     neighbour_count: torch.Tensor | None = None
-    """(B, P) number of neighbours, 0 for an empty list."""
+    """(B, P) number of neighbours a mean is over."""
     attributes: torch.Tensor | None = None
-    """(B, P, D) mean content attributes of the neighbours, an absent one counting as zero; zero for paths to users."""
+    """(B, P, D) means of the neighbours' content attributes, an absent one and a user's counting as zero."""
     peers: torch.Tensor | None = None
     """(B, K, d) id vectors of the most similar users, of the same table as ``user``."""
     peer_weights: torch.Tensor | None = None

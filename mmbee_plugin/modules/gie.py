@@ -9,29 +9,32 @@ from mmbee_plugin.modules.batch import AuthorSide, UserSide
 
 
 class GIE(nn.Module):
-    r"""Interest of one side from its neighbours, already pooled per metapath.
+    r"""Interest of one side from its neighbours, already pooled.
 
     A neighbour's vector is its row of the node table Θ plus its projected content attribute. A mean commutes with
     a projection, so pooled rows and mean attributes suffice:
 
     .. math:: h_\rho = \overline{\Theta}_\rho + W \bar x_\rho
 
-    where an absent attribute counts as zero, the mean of standardised ones. A metapath without neighbours gives a
-    learned vector. The paper averages over the union of a side's metapaths (``union``); one mean a metapath,
-    concatenated, is the default (``concat``).
+    where an absent attribute counts as zero, the mean of standardised ones. A mean over nobody is a learned vector.
+    The paper takes one mean, over the set that a side's metapaths lead to (``set``); one mean a metapath, side by
+    side, is the default (``concat``). Whether the mean is plain, as in eq. 12, or weighted by the neighbours' scores
+    is up to whoever pools them.
 
     Args:
-        metapaths: names of the side's metapaths, in the order of the tensors.
+        metapaths: names of the side's metapaths, for ``concat`` in the order of the tensors.
         width: model width ``d``.
         attribute_width: width ``D`` of the raw attributes, 0 for none.
-        pooling: ``concat`` or ``union``.
+        pooling: ``concat`` or ``set``.
 
     Shapes:
+        P is the number of metapaths, or 1 for ``set``.
+
         - neighbours: :math:`(B, P, d)`; count: :math:`(B, P)`; attributes: :math:`(B, P, D)` or None
-        - output: :math:`(B, P d)`, or :math:`(B, d)` for ``union``
+        - output: :math:`(B, P d)`
     """
 
-    POOLINGS = ("concat", "union")
+    POOLINGS = ("concat", "set")
     gain = 1.0
     """starting gain of the blocks in a dot head."""
 
@@ -41,11 +44,10 @@ class GIE(nn.Module):
         super().__init__()
         if pooling not in self.POOLINGS:
             raise ValueError(f"unknown pooling {pooling!r}; known: {', '.join(self.POOLINGS)}")
-        self.metapaths = metapaths
-        self.pooling = pooling
-        self.empty = nn.Parameter(torch.randn(len(metapaths), width) * 0.02)
+        means = 1 if pooling == "set" else len(metapaths)
+        self.empty = nn.Parameter(torch.randn(means, width) * 0.02)
         self.attribute = nn.Linear(attribute_width, width, bias=False) if attribute_width else None
-        self.out_width = width * (1 if pooling == "union" else len(metapaths))
+        self.out_width = width * means
 
     def forward(
         self,
@@ -56,12 +58,7 @@ class GIE(nn.Module):
         pooled = neighbours
         if self.attribute is not None and attributes is not None:
             pooled = pooled + self.attribute(attributes)
-        present = count > 0
-        if self.pooling == "concat":
-            return torch.where(present.unsqueeze(-1), pooled, self.empty).flatten(1)
-        weight = count.unsqueeze(-1).to(pooled.dtype)
-        mean = (pooled * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
-        return torch.where(present.any(dim=1, keepdim=True), mean, self.empty.mean(dim=0))
+        return torch.where((count > 0).unsqueeze(-1), pooled, self.empty).flatten(1)
 
     def read(self, own: torch.Tensor | None, side: UserSide | AuthorSide) -> torch.Tensor:
         """The interest of a side, whose id vectors ``own`` it does not need."""

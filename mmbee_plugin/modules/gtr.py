@@ -53,7 +53,9 @@ class GTRSettings:
     history_dropout: float = 0.0
     """dropout in sasrec; no other backbone has any."""
     pooling: str = "concat"
-    """concat: one mean per metapath; union: one mean over a side's metapaths."""
+    """concat: one mean per metapath; set: one mean over all that a side's metapaths lead to, each once."""
+    neighbour_weights: bool = True
+    """whether the means given are weighted by the neighbours' scores, or plain."""
     user_metapaths: tuple[str, ...] = ()
     """metapaths that start at the user, in the order of the tensors."""
     author_metapaths: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
+from mmbee_plugin.graph.pools import Pool, pools_of
 from mmbee_plugin.graph.reach import NOBODY
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.modules.bdr import PEER_PATHS
@@ -45,53 +47,42 @@ def rectangular_lists(
 
 
 class NeighbourLists(nn.Module):
-    """One metapath's lists: of the whole graph, and of the graph without each fold's edges.
+    """The lists of one part of a pool: of the whole graph, and of the graph without each fold's edges.
 
     Args:
-        path: the metapath.
-        snapshot: where its lists are.
-        rows: row of each RecBole id, by side (``u``, ``a``), -1 for padding.
-        modalities: whose mean attributes to read, for a path that ends at authors.
+        start_rows: (n,) row of each RecBole id of the side that has the lists, -1 for padding.
+        end_rows: the same for the neighbours.
     """
 
-    def __init__(
-        self,
-        path: Metapath,
-        snapshot: Snapshot,
-        rows: dict[str, np.ndarray],
-        modalities: tuple[str, ...],
-    ) -> None:
+    def __init__(self, start_rows: np.ndarray, end_rows: np.ndarray) -> None:
         super().__init__()
-        self.end = path.end
-        start = rows[path.start]
-        known = start >= 0
-        for fold in (None, *range(snapshot.settings.folds)):
-            ids, weights = rectangular_lists(snapshot.neighbours(path.name, fold), start, rows[path.end])
-            total = weights.sum(axis=1, keepdims=True)
-            self._keep("ids", fold, torch.from_numpy(ids))
-            self._keep("weights", fold, torch.from_numpy(weights / np.where(total > 0, total, 1)))
-            parts = []
-            for name in modalities if path.end == "a" else ():
-                mean = snapshot.attributes(name, path.name, fold)
-                parts.append(mean.values * mean.fraction[:, None])
-            if parts:
-                attributes = np.concatenate(parts, axis=1)[np.maximum(start, 0)] * known[:, None]
-                self._keep("attributes", fold, torch.from_numpy(attributes.astype(np.float32)))
+        self._start_rows, self._end_rows = start_rows, end_rows
+
+    def keep(self, fold: int | None, lists: Neighbours, attributes: np.ndarray | None) -> None:
+        """Takes the lists of a fold, and the attributes (n_nodes, D) that they bring, both by row of the folder."""
+        start = self._start_rows
+        ids, weights = rectangular_lists(lists, start, self._end_rows)
+        self._keep("ids", fold, torch.from_numpy(ids))
+        self._keep("weights", fold, torch.from_numpy(weights))
+        if attributes is not None:
+            by_id = attributes[np.maximum(start, 0)] * (start >= 0)[:, None]
+            self._keep("attributes", fold, torch.from_numpy(by_id.astype(np.float32)))
 
     def pool(
         self, nodes: torch.Tensor, table: torch.Tensor, fold: int | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """nodes (B,), table (n, d) -> weighted means (B, d) and list lengths (B,)."""
+        """nodes (B,), table (n, d) -> weighted sums (B, d) and list lengths (B,)."""
         ids, weights = self.of(nodes, fold)
         pooled = F.embedding_bag(ids, table, per_sample_weights=weights, mode="sum", padding_idx=0)
         return pooled, (weights > 0).sum(dim=1).to(table.dtype)
 
     def of(self, nodes: torch.Tensor, fold: int | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """nodes (B,) -> ids (B, K) int32 of their neighbours and weights (B, K) summing to 1, 0 where filled up."""
+        """nodes (B,) -> ids (B, K) int32 of their neighbours and weights (B, K), 0 where filled up; those of all parts
+        of a pool sum to 1."""
         return self._get("ids", fold)[nodes], self._get("weights", fold)[nodes]
 
     def attributes(self, nodes: torch.Tensor, fold: int | None) -> torch.Tensor | None:
-        """nodes (B,) -> mean attributes (B, D), or None for a path that has none."""
+        """nodes (B,) -> sums (B, D) of attributes by the same weights, or None for neighbours that have none."""
         table = self._buffers.get(f"attributes_{fold}")
         return None if table is None else table[nodes]
 
@@ -100,6 +91,46 @@ class NeighbourLists(nn.Module):
 
     def _get(self, name: str, fold: int | None) -> torch.Tensor:
         return self.get_buffer(f"{name}_{fold}")
+
+
+def pooled_lists(
+    pool: Pool,
+    snapshot: Snapshot,
+    rows: dict[str, np.ndarray],
+    modalities: tuple[str, ...] = (),
+    weighted: bool = True,
+) -> dict[str, NeighbourLists]:
+    """The lists of a pool's parts, by name.
+
+    Args:
+        pool: which neighbours.
+        snapshot: where the lists of its metapaths are.
+        rows: row of each RecBole id, by side (``u``, ``a``), -1 for padding.
+        modalities: whose attributes neighbours that are authors bring.
+        weighted: by the neighbours' scores, or all alike.
+    """
+    found = {part.name: NeighbourLists(rows[pool.start], rows[part.end]) for part in pool.parts}
+    for fold in (None, *range(snapshot.settings.folds)):
+        lists = pool.lists(partial(snapshot.neighbours, fold=fold), weighted)
+        for part, one in zip(pool.parts, lists, strict=True):
+            attributes = None
+            if modalities and part.end == "a":
+                stored = part.name if pool.is_stored(weighted) else None
+                attributes = _attributes(snapshot, modalities, one, stored, fold)
+            found[part.name].keep(fold, one, attributes)
+    return found
+
+
+def _attributes(
+    snapshot: Snapshot, modalities: tuple[str, ...], lists: Neighbours, stored: str | None, fold: int | None
+) -> np.ndarray:
+    """(n_nodes, D) sums of attributes over lists by their weights, an absent one counting as zero: those that the
+    snapshot has of a metapath, or else made of the authors' own."""
+    if stored is None:
+        weights = lists.matrix(snapshot.n_authors)
+        return np.concatenate([weights @ snapshot.own_attributes(name) for name in modalities], axis=1)
+    means = [snapshot.attributes(name, stored, fold) for name in modalities]
+    return np.concatenate([mean.values * mean.fraction[:, None] for mean in means], axis=1)
 
 
 class ReachLists(nn.Module):
@@ -121,7 +152,7 @@ class ReachLists(nn.Module):
 
 
 class InterestTable(nn.Module):
-    """The node tables Θ of users and authors, and each metapath's lists over them.
+    """The node tables Θ of users and authors, and the lists over them that means are taken of.
 
     Args:
         dataset: an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`.
@@ -131,6 +162,8 @@ class InterestTable(nn.Module):
         modalities: whose mean attributes to read; each of them in the snapshot.
         pretrained: start the tables from GraphCL's vectors instead of fresh ones (the paper's Θ(-) row is fresh).
         init_std: standard deviation of the tables' entries; GraphCL's are scaled to it.
+        pooling: one mean a metapath (``concat``), or one a side, over the set of all neighbours (``set``).
+        neighbour_weights: weigh neighbours by their scores; else means are plain.
     """
 
     def __init__(
@@ -142,6 +175,8 @@ class InterestTable(nn.Module):
         modalities: tuple[str, ...] = (),
         pretrained: bool = True,
         init_std: float = 0.1,
+        pooling: str = "concat",
+        neighbour_weights: bool = True,
     ) -> None:
         super().__init__()
         rows = {"u": dataset.user_rows, "a": dataset.item_rows}
@@ -149,8 +184,11 @@ class InterestTable(nn.Module):
         self.nodes = nn.ModuleDict(
             {side: _node_table(row, stored.get(side), width, init_std) for side, row in rows.items()}
         )
-        self.paths = {side: tuple(p for p in metapaths if p.start == side) for side in ("u", "a")}
-        lists = {path.name: NeighbourLists(path, snapshot, rows, modalities) for path in metapaths}
+        pools = pools_of(metapaths, pooling)
+        self.pools = {side: tuple(pool for pool in pools if pool.start == side) for side in "ua"}
+        lists: dict[str, NeighbourLists] = {}
+        for pool in pools:
+            lists |= pooled_lists(pool, snapshot, rows, modalities, neighbour_weights)
         self.lists = nn.ModuleDict(lists)
         self.reach = ReachLists(snapshot, rows) if snapshot.settings.reach_top_k else None
         nobody = torch.zeros(1, dtype=torch.long)
@@ -162,8 +200,9 @@ class InterestTable(nn.Module):
         return {"nodes_user": self.nodes["u"], "nodes_author": self.nodes["a"]}
 
     def names(self, side: str) -> tuple[str, ...]:
-        """The metapaths that start at ``u`` or ``a``, in the order of the tensors."""
-        return tuple(path.name for path in self.paths[side])
+        """What the means of ``u`` or ``a`` are taken over, in the order of the tensors: metapaths, joined by + where
+        they are pooled together."""
+        return tuple(pool.name for pool in self.pools[side])
 
     def user(self, users: torch.Tensor, fold: int | None = None) -> dict[str, torch.Tensor | None]:
         """Fields of :class:`UserSide` for users (B,); with ``fold``, from the graph without that fold's edges."""
@@ -175,21 +214,30 @@ class InterestTable(nn.Module):
         return self._side("a", items, fold)
 
     def _side(self, side: str, nodes: torch.Tensor, fold: int | None) -> dict[str, torch.Tensor | None]:
-        pooled, counts, attributes = [], [], []
-        for path in self.paths[side]:
-            lists: Any = self.lists[path.name]
-            vector, count = lists.pool(nodes, self.nodes[path.end].weight, fold)
-            pooled.append(vector)
+        if not self.pools[side]:
+            return {}
+        means = [self._mean(pool, nodes, fold) for pool in self.pools[side]]
+        vectors, counts, attributes = (torch.stack(part, dim=1) for part in zip(*means, strict=True))
+        return {
+            "neighbours": vectors,
+            "neighbour_count": counts,
+            "attributes": attributes if self.attribute_width else None,
+        }
+
+    def _mean(
+        self, pool: Pool, nodes: torch.Tensor, fold: int | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """nodes (B,) -> means (B, d) over their neighbours, the neighbours' number (B,) and mean attributes (B, D)."""
+        vectors, counts = [], []
+        attributes = self.nodes["u"].weight.new_zeros(len(nodes), self.attribute_width)
+        for part in pool.parts:
+            lists: Any = self.lists[part.name]
+            vector, count = lists.pool(nodes, self.nodes[part.end].weight, fold)
+            vectors.append(vector)
             counts.append(count)
             found = lists.attributes(nodes, fold)
-            attributes.append(vector.new_zeros(len(nodes), self.attribute_width) if found is None else found)
-        if not pooled:
-            return {}
-        return {
-            "neighbours": torch.stack(pooled, dim=1),
-            "neighbour_count": torch.stack(counts, dim=1),
-            "attributes": torch.stack(attributes, dim=1) if self.attribute_width else None,
-        }
+            attributes = attributes if found is None else found
+        return reduce(torch.add, vectors), reduce(torch.add, counts), attributes
 
 
 class PeerTable(nn.Module):
@@ -207,7 +255,9 @@ class PeerTable(nn.Module):
         super().__init__()
         rows = {"u": dataset.user_rows, "a": dataset.item_rows}
         paths = [Metapath.parse(name) for name in PEER_PATHS]
-        self.lists = nn.ModuleDict({path.start: NeighbourLists(path, snapshot, rows, ()) for path in paths})
+        self.lists = nn.ModuleDict(
+            {path.start: pooled_lists(Pool((path,)), snapshot, rows)[path.name] for path in paths}
+        )
         self._tables = {"u": user, "a": author}  # a plain dict: as submodules they would be saved twice
 
     def tables(self) -> dict[str, nn.Module]:

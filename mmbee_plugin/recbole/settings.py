@@ -45,6 +45,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "pooling": GIE.POOLINGS,
     "node_tables": NODE_TABLES,
 }
+SWITCHES = ("user_ids", "use_queries", "match", "neighbour_weights", "attributes", "log_q")
 RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, math.inf),
     "eval_step": (1, math.inf),
@@ -76,6 +77,9 @@ def check_choices(config: Any) -> None:
     for key, known in CHOICES.items():
         if config[key] not in known:
             raise InputError(f"unknown {key} {config[key]!r}; known: {', '.join(known)}")
+    for key in SWITCHES:
+        if not isinstance(config[key], bool):
+            raise InputError(f"{key} {config[key]!r}: expected true or false")
     if config["head"] == "mlp" and len(config["mlp_hidden_size"]) != 2:
         raise InputError(f"mlp_hidden_size {config['mlp_hidden_size']}: the mlp head has two hidden layers")
     for key, (low, high) in RANGES.items():
@@ -175,6 +179,7 @@ def gtr_settings(config: Any, attribute_width: int, tasks: tuple[str, ...] = ())
         dropout=config["dropout_prob"],
         history_dropout=config["history_dropout"],
         pooling=config["pooling"],
+        neighbour_weights=config["neighbour_weights"],
         user_metapaths=tuple(path.name for path in paths if path.start == "u"),
         author_metapaths=tuple(path.name for path in paths if path.start == "a"),
         attribute_width=attribute_width,

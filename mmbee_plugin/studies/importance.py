@@ -53,8 +53,11 @@ def importances(
         raise InputError("setting 'metapaths': this study sets it, to every path of up to three hops")
     names = [path.name for path in every_metapath()]
     chosen = {**given, "metapaths": names}
-    if build_config(MODEL, folder, chosen)["interest"] != "gie":
+    config = build_config(MODEL, folder, chosen)
+    if config["interest"] != "gie":
         raise InputError("interest: only gie reads metapaths of choice, so there is nothing to select")
+    if config["pooling"] == "set":
+        raise InputError("pooling set: no metapath has a mean of its own to permute; set pooling to concat")
     cells = []
     for seed, job in enumerate(labelled_jobs("all", MODEL, folder, chosen, range(1, seeds + 1)), start=1):
         key = {**job.key, "kind": "importance 1", "permutations": permutations}

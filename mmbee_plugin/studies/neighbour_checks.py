@@ -44,7 +44,8 @@ class Generic:
 
 
 def read_lists(trained: Trained) -> dict[str, csr_matrix]:
-    """metapath -> (nodes, nodes) 0/1, who is in whose list, padding left out; empty for a model without a graph."""
+    """metapath, or several joined by + where they are pooled as a set -> (nodes, nodes) 0/1, who is in whose list,
+    padding left out; empty for a model without a graph."""
     interest = trained.network.interest
     if interest is None:
         return {}

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 
+from mmbee_plugin.graph.metapaths import Metapath
+from mmbee_plugin.graph.pools import pools_of
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.bdr import PEER_PATHS
 from mmbee_plugin.modules.gtr import GTRModel
@@ -63,12 +65,15 @@ def behaviours(
 
 
 def graph(gtr: GTRModel, user: UserSide, author: AuthorSide) -> Iterator[Candidate]:
-    """Each side's metapaths, or BDR's lists of peers, and the stored long walk from the user to the author."""
+    """What each mean over neighbours is taken over (a metapath, or all of a side), or BDR's lists of peers, and the
+    stored long walk from the user to the author."""
     settings = gtr.settings
     if settings.interest == "bdr":
         paths: tuple[tuple[str, ...], ...] = PEER_PATHS[:1], PEER_PATHS[1:]
     else:
-        paths = settings.user_metapaths, settings.author_metapaths
+        names = settings.user_metapaths, settings.author_metapaths
+        pools = [pools_of([Metapath.parse(name) for name in side], settings.pooling) for side in names]
+        paths = tuple(tuple(pool.name for pool in side) for side in pools)
     sides: tuple[tuple[str, UserSide | AuthorSide], ...] = (
         ("user metapath", user),
         ("author metapath", author),

@@ -173,6 +173,8 @@ def _with_lists_of(trained: Trained, own: InterestTable, snapshot: Snapshot) -> 
         config["embedding_size"],
         settings.attribute_modalities(config, trained.folder, chosen),
         pretrained=False,
+        pooling=config["pooling"],
+        neighbour_weights=config["neighbour_weights"],
     )
     table.nodes = own.nodes
     return table.to(trained.network.device).eval()
@@ -189,9 +191,10 @@ def _covered(trained: Trained, table: InterestTable) -> float:
     rows = trained.rows("test")
     users = rows.inter_feat[rows.uid_field].to(trained.network.device)
     filled = torch.zeros(len(users), dtype=torch.bool, device=users.device)
-    for name in table.names("u"):
-        lists: Any = table.lists[name]
-        filled |= (lists.of(users, None)[1] > 0).any(dim=1)
+    for pool in table.pools["u"]:
+        for part in pool.parts:
+            lists: Any = table.lists[part.name]
+            filled |= (lists.of(users, None)[1] > 0).any(dim=1)
     return float(filled.float().mean())
 
 

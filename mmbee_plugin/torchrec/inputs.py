@@ -9,6 +9,7 @@ from typing import Protocol
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath
+from mmbee_plugin.graph.pools import Pool, pools_of
 from mmbee_plugin.modules.bdr import PEER_PATHS
 from mmbee_plugin.modules.gtr import GTRSettings, needs_prefixes
 from mmbee_plugin.modules.sim import GAP_BUCKETS, SIMSettings
@@ -99,9 +100,13 @@ class Inputs:
         return PEER_PATHS if self.model.interest == "bdr" else ()
 
     @property
-    def paths(self) -> tuple[Metapath, ...]:
-        """All metapaths whose neighbours are pooled, the users' first."""
-        return self.user_paths + self.author_paths
+    def pools(self) -> tuple[Pool, ...]:
+        """What the means over neighbours are taken over, the users' first."""
+        return pools_of(self.user_paths + self.author_paths, self.model.pooling)
+
+    def pools_of(self, side: str) -> tuple[Pool, ...]:
+        """Those of ``u`` or ``a``, in the order of the tensors."""
+        return tuple(pool for pool in self.pools if pool.start == side)
 
     @property
     def num_queries(self) -> int:
@@ -129,6 +134,7 @@ class Inputs:
             dropout=model.dropout,
             history_dropout=model.history_dropout,
             pooling=model.pooling,
+            neighbour_weights=model.neighbour_weights,
             user_metapaths=tuple(path.name for path in self.user_paths),
             author_metapaths=tuple(path.name for path in self.author_paths),
             attribute_width=self.attribute_width,

@@ -21,6 +21,7 @@ whole graph)::
     segments/newest.npy                 (n_authors,) int64: newest segment at the end of training, -1 for none
     F neighbours/<metapath>/            indptr, ids, weights (of each node summing to 1)
     F attributes/<metapath>/<modality>.npy
+    attributes/own/<modality>.npy       each author's own, zero where absent; as the mean attributes of dense modalities
     F reach/                            indptr, ids (ascending), weights
     nodes_user.npy  nodes_author.npy    node vectors, where there are any
     nodes.json                          which two files they are instead, once they were trained anew
@@ -70,7 +71,7 @@ class Description(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     kind: Literal["real", "sample", "simulated"]
     provenance: str = Field(description="one line that stands beside every result")
     dataset: str = Field(description="hash of the dataset folder's files")

@@ -78,9 +78,9 @@ class Trainer:
         draws = settings.train.negatives > 0
         if not draws and not store.labelled:
             raise InputError(f"{store.path}: no labels, so negatives must be drawn; set train.negatives")
-        nodes = store.nodes() if settings.model.node_tables == "stored" and inputs.paths else None
+        nodes = store.nodes() if settings.model.node_tables == "stored" and inputs.pools else None
         LOG.info("%s", store.provenance)
-        if inputs.paths:
+        if inputs.pools:
             LOG.info("Node tables start %s", "from stored vectors" if nodes is not None else "fresh")
         torch.manual_seed(key(Purpose.WEIGHTS, settings.train.seed))
         initial = InitialRows(inputs, settings.train.seed, nodes)

@@ -1,4 +1,4 @@
-"""What the interest encoders read of nodes: pooled neighbours along metapaths (GIE), or peers one by one (BDR)."""
+"""What the interest encoders read of nodes: neighbours pooled (GIE), or peers one by one (BDR)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmbee_plugin.graph.metapaths import Metapath
+from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.torchrec.bags import Bag
 from mmbee_plugin.torchrec.batch import AuthorPart, UserPart
 from mmbee_plugin.torchrec.inputs import Inputs
@@ -25,15 +25,24 @@ def add_neighbours(
 ) -> None:
     """Fills in the counts and mean attributes of the neighbours of nodes (B,) of a side, ``u`` or ``a``, in the graph
     without a fold's edges; what node tables look up goes into ``pools``."""
-    paths = inputs.user_paths if side == "u" else inputs.author_paths
-    counts = []
-    for path in paths:
-        lengths, rows, weights = store.neighbours(path.name, nodes, fold)
-        pools[path.name] = Bag(lengths, rows + 1, weights)
-        counts.append(lengths)
-    if paths:
-        part.neighbour_count = torch.from_numpy(np.stack(counts, axis=1).astype(np.float32))
-        part.attributes = _attributes(store, inputs.attribute_width, paths, nodes, fold)
+    weighted = inputs.model.neighbour_weights
+    chosen = inputs.pools_of(side)
+    counts = np.zeros((len(nodes), len(chosen)), dtype=np.float32)
+    attributes = np.zeros((*counts.shape, inputs.attribute_width), dtype=np.float32)
+    for place, pool in enumerate(chosen):
+        found = pool.lists(lambda path: _lists(store, path, nodes, fold), weighted)
+        for one, lists in zip(pool.parts, found, strict=True):
+            lengths = np.diff(lists.indptr)
+            pools[one.name] = Bag(lengths, lists.ids + 1, lists.weights)
+            counts[:, place] += lengths
+            if inputs.attribute_width and one.end == "a":
+                stored = pool.is_stored(weighted)
+                attributes[:, place] = (
+                    store.attributes(one.name, nodes, fold) if stored else store.attributes_over(lists)
+                )
+    if chosen:
+        part.neighbour_count = torch.from_numpy(counts)
+        part.attributes = torch.from_numpy(attributes) if inputs.attribute_width else None
 
 
 def add_peers(
@@ -58,15 +67,7 @@ def add_peers(
         part.peer_weights = torch.from_numpy(weights)
 
 
-def _attributes(
-    store: ShardStore, width: int, paths: tuple[Metapath, ...], nodes: NDArray, fold: int | None
-) -> torch.Tensor | None:
-    """(B, P, D) mean attributes, zero for paths that end at users."""
-    if not width:
-        return None
-    values = np.zeros((len(nodes), len(paths), width), dtype=np.float32)
-    for place, path in enumerate(paths):
-        found = store.attributes(path.name, nodes, fold)
-        if found is not None:
-            values[:, place] = found
-    return torch.from_numpy(values)
+def _lists(store: ShardStore, path: str, nodes: NDArray, fold: int | None) -> Neighbours:
+    """The nodes' neighbours along a metapath, node by node of the batch."""
+    lengths, rows, weights = store.neighbours(path, nodes, fold)
+    return Neighbours(np.concatenate([[0], np.cumsum(lengths)]), rows, weights)

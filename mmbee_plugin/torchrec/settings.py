@@ -73,6 +73,7 @@ class ModelSettings(_Section):
     default_query_rate: float = Field(default=0.1, ge=0, le=1)
     metapaths: tuple[str, ...] = Field(default=PAPER_METAPATHS, strict=False)
     pooling: str = "concat"
+    neighbour_weights: bool = True
     attributes: bool = True
     node_tables: Literal["stored", "fresh"] = Field(
         default="stored",

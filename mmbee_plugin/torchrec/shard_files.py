@@ -35,17 +35,11 @@ class ShardWriter:
         if file.name not in NODES.values():
             self.sizes[f"{name}.npy"] = size
 
-    def lists(self, folder: str, lists: Neighbours, normalise: bool = False) -> None:
-        """Neighbour lists, with ``normalise`` each node's weights divided by their sum."""
-        weights = lists.weights
-        if normalise:
-            counts = np.diff(lists.indptr)
-            node = np.repeat(np.arange(len(counts)), counts)
-            total = np.bincount(node, weights=weights, minlength=len(counts))
-            weights = weights / np.where(total > 0, total, 1)[node]
+    def lists(self, folder: str, lists: Neighbours) -> None:
+        """Neighbour lists."""
         self.array(f"{folder}/indptr", lists.indptr.astype(np.int64))
         self.array(f"{folder}/ids", lists.ids.astype(np.int32))
-        self.array(f"{folder}/weights", weights.astype(np.float32))
+        self.array(f"{folder}/weights", lists.weights.astype(np.float32))
 
     def table(self, name: str, columns: Mapping[str, NDArray | None], rows_per_group: int) -> None:
         """Columns of one length as ``<name>.parquet``, in row groups; a column that is None is left out."""

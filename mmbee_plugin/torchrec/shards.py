@@ -12,6 +12,7 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.writer import published
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath
+from mmbee_plugin.graph.pools import normalised
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot, fold_folder
 from mmbee_plugin.nodes import GraphCLSettings
@@ -82,9 +83,11 @@ def write_shards(
             for name in chosen:
                 _write_features(writer, f"features/{name}", folder.features(name))
         if snapshot is not None:
+            for name in _dense(chosen):
+                writer.array(f"attributes/own/{name}", snapshot.own_attributes(name))
             for fold in (None, *range(snapshot.settings.folds)):
                 note("neighbours" if fold is None else f"neighbours without fold {fold}")
-                _write_lists(writer, snapshot, chosen, fold)
+                _write_lists(writer, snapshot, _dense(chosen), fold)
             if graphcl is not None:
                 for name, table in zip(NODES.values(), snapshot.nodes(), strict=True):
                     writer.array(name.removesuffix(".npy"), table)
@@ -107,6 +110,11 @@ def _modalities(folder: DatasetFolder, names: tuple[str, ...] | None) -> dict[st
         else:
             chosen[name] = Modality(kind="dense", width=features.values.shape[1])
     return chosen
+
+
+def _dense(modalities: dict[str, Modality]) -> tuple[str, ...]:
+    """Those whose means neighbours bring along."""
+    return tuple(name for name, one in modalities.items() if one.kind == "dense")
 
 
 def _end_of_training(folder: DatasetFolder) -> float | None:
@@ -140,18 +148,17 @@ def _write_features(writer: ShardWriter, place: str, features: DenseFeatures | B
 
 
 def _write_lists(
-    writer: ShardWriter, snapshot: Snapshot, modalities: dict[str, Modality], fold: int | None
+    writer: ShardWriter, snapshot: Snapshot, modalities: tuple[str, ...], fold: int | None
 ) -> None:
     place = fold_folder(fold)
     for name in snapshot.settings.metapaths:
-        writer.lists(f"{place}neighbours/{name}", snapshot.neighbours(name, fold), normalise=True)
+        writer.lists(f"{place}neighbours/{name}", *normalised([snapshot.neighbours(name, fold)]))
         if Metapath.parse(name).end == "u":
             continue
-        for modality, kind in modalities.items():
-            if kind.kind == "dense":
-                mean = snapshot.attributes(modality, name, fold)
-                counted = np.asarray(mean.values) * np.asarray(mean.fraction)[:, None]
-                writer.array(f"{place}attributes/{name}/{modality}", counted)
+        for modality in modalities:
+            mean = snapshot.attributes(modality, name, fold)
+            counted = np.asarray(mean.values) * np.asarray(mean.fraction)[:, None]
+            writer.array(f"{place}attributes/{name}/{modality}", counted)
     if snapshot.settings.reach_top_k:
         writer.lists(f"{place}reach", snapshot.reach(fold))
 

@@ -182,6 +182,14 @@ class ShardStore:
         folder = f"{fold_folder(fold)}attributes/{path}"
         return np.concatenate([self._open(f"{folder}/{name}")[rows] for name in self._attributes], axis=1)
 
+    def attributes_over(self, lists: Neighbours) -> NDArray[np.float32]:
+        """(b, attribute_width) sums of the authors' own attributes over lists of author rows, by their weights, an
+        absent one counting as zero; for data that have any."""
+        weights = lists.matrix(self.n_authors)
+        return np.concatenate(
+            [weights @ self._open(f"attributes/own/{name}") for name in self._attributes], axis=1
+        )
+
     def reach(self, users: NDArray, fold: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Long-walk lists of user rows (b,): author rows, ascending and filled up with NOBODY, and their
         weights, filled up with 0, both (b, K) with K the longest list among them, at least 1."""

@@ -5,7 +5,8 @@ Three modules hold all tables, because TorchRec shares no weights between them:
 * ``sequences``: ``author``, one vector an id, for the target and for the history; with BDR ``user`` as well, since
   peers are read one by one;
 * ``bags``: ``user`` otherwise; ``query``, an author's N tokens as one row of N·d; ``words_<modality>``, mean of a bag;
-* ``pools``: ``nodes_user`` and ``nodes_author``, weighted means over metapath neighbours, one feature a metapath.
+* ``pools``: ``nodes_user`` and ``nodes_author``, weighted sums over neighbours, one feature for each part of a pool
+  (:mod:`~mmbee_plugin.graph.pools`); those of a pool's parts add up to its mean.
 
 A table of n users or authors has n + 1 rows: row r of the file is id r + 1, id 0 stands for whoever was unseen in
 training (in the node tables for nobody). Behind them, ``user`` and ``author`` have ``model.unseen_rows`` more for the
@@ -14,6 +15,7 @@ unseen (:mod:`~mmbee_plugin.torchrec.ids`); ``query`` has none, since unseen aut
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TypeVar
 
 import torch
@@ -27,6 +29,7 @@ from torchrec.modules.embedding_configs import (
 from torchrec.modules.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
 from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedTensor
 
+from mmbee_plugin.graph.pools import Pool
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.tokens import WORD_WIDTH
 from mmbee_plugin.torchrec.batch import AuthorPart, Batch, UserPart
@@ -88,7 +91,7 @@ def pool_configs(inputs: Inputs) -> list[EmbeddingBagConfig]:
     rows = {"u": inputs.n_users + 1, "a": inputs.n_authors + 1}
     configs = []
     for side, table in NODES.items():
-        features = [path.name for path in inputs.paths if path.end == side]
+        features = [part.name for pool in inputs.pools for part in pool.parts if part.end == side]
         if features:
             configs.append(_config(EmbeddingBagConfig, table, rows[side], inputs.model.width, features))
     return configs
@@ -123,9 +126,6 @@ def user_side(inputs: Inputs, batch: Batch, looked: Looked) -> UserSide:
     assert part is not None
     history = sequences["history"]
     mask = torch.arange(part.longest, device=history.lengths().device) < history.lengths()[: part.count, None]
-    neighbours = None
-    if inputs.user_paths and pools is not None:
-        neighbours = torch.stack([pools[path.name][: part.count] for path in inputs.user_paths], dim=1)
     user = None
     if inputs.peer_paths:
         user = sequences["user"].values()
@@ -137,7 +137,7 @@ def user_side(inputs: Inputs, batch: Batch, looked: Looked) -> UserSide:
         history=history.to_padded_dense(part.longest)[: part.count],
         history_mask=mask,
         history_gap=part.gap,
-        neighbours=neighbours,
+        neighbours=_means(pools, inputs.pools_of("u"), part.count),
         neighbour_count=part.neighbour_count,
         attributes=part.attributes,
         peers=_peers(sequences, "u", part),
@@ -156,6 +156,7 @@ def author_side(inputs: Inputs, batch: Batch, looked: Looked) -> AuthorSide:
         author=sequences["author"].values(),
         ids=part.ids,
         seen=part.seen,
+        neighbours=_means(pools, inputs.pools_of("a"), part.count),
         neighbour_count=part.neighbour_count,
         attributes=part.attributes,
         peers=_peers(sequences, "a", part),
@@ -171,9 +172,15 @@ def author_side(inputs: Inputs, batch: Batch, looked: Looked) -> AuthorSide:
         else:
             side.segments[name] = part.raw[name]
         side.segment_mask[name] = part.present[name]
-    if inputs.author_paths and pools is not None:
-        side.neighbours = torch.stack([pools[path.name][: part.count] for path in inputs.author_paths], dim=1)
     return side
+
+
+def _means(looked: KeyedTensor | None, pools: tuple[Pool, ...], count: int) -> torch.Tensor | None:
+    """(count, P, d) the mean over each pool, the sum over its parts; None without pools."""
+    if looked is None or not pools:
+        return None
+    means = (reduce(torch.add, [looked[part.name][:count] for part in pool.parts]) for pool in pools)
+    return torch.stack(list(means), dim=1)
 
 
 def _peers(sequences: dict[str, JaggedTensor], side: str, part: UserPart | AuthorPart) -> torch.Tensor | None:

@@ -35,9 +35,10 @@ def workload(inputs: Inputs, settings: Settings, world_size: int) -> tuple[int, 
         factors[WORDS + modality] = [an_author * WORDS_A_BAG]
     for side, table in NODES.items():
         factors[table] = [
-            neighbours * (a_user if path.start == "u" else an_author)
-            for path in inputs.paths
-            if path.end == side
+            neighbours * len(part.paths) * (a_user if pool.start == "u" else an_author)
+            for pool in inputs.pools
+            for part in pool.parts
+            if part.end == side
         ]
     return stride, factors
 

@@ -16,13 +16,12 @@ def test_concat_keeps_one_vector_a_metapath():
     assert torch.equal(out[2], gie.empty.flatten())
 
 
-def test_union_is_the_mean_over_all_neighbours_of_a_side():
-    gie = GIE(("x", "y"), width=4, pooling="union")
-    first, second = torch.randn(2, 4), torch.randn(3, 4)  # two neighbours by x, three by y
-    means = torch.stack([first.mean(dim=0), second.mean(dim=0)])[None]
-    out = gie(means, torch.tensor([[2.0, 3.0]]))
-    assert torch.allclose(out[0], torch.cat([first, second]).mean(dim=0), atol=1e-6)
-    assert torch.allclose(gie(means, torch.zeros(1, 2))[0], gie.empty.mean(dim=0))
+def test_a_set_is_one_vector_whatever_the_metapaths():
+    gie = GIE(("a2a", "a2u2a"), width=4, pooling="set")
+    neighbours = torch.randn(2, 1, 4)
+    out = gie(neighbours, torch.tensor([[5.0], [0.0]]))
+    assert out.shape == (2, gie.out_width) == (2, 4)
+    assert torch.equal(out[0], neighbours[0, 0]) and torch.equal(out[1], gie.empty[0])
 
 
 def test_attributes_equal_the_mean_over_neighbours_one_by_one():
@@ -39,7 +38,7 @@ def test_attributes_equal_the_mean_over_neighbours_one_by_one():
 
 
 def test_unknown_pooling_is_refused():
-    with pytest.raises(ValueError, match="concat, union"):
+    with pytest.raises(ValueError, match="concat, set"):
         GIE(("a2a",), width=4, pooling="max")
 
 

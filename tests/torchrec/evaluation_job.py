@@ -58,7 +58,7 @@ def evaluator(shards: Path, model: dict[str, str], process: Process) -> Evaluato
     store = open_store(settings)
     inputs = Inputs.of(settings.model, store)
     distributed, _ = shard(TrainModel(inputs), settings, process.device)
-    nodes = store.nodes() if inputs.paths else None
+    nodes = store.nodes() if inputs.pools else None
     write_initial(distributed.module.tables, InitialRows(inputs, 0, nodes))
     return Evaluator(distributed, BatchMaker(store, settings, process.rank, process.world_size), process)
 

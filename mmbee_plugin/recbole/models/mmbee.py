@@ -91,7 +91,15 @@ class MMBee(GeneralRecommender):
                 self.interest = PeerTable(dataset, snapshot, self.user, self.author)
             else:
                 self.interest = InterestTable(
-                    dataset, snapshot, paths, width, dense, pretrained, config["node_std"]
+                    dataset,
+                    snapshot,
+                    paths,
+                    width,
+                    dense,
+                    pretrained,
+                    config["node_std"],
+                    pooling=config["pooling"],
+                    neighbour_weights=config["neighbour_weights"],
                 )
         reads_queries = config["content"] == "mfq" and config["use_queries"]
         segments = settings.segment_count(config, dataset.folder)
