@@ -228,15 +228,16 @@ class InterestTable(nn.Module):
         self, pool: Pool, nodes: torch.Tensor, fold: int | None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """nodes (B,) -> means (B, d) over their neighbours, the neighbours' number (B,) and mean attributes (B, D)."""
-        vectors, counts = [], []
-        attributes = self.nodes["u"].weight.new_zeros(len(nodes), self.attribute_width)
+        vectors, counts, attributes = [], [], None
         for part in pool.parts:
             lists: Any = self.lists[part.name]
             vector, count = lists.pool(nodes, self.nodes[part.end].weight, fold)
             vectors.append(vector)
             counts.append(count)
-            found = lists.attributes(nodes, fold)
-            attributes = attributes if found is None else found
+            if part.end == "a":
+                attributes = lists.attributes(nodes, fold)
+        if attributes is None:
+            attributes = vectors[0].new_zeros(len(nodes), self.attribute_width)
         return reduce(torch.add, vectors), reduce(torch.add, counts), attributes
 
 

@@ -166,7 +166,7 @@ def _facts(snapshot: Snapshot) -> dict[str, Any]:
             paths[name]["seconds"] += spent
     for name, entry in snapshot.manifest["files"].items():
         folder, _, file = name.rpartition("/")
-        part = {"neighbours": "lists", "attributes": "means"}.get(folder, "graphs")
+        part = {"neighbours": "lists", "attributes": "means"}.get(folder.partition("/")[0], "graphs")
         size["walk" if name == "reach.npz" else part] += entry["size"]
         if part == "lists":
             paths[file.removesuffix(".npz")]["bytes"] += entry["size"]

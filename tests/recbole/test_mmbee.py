@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,9 @@ from recbole.data.utils import data_preparation
 from recbole.utils import get_model, init_seed
 
 from mmbee_plugin.data import sample
+from mmbee_plugin.data.features import standardise
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
 from mmbee_plugin.graph.reach import NOBODY
 from mmbee_plugin.recbole.dataloader import FOLD
 from mmbee_plugin.recbole.dataset import MMBeeDataset
@@ -105,6 +109,55 @@ def test_stored_lists_meet_recboles_ids(build):
         assert items[ids].tolist() == tokens[stored].tolist()
     reach = model.interest.reach.get_buffer("ids_None").numpy()
     assert (np.diff(reach, axis=1)[(reach[:, 1:] != NOBODY)] > 0).all()
+
+
+@pytest.mark.parametrize("weighted", [True, False], ids=["by score", "plain"])
+@pytest.mark.parametrize("pooling", ["concat", "set"])
+def test_interest_is_the_mean_over_neighbours_one_by_one(build, pooling, weighted):
+    """Eq. 10-12 literally, for ``set`` and plain means: each distinct neighbour's Θ(v) + W x, some without x."""
+    paths = list(PAPER_METAPATHS)
+    model, (train, _, _) = build(pooling=pooling, neighbour_weights=weighted, metapaths=paths)
+    dataset, folder = train._dataset, train._dataset.folder
+    snapshot = snapshot_for(dataset.config, dataset)
+    dense = [folder.features(name) for name in ("visual", "acoustic")]
+    content = np.concatenate([standardise(one.values, one.present) for one in dense], axis=1)
+    assert not dense[1].present.all()
+    rows = {"u": dataset.user_rows, "a": dataset.item_rows}
+    ids = {
+        kind: dict(zip(of_id[1:].tolist(), range(1, len(of_id)), strict=True)) for kind, of_id in rows.items()
+    }
+    names = [name for side in "ua" for name in model.interest.names(side)]
+    assert names == (["u2a2u+u2a2u2a+u2a2a", "a2a+a2u2a"] if pooling == "set" else paths)
+    empty, shared = 0, 0
+    for side, fold in itertools.product("ua", (None, 1)):
+        gie = model.gtr.user_interest if side == "u" else model.gtr.author_interest
+        nodes = torch.arange(1, 80)
+        found = (model.interest.user if side == "u" else model.interest.author)(nodes, fold)
+        with torch.no_grad():
+            interest = gie(found["neighbours"], found["neighbour_count"], found["attributes"])
+        own = [path for path in paths if path[0] == side]
+        groups = [own] if pooling == "set" else [[path] for path in own]
+        assert interest.shape == (len(nodes), 16 * len(groups))
+        lists = {path: snapshot.neighbours(path, fold) for path in own}
+        for node, (place, group) in itertools.product(nodes.tolist(), enumerate(groups)):
+            weights: dict[tuple[str, int], float] = {}
+            for path in group:
+                near, scores = lists[path].of(rows[side][node])
+                for neighbour, score in zip(near.tolist(), scores / scores.sum(), strict=True):
+                    key = path[-1], neighbour
+                    shared += key in weights
+                    weights[key] = weights.get(key, 0) + score if weighted else 1
+            mean = torch.zeros(16)
+            for (kind, row), weight in weights.items():
+                with torch.no_grad():
+                    vector = model.interest.nodes[kind].weight[ids[kind][row]]
+                    vector = vector if kind == "u" else vector + gie.attribute(torch.from_numpy(content[row]))
+                mean += weight / sum(weights.values()) * vector
+            expected = mean if weights else gie.empty[place].detach()
+            torch.testing.assert_close(interest[node - 1].view(-1, 16)[place], expected, rtol=0, atol=1e-5)
+            assert found["neighbour_count"][node - 1, place] == len(weights)
+            empty += not weights
+    assert empty and (shared > 0) == (pooling == "set")
 
 
 def test_peers_are_rows_of_the_models_own_tables(build):

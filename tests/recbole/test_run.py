@@ -113,6 +113,12 @@ def test_a_sample_says_so_and_how_to_get_the_real_data(folder):
         (["--compare=BPR,Pop", "--model=BPR", *TINY], "--compare names its models itself"),
         (["--model=MMBee", *TINY, "--backbone=gru"], "gru"),
         (["--model=MMBee", *TINY, "--content=everything"], "everything"),
+        (["--model=MMBee", *TINY, "--pooling=union"], "unknown pooling 'union'; known: concat, set"),
+        (
+            ["--model=MMBee", *TINY, "--neighbour_weights=flase"],
+            "neighbour_weights 'flase': expected true or",
+        ),
+        (["--model=MMBee", *TINY, "--attributes=0"], "attributes 0: expected true or false"),
         (["--model=MMBee", *TINY, "--modalities=smell"], "smell"),
         (["--model=MMBee", *TINY, "--metapaths=u2x"], "u2x"),
         (["--model=MMBee", *TINY, "--graph.topk=5"], "graph: unknown entry 'topk'; known: amount, top_k,"),

@@ -18,6 +18,7 @@ from mmbee_plugin.studies.explain import explain, explanation_figure, find_momen
 from mmbee_plugin.studies.scoring import open_trained
 
 GIE = {"metapaths": ["u2a2u", "u2a2a", "a2a"], "short_length": 1, "graph": {"folds": 2, "reach_top_k": 4}}
+SET = {**GIE, "metapaths": ["u2a2u2a", "u2a2a", "a2a"], "pooling": "set", "neighbour_weights": False}
 BDR = {"backbone": "dien", "interest": "bdr", "content": "concat", "modalities": ["speech", "comment"]}
 
 
@@ -106,7 +107,7 @@ def changes(trained, moment):
             yield "segment", name, zeroed(*((table.present, row) for table in tables.values()))
 
 
-@pytest.mark.parametrize("given", [GIE, BDR], ids=["gie", "bdr"])
+@pytest.mark.parametrize("given", [GIE, SET, BDR], ids=["gie", "set", "bdr"])
 def test_each_part_is_what_the_model_scores_without_it(live_checkpoint, given):
     trained = open_trained(live_checkpoint(**given))
     moment = find_moment(trained, *rich_pair(trained))
@@ -115,7 +116,7 @@ def test_each_part_is_what_the_model_scores_without_it(live_checkpoint, given):
     falls = {(part.kind, part.name): part.fall for part in found.parts}
     kinds = {"behaviour", "user metapath", "author metapath", "modality", "segment"}
     assert {kind for kind, _ in falls} == kinds | (
-        {"long walk"} if given is GIE else set()
+        {"long walk"} if given is not BDR else set()
     ) and not found.absent
     walks = [part.name for part in found.parts if part.kind == "long walk"]
     expected = {}

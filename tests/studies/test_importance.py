@@ -110,6 +110,7 @@ def test_the_command_trains_with_every_path_once_and_ranks_them(live_path, tmp_p
     for wrong, text in (
         ("--metapaths=a2a", "'metapaths': this study sets it"),
         ("--interest=none", "only gie reads metapaths"),
+        ("--pooling=set", "pooling set: no metapath has a mean of its own"),
         ("--metric=recall", "one of auc, uauc, gauc"),
     ):
         with pytest.raises(InputError, match=text):

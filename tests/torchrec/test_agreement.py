@@ -17,6 +17,8 @@ from recbole.data.interaction import Interaction
 import mmbee_plugin.recbole  # noqa: F401  (registers with RecBole)
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.exchange import USER_TABLES, WORD_TABLES
+from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
+from mmbee_plugin.modules.gie import GIE
 from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, INTERESTS
 from mmbee_plugin.recbole.dataloader import FOLD
 from mmbee_plugin.recbole.dataset import SEGMENT, TASKS, MMBeeDataset
@@ -199,6 +201,7 @@ def test_logits_agree_on_live_data(live_pair, live, backbone, content, interest,
         {"backbone": "mmoe", "content": "none", "interest": "gie"},
         {"backbone": "dien", "content": "ego_fusion", "interest": "gie", "head": "mlp"},
         {"backbone": "sim", "content": "mfq", "interest": "bdr", "head": "dot"},
+        {"backbone": "mean", "content": "none", "interest": "gie", "head": "mlp", "pooling": "set"},
     ],
     ids=lambda parts: parts["backbone"],
 )
@@ -251,9 +254,29 @@ def test_losses_of_a_batch_agree(pair, trained, backbone, loss, user_ids):
         searched=3,
         user_ids=user_ids,
     )
+    check_losses(ours, model, trained[1], store, settings)
     assert model.scorer.inputs.shares_pool == (loss == "softmax" and not ours.gtr.pays_per_pair)
     assert ("user" in ours.tables()) == any(".user.weight" in name for name in model.state_dict()) == user_ids
-    dataset = trained[1]
+
+
+@pytest.mark.parametrize("weighted", [True, False], ids=["by score", "plain"])
+@pytest.mark.parametrize("pooling", GIE.POOLINGS)
+def test_means_over_neighbours_agree(pair, trained, pooling, weighted):
+    """Over metapaths or sets, by score or plain, with attributes: of the whole graph, and cross-fitted."""
+    chosen = {"pooling": pooling, "neighbour_weights": weighted, "metapaths": list(PAPER_METAPATHS)}
+    parts = {"backbone": "mean", "content": "none", "interest": "gie", "head": "mlp", "loss": "softmax"}
+    ours, model, store, settings = pair(**chosen, **parts, user_ids=True)
+    own = ours.gtr.settings
+    assert own == model.scorer.gtr.settings and own.attribute_width
+    assert (own.pooling, own.neighbour_weights) == (pooling, weighted)
+    check_logits(ours, model, trained[1], store, settings, seed=7)
+    check_losses(ours, model, trained[1], store, settings)
+
+
+def check_losses(
+    ours: MMBee, model: TrainModel, dataset: MMBeeDataset, store: ShardStore, settings: Settings
+) -> None:
+    """Both models train on a batch of cross-fitted rows alike."""
     rows = next(TrainReader(store, settings.data, 40, 0).batches(0))
     batch = BatchMaker(store, settings).train(rows, epoch=0)
     drawn = draw_negatives(store, rows.users, np.arange(len(rows.users)), 2, (0, 0, rows.index))

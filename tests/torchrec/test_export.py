@@ -110,8 +110,12 @@ def ranked(model: Any, dataset: Any) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     "parts",
-    [{"dropout": 0.3, "history_dropout": 0.1}, {"backbone": "sim", "head": "mlp", "content": "concat"}],
-    ids=["mfq", "sim"],
+    [
+        {"dropout": 0.3, "history_dropout": 0.1},
+        {"backbone": "sim", "head": "mlp", "content": "concat"},
+        {"pooling": "set", "neighbour_weights": False, "content": "none"},
+    ],
+    ids=["mfq", "sim", "set"],
 )
 def test_recbole_scores_as_the_job(sample_shards, recbole_model, tmp_path, parts):
     from mmbee_plugin.recbole.exchange import load_exchange

@@ -97,10 +97,11 @@ def test_processes_without_gpus_take_host_memory():
     assert all(rank.hbm == 0 < rank.ddr for rank in found.taken)
 
 
-@pytest.mark.parametrize("world_size", [1, 3])
-def test_the_workload_names_every_feature_of_every_table(world_size):
+@pytest.mark.parametrize(("world_size", "pooling"), [(1, "concat"), (3, "concat"), (1, "set")])
+def test_the_workload_names_every_feature_of_every_table(world_size, pooling):
     settings = job()
-    inputs = Inputs.of(settings.model, DataSize.like(settings, 100, 50))
+    model = settings.model.model_copy(update={"pooling": pooling})
+    inputs = Inputs.of(model, DataSize.like(settings, 100, 50))
     stride, factors = workload(inputs, settings, world_size)
     tables = Tables(inputs, "meta")
     configs = [

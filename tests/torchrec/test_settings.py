@@ -55,6 +55,8 @@ def test_settings_survive_the_way_through_a_checkpoint():
         (with_shards(model={"dropout": 1.0}), ("model.dropout", "less than 1")),
         (with_shards(model={"hidden": [200]}), ("model.hidden",)),
         (with_shards(model={"backbone": "gru"}), ("model", "unknown backbone 'gru'; known: sim")),
+        (with_shards(model={"pooling": "union"}), ("model", "unknown pooling 'union'; known: concat, set")),
+        (with_shards(model={"neighbour_weights": "off"}), ("model.neighbour_weights", "valid boolean")),
         (with_shards(model={"metapaths": ["u2b"]}), ("model", "u2b")),
         (with_shards(model={"metapaths": ["u2a", "u2a"]}), ("model", "metapaths: 'u2a' is there twice")),
         (with_shards(train={"topk": []}), ("train.topk", "at least 1 item")),
