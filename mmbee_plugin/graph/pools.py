@@ -66,7 +66,7 @@ class Pool:
         found = []
         for part in self.parts:
             lists = [read(path.name) for path in part.paths]
-            if weighted:
+            if weighted and len(self.paths) > 1:
                 lists = [normalised([one])[0] for one in lists]
             united = _united(lists) if len(lists) > 1 else lists[0]
             found.append(united if weighted else replace(united, weights=np.ones(len(united.ids))))

@@ -43,6 +43,7 @@ def test_one_process_and_two_agree(start, case, tmp_path):
     def cases() -> dict[str, Any]:
         unseen = {"unseen_rows": 9, "unseen_rate": 0.3}
         own = {"backbone": "sim", "head": "mlp", "loss": "bce", "searched": 3, **unseen}
+        own |= {"pooling": "set", "neighbour_weights": False}
         found = {"table_wise": case("table_wise", **unseen), "row_wise": case("row_wise")}
         found["table_wise"]["train"]["eval_every"] = 1
         return found | {"own candidates": case("row_wise", **own), "pipelined": case("row_wise")}
