@@ -45,7 +45,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "pooling": GIE.POOLINGS,
     "node_tables": NODE_TABLES,
 }
-SWITCHES = ("user_ids", "use_queries", "match", "neighbour_weights", "attributes", "log_q")
+SWITCHES = ("user_ids", "use_queries", "shared_queries", "match", "neighbour_weights", "attributes", "log_q")
 RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, math.inf),
     "eval_step": (1, math.inf),
@@ -101,8 +101,6 @@ def check_choices(config: Any) -> None:
         raise InputError(f"{name} {content_width(config)} is no multiple of heads {config['heads']}")
     if config["query_start"] not in (None, *QUERY_STARTS):
         raise InputError(f"unknown query_start {config['query_start']!r}; known: {', '.join(QUERY_STARTS)}")
-    if not isinstance(config["shared_queries"], bool):
-        raise InputError(f"shared_queries {config['shared_queries']!r}: expected true or false")
     names = list(config["metapaths"] or ())
     if not config["user_ids"] and (why := needs_user_ids(config["backbone"], config["interest"], names)):
         raise InputError(why)
