@@ -318,9 +318,7 @@ class GTRModel(nn.Module):
         """What a part gives: blocks of width d with its gain, or one at gain 0, of any width."""
         if part is None:
             return []
-        gain = getattr(part, "gain", 0.0)
-        return (
-            [(self.settings.width, gain)] * (part.out_width // self.settings.width)
-            if gain
-            else [(part.out_width, 0.0)]
-        )
+        if not (gain := getattr(part, "gain", 0.0)):
+            return [(part.out_width, 0.0)]
+        width = self.settings.width
+        return [(width, gain)] * (part.out_width // width)
