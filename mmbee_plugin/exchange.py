@@ -86,6 +86,21 @@ def model_settings(
     return _plain(parts)
 
 
+def fill_unknown_queries(
+    tables: Mapping[str, torch.Tensor], dense: Mapping[str, torch.Tensor], settings: Mapping[str, Any]
+) -> None:
+    """Writes row 0 of the query table, where there is one: what an author reads with whom the file does not know.
+
+    That is zeros, no offset from the shared queries, or, where authors share none, the default queries.
+
+    Args:
+        tables, dense, settings: as in :class:`Exchange`.
+    """
+    if "query" in tables:
+        shared = settings["content"]["shared_queries"]
+        tables["query"][0] = 0 if shared else dense["content.default_queries"].flatten()
+
+
 def write_exchange(path: Path, exchange: Exchange) -> None:
     """Writes beside ``path`` first, then renames. Raises InputError where nothing can be written."""
     content = {

@@ -21,7 +21,7 @@ from mmbee_plugin.modules.dien import DIEN
 from mmbee_plugin.modules.din import DIN
 from mmbee_plugin.modules.ego_fusion import EgoFusion
 from mmbee_plugin.modules.gie import GIE
-from mmbee_plugin.modules.heads import DotHead, Head, MLPHead
+from mmbee_plugin.modules.heads import Block, DotHead, Head, MLPHead, total_width
 from mmbee_plugin.modules.mean import MeanHistory
 from mmbee_plugin.modules.mfq import MFQ
 from mmbee_plugin.modules.mmoe import MMoEHead
@@ -201,7 +201,7 @@ class GTRModel(nn.Module):
 
     @property
     def pays_per_pair(self) -> bool:
-        """Whether a pair costs more than the head's last steps, so that a pool is no longer cheap to score."""
+        """True if scoring a pair needs attention, experts or BDR; the softmax then uses each row's own candidates."""
         heavy = self.backbone.cross_width or self.perspectives is not None or self.head.breadth > 1
         return bool(heavy)
 
@@ -299,20 +299,26 @@ class GTRModel(nn.Module):
 
     def _head(self) -> Head:
         settings, cross_width = self.settings, self.backbone.cross_width
-        # Blocks of width d, each with its starting gain in a dot head's towers. Node vectors come trained and speak
-        # from the first step. Ids meet outside the towers; in them a user's speak only where no side has nodes, for
-        # two silent towers would never learn, and an author's where the user has no ids to meet.
-        ids = settings.user_ids + self.backbone.user_width // settings.width
-        user_nodes, author_nodes = self._gains(self.user_interest), self._gains(self.author_interest)
-        user_gains = [0.0 if any(user_nodes + author_nodes) else 1.0] * ids + user_nodes
-        author_gains = [0.0 if ids else 1.0, *self._gains(self.content), *author_nodes]
+        # Gain 1: the block starts at the identity, 0: at zero. Pre-trained node blocks get 1; user ids 1 only if no
+        # side has nodes (else both towers start at zero and get no gradient); author ids 1 only without user ids.
+        width = settings.width
+        ids = settings.user_ids + self.backbone.user_width // width
+        user_nodes, author_nodes = self._blocks(self.user_interest), self._blocks(self.author_interest)
+        nodes = any(gain for _, gain in user_nodes + author_nodes)
+        user_blocks = [(width, 0.0 if nodes else 1.0)] * ids + user_nodes
+        author_blocks = [(width, 0.0 if ids else 1.0), *self._blocks(self.content), *author_nodes]
         if settings.backbone != "mmoe" and settings.head == "dot":
-            return DotHead(ids, user_gains, author_gains, cross_width, settings.width, settings.dropout)
-        widths = len(user_gains) * settings.width, len(author_gains) * settings.width
+            return DotHead(ids, user_blocks, author_blocks, cross_width, width, settings.dropout)
+        widths = total_width(user_blocks), total_width(author_blocks)
         if settings.backbone == "mmoe":
             return MMoEHead(*widths, settings.hidden, len(settings.tasks), settings.experts, settings.dropout)
         return MLPHead(*widths, cross_width, settings.hidden, settings.dropout)
 
-    def _gains(self, part: Any) -> list[float]:
-        """The starting gain of each block of width d that a part gives, silent unless it says otherwise."""
-        return [] if part is None else [getattr(part, "gain", 0.0)] * (part.out_width // self.settings.width)
+    def _blocks(self, part: Any) -> list[Block]:
+        """What a part gives: blocks of width d with its gain, or one at gain 0, of any width."""
+        if part is None:
+            return []
+        if not (gain := getattr(part, "gain", 0.0)):
+            return [(part.out_width, 0.0)]
+        width = self.settings.width
+        return [(width, gain)] * (part.out_width // width)

@@ -1,4 +1,4 @@
-"""The last step: both sides' vectors and their cross part to logits, with all that is one-sided paid once."""
+"""Heads turn user, author and cross vectors into logits; one-sided terms are computed once a side, not a pair."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from itertools import pairwise
 
 import torch
 from torch import nn
+
+Block = tuple[int, float]
+"""Width of a part of a head's input, and the gain at which it starts in a dot head's tower."""
+
+
+def total_width(blocks: Sequence[Block]) -> int:
+    """Width of the blocks side by side."""
+    return sum(width for width, _ in blocks)
 
 
 class Head(nn.Module):
@@ -91,25 +99,26 @@ class DotHead(Head):
     .. math::
         \langle \textstyle\sum_k e_k + W_c x_c,\ v \rangle + \langle W_u x_u,\ W_a x_a \rangle + \langle w, x_a \rangle
 
-    The inputs x are blocks of width ``d``: on the user's side first those of the id space e (an id vector, the
-    summary of the history), on the author's its id vector v; then one mean per metapath, one output per query. The
-    towers read them all; ids meet ids once more with no matrix and no dropout between them. A block starts in its
-    tower with the identity times its gain: at gain 1 the node vectors of GraphCL score from the first step, at gain 0
-    a block is silent until it is found useful. W_c and w start at zero.
+    The inputs x are blocks: on the user's side first those of the id space e (an id vector, the summary of the
+    history), on the author's its id vector v; then what the content encoder gives, one mean per metapath. Blocks are
+    of width ``d``, but for content, which may have its own. The towers read them all; ids meet ids once more with no
+    matrix and no dropout between them. A block starts in its tower with the identity times its gain: at gain 1 the node
+    vectors of GraphCL score from the first step, at gain 0 a block is silent until it is found useful. W_c and w start
+    at zero.
 
     Args:
         ids: how many of the user's blocks are of the id space.
-        user_gains, author_gains: the starting gain of each block of the two inputs.
+        user_blocks, author_blocks: width and starting gain of each block of the two inputs.
         cross_width: width of the cross part x_c; none at 0.
-        width: width ``d`` of the blocks and of the towers.
+        width: width ``d`` of the towers and of every block with a gain.
         dropout: on the inputs of both towers, in training.
     """
 
     def __init__(
         self,
         ids: int,
-        user_gains: Sequence[float],
-        author_gains: Sequence[float],
+        user_blocks: Sequence[Block],
+        author_blocks: Sequence[Block],
         cross_width: int,
         width: int,
         dropout: float = 0.0,
@@ -117,17 +126,17 @@ class DotHead(Head):
         super().__init__()
         self.ids = ids
         self.width = width
-        self.from_user = nn.Linear(len(user_gains) * width, width, bias=False)
-        self.from_author = nn.Linear(len(author_gains) * width, width, bias=False)
-        self.bias = nn.Linear(len(author_gains) * width, 1, bias=False)
+        self.from_user = nn.Linear(total_width(user_blocks), width, bias=False)
+        self.from_author = nn.Linear(total_width(author_blocks), width, bias=False)
+        self.bias = nn.Linear(total_width(author_blocks), 1, bias=False)
         self.dropout = nn.Dropout(dropout)
         if cross_width:
             self.from_cross = nn.Linear(cross_width, width, bias=False)
             nn.init.zeros_(self.from_cross.weight)
         nn.init.zeros_(self.bias.weight)
         with torch.no_grad():
-            for tower, gains in ((self.from_user, user_gains), (self.from_author, author_gains)):
-                tower.weight.copy_(torch.cat([gain * torch.eye(width) for gain in gains], dim=1))
+            for tower, blocks in ((self.from_user, user_blocks), (self.from_author, author_blocks)):
+                tower.weight.copy_(torch.cat([gain * torch.eye(width, size) for size, gain in blocks], dim=1))
 
     def user(self, x: torch.Tensor) -> torch.Tensor:
         own = x[:, : self.ids * self.width].unflatten(1, (self.ids, self.width)).sum(dim=1)

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import nn
 
+from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.attention import AttentionBlock
 from mmbee_plugin.modules.batch import AuthorSide
 from mmbee_plugin.modules.tokens import ContentSettings, ModalityTokens, some_usable
@@ -61,10 +62,50 @@ class OrthogonalProjection(nn.Module):
         return (1 - corr) @ other  # rows of missing tokens are zero
 
 
-QUERY_STD = 0.02
-"""spread that what an author adds to the shared queries should start with."""
+QUERY_STARTS = ("random", "author")
 OWN_GAIN = 5.0
-"""what an author adds is stored divided by this: rows that few samples reach then move as far as they have to."""
+"""Offsets from the shared queries are stored as offset / OWN_GAIN, so one Adam step moves an offset OWN_GAIN times
+further; rarely seen authors need this. Without shared queries an author's tokens are stored as they are."""
+QUERY_STD = 0.02
+"""Spread at which stored offsets start: the offsets themselves start at .02 x OWN_GAIN = .1. An author's tokens without
+shared queries start at 1, the spread of the normed tokens they are compared with, and so do the shared ones."""
+AUTHOR_NOISE = 0.1
+"""Noise that tells an author's N tokens apart where all start from its id vector, as a share of the vector's spread."""
+
+
+def initial_queries(drawn: torch.Tensor, shared: bool, authors: torch.Tensor | None = None) -> torch.Tensor:
+    """Rows of the query table before the first step: (A, N d).
+
+    The paper's tokens start at random (section 4), on public data from the item's embedding (section 6.4).
+
+    Args:
+        drawn: (A, N d) standard normal numbers.
+        shared: whether the rows are offsets from queries that all authors share.
+        authors: (A, d) id vectors to start from; None for a random start.
+    """
+    if authors is None:
+        return drawn * (QUERY_STD if shared else 1.0)
+    spread = authors.square().mean(dim=1, keepdim=True).sqrt()
+    tokens = authors.repeat(1, drawn.shape[1] // authors.shape[1]) + AUTHOR_NOISE * spread * drawn
+    return tokens / OWN_GAIN if shared else tokens
+
+
+def chosen_start(start: str | None, live: bool, width: int, id_width: int) -> str:
+    """How authors' tokens start: ``random`` or ``author``; for None as in the paper, random of live data, else author.
+
+    Args:
+        width: of a token; id_width: of an id vector.
+
+    Raises:
+        InputError: id vectors of another width than the tokens that should start from them.
+    """
+    start = start or ("random" if live else "author")
+    if start == "author" and width != id_width:
+        raise InputError(
+            f"query_start author: id vectors have width {id_width}, query tokens mfq_width {width}; "
+            "set query_start to random"
+        )
+    return start
 
 
 class MFQ(nn.Module):
@@ -78,14 +119,19 @@ class MFQ(nn.Module):
        segment's tokens of step 2 side by side and g has one hidden layer. Attention says where a query looks, and
        its weights always sum to 1; the product says how much of what this author is gifted for is there.
 
-    The N queries are what all authors share plus what the author adds. The shared ones start far apart, so that they
-    read different tokens from the first step and an author with few rows reads as all do. Authors never seen in
-    training have them alone, and so has any author now and then in training.
+    In the paper each author owns N query tokens (``shared_queries`` off). With ``shared_queries``, our own addition,
+    the N queries are those that all authors share plus the author's offset: the shared ones start far apart, so that
+    they read different tokens from the first step and an author with few rows reads as all do.
+
+    Authors never seen in training read with the default queries: the shared ones alone, or, where nothing is shared,
+    N tokens of a random start, which learn by ``default_query_rate`` alone, replacing a seen author's now and then.
 
     Shapes:
         - input: :class:`AuthorSide` with ``queries`` :math:`(B, N, d)`
         - output: :math:`(B, 2 N d)`, :math:`(B, N d)` without match, or :math:`(B, d)` without queries
     """
+
+    default_queries: torch.Tensor
 
     def __init__(self, settings: ContentSettings) -> None:
         super().__init__()
@@ -98,7 +144,11 @@ class MFQ(nn.Module):
         blocks = 1
         if settings.use_queries:
             blocks = settings.num_queries
-            self.default_queries = nn.Parameter(torch.randn(blocks, width))
+            default = torch.randn(blocks, width)
+            if settings.shared_queries or settings.default_query_rate > 0:
+                self.default_queries = nn.Parameter(default)
+            else:  # read by nobody in training; as a parameter, weight decay alone would move it
+                self.register_buffer("default_queries", default)
             self.read = AttentionBlock(width, heads, dropout)
             self.mix = AttentionBlock(width, heads, dropout)
             if settings.match:
@@ -133,7 +183,7 @@ class MFQ(nn.Module):
 
     def queries(self, own: torch.Tensor) -> torch.Tensor:
         """What authors read with, from their rows of the query table: (B, N, d) -> (B, N, d)."""
-        return self.default_queries + OWN_GAIN * own
+        return self.default_queries + OWN_GAIN * own if self.settings.shared_queries else own
 
     def _fused(self, side: AuthorSide) -> tuple[torch.Tensor, torch.Tensor]:
         """All modalities' tokens after eq. 3-5, modality by modality: (B, M L, d), and their mask (B, M L)."""
@@ -164,4 +214,4 @@ class MFQ(nn.Module):
             replace = replace | (
                 torch.rand(own.shape[0], device=own.device) < self.settings.default_query_rate
             )
-        return self.queries(own.masked_fill(replace[:, None, None], 0.0))
+        return torch.where(replace[:, None, None], self.default_queries, self.queries(own))

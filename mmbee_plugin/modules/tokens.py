@@ -23,13 +23,16 @@ class ContentSettings:
     widths: dict[str, int]
     """raw feature width D_m of each modality, in token order."""
     width: int = 64
-    """model width d."""
+    """width d of the encoder and of its query tokens; need not be the model's."""
     heads: int = 4
     """attention heads."""
     num_queries: int = 4
     """query tokens N an author owns."""
     use_queries: bool = True
     """off (the paper's q_m(-) row): the fused tokens are averaged instead of being read by queries."""
+    shared_queries: bool = True
+    """an author's queries are offsets from those that all authors share; off (the paper's), each author has its own
+    alone."""
     match: bool = True
     """MFQ also gives each query times what is on now; off, its output is the paper's."""
     projection: str = "sum"
@@ -45,7 +48,7 @@ class ContentSettings:
     modality_dropout: float = 0.1
     """chance that a present modality is hidden in training, never the last one of an author."""
     default_query_rate: float = 0.1
-    """chance in training that an author reads with the shared queries alone, as one never seen does."""
+    """chance in training that an author reads with the default queries, as one never seen does."""
     max_segments: int = 32
     """rows of the segment-age embedding."""
 

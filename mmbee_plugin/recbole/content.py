@@ -11,7 +11,7 @@ from torch import nn
 from mmbee_plugin.data.features import BagFeatures
 from mmbee_plugin.data.segments import SegmentFeatures, windows
 from mmbee_plugin.modules.batch import AuthorSide
-from mmbee_plugin.modules.mfq import QUERY_STD
+from mmbee_plugin.modules.mfq import initial_queries
 from mmbee_plugin.recbole.modalities import BagTable, DenseTable
 
 
@@ -84,12 +84,21 @@ class ContentTable(nn.Module):
         width: width ``d`` of a query token.
         num_queries: query tokens ``N`` an author owns; 0 for none.
         length: segments ``L`` of a sample of live data; a static item is one segment.
+        shared_queries: whether the tokens are offsets from those that all authors share.
+        authors: (items, width) id vectors that the tokens start from; None for a random start.
     """
 
     seen: torch.Tensor
 
     def __init__(
-        self, dataset: Any, modalities: tuple[str, ...], width: int, num_queries: int = 4, length: int = 1
+        self,
+        dataset: Any,
+        modalities: tuple[str, ...],
+        width: int,
+        num_queries: int = 4,
+        length: int = 1,
+        shared_queries: bool = True,
+        authors: torch.Tensor | None = None,
     ) -> None:
         super().__init__()
         folder = dataset.folder
@@ -109,8 +118,9 @@ class ContentTable(nn.Module):
         self.register_buffer("seen", seen, persistent=False)
         if self.num_queries:
             self.queries = nn.Embedding(dataset.item_num, self.num_queries * width, padding_idx=0)
-            nn.init.normal_(self.queries.weight, std=QUERY_STD)
             with torch.no_grad():
+                drawn = self.queries.weight.normal_()
+                drawn.copy_(initial_queries(drawn, shared_queries, authors))
                 self.queries.weight[0].zero_()
 
     def forward(

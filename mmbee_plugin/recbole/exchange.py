@@ -62,7 +62,8 @@ def load_exchange(model: MMBee, dataset: Any, path: Path) -> None:
 
 
 def save_exchange(model: MMBee, dataset: Any, path: Path) -> None:
-    """Writes a model's weights, rows in the order of the dataset's files; the default rows are zeros.
+    """Writes a model's weights, rows in the order of the dataset's files; the default rows are zeros, but for queries
+    (`fill_unknown_queries`).
 
     Raises InputError where the file cannot be written.
     """
@@ -76,6 +77,7 @@ def save_exchange(model: MMBee, dataset: Any, path: Path) -> None:
             weight[0] = 0
         tables[name] = weight.clone()
     dense = {name: value.detach().cpu().clone() for name, value in model.gtr.state_dict().items()}
+    files.fill_unknown_queries(tables, dense, model.scoring_settings)
     users, authors = dataset.folder.user_tokens, dataset.folder.item_tokens
     files.write_exchange(path, Exchange(tables, dense, users, authors, model.scoring_settings))
 

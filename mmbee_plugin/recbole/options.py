@@ -177,6 +177,15 @@ def config_folder() -> Path:
     return next((place for place in places if place.is_dir()), places[0])
 
 
+def paper_settings() -> dict[str, Any]:
+    """The settings that make ``MMBee`` the paper's model: those of ``recbole_configs/paper.yaml``.
+
+    Given to a run they win over the dataset's own file, as with ``--config_files``. Raises InputError where the file
+    cannot be read.
+    """
+    return read_yaml(config_folder() / "paper.yaml")
+
+
 def dataset_settings(dataset: str, model: str, is_sample: bool, is_live: bool = False) -> dict[str, Any]:
     """What ``recbole_configs/<dataset>.yaml`` says for `model`; nothing if there is no such file.
 

@@ -22,7 +22,7 @@ from mmbee_plugin.modules.gtr import (
     needs_prefixes,
     needs_user_ids,
 )
-from mmbee_plugin.modules.mfq import OrthogonalProjection
+from mmbee_plugin.modules.mfq import QUERY_STARTS, OrthogonalProjection, chosen_start
 from mmbee_plugin.modules.sim import GAP_BUCKETS, SIMSettings
 from mmbee_plugin.modules.tokens import ContentSettings
 from mmbee_plugin.nodes import GraphCLSettings
@@ -45,7 +45,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "pooling": GIE.POOLINGS,
     "node_tables": NODE_TABLES,
 }
-SWITCHES = ("user_ids", "use_queries", "match", "neighbour_weights", "attributes", "log_q")
+SWITCHES = ("user_ids", "use_queries", "shared_queries", "match", "neighbour_weights", "attributes", "log_q")
 RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, math.inf),
     "eval_step": (1, math.inf),
@@ -93,10 +93,14 @@ def check_choices(config: Any) -> None:
         raise InputError(f"table_learning_rate {rate!r} is out of range, expected more than 0")
     if rate is not None and config["table_optimizer"] is None:
         raise InputError(f"table_learning_rate {rate!r} needs a table_optimizer")
-    if config["content"] in ("mfq", "mta") and config["embedding_size"] % config["heads"]:
-        raise InputError(
-            f"embedding_size {config['embedding_size']} is no multiple of heads {config['heads']}"
-        )
+    width = config["mfq_width"]
+    if width is not None and (isinstance(width, bool) or not isinstance(width, int) or width < 1):
+        raise InputError(f"mfq_width {width!r} is out of range, expected a whole number of at least 1, or ~")
+    if config["content"] in ("mfq", "mta") and content_width(config) % config["heads"]:
+        name = "embedding_size" if width is None else "mfq_width"
+        raise InputError(f"{name} {content_width(config)} is no multiple of heads {config['heads']}")
+    if config["query_start"] not in (None, *QUERY_STARTS):
+        raise InputError(f"unknown query_start {config['query_start']!r}; known: {', '.join(QUERY_STARTS)}")
     names = list(config["metapaths"] or ())
     if not config["user_ids"] and (why := needs_user_ids(config["backbone"], config["interest"], names)):
         raise InputError(why)
@@ -115,6 +119,8 @@ def refuse_settings(config: Any, folder: DatasetFolder) -> None:
     graphcl_settings(config)
     if config["content"] != "none":
         chosen_modalities(config, folder)
+    if config["content"] == "mfq" and config["use_queries"]:
+        query_start(config, folder)
 
 
 def chosen_metapaths(config: Any) -> tuple[Metapath, ...]:
@@ -132,6 +138,17 @@ def attribute_modalities(config: Any, folder: DatasetFolder, chosen: tuple[str, 
     if not config["attributes"]:
         return ()
     return tuple(name for name in chosen if folder.modalities[name]["kind"] == "dense")
+
+
+def content_width(config: Any) -> int:
+    """Width of the content encoder and of its query tokens."""
+    return config["embedding_size"] if config["mfq_width"] is None else config["mfq_width"]
+
+
+def query_start(config: Any, folder: DatasetFolder) -> str:
+    """How authors' query tokens start, as `chosen_start`, which may raise InputError."""
+    live = folder.live is not None
+    return chosen_start(config["query_start"], live, content_width(config), config["embedding_size"])
 
 
 def segment_count(config: Any, folder: DatasetFolder) -> int:
@@ -196,10 +213,11 @@ def content_settings(config: Any, widths: dict[str, int]) -> ContentSettings:
     """Shapes of the content encoder."""
     return ContentSettings(
         widths=widths,
-        width=config["embedding_size"],
+        width=content_width(config),
         heads=config["heads"],
         num_queries=config["num_queries"],
         use_queries=config["use_queries"],
+        shared_queries=config["shared_queries"],
         match=config["match"],
         projection=config["projection"],
         dropout=config["content_dropout"],

@@ -135,8 +135,8 @@ def _modalities(modalities: list[str], _metapaths: list[str]) -> Table:
 
 
 def _widths(_modalities: list[str], _metapaths: list[str]) -> Table:
-    rows = _growing("embedding_size", "width {}", WIDTHS)
-    return Table(5, "The influence of the model width", ("Dimension",), rows, costs=True)
+    rows = _growing("mfq_width", "width {}", WIDTHS)
+    return Table(5, "The influence of the dimension of MFQ", ("Dimension",), rows, costs=True)
 
 
 def _lengths(_modalities: list[str], _metapaths: list[str]) -> Table:

@@ -58,15 +58,15 @@ def export_checkpoint(path: Path, destination: Path, shards: Path | None = None)
             dense[name.removeprefix(DENSE)] = values
         else:
             raise InputError(f"{path}: holds {name!r}, which the training job does not have")
+    scoring = _scoring_settings(settings, store)
+    files.fill_unknown_queries(tables, dense, scoring)
     for name in BY_TRAINING:
         if name in tables:
             tables[name] = tables[name][_table_ids(name, store, settings.model)]
     for name in ("nodes_user", "nodes_author"):
         if name in tables:
             tables[name][0] = 0
-    exchange = Exchange(
-        tables, dense, store.user_tokens(), store.author_tokens(), _scoring_settings(settings, store)
-    )
+    exchange = Exchange(tables, dense, store.user_tokens(), store.author_tokens(), scoring)
     files.write_exchange(destination, exchange)
     return exchange
 

@@ -16,7 +16,7 @@ from torch import nn
 from torch.distributed._shard.sharded_tensor import ShardedTensor
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.modules.mfq import QUERY_STD
+from mmbee_plugin.modules.mfq import initial_queries
 from mmbee_plugin.torchrec.inputs import Inputs
 from mmbee_plugin.torchrec.tables import NODES, WORDS
 
@@ -31,7 +31,7 @@ NodeVectors = tuple[NDArray[np.float32], NDArray[np.float32]]
 class InitialRows:
     """Rows of any table, as they are before the first step.
 
-    Id vectors are normal with ``init_std``. What an author adds to the shared queries starts near nothing. Node
+    Id vectors are normal with ``init_std``; queries start as in :func:`~mmbee_plugin.modules.mfq.initial_queries`. Node
     vectors are those that GraphCL stored, scaled to ``node_std``, or normal with it. Rows of the unseen are zero.
 
     Args:
@@ -45,6 +45,7 @@ class InitialRows:
 
     def __init__(self, inputs: Inputs, seed: int, nodes: NodeVectors | None = None) -> None:
         self.model, self.seed = inputs.model, seed
+        self.from_author = inputs.num_queries > 0 and inputs.query_start == "author"
         self.counts = {"user": inputs.n_users, "author": inputs.n_authors}
         self.nodes = dict(zip((NODES["u"], NODES["a"]), nodes, strict=True)) if nodes is not None else {}
         for table, vectors in self.nodes.items():
@@ -78,13 +79,14 @@ class InitialRows:
             vectors[offset : offset + len(found)] = found * self._scale[table]
             return vectors
         drawn = torch.randn(BLOCK, width, generator=_generator(self.seed, table, block))
+        if table == "query":
+            authors = self._block("author", block, self.model.width) if self.from_author else None
+            return initial_queries(drawn, self.model.shared_queries, authors)
         return drawn * self._std(table)
 
     def _std(self, table: str) -> float:
         if table.startswith(WORDS):
             return WORD_STD
-        if table == "query":
-            return QUERY_STD
         return self.model.node_std if table in NODES.values() else self.model.init_std
 
 

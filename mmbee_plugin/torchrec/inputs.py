@@ -12,6 +12,7 @@ from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.graph.pools import Pool, pools_of
 from mmbee_plugin.modules.bdr import PEER_PATHS
 from mmbee_plugin.modules.gtr import GTRSettings, needs_prefixes
+from mmbee_plugin.modules.mfq import chosen_start
 from mmbee_plugin.modules.sim import GAP_BUCKETS, SIMSettings
 from mmbee_plugin.modules.tokens import WORD_WIDTH, ContentSettings
 from mmbee_plugin.torchrec.layout import Live, Modality
@@ -66,7 +67,8 @@ class Inputs:
 
     @classmethod
     def of(cls, model: ModelSettings, data: DataShape) -> Inputs:
-        """Raises InputError for a modality or metapath, or for more segments than the data have."""
+        """Raises InputError for a modality or metapath, or for more segments than the data have, and for queries that
+        cannot start as they should."""
         chosen = tuple(data.modalities) if model.modalities is None else model.modalities
         _check("modality", chosen, data.modalities)
         _check("metapath", model.lists, data.metapaths)
@@ -78,7 +80,7 @@ class Inputs:
             )
         modalities = chosen if model.content != "none" else ()
         kinds = {name: data.modalities[name] for name in modalities}
-        return cls(
+        inputs = cls(
             model=model,
             n_users=data.n_users,
             n_authors=data.n_authors,
@@ -93,6 +95,9 @@ class Inputs:
             segments=0 if live is None else model.segments,
             tasks=("gift", *(live.tasks if live is not None and model.backbone == "mmoe" else ())),
         )
+        if inputs.num_queries:
+            _ = inputs.query_start
+        return inputs
 
     @property
     def peer_paths(self) -> tuple[str, ...]:
@@ -113,6 +118,12 @@ class Inputs:
         """Query tokens an author owns, 0 where nothing reads them."""
         reads = self.model.content == "mfq" and self.model.use_queries and self.modalities
         return self.model.num_queries if reads else 0
+
+    @property
+    def query_start(self) -> str:
+        """How they start; InputError as `chosen_start`."""
+        model = self.model
+        return chosen_start(model.query_start, self.segments > 0, model.content_width, model.width)
 
     @property
     def shares_pool(self) -> bool:
@@ -151,10 +162,11 @@ class Inputs:
         model = self.model
         return ContentSettings(
             widths={name: self.dense.get(name, WORD_WIDTH) for name in self.modalities},
-            width=model.width,
+            width=model.content_width,
             heads=model.heads,
             num_queries=model.num_queries,
             use_queries=model.use_queries,
+            shared_queries=model.shared_queries,
             match=model.match,
             projection=model.projection,
             dropout=model.content_dropout,

@@ -15,7 +15,7 @@ from mmbee_plugin.modules.bdr import PEER_PATHS
 from mmbee_plugin.modules.ego_fusion import EgoFusion
 from mmbee_plugin.modules.gie import GIE
 from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS, GTRSettings, needs_user_ids
-from mmbee_plugin.modules.mfq import OrthogonalProjection
+from mmbee_plugin.modules.mfq import QUERY_STARTS, OrthogonalProjection
 from mmbee_plugin.modules.tokens import ContentSettings
 from mmbee_plugin.nodes import GraphCLSettings
 
@@ -50,6 +50,9 @@ class ModelSettings(_Section):
     loss: Literal["softmax", "bpr", "bce"] = "softmax"
     user_ids: bool = True
     width: int = Field(default=64, ge=1)
+    mfq_width: int | None = Field(
+        default=None, ge=1, description="of MFQ, or of the content encoder in its place; null takes width"
+    )
     hidden: tuple[int, int] = Field(default=(200, 80), strict=False)
     dropout: float = Field(default=0.5, ge=0, lt=1)
     history_dropout: float = Field(default=0.5, ge=0, lt=1)
@@ -57,6 +60,14 @@ class ModelSettings(_Section):
     heads: int = Field(default=4, ge=1)
     num_queries: int = Field(default=4, ge=1)
     use_queries: bool = True
+    shared_queries: bool = Field(
+        default=True,
+        description="an author's queries are offsets from those that all share; false: each has its own alone",
+    )
+    query_start: str | None = Field(
+        default="random",
+        description="random, or author: from the id vector; null: random for live data, else author",
+    )
     match: bool = True
     projection: str = "sum"
     segments: int = Field(
@@ -126,13 +137,21 @@ class ModelSettings(_Section):
                 raise ValueError(f"{name}: {twice[0]!r} is there twice")
         for path in self.metapaths:
             Metapath.parse(path)
-        if self.content in ("mfq", "mta") and self.width % self.heads:
-            raise ValueError(f"width {self.width} is no multiple of heads {self.heads}")
+        if self.content in ("mfq", "mta") and self.content_width % self.heads:
+            name = "width" if self.mfq_width is None else "mfq_width"
+            raise ValueError(f"{name} {self.content_width} is no multiple of heads {self.heads}")
+        if self.query_start not in (None, *QUERY_STARTS):
+            raise ValueError(f"unknown query_start {self.query_start!r}; known: {', '.join(QUERY_STARTS)}")
         if not self.user_ids and (why := needs_user_ids(self.backbone, self.interest, self.metapaths)):
             raise ValueError(why)
         if self.unseen_rows and not self.unseen_rate:
             raise ValueError("unseen_rows are trained by stand-ins; set unseen_rate, for instance to 0.05")
         return self
+
+    @property
+    def content_width(self) -> int:
+        """Width of the content encoder and of its query tokens."""
+        return self.width if self.mfq_width is None else self.mfq_width
 
     @property
     def lists(self) -> tuple[str, ...]:

@@ -96,7 +96,7 @@ class ShardStore:
         return self._open(f"{side}/keys")
 
     def author_seen(self, rows: NDArray) -> NDArray[np.bool_]:
-        """(b,) whether the authors (b,) have a training positive: the others take the shared queries."""
+        """(b,) whether the authors (b,) have a training positive: the others take the default queries."""
         return self._open("authors/seen")[rows]
 
     def history_mode(self, asked: HistoryMode | None) -> HistoryMode:

@@ -10,7 +10,7 @@ Three modules hold all tables, because TorchRec shares no weights between them:
 
 A table of n users or authors has n + 1 rows: row r of the file is id r + 1, id 0 stands for whoever was unseen in
 training (in the node tables for nobody). Behind them, ``user`` and ``author`` have ``model.unseen_rows`` more for the
-unseen (:mod:`~mmbee_plugin.torchrec.ids`); ``query`` has none, since unseen authors read the model's shared queries.
+unseen (:mod:`~mmbee_plugin.torchrec.ids`); ``query`` has none, since unseen authors read the model's default queries.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def bag_configs(inputs: Inputs) -> list[EmbeddingBagConfig]:
     if inputs.model.user_ids and not inputs.peer_paths:
         configs.append(_config(EmbeddingBagConfig, "user", users, width, ["user"]))
     if inputs.num_queries:
-        rows, tokens = inputs.n_authors + 1, inputs.num_queries
-        configs.append(_config(EmbeddingBagConfig, "query", rows, tokens * width, ["query"]))
+        rows, numbers = inputs.n_authors + 1, inputs.num_queries * inputs.model.content_width
+        configs.append(_config(EmbeddingBagConfig, "query", rows, numbers, ["query"]))
     for modality, vocabulary in inputs.words.items():
         name = WORDS + modality
         words = _config(EmbeddingBagConfig, name, vocabulary, WORD_WIDTH, [name])

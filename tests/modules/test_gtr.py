@@ -112,6 +112,20 @@ def test_ids_speak_in_the_towers_only_where_there_are_no_nodes(paths, speaks):
     assert not head.from_author.weight[:, :16].any()
 
 
+def test_content_of_another_width_starts_silent_in_a_dot_head(make_user, make_author):
+    settings = GTRSettings(width=16, head="dot", user_metapaths=("u2a2u",), author_metapaths=("a2a",))
+    gtr = GTRModel(
+        settings, ContentSettings({"visual": 5}, width=8, num_queries=3), SIMSettings(width=16)
+    ).eval()
+    weight = gtr.head.from_author.weight
+    assert weight.shape == (16, 16 + 2 * 3 * 8 + 16), "the id, 3 queries and 3 matches of width 8, a metapath"
+    assert not weight[:, 16:64].any() and torch.equal(weight[:, 64:], torch.eye(16))
+    side = make_author(paths=1)
+    side.queries = torch.randn(len(side.author), 3, 8)
+    user = make_user(batch=len(side.author), paths=1)
+    assert gtr.score(gtr.encode_user(user), gtr.encode_author(side)).shape == (len(side.author),)
+
+
 def test_an_authors_id_speaks_in_its_tower_where_the_user_has_none():
     settings = GTRSettings(width=16, backbone="sim", head="dot", user_metapaths=("u2a2u",), user_ids=False)
     head = GTRModel(settings, ContentSettings({"visual": 5}, width=16), SIMSettings(width=16)).head
@@ -119,7 +133,7 @@ def test_an_authors_id_speaks_in_its_tower_where_the_user_has_none():
 
 
 def test_a_dot_head_drops_out_nothing_between_ids():
-    head = DotHead(2, [1.0, 1.0, 1.0], [1.0, 1.0], 0, 4, dropout=0.5).train()
+    head = DotHead(2, [(4, 1.0)] * 3, [(4, 1.0)] * 2, 0, 4, dropout=0.5).train()
     user, author = torch.randn(3, 12), torch.randn(5, 8)
     assert torch.equal(head.user(user)[:, :4], user[:, :4] + user[:, 4:8])
     assert torch.equal(head.author(author)[:, :4], author[:, :4])

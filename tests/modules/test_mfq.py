@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules import MFQ, ContentSettings, OrthogonalProjection
 from mmbee_plugin.modules.attention import AttentionBlock
-from mmbee_plugin.modules.mfq import OWN_GAIN
+from mmbee_plugin.modules.mfq import OWN_GAIN, chosen_start
 from mmbee_plugin.modules.tokens import ModalityTokens
 
 RAW = {"visual": 5, "acoustic": 4, "text": 3}
@@ -119,6 +120,42 @@ def test_what_all_authors_share_is_trained_with_and_without_what_they_add(make_a
     encoder(side).square().sum().backward()
     assert encoder.default_queries.grad.abs().sum() > 0
     assert (side.queries.grad.abs().sum() > 0) == (rate == 0)
+
+
+def test_without_shared_queries_an_author_has_its_own_alone(make_author):
+    encoder = MFQ(settings(shared_queries=False, default_query_rate=0.0))
+    side = make_author()
+    side.seen[0] = False
+    own = encoder._queries(side)
+    assert torch.equal(own[1:], side.queries[1:]) and torch.equal(own[0], encoder.default_queries)
+    assert "default_queries" in encoder.state_dict()
+    assert "default_queries" not in dict(encoder.named_parameters()), "weight decay alone would move them"
+
+
+def test_the_default_queries_learn_by_their_rate_where_none_are_shared(make_author):
+    encoder = MFQ(settings(shared_queries=False, default_query_rate=1.0))
+    side = make_author()
+    side.queries = side.queries.requires_grad_()
+    encoder(side).square().sum().backward()
+    assert encoder.default_queries.grad.abs().sum() > 0 and not side.queries.grad.any()
+
+
+@pytest.mark.parametrize(
+    ("start", "live", "found"),
+    [
+        ("random", False, "random"),
+        ("author", True, "author"),
+        (None, True, "random"),
+        (None, False, "author"),
+    ],
+)
+def test_queries_start_as_set_else_as_in_the_paper(start, live, found):
+    assert chosen_start(start, live, 16, 16) == found
+    if found == "random":
+        assert chosen_start(start, live, 8, 16) == found
+    else:
+        with pytest.raises(InputError, match="id vectors have width 16, query tokens mfq_width 8"):
+            chosen_start(start, live, 8, 16)
 
 
 def test_an_author_that_adds_nothing_reads_as_an_unseen_one(make_author):

@@ -15,6 +15,7 @@ from mmbee_plugin.data.features import standardise
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
 from mmbee_plugin.graph.reach import NOBODY
+from mmbee_plugin.modules.mfq import AUTHOR_NOISE, OWN_GAIN, QUERY_STD
 from mmbee_plugin.recbole.dataloader import FOLD
 from mmbee_plugin.recbole.dataset import MMBeeDataset
 from mmbee_plugin.recbole.offline import snapshot_for
@@ -50,10 +51,30 @@ def build(folder, tmp_path, monkeypatch):
     return make
 
 
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("start", ["random", "author", None])
+def test_queries_start_as_set(build, start, shared):
+    """Static data: ~, as the paper, is from the item's own vector."""
+    rate = 0.0 if not shared else 0.1
+    own = {"query_start": start, "shared_queries": shared, "default_query_rate": rate}
+    model, _ = build(**own, num_queries=4, interest="none")
+    stored = model.content.queries.weight.detach()
+    assert not stored[0].any()
+    tokens = stored[1:].unflatten(1, (4, 16)) * (OWN_GAIN if shared else 1)
+    author = model.author.weight.detach()[1:, None]
+    if start == "random":
+        assert tokens.std() == pytest.approx(QUERY_STD * OWN_GAIN if shared else 1, rel=0.05)
+    else:
+        assert (tokens - author).std() == pytest.approx(AUTHOR_NOISE * float(author.std()), rel=0.1)
+        assert not torch.equal(tokens[:, 0], tokens[:, 1])
+
+
 @pytest.mark.parametrize(
     "settings",
     [
         {},
+        {"mfq_width": 8, "shared_queries": False},
+        {"mfq_width": 8, "content": "mta", "head": "mlp"},
         {"backbone": "sim", "head": "mlp", "loss": "bce"},
         {"backbone": "mean"},
         {"backbone": "din", "loss": "bpr"},

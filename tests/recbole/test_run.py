@@ -148,6 +148,19 @@ def test_a_sample_says_so_and_how_to_get_the_real_data(folder):
             "backbone sim without a metapath from users",
         ),
         (["--model=MMBee", *TINY, "--embedding_size=30"], "embedding_size 30 is no multiple of heads 4"),
+        (["--model=MMBee", *TINY, "--mfq_width=30"], "mfq_width 30 is no multiple of heads 4"),
+        (["--model=MMBee", *TINY, "--mfq_width=0"], "mfq_width 0 is out of range, expected a whole number"),
+        (
+            ["--model=MMBee", *TINY, "--mfq_width=8.5"],
+            "mfq_width 8.5 is out of range, expected a whole number",
+        ),
+        (["--model=MMBee", *TINY, "--query_start=zeros"], "query_start 'zeros'; known: random, author"),
+        (["--model=MMBee", *TINY, "--shared_queries=1"], "shared_queries 1: expected true or false"),
+        (
+            ["--model=MMBee", *TINY, "--query_start=author", "--mfq_width=8"],
+            "query_start author: id vectors have width 64, query tokens mfq_width 8; set query_start to random",
+        ),
+        (["--model=MMBee", *TINY, "--query_start=~", "--mfq_width=8"], "query_start author: id vectors"),
         (["--model=MMBee", *TINY, "--metapaths=a2a,a2a"], "metapath 'a2a' is listed twice"),
         (
             ["--model=SIM", *TINY, "--head=mlp", "--mlp_hidden_size=[8]"],

@@ -38,7 +38,7 @@ def test_rows_are_composed_of_parts_that_exist(number):
 
 def test_ablations_turn_one_switch_each():
     changes = {row.name: set(row.settings.items() ^ FULL.items()) for row in make_table(5, (), ()).rows}
-    assert changes["width 64"] == {("embedding_size", 64)}
+    assert changes["width 64"] == {("mfq_width", 64)}
     table = make_table(4, MODALITIES, PATHS)
     assert table.row("speech(-)").settings["modalities"] == ["visual", "comment"]
     assert table.row("speech(-)").labels == ("speech(-)", "√", "-", "√")

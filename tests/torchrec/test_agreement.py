@@ -38,7 +38,7 @@ NAMES = {"width": "embedding_size", "dropout": "dropout_prob"}
 """settings that RecBole calls otherwise"""
 CALM = {
     **{"dropout": 0.0, "history_dropout": 0.0, "modality_dropout": 0.0, "default_query_rate": 0.0},
-    **{"width": 16, "init_std": 0.5},
+    **{"width": 16, "init_std": 0.5, "mfq_width": None, "shared_queries": True},
 }
 """nothing is drawn at random in the model, and the vectors are large enough to tell"""
 PARTS = [
@@ -174,6 +174,16 @@ def test_logits_agree(pair, trained, backbone, content, interest, head):
         backbone=backbone, content=content, interest=interest, head=head, loss="bpr", searched=3
     )
     check_logits(ours, model, trained[1], store, settings, seed=3)
+
+
+@pytest.mark.parametrize("head", ["mlp", "dot"])
+@pytest.mark.parametrize("content", ["mfq", "mta"])
+def test_logits_agree_with_content_of_another_width(pair, trained, content, head):
+    """And with queries of the author's alone."""
+    parts = {"backbone": "sim", "content": content, "interest": "gie", "head": head, "searched": 3}
+    ours, model, store, settings = pair(**parts, loss="bpr", mfq_width=8, shared_queries=False)
+    assert ours.content.num_queries == 0 or ours.content.queries.weight.shape[1] == 4 * 8
+    check_logits(ours, model, trained[1], store, settings, seed=4)
 
 
 @pytest.mark.parametrize(("backbone", "content", "interest", "head"), PAIRED)

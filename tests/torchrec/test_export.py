@@ -114,8 +114,9 @@ def ranked(model: Any, dataset: Any) -> torch.Tensor:
         {"dropout": 0.3, "history_dropout": 0.1},
         {"backbone": "sim", "head": "mlp", "content": "concat"},
         {"pooling": "set", "neighbour_weights": False, "content": "none"},
+        {"shared_queries": False, "mfq_width": 8},
     ],
-    ids=["mfq", "sim", "set"],
+    ids=["mfq", "sim", "set", "own queries"],
 )
 def test_recbole_scores_as_the_job(sample_shards, recbole_model, tmp_path, parts):
     from mmbee_plugin.recbole.exchange import load_exchange
@@ -128,6 +129,12 @@ def test_recbole_scores_as_the_job(sample_shards, recbole_model, tmp_path, parts
     assert torch.equal(
         exchange.tables["author"][1:][unseen], exchange.tables["author"][:1].expand(sum(unseen), -1)
     )
+    if "query" in exchange.tables:
+        shared = model.scorer.inputs.model.shared_queries
+        default = (
+            0 * exchange.tables["query"][0] if shared else exchange.dense["content.default_queries"].flatten()
+        )
+        assert (exchange.tables["query"][1:][unseen] == default).all(), "what an unknown author reads"
     scoring = {name: value for name, value in parts.items() if "dropout" not in name}
     ours, dataset = recbole_model(**scoring)
     load_exchange(ours, dataset, tmp_path / "weights.pt")

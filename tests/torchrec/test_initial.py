@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.modules.mfq import QUERY_STD
+from mmbee_plugin.modules.mfq import AUTHOR_NOISE, OWN_GAIN, QUERY_STD
 from mmbee_plugin.torchrec.initial import BLOCK, InitialRows
 from mmbee_plugin.torchrec.settings import ModelSettings
 
@@ -13,9 +13,13 @@ ROWS = BLOCK + 50
 USERS = BLOCK + 20
 
 
-def initial(nodes=None):
+def initial(nodes=None, start="random", shared=True):
     inputs = SimpleNamespace(
-        model=ModelSettings(width=8, init_std=0.5, node_std=0.2), num_queries=2, n_users=USERS, n_authors=ROWS
+        model=ModelSettings(width=8, init_std=0.5, node_std=0.2, shared_queries=shared),
+        num_queries=2,
+        query_start=start,
+        n_users=USERS,
+        n_authors=ROWS,
     )
     return InitialRows(inputs, seed=3, nodes=nodes)
 
@@ -41,6 +45,19 @@ def test_tables_start_at_their_spread():
     author, query = table(rows, "author", 8), table(rows, "query", 16)
     assert author[1:].std() == pytest.approx(0.5, rel=0.02)
     assert query[1:].std() == pytest.approx(QUERY_STD, rel=0.02)
+    assert table(initial(shared=False), "query", 16)[1:].std() == pytest.approx(1, rel=0.02)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_queries_start_from_the_author_s_own_id_vector(shared):
+    rows = initial(start="author", shared=shared)
+    author, query = table(rows, "author", 8)[1:], table(rows, "query", 16)[1:].unflatten(1, (2, 8))
+    noise = query * (OWN_GAIN if shared else 1) - author[:, None]
+    spread = author.square().mean(dim=1).sqrt()
+    assert (noise.square().mean(dim=(1, 2)).sqrt() / spread).mean() == pytest.approx(AUTHOR_NOISE, rel=0.1)
+    assert not torch.equal(query[:, 0], query[:, 1])
+    part = table(rows, "query", 16, BLOCK + 3, BLOCK + 9)  # of the second block of rows
+    assert torch.equal(part.unflatten(1, (2, 8)), query[BLOCK + 2 : BLOCK + 8])
 
 
 def test_stored_node_vectors_are_scaled_and_shifted_by_one():

@@ -80,6 +80,9 @@ def test_unknown_keys_and_wrong_types_are_named(content, named):
             ("model", "bdr reads users' id vectors"),
         ),
         (with_shards(model={"width": 66}), ("model", "width 66 is no multiple of heads 4")),
+        (with_shards(model={"mfq_width": 66}), ("model", "mfq_width 66 is no multiple of heads 4")),
+        (with_shards(model={"query_start": "zeros"}), ("model", "'zeros'; known: random, author")),
+        (with_shards(model={"shared_queries": 1}), ("model.shared_queries",)),
         (with_shards(train={"negatives": 0}), ("loss softmax needs train.negatives",)),
     ],
 )

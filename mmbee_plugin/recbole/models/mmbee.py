@@ -103,12 +103,15 @@ class MMBee(GeneralRecommender):
                 )
         reads_queries = config["content"] == "mfq" and config["use_queries"]
         segments = settings.segment_count(config, dataset.folder)
+        from_author = reads_queries and settings.query_start(config, dataset.folder) == "author"
         self.content = ContentTable(
             dataset,
             modalities if config["content"] != "none" else (),
-            width,
+            settings.content_width(config),
             config["num_queries"] if reads_queries else 0,
             segments,
+            config["shared_queries"],
+            self.author.weight if from_author else None,
         )
         parts = (
             settings.gtr_settings(
