@@ -270,7 +270,7 @@ class PlainTables(nn.Module):
 class MadeStore:
     """Shards that are not there: everything about a row is a function of its number."""
 
-    ordered, has_reach, attribute_width, live = False, False, 0, None
+    ordered, categories, has_reach, attribute_width, live = False, False, False, 0, None
     metapaths = PAPER_METAPATHS
 
     def __init__(self, options: argparse.Namespace) -> None:

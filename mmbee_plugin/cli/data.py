@@ -148,8 +148,8 @@ def data_shards(
     """Write a dataset as shards for the TorchRec job: Parquet rows, memory-mapped lists and features.
 
     Settings may follow: --graph.folds=3, --graph=null, --node_tables=fresh, --graphcl.width=64, --modalities=[visual],
-    --rows_per_group=65536, --train_newest=3, --threshold=4, --seed=0. Live data bring their segments and tasks along;
-    their folds are by time.
+    --rows_per_group=65536, --train_newest=3, --threshold=4, --category_field=genre, --seed=0. Live data bring their
+    segments and tasks along; their folds are by time.
     """
     from mmbee_plugin.data.sample import ensure
     from mmbee_plugin.torchrec.shard_settings import read_shard_settings
@@ -169,6 +169,7 @@ def data_shards(
             rows_per_group=settings.rows_per_group,
             train_newest=settings.train_newest,
             threshold=settings.threshold,
+            category_field=settings.category_field,
             seed=settings.seed,
             progress=show,
         )

@@ -20,6 +20,7 @@ from mmbee_plugin.data.atomic import (
     read_interaction_table,
     read_tokens,
 )
+from mmbee_plugin.data.categories import read_categories
 from mmbee_plugin.data.description import check_description, read_description
 from mmbee_plugin.data.features import BagFeatures, DenseFeatures, open_bag, open_dense
 from mmbee_plugin.data.live import LiveRows, LiveSettings, check_samples, read_live_rows
@@ -140,6 +141,11 @@ class DatasetFolder:
         return SegmentFeatures(
             self.path, self.item_tokens, self.modalities, self.live.count, self.live.seconds
         )
+
+    def categories(self, field: str | None = None) -> np.ndarray | None:
+        """(n_items,) the items' categories by `field`, a column of `.item`, as `read_categories` numbers them; None
+        where there are none."""
+        return read_categories(self._file(".item"), len(self.item_tokens), field)
 
     def features(self, modality: str) -> DenseFeatures | BagFeatures:
         """The features of a modality, (n_items, …) in item rows; dense ones memory-mapped.

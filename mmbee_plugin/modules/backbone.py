@@ -31,8 +31,11 @@ class Backbone(nn.Module):
         """Prepares ``B`` users' histories for any number of targets; nothing where there is no ``cross``."""
         return {}
 
-    def cross(self, memory: Memory, author: torch.Tensor) -> torch.Tensor | None:
-        """Interest of each user in each target: author (B or 1, C, d) -> (B, C, cross_width), or None."""
+    def cross(
+        self, memory: Memory, author: torch.Tensor, category: torch.Tensor | None = None
+    ) -> torch.Tensor | None:
+        """Interest of each user in each target: author (B or 1, C, d), category (B or 1, C) where there are any ->
+        (B, C, cross_width), or None."""
         return None
 
     def auxiliary_loss(

@@ -24,7 +24,9 @@ class UserSide:
     history_mask: torch.Tensor
     """(B, H) bool, true where there is a behaviour."""
     history_gap: torch.Tensor | None = None
-    """(B, H) int64, bucket of the time (or positions) between a behaviour and the newest one."""
+    """(B, H) int64, bucket of the time between a behaviour and the request."""
+    history_category: torch.Tensor | None = None
+    """(B, H) int64 categories of the behaviours' authors, 0 where unknown; None where nothing is searched by them."""
     neighbours: torch.Tensor | None = None
     """(B, P, d) means of neighbours' node vectors, plain or weighted by scores; zero over nobody."""
     neighbour_count: torch.Tensor | None = None
@@ -49,6 +51,8 @@ class AuthorSide:
     """(B, d) id vectors."""
     ids: torch.Tensor | None = None
     """(B,) int64, what ``UserSide.reach_ids`` calls the authors."""
+    category: torch.Tensor | None = None
+    """(B,) int64 the authors' categories, as ``UserSide.history_category`` numbers them."""
     queries: torch.Tensor | None = None
     """(B, N, d) the author's own query tokens."""
     seen: torch.Tensor | None = None

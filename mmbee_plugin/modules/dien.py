@@ -84,7 +84,9 @@ class DIEN(Backbone):
             "inputs": self.evolve.prepare(hidden),
         }
 
-    def cross(self, memory: Memory, author: torch.Tensor) -> torch.Tensor:
+    def cross(
+        self, memory: Memory, author: torch.Tensor, category: torch.Tensor | None = None
+    ) -> torch.Tensor:
         mask = memory["mask"]
         relevance = masked_softmax(author @ memory["key"].transpose(1, 2), mask.unsqueeze(1))  # (B, C, H)
         interest = self.evolve(memory["inputs"], relevance)

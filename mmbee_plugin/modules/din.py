@@ -56,7 +56,9 @@ class DIN(Backbone):
     def remember(self, side: UserSide) -> Memory:
         return {"history": side.history, "mask": side.history_mask}
 
-    def cross(self, memory: Memory, author: torch.Tensor) -> torch.Tensor:
+    def cross(
+        self, memory: Memory, author: torch.Tensor, category: torch.Tensor | None = None
+    ) -> torch.Tensor:
         interest = self.unit(memory["history"], memory["mask"], author)
         known = memory["mask"].any(dim=1)[:, None, None]
         return torch.where(known, interest, self.empty)

@@ -104,6 +104,8 @@ class EncodedAuthor:
     """(C,) or (B, C) as in :class:`AuthorSide`."""
     views: torch.Tensor | None = None
     """(C, 2d) or (B, C, 2d), BDR's as on the user's side."""
+    category: torch.Tensor | None = None
+    """(C,) or (B, C) as in :class:`AuthorSide`."""
 
     def take(self, index: torch.Tensor) -> EncodedAuthor:
         """Rows by position: index (B, C) into C' authors -> fields (B, C, ·)."""
@@ -229,7 +231,7 @@ class GTRModel(nn.Module):
             parts.append(self.author_interest.read(side.author, side))
         top = self.head.author(torch.cat(parts, dim=1))
         views = None if self.perspectives is None else torch.cat([parts[-1], side.author], dim=1)
-        return EncodedAuthor(top, side.author, side.ids, views)
+        return EncodedAuthor(top, side.author, side.ids, views, side.category)
 
     def score(self, user: EncodedUser, author: EncodedAuthor) -> torch.Tensor:
         """Logits (B,) of aligned rows."""
@@ -244,7 +246,7 @@ class GTRModel(nn.Module):
 
     def score_tasks(self, user: EncodedUser, author: EncodedAuthor, tasks: int | None = None) -> torch.Tensor:
         """Logits (B, C, T) of the first ``tasks`` tasks, all by default; fields as in ``score_candidates``."""
-        cross = self.backbone.cross(user.memory, author.author)
+        cross = self.backbone.cross(user.memory, author.author, author.category)
         logits = self.head.pair(user.top, author.top, cross, tasks)
         for gift in self._added(user, author):
             logits = torch.cat([logits[:, :, :1] + gift.unsqueeze(2), logits[:, :, 1:]], dim=2)

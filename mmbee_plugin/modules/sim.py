@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules import losses
 from mmbee_plugin.modules.backbone import Backbone, Memory, masked_softmax
 from mmbee_plugin.modules.batch import UserSide
@@ -15,12 +16,33 @@ from mmbee_plugin.modules.din import ActivationUnit
 
 GAP_BUCKETS = 1 + math.ceil(math.log2(1 + 10 * 365 * 86400))
 """buckets of floor(log2(1 + seconds)), up to ten years."""
+SEARCHES = ("hard", "soft")
 
 
-def gap_buckets(times: torch.Tensor) -> torch.Tensor:
-    """times (B, H) in seconds, 0 where there is no behaviour -> (B, H) int64, bucket of the gap to the newest."""
-    elapsed = (times.amax(dim=1, keepdim=True) - times).clamp(min=0)
+def gap_buckets(times: torch.Tensor, moments: torch.Tensor) -> torch.Tensor:
+    """Buckets floor(log2(1 + seconds)) of the time between each behaviour and the request.
+
+    Args:
+        times: (B, H) seconds. moments: (B,) of the requests, counted from the same start.
+
+    Shapes:
+        - output: (B, H) int64; 0 for what is not before the request, as other histories than prefixes may hold
+    """
+    elapsed = (moments.unsqueeze(1) - times).clamp(min=0)
     return torch.log2(1 + elapsed).long()
+
+
+def chosen_search(asked: str | None, categories: bool) -> str:
+    """``hard`` or ``soft``, as asked, or (None) hard where the data have categories.
+
+    Raises:
+        InputError: hard search in data without categories.
+    """
+    if asked == "hard" and not categories:
+        raise InputError(
+            "search hard: the data have no categories; name a column of .item by category_field, or set search to soft"
+        )
+    return asked or ("hard" if categories else "soft")
 
 
 @dataclass(frozen=True)
@@ -31,36 +53,60 @@ class SIMSettings:
     """model width d."""
     heads: int = 2
     """attention heads of the exact search unit; each sees the whole behaviour vector."""
+    search: str = "soft"
+    """hard: by category, the newest of equals; soft: by embedding."""
     searched: int = 20
-    """behaviours K that the general search unit keeps of a history; a shorter history is not searched."""
+    """behaviours K at most that the general search unit keeps of a history."""
     short: int = 0
     """newest behaviours S that a DIN unit sees and the search leaves out; 0 for data without an order."""
     gaps: int = 0
     """buckets of the time gap; 0 for data without time."""
 
+    def idle(self, longest: int) -> str | None:
+        """Why a soft search keeps every behaviour of histories of up to ``longest``, or None if it leaves some out.
+
+        Hard search leaves out other categories however short the history.
+        """
+        left = longest - self.short
+        if self.search == "hard" or left > self.searched:
+            return None
+        beside = f" beside the {self.short} newest" if self.short else ""
+        return (
+            f"SIM's search unit is idle: histories have at most {max(0, left)} behaviours{beside}, and it keeps "
+            f"{self.searched}; the model is SIM's exact search unit over all of them. Set searched to less, or keep "
+            "longer histories"
+        )
+
 
 class SIM(Backbone):
     r"""Searches a long history for what fits the target, then attends to what it found.
 
-    General search unit (soft): :math:`r_j = \langle W_b e_j, W_a e_a \rangle / \sqrt{d}`, the K largest are kept. The
-    selection has no gradient: W_a and W_b learn from the auxiliary task
-    :math:`p_{gsu} = \sigma(\mathrm{MLP}([\sum_j \mathrm{softmax}(r)_j e_j ; e_a ; e_u]))`,
-    e_u zero for a user without a vector.
+    General search unit: gives each behaviour a relevance :math:`r_j` and keeps the K largest.
+
+    * Hard: :math:`r_j = 1[c_j = c_a]`, c the authors' categories; an unknown one equals none. Only behaviours with
+      :math:`r_j = 1` are kept, of more than K the newest. It has no weights and no auxiliary task.
+    * Soft: :math:`r_j = \langle W_b e_j, W_a e_a \rangle / \sqrt{d}`; of K or fewer behaviours all are kept. The
+      selection has no gradient: W_a and W_b learn from the auxiliary task
+      :math:`p_{gsu} = \sigma(\mathrm{MLP}([\sum_j \mathrm{softmax}(r)_j e_j ; e_a ; e_u]))`,
+      e_u zero for a user without a vector.
+
     Exact search unit: per head i
     :math:`o_i = \sum_j \mathrm{softmax}_j(\langle W_b^i z_j, W_a^i e_a \rangle) z_j` over the kept ones,
-    :math:`z_j = e_j + t_j` with t the embedded gap. An empty history gives a learned vector.
+    :math:`z_j = e_j + t_j` with t the embedded gap between behaviour and request. Where none is kept, a learned vector.
 
-    Source: SIM, section 3; scaling, the softmax in the auxiliary sum and the sum in z (there: concatenation)
-    are our reading.
+    Source: SIM, section 3.2 (general search, hard and soft) and section 3.3 (exact search, time intervals, the loss:
+    that of soft search weighs 1, hard search has none); scaling, the softmax in the auxiliary sum and the sum in z
+    (there: concatenation) are our reading.
     """
 
     def __init__(self, settings: SIMSettings) -> None:
         super().__init__()
         self.settings = settings
         width, heads = settings.width, settings.heads
-        self.search_behaviour = nn.Linear(width, width, bias=False)
-        self.search_author = nn.Linear(width, width, bias=False)
-        self.auxiliary = nn.Sequential(nn.Linear(3 * width, width), nn.PReLU(), nn.Linear(width, 1))
+        if settings.search == "soft":
+            self.search_behaviour = nn.Linear(width, width, bias=False)
+            self.search_author = nn.Linear(width, width, bias=False)
+            self.auxiliary = nn.Sequential(nn.Linear(3 * width, width), nn.PReLU(), nn.Linear(width, 1))
         self.key = nn.Linear(width, heads * width, bias=False)
         self.query = nn.Linear(width, heads * width, bias=False)
         self.gap = nn.Embedding(settings.gaps, width) if settings.gaps else None
@@ -78,22 +124,24 @@ class SIM(Backbone):
             memory["user"] = side.user
         if self.short_unit is not None:
             # Histories are right-padded: the newest behaviours are the last valid ones.
-            rank_from_end = mask.sum(dim=1, keepdim=True) - torch.arange(mask.shape[1], device=mask.device)
-            memory["short_mask"] = mask & (rank_from_end <= short)
-            memory["history"] = history
-            mask = mask & (rank_from_end > short)
+            length = mask.sum(dim=1, keepdim=True)
+            place = length - torch.arange(1, 1 + short, device=mask.device)  # (B, S)
+            row = torch.arange(len(history), device=mask.device).unsqueeze(1)
+            memory["recent"], memory["recent_mask"] = history[row, place.clamp(min=0)], place >= 0
+            mask = mask & (torch.arange(mask.shape[1], device=mask.device) < length - short)
         memory["mask"] = mask
-        memory["search_key"] = self.search_behaviour(history)  # (B, H, d)
+        if self.settings.search == "soft":
+            memory["search_key"] = self.search_behaviour(history)  # (B, H, d)
+        else:
+            assert side.history_category is not None
+            memory["category"] = side.history_category
         memory["key"] = self.key(behaviours).unflatten(-1, (self.settings.heads, -1))  # (B, H, heads, d)
         return memory
 
-    def cross(self, memory: Memory, author: torch.Tensor) -> torch.Tensor:
-        mask = memory["mask"].unsqueeze(1).expand(-1, author.shape[1], -1)  # (B, C, H)
-        if mask.shape[2] > self.settings.searched:
-            with torch.no_grad():
-                relevance = self._relevance(memory, author).masked_fill(~mask, -math.inf)
-                best = relevance.topk(self.settings.searched, dim=2).indices
-                mask = mask & torch.zeros_like(mask).scatter(2, best, True)
+    def cross(
+        self, memory: Memory, author: torch.Tensor, category: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        mask = self._kept(memory, author, category)
         query = self.query(author).unflatten(-1, (self.settings.heads, -1))  # (B|1, C, heads, d)
         query = query.expand(mask.shape[0], -1, -1, -1)
         logits = torch.einsum("bche,bjhe->bhcj", query, memory["key"]) / math.sqrt(self.settings.width)
@@ -102,7 +150,7 @@ class SIM(Backbone):
         found = torch.where(mask.any(dim=2, keepdim=True), found, self.empty)
         if self.short_unit is None:
             return found
-        recent = self.short_unit(memory["history"], memory["short_mask"], author)
+        recent = self.short_unit(memory["recent"], memory["recent_mask"], author)
         return torch.cat([found, recent], dim=2)
 
     def auxiliary_loss(
@@ -112,8 +160,9 @@ class SIM(Backbone):
         labels: torch.Tensor,
         weights: torch.Tensor | None = None,
     ) -> torch.Tensor | None:
-        """Logistic loss () of the search unit's task; None when every history is short enough to go unsearched."""
-        if memory["mask"].shape[1] <= self.settings.searched:
+        """Logistic loss () of the soft search's task; None for hard search, and where every history is short enough to
+        go unsearched."""
+        if self.settings.search == "hard" or not self._searches(memory):
             return None
         weight = masked_softmax(self._relevance(memory, author), memory["mask"].unsqueeze(1))
         interest = weight @ memory["behaviours"]  # (B, C, d)
@@ -122,6 +171,30 @@ class SIM(Backbone):
             torch.cat([interest, author.expand_as(interest), user.expand_as(interest)], dim=2)
         ).squeeze(-1)
         return losses.binary_cross_entropy(logits.float(), labels, weights=weights)
+
+    def _searches(self, memory: Memory) -> bool:
+        """Whether a history of the batch may be longer than what the search keeps."""
+        return memory["mask"].shape[1] - self.settings.short > self.settings.searched
+
+    @torch.no_grad()
+    def _kept(self, memory: Memory, author: torch.Tensor, category: torch.Tensor | None) -> torch.Tensor:
+        """(B, C, H) bool: the behaviours that the exact search unit sees with each target."""
+        mask = memory["mask"].unsqueeze(1).expand(-1, author.shape[1], -1)
+        if self.settings.search == "hard":
+            assert category is not None
+            wanted = category.unsqueeze(2)  # (B|1, C, 1)
+            mask = mask & (memory["category"].unsqueeze(1) == wanted) & (wanted > 0)
+            if not self._searches(memory):
+                return mask
+            newer = (
+                mask.flip(2).cumsum(2, dtype=torch.int32).flip(2)
+            )  # of the matching ones, each itself included
+            return mask & (newer <= self.settings.searched)
+        if not self._searches(memory):
+            return mask
+        relevance = self._relevance(memory, author).masked_fill(~mask, -math.inf)
+        best = relevance.topk(self.settings.searched, dim=2).indices
+        return mask & torch.zeros_like(mask).scatter(2, best, True)
 
     def _relevance(self, memory: Memory, author: torch.Tensor) -> torch.Tensor:
         key = memory["search_key"]

@@ -6,6 +6,9 @@ import math
 import numbers
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath
@@ -23,7 +26,7 @@ from mmbee_plugin.modules.gtr import (
     needs_user_ids,
 )
 from mmbee_plugin.modules.mfq import QUERY_STARTS, OrthogonalProjection, chosen_start
-from mmbee_plugin.modules.sim import GAP_BUCKETS, SIMSettings
+from mmbee_plugin.modules.sim import GAP_BUCKETS, SEARCHES, SIMSettings, chosen_search
 from mmbee_plugin.modules.tokens import ContentSettings
 from mmbee_plugin.nodes import GraphCLSettings
 from mmbee_plugin.recbole.data_checks import chosen_history
@@ -88,6 +91,8 @@ def check_choices(config: Any) -> None:
             raise InputError(f"{key} {value!r} is out of range, expected {low:g} to {high:g}")
     if config["table_optimizer"] not in TABLE_OPTIMIZERS:
         raise InputError(f"unknown table_optimizer {config['table_optimizer']!r}; known: rowwise_adagrad")
+    if config["search"] not in (None, *SEARCHES):
+        raise InputError(f"unknown search {config['search']!r}; known: {', '.join(SEARCHES)}, ~")
     rate = config["table_learning_rate"]
     if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or rate <= 0):
         raise InputError(f"table_learning_rate {rate!r} is out of range, expected more than 0")
@@ -115,6 +120,8 @@ def refuse_settings(config: Any, folder: DatasetFolder) -> None:
     history = chosen_history(config, folder.live is not None, folder.ordered)
     if why := needs_prefixes(config["backbone"], config["short_length"], history):
         raise InputError(why)
+    if config["backbone"] == "sim":
+        search_categories(config, folder)
     graph_settings(config)
     graphcl_settings(config)
     if config["content"] != "none":
@@ -229,11 +236,22 @@ def content_settings(config: Any, widths: dict[str, int]) -> ContentSettings:
     )
 
 
-def sim_settings(config: Any, ordered: bool) -> SIMSettings:
-    """Shapes of SIM; without time there are no gaps."""
+def search_categories(config: Any, folder: DatasetFolder) -> NDArray[np.int64] | None:
+    """(n_items,) the items' categories in file order, by which SIM searches; None for soft search.
+
+    Raises:
+        InputError: hard search of data without categories; a ``category_field`` that is no such column.
+    """
+    categories = folder.categories(config["category_field"])
+    return categories if chosen_search(config["search"], categories is not None) == "hard" else None
+
+
+def sim_settings(config: Any, ordered: bool, categories: bool) -> SIMSettings:
+    """Shapes of SIM, which searches by ``categories`` where there are any; without time there are no gaps."""
     return SIMSettings(
         width=config["embedding_size"],
         heads=config["search_heads"],
+        search="hard" if categories else "soft",
         searched=config["searched"],
         short=config["short_length"],
         gaps=GAP_BUCKETS if ordered else 0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -33,12 +34,14 @@ class Moment:
         user, item: RecBole's ids.
         segment: row of the author's newest known segment, -1 for none; None as of the end of training.
         words: where it comes from, for the reader.
+        time: seconds since the data's first interaction; None as of the end of training.
     """
 
     user: int
     item: int
     segment: int | None
     words: str
+    time: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,8 @@ def find_moment(trained: Trained, user: str, author: str, time: float | None = N
     train, folder = trained.train, trained.folder
     pair = _id_of(trained, train.uid_field, user, "user"), _id_of(trained, train.iid_field, author, "author")
     if time is not None:
-        return Moment(*pair, _segment_at(trained, pair[1], time), f"As of {clock(time)}.")
+        segment = _segment_at(trained, pair[1], time)
+        return Moment(*pair, segment, f"As of {clock(time)}.", time - _origin(train))
     if folder.live is not None:
         rows, live = folder.interactions("test"), folder.rows("test")
         own = np.flatnonzero(
@@ -96,7 +100,8 @@ def find_moment(trained: Trained, user: str, author: str, time: float | None = N
             outcome = f"gave {live.amounts[row]:g}" if live.labels[row] else "left without a gift"
             assert rows.timestamps is not None
             moment = f"As of {clock(rows.timestamps[row])}, a row of the test part: the user {outcome}."
-            return Moment(*pair, int(live.segments[row]), moment)
+            time = float(rows.timestamps[row]) - _origin(train)
+            return Moment(*pair, int(live.segments[row]), moment, time)
         return Moment(*pair, None, "The pair has no row in the test part: as of the end of training.")
     return Moment(*pair, None, "As of the end of training.")
 
@@ -120,10 +125,11 @@ def explain(trained: Trained, moment: Moment) -> Explanation:
         torch.tensor([moment.user], device=device),
         ids.to(device),
         None if times is None else times.to(device),
+        moments=None if moment.time is None else torch.tensor([moment.time], device=device),
     )
     author = network.author_side(items, segments=newest)
     candidates = [
-        *parts.behaviours(gifted, _moments(trained, stamps, length), stamps),
+        *parts.behaviours(gifted, _moments(trained, stamps, length)),
         *parts.graph(network.gtr, user, author),
         *parts.content(author, _segment_names(trained, items, newest)),
     ]
@@ -201,9 +207,13 @@ def _moments(trained: Trained, stamps: torch.Tensor | None, length: int) -> list
     """When each behaviour was, in words."""
     if stamps is None:
         return [f"{place} of {length}" for place in range(1, length + 1)]
-    train = trained.train
-    origin = train.trained_until - float(train.times.max())
+    origin = _origin(trained.train)
     return [clock(origin + float(stamp)) for stamp in stamps]
+
+
+def _origin(train: Any) -> float:
+    """The data's first interaction, from which its times count, in seconds since 1970."""
+    return train.trained_until - float(train.times.max())
 
 
 def _segment_names(trained: Trained, items: torch.Tensor, newest: torch.Tensor | None) -> list[str]:

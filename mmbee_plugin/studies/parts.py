@@ -14,7 +14,6 @@ from mmbee_plugin.graph.pools import pools_of
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.bdr import PEER_PATHS
 from mmbee_plugin.modules.gtr import GTRModel
-from mmbee_plugin.modules.sim import gap_buckets
 
 Side = TypeVar("Side", UserSide, AuthorSide)
 BEHAVIOUR, WALK, MODALITY, SEGMENT = "behaviour", "long walk", "modality", "segment"
@@ -40,28 +39,26 @@ def repeated(side: Side, rows: int) -> Side:
     return replace(side, **{one.name: copies(getattr(side, one.name)) for one in fields(side)})
 
 
-def behaviours(
-    tokens: Sequence[str], moments: Sequence[str], times: torch.Tensor | None
-) -> Iterator[Candidate]:
+def behaviours(tokens: Sequence[str], moments: Sequence[str]) -> Iterator[Candidate]:
     """Each behaviour of a history, all to one author, and all of them.
 
     Args:
-        tokens: (H,) authors, oldest first. moments: (H,) when, in words. times: (H,) seconds, or None.
+        tokens: (H,) authors, oldest first. moments: (H,) when, in words.
     """
     length = len(tokens)
     if not length:
         yield Candidate(BEHAVIOUR, "of any kind", None)
     for place, (token, moment) in enumerate(zip(tokens, moments, strict=True)):
         kept = torch.arange(length) != place
-        yield Candidate(BEHAVIOUR, f"{token}, {moment}", partial(_keep_behaviours, kept, times))
+        yield Candidate(BEHAVIOUR, f"{token}, {moment}", partial(_keep_behaviours, kept))
     for token in dict.fromkeys(tokens):
         kept = torch.tensor([other != token for other in tokens])
         if 0 < int(kept.sum()) < length - 1:
             name = f"{token}, all {length - int(kept.sum())}"
-            yield Candidate(BEHAVIOUR, name, partial(_keep_behaviours, kept, times))
+            yield Candidate(BEHAVIOUR, name, partial(_keep_behaviours, kept))
     if length > 1:
         kept = torch.zeros(length, dtype=torch.bool)
-        yield Candidate(BEHAVIOUR, f"all {length}", partial(_keep_behaviours, kept, times))
+        yield Candidate(BEHAVIOUR, f"all {length}", partial(_keep_behaviours, kept))
 
 
 def graph(gtr: GTRModel, user: UserSide, author: AuthorSide) -> Iterator[Candidate]:
@@ -107,15 +104,13 @@ def content(author: AuthorSide, names: Sequence[str]) -> Iterator[Candidate]:
         yield Candidate(SEGMENT, name, partial(_hide_segment, place) if there else None)
 
 
-def _keep_behaviours(
-    kept: torch.Tensor, times: torch.Tensor | None, user: UserSide, _: AuthorSide, row: int
-) -> None:
+def _keep_behaviours(kept: torch.Tensor, user: UserSide, _: AuthorSide, row: int) -> None:
     count = int(kept.sum())
-    user.history[row, :count] = user.history[row, : len(kept)][kept]
+    for values in (user.history, user.history_gap, user.history_category):
+        if values is not None:
+            values[row, :count] = values[row, : len(kept)][kept]
     user.history[row, count:] = 0
     user.history_mask[row, count:] = False
-    if user.history_gap is not None and times is not None and count:
-        user.history_gap[row, :count] = gap_buckets(times[kept][None])[0]
 
 
 def _list_length(side: UserSide | AuthorSide, number: int) -> int:

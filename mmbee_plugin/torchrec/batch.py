@@ -25,6 +25,8 @@ class UserPart:
     """H, behaviours of the longest history, at least 1."""
     gap: torch.Tensor | None = None
     """(B, H) int64."""
+    category: torch.Tensor | None = None
+    """(B, H) int64, of the behaviours' authors."""
     neighbour_count: torch.Tensor | None = None
     """(B, P)."""
     attributes: torch.Tensor | None = None
@@ -47,6 +49,8 @@ class AuthorPart:
     """(C,) author rows."""
     seen: torch.Tensor
     """(C,) bool."""
+    category: torch.Tensor | None = None
+    """(C,) int64."""
     place: torch.Tensor | None = None
     """(B,) which of them each user is paired with, where rows are scored pair by pair."""
     raw: dict[str, torch.Tensor] = field(default_factory=dict)

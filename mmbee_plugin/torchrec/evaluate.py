@@ -90,7 +90,8 @@ class Evaluator:
                 own = slice(rank, None, world_size)
                 users, authors = rows.users[own], rows.authors[own]
                 segments = None if rows.segments is None else rows.segments[own]
-                batch = self.maker.labelled(users, authors, stride, segments).to(self.process.device)
+                times = None if rows.times is None else rows.times[own]
+                batch = self.maker.labelled(users, authors, stride, segments, times).to(self.process.device)
                 columns.append((users, rows.labels[own], model.score(batch).sigmoid().cpu().numpy()))
         if not columns:
             raise InputError(f"{self.store.path}: no labelled row to score")
@@ -119,7 +120,10 @@ class Evaluator:
             views = None if encoded.views is None else interleave(encoded.views)
             parts.append(EncodedAuthor(interleave(encoded.top), author, views=views))
         whole = next(EncodedAuthor.cat(parts).split(n_authors))
-        return replace(whole, ids=torch.arange(n_authors, device=self.process.device))
+        category = None
+        if self.maker.inputs.search == "hard":
+            category = torch.from_numpy(self.store.category(np.arange(n_authors))).to(self.process.device)
+        return replace(whole, ids=torch.arange(n_authors, device=self.process.device), category=category)
 
     def _hits(
         self, model: TrainModel, authors: EncodedAuthor, asked: RankedUsers, k: int
@@ -128,7 +132,8 @@ class Evaluator:
         (b,)."""
         world_size, rank = self.process.world_size, self.process.rank
         rows = asked.users[rank::world_size]
-        batch = self.maker.users(rows, -(-len(asked.users) // world_size)).to(self.process.device)
+        times = None if asked.times is None else asked.times[rank::world_size]
+        batch = self.maker.users(rows, -(-len(asked.users) // world_size), times).to(self.process.device)
         user = model.encode_users(batch)
         if user is None:
             return np.empty((0, k), dtype=bool), np.empty(0, dtype=np.int64)

@@ -13,7 +13,7 @@ from mmbee_plugin.graph.pools import Pool, pools_of
 from mmbee_plugin.modules.bdr import PEER_PATHS
 from mmbee_plugin.modules.gtr import GTRSettings, needs_prefixes
 from mmbee_plugin.modules.mfq import chosen_start
-from mmbee_plugin.modules.sim import GAP_BUCKETS, SIMSettings
+from mmbee_plugin.modules.sim import GAP_BUCKETS, SIMSettings, chosen_search
 from mmbee_plugin.modules.tokens import WORD_WIDTH, ContentSettings
 from mmbee_plugin.torchrec.layout import Live, Modality
 from mmbee_plugin.torchrec.settings import ModelSettings, Settings
@@ -29,6 +29,8 @@ class DataShape(Protocol):
     def n_authors(self) -> int: ...
     @property
     def ordered(self) -> bool: ...
+    @property
+    def categories(self) -> bool: ...
     @property
     def metapaths(self) -> tuple[str, ...]: ...
     @property
@@ -49,6 +51,8 @@ class Inputs:
     n_users: int
     n_authors: int
     ordered: bool
+    search: str
+    """SIM's, hard or soft; soft of every other backbone."""
     modalities: tuple[str, ...]
     """modalities of the content encoder."""
     dense: dict[str, int]
@@ -67,8 +71,8 @@ class Inputs:
 
     @classmethod
     def of(cls, model: ModelSettings, data: DataShape) -> Inputs:
-        """Raises InputError for a modality or metapath, or for more segments than the data have, and for queries that
-        cannot start as they should."""
+        """Raises InputError for a modality, metapath or category, or for more segments than the data have, and for queries
+        that cannot start as they should."""
         chosen = tuple(data.modalities) if model.modalities is None else model.modalities
         _check("modality", chosen, data.modalities)
         _check("metapath", model.lists, data.metapaths)
@@ -85,6 +89,7 @@ class Inputs:
             n_users=data.n_users,
             n_authors=data.n_authors,
             ordered=data.ordered,
+            search=chosen_search(model.search, data.categories) if model.backbone == "sim" else "soft",
             modalities=modalities,
             dense={name: one.width for name, one in kinds.items() if one.kind == "dense"},
             words={name: one.vocabulary for name, one in kinds.items() if one.kind == "bag"},
@@ -183,6 +188,7 @@ class Inputs:
         return SIMSettings(
             width=model.width,
             heads=model.search_heads,
+            search=self.search,
             searched=model.searched,
             short=model.short_length,
             gaps=GAP_BUCKETS if self.ordered else 0,

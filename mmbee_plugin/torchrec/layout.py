@@ -5,14 +5,17 @@ into memory. Every array is indexed by row of `.user` or `.item`. With ``F`` for
 whole graph)::
 
     shards.json                         the description
-    train.parquet                       user, author, position, position_by_day (where there is time), fold (where
-                                        cross-fitted), label (where labelled), segment and task_<name> (live data)
-    valid.parquet  test.parquet         user, author, label (where labelled), segment (live data); by ascending user
+    train.parquet                       user, author, position, time and position_by_day (where there is time), fold
+                                        (where cross-fitted), label (where labelled), segment and task_<name> (of
+                                        live data)
+    valid.parquet  test.parquet         user, author, time (where there is time), label (where labelled), segment (live
+                                        data); by ascending user
     users.parquet  authors.parquet      token
     histories/{indptr,items,repeats}.npy  and times.npy where there is time
     users/known.npy                     (n_users,) bool: has a training row
     authors/{known,seen}.npy            (n_authors,) bool: has a training row, has one that teaches it something (a
                                         positive; of live data any)
+    authors/category.npy                (n_authors,) int64: from 1, 0 where unknown; where there are categories
     {users,authors}/keys.npy            (n,) uint64: hash of the token
     authors/drawn.npy                   (n_authors + 1,) int64: positives among the rows of train.parquet, by table id
     features/<modality>/                values, present (dense) or indptr, words, present (bag); of live data
@@ -80,6 +83,10 @@ class Description(BaseModel):
     authors: int = Field(ge=1)
     labelled: bool
     ordered: bool = Field(description="whether there is time")
+    until: float | None = Field(
+        description="time of the newest training row, in seconds since the data's first interaction; None without time"
+    )
+    categories: bool = Field(description="whether authors have categories")
     folds: int = Field(ge=0, description="parts for cross-fitting; 0 for none")
     metapaths: tuple[str, ...]
     reach: bool

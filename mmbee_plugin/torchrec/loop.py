@@ -80,6 +80,9 @@ class Trainer:
             raise InputError(f"{store.path}: no labels, so negatives must be drawn; set train.negatives")
         nodes = store.nodes() if settings.model.node_tables == "stored" and inputs.pools else None
         LOG.info("%s", store.provenance)
+        longest = min(settings.data.history_length, store.longest_history)
+        if settings.model.backbone == "sim" and (idle := inputs.sim_settings().idle(longest)):
+            LOG.warning("%s", idle)
         if inputs.pools:
             LOG.info("Node tables start %s", "from stored vectors" if nodes is not None else "fresh")
         torch.manual_seed(key(Purpose.WEIGHTS, settings.train.seed))

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mmbee_plugin.torchrec.reader import GlobalRows
     from mmbee_plugin.torchrec.store import ShardStore
 
-Histories = tuple[NDArray, NDArray, NDArray | None]
-"""author rows (B, L), lengths (B,) and times (B, L) of users."""
+Histories = tuple[NDArray, NDArray, torch.Tensor | None]
+"""author rows (B, L) and lengths (B,) of users, and the buckets (B, L) of their time gaps."""
 
 
 @dataclass
@@ -82,22 +82,23 @@ class BatchMaker:
                 candidates = np.concatenate([positives[:, None].astype(np.int64), drawn], axis=1)
                 pool, stride, targets = self._own_pool(candidates, weights)
             authors = Moments(pool)
-        histories = self.store.history(
-            users, rows.positions[own], self.history_length, positives, self.history_mode
-        )
+        times = None if rows.times is None else rows.times[own]
+        histories = self._histories(users, times, rows.positions[own], positives)
         longest = self.store.longest(rows.users, rows.positions, self.history_length, self.history_mode)
         return self._batch(
             users, authors, max(stride, len(own)), rows.fold, histories, longest, targets, place
         )
 
-    def users(self, rows: NDArray, stride: int | None = None) -> Batch:
+    def users(self, rows: NDArray, stride: int | None = None, times: NDArray | None = None) -> Batch:
         """Users (B,) with their whole histories, to be ranked for.
 
         Args:
             rows: (B,) user rows.
             stride: at least B, and equal on all processes; B by default.
+            times: (B,) moments of the requests, in seconds since the data's first interaction; by default the end of
+                training.
         """
-        return self.labelled(rows, np.empty(0, dtype=np.int64), stride)
+        return self.labelled(rows, np.empty(0, dtype=np.int64), stride, times=times)
 
     def authors(self, rows: NDArray, stride: int | None = None) -> Batch:
         """Authors (C,), of live data as of the end of training; arguments as ``users``."""
@@ -105,7 +106,12 @@ class BatchMaker:
         return self._batch(np.empty(0, dtype=np.int64), Moments(rows), stride, None)
 
     def labelled(
-        self, users: NDArray, authors: NDArray, stride: int | None = None, segments: NDArray | None = None
+        self,
+        users: NDArray,
+        authors: NDArray,
+        stride: int | None = None,
+        segments: NDArray | None = None,
+        times: NDArray | None = None,
     ) -> Batch:
         """Users (B,) and their authors (B,), to be scored pair by pair, or no authors.
 
@@ -113,12 +119,30 @@ class BatchMaker:
             users, authors: rows.
             stride: as of ``users``.
             segments: (B,) of live data the newest known segments, -1 for none; None for those at the end of training.
+            times: as of ``users``.
         """
         stride = len(users) if stride is None else stride
-        histories = self.store.history(users, None, self.history_length)
+        histories = self._histories(users, times)
         longest = max(1, int(histories[1].max(initial=0)))
         moments = self._pairs(authors, segments)
         return self._batch(users, moments, stride, None, histories, longest)
+
+    def _histories(
+        self,
+        users: NDArray,
+        times: NDArray | None,
+        positions: NDArray | None = None,
+        targets: NDArray | None = None,
+    ) -> Histories:
+        """Of user rows (B,) at times (B,), the end of training by default; whole ones, or those of training rows at
+        positions (B,), without their targets (B,)."""
+        mode = self.history_mode
+        rows, lengths, stamps = self.store.history(users, positions, self.history_length, targets, mode)
+        if stamps is None:
+            return rows, lengths, None
+        moments = np.full(len(users), self.store.until) if times is None else times
+        # In float32, as RecBole's batches have them: a gap at the edge of two buckets falls into the same.
+        return rows, lengths, gap_buckets(torch.from_numpy(stamps), torch.from_numpy(moments).float())
 
     def _pairs(self, authors: NDArray, segments: NDArray | None) -> Moments:
         """The authors of rows (B,), each once as of each moment that its content tells from others."""
@@ -218,11 +242,12 @@ class BatchMaker:
         part = UserPart(count=len(users), longest=longest)
         history = singles(np.empty(0, dtype=np.int64))
         if histories is not None:
-            rows, lengths, times = histories
+            rows, lengths, gaps = histories
             valid = np.arange(rows.shape[1]) < lengths[:, None]
             history = Bag(lengths, self.store.author_ids(rows[valid]))
-            if times is not None and len(times):
-                part.gap = gap_buckets(torch.from_numpy(times[:, :longest]))
+            part.gap = None if gaps is None else gaps[:, :longest]
+            if self.inputs.search == "hard":
+                part.category = torch.from_numpy(self.store.category(rows[:, :longest]))
         features.sequences["history"] = history
         if self.inputs.reach:
             ids, weights = self.store.reach(users, fold)
@@ -239,6 +264,8 @@ class BatchMaker:
             seen=torch.from_numpy(self.store.author_seen(authors)),
             place=None if moments.place is None else torch.from_numpy(moments.place),
         )
+        if self.inputs.search == "hard":
+            part.category = torch.from_numpy(self.store.category(authors))
         if self.inputs.num_queries:
             features.bags["query"] = singles(self.store.author_ids(authors))
         add_content(part, features.bags, self.store, self.inputs, moments)

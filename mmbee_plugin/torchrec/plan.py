@@ -54,6 +54,7 @@ class DataSize:
     metapaths: tuple[str, ...]
     modalities: Mapping[str, Modality]
     ordered: bool = True
+    categories: bool = False
     attribute_width: int = 0
     has_reach: bool = False
     live: Live | None = None
@@ -67,14 +68,15 @@ class DataSize:
         """
         shards = Path(settings.data.shards)
         modalities: Mapping[str, Modality]
-        live = None
+        live, categories = None, settings.model.search == "hard"
         if has_shards(settings):
             description = read_description(shards)
             modalities, live = description.modalities, description.live
+            categories = description.categories
         else:
             names = settings.model.modalities or ("dense",)
             modalities = {name: Modality(kind="dense", width=1) for name in names}
-        return cls(n_users, n_authors, settings.model.lists, modalities, live=live)
+        return cls(n_users, n_authors, settings.model.lists, modalities, categories=categories, live=live)
 
 
 def parse_bytes(text: str) -> int:

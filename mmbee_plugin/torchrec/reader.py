@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.torchrec.row_groups import POSITIONS, TASK, Columns, RowGroups
+from mmbee_plugin.torchrec.row_groups import POSITIONS, TASK, TIME, Columns, RowGroups
 from mmbee_plugin.torchrec.settings import DataSettings
 from mmbee_plugin.torchrec.store import ShardStore
 from mmbee_plugin.torchrec.streams import Purpose, stream
@@ -35,6 +35,7 @@ class GlobalRows:
         - index: number of the batch in its epoch
         - segments: (B,) int64, of live data the newest known segment of the author, -1 for none
         - tasks: (B, T) int8, of live data 1, 0, or -1 for unknown
+        - times: (B,) float64, seconds since the data's first interaction; None without time
     """
 
     users: NDArray[np.int64]
@@ -45,16 +46,19 @@ class GlobalRows:
     index: int
     segments: NDArray[np.int64] | None = None
     tasks: NDArray[np.int8] | None = None
+    times: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Rows to evaluate one by one: users, authors, labels (0 or 1) and, of live data, segments, (B,) int64 each."""
+    """Rows to evaluate one by one: users, authors, labels (0 or 1) and, of live data, segments, (B,) int64 each; with
+    time, times (B,) float64."""
 
     users: NDArray[np.int64]
     authors: NDArray[np.int64]
     labels: NDArray[np.int64]
     segments: NDArray[np.int64] | None = None
+    times: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class RankedUsers:
         - users: (U,) int64 rows, ascending, each with a positive in the split
         - positive_user, positives: (P,) place in `users` and author row of the distinct positives
         - masked_user, masked: (M,) the same of the training positives, but for those which are positives here
+        - times: (U,) float64, of each user's earliest positive in the split: the moment of the request; None without
+          time
     """
 
     users: NDArray[np.int64]
@@ -72,6 +78,7 @@ class RankedUsers:
     positives: NDArray[np.int64]
     masked_user: NDArray[np.int64]
     masked: NDArray[np.int64]
+    times: NDArray[np.float64] | None
 
 
 class TrainReader:
@@ -167,7 +174,7 @@ class TrainReader:
             tasks = np.empty((len(users), len(self._live.tasks)), dtype=np.int8)
             for place, name in enumerate(self._live.tasks):
                 tasks[:, place] = rows[TASK + name]
-        return GlobalRows(users, authors, positions, labels, fold, index, segments, tasks)
+        return GlobalRows(users, authors, positions, labels, fold, index, segments, tasks, rows.get(TIME))
 
 
 class EvalReader:
@@ -194,10 +201,12 @@ class EvalReader:
         if not self._store.labelled:
             raise InputError(f"{self._store.path}: no labels; write the shards with a threshold for ratings")
         for rows in self._read():
-            names = ("user", "author", "label", "segment")
-            columns = [rows[name].astype(np.int64) for name in names if name in rows]
-            for start in range(0, len(columns[0]), batch_size):
-                yield LabelledRows(*(column[start : start + batch_size] for column in columns))
+            names = {"user": "users", "author": "authors", "label": "labels", "segment": "segments"}
+            columns = {field: rows[name].astype(np.int64) for name, field in names.items() if name in rows}
+            if TIME in rows:
+                columns["times"] = rows[TIME]
+            for start in range(0, len(rows["user"]), batch_size):
+                yield LabelledRows(**_taken(columns, slice(start, start + batch_size)))
 
     def ranked(self, batch_size: int) -> Iterator[RankedUsers]:
         """The users with a positive in the split, `batch_size` at a time.
@@ -206,19 +215,25 @@ class EvalReader:
             InputError: rows that cannot be read, are out of range or not by ascending user.
         """
         n_authors = self._store.n_authors
-        held = np.empty(0, dtype=np.int64)  # user * n_authors + author
+        held, times = (
+            np.empty(0, dtype=np.int64),
+            np.empty(0),
+        )  # user * n_authors + author, and its earliest time
         for rows in self._read():
             kept = np.flatnonzero(rows["label"]) if self._store.labelled else slice(None)
             keys = rows["user"][kept].astype(np.int64) * n_authors + rows["author"][kept]
-            held = np.unique(np.concatenate([held, keys]))
+            times = np.concatenate([times, rows[TIME][kept] if TIME in rows else np.zeros(len(keys))])
+            oldest_first = np.argsort(times, kind="stable")
+            held, first = np.unique(np.concatenate([held, keys])[oldest_first], return_index=True)
+            times = times[oldest_first][first]
             users = np.unique(held // n_authors)
             # The last user may go on in the next row group.
             while len(users) > batch_size:
                 place = np.searchsorted(held, users[batch_size] * n_authors)
-                yield self._ranked(held[:place])
-                held, users = held[place:], users[batch_size:]
+                yield self._ranked(held[:place], times[:place])
+                held, times, users = held[place:], times[place:], users[batch_size:]
         if len(held):
-            yield self._ranked(held)
+            yield self._ranked(held, times)
 
     def _read(self) -> Iterator[Columns]:
         newest = 0
@@ -229,9 +244,9 @@ class EvalReader:
             newest = rows["user"][-1] if len(rows["user"]) else newest
             yield rows
 
-    def _ranked(self, keys: NDArray[np.int64]) -> RankedUsers:
+    def _ranked(self, keys: NDArray[np.int64], times: NDArray[np.float64]) -> RankedUsers:
         n_authors = self._store.n_authors
-        users = np.unique(keys // n_authors)
+        users, first = np.unique(keys // n_authors, return_index=True)
         place, authors = self._store.known(users)
         masked = np.setdiff1d(users[place] * n_authors + authors, keys)
         return RankedUsers(
@@ -240,6 +255,7 @@ class EvalReader:
             keys % n_authors,
             np.searchsorted(users, masked // n_authors),
             masked % n_authors,
+            np.minimum.reduceat(times, first) if self._store.ordered else None,
         )
 
 

@@ -14,7 +14,10 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec.store import ShardStore
 
 Columns = dict[str, NDArray]
+_KINDS = {False: (pa.types.is_integer, "whole numbers"), True: (pa.types.is_floating, "numbers")}
 POSITIONS = ("position", "position_by_day")
+TIME = "time"
+"""seconds since the data's first interaction, the one column that is not of whole numbers"""
 TASK = "task_"
 """prefix of the columns of live data's tasks."""
 
@@ -37,7 +40,12 @@ class RowGroups:
     def __init__(self, store: ShardStore, split: str) -> None:
         self.file = store.path / f"{split}.parquet"
         self._store = store
-        self._limits = {"user": (0, store.n_users), "author": (0, store.n_authors)}
+        self._limits: dict[str, tuple[float, float]] = {
+            "user": (0, store.n_users),
+            "author": (0, store.n_authors),
+        }
+        if store.ordered:
+            self._limits[TIME] = 0, np.inf
         if split == "train":
             for name in POSITIONS if store.ordered else POSITIONS[:1]:
                 self._limits[name] = 0, np.iinfo(np.int32).max
@@ -56,9 +64,10 @@ class RowGroups:
             raise InputError(f"{self.file}: cannot be read as Parquet ({_one_line(error)})") from None
         schema = self._parquet.schema_arrow
         for name in self._limits:
-            if name not in schema.names or not pa.types.is_integer(schema.field(name).type):
+            fits, kind = _KINDS[name == TIME]
+            if name not in schema.names or not fits(schema.field(name).type):
                 found = ", ".join(f"{field.name} {field.type}" for field in schema)
-                raise InputError(f"{self.file}: no column {name!r} of whole numbers; found: {found}")
+                raise InputError(f"{self.file}: no column {name!r} of {kind}; found: {found}")
         self.count: int = self._parquet.num_row_groups
 
     def read(self, group: int) -> Columns:
@@ -88,13 +97,14 @@ class RowGroups:
         return columns
 
 
-def _check(values: NDArray, low: int, limits: NDArray | int, where: str, name: str) -> None:
-    """Raises InputError at the first value outside ``low .. limit - 1``."""
-    wrong = (values < low) | (values >= limits)
+def _check(values: NDArray, low: float, limits: NDArray | float, where: str, name: str) -> None:
+    """Raises InputError at the first value outside ``low .. limit - 1``, or that is not a number."""
+    wrong = ~((values >= low) & (values < limits))
     if wrong.any():
         row = int(np.argmax(wrong))
-        limit = int(np.broadcast_to(limits, values.shape)[row])
-        raise InputError(f"{where}, row {row}: {name} {values[row]} is outside {low}..{limit - 1}")
+        limit = np.broadcast_to(limits, values.shape)[row]
+        allowed = f"outside {low}..{limit - 1:.0f}" if limit < np.inf else f"no finite number from {low}"
+        raise InputError(f"{where}, row {row}: {name} {values[row]} is {allowed}")
 
 
 def _one_line(error: Exception) -> str:

@@ -110,6 +110,10 @@ class ModelSettings(_Section):
     )
     experts: int = Field(default=8, ge=1)
     search_heads: int = Field(default=2, ge=1)
+    search: Literal["hard", "soft"] | None = Field(
+        default=None,
+        description="SIM's: by category, or by embedding; by default hard where the data have categories",
+    )
     searched: int = Field(default=20, ge=1)
     short_length: int = Field(default=0, ge=0)
     temperature: float = Field(default=1.0, gt=0)

@@ -43,6 +43,9 @@ class ShardSettings(BaseModel):
         default=None, ge=1, description="train on rows with fewer than so many later ones of their user"
     )
     threshold: float | None = Field(default=None, description="rating from which a row is a positive")
+    category_field: str | None = Field(
+        default=None, description="column of .item with the authors' categories; null takes category"
+    )
     seed: int = Field(default=0, ge=0, description="of GraphCL")
 
 

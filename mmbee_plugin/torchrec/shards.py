@@ -36,6 +36,7 @@ def write_shards(
     rows_per_group: int = ROWS_PER_GROUP,
     train_newest: int | None = None,
     threshold: float | None = None,
+    category_field: str | None = None,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> None:
@@ -54,18 +55,19 @@ def write_shards(
         train_newest: train on the rows with fewer than so many later positives of their user and with one
             before; all by default. Folds by order choose rows as well.
         threshold: the rating from which a row is a positive; None where every row is one.
+        category_field: the column of `.item` with the authors' categories; None takes `category` if it is there.
         seed: of GraphCL.
         progress: told each stage's name as it starts.
 
     Raises:
-        InputError: bad rows, a part without rows, an unknown modality, a threshold without ratings, folds by time of
-            data without it, a destination that is something else or cannot be written.
+        InputError: bad rows, a part without rows, an unknown modality or column of categories, a threshold without
+            ratings, folds by time of data without it, a destination that is something else or cannot be written.
     """
     taken = destination.exists() and not (destination.is_dir() and not any(destination.iterdir()))
     if taken and not (destination / DESCRIPTION).exists():
         raise InputError(f"{destination}: exists and is no shards folder; it is left alone")
     note = progress or (lambda stage: None)
-    chosen = _modalities(folder, modalities)
+    chosen, categories = _modalities(folder, modalities), folder.categories(category_field)
     note("rows")
     parts = split_folder(folder, threshold)
     train = training_rows(parts["train"], len(folder.user_tokens), graph, train_newest)
@@ -94,6 +96,8 @@ def write_shards(
         note("rows to files")
         _write_rows(writer, train, parts["valid"], parts["test"], rows_per_group, folder.tasks)
         _write_sides(writer, folder, train)
+        if categories is not None:
+            writer.array("authors/category", categories)
         writer.describe(_description(folder, parts, train, chosen, snapshot, writer.sizes))
 
 
@@ -176,6 +180,7 @@ def _write_rows(
         "user": rows.users[kept].astype(np.int32),
         "author": rows.authors[kept].astype(np.int32),
         "position": train.histories.positions[kept],
+        "time": rows.times[kept] if rows.times is not None else None,
         "position_by_day": train.by_day[kept] if train.by_day is not None else None,
         "fold": train.folds[kept].astype(np.int16) if train.folds is not None else None,
         "label": rows.labels[kept] if rows.labels is not None else None,
@@ -189,6 +194,7 @@ def _write_rows(
         columns = {
             "user": by_user.users.astype(np.int32),
             "author": by_user.authors.astype(np.int32),
+            "time": by_user.times,
             "label": by_user.labels,
             "segment": by_user.live.segments if by_user.live is not None else None,
         }
@@ -236,6 +242,8 @@ def _description(
             "authors": len(folder.item_tokens),
             "labelled": train.rows.labels is not None,
             "ordered": train.rows.times is not None,
+            "until": None if train.rows.times is None else float(train.rows.times.max()),
+            "categories": "authors/category.npy" in files,
             "folds": folds,
             "metapaths": snapshot.settings.metapaths if snapshot is not None else (),
             "reach": snapshot is not None and snapshot.settings.reach_top_k > 0,

@@ -37,6 +37,8 @@ class ShardStore:
         n_users, n_authors: rows; a table has one more.
         labelled: whether rows carry a 0/1 label.
         ordered: whether there is time.
+        until: of the newest training row, in seconds since the data's first interaction; None without time.
+        categories: whether authors have categories.
         folds: parts for cross-fitting, 0 for none.
         metapaths: the chosen ones.
         modalities: what each of the chosen ones is, in order.
@@ -62,6 +64,7 @@ class ShardStore:
         self.description = read_description(self.path)
         self.n_users, self.n_authors = self.description.users, self.description.authors
         self.labelled, self.ordered = self.description.labelled, self.description.ordered
+        self.until, self.categories = self.description.until, self.description.categories
         self.folds, self.has_reach = self.description.folds, self.description.reach
         self.provenance = self.description.provenance
         self.identity = self.description.identity
@@ -99,6 +102,10 @@ class ShardStore:
         """(b,) whether the authors (b,) have a training positive: the others take the default queries."""
         return self._open("authors/seen")[rows]
 
+    def category(self, rows: NDArray) -> NDArray[np.int64]:
+        """Categories of author rows, in their shape, 0 where unknown; of data that have `categories`."""
+        return self._open("authors/category")[rows]
+
     def history_mode(self, asked: HistoryMode | None) -> HistoryMode:
         """What a training row sees of its user's history: as asked, or ``daily`` for live data, else ``prefix`` where
         there is time.
@@ -115,6 +122,11 @@ class ShardStore:
     def history_lengths(self, users: NDArray) -> NDArray[np.int64]:
         """(b,) entries in the whole history of user rows (b,)."""
         return np.diff(self._histories.indptr[np.stack([users, users + 1])], axis=0)[0]
+
+    @property
+    def longest_history(self) -> int:
+        """Behaviours in the longest of all histories."""
+        return int(np.diff(self._histories.indptr).max())
 
     def history(
         self,

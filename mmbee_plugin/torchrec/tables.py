@@ -137,6 +137,7 @@ def user_side(inputs: Inputs, batch: Batch, looked: Looked) -> UserSide:
         history=history.to_padded_dense(part.longest)[: part.count],
         history_mask=mask,
         history_gap=part.gap,
+        history_category=part.category,
         neighbours=_means(pools, inputs.pools_of("u"), part.count),
         neighbour_count=part.neighbour_count,
         attributes=part.attributes,
@@ -155,6 +156,7 @@ def author_side(inputs: Inputs, batch: Batch, looked: Looked) -> AuthorSide:
     side = AuthorSide(
         author=sequences["author"].values(),
         ids=part.ids,
+        category=part.category,
         seen=part.seen,
         neighbours=_means(pools, inputs.pools_of("a"), part.count),
         neighbour_count=part.neighbour_count,

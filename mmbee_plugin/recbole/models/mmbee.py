@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from rich.console import Console
@@ -63,7 +65,9 @@ class MMBee(GeneralRecommender):
         self.negatives_field = config["NEG_PREFIX"] + self.ITEM_ID
         self.label_field = config["LABEL_FIELD"]
         self.history_field = self.ITEM_ID + config["LIST_SUFFIX"]
-        self.time_field = config["TIME_FIELD"] + config["LIST_SUFFIX"] if dataset.ordered else None
+        self.moment_field = config["TIME_FIELD"]
+        self.time_field = self.moment_field + config["LIST_SUFFIX"] if dataset.ordered else None
+        self.end_of_training = float(dataset.times.max()) if dataset.ordered else 0.0
 
         width = config["embedding_size"]
         drawn = torch.from_numpy(dataset.trained_counts()).float()
@@ -113,16 +117,24 @@ class MMBee(GeneralRecommender):
             config["shared_queries"],
             self.author.weight if from_author else None,
         )
+        categories = None
+        if config["backbone"] == "sim":
+            categories = settings.search_categories(config, dataset.folder)
+        self.register_buffer("category", _by_id(categories, dataset.item_rows), persistent=False)
         parts = (
             settings.gtr_settings(
                 config, self.interest.attribute_width if self.interest else 0, dataset.folder.tasks
             ),
             settings.content_settings(config, self.content.widths),
-            settings.sim_settings(config, dataset.ordered),
+            settings.sim_settings(config, dataset.ordered, categories is not None),
         )
         self.gtr = GTRModel(*parts)
         self.scoring_settings = model_settings(*parts, self.history_length, segments)
         self._ranked: EncodedAuthor | None = None
+        if config["backbone"] == "sim":
+            longest = int(np.diff(dataset.histories.indptr).max())
+            if idle := parts[2].idle(min(self.history_length, longest)):
+                self.logger.warning(idle)
 
     def tables(self) -> dict[str, nn.Embedding | nn.EmbeddingBag]:
         """The tables by the names that they have in an exchange file: what a TorchRec job shards."""
@@ -147,18 +159,23 @@ class MMBee(GeneralRecommender):
         history: torch.Tensor,
         times: torch.Tensor | None,
         fold: int | None = None,
+        moments: torch.Tensor | None = None,
     ) -> UserSide:
         """users (B,), history (B, H) item ids padded with 0, times (B, H) seconds or None -> the user's tensors.
 
         The history is cut to the longest of the batch. With ``fold``, neighbours come from the graph without that
-        fold's edges.
+        fold's edges. Time gaps are to ``moments`` (B,) of the requests, by default to the end of training.
         """
         longest = max(1, int((history > 0).sum(dim=1).max()))
         history = history[:, :longest]
-        gap = None if times is None else gap_buckets(times[:, :longest])
+        gap = None
+        if times is not None:
+            moments = times.new_full((len(users),), self.end_of_training) if moments is None else moments
+            gap = gap_buckets(times[:, :longest], moments)
+        category = None if self.category is None else self.category[history]
         neighbours = self.interest.user(users, fold) if self.interest is not None else {}
         own = None if self.user is None else self.user(users)
-        return UserSide(own, self.author(history), history > 0, gap, **neighbours)
+        return UserSide(own, self.author(history), history > 0, gap, category, **neighbours)
 
     def author_side(
         self, items: torch.Tensor, fold: int | None = None, segments: torch.Tensor | None = None
@@ -168,7 +185,8 @@ class MMBee(GeneralRecommender):
         Of live data the content is that of ``segments`` (B,), the rows of the authors' newest segments; without them,
         of the newest before the end of training.
         """
-        side = replace(self.content(items, self.author(items), segments), ids=items)
+        category = None if self.category is None else self.category[items]
+        side = replace(self.content(items, self.author(items), segments), ids=items, category=category)
         if self.interest is None:
             return side
         return replace(side, **self.interest.author(items, fold))
@@ -235,7 +253,8 @@ class MMBee(GeneralRecommender):
             ids, _, stamps = self.histories.all(users.cpu().numpy(), self.history_length)
             history = torch.as_tensor(ids, device=users.device)
             times = None if stamps is None else torch.as_tensor(stamps, device=users.device)
-        return self.gtr.encode_user(self.user_side(users, history, times, fold))
+        moments = interaction.interaction.get(self.moment_field)
+        return self.gtr.encode_user(self.user_side(users, history, times, fold, moments))
 
     def _labelled_loss(
         self, user: EncodedUser, author: EncodedAuthor, labels: torch.Tensor, interaction: Any
@@ -291,3 +310,8 @@ class MMBee(GeneralRecommender):
             return torch.zeros(len(pool), device=pool.device)
         positives = shape[0] * self.drawn[pool] / self.drawn.sum()
         return torch.log(positives + shape[0] * (shape[1] - 1) / (self.n_items - 1))
+
+
+def _by_id(categories: NDArray[np.int64] | None, rows: NDArray[np.int64]) -> torch.Tensor | None:
+    """(n_items,) categories by RecBole's ids, from those in file order and the row of each id; 0 for padding."""
+    return None if categories is None else torch.from_numpy(np.where(rows >= 0, categories[rows], 0))
