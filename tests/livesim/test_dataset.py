@@ -4,17 +4,21 @@ import sys
 
 import numpy as np
 import pytest
+from recbole.data import data_preparation
+from recbole.utils import get_model
 
 from mmbee_plugin import cli
 from mmbee_plugin.data import sample
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.livesim import dataset
 from mmbee_plugin.livesim.settings import LiveSimSettings
+from mmbee_plugin.recbole.run import build_config, seeded_dataset
 
 
 def test_ensure_makes_livesim_once(tmp_path, monkeypatch):
     small = LiveSimSettings(users=400, authors=60, density=3.0)
     monkeypatch.setattr(dataset, "LiveSimSettings", lambda: small)
+    monkeypatch.setattr(sys, "argv", ["pytest"])
     made = sample.ensure("livesim", tmp_path)
     assert (made.kind, made.splits) == ("simulated", ("train", "valid", "test"))
     assert [path.name for path in tmp_path.iterdir()] == ["livesim"]
@@ -24,6 +28,18 @@ def test_ensure_makes_livesim_once(tmp_path, monkeypatch):
         assert len(truth) == made.counts[split] and not np.isnan(truth).any()
     planted = {path.name for path in (made.path / "planted").iterdir()}
     assert planted == {"settings.json", "report.json", "authors.parquet", "users.parquet", "segments"}
+    categories = made.categories()
+    assert categories is not None and set(categories.tolist()) - {0} == {
+        1,
+        2,
+        3,
+        4,
+    }  # chat, games, music, outdoors
+    config = build_config("SIM", made, {"gpu_id": "", "show_progress": False})
+    train = data_preparation(config, seeded_dataset(config))[0]._dataset
+    model = get_model("SIM")(config, train)
+    assert model.gtr.backbone.settings.search == "hard"
+    assert model.category[1:].tolist() == categories[train.item_rows[1:]].tolist()
     before = (made.path / "dataset.json").stat().st_mtime_ns
     assert sample.ensure("livesim", tmp_path).counts == made.counts
     assert (made.path / "dataset.json").stat().st_mtime_ns == before

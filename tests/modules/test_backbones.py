@@ -63,7 +63,7 @@ def test_the_short_part_is_left_out_of_the_search(make_user):
     sim, side = SIM(SIMSettings(width=WIDTH, searched=50, short=3)), make_user(batch=2, history=8)
     side.history_mask[:] = True
     memory = sim.remember(side)
-    assert memory["short_mask"][0].tolist() == [False] * 5 + [True] * 3
+    assert torch.equal(memory["recent"][0], side.history[0, 5:].flip(0))
     assert memory["mask"][0].tolist() == [True] * 5 + [False] * 3
 
 

@@ -42,6 +42,7 @@ def score(trained, moment):
     batch = train.inter_feat[:1]
     for field, value in fields.items():
         batch[field] = torch.tensor([value])
+    batch[train.time_field] = torch.tensor([moment.time])
     network.loss = "bpr"
     with torch.no_grad():
         logit = network.predict(train.add_whole_history(batch)).item()

@@ -20,7 +20,8 @@ from mmbee_plugin.exchange import USER_TABLES, WORD_TABLES
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
 from mmbee_plugin.modules.gie import GIE
 from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, INTERESTS
-from mmbee_plugin.recbole.dataloader import FOLD
+from mmbee_plugin.modules.sim import SEARCHES
+from mmbee_plugin.recbole.dataloader import FOLD, MMBeeFullSortLoader
 from mmbee_plugin.recbole.dataset import SEGMENT, TASKS, MMBeeDataset
 from mmbee_plugin.recbole.models.mmbee import MMBee
 from mmbee_plugin.recbole.run import build_config
@@ -29,7 +30,7 @@ from mmbee_plugin.torchrec.inputs import Inputs, open_store
 from mmbee_plugin.torchrec.maker import BatchMaker
 from mmbee_plugin.torchrec.model import TrainModel
 from mmbee_plugin.torchrec.negatives import draw_negatives
-from mmbee_plugin.torchrec.reader import GlobalRows, TrainReader
+from mmbee_plugin.torchrec.reader import EvalReader, GlobalRows, TrainReader
 from mmbee_plugin.torchrec.settings import Settings, parse_settings
 from mmbee_plugin.torchrec.shards import write_shards
 from mmbee_plugin.torchrec.store import ShardStore
@@ -61,17 +62,17 @@ def trained(sample_folder: DatasetFolder) -> Trained:
     """RecBole's config and training split of the sample, with the graph that the shards were made of."""
     graph = {"folds": 3, "fold_by": "order", "reach_top_k": 50}
     own = {"history": "prefix", "MAX_ITEM_LIST_LENGTH": 8, "graph": graph, "graphcl": {"epochs": 1}}
-    return recbole(sample_folder.path, **own)
+    return recbole(sample_folder.path, **own)[:2]
 
 
-def recbole(folder: Path, **settings: Any) -> Trained:
-    """RecBole's config and training split of a dataset folder."""
+def recbole(folder: Path, **settings: Any) -> tuple[Config, MMBeeDataset, MMBeeDataset, MMBeeDataset]:
+    """RecBole's config of a dataset folder, and its three splits."""
     common = {"gpu_id": "", "show_progress": False, "seed": 0, "embedding_size": 16}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["pytest"])
         content = {"data_path": str(folder.parent), **common, **settings}
         config = Config(model="MMBee", dataset=folder.name, config_dict=content)
-    return config, MMBeeDataset(config).build()[0]
+    return config, *MMBeeDataset(config).build()
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,8 @@ def pair(trained: Trained, sample_shards: Path) -> Pair:
 def live_pair(live: tuple[Config, list[MMBeeDataset]], live_shards: Path) -> Pair:
     """Both models on live data, with three segments a sample."""
     make = pairs_of(live[0], live[1][0], {"shards": str(live_shards), "history_length": 8})
-    return lambda **parts: make(**{"segments": 3, "loss": "bce", "searched": 3, "init_std": 1.0} | parts)
+    own = {"segments": 3, "loss": "bce", "search": None, "searched": 3, "short_length": 0, "init_std": 1.0}
+    return lambda **parts: make(**own | parts)
 
 
 def pairs_of(config: Config, dataset: MMBeeDataset, data: dict[str, Any]) -> Pair:
@@ -189,19 +191,35 @@ def test_logits_agree_with_content_of_another_width(pair, trained, content, head
 @pytest.mark.parametrize(("backbone", "content", "interest", "head"), PAIRED)
 def test_logits_agree_on_live_data(live_pair, live, backbone, content, interest, head):
     """Of test rows, each with the last three segments of its moment."""
-    ours, model, store, settings = live_pair(backbone=backbone, content=content, interest=interest, head=head)
+    check_live_logits(live_pair, live, backbone=backbone, content=content, interest=interest, head=head)
+
+
+@pytest.mark.parametrize("short", [0, 2])
+@pytest.mark.parametrize("search", SEARCHES)
+def test_both_searches_agree(live_pair, live, search, short):
+    """Of histories of 8, of which one, the newest or the most relevant of those that match, is kept."""
+    parts = {"backbone": "sim", "content": "none", "interest": "none", "head": "mlp"}
+    parts |= {"search": search, "searched": 1, "short_length": short}
+    ours = check_live_logits(live_pair, live, **parts)
+    assert ours.gtr.backbone.settings.search == search
+
+
+def check_live_logits(live_pair: Pair, live: tuple[Config, list[MMBeeDataset]], **parts: Any) -> MMBee:
+    """Both models score the test rows alike; returns RecBole's."""
+    ours, model, store, settings = live_pair(**parts)
     test = live[1][2]
     rows = test.inter_feat
     users, authors = test.user_rows[rows["user_id"].numpy()], test.item_rows[rows["item_id"].numpy()]
     segments = rows[SEGMENT].numpy()
     assert (segments < 0).any() and (segments >= 0).any()
-    batch = BatchMaker(store, settings).labelled(users, authors, segments=segments)
+    batch = BatchMaker(store, settings).labelled(users, authors, segments=segments, times=test.times)
     with torch.no_grad():
         ours.eval()
         expected = ours.gtr.score(ours._encode_users(rows), ours._encode_authors(rows))
         found = model.eval().score(batch)
     assert expected.std() > 0.02
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    return ours
 
 
 @pytest.mark.parametrize(
@@ -210,10 +228,11 @@ def test_logits_agree_on_live_data(live_pair, live, backbone, content, interest,
         {"backbone": "mmoe", "content": "mta", "interest": "bdr"},
         {"backbone": "mmoe", "content": "none", "interest": "gie"},
         {"backbone": "dien", "content": "ego_fusion", "interest": "gie", "head": "mlp"},
-        {"backbone": "sim", "content": "mfq", "interest": "bdr", "head": "dot"},
+        {"backbone": "sim", "content": "mfq", "interest": "bdr", "head": "dot", "search": "hard"},
+        {"backbone": "sim", "content": "mfq", "interest": "bdr", "head": "dot", "search": "soft"},
         {"backbone": "mean", "content": "none", "interest": "gie", "head": "mlp", "pooling": "set"},
     ],
-    ids=lambda parts: parts["backbone"],
+    ids=lambda parts: parts["backbone"] + parts.get("search", ""),
 )
 def test_losses_of_a_labelled_batch_agree(live_pair, live, parts):
     """With histories of earlier days, the past's neighbours, auxiliary losses, and several tasks where there are."""
@@ -227,7 +246,8 @@ def test_losses_of_a_labelled_batch_agree(live_pair, live, parts):
         assert (tasks < 0).any()
         users, authors = dataset.user_rows[chosen["user_id"]], dataset.item_rows[chosen["item_id"]]
         positions = dataset.positions_by_day[rows].astype(np.int64)
-        same = GlobalRows(users, authors, positions, labels, fold, 0, chosen[SEGMENT].numpy(), tasks)
+        segments, times = chosen[SEGMENT].numpy(), dataset.times[rows]
+        same = GlobalRows(users, authors, positions, labels, fold, 0, segments, tasks, times)
         batch = BatchMaker(store, settings).train(same, epoch=0)
         dataset.add_history(chosen, dataset.training_history(torch.from_numpy(rows)))
         chosen[FOLD] = torch.full((len(rows),), fold)
@@ -338,7 +358,8 @@ def test_logits_agree_on_timed_histories(tmp_path):
     parts = {"backbone": "sim", "content": "none", "interest": "none", "head": "mlp", "loss": "bpr"}
     parts |= {"searched": 3, "short_length": 2, "init_std": 0.5}
     split = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "TO", "group_by": "user", "mode": "full"}
-    config, dataset = recbole(folder, eval_args=split, **parts)
+    config, *splits = recbole(folder, eval_args=split, **parts)
+    dataset = splits[0]
     ours = MMBee(config, dataset)
     assert ours.gtr.backbone.gap is not None
     ours.gtr.backbone.gap.weight.data.normal_()
@@ -346,5 +367,16 @@ def test_logits_agree_on_timed_histories(tmp_path):
         {"data": {"shards": str(tmp_path / "shards")}, "model": {"width": 16, **parts}}, "test"
     )
     model, store = torchrec_model(settings, ours, dataset)
-    batch = check_logits(ours, model, dataset, store, settings, seed=5)
+    batch = check_logits(ours, model, dataset, store, settings, seed=5)  # as of the end of training
     assert batch.users.gap.unique().numel() > 3
+
+    asked = next(EvalReader(store, "test").ranked(1000))
+    ranked, *_ = next(iter(MMBeeFullSortLoader(config, splits[2], None)))
+    order = np.argsort(dataset.user_rows[ranked["user_id"].numpy()])
+    assert np.array_equal(asked.times.astype(np.float32), ranked["timestamp"].numpy()[order])
+    users = BatchMaker(store, settings).users(asked.users, times=asked.times)
+    authors = BatchMaker(store, settings).authors(dataset.item_rows[1:])
+    with torch.no_grad():
+        found = model.scorer.gtr.score_all(model.encode_users(users), model.encode_authors(authors))
+        expected = ours.full_sort_predict(ranked)[:, 1:]
+    torch.testing.assert_close(found, expected[order], rtol=0, atol=1e-5)

@@ -75,6 +75,7 @@ def test_shards_hold_what_the_recbole_adapter_reads(live_folder, live_shards, mo
         return {
             "user": split.user_rows[rows["user_id"].numpy()].tolist(),
             "author": split.item_rows[rows["item_id"].numpy()].tolist(),
+            "time": split.times.tolist(),
             "label": rows["label"].int().tolist(),
             "segment": rows[SEGMENT].tolist(),
         }
@@ -182,7 +183,9 @@ def test_an_export_scores_under_recbole_and_comes_back(live_folder, live_shards,
     load_exchange(ours, train, tmp_path / "weights.pt")
     rows = test.inter_feat
     users, authors = test.user_rows[rows["user_id"].numpy()], test.item_rows[rows["item_id"].numpy()]
-    batch = BatchMaker(store, settings).labelled(users, authors, segments=rows[SEGMENT].numpy())
+    batch = BatchMaker(store, settings).labelled(
+        users, authors, segments=rows[SEGMENT].numpy(), times=test.times
+    )
     with torch.no_grad():
         found = model.score(batch)
         torch.testing.assert_close(ours.predict(rows), found.sigmoid(), rtol=0, atol=1e-5)
@@ -213,9 +216,15 @@ def again_from(source: Path, content: dict[str, Any], tmp_path: Path) -> dict[st
 
 def test_evaluation_sees_each_row_as_of_its_moment(live_folder, live_shards):
     store = ShardStore(live_shards)
-    test = live_folder.rows("test")
-    read = np.concatenate([rows.segments for rows in EvalReader(store, "test").labelled(50)])
-    assert sorted(read.tolist()) == sorted(test.segments.tolist())
+    segments = live_folder.rows("test").segments
+    first = min(live_folder.interactions(split).timestamps.min() for split in live_folder.splits)
+    times = live_folder.interactions("test").timestamps - first
+    read = [
+        pair
+        for rows in EvalReader(store, "test").labelled(50)
+        for pair in zip(rows.segments, rows.times, strict=True)
+    ]
+    assert sorted(read) == sorted(zip(segments, times, strict=True))
 
 
 @pytest.mark.parametrize(
