@@ -106,7 +106,7 @@ def changed(name, row, value):
     def columns(table):
         values = table[name].to_pylist()
         values[row] = value
-        return {name: values if value is None else np.array(values, dtype=np.int64)}
+        return {name: values if value is None else np.array(values, dtype=type(value))}
 
     return columns
 
@@ -167,6 +167,31 @@ def test_ranked_users_across_row_groups(shards, batch_size):
             masked = batch.masked[batch.masked_user == place].tolist()
             assert masked == sorted(known[user] - positives[user])
     assert any(known[user] & positives[user] for user in positives)
+
+
+@pytest.mark.parametrize("batch_size", [1, 1000])
+def test_a_request_is_at_the_users_earliest_positive_of_the_split(live_shards, batch_size):
+    rows = pq.read_table(live_shards / "test.parquet").to_pylist()
+    times = {}
+    for row in rows:
+        if row["label"]:
+            times[row["user"]] = min(row["time"], times.get(row["user"], row["time"]))
+    assert len(times) < sum(row["label"] for row in rows)
+    ranked = list(EvalReader(ShardStore(live_shards), "test").ranked(batch_size))
+    found = {user: time for part in ranked for user, time in zip(part.users, part.times, strict=True)}
+    assert found == times
+
+
+@pytest.mark.parametrize("time", [float("nan"), float("inf"), -1.0])
+def test_a_time_that_is_none_is_named(live_shards, tmp_path, time):
+    shards = shutil.copytree(live_shards, tmp_path / "shards")
+    columns = changed("time", 3, time)(pq.read_table(shards / "train.parquet"))
+    store = rewrite(shards, "train", **columns)
+    with pytest.raises(InputError, match=f"row group 0, row 3: time {time} is no finite number from 0"):
+        list(reader(store).batches(0))
+    store = rewrite(shards, "train", time=np.zeros(600, dtype=np.int64))
+    with pytest.raises(InputError, match="no column 'time' of numbers; found"):
+        reader(store)
 
 
 def test_labelled_rows_are_all_there(shards):
