@@ -120,8 +120,7 @@ def refuse_settings(config: Any, folder: DatasetFolder) -> None:
     history = chosen_history(config, folder.live is not None, folder.ordered)
     if why := needs_prefixes(config["backbone"], config["short_length"], history):
         raise InputError(why)
-    if config["backbone"] == "sim":
-        search_categories(config, folder)
+    search_categories(config, folder)
     graph_settings(config)
     graphcl_settings(config)
     if config["content"] != "none":
@@ -237,11 +236,13 @@ def content_settings(config: Any, widths: dict[str, int]) -> ContentSettings:
 
 
 def search_categories(config: Any, folder: DatasetFolder) -> NDArray[np.int64] | None:
-    """(n_items,) the items' categories in file order, by which SIM searches; None for soft search.
+    """(n_items,) the items' categories in file order, by which SIM searches; None for soft search and other backbones.
 
     Raises:
         InputError: hard search of data without categories; a ``category_field`` that is no such column.
     """
+    if config["backbone"] != "sim":
+        return None
     categories = folder.categories(config["category_field"])
     return categories if chosen_search(config["search"], categories is not None) == "hard" else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from mmbee_plugin.torchrec import checkpoint
 from mmbee_plugin.torchrec.checkpoint import StepState
 from mmbee_plugin.torchrec.export import export_checkpoint, import_exchange
 from mmbee_plugin.torchrec.inputs import Inputs, open_store
+from mmbee_plugin.torchrec.launch import process_group
+from mmbee_plugin.torchrec.loop import Trainer
 from mmbee_plugin.torchrec.maker import BatchMaker
 from mmbee_plugin.torchrec.model import TrainModel
 from mmbee_plugin.torchrec.reader import EvalReader, TrainReader
@@ -163,6 +166,18 @@ def test_every_part_learns(live_shards, tmp_path):
         if weight.grad is None or not weight.grad.abs().sum() > 0
     ]
     assert still == []
+
+
+def test_an_idle_search_is_said(live_shards, tmp_path, caplog):
+    longest = min(8, ShardStore(live_shards).longest_history)
+    for search, searched, expected in (("soft", longest, 1), ("soft", longest - 1, 0), ("hard", longest, 0)):
+        parts = {"backbone": "sim", "content": "none", "interest": "none", "search": search}
+        settings = parse_settings(job(live_shards, tmp_path, **parts, searched=searched), "test")
+        caplog.clear()
+        with process_group(60) as process, caplog.at_level(logging.WARNING):
+            Trainer(settings, process)
+        idle = [record for record in caplog.records if "SIM's search unit is idle" in record.message]
+        assert len(idle) == expected
 
 
 def test_an_export_scores_under_recbole_and_comes_back(live_folder, live_shards, tmp_path, monkeypatch):

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from rich.console import Console
@@ -117,10 +116,9 @@ class MMBee(GeneralRecommender):
             config["shared_queries"],
             self.author.weight if from_author else None,
         )
-        categories = None
-        if config["backbone"] == "sim":
-            categories = settings.search_categories(config, dataset.folder)
-        self.register_buffer("category", _by_id(categories, dataset.item_rows), persistent=False)
+        categories, rows = settings.search_categories(config, dataset.folder), dataset.item_rows
+        by_id = None if categories is None else torch.from_numpy(np.where(rows >= 0, categories[rows], 0))
+        self.register_buffer("category", by_id, persistent=False)
         parts = (
             settings.gtr_settings(
                 config, self.interest.attribute_width if self.interest else 0, dataset.folder.tasks
@@ -131,10 +129,9 @@ class MMBee(GeneralRecommender):
         self.gtr = GTRModel(*parts)
         self.scoring_settings = model_settings(*parts, self.history_length, segments)
         self._ranked: EncodedAuthor | None = None
-        if config["backbone"] == "sim":
-            longest = int(np.diff(dataset.histories.indptr).max())
-            if idle := parts[2].idle(min(self.history_length, longest)):
-                self.logger.warning(idle)
+        longest = min(self.history_length, int(np.diff(self.histories.indptr).max()))
+        if config["backbone"] == "sim" and (idle := parts[2].idle(longest)):
+            self.logger.warning(idle)
 
     def tables(self) -> dict[str, nn.Embedding | nn.EmbeddingBag]:
         """The tables by the names that they have in an exchange file: what a TorchRec job shards."""
@@ -310,8 +307,3 @@ class MMBee(GeneralRecommender):
             return torch.zeros(len(pool), device=pool.device)
         positives = shape[0] * self.drawn[pool] / self.drawn.sum()
         return torch.log(positives + shape[0] * (shape[1] - 1) / (self.n_items - 1))
-
-
-def _by_id(categories: NDArray[np.int64] | None, rows: NDArray[np.int64]) -> torch.Tensor | None:
-    """(n_items,) categories by RecBole's ids, from those in file order and the row of each id; 0 for padding."""
-    return None if categories is None else torch.from_numpy(np.where(rows >= 0, categories[rows], 0))
