@@ -124,8 +124,17 @@ def test_one_process_and_two_agree(start, live_shards, tmp_path):
         folder = tmp_path / f"checkpoints-{processes}"
         found = {
             "tasks": job(live_shards, folder / "tasks", **TASKED),
-            "search": job(live_shards, folder / "search", "table_wise", backbone="sim", head="mlp"),
-            "drawn": job(live_shards, folder / "drawn", loss="softmax", content="ego_fusion", interest="bdr"),
+            "search": job(
+                live_shards, folder / "search", "table_wise", backbone="sim", search="soft", head="mlp"
+            ),
+            "drawn": job(
+                live_shards,
+                folder / "drawn",
+                backbone="sim",
+                loss="softmax",
+                content="ego_fusion",
+                interest="bdr",
+            ),
         }
         found["drawn"]["train"] |= {"negatives": 2, "batch_size": 11}
         # At 1e-3 Adam makes 1e-4 of the rounding within the 20 steps: it divides gradients of nothing by nothing.
