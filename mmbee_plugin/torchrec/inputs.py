@@ -71,8 +71,8 @@ class Inputs:
 
     @classmethod
     def of(cls, model: ModelSettings, data: DataShape) -> Inputs:
-        """Raises InputError for a modality, metapath or category, or for more segments than the data have, and for queries
-        that cannot start as they should."""
+        """Raises InputError for a modality, metapath or category, or for more segments than the data have, and for
+        queries that cannot start as they should."""
         chosen = tuple(data.modalities) if model.modalities is None else model.modalities
         _check("modality", chosen, data.modalities)
         _check("metapath", model.lists, data.metapaths)
