@@ -66,12 +66,12 @@ def run_table(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
     check_writable(report.html)
     seeds = range(1, chosen.seeds + 1)
     jobs = {
-        row.name: labelled_jobs(row.name, MODEL, folder, {**given, **row.settings}, seeds)
+        row.name: labelled_jobs(row.name, MODEL, folder, options.merged(given, row.settings), seeds)
         for row in table.rows
     }
     cells = cells_of_rows(jobs, chosen.cells, chosen.jobs)
     measures = measure(table, cells, chosen.split, folder)
-    printed, provenance = sheets(measures), provenance_lines(folder)
+    printed, provenance = sheets(measures, table.notes(given)), provenance_lines(folder)
     facts = {
         "settings given": given,
         "settings of the rows": {row.name: dict(row.settings) for row in table.rows},

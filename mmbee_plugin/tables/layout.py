@@ -23,9 +23,13 @@ class Sheet:
     """how many of the first columns say what the row is; the others are figures."""
 
 
-def sheets(measures: Measures) -> list[Sheet]:
-    """The table pooled, the table over hours, and the full model against every other row."""
-    found = [_pooled(measures)]
+def sheets(measures: Measures, notes: Sequence[str] = ()) -> list[Sheet]:
+    """The table pooled, the table over hours, and the full model against every other row.
+
+    Args:
+        notes: further lines below the table.
+    """
+    found = [_pooled(measures, notes)]
     if "hours" in measures.counts:
         found.append(_hourly(measures))
     if measures.of_full:
@@ -81,7 +85,7 @@ def p_text(value: float) -> str:
     return f"{value:.3f}"
 
 
-def _pooled(measures: Measures) -> Sheet:
+def _pooled(measures: Measures, further: Sequence[str]) -> Sheet:
     table, counts = measures.table, measures.counts
     columns = [text for metric in table.metrics for text in (metric.upper(), "Impr.", "p")]
     speed = ("Training samples/s", "Inference samples/s", "MFLOPs a sample") if table.costs else ()
@@ -100,7 +104,8 @@ def _pooled(measures: Measures) -> Sheet:
         + (", in brackets the largest minus the smallest" if measures.seeds > 1 else "")
         + "; Impr.: absolute, over "
         + ", ".join(dict.fromkeys(c.against for c in measures.improvements.values()))
-        + "; p: paired bootstrap over users, Holm-corrected over the rows."
+        + "; p: paired bootstrap over users, Holm-corrected over the rows.",
+        *further,
     ]
     if table.costs:
         beside = measures.side_by_side

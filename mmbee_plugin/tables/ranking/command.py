@@ -24,9 +24,10 @@ from mmbee_plugin.tables.ranking.layout import ranking_sheets
 from mmbee_plugin.tables.ranking.measures import measure
 from mmbee_plugin.tables.ranking.published import published
 from mmbee_plugin.tables.ranking.report import write_ranking
-from mmbee_plugin.tables.ranking.rows import REFERENCE, ROWS, RankedRow, chosen_rows
+from mmbee_plugin.tables.ranking.rows import REFERENCE, RankedRow, chosen_rows, table_rows
 from mmbee_plugin.tables.ranking.run import FAILED, ranking_jobs
 from mmbee_plugin.tables.ranking.tuning import Finalist, Tuning, base_of, begin_tuning, read_tuning, tune
+from mmbee_plugin.tables.rows import PAPER, kept_note
 from mmbee_plugin.tables.training import check_split
 
 
@@ -40,9 +41,10 @@ def run_table_3(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
         InputError: an option, a setting or data that cannot be; before anything is trained where that is possible.
     """
     check_split(chosen.split)
-    rows = chosen_rows(ROWS, chosen.only)
+    known = table_rows()
+    rows = chosen_rows(known, chosen.only)
     given = options.given_settings(None, arguments)
-    options.check_given(given, [row.model for row in ROWS if row.model])
+    options.check_given(given, [row.model for row in known if row.model])
     folder = ensure(chosen.dataset, chosen.data_path)
     return ranking_table(rows, REFERENCE, folder, given, chosen)
 
@@ -58,7 +60,7 @@ def ranking_table(
 
     Args:
         reference: the row that others are set against, where it is among ``rows``.
-        given: settings of all rows; they win over tuned ones.
+        given: settings of all rows; they win over tuned ones, and a row's own over both, as the table says.
     """
     report = Report(chosen.out)
     check_writable(report.html)
@@ -67,7 +69,7 @@ def ranking_table(
     tuned = chosen.tuned or options.config_folder() / "tuning" / folder.name
     if chosen.minutes is not None:
         _tune(rows, folder, given, tuned, chosen.minutes, chosen.jobs)
-    tunings = {row.name: read_tuning(tuned / f"{row.model}.json") for row in rows if row.model}
+    tunings = {row.name: read_tuning(tuned / f"{row.tuning}.json") for row in rows if row.tuning}
     found = {
         name: tuning for name, tuning in tunings.items() if tuning is not None and tuning.chosen is not None
     }
@@ -84,10 +86,11 @@ def ranking_table(
             raise InputError(f"{name}: with its settings the loss of a seed is no number; give it others")
     tried = {name: len(tuning.trials) for name, tuning in found.items()}
     measures = measure(cells, chosen.split, chosen.seeds, tried, reference)
-    untuned = [row.name for row in rows if row.model and row.name not in found]
+    untuned = [row.name for row in rows if row.tuning and row.name not in found]
     protocol = [
         *_protocol(folder, jobs[rows[0].name][0].key["settings"]),
         *_tuning_lines(found, untuned, folder),
+        *_own_lines(rows, given),
     ]
     printed, provenance = ranking_sheets(measures, protocol, published(folder.name)), provenance_lines(folder)
     facts = {
@@ -116,9 +119,10 @@ def _tune(
 ) -> None:
     tasks = []
     for row in rows:
-        if row.model:
-            space = space_file(row.model)
-            tuning = begin_tuning(tuned / f"{row.model}.json", row.model, folder, given, space)
+        if row.model and row.tuning:
+            space = space_file(row.tuning)
+            own = merged(given, row.settings)
+            tuning = begin_tuning(tuned / f"{row.tuning}.json", row.model, folder, own, space)
             tasks.append(Task(f"{row.name} tuned", tune, (tuning, folder.path, space, minutes)))
     with cell_bar(len(tasks), 0, processes, "rows") as show:
         run_tasks(tasks, processes, show, fresh=True)
@@ -166,6 +170,19 @@ def _protocol(folder: DatasetFolder, settings: Mapping[str, Any]) -> list[str]:
             "behaviour, which the other rows do not see (docs/decisions.md)."
         )
     return found
+
+
+def _own_lines(rows: Sequence[RankedRow], given: Mapping[str, Any]) -> list[str]:
+    """Which settings are a row's own, whatever was tuned or given."""
+    names = [row.name for row in rows]
+    found = []
+    if PAPER in names:
+        found.append(
+            f"{PAPER}: the settings of recbole_configs/paper.yaml, over the dataset's for MMBee; never tuned."
+        )
+    if "DIEN" in names:
+        found.append("DIEN: this package's, with its auxiliary loss, on the dataset's settings for SIM.")
+    return found + [line for row in rows for line in kept_note(row.name, row.settings, given)]
 
 
 def _tuning_lines(found: Mapping[str, Tuning], untuned: Sequence[str], folder: DatasetFolder) -> list[str]:
