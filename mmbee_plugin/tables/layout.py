@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmbee_plugin.tables.measures import METRICS, Comparison, Measured, Measures, mean, spread
 
@@ -24,14 +24,15 @@ class Sheet:
 
 
 def sheets(measures: Measures, notes: Sequence[str] = ()) -> list[Sheet]:
-    """The table pooled, the table over hours, and the full model against every other row.
+    """The table pooled and, directly below it, over hours; what both come to; the full model against every other row.
 
     Args:
         notes: further lines below the table.
     """
-    found = [_pooled(measures, notes)]
+    found = [_pooled(measures)]
     if "hours" in measures.counts:
         found.append(_hourly(measures))
+    found[-1] = replace(found[-1], notes=(*_notes(measures), *notes))
     if measures.of_full:
         found.append(_of_full(measures))
     return found
@@ -85,7 +86,7 @@ def p_text(value: float) -> str:
     return f"{value:.3f}"
 
 
-def _pooled(measures: Measures, further: Sequence[str]) -> Sheet:
+def _pooled(measures: Measures) -> Sheet:
     table, counts = measures.table, measures.counts
     columns = [text for metric in table.metrics for text in (metric.upper(), "Impr.", "p")]
     speed = ("Training samples/s", "Inference samples/s", "MFLOPs a sample") if table.costs else ()
@@ -99,15 +100,23 @@ def _pooled(measures: Measures, further: Sequence[str]) -> Sheet:
         best = measures.best["pooled"]
         cells = [text for metric in table.metrics for text in (f"{best[metric]:.4f}", "", "")]
         rows.append((BEST, *[""] * (len(table.headings) - 1), *cells, *[""] * len(speed)))
+    title = (
+        f"Table {table.number}. {table.title}: {measures.split} split, {counts['samples']:,} samples, "
+        f"{counts['positives']:,} gifts, {counts['users']:,} users, {counts['users_with_both']:,} of them with both; "
+        "pooled"
+    )
+    return Sheet(title, (*table.headings, *columns, *speed), tuple(rows), names=len(table.headings))
+
+
+def _notes(measures: Measures) -> list[str]:
     notes = [
         f"Mean of {measures.seeds} seed{'s'[: measures.seeds > 1]}"
         + (", in brackets the largest minus the smallest" if measures.seeds > 1 else "")
         + "; Impr.: absolute, over "
         + ", ".join(dict.fromkeys(c.against for c in measures.improvements.values()))
         + "; p: paired bootstrap over users, Holm-corrected over the rows.",
-        *further,
     ]
-    if table.costs:
+    if measures.table.costs:
         beside = measures.side_by_side
         side = f"with up to {beside} cells side by side" if beside > 1 else "with no other cell beside it"
         notes.append(
@@ -118,11 +127,31 @@ def _pooled(measures: Measures, further: Sequence[str]) -> Sheet:
         notes.append(f"{BEST}: the simulator's planted probabilities as scores.")
     if measures.of_full:
         notes += of_full_lines(measures)
-    title = (
-        f"Table {table.number}. {table.title}: {measures.split} split, {counts['samples']:,} samples, "
-        f"{counts['positives']:,} gifts, {counts['users']:,} users, {counts['users_with_both']:,} of them with both"
-    )
-    return Sheet(title, (*table.headings, *columns, *speed), tuple(rows), tuple(notes), len(table.headings))
+    if "hours" in measures.counts:
+        notes += hourly_lines(measures)
+    return notes
+
+
+def hourly_lines(measures: Measures) -> list[str]:
+    """Why pooled and hourly figures differ, and for each metric the rows whose improvement has another sign."""
+    counts = measures.counts
+    found = [
+        "Pooled, AUC ranks all samples together; over hours, those of the same clock hour alone, and every hour counts "
+        f"the same. UAUC and GAUC: pooled of {counts['users_with_both']:,} users with both a gift and none among their "
+        f"samples; over hours of {counts['user_hours_with_both']:,} user-hours with both, of {counts['user_hours']:,}."
+    ]
+    for metric in METRICS:
+        other = []
+        for name, comparison in measures.improvements.items():
+            pooled = comparison.differences[metric].interval.mean
+            hourly = measures.hourly_gain(name, metric)
+            if hourly is not None and pooled * hourly < 0:
+                other.append(f"{name} (pooled {percent(pooled)}, hourly {percent(hourly)})")
+        if measures.improvements:
+            found.append(
+                f"{metric.upper()}: Impr. with another sign pooled than over hours: {', '.join(other) or 'none'}."
+            )
+    return found
 
 
 def _hourly(measures: Measures) -> Sheet:
@@ -131,8 +160,7 @@ def _hourly(measures: Measures) -> Sheet:
     for name, measured in measures.rows.items():
         cells = [*(measured.row.labels or (name,))]
         for metric in table.metrics:
-            against = measures.rows.get(measured.row.against or "")
-            gain = mean(measured.hourly[metric]) - mean(against.hourly[metric]) if against else None
+            gain = measures.hourly_gain(name, metric)
             cells += [_value(measured.hourly[metric]), "-" if gain is None else percent(gain)]
         rows.append(tuple(cells))
     if measures.best:
