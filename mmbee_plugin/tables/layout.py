@@ -9,6 +9,8 @@ from mmbee_plugin.tables.measures import METRICS, Comparison, Measured, Measures
 
 SIGNIFICANT = 0.05
 BEST = "best possible"
+UNTESTED = "SAMPLE: the data are generated, so no p-values and no published figures stand beside these."
+"""the note below sheets of generated samples"""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def sheets(measures: Measures, notes: Sequence[str] = ()) -> list[Sheet]:
     found[-1] = replace(found[-1], notes=(*_notes(measures), *notes))
     if measures.of_full:
         found.append(_of_full(measures))
-    return found
+    return found if measures.tested else untested(found)
 
 
 def lines(sheet: Sheet) -> list[str]:
@@ -56,6 +58,23 @@ def lines(sheet: Sheet) -> list[str]:
     return [sheet.title, "", printed[0], rule, *printed[1:], *notes]
 
 
+def untested(sheets: Sequence[Sheet]) -> list[Sheet]:
+    """The sheets of generated data: without columns of p-values, and the last of them says why."""
+    found = []
+    for sheet in sheets:
+        kept = [place for place, heading in enumerate(sheet.headings) if heading != "p"]
+        rows = tuple(tuple(row[place] for place in kept) for row in sheet.rows)
+        found.append(replace(sheet, headings=tuple(sheet.headings[place] for place in kept), rows=rows))
+    return [*found[:-1], replace(found[-1], notes=(*found[-1].notes, UNTESTED))]
+
+
+def standing(gain: float, p: float | None) -> str:
+    """Whether a difference is a gain, and whether beyond chance; ``p`` is None where nothing was tested."""
+    if not gain > 0:
+        return "not above"
+    return "above" if p is None or p < SIGNIFICANT else f"above, but not beyond chance (p {p_text(p)}),"
+
+
 def of_full_lines(measures: Measures) -> list[str]:
     """What the full model's comparisons come to, a line for each metric."""
     found = []
@@ -64,15 +83,18 @@ def of_full_lines(measures: Measures) -> list[str]:
             name: (c.differences[metric].interval.mean, c.p_values[metric])
             for name, c in measures.of_full.items()
         }
-        sure = [name for name, (gain, p) in each.items() if gain > 0 and p < SIGNIFICANT]
+        sure = [
+            name for name, (gain, p) in each.items() if gain > 0 and (p < SIGNIFICANT or not measures.tested)
+        ]
         below = [name for name, (gain, _) in each.items() if gain <= 0]
         line = f"{metric.upper()}: {measures.table.full} is above {len(sure)} of {len(each)} rows"
-        line += f" with p < {SIGNIFICANT:g}"
+        line += f" with p < {SIGNIFICANT:g}" if measures.tested else ""
         if unsure := [name for name in each if name not in sure and name not in below]:
             line += f"; above, but not beyond chance: {', '.join(unsure)}"
         if below:
             line += f"; not above: {', '.join(below)}"
-        found.append(f"{line}; largest p {p_text(max(p for _, p in each.values()))}")
+        largest = f"; largest p {p_text(max(p for _, p in each.values()))}" if measures.tested else ""
+        found.append(line + largest)
     return found
 
 
@@ -114,7 +136,7 @@ def _notes(measures: Measures) -> list[str]:
         + (", in brackets the largest minus the smallest" if measures.seeds > 1 else "")
         + "; Impr.: absolute, over "
         + ", ".join(dict.fromkeys(c.against for c in measures.improvements.values()))
-        + "; p: paired bootstrap over users, Holm-corrected over the rows.",
+        + ("; p: paired bootstrap over users, Holm-corrected over the rows." if measures.tested else "."),
     ]
     if measures.table.costs:
         beside = measures.side_by_side
@@ -184,7 +206,9 @@ def _of_full(measures: Measures) -> Sheet:
             interval = f"{percent(found.mean)} [{percent(found.low)}, {percent(found.high)}]"
             cells += [interval, p_text(comparison.p_values[metric])]
         rows.append((name, *cells))
-    note = "In brackets the 95 % interval over users; p: Holm-corrected over the rows."
+    note = "In brackets the 95 % interval over users" + (
+        "; p: Holm-corrected over the rows." if measures.tested else "."
+    )
     return Sheet(f"{measures.table.full} minus the row", ("Row", *headings), tuple(rows), (note,))
 
 

@@ -109,6 +109,8 @@ class Measures:
     a clock hour) and user_hours_with_both."""
     side_by_side: int
     """how many cells were made, and timed, at once."""
+    tested: bool
+    """whether differences have p-values; those of generated samples say nothing."""
 
     def hourly_gain(self, name: str, metric: str) -> float | None:
         """The row's mean over hours minus that of the row it is measured from; None without either, or without time."""
@@ -141,6 +143,7 @@ def measure(table: Table, cells: Mapping[str, Sequence[Cell]], split: str, folde
         best_possible(folder, split),
         _counts(samples),
         max(cell.facts["side_by_side"] for seeds in cells.values() for cell in seeds),
+        folder.kind != "sample",
     )
 
 

@@ -107,6 +107,5 @@ def _pooled(measures: Measures, name: str, metric: str) -> dict[str, Any]:
         "improvement": gain.interval.mean,
         "improvement_low": gain.interval.low,
         "improvement_high": gain.interval.high,
-        "p": gain.p_value,
-        "p_holm": comparison.p_values[metric],
+        **({"p": gain.p_value, "p_holm": comparison.p_values[metric]} if measures.tested else {}),
     }

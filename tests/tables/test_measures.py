@@ -12,7 +12,7 @@ import pytest
 from mmbee_plugin import metrics
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.tables.files import Report
-from mmbee_plugin.tables.layout import lines, sheets
+from mmbee_plugin.tables.layout import UNTESTED, lines, sheets
 from mmbee_plugin.tables.measures import measure
 from mmbee_plugin.tables.report import write_report
 from mmbee_plugin.tables.rows import make_table
@@ -23,8 +23,8 @@ SIGNALS = {"SIM": 0.4, "SIM+MFQ": 0.7, "SIM+GIE": 0.4, "SIM+MFQ+GIE": 1.2}
 class NoTruth:
     """A folder in which nothing is planted."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, kind="real"):
+        self.path, self.kind = path, kind
 
 
 @pytest.fixture
@@ -124,6 +124,20 @@ def test_improvements_of_another_sign_over_hours_are_named(table, cells, tmp_pat
         lines_of = [line for line in csv.DictReader(file) if line["averaged"] == "hours"]
     (one,) = (line for line in lines_of if (line["row"], line["metric"]) == ("SIM+MFQ", "auc"))
     assert float(one["improvement"]) == pytest.approx(hourly) and one["against"] == "SIM"
+
+
+def test_generated_samples_have_no_p_values(table, cells, tmp_path):
+    found = measure(table, cells, "test", NoTruth(tmp_path, "sample"))
+    printed = sheets(found)
+    text = "\n".join(line for sheet in printed for line in lines(sheet))
+    assert not any("p" in sheet.headings for sheet in printed)
+    assert not re.search(r"\bp\b", text.replace(UNTESTED, ""))
+    assert text.count(UNTESTED) == 1
+    assert "AUC: SIM+MFQ+GIE is above 3 of 3 rows" in text
+    report = Report(tmp_path / "two")
+    write_report(report, found, printed, ["Data: toy"], "sample", {}, cells)
+    with report.csv.open() as file:
+        assert {(line["p"], line["p_holm"]) for line in csv.DictReader(file)} == {("", "")}
 
 
 def test_the_report_stands_alone_and_is_loud_about_simulations(measures, cells, tmp_path):

@@ -16,7 +16,6 @@ from mmbee_plugin.recbole.report import check_writable, provenance_lines
 from mmbee_plugin.recbole.tune import space_file
 from mmbee_plugin.tables.command import TableOptions
 from mmbee_plugin.tables.files import Report
-from mmbee_plugin.tables.layout import lines
 from mmbee_plugin.tables.making import cells_of_rows
 from mmbee_plugin.tables.pool import Task, run_tasks
 from mmbee_plugin.tables.progress import cell_bar
@@ -28,6 +27,7 @@ from mmbee_plugin.tables.ranking.rows import REFERENCE, RankedRow, chosen_rows, 
 from mmbee_plugin.tables.ranking.run import FAILED, ranking_jobs
 from mmbee_plugin.tables.ranking.tuning import Finalist, Tuning, base_of, begin_tuning, read_tuning, tune
 from mmbee_plugin.tables.rows import PAPER, kept_note
+from mmbee_plugin.tables.terminal import shown
 from mmbee_plugin.tables.training import check_split
 
 
@@ -85,14 +85,16 @@ def ranking_table(
         if any(FAILED in cell.facts for cell in of_row):
             raise InputError(f"{name}: with its settings the loss of a seed is no number; give it others")
     tried = {name: len(tuning.trials) for name, tuning in found.items()}
-    measures = measure(cells, chosen.split, chosen.seeds, tried, reference)
+    tested = folder.kind != "sample"
+    measures = measure(cells, chosen.split, chosen.seeds, tried, reference, tested)
     untuned = [row.name for row in rows if row.tuning and row.name not in found]
     protocol = [
         *_protocol(folder, jobs[rows[0].name][0].key["settings"]),
         *_tuning_lines(found, untuned, folder),
         *_own_lines(rows, given),
     ]
-    printed, provenance = ranking_sheets(measures, protocol, published(folder.name)), provenance_lines(folder)
+    printed = ranking_sheets(measures, protocol, published(folder.name) if tested else [])
+    provenance = provenance_lines(folder)
     facts = {
         "data": {"name": folder.name, "kind": folder.kind, "counts": folder.counts, "hash": folder.hash},
         "settings given": dict(given),
@@ -105,7 +107,7 @@ def ranking_table(
         },
     }
     write_ranking(report, measures, printed, provenance, facts, cells)
-    body = [line for sheet in printed for line in [*lines(sheet), ""]]
+    body = [line for sheet in printed for line in [*shown(sheet), ""]]
     return [*provenance, "", *body, f"Written: {report.csv}, {report.json}, {report.html}"]
 
 
