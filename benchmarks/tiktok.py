@@ -20,12 +20,12 @@ from mmbee_plugin.recbole.options import given_settings
 from mmbee_plugin.recbole.untrained import walk
 from mmbee_plugin.tables.command import TableOptions
 from mmbee_plugin.tables.ranking.command import ranking_table
-from mmbee_plugin.tables.ranking.rows import REFERENCE, ROWS, RankedRow, chosen_rows
+from mmbee_plugin.tables.ranking.rows import REFERENCE, RankedRow, chosen_rows, table_rows
 from mmbee_plugin.tables.training import SPLITS
 
 CONTROLS = (
-    RankedRow("BPR", "BPR"),
-    RankedRow("MMBee, row order random", "MMBee", {"row_order": "random"}),
+    RankedRow("BPR", "BPR", tuning="BPR"),
+    RankedRow("MMBee, row order random", "MMBee", {"row_order": "random"}, "MMBee"),
     RankedRow("walk u-a-u-a-u-a", count=partial(walk, nodes="uauaua")),
     # the best whole strength on validation (order_artefact.py)
     RankedRow("walk u-a-u-a-u-a, order", count=partial(favoured_walk, nodes="uauaua", strength=3.0)),
@@ -50,9 +50,9 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", metavar="key=value", help="further settings of every model")
     args = parser.parse_args()
     ablations = tuple(
-        RankedRow(name, "MMBee", given_settings(None, extra)) for name, extra in ABLATIONS.items()
+        RankedRow(name, "MMBee", given_settings(None, extra), "MMBee") for name, extra in ABLATIONS.items()
     )
-    known = ablations if args.ablate else (*ROWS, *CONTROLS)
+    known = ablations if args.ablate else (*table_rows(), *CONTROLS)
     rows = chosen_rows(known, [*args.rows, args.reference] if args.rows else [])
     folder = DatasetFolder(args.folder)
     given = given_settings(None, [f"--{text}" for text in args.settings])

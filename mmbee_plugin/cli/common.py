@@ -67,17 +67,14 @@ def show_page(out: Path, sheet: Sheet, figure: go.Figure, folder: DatasetFolder,
     Args:
         more: further lines for the file, such as which checkpoint it was.
     """
-    from rich.console import Console
-
-    from mmbee_plugin.figures.page import printed, write_page
+    from mmbee_plugin.figures.page import write_page
     from mmbee_plugin.recbole.report import provenance_lines
+    from mmbee_plugin.tables.layout import untested
+    from mmbee_plugin.tables.terminal import shown
 
+    if folder.kind == "sample":
+        (sheet,) = untested([sheet])
     provenance = provenance_lines(folder)
     write_page(out, sheet, figure, [*provenance, *more], folder.kind == "real")
-    for line in provenance:
+    for line in [*provenance, "", *shown(sheet), "", f"Written: {out}"]:
         typer.echo(line)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)  # a file has room for all columns
-    console.print(printed(sheet))
-    typer.echo(f"Written: {out}")

@@ -1,4 +1,4 @@
-"""A figure as a printed table and as one HTML file that needs nothing else."""
+"""A figure with its table as one HTML file that needs nothing else."""
 
 from __future__ import annotations
 
@@ -8,23 +8,10 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
-from rich.table import Table
 
 from mmbee_plugin.tables.files import replaced
 from mmbee_plugin.tables.html import STYLE
 from mmbee_plugin.tables.layout import Sheet
-
-
-def printed(sheet: Sheet) -> Table:
-    """The sheet for rich's console: its first column left, the others right."""
-    table = Table(
-        title=sheet.title, title_justify="left", caption="\n".join(sheet.notes), caption_justify="left"
-    )
-    for place, heading in enumerate(sheet.headings):
-        table.add_column(heading, justify="right" if place else "left", no_wrap=True)
-    for row in sheet.rows:
-        table.add_row(*row)
-    return table
 
 
 def write_page(path: Path, sheet: Sheet, figure: go.Figure, provenance: Sequence[str], real: bool) -> None:

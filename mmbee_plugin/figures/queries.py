@@ -15,7 +15,7 @@ from plotly.subplots import make_subplots
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.run import load_mmbee, seeded_dataset, without_recbole_warnings
+from mmbee_plugin.recbole.run import LABELLED_RUN, load_mmbee, seeded_dataset, without_recbole_warnings
 from mmbee_plugin.tables.layout import Sheet
 
 MIN_ROWS = 20
@@ -65,10 +65,15 @@ def read_authors(path: Path, min_rows: int = MIN_ROWS) -> AuthorVectors:
     state = load_mmbee(path)
     config, weights = state["config"], state["state_dict"]
     if "content.queries.weight" not in weights:
-        raise InputError(f"{path}: a model without queries, expected content: mfq with use_queries")
+        raise InputError(
+            f"{path}: a model without queries, expected content: mfq with use_queries, as {LABELLED_RUN} makes"
+        )
     planted = Path(config["data_path"]) / "planted" / "authors.parquet"
     if not planted.is_file():
-        raise InputError(f"{planted}: no such file; only simulated live data have planted author types")
+        raise InputError(
+            f"{planted}: no such file; only simulated live data have planted author types: a checkpoint of "
+            f"{LABELLED_RUN} is needed"
+        )
     with without_recbole_warnings():
         train = seeded_dataset(config).build()[0]
     if train.folder.hash != config["dataset_hash"]:

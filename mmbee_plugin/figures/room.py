@@ -15,6 +15,7 @@ from mmbee_plugin.data.atomic import read_header
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.mfq import MFQ
+from mmbee_plugin.recbole.run import LABELLED_RUN
 
 ROOM = "room_id:token"
 AUDIENCE = 500
@@ -122,11 +123,13 @@ def _check(network: Any, folder: DatasetFolder) -> None:
     content = network.gtr.content
     if not isinstance(content, MFQ) or not content.settings.use_queries:
         raise InputError(
-            "the model has no queries; a timeline shows those of content: mfq with use_queries: true"
+            "the model has no queries; a timeline shows those of content: mfq with use_queries: true, as "
+            f"{LABELLED_RUN} trains them"
         )
     if folder.live is None:
         raise InputError(
-            f"{folder.path}: has no live rooms; mmbee data samples makes a folder that has, of a log"
+            f"{folder.path}: has no live rooms; mmbee data samples makes a folder that has, of a log, and "
+            f"{LABELLED_RUN} a checkpoint"
         )
 
 

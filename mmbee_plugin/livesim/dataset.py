@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
 from mmbee_plugin.data.writer import check_replaceable
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.livesim.display import day_bar
-from mmbee_plugin.livesim.record import PLANTED
 from mmbee_plugin.livesim.settings import LiveSimSettings
 from mmbee_plugin.livesim.simulate import simulate
 from mmbee_plugin.logs.folder import LogFolder
@@ -34,7 +32,6 @@ def write(folder: Path, settings: LiveSimSettings | None = None, samples: Sample
         with day_bar(f"simulating {folder}") as progress:
             simulate(logs, settings or LiveSimSettings(), progress=progress)
         write_samples(LogFolder(logs), made, samples)
-        shutil.copytree(logs / PLANTED, made / PLANTED)
         try:
             os.replace(made, folder)
         except OSError as error:

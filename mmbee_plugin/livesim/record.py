@@ -15,11 +15,10 @@ from mmbee_plugin.livesim.rooms import Rooms
 from mmbee_plugin.livesim.settings import DAY_MS, FIRST_DAY_MS, SEGMENT_MS, VERSION, LiveSimSettings
 from mmbee_plugin.livesim.visits import Visits
 from mmbee_plugin.livesim.world import World
+from mmbee_plugin.logs.folder import PLANTED
 
 CATEGORIES = np.array(["chat", "music", "games", "outdoors"])
 CATEGORY_WRONG, CATEGORY_MISSING = 0.15, 0.10
-PLANTED = "planted"
-"""The subfolder of a log folder that says what was planted; no reader of logs looks into it."""
 
 
 class Day:

@@ -15,12 +15,13 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.livesim.content import draw_features, draw_looks
 from mmbee_plugin.livesim.gifts import Base, LogOdds, gift_log_odds, happens, moments, window_log_odds
 from mmbee_plugin.livesim.prices import draw_prices
-from mmbee_plugin.livesim.record import PLANTED, Day, write_planted
+from mmbee_plugin.livesim.record import Day, write_planted
 from mmbee_plugin.livesim.report import KUAILIVE, Oracle, gift_statistics, rank_by_truth
 from mmbee_plugin.livesim.rooms import Rooms, draw_rooms
 from mmbee_plugin.livesim.settings import FRAMES, VERSION, LiveSimSettings
 from mmbee_plugin.livesim.visits import Visits, Windows, draw_visits, windows_of
 from mmbee_plugin.livesim.world import draw_world
+from mmbee_plugin.logs.folder import PLANTED
 from mmbee_plugin.logs.writer import LogInfo, LogWriter, writing
 
 LAST_GIFTS = "of them on the last day"

@@ -15,6 +15,9 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.logs.schema import TABLES, check_columns, modalities
 from mmbee_plugin.logs.writer import INFO_FILE, LogInfo
 
+PLANTED = "planted"
+"""The subfolder in which a simulated log, and a dataset made of it, says what was planted; no table of the log."""
+
 
 class Modality(NamedTuple):
     """One modality of the segments: `frames` vectors of `width` a segment."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +19,7 @@ from mmbee_plugin.logs.attributes import attributes, categories
 from mmbee_plugin.logs.checks import check_tables
 from mmbee_plugin.logs.counts import Counts
 from mmbee_plugin.logs.features import write_features
-from mmbee_plugin.logs.folder import LogFolder
+from mmbee_plugin.logs.folder import PLANTED, LogFolder
 from mmbee_plugin.logs.labels import planted, task_labels
 from mmbee_plugin.logs.period import Period
 from mmbee_plugin.logs.rows import sample_rows
@@ -35,6 +36,8 @@ def write_samples(
     progress: Callable[[str], None] = lambda stage: None,
 ) -> list[str]:
     """Cuts a log into samples and writes them as the dataset folder `folder`; its last part is the dataset's name.
+
+    What a simulated log says was planted is copied along, as the subfolder `planted`.
 
     A generated sample is replaced, other data only with `force`; nothing is left half-written.
 
@@ -83,6 +86,8 @@ def write_samples(
         _write_segments(beside, folder.name, log, places)
         modalities = write_features(beside, log, places) if len(places) else {}
         _write_truth(beside, log, rows)
+        if (log.path / PLANTED).is_dir():
+            shutil.copytree(log.path / PLANTED, beside / PLANTED)
         sizes = {name: rows.filter(pl.col("part") == part).height for part, name in enumerate(SPLITS)}
         description = {
             "name": folder.name,

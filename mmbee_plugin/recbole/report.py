@@ -46,7 +46,10 @@ def provenance_lines(folder: DatasetFolder) -> list[str]:
     """What the data is; for data that is not real also, loudly, that it is not."""
     lines = [f"Data: {folder.provenance()}"]
     if folder.kind != "real":
-        lines.append(f"{folder.kind.upper()}: these figures say nothing about the real {folder.name} data.")
+        real = f"the real {folder.name} data" if folder.get_real else "any real data"
+        lines.append(
+            f"{folder.kind.upper()}: these figures are of generated data and say nothing about {real}."
+        )
     if folder.get_real:
         lines.append(folder.get_real)
     return lines
@@ -74,8 +77,15 @@ def dataset_facts(folder: DatasetFolder, valid_data: Any, test_data: Any) -> dic
     }
 
 
+GRAPH_COST = (
+    "seconds: from reading the data to the test metrics; the graph stage and its compilation are in them, and in peak "
+    "MB, only if this run built the graph."
+)
+"""what stands below the table of models that read a graph"""
+
+
 def table(results: Sequence[RunResult]) -> str:
-    """Models and splits down, metrics across; plain text."""
+    """Models and splits down, metrics across, and what the costs are of; plain text."""
     metrics = list(results[0].test)
     rows = [["model", "split", *metrics, "seconds", "peak MB"]]
     for result in results:
@@ -90,7 +100,8 @@ def table(results: Sequence[RunResult]) -> str:
         )
         for row in rows
     ]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+    reads_graph = any(result.settings.get("interest") not in (None, "none") for result in results)
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], *(["", GRAPH_COST] if reads_graph else [])])
 
 
 def check_writable(path: Path) -> None:

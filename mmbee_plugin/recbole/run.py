@@ -97,6 +97,10 @@ def as_before(chosen: options.Options) -> options.Options:
     )
 
 
+LABELLED_RUN = "run_recbole.py --model=MMBee --dataset=livesim"
+"""a run whose checkpoint every command takes, which refusals name"""
+
+
 def load_mmbee(path: Path) -> dict[str, Any]:
     """A checkpoint, as `checkpoint.load`, on the CPU, for a run of MMBee by this version.
 
@@ -106,7 +110,9 @@ def load_mmbee(path: Path) -> dict[str, Any]:
     state = checkpoint.load(path, "cpu")
     config = state["config"]
     if config["model"] != "MMBee":
-        raise InputError(f"{path}: a checkpoint of {config['model']}, expected one of MMBee")
+        raise InputError(
+            f"{path}: a checkpoint of {config['model']}, expected one of MMBee, as run_recbole.py --model=MMBee makes"
+        )
     _check_version(path, config)
     return state
 

@@ -86,7 +86,7 @@ def diagnosis_figure(found: Diagnosis) -> tuple[Sheet, go.Figure]:
         "On validation rows. Queries of authors with 20 training rows or more. p: paired bootstrap over users, "
         "Holm-corrected over the modalities. The bounds are rules of thumb."
     )
-    sheet = Sheet("Diagnosis", ("part", "what", "value", "expected", "verdict"), rows, tuple(notes))
+    sheet = Sheet("Diagnosis", ("part", "what", "value", "expected", "verdict"), rows, tuple(notes), names=2)
     return sheet, _plots(found)
 
 

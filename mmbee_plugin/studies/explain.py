@@ -174,7 +174,11 @@ def explanation_figure(trained: Trained, found: Explanation) -> tuple[Sheet, go.
         notes.append("Negatives are drawn, so the probability is that of the samples, not of visits.")
     headings = ("left out", "which", "fall", "logit without", "probability without")
     sheet = Sheet(
-        f"What carried the score of user {user} for author {author}", headings, tuple(rows), tuple(notes)
+        f"What carried the score of user {user} for author {author}",
+        headings,
+        tuple(rows),
+        tuple(notes),
+        names=2,
     )
     return sheet, _bars(found)
 

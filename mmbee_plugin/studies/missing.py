@@ -16,7 +16,7 @@ from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
 from mmbee_plugin.studies.degraded import Units, with_noise, without
 from mmbee_plugin.studies.scoring import Trained
 from mmbee_plugin.tables.cells import Job
-from mmbee_plugin.tables.layout import Sheet, p_text, percent
+from mmbee_plugin.tables.layout import SIGNIFICANT, Sheet, p_text, percent
 from mmbee_plugin.tables.measures import METRICS, mean
 from mmbee_plugin.tables.run import labelled_jobs
 
@@ -56,6 +56,8 @@ class MissingStudy:
     by: str
     counts: tuple[int, int]
     """test rows, and gifts among them."""
+    tested: bool
+    """whether differences have p-values; those of generated samples say nothing."""
 
 
 def planned(modalities: Sequence[str], rates: Sequence[float], levels: Sequence[float]) -> tuple[Change, ...]:
@@ -122,7 +124,9 @@ def measure(
     against = dict.fromkeys(scores, name)
     samples = trained.samples("test")
     rows = compare(samples, {**scores, name: [alone]}, against)
-    return MissingStudy(tuple(changes), rows, name, by, (len(samples.labels), int(samples.labels.sum())))
+    return MissingStudy(
+        tuple(changes), rows, name, by, (len(samples.labels), int(samples.labels.sum())), trained.tested
+    )
 
 
 def _made(trained: Trained, change: Change, units: Units, seed: int) -> AbstractContextManager[None]:
@@ -158,10 +162,18 @@ def _verdict(study: MissingStudy) -> Iterator[str]:
     for metric in METRICS if gone else ():
         rows = {one.modality: study.rows[str(one)] for one in gone}
         below = [name for name, row in rows.items() if row.gains[metric] <= 0]
+        chance = [
+            name
+            for name, row in rows.items()
+            if row.gains[metric] > 0 and row.p_values[metric] >= SIGNIFICANT
+        ]
         line = f"{metric.upper()} with any one modality gone: "
         line += f"not above {study.bare} without {', '.join(below)}" if below else f"above {study.bare}"
+        if chance and study.tested:
+            line += f"{'; above,' if below else ','} but not beyond chance, without {', '.join(chance)}"
         least = percent(min(row.gains[metric] for row in rows.values()))
-        yield f"{line} (least gain {least}, largest p {p_text(max(row.p_values[metric] for row in rows.values()))})."
+        largest = p_text(max(row.p_values[metric] for row in rows.values()))
+        yield f"{line} (least gain {least}{f', largest p {largest}' if study.tested else ''})."
 
 
 def _plots(study: MissingStudy) -> go.Figure:

@@ -15,7 +15,7 @@ from mmbee_plugin.studies.comparison import Compared, compare
 from mmbee_plugin.studies.degraded import without
 from mmbee_plugin.studies.findings import Finding, above
 from mmbee_plugin.studies.scoring import Trained
-from mmbee_plugin.tables.layout import percent
+from mmbee_plugin.tables.layout import SIGNIFICANT, p_text, percent
 
 HEARD = 0.25
 """Attention on a modality below this part of its fair share, its share of the tokens, is called ignoring it."""
@@ -53,10 +53,12 @@ class Hidden:
         moved: modality -> root mean square change of the logit, as part of the logit's deviation.
         rows: :data:`WHOLE` -> the model intact, whose gains are none; modality -> the model without it, whose gains
             are over the intact one.
+        tested: whether differences have p-values; those of generated samples say nothing.
     """
 
     moved: dict[str, float]
     rows: dict[str, Compared]
+    tested: bool
 
 
 @torch.no_grad()
@@ -113,7 +115,7 @@ def hide_each(
     rows = compare(
         trained.samples(split), {name: [one] for name, one in scores.items()}, dict.fromkeys(names, WHOLE)
     )
-    return Hidden(moved, rows)
+    return Hidden(moved, rows, trained.tested)
 
 
 def modality_findings(attention: Attention | None, hidden: Hidden) -> Iterator[Finding]:
@@ -128,18 +130,15 @@ def modality_findings(attention: Attention | None, hidden: Hidden) -> Iterator[F
     for name, moved in hidden.moved.items():
         yield above(name, "change of the logit without it, in deviations", moved, MOVED)
     for name in hidden.moved:
-        yield _fall(name, hidden.rows[name])
+        yield _fall(name, hidden.rows[name], hidden.tested)
 
 
-def _fall(name: str, compared: Compared) -> Finding:
+def _fall(name: str, compared: Compared, tested: bool) -> Finding:
     gain, p = compared.gains["gauc"], compared.p_values["gauc"]
-    return Finding(
-        name,
-        "GAUC without it",
-        f"{percent(gain)} (p {p:.3f})",
-        "below 0 with p < .05",
-        gain < 0 and p < 0.05,
-    )
+    if not tested:
+        return Finding(name, "GAUC without it", percent(gain), "below 0", gain < 0)
+    found, bound = f"{percent(gain)} (p {p_text(p)})", f"below 0 with p < {SIGNIFICANT:g}"
+    return Finding(name, "GAUC without it", found, bound, gain < 0 and p < SIGNIFICANT)
 
 
 def _apart(read: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ from recbole.utils import get_model, init_seed
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.run import load_mmbee, seeded_dataset, without_recbole_warnings
+from mmbee_plugin.recbole.run import LABELLED_RUN, load_mmbee, seeded_dataset, without_recbole_warnings
 from mmbee_plugin.tables.measures import Samples
 from mmbee_plugin.tables.run import predictions
 from mmbee_plugin.tables.training import SPLITS
@@ -36,6 +36,11 @@ class Trained:
     network: Any
     train: Any
     loaders: dict[str, Any]
+
+    @property
+    def tested(self) -> bool:
+        """Whether differences on these data have p-values; those of generated samples say nothing."""
+        return self.folder.kind != "sample"
 
     def rows(self, split: str) -> Any:
         """The dataset of a split's rows, in the order of :meth:`scores`; of live data that is the file's order."""
@@ -63,7 +68,9 @@ def open_trained(path: Path) -> Trained:
     state = load_mmbee(path)
     config = state["config"]
     if set(config["eval_args"]["mode"].values()) != {"labeled"}:
-        raise InputError(f"{path}: a run that ranked, expected one evaluated on labelled samples")
+        raise InputError(
+            f"{path}: a run that ranked, expected one evaluated on labelled samples, as {LABELLED_RUN} makes"
+        )
     with without_recbole_warnings():
         folder = DatasetFolder(Path(config["data_path"]))
         if folder.hash != config["dataset_hash"]:

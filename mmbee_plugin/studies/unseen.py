@@ -141,7 +141,7 @@ def unseen_figure(parts: Mapping[str, Part], seeds: int, split: str = "test") ->
         + (", with settings that were chosen on validation." if split == "test" else "."),
     ]
     headings = ("authors", "model", *HEADINGS)
-    return Sheet("Authors never seen in training", headings, rows, tuple(notes)), _plots(parts)
+    return Sheet("Authors never seen in training", headings, rows, tuple(notes), names=2), _plots(parts)
 
 
 def _users_with_both(samples: Samples) -> int:

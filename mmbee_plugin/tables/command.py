@@ -15,12 +15,13 @@ from mmbee_plugin.recbole.report import check_writable, provenance_lines
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.recbole.settings import chosen_metapaths
 from mmbee_plugin.tables.files import Report
-from mmbee_plugin.tables.layout import lines, sheets
+from mmbee_plugin.tables.layout import sheets
 from mmbee_plugin.tables.making import cells_of_rows
 from mmbee_plugin.tables.measures import measure
 from mmbee_plugin.tables.report import write_report
 from mmbee_plugin.tables.rows import FULL, Table, check_number, make_table
 from mmbee_plugin.tables.run import labelled_jobs
+from mmbee_plugin.tables.terminal import shown
 from mmbee_plugin.tables.training import check_split
 
 MODEL = "MMBee"
@@ -66,12 +67,12 @@ def run_table(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
     check_writable(report.html)
     seeds = range(1, chosen.seeds + 1)
     jobs = {
-        row.name: labelled_jobs(row.name, MODEL, folder, {**given, **row.settings}, seeds)
+        row.name: labelled_jobs(row.name, MODEL, folder, options.merged(given, row.settings), seeds)
         for row in table.rows
     }
     cells = cells_of_rows(jobs, chosen.cells, chosen.jobs)
     measures = measure(table, cells, chosen.split, folder)
-    printed, provenance = sheets(measures), provenance_lines(folder)
+    printed, provenance = sheets(measures, table.notes(given)), provenance_lines(folder)
     facts = {
         "settings given": given,
         "settings of the rows": {row.name: dict(row.settings) for row in table.rows},
@@ -81,7 +82,7 @@ def run_table(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
         "data": folder.hash,
     }
     write_report(report, measures, printed, provenance, folder.kind, facts, cells)
-    body = [line for sheet in printed for line in [*lines(sheet), ""]]
+    body = [line for sheet in printed for line in [*shown(sheet), ""]]
     return [*provenance, "", *body, f"Written: {report.csv}, {report.json}, {report.html}"]
 
 

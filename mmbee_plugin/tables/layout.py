@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmbee_plugin.tables.measures import METRICS, Comparison, Measured, Measures, mean, spread
 
 SIGNIFICANT = 0.05
 BEST = "best possible"
+UNTESTED = "SAMPLE: the data are generated, so no p-values and no published figures stand beside these."
+"""the note below sheets of generated samples"""
 
 
 @dataclass(frozen=True)
@@ -23,14 +25,19 @@ class Sheet:
     """how many of the first columns say what the row is; the others are figures."""
 
 
-def sheets(measures: Measures) -> list[Sheet]:
-    """The table pooled, the table over hours, and the full model against every other row."""
+def sheets(measures: Measures, notes: Sequence[str] = ()) -> list[Sheet]:
+    """The table pooled and, directly below it, over hours; what both come to; the full model against every other row.
+
+    Args:
+        notes: further lines below the table.
+    """
     found = [_pooled(measures)]
     if "hours" in measures.counts:
         found.append(_hourly(measures))
+    found[-1] = replace(found[-1], notes=(*_notes(measures), *notes))
     if measures.of_full:
         found.append(_of_full(measures))
-    return found
+    return found if measures.tested else untested(found)
 
 
 def lines(sheet: Sheet) -> list[str]:
@@ -51,6 +58,23 @@ def lines(sheet: Sheet) -> list[str]:
     return [sheet.title, "", printed[0], rule, *printed[1:], *notes]
 
 
+def untested(sheets: Sequence[Sheet]) -> list[Sheet]:
+    """The sheets of generated data: without columns of p-values, and the last of them says why."""
+    found = []
+    for sheet in sheets:
+        kept = [place for place, heading in enumerate(sheet.headings) if heading != "p"]
+        rows = tuple(tuple(row[place] for place in kept) for row in sheet.rows)
+        found.append(replace(sheet, headings=tuple(sheet.headings[place] for place in kept), rows=rows))
+    return [*found[:-1], replace(found[-1], notes=(*found[-1].notes, UNTESTED))]
+
+
+def standing(gain: float, p: float | None) -> str:
+    """Whether a difference is a gain, and whether beyond chance; ``p`` is None where nothing was tested."""
+    if not gain > 0:
+        return "not above"
+    return "above" if p is None or p < SIGNIFICANT else f"above, but not beyond chance (p {p_text(p)}),"
+
+
 def of_full_lines(measures: Measures) -> list[str]:
     """What the full model's comparisons come to, a line for each metric."""
     found = []
@@ -59,15 +83,18 @@ def of_full_lines(measures: Measures) -> list[str]:
             name: (c.differences[metric].interval.mean, c.p_values[metric])
             for name, c in measures.of_full.items()
         }
-        sure = [name for name, (gain, p) in each.items() if gain > 0 and p < SIGNIFICANT]
+        sure = [
+            name for name, (gain, p) in each.items() if gain > 0 and (p < SIGNIFICANT or not measures.tested)
+        ]
         below = [name for name, (gain, _) in each.items() if gain <= 0]
         line = f"{metric.upper()}: {measures.table.full} is above {len(sure)} of {len(each)} rows"
-        line += f" with p < {SIGNIFICANT:g}"
+        line += f" with p < {SIGNIFICANT:g}" if measures.tested else ""
         if unsure := [name for name in each if name not in sure and name not in below]:
             line += f"; above, but not beyond chance: {', '.join(unsure)}"
         if below:
             line += f"; not above: {', '.join(below)}"
-        found.append(f"{line}; largest p {p_text(max(p for _, p in each.values()))}")
+        largest = f"; largest p {p_text(max(p for _, p in each.values()))}" if measures.tested else ""
+        found.append(line + largest)
     return found
 
 
@@ -95,14 +122,23 @@ def _pooled(measures: Measures) -> Sheet:
         best = measures.best["pooled"]
         cells = [text for metric in table.metrics for text in (f"{best[metric]:.4f}", "", "")]
         rows.append((BEST, *[""] * (len(table.headings) - 1), *cells, *[""] * len(speed)))
+    title = (
+        f"Table {table.number}. {table.title}: {measures.split} split, {counts['samples']:,} samples, "
+        f"{counts['positives']:,} gifts, {counts['users']:,} users, {counts['users_with_both']:,} of them with both; "
+        "pooled"
+    )
+    return Sheet(title, (*table.headings, *columns, *speed), tuple(rows), names=len(table.headings))
+
+
+def _notes(measures: Measures) -> list[str]:
     notes = [
         f"Mean of {measures.seeds} seed{'s'[: measures.seeds > 1]}"
         + (", in brackets the largest minus the smallest" if measures.seeds > 1 else "")
         + "; Impr.: absolute, over "
         + ", ".join(dict.fromkeys(c.against for c in measures.improvements.values()))
-        + "; p: paired bootstrap over users, Holm-corrected over the rows."
+        + ("; p: paired bootstrap over users, Holm-corrected over the rows." if measures.tested else "."),
     ]
-    if table.costs:
+    if measures.table.costs:
         beside = measures.side_by_side
         side = f"with up to {beside} cells side by side" if beside > 1 else "with no other cell beside it"
         notes.append(
@@ -113,11 +149,31 @@ def _pooled(measures: Measures) -> Sheet:
         notes.append(f"{BEST}: the simulator's planted probabilities as scores.")
     if measures.of_full:
         notes += of_full_lines(measures)
-    title = (
-        f"Table {table.number}. {table.title}: {measures.split} split, {counts['samples']:,} samples, "
-        f"{counts['positives']:,} gifts, {counts['users']:,} users, {counts['users_with_both']:,} of them with both"
-    )
-    return Sheet(title, (*table.headings, *columns, *speed), tuple(rows), tuple(notes), len(table.headings))
+    if "hours" in measures.counts:
+        notes += hourly_lines(measures)
+    return notes
+
+
+def hourly_lines(measures: Measures) -> list[str]:
+    """Why pooled and hourly figures differ, and for each metric the rows whose improvement has another sign."""
+    counts = measures.counts
+    found = [
+        "Pooled, AUC ranks all samples together; over hours, those of the same clock hour alone, and every hour counts "
+        f"the same. UAUC and GAUC: pooled of {counts['users_with_both']:,} users with both a gift and none among their "
+        f"samples; over hours of {counts['user_hours_with_both']:,} user-hours with both, of {counts['user_hours']:,}."
+    ]
+    for metric in METRICS:
+        other = []
+        for name, comparison in measures.improvements.items():
+            pooled = comparison.differences[metric].interval.mean
+            hourly = measures.hourly_gain(name, metric)
+            if hourly is not None and pooled * hourly < 0:
+                other.append(f"{name} (pooled {percent(pooled)}, hourly {percent(hourly)})")
+        if measures.improvements:
+            found.append(
+                f"{metric.upper()}: Impr. with another sign pooled than over hours: {', '.join(other) or 'none'}."
+            )
+    return found
 
 
 def _hourly(measures: Measures) -> Sheet:
@@ -126,8 +182,7 @@ def _hourly(measures: Measures) -> Sheet:
     for name, measured in measures.rows.items():
         cells = [*(measured.row.labels or (name,))]
         for metric in table.metrics:
-            against = measures.rows.get(measured.row.against or "")
-            gain = mean(measured.hourly[metric]) - mean(against.hourly[metric]) if against else None
+            gain = measures.hourly_gain(name, metric)
             cells += [_value(measured.hourly[metric]), "-" if gain is None else percent(gain)]
         rows.append(tuple(cells))
     if measures.best:
@@ -151,7 +206,9 @@ def _of_full(measures: Measures) -> Sheet:
             interval = f"{percent(found.mean)} [{percent(found.low)}, {percent(found.high)}]"
             cells += [interval, p_text(comparison.p_values[metric])]
         rows.append((name, *cells))
-    note = "In brackets the 95 % interval over users; p: Holm-corrected over the rows."
+    note = "In brackets the 95 % interval over users" + (
+        "; p: Holm-corrected over the rows." if measures.tested else "."
+    )
     return Sheet(f"{measures.table.full} minus the row", ("Row", *headings), tuple(rows), (note,))
 
 

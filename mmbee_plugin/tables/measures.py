@@ -105,9 +105,20 @@ class Measures:
     best: dict[str, dict[str, float]]
     """``pooled`` and ``hourly`` of the planted probabilities as scores; empty where there are none."""
     counts: dict[str, int]
-    """samples, positives, users, and users_with_both classes, hours."""
+    """samples, positives, users, and users_with_both classes; with time also hours, user_hours (a user's samples within
+    a clock hour) and user_hours_with_both."""
     side_by_side: int
     """how many cells were made, and timed, at once."""
+    tested: bool
+    """whether differences have p-values; those of generated samples say nothing."""
+
+    def hourly_gain(self, name: str, metric: str) -> float | None:
+        """The row's mean over hours minus that of the row it is measured from; None without either, or without time."""
+        measured = self.rows[name]
+        against = self.rows.get(measured.row.against or "")
+        if against is None or metric not in measured.hourly:
+            return None
+        return mean(measured.hourly[metric]) - mean(against.hourly[metric])
 
 
 def measure(table: Table, cells: Mapping[str, Sequence[Cell]], split: str, folder: DatasetFolder) -> Measures:
@@ -132,6 +143,7 @@ def measure(table: Table, cells: Mapping[str, Sequence[Cell]], split: str, folde
         best_possible(folder, split),
         _counts(samples),
         max(cell.facts["side_by_side"] for seeds in cells.values() for cell in seeds),
+        folder.kind != "sample",
     )
 
 
@@ -219,17 +231,26 @@ def _compare(pairs: Sequence[tuple[str, str]], rows: Mapping[str, Measured]) -> 
 
 
 def _counts(samples: Samples) -> dict[str, int]:
-    positives = np.bincount(samples.users[samples.labels], minlength=int(samples.users.max()) + 1)
-    each = np.bincount(samples.users)
+    users, users_with_both = _with_both(samples.users, samples.labels)
     counts = {
         "samples": len(samples.labels),
         "positives": int(samples.labels.sum()),
-        "users": int((each > 0).sum()),
-        "users_with_both": int(((positives > 0) & (positives < each)).sum()),
+        "users": users,
+        "users_with_both": users_with_both,
     }
     if samples.times is not None:
-        counts["hours"] = len(np.unique(samples.times // 3600))
+        hours, hour = np.unique(samples.times // 3600, return_inverse=True)
+        counts["hours"] = len(hours)
+        user_hours = samples.users.astype(np.int64) * len(hours) + hour
+        counts["user_hours"], counts["user_hours_with_both"] = _with_both(user_hours, samples.labels)
     return counts
+
+
+def _with_both(groups: NDArray, labels: NDArray) -> tuple[int, int]:
+    """How many groups of samples there are, and how many of them have both classes."""
+    _, group, size = np.unique(groups, return_inverse=True, return_counts=True)
+    positives = np.bincount(group[labels], minlength=len(size))
+    return len(size), int(((positives > 0) & (positives < size)).sum())
 
 
 def _finite(values: NDArray) -> NDArray:

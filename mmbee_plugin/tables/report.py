@@ -41,6 +41,7 @@ def write_report(
         "split": measures.split,
         "counts": measures.counts,
         "best possible": measures.best,
+        "notes": [note for sheet in printed for note in sheet.notes],
         "rows": {name: _row(measures, name, cells[name]) for name in measures.rows},
         "full minus the row": {name: asdict(comparison) for name, comparison in measures.of_full.items()},
         **facts,
@@ -59,6 +60,11 @@ def _row(measures: Measures, name: str, cells: Sequence[Cell]) -> dict[str, Any]
         "hourly": measured.hourly,
         "intervals": {metric: asdict(measured.interval(metric)) for metric in METRICS},
         "improvement": asdict(comparison) if comparison else None,
+        "hourly improvement": {
+            metric: gain
+            for metric in measured.hourly
+            if (gain := measures.hourly_gain(name, metric)) is not None
+        },
         "costs": measured.costs,
         "cells": [cell.facts for cell in cells],
     }
@@ -72,13 +78,9 @@ def _lines(measures: Measures, kind: str) -> Iterator[dict[str, Any]]:
         for metric in METRICS:
             yield {**own, **_pooled(measures, name, metric)}
         for metric, seeds in measured.hourly.items():
-            yield {
-                **own,
-                "metric": metric,
-                "averaged": "hours",
-                "value": mean(seeds),
-                "spread": spread(seeds),
-            }
+            line = {"metric": metric, "averaged": "hours", "value": mean(seeds), "spread": spread(seeds)}
+            gain = measures.hourly_gain(name, metric)
+            yield {**own, **line, **({} if gain is None else {"improvement": gain})}
         for cost, value in measured.costs.items():
             yield {**same, "row": name, "metric": cost, "averaged": "cells", "value": value}
     for averaged, values in measures.best.items():
@@ -105,6 +107,5 @@ def _pooled(measures: Measures, name: str, metric: str) -> dict[str, Any]:
         "improvement": gain.interval.mean,
         "improvement_low": gain.interval.low,
         "improvement_high": gain.interval.high,
-        "p": gain.p_value,
-        "p_holm": comparison.p_values[metric],
+        **({"p": gain.p_value, "p_holm": comparison.p_values[metric]} if measures.tested else {}),
     }

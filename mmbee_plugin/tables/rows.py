@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.options import merged, paper_settings
 
 NUMBERS = (2, 4, 5, 6, 7)
 """of the tables on labelled samples; Table 3 ranks, see :mod:`mmbee_plugin.tables.ranking`"""
@@ -15,6 +16,8 @@ LENGTHS = (5, 10, 20)
 
 Settings = Mapping[str, Any]
 FULL: Settings = {"backbone": "sim", "content": "mfq", "interest": "gie"}
+PAPER = "MMBee, the paper's"
+"""the row with the settings of ``recbole_configs/paper.yaml``, whatever the dataset's file says"""
 
 SLOTS: dict[str, tuple[str, str]] = {
     "": ("none", "none"),
@@ -40,6 +43,8 @@ class Row:
     """the row from which its improvement counts; None for a row that others count from."""
     labels: tuple[str, ...] = ()
     """what stands in the table's first columns; the name alone by default."""
+    keeps: bool = False
+    """whether a setting given for all rows gives way to the row's own, and a note says so; other rows refuse it."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +76,49 @@ class Table:
         wanted = {row.name for row in map(self.row, names)}
         wanted |= {row.against for row in map(self.row, names) if row.against}
         rows = tuple(row for row in self.rows if row.name in wanted)
-        full = self.full if self.full in wanted else None
-        return Table(self.number, self.title, self.headings, rows, full, self.costs, self.metrics)
+        return replace(self, rows=rows, full=self.full if self.full in wanted else None)
+
+    def notes(self, given: Settings) -> list[str]:
+        """What the table says of rows whose own settings win over those given for all rows."""
+        found = []
+        for row in self.rows:
+            if row.name == PAPER:
+                found.append(
+                    f"{PAPER}: the settings of recbole_configs/paper.yaml, over the dataset's; the other rows have the "
+                    "dataset's alone."
+                )
+            found += kept_note(row.name, row.settings, given) if row.keeps else []
+        return found
 
     def check_settings(self, given: Settings) -> None:
-        """Raises InputError for a setting that the rows themselves make."""
+        """Raises InputError for a setting that the rows themselves make, but for rows that keep theirs."""
         for row in self.rows:
-            for key in row.settings:
-                if key in given:
-                    raise InputError(
-                        f"setting {key!r}: the rows of table {self.number} set it; choose rows with --only"
-                    )
+            for key in () if row.keeps else both_set(row.settings, given):
+                raise InputError(
+                    f"setting {key!r}: the rows of table {self.number} set it; choose rows with --only"
+                )
+
+
+def both_set(settings: Settings, given: Settings) -> list[str]:
+    """The settings in both, by the names that a command line has for them, such as ``graph.folds``."""
+    own = dict(_entries(settings))
+    return [name for name in dict(_entries(given)) if name in own]
+
+
+def kept_note(row: str, settings: Settings, given: Settings) -> list[str]:
+    """A line that says which given settings a row does not follow; none where it follows all."""
+    own, wanted = dict(_entries(settings)), dict(_entries(given))
+    kept = [f"{name} {own[name]}" for name in both_set(settings, given) if own[name] != wanted[name]]
+    return [f"{row} keeps its own {', '.join(kept)}; what was given is for the other rows."] if kept else []
+
+
+def _entries(settings: Settings, outer: str = "") -> Iterator[tuple[str, Any]]:
+    """A dict's entries one by one, those of dicts inside it under ``outer.inner``."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _entries(value, f"{outer}{name}.")
+        else:
+            yield f"{outer}{name}", value
 
 
 def check_number(number: int) -> None:
@@ -121,6 +158,7 @@ def _methods(_modalities: list[str], _metapaths: list[str]) -> Table:
             rows.append(Row(title + slots, settings, title if slots else None))
     for backbone in ("din", "dien"):
         rows.append(Row(backbone.upper(), {"backbone": backbone, "content": "none", "interest": "none"}))
+    rows.append(Row(PAPER, merged(FULL, paper_settings()), "SIM", keeps=True))
     return Table(2, "Performance of different methods", ("Methods",), tuple(rows), full="SIM+MFQ+GIE")
 
 

@@ -35,7 +35,7 @@ def labelled_jobs(
     if set(config["eval_args"]["mode"].values()) != {"labeled"}:
         raise InputError(
             f"{folder.name}: evaluates by ranking; AUC needs labelled samples, eval_args.mode labeled (see "
-            "recbole_configs/labelled.yaml)"
+            "recbole_configs/labelled.yaml), or --dataset=livesim, which has them"
         )
     settings = settings_of_the_key(config)
     key = {"kind": KIND, "data": folder.hash, "settings": settings, **state_of_the_code(model)}

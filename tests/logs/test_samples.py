@@ -71,6 +71,25 @@ def test_the_folder_is_read_as_live_data(tmp_path, tables, make):
     assert description["log"]["settings"]["segments"] == 4
 
 
+def test_what_was_planted_comes_along(tmp_path, tables, logs):
+    """Figure 5 and the timeline of a room read it beside the samples of a log of one's own, as of `livesim`."""
+    log = logs.write(tmp_path / "log", tables, frames=FRAMES)
+    (log.path / "planted" / "segments").mkdir(parents=True)
+    (log.path / "planted" / "segments" / "day-000.parquet").write_bytes(b"events")
+    (log.path / "planted" / "authors.parquet").write_bytes(b"types")
+    write_samples(log, tmp_path / "tiny", logs.SMALL)
+    copied = {
+        path.relative_to(tmp_path / "tiny").as_posix(): path.read_bytes()
+        for path in (tmp_path / "tiny" / "planted").rglob("*.parquet")
+    }
+    assert copied == {"planted/segments/day-000.parquet": b"events", "planted/authors.parquet": b"types"}
+    before = DatasetFolder(tmp_path / "tiny").hash
+    plain = logs.write(tmp_path / "plain", tables, frames=FRAMES)
+    write_samples(plain, tmp_path / "other" / "tiny", logs.SMALL)
+    assert not (tmp_path / "other" / "tiny" / "planted").exists()
+    assert DatasetFolder(tmp_path / "other" / "tiny").hash == before  # no model sees it
+
+
 def seen_in_training(folder):
     """Everything a model can take from the training part: rows with the segments they see, attributes."""
     lines = (folder.path / "tiny.train.inter").read_text().splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,6 +48,32 @@ def test_every_change_is_scored_and_set_against_the_bare_model(live_checkpoint):
     gains = [study.rows[f"{name} missing, 100%"].gains["auc"] for name in ("visual", "speech")]
     assert ("not above SIM" in lines[0]) == (min(gains) <= 0)
     assert {trace.name for trace in figure.data} == {"visual", "speech", "all"}
+
+    def verdict(study, **metrics):
+        rows = {
+            name: replace(one, gains={**one.gains, "auc": gain}, p_values={**one.p_values, "auc": p})
+            for (name, one), (gain, p) in zip(
+                ((name, study.rows[name]) for name in ("visual missing, 100%", "speech missing, 100%")),
+                metrics["auc"],
+                strict=True,
+            )
+        }
+        notes = missing_figure(replace(study, rows={**study.rows, **rows}))[0].notes
+        return next(note for note in notes if note.startswith("AUC with any one")).partition(": ")[2]
+
+    assert verdict(study, auc=((0.1, 0.001), (0.2, 0.04))) == (
+        "above SIM (least gain +10.00 %, largest p 0.040)."
+    )
+    assert verdict(study, auc=((0.1, 0.41), (0.2, 0.001))) == (
+        "above SIM, but not beyond chance, without visual (least gain +10.00 %, largest p 0.410)."
+    )
+    assert verdict(study, auc=((-0.1, 0.001), (0.2, 0.41))) == (
+        "not above SIM without visual; above, but not beyond chance, without speech (least gain -10.00 %, "
+        "largest p 0.410)."
+    )
+    assert verdict(replace(study, tested=False), auc=((0.1, 0.41), (0.2, 0.001))) == (
+        "above SIM (least gain +10.00 %)."
+    )
 
 
 def test_the_command_trains_the_backbone_alone_with_the_settings_of_the_checkpoint(

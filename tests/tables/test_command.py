@@ -27,7 +27,7 @@ def test_a_table_is_run_once_and_says_what_the_data_are(mmbee, live_path):
     code, out, err = mmbee(*command)
     assert code == 0, err
     assert "0 of 1 cells are there" in err
-    assert "SIMULATED: these figures say nothing about the real tinylive data." in out
+    assert "SIMULATED: these figures are of generated data and say nothing about any real data." in out
     assert "valid split, 120 samples" in out
     code, out, err = mmbee(*command, "--split=test", "--out=kept/two")
     assert (code, err) == (0, "")  # no cell is made again

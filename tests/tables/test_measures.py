@@ -12,7 +12,7 @@ import pytest
 from mmbee_plugin import metrics
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.tables.files import Report
-from mmbee_plugin.tables.layout import lines, sheets
+from mmbee_plugin.tables.layout import UNTESTED, lines, sheets
 from mmbee_plugin.tables.measures import measure
 from mmbee_plugin.tables.report import write_report
 from mmbee_plugin.tables.rows import make_table
@@ -23,8 +23,8 @@ SIGNALS = {"SIM": 0.4, "SIM+MFQ": 0.7, "SIM+GIE": 0.4, "SIM+MFQ+GIE": 1.2}
 class NoTruth:
     """A folder in which nothing is planted."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, kind="real"):
+        self.path, self.kind = path, kind
 
 
 @pytest.fixture
@@ -84,10 +84,60 @@ def test_the_layout_is_the_papers(measures):
     backbone, full = pooled[4], next(line for line in pooled if line.startswith("| SIM+MFQ+GIE"))
     assert re.match(r"\| SIM +\| 0\.\d{4} \(0\.\d{4}\) \| +- \|", backbone)
     assert re.search(r"\| \+\d+\.\d\d % \| 0\.00\d \|", full)
-    assert "AUC: SIM+MFQ+GIE is above 3 of 3 rows with p < 0.05; largest p 0.003" in pooled
+    assert "AUC: SIM+MFQ+GIE is above 3 of 3 rows with p < 0.05; largest p 0.003" in hourly  # below both
     assert len({len(line) for line in pooled[2:8]}) == 1  # columns are aligned
     assert "6 clock hours" in hourly[0]
     assert of_full[0] == "SIM+MFQ+GIE minus the row"
+
+
+def test_improvements_of_another_sign_over_hours_are_named(table, cells, tmp_path):
+    """A row that only knows which hours have more gifts: pooled it gains, within an hour it has nothing to tell."""
+    cell = cells["SIM"][0].arrays
+    hour = (cell["test times"] // 3600).astype(int)
+    labels = (np.random.default_rng(1).random(len(hour)) < 0.04 + 0.06 * hour).astype(bool)
+    noise = np.random.default_rng(2).normal(size=len(hour))
+    for each in [each for of_row in cells.values() for each in of_row]:
+        each.arrays["test labels"] = labels
+    for name, scores in (("SIM", 0.2 * labels + noise), ("SIM+MFQ", hour - 0.03 * labels + 0.1 * noise)):
+        for each in cells[name]:
+            each.arrays["test scores"] = scores.astype(np.float32)
+    found = measure(table, cells, "test", NoTruth(tmp_path))
+    pooled = found.improvements["SIM+MFQ"].differences["auc"].interval.mean
+    hourly = found.hourly_gain("SIM+MFQ", "auc")
+    assert hourly is not None and hourly < 0 < pooled
+    notes = sheets(found)[1].notes
+    said = next(note for note in notes if note.startswith("AUC: Impr. with another sign"))
+    assert f"SIM+MFQ (pooled {100 * pooled:+.2f} %, hourly {100 * hourly:+.2f} %)" in said
+    users = cell["test users"]
+    both = sum(0 < labels[users == user].mean() < 1 for user in np.unique(users))
+    pairs = np.unique(np.stack([users, hour]), axis=1).T
+    of_hours = sum(0 < labels[(users == user) & (hour == h)].mean() < 1 for user, h in pairs)
+    assert f"pooled of {both:,} users with both" in " ".join(notes)
+    assert f"over hours of {of_hours:,} user-hours with both, of {len(pairs):,}." in " ".join(notes)
+    assert found.hourly_gain("SIM", "auc") is None
+    report = Report(tmp_path / "two")
+    write_report(report, found, sheets(found), ["Data: toy"], "real", {}, cells)
+    content = json.loads(report.json.read_text())
+    assert content["rows"]["SIM+MFQ"]["hourly improvement"]["auc"] == pytest.approx(hourly)
+    assert said in content["notes"] and said in report.html.read_text().replace("&#x27;", "'")
+    with report.csv.open() as file:
+        lines_of = [line for line in csv.DictReader(file) if line["averaged"] == "hours"]
+    (one,) = (line for line in lines_of if (line["row"], line["metric"]) == ("SIM+MFQ", "auc"))
+    assert float(one["improvement"]) == pytest.approx(hourly) and one["against"] == "SIM"
+
+
+def test_generated_samples_have_no_p_values(table, cells, tmp_path):
+    found = measure(table, cells, "test", NoTruth(tmp_path, "sample"))
+    printed = sheets(found)
+    text = "\n".join(line for sheet in printed for line in lines(sheet))
+    assert not any("p" in sheet.headings for sheet in printed)
+    assert not re.search(r"\bp\b", text.replace(UNTESTED, ""))
+    assert text.count(UNTESTED) == 1
+    assert "AUC: SIM+MFQ+GIE is above 3 of 3 rows" in text
+    report = Report(tmp_path / "two")
+    write_report(report, found, printed, ["Data: toy"], "sample", {}, cells)
+    with report.csv.open() as file:
+        assert {(line["p"], line["p_holm"]) for line in csv.DictReader(file)} == {("", "")}
 
 
 def test_the_report_stands_alone_and_is_loud_about_simulations(measures, cells, tmp_path):

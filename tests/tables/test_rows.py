@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, INTERESTS
-from mmbee_plugin.tables.rows import FULL, NUMBERS, make_table
+from mmbee_plugin.recbole.options import merged, paper_settings, read_yaml
+from mmbee_plugin.recbole.plugin import PROPERTIES
+from mmbee_plugin.tables.rows import FULL, NUMBERS, PAPER, kept_note, make_table
 
 MODALITIES = ("visual", "speech", "comment")
 PATHS = ("u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a")
@@ -18,11 +22,35 @@ def test_table_2_has_every_competitor_on_both_backbones():
     assert [row.name for row in table.rows] == [b + s for b in ("MMoE", "SIM") for s in slots] + [
         "DIN",
         "DIEN",
+        PAPER,
     ]
     assert {row.name: row.against for row in table.rows}["MMoE+GIE"] == "MMoE"
     assert table.row("SIM+MFQ+GIE").settings == FULL
-    distinct = {tuple(sorted(row.settings.items())) for row in table.rows}
+    distinct = {json.dumps(row.settings, sort_keys=True) for row in table.rows}
     assert len(distinct) == len(table.rows)
+
+
+def test_the_paper_s_row_keeps_its_settings_and_says_which():
+    table = make_table(2, MODALITIES, PATHS)
+    row = table.row(PAPER)
+    assert merged(FULL, paper_settings()) == row.settings
+    assert (row.against, row.settings["head"], row.settings["graph"]["reach_top_k"]) == ("SIM", "mlp", 0)
+    of_the_model = read_yaml(PROPERTIES / "MMBee.yaml")
+    assert set(row.settings) <= set(of_the_model)  # none of the run's: epochs, seed and protocol are as given
+    given = {"epochs": 3, "loss": "bce", "head": "dot", "graph": {"top_k": 10, "folds": 4}}
+    table.check_settings(given)  # refused by none
+    (note,) = kept_note(row.name, row.settings, given)
+    assert note.startswith(f"{PAPER} keeps its own head mlp, graph.folds 0; ")
+    assert note in table.notes(given)
+    assert not any("keeps" in line for line in table.notes({"epochs": 3, "graph": {"top_k": 10}}))
+    assert table.only(["DIN"]).notes(given) == []
+
+
+def test_an_entry_that_no_row_sets_can_be_given():
+    table = make_table(7, MODALITIES, PATHS)
+    table.check_settings({"graph": {"top_k": 10}})
+    with pytest.raises(InputError, match=r"setting 'graph.reach_top_k': the rows of table 7 set it"):
+        table.check_settings({"graph": {"reach_top_k": 10}})
 
 
 @pytest.mark.parametrize("number", NUMBERS)

@@ -16,7 +16,6 @@ from mmbee_plugin.recbole.report import check_writable, provenance_lines
 from mmbee_plugin.recbole.tune import space_file
 from mmbee_plugin.tables.command import TableOptions
 from mmbee_plugin.tables.files import Report
-from mmbee_plugin.tables.layout import lines
 from mmbee_plugin.tables.making import cells_of_rows
 from mmbee_plugin.tables.pool import Task, run_tasks
 from mmbee_plugin.tables.progress import cell_bar
@@ -24,9 +23,11 @@ from mmbee_plugin.tables.ranking.layout import ranking_sheets
 from mmbee_plugin.tables.ranking.measures import measure
 from mmbee_plugin.tables.ranking.published import published
 from mmbee_plugin.tables.ranking.report import write_ranking
-from mmbee_plugin.tables.ranking.rows import REFERENCE, ROWS, RankedRow, chosen_rows
+from mmbee_plugin.tables.ranking.rows import REFERENCE, RankedRow, chosen_rows, table_rows
 from mmbee_plugin.tables.ranking.run import FAILED, ranking_jobs
 from mmbee_plugin.tables.ranking.tuning import Finalist, Tuning, base_of, begin_tuning, read_tuning, tune
+from mmbee_plugin.tables.rows import PAPER, kept_note
+from mmbee_plugin.tables.terminal import shown
 from mmbee_plugin.tables.training import check_split
 
 
@@ -40,9 +41,10 @@ def run_table_3(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
         InputError: an option, a setting or data that cannot be; before anything is trained where that is possible.
     """
     check_split(chosen.split)
-    rows = chosen_rows(ROWS, chosen.only)
+    known = table_rows()
+    rows = chosen_rows(known, chosen.only)
     given = options.given_settings(None, arguments)
-    options.check_given(given, [row.model for row in ROWS if row.model])
+    options.check_given(given, [row.model for row in known if row.model])
     folder = ensure(chosen.dataset, chosen.data_path)
     return ranking_table(rows, REFERENCE, folder, given, chosen)
 
@@ -58,7 +60,7 @@ def ranking_table(
 
     Args:
         reference: the row that others are set against, where it is among ``rows``.
-        given: settings of all rows; they win over tuned ones.
+        given: settings of all rows; they win over tuned ones, and a row's own over both, as the table says.
     """
     report = Report(chosen.out)
     check_writable(report.html)
@@ -67,7 +69,7 @@ def ranking_table(
     tuned = chosen.tuned or options.config_folder() / "tuning" / folder.name
     if chosen.minutes is not None:
         _tune(rows, folder, given, tuned, chosen.minutes, chosen.jobs)
-    tunings = {row.name: read_tuning(tuned / f"{row.model}.json") for row in rows if row.model}
+    tunings = {row.name: read_tuning(tuned / f"{row.tuning}.json") for row in rows if row.tuning}
     found = {
         name: tuning for name, tuning in tunings.items() if tuning is not None and tuning.chosen is not None
     }
@@ -83,13 +85,16 @@ def ranking_table(
         if any(FAILED in cell.facts for cell in of_row):
             raise InputError(f"{name}: with its settings the loss of a seed is no number; give it others")
     tried = {name: len(tuning.trials) for name, tuning in found.items()}
-    measures = measure(cells, chosen.split, chosen.seeds, tried, reference)
-    untuned = [row.name for row in rows if row.model and row.name not in found]
+    tested = folder.kind != "sample"
+    measures = measure(cells, chosen.split, chosen.seeds, tried, reference, tested)
+    untuned = [row.name for row in rows if row.tuning and row.name not in found]
     protocol = [
         *_protocol(folder, jobs[rows[0].name][0].key["settings"]),
         *_tuning_lines(found, untuned, folder),
+        *_own_lines(rows, given),
     ]
-    printed, provenance = ranking_sheets(measures, protocol, published(folder.name)), provenance_lines(folder)
+    printed = ranking_sheets(measures, protocol, published(folder.name) if tested else [])
+    provenance = provenance_lines(folder)
     facts = {
         "data": {"name": folder.name, "kind": folder.kind, "counts": folder.counts, "hash": folder.hash},
         "settings given": dict(given),
@@ -102,7 +107,7 @@ def ranking_table(
         },
     }
     write_ranking(report, measures, printed, provenance, facts, cells)
-    body = [line for sheet in printed for line in [*lines(sheet), ""]]
+    body = [line for sheet in printed for line in [*shown(sheet), ""]]
     return [*provenance, "", *body, f"Written: {report.csv}, {report.json}, {report.html}"]
 
 
@@ -116,9 +121,10 @@ def _tune(
 ) -> None:
     tasks = []
     for row in rows:
-        if row.model:
-            space = space_file(row.model)
-            tuning = begin_tuning(tuned / f"{row.model}.json", row.model, folder, given, space)
+        if row.model and row.tuning:
+            space = space_file(row.tuning)
+            own = merged(given, row.settings)
+            tuning = begin_tuning(tuned / f"{row.tuning}.json", row.model, folder, own, space)
             tasks.append(Task(f"{row.name} tuned", tune, (tuning, folder.path, space, minutes)))
     with cell_bar(len(tasks), 0, processes, "rows") as show:
         run_tasks(tasks, processes, show, fresh=True)
@@ -166,6 +172,19 @@ def _protocol(folder: DatasetFolder, settings: Mapping[str, Any]) -> list[str]:
             "behaviour, which the other rows do not see (docs/decisions.md)."
         )
     return found
+
+
+def _own_lines(rows: Sequence[RankedRow], given: Mapping[str, Any]) -> list[str]:
+    """Which settings are a row's own, whatever was tuned or given."""
+    names = [row.name for row in rows]
+    found = []
+    if PAPER in names:
+        found.append(
+            f"{PAPER}: the settings of recbole_configs/paper.yaml, over the dataset's for MMBee; never tuned."
+        )
+    if "DIEN" in names:
+        found.append("DIEN: this package's, with its auxiliary loss, on the dataset's settings for SIM.")
+    return found + [line for row in rows for line in kept_note(row.name, row.settings, given)]
 
 
 def _tuning_lines(found: Mapping[str, Tuning], untuned: Sequence[str], folder: DatasetFolder) -> list[str]:

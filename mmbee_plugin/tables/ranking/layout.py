@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmbee_plugin.tables.layout import SIGNIFICANT, Sheet, p_text
+from mmbee_plugin.tables.layout import Sheet, p_text, standing, untested
 from mmbee_plugin.tables.ranking.measures import (
     ALL,
     FEW,
@@ -20,6 +20,7 @@ from mmbee_plugin.tables.ranking.rows import NUMBER
 
 SHOWN = ("recall@20", "ndcg@20")
 """metrics of the sheet of groups"""
+GRAPH_COST = "of cells that read one graph, the graph stage and its compilation are in the first alone"
 GROUPS = {
     ALL: "all pairs",
     FEW: "pairs of users with at most two training interactions",
@@ -47,7 +48,7 @@ def ranking_sheets(
     if measures.differences:
         found.append(_differences(measures))
     found.append(_groups(measures))
-    return [*found, *map(_published, published)]
+    return [*(found if measures.tested else untested(found)), *map(_published, published)]
 
 
 def metric_name(metric: str) -> str:
@@ -64,13 +65,12 @@ def best_other_lines(measures: RankingMeasures) -> list[str]:
         difference = measures.differences[ALL][other]
         best, gain = measures.rows[other].value(metric), difference.found[metric].interval
         p = difference.p_values[metric]
-        verdict = "not above" if gain.mean <= 0 else "above"
-        if gain.mean > 0 and p >= SIGNIFICANT:
-            verdict = "above, but not beyond chance,"
+        verdict = standing(gain.mean, p if measures.tested else None)
         share = f" ({gain.mean / best:+.1%})" if best else ""
         found.append(
             f"{metric_name(metric)}: {measures.reference} is {verdict} the best other row, {other}: "
-            f"{gain.mean:+.4f}{share}, 95 % interval {gain.low:+.4f} to {gain.high:+.4f}, p {_p(p)}"
+            f"{gain.mean:+.4f}{share}, 95 % interval {gain.low:+.4f} to {gain.high:+.4f}"
+            + (f", p {_p(p)}" if measures.tested else "")
         )
     return found
 
@@ -92,7 +92,7 @@ def _table(measures: RankingMeasures, protocol: Sequence[str]) -> Sheet:
         + (", in brackets the largest minus the smallest seed" if many else "")
         + "; * the best row. Tried: settings in the row's tuning.",
         *protocol,
-        f"Seconds and peak memory of a cell, one thread, {_beside(measures.side_by_side)}.",
+        f"Seconds and peak memory of a cell, one thread, {_beside(measures.side_by_side)}; {GRAPH_COST}.",
     ]
     if measures.differences:
         notes += best_other_lines(measures)
@@ -114,8 +114,10 @@ def _differences(measures: RankingMeasures) -> Sheet:
             ]
         rows.append((name, *cells))
     note = (
-        "In brackets the 95 % interval; p: paired bootstrap over users of the seeds' mean, 10,000 draws, two-sided, "
-        "Holm-corrected over the rows. The spread over seeds is no part of either."
+        "In brackets the 95 % interval"
+        + ("; p: two-sided, Holm-corrected over the rows. Both" if measures.tested else ",")
+        + " by the paired bootstrap over users of the seeds' mean, 10,000 draws; the spread over seeds is no "
+        "part of it."
     )
     return Sheet(f"{measures.reference} minus the row", ("Row", *headings), tuple(rows), (note,))
 
@@ -137,7 +139,8 @@ def _groups(measures: RankingMeasures) -> Sheet:
             gain = difference.found[metric].interval
             notes.append(
                 f"  {metric_name(metric)}: {measures.reference} minus the best other, {other}: {gain.mean:+.4f} "
-                f"[{gain.low:+.4f}, {gain.high:+.4f}], p {_p(difference.p_values[metric])}"
+                f"[{gain.low:+.4f}, {gain.high:+.4f}]"
+                + (f", p {_p(difference.p_values[metric])}" if measures.tested else "")
             )
     notes += [
         f"{group}: there are no {text} in this split."

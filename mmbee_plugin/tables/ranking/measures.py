@@ -101,6 +101,7 @@ class RankingMeasures:
         intervals: row -> metric -> 95 % over users.
         differences: group -> other row -> the reference minus it; empty without the reference row.
         side_by_side: how many cells were made, and timed, at once.
+        tested: whether differences have p-values; those of generated samples say nothing.
     """
 
     split: str
@@ -111,6 +112,7 @@ class RankingMeasures:
     intervals: dict[str, dict[str, Interval]]
     differences: dict[str, dict[str, Difference]]
     side_by_side: int
+    tested: bool
 
     def best_other(self, metric: str, group: str = ALL) -> str:
         """The row that is best beside the reference."""
@@ -124,6 +126,7 @@ def measure(
     seeds: int,
     tried: Mapping[str, int],
     reference: str,
+    tested: bool = True,
 ) -> RankingMeasures:
     """The figures of a table from its rows' cells.
 
@@ -131,6 +134,7 @@ def measure(
         seeds: trainings asked for; a row that only counts has one cell.
         tried: of each row that was tuned, how many settings.
         reference: the row that others are set against, where it is there.
+        tested: False for generated samples, whose p-values say nothing.
 
     Raises:
         InputError: two cells ranked other pairs.
@@ -153,6 +157,7 @@ def measure(
         _intervals(rows),
         {group: _differences(rows, group, reference) for group in groups} if compared else {},
         max(cell.facts["side_by_side"] for of_row in cells.values() for cell in of_row),
+        tested,
     )
 
 

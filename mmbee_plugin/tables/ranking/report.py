@@ -95,6 +95,5 @@ def _difference(measures: RankingMeasures, group: str, name: str, metric: str) -
         "difference": difference.interval.mean,
         "difference_low": difference.interval.low,
         "difference_high": difference.interval.high,
-        "p": difference.p_value,
-        "p_holm": of_group[name].p_values[metric],
+        **({"p": difference.p_value, "p_holm": of_group[name].p_values[metric]} if measures.tested else {}),
     }

@@ -9,7 +9,9 @@ import pytest
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.recbole.tune import space_file
+from mmbee_plugin.tables.ranking.rows import OWN_DIEN
 from mmbee_plugin.tables.ranking.tuning import Trial, begin_tuning
+from mmbee_plugin.tables.rows import PAPER
 
 SMALL = ("--dataset=toy", "--seeds=1", "--epochs=1", "--jobs=1")
 ROW = "--only=LightGCN"
@@ -39,6 +41,33 @@ def test_a_table_is_tuned_run_and_printed_again_without_running(mmbee):
     assert content["data"]["name"] == "toy" and len(content["data"]["hash"]) == 64
     best = trials[0]["settings"]
     assert best.items() <= content["settings in effect"]["LightGCN"].items()
+
+
+def test_the_paper_s_row_is_never_tuned_and_dien_by_its_own_name(mmbee):
+    """MMBee's tuned settings are not for the row with the paper's."""
+    folder = DatasetFolder(Path("datasets/toy"))
+    for name, model, own in (("MMBee", "MMBee", {}), ("DIEN", "SIM", OWN_DIEN)):
+        given = {"epochs": 1, **own}
+        search = begin_tuning(Path(f"tuned/{name}.json"), model, folder, given, space_file(name))
+        search.add(Trial({"dropout_prob": 0.25}, 0.3, {}, 1, 60.0, False, "", {}))
+    rows = ("MMBee", PAPER, "SIM", "DIEN")
+    chosen = [f"--only={row}" for row in rows]
+    size = ("--embedding_size=8", "--mlp_hidden_size=[8,4]", "--graph.folds=2", "--head=dot")
+    code, out, err = mmbee("3", *SMALL, *chosen, *size, "--tuned=tuned", "--out=kept/three")
+    assert code == 0, err
+    content = json.loads(Path("kept/three.json").read_text())
+    settings = content["settings in effect"]
+    assert [settings[row]["dropout_prob"] for row in rows] == [0.25, 0.0, 0.5, 0.25]
+    assert [settings[row]["backbone"] for row in rows] == ["mean", "sim", "sim", "dien"]
+    assert [settings[row]["head"] for row in rows] == ["dot", "mlp", "dot", "mlp"]
+    assert [settings[row]["graph"]["folds"] for row in rows[:2]] == [2, 0]
+    assert {settings[row]["embedding_size"] for row in rows} == {8}
+    assert (settings["DIEN"]["content"], settings["DIEN"]["interest"]) == ("none", "none")
+    assert set(content["tuned"]) == {"MMBee", "DIEN"}
+    assert "DIEN keeps its own head mlp; what was given is for the other rows." in out
+    assert f"{PAPER} keeps its own graph.folds 0, head mlp; what was given" in out
+    assert "Not tuned, with the settings of the dataset's file: SIM." in out
+    assert f"{PAPER}: the settings of recbole_configs/paper.yaml, over the dataset's for MMBee" in out
 
 
 def test_seeds_choose_among_the_finalists(mmbee):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from mmbee_plugin import bootstrap
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.tables.cells import Cell
 from mmbee_plugin.tables.files import Report
-from mmbee_plugin.tables.layout import lines
+from mmbee_plugin.tables.layout import UNTESTED, lines
 from mmbee_plugin.tables.ranking.layout import best_other_lines, ranking_sheets
 from mmbee_plugin.tables.ranking.measures import ALL, FEW, NEW, measure
 from mmbee_plugin.tables.ranking.published import published
@@ -81,6 +82,15 @@ def test_published_figures_have_a_heading_of_their_own(measures):
     assert printed[-2].title.startswith("Published, not measured here: the small TikTok")
     assert ("LightGCN", "0.0653") in printed[-2].rows
     assert not published("ml-100k")
+
+
+def test_generated_samples_have_no_p_values(ranked_cell):
+    cells = {"MMBee": [ranked_cell(4)], "LightGCN": [ranked_cell(1)]}
+    printed = ranking_sheets(measure(cells, "valid", 1, {}, "MMBee", tested=False), ["as said"], [])
+    text = "\n".join(line for sheet in printed for line in lines(sheet))
+    assert not any("p" in sheet.headings for sheet in printed)
+    assert not re.search(r"\bp\b", text.replace(UNTESTED, "")) and text.count(UNTESTED) == 1
+    assert "Recall@20: MMBee is above the best other row, LightGCN: +" in text
 
 
 def test_the_report_says_what_the_data_are(measures, ranked_cell, tmp_path):

@@ -9,9 +9,10 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.popularity import rank_by_popularity
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.metrics import metrics_of_ranks
-from mmbee_plugin.tables.ranking.rows import ROWS, RankedRow, chosen_rows
+from mmbee_plugin.tables.ranking.rows import RankedRow, chosen_rows, table_rows
 from mmbee_plugin.tables.ranking.run import ranking_jobs
 
+ROWS = table_rows()
 SMALL = {
     "epochs": 3,
     "eval_step": 1,

@@ -12,7 +12,7 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.tune import search_of, space_file
 from mmbee_plugin.tables.ranking import tuning
-from mmbee_plugin.tables.ranking.rows import TRAINED
+from mmbee_plugin.tables.ranking.rows import table_rows
 from mmbee_plugin.tables.ranking.tuning import Finalist, Trial, begin_tuning, read_tuning, tune
 
 SPACE = "learning_rate choice [0.1,0.01,0.001]\nweight_decay choice [0.0,0.1]\n"
@@ -113,8 +113,8 @@ def test_what_does_not_belong_together_is_refused(begin, toy, tried):
         begin()
 
 
-@pytest.mark.parametrize("model", TRAINED)
-def test_every_trained_row_has_a_space_that_can_be_searched(model, monkeypatch):
+@pytest.mark.parametrize("name", [row.tuning for row in table_rows() if row.tuning])
+def test_every_tuned_row_has_a_space_that_can_be_searched(name, monkeypatch):
     monkeypatch.setenv("HYPEROPT_FMIN_SEED", "0")
-    search = search_of(lambda params, files: {}, space_file(model), 0, algo="exhaustive")
+    search = search_of(lambda params, files: {}, space_file(name), 0, algo="exhaustive")
     assert search.max_evals >= 45

@@ -1,0 +1,90 @@
+"""Sheets on a terminal that is narrower than they are: figures in blocks below one another, and no column lost."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from textwrap import wrap
+
+from mmbee_plugin.tables.layout import Sheet, lines
+
+BETWEEN = len(" | ")
+EDGES = len("| ") + len(" |")
+NARROWEST = 8
+"""characters that a column keeps, however narrow the terminal"""
+
+
+def shown(sheet: Sheet, width: int | None = None) -> list[str]:
+    """The sheet as printed: a Markdown table, cut into blocks where the terminal is narrower.
+
+    Args:
+        width: characters of a line; those of the terminal by default, or as many as it takes where there is none.
+    """
+    if width is None and sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+    whole = lines(replace(sheet, title="", notes=()))[2:]
+    if width is None or len(whole[0]) <= width:
+        return lines(sheet)
+    found = [*wrap(sheet.title, width), ""]
+    for columns in _blocks(sheet, width):
+        found += [*_block(sheet, columns, width), ""]
+    return found[: None if sheet.notes else -1] + [part for note in sheet.notes for part in wrap(note, width)]
+
+
+def _widths(sheet: Sheet) -> list[int]:
+    return [max(map(len, column)) for column in zip(sheet.headings, *sheet.rows, strict=True)]
+
+
+def _size(widths: Sequence[int]) -> int:
+    return sum(widths) + BETWEEN * (len(widths) - 1) + EDGES
+
+
+def _blocks(sheet: Sheet, width: int) -> list[list[int]]:
+    """The columns of each block: those that name the row, then as many groups of figures as fit."""
+    widths = _widths(sheet)
+    names = list(range(sheet.names))
+    room = width // 2 if _size(widths[: sheet.names]) > width // 2 else _size(widths[: sheet.names])
+    blocks: list[list[int]] = []
+    left = 0
+    for group in _groups(sheet):
+        needed = sum(widths[place] + BETWEEN for place in group)
+        if not blocks or needed > left:
+            blocks.append([*names])
+            left = width - room
+        blocks[-1] += group
+        left -= needed
+    return blocks
+
+
+def _groups(sheet: Sheet) -> list[list[int]]:
+    """Figures that stay together: a heading found more than once, such as ``p``, belongs to the one before it."""
+    groups: list[list[int]] = []
+    for place in range(sheet.names, len(sheet.headings)):
+        if groups and sheet.headings.count(sheet.headings[place]) > 1:
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+    return groups
+
+
+def _block(sheet: Sheet, columns: Sequence[int], width: int) -> list[str]:
+    """Some columns as a table of at most ``width`` characters; what is wider goes on in the next line."""
+    natural = _widths(sheet)
+    widths = [natural[place] for place in columns]
+    while _size(widths) > width and max(widths) > NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    found = []
+    for row in (sheet.headings, *sheet.rows):
+        cells = [wrap(row[place], size) or [""] for place, size in zip(columns, widths, strict=True)]
+        for line in range(max(map(len, cells))):
+            texts = [cell[line] if line < len(cell) else "" for cell in cells]
+            padded = [
+                text.ljust(size) if place < sheet.names else text.rjust(size)
+                for place, text, size in zip(columns, texts, widths, strict=True)
+            ]
+            found.append(f"| {' | '.join(padded)} |")
+        if row is sheet.headings:
+            found.append("|" + "|".join("-" * (size + 2) for size in widths) + "|")
+    return found
