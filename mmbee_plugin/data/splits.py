@@ -1,11 +1,82 @@
-"""Splits interactions into training, validation and test by each user's order: by shares, or the last ones held out."""
+"""How rows become training, validation and test rows: the rule, in words, and the splits by each user's order."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmbee_plugin.data.order import SEE, Order
+from mmbee_plugin.errors import InputError
+
 RATIOS = (0.8, 0.1, 0.1)
+HELD_OUT = {
+    "valid_and_test": "the {} row of each user is test, the one before it validation",
+    "valid_only": "the {} row of each user is validation",
+    "test_only": "the {} row of each user is test",
+}
+
+
+def default_split(order: Order) -> dict[str, Any]:
+    """RecBole's `eval_args` of data that say nothing of them: 80/10/10 of each user's rows, by what orders them."""
+    return {"split": {"RS": list(RATIOS)}, "group_by": "user", "order": "RO" if order.by is None else "TO"}
+
+
+def check_split(order: Order, row_order: str, eval_args: Mapping[str, Any], name: str) -> None:
+    """Raises InputError for a split that is none, or that data cannot have: by time where there is none.
+
+    Args:
+        row_order: of :func:`~mmbee_plugin.data.order.chosen_row_order`.
+        eval_args: RecBole's, with `split`, `order` and `group_by`.
+    """
+    split = eval_args["split"]
+    if not isinstance(split, Mapping) or len(split) != 1 or not set(split) <= {"RS", "LS", "TS"}:
+        raise InputError(f"eval_args.split {split!r}: one of RS, LS and TS is needed, such as {{RS: [0.8, 0.1, 0.1]}}")
+    rule, how = next(iter(split.items()))
+    shares = isinstance(how, list) and len(how) == 3 and all(isinstance(share, int | float) for share in how)
+    if rule == "LS" and (not isinstance(how, str) or how not in HELD_OUT):
+        raise InputError(f"eval_args.split LS {how!r}: known are {', '.join(HELD_OUT)}")
+    if rule != "LS" and not (shares and min(how) >= 0 and how[0] > 0):
+        raise InputError(f"eval_args.split {rule} {how!r}: three shares are needed, such as [0.8, 0.1, 0.1]")
+    if eval_args["group_by"] not in ("user", "none", None):
+        raise InputError(f"eval_args.group_by {eval_args['group_by']!r}: known are user and none")
+    if eval_args["order"] not in ("RO", "TO"):
+        raise InputError(f"eval_args.order {eval_args['order']!r}: known are RO (random) and TO (by time)")
+    if eval_args["order"] == "TO" and order.by is None and row_order == "random":
+        raise InputError(
+            f"eval_args.order TO: {name} is {order.words}; order RO splits at random, row_order file by the file's rows"
+        )
+    if rule == "TS" and order.by != "time":
+        raise InputError(f"eval_args.split TS: {name} is {order.words}")
+
+
+def split_words(order: Order, files: Sequence[str] | None, eval_args: Mapping[str, Any]) -> str:
+    """How rows are split, in one line; it begins with "warning: " where data with time are split at random.
+
+    Args:
+        files: the parts of data that come split, which `eval_args` says nothing of.
+        eval_args: RecBole's, with `split`, `order` and `group_by`.
+    """
+    if files is not None:
+        return f"Split: given, {len(files)} files ({', '.join(files)})"
+    rule, how = next(iter(eval_args["split"].items()))
+    at_random = eval_args["order"] == "RO"
+    along = {"time": "time", "rows": "the order of rows (declared)", None: "the file's order of rows"}[order.by]
+    by = "at random" if at_random else f"by {along}, the newest held out"
+    if rule == "LS":
+        words = f"leave one out, {HELD_OUT.get(how, str(how)).format('last drawn' if at_random else 'newest')}, {by}"
+    elif rule == "TS":
+        words = f"at two moments of all rows, {'/'.join(map(str, how))} of the time"
+    else:
+        of = "each user's rows" if eval_args["group_by"] == "user" else "all rows"
+        words = f"{'/'.join(f'{100 * share / sum(how):g}' for share in how)} of {of}, {by}"
+    if at_random and order.by is not None and rule != "TS":
+        return f"warning: Split: {words}, though the data are {order.words}: training rows may be newer than held-out ones"
+    if not at_random and order.by is None:
+        return f"warning: Split: {words}, as row_order file takes it for time: {SEE}"
+    return f"Split: {words}"
 
 
 def split_by_user(

@@ -43,7 +43,10 @@ class ShardSettings(BaseModel):
         default=None, ge=1, description="train on rows with fewer than so many later ones of their user"
     )
     threshold: float | None = Field(default=None, description="rating from which a row is a positive")
-    seed: int = Field(default=0, ge=0, description="of GraphCL")
+    row_order: Literal["file", "random"] | None = Field(
+        default=None, description="what stands for time in data without it; null: random, unless declared"
+    )
+    seed: int = Field(default=0, ge=0, description="of GraphCL and of a random row order")
 
 
 def read_shard_settings(arguments: Iterable[str], live: bool = False) -> ShardSettings:

@@ -36,6 +36,7 @@ def write_shards(
     train_newest: int | None = None,
     threshold: float | None = None,
     seed: int = 0,
+    row_order: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> None:
     """Writes a shards folder; one that is there already is replaced when all is written.
@@ -53,7 +54,8 @@ def write_shards(
         train_newest: train on the rows with fewer than so many later positives of their user and with one
             before; all by default. Folds by order choose rows as well.
         threshold: the rating from which a row is a positive; None where every row is one.
-        seed: of GraphCL.
+        seed: of GraphCL, and of a random row order.
+        row_order: what stands for time in data without it, as :func:`~mmbee_plugin.torchrec.rows.split_folder`.
         progress: told each stage's name as it starts.
 
     Raises:
@@ -66,7 +68,7 @@ def write_shards(
     note = progress or (lambda stage: None)
     chosen = _modalities(folder, modalities)
     note("rows")
-    parts = split_folder(folder, threshold)
+    parts = split_folder(folder, threshold, row_order, seed)
     train = training_rows(parts["train"], len(folder.user_tokens), graph, train_newest)
     until = _end_of_training(folder)
     snapshot = None
@@ -229,6 +231,7 @@ def _description(
             "authors": len(folder.item_tokens),
             "labelled": train.rows.labels is not None,
             "ordered": train.rows.times is not None,
+            "declared": folder.order.by == "rows",
             "folds": folds,
             "metapaths": snapshot.settings.metapaths if snapshot is not None else (),
             "reach": snapshot is not None and snapshot.settings.reach_top_k > 0,
