@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from recbole.data.dataset import Dataset, SequentialDataset
+from recbole.utils import init_seed
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.dataset import MMBeeDataset
@@ -18,8 +19,6 @@ PRE_SPLIT = {
     "test": [("u2", "i1"), ("u1", "i4")],
 }
 LEAVE_ONE_OUT = {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"}
-
-RANDOM_SPLIT = LEAVE_ONE_OUT | {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "RO"}
 
 
 def pairs(dataset: Dataset) -> set[tuple[str, str]]:
@@ -237,9 +236,8 @@ def test_default_history_mode(write_folder, make_dataset, random_rows) -> None:
     write_folder(random_rows)
     assert make_dataset("BPR")[1].history_mode == "prefix"
     write_folder([row[:2] for row in random_rows], name="timeless", columns=())
-    split = {"eval_args": RANDOM_SPLIT}
-    assert make_dataset("SASRec", "timeless", **split)[1].history_mode == "prefix"
-    assert make_dataset("BPR", "timeless", **split)[1].history_mode == "others"
+    assert make_dataset("SASRec", "timeless")[1].history_mode == "prefix"
+    assert make_dataset("BPR", "timeless")[1].history_mode == "others"
 
 
 def test_random_row_order_permutes_histories_and_nothing_else(
@@ -248,7 +246,9 @@ def test_random_row_order_permutes_histories_and_nothing_else(
     write_folder([row[:2] for row in random_rows], columns=())
 
     def built(**settings):
-        splits = make_dataset("MMBee", eval_args=RANDOM_SPLIT, **settings)[1].build()
+        dataset = make_dataset("MMBee", **settings)[1]
+        init_seed(settings["seed"], True)
+        splits = dataset.build()
         users = range(splits[0].user_num)
         pairs = [split.positive_keys().tolist() for split in splits]
         return pairs, [

@@ -108,7 +108,9 @@ def test_the_sample_is_what_the_recbole_adapter_reads(sample_folder, monkeypatch
     config, splits = recbole_splits(
         sample_folder, monkeypatch, graph=graph, metapaths=list(PAPER_METAPATHS), **chosen
     )
-    write_shards(sample_folder, tmp_path / "shards", GraphSettings(**graph), train_newest=3)
+    write_shards(
+        sample_folder, tmp_path / "shards", GraphSettings(**graph), train_newest=3, seed=config["seed"]
+    )
     store = ShardStore(tmp_path / "shards")
     check_rows(store, splits)
     assert store.user_tokens() == sample_folder.user_tokens
