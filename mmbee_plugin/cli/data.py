@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -137,7 +138,13 @@ def data_info(
 
     if picture is not None:
         check_picture(picture)
-    info = read_info(ensure(name, data_path))
+    folder = ensure(name, data_path)
+    settings = {}
+    if importlib.util.find_spec("recbole") is not None:
+        from mmbee_plugin.recbole.splitting import settings_of
+
+        settings = settings_of(folder)
+    info = read_info(folder, settings)
     typer.echo("\n".join(report(info)))
     if picture is not None:
         draw(info, picture)

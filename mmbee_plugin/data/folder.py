@@ -207,6 +207,11 @@ class DatasetFolder:
                 times = interactions.timestamps
                 check_samples(file, self.rows(split), interactions.items, times, self.segments)
 
+    @property
+    def files(self) -> list[str]:
+        """The names of the `.inter` files."""
+        return [file.name for file in self._tables.values()]
+
     def provenance(self) -> str:
         """One line that names the data: it stands beside every result."""
         counts = self.counts

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbee_plugin.data.order import SEE, Order
+from mmbee_plugin.data.order import SEE, Order, drawn_order
 from mmbee_plugin.errors import InputError
 
 RATIOS = (0.8, 0.1, 0.1)
+HELD = {"valid_and_test": (2, 1), "valid_only": (1,), "test_only": (2,)}
+"""RecBole's ways to leave one out: the parts of a user's newest rows"""
 HELD_OUT = {
     "valid_and_test": "the {} row of each user is test, the one before it validation",
     "valid_only": "the {} row of each user is validation",
@@ -19,9 +21,10 @@ HELD_OUT = {
 }
 
 
-def default_split(order: Order) -> dict[str, Any]:
-    """RecBole's `eval_args` of data that say nothing of them: 80/10/10 of each user's rows, by what orders them."""
-    return {"split": {"RS": list(RATIOS)}, "group_by": "user", "order": "RO" if order.by is None else "TO"}
+def chosen_split(order: Order, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """RecBole's `split`, `group_by` and `order`: as given, else 80/10/10 of each user's rows, by what orders them."""
+    default = {"split": {"RS": list(RATIOS)}, "group_by": "user", "order": "RO" if order.by is None else "TO"}
+    return {key: (given or {}).get(key, value) for key, value in default.items()}
 
 
 def check_split(order: Order, row_order: str, eval_args: Mapping[str, Any], name: str) -> None:
@@ -50,6 +53,8 @@ def check_split(order: Order, row_order: str, eval_args: Mapping[str, Any], name
         )
     if rule == "TS" and order.by != "time":
         raise InputError(f"eval_args.split TS: {name} is {order.words}")
+    if rule == "TS" and eval_args["order"] != "TO":
+        raise InputError("eval_args.split TS: needs eval_args.order TO; RecBole holds out other rows than the newest without")
 
 
 def split_words(order: Order, files: Sequence[str] | None, eval_args: Mapping[str, Any]) -> str:
@@ -68,7 +73,8 @@ def split_words(order: Order, files: Sequence[str] | None, eval_args: Mapping[st
     if rule == "LS":
         words = f"leave one out, {HELD_OUT.get(how, str(how)).format('last drawn' if at_random else 'newest')}, {by}"
     elif rule == "TS":
-        words = f"at two moments of all rows, {'/'.join(map(str, how))} of the time"
+        words = f"the newest {100 * how[2] / sum(how):g} % of all rows are test, of the others each user's newest "
+        words += f"{100 * how[1] / (how[0] + how[1]):.3g} % validation"
     else:
         of = "each user's rows" if eval_args["group_by"] == "user" else "all rows"
         words = f"{'/'.join(f'{100 * share / sum(how):g}' for share in how)} of {of}, {by}"
@@ -113,11 +119,15 @@ def split_by_user(
     return parts
 
 
-def leave_one_out(users: NDArray, times: NDArray | None) -> NDArray[np.int8]:
+def leave_one_out(
+    users: NDArray, times: NDArray | None, held: Sequence[int] = (2, 1), all_or_none: bool = True
+) -> NDArray[np.int8]:
     """Each user's newest interaction is test, the one before it validation; users with fewer than three only train.
 
     Args:
         users, times: as for :func:`split_by_user`.
+        held: the parts of a user's newest interactions, the newest first.
+        all_or_none: False holds out what a user's interactions suffice for, one for training kept, as RecBole does.
 
     Returns:
         (n,) 0 for training, 1 for validation, 2 for test.
@@ -125,6 +135,41 @@ def leave_one_out(users: NDArray, times: NDArray | None) -> NDArray[np.int8]:
     order = np.argsort(users, kind="stable") if times is None else np.lexsort((times, users))
     _, start, count = np.unique(users[order], return_index=True, return_counts=True)
     later = np.repeat(start + count, count) - 1 - np.arange(len(users))
+    most = np.where(count > len(held), len(held), 0) if all_or_none else np.minimum(count - 1, len(held))
+    part_of = np.array([*held, 0], dtype=np.int8)
     parts = np.empty(len(users), dtype=np.int8)
-    parts[order] = np.where(np.repeat(count, count) > 2, np.maximum(2 - later, 0), 0)
+    parts[order] = part_of[np.where(later < np.repeat(most, count), later, len(held))]
+    return parts
+
+
+def split_rows(
+    users: NDArray, times: NDArray | None, eval_args: Mapping[str, Any], seed: int = 0
+) -> NDArray[np.int8]:
+    """The part of each interaction, as RecBole splits; at random it is a draw of its own, of the same sizes.
+
+    Args:
+        users, times: as for :func:`split_by_user`.
+        eval_args: with `split`, `order` and `group_by`, as :func:`check_split` lets them pass.
+        seed: of a random split.
+
+    Returns:
+        (n,) 0 for training, 1 for validation, 2 for test.
+    """
+    rule, how = next(iter(eval_args["split"].items()))
+    if eval_args["order"] == "RO":
+        times = drawn_order(len(users), seed)
+    if rule == "LS":
+        return leave_one_out(users, times, HELD[how], all_or_none=False)
+    shares = tuple(share / sum(how) for share in how)
+    if rule == "RS":
+        groups = users if eval_args["group_by"] == "user" else np.zeros_like(users)
+        return split_by_user(groups, times, (shares[0], shares[1], shares[2]))
+    assert times is not None
+    exact = times.astype(np.float32)  # RecBole's
+    parts = np.full(len(users), 2, dtype=np.int8)
+    early = exact <= np.percentile(exact, 100 * (1 - shares[2]))
+    order = np.flatnonzero(early)[np.lexsort((times[early], users[early]))]
+    _, start, count = np.unique(users[order], return_index=True, return_counts=True)
+    trained = (count * (shares[0] / (1 - shares[2]))).astype(np.int64)
+    parts[order] = np.arange(len(order)) - np.repeat(start, count) >= np.repeat(trained, count)
     return parts

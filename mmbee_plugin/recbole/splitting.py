@@ -8,15 +8,16 @@ from typing import Any
 from mmbee_plugin.data.atomic import TIMESTAMP
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.order import chosen_row_order, order_lines
-from mmbee_plugin.data.splits import check_split, default_split, split_words
+from mmbee_plugin.data.splits import check_split, chosen_split, split_words
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.options import dataset_settings
 
 
 def settle(config: Any, folder: DatasetFolder) -> None:
     """Writes `row_order` and what `eval_args` leaves open into a Config; a second call changes nothing.
 
     RecBole's own defaults differ from model to model, and split data with time at random; here they are those of
-    :func:`~mmbee_plugin.data.splits.default_split` for every model.
+    :func:`~mmbee_plugin.data.splits.chosen_split` for every model.
 
     Raises:
         InputError: times of another column, or taken for labels, a split or an order of rows that its data cannot have.
@@ -28,8 +29,7 @@ def settle(config: Any, folder: DatasetFolder) -> None:
     config["row_order"] = chosen_row_order(folder.order, config["row_order"], folder.name)
     if _given_files(config, folder) is not None:
         return
-    given = config.external_config_dict.get("eval_args") or {}
-    config["eval_args"] |= {key: value for key, value in default_split(folder.order).items() if key not in given}
+    config["eval_args"] |= chosen_split(folder.order, config.external_config_dict.get("eval_args"))
     check_split(folder.order, config["row_order"], config["eval_args"], folder.name)
 
 
@@ -46,3 +46,8 @@ def data_lines(settings: Mapping[str, Any], folder: DatasetFolder) -> list[str]:
 def _given_files(settings: Any, folder: DatasetFolder) -> list[str] | None:
     parts = settings["benchmark_filename"] or folder.splits
     return None if parts is None else [f"{folder.name}.{part}.inter" for part in parts]
+
+
+def settings_of(folder: DatasetFolder) -> dict[str, Any]:
+    """What a run of MMBee reads from the dataset's file of settings; nothing where there is none."""
+    return dataset_settings(folder.name, "MMBee", folder.kind == "sample", folder.live is not None)

@@ -10,7 +10,7 @@ import pytest
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.formats import convert
 from mmbee_plugin.data.order import Order, chosen_row_order, drawn_order, order_lines
-from mmbee_plugin.data.splits import check_split, default_split, split_words
+from mmbee_plugin.data.splits import check_split, chosen_split, split_words
 from mmbee_plugin.errors import InputError
 
 IDS = "user_id:token\titem_id:token"
@@ -153,11 +153,11 @@ def test_who_reads_the_files_order_is_said():
         (NONE, {"order": "TO"}, "warning: Split: 80/10/10 of each user's rows, by the file's order of rows, the newest"),
         (TIME, {"split": {"LS": "valid_and_test"}}, "Split: leave one out, the newest row of each user is test, the one"),
         (TIME, {"split": {"LS": "test_only"}, "order": "RO"}, "warning: Split: leave one out, the last drawn row of each"),
-        (TIME, {"split": {"TS": [0.8, 0.1, 0.1]}}, "Split: at two moments of all rows, 0.8/0.1/0.1 of the time"),
+        (TIME, {"split": {"TS": [0.8, 0.1, 0.1]}}, "Split: the newest 10 % of all rows are test, of the others each user's newest 11.1 % validation"),
     ],
 )
 def test_a_split_in_words(order, given, words):
-    eval_args = default_split(order) | given
+    eval_args = chosen_split(order, given)
     check_split(order, "file", eval_args, "d")
     assert split_words(order, None, eval_args).startswith(words)
     assert split_words(order, ["a", "b"], eval_args) == "Split: given, 2 files (a, b)"
@@ -168,10 +168,11 @@ def test_a_split_in_words(order, given, words):
     [
         ({"order": "TO"}, "order TO: d is without time; order RO splits at random, row_order file by the file's rows"),
         ({"split": {"TS": [0.8, 0.1, 0.1]}}, "split TS: d is without time"),
+        ({"split": {"TS": [0.8, 0.1, 0.1]}, "order": "RO"}, "split TS: d is without time"),
         ({"split": {"RS": [0.8, 0.2]}}, r"split RS \[0.8, 0.2\]: three shares"),
         ({"split": {"RS": [0, 0.5, 0.5]}}, "split RS .*: three shares"),
     ],
 )
 def test_splits_that_cannot_be(given, message):
     with pytest.raises(InputError, match=f"eval_args.{message}"):
-        check_split(NONE, "random", default_split(NONE) | given, "d")
+        check_split(NONE, "random", chosen_split(NONE, given), "d")
