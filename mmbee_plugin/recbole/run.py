@@ -73,7 +73,7 @@ def _run(argv: list[str]) -> None:
                 f"{results[-1].model} was tested on other pairs than {results[0].model}: a comparison needs "
                 "one split, so give data settings for the dataset and not for one model"
             )
-    sys.stdout.write("\n".join(["", report.table(results), "", *report.provenance_lines(folder), ""]))
+    sys.stdout.write("\n".join(["", report.table(results), "", *report.provenance_lines(folder), *lines, ""]))
     if chosen.result:
         report.write_json(chosen.result, results, as_list=len(chosen.models) > 1)
         sys.stdout.write(f"Written to {chosen.result}\n")
@@ -226,7 +226,7 @@ def train_and_test(
         loaders = data_preparation(config, seeded_dataset(config))
         train_data, valid_data, test_data = loaders
         facts = report.dataset_facts(folder, valid_data, test_data) | {
-            "split_by": split_line(config.final_config_dict, folder),
+            "split_by": split_line(config.final_config_dict, folder).removeprefix("warning: "),
             "row_order": config["row_order"],
         }
         init_seed(config["seed"], config["reproducibility"])
