@@ -36,7 +36,9 @@ def check_split(order: Order, row_order: str, eval_args: Mapping[str, Any], name
     """
     split = eval_args["split"]
     if not isinstance(split, Mapping) or len(split) != 1 or not set(split) <= {"RS", "LS", "TS"}:
-        raise InputError(f"eval_args.split {split!r}: one of RS, LS and TS is needed, such as {{RS: [0.8, 0.1, 0.1]}}")
+        raise InputError(
+            f"eval_args.split {split!r}: one of RS, LS and TS is needed, such as {{RS: [0.8, 0.1, 0.1]}}"
+        )
     rule, how = next(iter(split.items()))
     shares = isinstance(how, list) and len(how) == 3 and all(isinstance(share, int | float) for share in how)
     if rule == "LS" and (not isinstance(how, str) or how not in HELD_OUT):
@@ -54,7 +56,9 @@ def check_split(order: Order, row_order: str, eval_args: Mapping[str, Any], name
     if rule == "TS" and order.by != "time":
         raise InputError(f"eval_args.split TS: {name} is {order.words}")
     if rule == "TS" and eval_args["order"] != "TO":
-        raise InputError("eval_args.split TS: needs eval_args.order TO; RecBole holds out other rows than the newest without")
+        raise InputError(
+            "eval_args.split TS needs eval_args.order TO: at random RecBole holds out other rows"
+        )
 
 
 def split_words(order: Order, files: Sequence[str] | None, eval_args: Mapping[str, Any]) -> str:
@@ -68,7 +72,9 @@ def split_words(order: Order, files: Sequence[str] | None, eval_args: Mapping[st
         return f"Split: given, {len(files)} files ({', '.join(files)})"
     rule, how = next(iter(eval_args["split"].items()))
     at_random = eval_args["order"] == "RO"
-    along = {"time": "time", "rows": "the order of rows (declared)", None: "the file's order of rows"}[order.by]
+    along = {"time": "time", "rows": "the order of rows (declared)", None: "the file's order of rows"}[
+        order.by
+    ]
     by = "at random" if at_random else f"by {along}, the newest held out"
     if rule == "LS":
         words = f"leave one out, {HELD_OUT.get(how, str(how)).format('last drawn' if at_random else 'newest')}, {by}"
@@ -79,7 +85,7 @@ def split_words(order: Order, files: Sequence[str] | None, eval_args: Mapping[st
         of = "each user's rows" if eval_args["group_by"] == "user" else "all rows"
         words = f"{'/'.join(f'{100 * share / sum(how):g}' for share in how)} of {of}, {by}"
     if at_random and order.by is not None and rule != "TS":
-        return f"warning: Split: {words}, though the data are {order.words}: training rows may be newer than held-out ones"
+        return f"warning: Split: {words}, though the data are {order.words}: training rows may be newer than others"
     if not at_random and order.by is None:
         return f"warning: Split: {words}, as row_order file takes it for time: {SEE}"
     return f"Split: {words}"

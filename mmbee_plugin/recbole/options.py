@@ -123,7 +123,10 @@ def given_settings(config_files: str | None, rest: Iterable[str]) -> dict[str, A
         InputError: naming the argument or file that cannot be read.
     """
     option, arguments = "--config_files=", list(rest)
-    listed = [config_files or "", *(each.removeprefix(option) for each in arguments if each.startswith(option))]
+    listed = [
+        config_files or "",
+        *(each.removeprefix(option) for each in arguments if each.startswith(option)),
+    ]
     from_files: dict[str, Any] = {}
     for name in " ".join(listed).replace(",", " ").split():
         from_files = merged(from_files, read_yaml(Path(name)))
@@ -141,7 +144,9 @@ def given_settings(config_files: str | None, rest: Iterable[str]) -> dict[str, A
         raise InputError("models: a config file's sections are one mapping of settings for each model")
     found = merged(_with_lists(from_files), given)
     if sections:
-        found["models"] = {model: merged(_with_lists(own), _shared(own, given)) for model, own in sections.items()}
+        found["models"] = {
+            model: merged(_with_lists(own), _shared(own, given)) for model, own in sections.items()
+        }
     return found
 
 

@@ -62,7 +62,9 @@ def _run(argv: list[str]) -> None:
     configs = [build_config(model, folder, chosen.given) for model in chosen.models]
     if chosen.resume:
         check_same_settings(checkpoint.load(chosen.resume, "cpu")["config"], configs[0], chosen.resume)
-    lines = list(dict.fromkeys(line for config in configs for line in data_lines(config.final_config_dict, folder)))
+    lines = list(
+        dict.fromkeys(line for config in configs for line in data_lines(config.final_config_dict, folder))
+    )
     sys.stdout.write("\n".join([*report.provenance_lines(folder), *lines, ""]))
     sys.stdout.flush()
     results = []

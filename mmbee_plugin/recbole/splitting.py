@@ -23,7 +23,9 @@ def settle(config: Any, folder: DatasetFolder) -> None:
         InputError: times of another column, or taken for labels, a split or an order of rows that its data cannot have.
     """
     if config["TIME_FIELD"] != TIMESTAMP.partition(":")[0]:
-        raise InputError(f"TIME_FIELD {config['TIME_FIELD']!r}: times are read from the column {TIMESTAMP!r} alone")
+        raise InputError(
+            f"TIME_FIELD {config['TIME_FIELD']!r}: times are read from the column {TIMESTAMP!r} alone"
+        )
     if folder.ordered and config["TIME_FIELD"] in (config["threshold"] or {}):
         raise InputError(f"threshold: {config['TIME_FIELD']!r} orders the rows; labels need another column")
     config["row_order"] = chosen_row_order(folder.order, config["row_order"], folder.name)

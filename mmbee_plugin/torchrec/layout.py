@@ -79,7 +79,9 @@ class Description(BaseModel):
     authors: int = Field(ge=1)
     labelled: bool
     ordered: bool = Field(description="whether there is time")
-    declared: bool = Field(default=False, description="whether rows are declared to stand in order, without time")
+    declared: bool = Field(
+        default=False, description="whether rows are declared to stand in order, without time"
+    )
     folds: int = Field(ge=0, description="parts for cross-fitting; 0 for none")
     metapaths: tuple[str, ...]
     reach: bool

@@ -91,7 +91,9 @@ def split_folder(
         since = one.timestamps - first if one.timestamps is not None and folder.ordered else None
         found.append(Rows(one.users, one.items, labels, since, live))
     if chosen == "random":
-        place_of = np.split(drawn_order(sum(map(len, found)), seed), np.cumsum([len(one) for one in found])[:-1])
+        place_of = np.split(
+            drawn_order(sum(map(len, found)), seed), np.cumsum([len(one) for one in found])[:-1]
+        )
         found = [one.taken(np.argsort(place)) for one, place in zip(found, place_of, strict=True)]
     if len(found) == 1:
         number = split_by_user(found[0].users, found[0].times)

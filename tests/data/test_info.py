@@ -74,7 +74,9 @@ def test_items_in_no_order_are_no_artefact():
     rows = [rng.choice(500, rng.integers(2, 9), replace=False) for _ in range(2_000)]
     train = _part(*((user, item) for user, items in enumerate(rows) for item in items[1:]))
     found = item_order(train, _part(*((user, items[0]) for user, items in enumerate(rows))), 2_000, 500)
-    assert found.above == pytest.approx(found.chance, abs=0.03) and found.below == pytest.approx(found.chance, abs=0.03)
+    assert found.above == pytest.approx(found.chance, abs=0.03) and found.below == pytest.approx(
+        found.chance, abs=0.03
+    )
     assert found.line("valid").startswith("order of items: ")
 
 
@@ -92,7 +94,10 @@ def test_one_file_is_split_by_time(tmp_path):
     assert {name: len(part) for name, part in info.parts.items()} == {"train": 16, "valid": 2, "test": 2}
     assert set(info.parts["test"].items) == {0}
     lines = report(info)
-    assert "Split: 80/10/10 of each user's rows, by time, the newest held out" in lines and "no features" in lines
+    assert (
+        "Split: 80/10/10 of each user's rows, by time, the newest held out" in lines
+        and "no features" in lines
+    )
     assert "0 of 2 test rows are older than their user's newest training row" in lines
 
 
@@ -141,6 +146,8 @@ def test_the_authors_own_tiktok_sample_leaks(real, tmp_path):
 def test_the_real_small_tiktok_is_cut_in_the_order_of_its_items(real, tmp_path):
     info = read_info(convert("hkuds", real("tiktok-hkuds"), tmp_path / "tiktok"))
     warnings = [line for line in info.leaks if line.startswith("warning")]
-    assert len(warnings) == 2 and warnings[0].startswith("warning: order artefact: 1.000 of 1,523 valid items")
+    assert len(warnings) == 2 and warnings[0].startswith(
+        "warning: order artefact: 1.000 of 1,523 valid items"
+    )
     assert "0.000 a lower one; by chance 0.374" in warnings[0]
     assert info.popularity["test"]["recall@20"] == pytest.approx(0.0649, abs=5e-5)

@@ -24,7 +24,9 @@ def write(tmp_path, header=TIMES, description=None, **times):
     folder.mkdir()
     for part, values in times.items():
         name = "d.inter" if part == "all" else f"d.{part}.inter"
-        lines = [f"u{row % 2}\ti{row}" + ("" if time is None else f"\t{time}") for row, time in enumerate(values)]
+        lines = [
+            f"u{row % 2}\ti{row}" + ("" if time is None else f"\t{time}") for row, time in enumerate(values)
+        ]
         columns = header if values[0] is not None else IDS
         (folder / name).write_text("\n".join([columns, *lines]) + "\n")
     if description is not None:
@@ -67,21 +69,27 @@ def test_a_time_that_differs_late_is_found(tmp_path):
 @pytest.mark.parametrize("kind", [":token", ":token_seq", ":float_seq", ""])
 def test_a_timestamp_of_another_type_is_refused(tmp_path, kind):
     folder = write(tmp_path, header=f"{IDS}\ttimestamp{kind}", all=[3, 1, 2])
-    with pytest.raises(InputError, match=rf"d\.inter, line 1: column 'timestamp{kind}' cannot be read as times"):
+    with pytest.raises(
+        InputError, match=rf"d\.inter, line 1: column 'timestamp{kind}' cannot be read as times"
+    ):
         DatasetFolder(folder)
 
 
 @pytest.mark.parametrize("unit", [1e3, 1e6, 1e9])
 def test_times_that_are_not_in_seconds_are_refused(tmp_path, unit):
     folder = DatasetFolder(write(tmp_path, all=[1_600_000_000, 5, int(1_600_000_001 * unit)]))
-    with pytest.raises(InputError, match=r"d\.inter, line 4, column timestamp:float: '1.*' counts milliseconds or less"):
+    with pytest.raises(
+        InputError, match=r"d\.inter, line 4, column timestamp:float: '1.*' counts milliseconds or less"
+    ):
         folder.validate_interactions()
 
 
 @pytest.mark.parametrize("value", ["", "nan", "inf"])
 def test_a_missing_time_is_refused(tmp_path, value):
     folder = DatasetFolder(write(tmp_path, all=[value, value, value]))
-    with pytest.raises(InputError, match=r"d\.inter, line 2, column timestamp:float: .* is not a finite number"):
+    with pytest.raises(
+        InputError, match=r"d\.inter, line 2, column timestamp:float: .* is not a finite number"
+    ):
         folder.validate_interactions()
 
 
@@ -117,7 +125,10 @@ def test_idle_times_are_left_out_by_convert(tmp_path):
     rows = "".join(f"{row % 2}\t{row}\t0\t{row % 3}\n" for row in range(9))
     (source / "a.inter").write_text("userID\titemID\ttimestamp\tx_label\n" + rows)
     folder = convert("mmrec", source, tmp_path / "d")
-    assert folder.order == NONE and folder.notes[0] == "the times of the files are left out: they are 0 in every row"
+    assert (
+        folder.order == NONE
+        and folder.notes[0] == "the times of the files are left out: they are 0 in every row"
+    )
     assert convert("mmrec", source, tmp_path / "d", force=True, ordered=True).order.by == "rows"
 
 
@@ -128,14 +139,18 @@ def test_which_row_order_is_taken():
         chosen_row_order(TIME, "random", "d")
     with pytest.raises(InputError, match="row_order 'rows': known are file, random"):
         chosen_row_order(NONE, "rows", "d")
-    assert sorted(drawn_order(5, 1)) == [0, 1, 2, 3, 4] and not np.array_equal(drawn_order(50, 1), drawn_order(50, 2))
+    assert sorted(drawn_order(5, 1)) == [0, 1, 2, 3, 4] and not np.array_equal(
+        drawn_order(50, 1), drawn_order(50, 2)
+    )
 
 
 def test_who_reads_the_files_order_is_said():
     reading = {"history": "prefix", "graph": {"folds": 3, "fold_by": "order"}, "train_newest": 3}
     assert order_lines(TIME, "file", reading) == order_lines(ROWS, "file", reading) == []
     (line,) = order_lines(NONE, "file", reading)
-    assert line.startswith("warning: row_order file takes the file's row order for time (so do history prefix, ")
+    assert line.startswith(
+        "warning: row_order file takes the file's row order for time (so do history prefix, "
+    )
     assert "graph.fold_by order, train_newest 3): see docs/decisions.md" in line
     (line,) = order_lines(NONE, "random", {"history": "others", "graph": {"folds": 0, "fold_by": "order"}})
     assert line == "Order: none in the data; rows are in one drawn from the seed"
@@ -146,14 +161,38 @@ def test_who_reads_the_files_order_is_said():
     ("order", "given", "words"),
     [
         (TIME, {}, "Split: 80/10/10 of each user's rows, by time, the newest held out"),
-        (ROWS, {}, "Split: 80/10/10 of each user's rows, by the order of rows (declared), the newest held out"),
+        (
+            ROWS,
+            {},
+            "Split: 80/10/10 of each user's rows, by the order of rows (declared), the newest held out",
+        ),
         (NONE, {}, "Split: 80/10/10 of each user's rows, at random"),
         (NONE, {"group_by": None, "split": {"RS": [6, 2, 2]}}, "Split: 60/20/20 of all rows, at random"),
-        (TIME, {"order": "RO"}, "warning: Split: 80/10/10 of each user's rows, at random, though the data are with time"),
-        (NONE, {"order": "TO"}, "warning: Split: 80/10/10 of each user's rows, by the file's order of rows, the newest"),
-        (TIME, {"split": {"LS": "valid_and_test"}}, "Split: leave one out, the newest row of each user is test, the one"),
-        (TIME, {"split": {"LS": "test_only"}, "order": "RO"}, "warning: Split: leave one out, the last drawn row of each"),
-        (TIME, {"split": {"TS": [0.8, 0.1, 0.1]}}, "Split: the newest 10 % of all rows are test, of the others each user's newest 11.1 % validation"),
+        (
+            TIME,
+            {"order": "RO"},
+            "warning: Split: 80/10/10 of each user's rows, at random, though the",
+        ),
+        (
+            NONE,
+            {"order": "TO"},
+            "warning: Split: 80/10/10 of each user's rows, by the file's order of rows",
+        ),
+        (
+            TIME,
+            {"split": {"LS": "valid_and_test"}},
+            "Split: leave one out, the newest row of each user is test, ",
+        ),
+        (
+            TIME,
+            {"split": {"LS": "test_only"}, "order": "RO"},
+            "warning: Split: leave one out, the last drawn row ",
+        ),
+        (
+            TIME,
+            {"split": {"TS": [0.8, 0.1, 0.1]}},
+            "Split: the newest 10 % of all rows are test, of the others each user's newest 11",
+        ),
     ],
 )
 def test_a_split_in_words(order, given, words):
@@ -166,7 +205,10 @@ def test_a_split_in_words(order, given, words):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"order": "TO"}, "order TO: d is without time; order RO splits at random, row_order file by the file's rows"),
+        (
+            {"order": "TO"},
+            "order TO: d is without time; order RO splits at random, row_order file by the file's rows",
+        ),
         ({"split": {"TS": [0.8, 0.1, 0.1]}}, "split TS: d is without time"),
         ({"split": {"TS": [0.8, 0.1, 0.1]}, "order": "RO"}, "split TS: d is without time"),
         ({"split": {"RS": [0.8, 0.2]}}, r"split RS \[0.8, 0.2\]: three shares"),

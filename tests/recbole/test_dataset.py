@@ -209,7 +209,10 @@ def test_bad_rows_are_named(write_folder, make_dataset) -> None:
         ({"benchmark_filename": ["train", "test"]}, "expected train, valid and test"),
         ({"threshold": {"timestamp": 9e9}}, "threshold: 'timestamp' orders the rows"),
         ({"TIME_FIELD": "time"}, "TIME_FIELD 'time': times are read from the column 'timestamp:float' alone"),
-        ({"unload_col": {"inter": ["timestamp"]}, "load_col": None}, "unload_col: tiny is ordered by 'timestamp'"),
+        (
+            {"unload_col": {"inter": ["timestamp"]}, "load_col": None},
+            "unload_col: tiny is ordered by 'timestamp'",
+        ),
         ({"eval_args": LEAVE_ONE_OUT | {"order": "TT"}}, "eval_args.order 'TT': known are RO"),
         ({"eval_args": LEAVE_ONE_OUT | {"split": {"RS": "most"}}}, "eval_args.split RS 'most': three shares"),
         ({"eval_args": LEAVE_ONE_OUT | {"split": {"LS": "last"}}}, "eval_args.split LS 'last': known are"),

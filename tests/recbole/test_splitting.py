@@ -1,4 +1,4 @@
-"""The split and the order of rows that runs have, whatever asks for them: one rule for all models, and for `data info`."""
+"""The split and the order of rows that runs have: one rule for all models, for tables and for `mmbee data info`."""
 
 from __future__ import annotations
 
@@ -200,7 +200,8 @@ def test_no_shipped_settings_read_an_order_that_data_lack() -> None:
 
 def test_config_files_may_have_sections_for_models(tmp_path) -> None:
     (tmp_path / "a.yaml").write_text(
-        "epochs: 7\ntopk: 5\nmodels: {MMBee: {epochs: 9, metapaths: a2a, graph: {folds: 3, fold_by: order}}, BPR: {epochs: 2}}\n"
+        "epochs: 7\ntopk: 5\nmodels:\n"
+        "  MMBee: {epochs: 9, metapaths: a2a, graph: {folds: 3, fold_by: order}}\n  BPR: {epochs: 2}\n"
     )
     given = given_settings(None, ["--config_files=a.yaml", "--graph.folds=4"])
     assert of_model(given, "LightGCN") == {"epochs": 7, "topk": [5], "graph": {"folds": 4}}

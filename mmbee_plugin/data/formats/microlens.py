@@ -29,7 +29,9 @@ SPLIT_NOTE = (
     "split by convert: each user's last video is test, the one before it validation; fewer than 3 only train"
 )
 
-LISTS_NOTE = "no times: the order of a user's videos chose the split, and is read by models only after convert --ordered"
+LISTS_NOTE = (
+    "no times: the order of a user's videos chose the split; models read it after convert --ordered alone"
+)
 
 
 def read(source: Path) -> DatasetContent:

@@ -197,9 +197,7 @@ def _tuning_lines(
     if untuned:
         says.append(f"Not tuned, with the settings of the dataset's file: {', '.join(untuned)}.")
     other = [name for name, tuning in found.items() if tuning.data["hash"] != folder.hash]
-    stale = [
-        name for name, tuning in found.items() if name not in other and is_stale(tuning, folder, given)
-    ]
+    stale = [name for name, tuning in found.items() if name not in other and is_stale(tuning, folder, given)]
     if stale:
         says.append(f"Tuned from other settings of the dataset's file than today's: {', '.join(stale)}.")
     if other:
