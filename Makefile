@@ -24,7 +24,7 @@ run-torchrec: $(READY) $(SHARDS)/shards.json
 
 # Written again when the dataset changes: a sample that was replaced by real data.
 $(SHARDS)/shards.json: $(wildcard datasets/tiktok/dataset.json) | $(READY)
-	$(BIN)/mmbee data shards tiktok $(SHARDS) --train_newest=3 --graph.folds=3 --graph.fold_by=order
+	$(BIN)/mmbee data shards tiktok $(SHARDS)
 
 test: lint types unit
 

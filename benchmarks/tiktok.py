@@ -16,16 +16,18 @@ from ablations import ABLATIONS
 from walks import favoured_walk
 
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.recbole.options import given_settings
+from mmbee_plugin.recbole.options import config_folder, given_settings, of_model
 from mmbee_plugin.recbole.untrained import walk
 from mmbee_plugin.tables.command import TableOptions
 from mmbee_plugin.tables.ranking.command import ranking_table
 from mmbee_plugin.tables.ranking.rows import REFERENCE, RankedRow, chosen_rows, table_rows
 from mmbee_plugin.tables.training import SPLITS
 
+ORDER = of_model(given_settings(str(config_folder() / "tiktok-order.yaml"), []), "MMBee")
+"""what takes the file's row order for time"""
 CONTROLS = (
     RankedRow("BPR", "BPR", tuning="BPR"),
-    RankedRow("MMBee, row order random", "MMBee", {"row_order": "random"}, "MMBee"),
+    RankedRow("MMBee, row order read", "MMBee", ORDER, "MMBee"),
     RankedRow("walk u-a-u-a-u-a", count=partial(walk, nodes="uauaua")),
     # the best whole strength on validation (order_artefact.py)
     RankedRow("walk u-a-u-a-u-a, order", count=partial(favoured_walk, nodes="uauaua", strength=3.0)),

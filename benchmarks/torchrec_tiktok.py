@@ -114,10 +114,11 @@ def run_under_torchrun(job: Settings, processes: int, folder: Path) -> Result:
 def shards_of(folder: DatasetFolder, config: Config, places: Path) -> Path:
     """The shards folder with the graph and the node vectors of a RecBole run, written unless it is there."""
     graph, nodes = recbole_settings.graph_settings(config), recbole_settings.graphcl_settings(config)
-    parts = [folder.hash, repr(graph), repr(nodes), config["train_newest"], config["seed"]]
+    rows = {key: config[key] for key in ("train_newest", "row_order", "seed")}
+    parts = [folder.hash, repr(graph), repr(nodes), rows]
     path = places / f"{folder.name}-seed{config['seed']}-{digest(parts)}"
     if not path.exists():
-        write_shards(folder, path, graph, nodes, train_newest=config["train_newest"], seed=config["seed"])
+        write_shards(folder, path, graph, nodes, **rows)
     return path
 
 

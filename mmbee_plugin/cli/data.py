@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -33,13 +35,18 @@ def data_convert(
     force: Annotated[
         bool, typer.Option("--force", help="Replace real data; a sample is replaced anyway.")
     ] = False,
+    ordered: Annotated[
+        bool, typer.Option("--ordered", help="The files have no times, but list rows in order of time.")
+    ] = False,
 ) -> None:
     """Convert public files into a dataset folder, or public logs (kuailive, kuailive-m3) into a log folder."""
     if form not in FORMATS:
         raise InputError(f"format {form!r} is unknown; known: {', '.join(FORMATS)}")
     if form in READERS:
-        _print_summary(convert(form, source, folder, force=force))
+        _print_summary(convert(form, source, folder, force=force, ordered=ordered))
         return
+    if ordered:
+        raise InputError(f"--ordered: the logs of {form} have times, which order their rows")
     with stage_display() as show:
         lines = convert_log(form, source, folder, force=force, progress=show)
     typer.echo("\n".join(lines))
@@ -131,7 +138,13 @@ def data_info(
 
     if picture is not None:
         check_picture(picture)
-    info = read_info(ensure(name, data_path))
+    folder = ensure(name, data_path)
+    settings = {}
+    if importlib.util.find_spec("recbole") is not None:
+        from mmbee_plugin.recbole.splitting import settings_of
+
+        settings = settings_of(folder)
+    info = read_info(folder, settings)
     typer.echo("\n".join(report(info)))
     if picture is not None:
         draw(info, picture)
@@ -148,9 +161,10 @@ def data_shards(
     """Write a dataset as shards for the TorchRec job: Parquet rows, memory-mapped lists and features.
 
     Settings may follow: --graph.folds=3, --graph=null, --node_tables=fresh, --graphcl.width=64, --modalities=[visual],
-    --rows_per_group=65536, --train_newest=3, --threshold=4, --category_field=genre, --seed=0. Live data bring their
-    segments and tasks along; their folds are by time.
+    --rows_per_group=65536, --train_newest=3, --row_order=file, --threshold=4, --category_field=genre, --seed=0. Live
+    data bring their segments and tasks along; their folds are by time.
     """
+    from mmbee_plugin.data.order import chosen_row_order, order_lines
     from mmbee_plugin.data.sample import ensure
     from mmbee_plugin.torchrec.shard_settings import read_shard_settings
     from mmbee_plugin.torchrec.shards import write_shards
@@ -171,11 +185,16 @@ def data_shards(
             threshold=settings.threshold,
             category_field=settings.category_field,
             seed=settings.seed,
+            row_order=settings.row_order,
             progress=show,
         )
     description = ShardStore(destination).description
     typer.echo(description.provenance)
     fold = f" in {description.folds} folds" if description.folds else ""
+    reading = {"graph": settings.graph and asdict(settings.graph), "train_newest": settings.train_newest}
+    row_order = chosen_row_order(folder.order, settings.row_order, folder.name)
+    for line in order_lines(folder.order, row_order, reading):
+        typer.echo(line)
     typer.echo(f"Trains on {sum(description.rows):,} rows{fold}: {destination}")
 
 

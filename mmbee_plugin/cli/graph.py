@@ -94,6 +94,7 @@ def graph_select(
 
     given = options.given_settings(None, context.args)
     options.check_given(given, ["MMBee"])
+    given = options.of_model(given, "MMBee")
     check_writable(out)
     folder = ensure(dataset, data_path)
     chosen = ranking_metric(metric, folder, given)

@@ -92,6 +92,7 @@ def unseen(
     rows = chosen_rows(only or ())
     given = options.given_settings(None, context.args)
     options.check_given(given, ["MMBee"])
+    given = options.of_model(given, "MMBee")
     check_writable(out)
     folder = ensure(dataset, data_path)
     made = cells_of_rows(unseen_jobs(folder, given, seeds, rows), cells, jobs)

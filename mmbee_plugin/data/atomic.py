@@ -14,6 +14,8 @@ from mmbee_plugin.errors import InputError
 
 USER, ITEM = "user_id:token", "item_id:token"
 RATING, TIMESTAMP = "rating:float", "timestamp:float"
+MILLISECONDS = 1e11
+"""As seconds the year 5138, as milliseconds 1973: a time from here on does not count seconds."""
 
 # What pandas, and so RecBole, takes for "no value" in a token column: such a user would silently become the
 # padding row.
@@ -66,7 +68,7 @@ def read_interaction_table(path: Path) -> InteractionTable:
 
     Raises InputError naming file, line and value: no `user_id:token` or `item_id:token` column, a row with
     too few or too many columns, an empty token or one that means "missing", a rating or timestamp that is not
-    a finite number.
+    a finite number, a timestamp that counts milliseconds or less.
     """
     columns = read_header(path)
     for needed in (USER, ITEM):
@@ -90,6 +92,7 @@ def read_interaction_table(path: Path) -> InteractionTable:
     suspect = (
         not isinstance(frame.index, pd.RangeIndex)
         or any(not np.isfinite(values).all() for values in numbers.values())
+        or (TIMESTAMP in numbers and (np.abs(numbers[TIMESTAMP]) >= MILLISECONDS).any())
         or any(_bad_token(str(token)) for array in (users, items) for token in array.categories)
     )
     if suspect:
@@ -115,6 +118,8 @@ def first_bad_row(path: Path, known: Mapping[str, Collection[str]] | None = None
             where = f"{path}, line {number}, column {column}: {value[:80]!r}"
             if column in (RATING, TIMESTAMP) and not _finite(value):
                 return InputError(f"{where} is not a finite number")
+            if column == TIMESTAMP and abs(float(value)) >= MILLISECONDS:
+                return InputError(f"{where} counts milliseconds or less; times must be in seconds")
             if column in (USER, ITEM) and _bad_token(value):
                 return InputError(
                     f"{where} cannot be a token: RecBole reads it as a missing or a quoted value"

@@ -26,6 +26,7 @@ def check_description(file: Path, found: dict[str, Any], splits: tuple[str, ...]
         raise InputError(f"{file}, kind: {found['kind']!r}; one of {', '.join(KINDS)} is needed")
     for key, kind in (
         ("source", str),
+        ("ordered", bool),
         ("notes", list),
         ("hash", str),
         ("counts", dict),

@@ -16,7 +16,6 @@ from mmbee_plugin.data.atomic import (
     USER,
     InteractionTable,
     first_bad_row,
-    read_header,
     read_interaction_table,
     read_tokens,
 )
@@ -24,6 +23,7 @@ from mmbee_plugin.data.categories import read_categories
 from mmbee_plugin.data.description import check_description, read_description
 from mmbee_plugin.data.features import BagFeatures, DenseFeatures, open_bag, open_dense
 from mmbee_plugin.data.live import LiveRows, LiveSettings, check_samples, read_live_rows
+from mmbee_plugin.data.order import Order, find_order
 from mmbee_plugin.data.writer import SPLITS, Interactions, content_hash
 from mmbee_plugin.errors import InputError
 
@@ -34,14 +34,16 @@ if TYPE_CHECKING:
 class DatasetFolder:
     """A dataset folder, its files read when they are asked for.
 
-    A folder with `<name>.inter` alone is normal: then it is "real", its source "unknown", it is ordered when
-    there is a timestamp column, and users and items are numbered in order of first appearance.
+    A folder with `<name>.inter` alone is normal: then it is "real", its source "unknown", and users and items are
+    numbered in order of first appearance.
 
     Args:
         path: the folder; its last part is the dataset's name.
 
     Attributes:
-        name, kind, source, ordered, notes, get_real: as in `dataset.json`.
+        name, kind, source, notes, get_real: as in `dataset.json`.
+        order: what orders the rows.
+        ordered: whether that is time.
         splits: ("train", "valid", "test") for a pre-split folder, else None.
         live: how live data was cut into samples, whose content is that of segments; None for static items.
         tasks: the other feedback that rows of live data are labelled with.
@@ -78,7 +80,8 @@ class DatasetFolder:
         self.tasks: tuple[str, ...] = self.live.tasks if self.live else ()
         self.kind: str = self._description.get("kind", "real")
         self.source: str = self._description.get("source", "unknown")
-        self.ordered: bool = all(TIMESTAMP in read_header(table) for table in self._tables.values())
+        self.order: Order = find_order(self._tables, self._description.get("ordered") is True)
+        self.ordered: bool = self.order.by == "time"
         self.notes: list[str] = self._description.get("notes", [])
         self.get_real: str | None = self._description.get("get_real")
         self._features: dict[str, DenseFeatures | BagFeatures] = {}
@@ -206,9 +209,14 @@ class DatasetFolder:
                 )
             if self.live is not None:
                 if interactions.timestamps is None:
-                    raise InputError(f"{file}, line 1: no column {TIMESTAMP!r}, which live data needs")
+                    raise InputError(f"{file}: {self.order.words}; live data need {TIMESTAMP}")
                 times = interactions.timestamps
                 check_samples(file, self.rows(split), interactions.items, times, self.segments)
+
+    @property
+    def files(self) -> list[str]:
+        """The names of the `.inter` files."""
+        return [file.name for file in self._tables.values()]
 
     def provenance(self) -> str:
         """One line that names the data: it stands beside every result."""
@@ -217,7 +225,7 @@ class DatasetFolder:
             self.kind, self.kind
         )
         parts = "".join(f", {split} {counts[split]:,}" for split in self.splits or ())
-        time = f"{'with' if self.ordered else 'without'} time"
+        time = self.order.words
         if self.live is not None:
             time = f"{self.live.count:,} segments of {self.live.seconds} s"
         return (
@@ -265,4 +273,4 @@ class DatasetFolder:
                 known = {USER: set(self.user_tokens), ITEM: set(self.item_tokens)}
                 raise first_bad_row(file, known) or InputError(f"{file}: a {column} is unknown")
             rows[column] = of_category[codes.codes].astype(np.int64)
-        return Interactions(rows[USER], rows[ITEM], table.ratings, table.timestamps)
+        return Interactions(rows[USER], rows[ITEM], table.ratings, table.timestamps if self.ordered else None)

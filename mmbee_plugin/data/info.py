@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +13,9 @@ from mmbee_plugin.data.features import BagFeatures
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.health import FeatureHealth, bag_health, dense_health
 from mmbee_plugin.data.leaks import item_order, older_rows, shared_pairs
+from mmbee_plugin.data.order import chosen_row_order, order_lines
 from mmbee_plugin.data.popularity import rank_by_popularity
-from mmbee_plugin.data.splits import split_by_user
+from mmbee_plugin.data.splits import check_split, chosen_split, split_rows, split_words
 from mmbee_plugin.data.writer import KEPT, SPLITS, Interactions
 from mmbee_plugin.metrics import auc, gauc, uauc
 
@@ -30,6 +33,7 @@ class DatasetInfo:
         parts: the interactions of training, validation and test; of live data the gifts alone.
         samples: of live data, how many rows each part has, gifts or not.
         features: health of each modality.
+        split: lines that say how the parts came about, and what stands for an order in data without one.
         leaks: what the parts tell of each other, a line each; bad ones begin with "warning: ".
         popularity: per held-out part, the metrics of the popularity baseline.
     """
@@ -40,15 +44,28 @@ class DatasetInfo:
     user_degrees: np.ndarray
     item_degrees: np.ndarray
     features: dict[str, FeatureHealth]
+    split: list[str]
     leaks: list[str]
     popularity: dict[str, dict[str, float]]
 
 
-def read_info(folder: DatasetFolder) -> DatasetInfo:
-    """Checks every row of the folder and gathers what there is to say; raises InputError for a bad row."""
+def read_info(folder: DatasetFolder, settings: Mapping[str, Any] | None = None) -> DatasetInfo:
+    """Checks every row of the folder and gathers what there is to say.
+
+    Args:
+        settings: a run's, of which `eval_args` and `row_order` count; they split data of one file as the run does.
+
+    Raises:
+        InputError: a bad row, a split that the data cannot have.
+    """
+    settings = settings or {}
+    row_order = chosen_row_order(folder.order, settings.get("row_order"), folder.name)
+    eval_args = chosen_split(folder.order, settings.get("eval_args"))
+    if folder.splits is None:
+        check_split(folder.order, row_order, eval_args, folder.name)
     folder.validate_interactions()
     n_users, n_items = len(folder.user_tokens), len(folder.item_tokens)
-    parts, samples = _parts(folder)
+    parts, samples = _parts(folder, eval_args)
     train = parts["train"]
     counts = np.bincount(train.items, minlength=n_items)
     leaks: list[str | None] = []
@@ -58,7 +75,8 @@ def read_info(folder: DatasetFolder) -> DatasetInfo:
     for name in SPLITS[1:]:
         leaks.append(older_rows(train, parts[name], name, n_users))
         if folder.live is None:
-            leaks.append(item_order(train, parts[name], name, n_users, n_items))
+            order = item_order(train, parts[name], n_users, n_items)
+            leaks.append(None if order is None else order.line(name))
             popularity[name] = rank_by_popularity(train, parts[name], n_items)
         else:
             rows, labels = folder.interactions(name), folder.rows(name).labels
@@ -73,6 +91,10 @@ def read_info(folder: DatasetFolder) -> DatasetInfo:
         np.bincount(train.users, minlength=n_users),
         counts,
         {modality: _health(folder, modality) for modality in folder.modalities},
+        [
+            split_words(folder.order, folder.files if folder.splits else None, eval_args),
+            *order_lines(folder.order, row_order, settings),
+        ],
         [line for line in leaks if line is not None],
         popularity,
     )
@@ -89,9 +111,7 @@ def report(info: DatasetInfo) -> list[str]:
     lines += [f"note: {note}" for note in folder.notes if not note.endswith(KEPT)]
     if folder.live is not None:
         lines.append("live data: the counts below are of gifts")
-    elif folder.splits is None:
-        order = "time" if folder.ordered else "order of rows"
-        lines.append(f"one file: split here 80/10/10 by each user's {order}")
+    lines += info.split
     filled = sum(pairs.values())
     lines.append(f"sparsity {1 - filled / cells:.4%} ({filled / cells:.2e} of {cells:,} cells filled)")
     lines += [
@@ -132,7 +152,9 @@ def report(info: DatasetInfo) -> list[str]:
     return [*lines, *([folder.get_real] if folder.get_real else [])]
 
 
-def _parts(folder: DatasetFolder) -> tuple[dict[str, Interactions], dict[str, int]]:
+def _parts(
+    folder: DatasetFolder, eval_args: Mapping[str, Any]
+) -> tuple[dict[str, Interactions], dict[str, int]]:
     if folder.live is not None:
         rows = {name: folder.interactions(name) for name in SPLITS}
         gifts = {name: _chosen(part, folder.rows(name).labels) for name, part in rows.items()}
@@ -140,7 +162,7 @@ def _parts(folder: DatasetFolder) -> tuple[dict[str, Interactions], dict[str, in
     if folder.splits is not None:
         return {name: folder.interactions(name) for name in folder.splits}, {}
     everything = folder.interactions()
-    number = split_by_user(everything.users, everything.timestamps)
+    number = split_rows(everything.users, everything.timestamps, eval_args)
     return {name: _chosen(everything, number == part) for part, name in enumerate(SPLITS)}, {}
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,7 @@ class DatasetContent:
         features: per modality its dense values or its bags.
         user_columns, item_columns: further columns of `.user` and `.item`, `name:type` to one value a row.
         get_real: for a sample, how to get the real data.
+        ordered: each user's rows stand in order of time, though times are not given.
         notes: what a reader of results must know; what the splits tell is added when they are written.
     """
 
@@ -73,6 +74,7 @@ class DatasetContent:
     user_columns: dict[str, list[str]] = field(default_factory=dict)
     item_columns: dict[str, list[str]] = field(default_factory=dict)
     get_real: str | None = None
+    ordered: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -99,6 +101,9 @@ def write_folder(folder: Path, content: DatasetContent, *, force: bool = False) 
     if folder.name in ("", ".", ".."):
         raise InputError(f"{folder}: the last part of the path names the dataset")
     _check_splits(content)
+    content = _without_idle_times(content)
+    if content.ordered and _has_times(content.interactions):
+        raise InputError(f"{content.source}: has times, which order its rows; ordered is for data without")
     with published(folder) as beside:
         _write_content(beside, folder.name, content)
 
@@ -125,7 +130,7 @@ def _write_content(folder: Path, name: str, content: DatasetContent) -> None:
         "name": name,
         "kind": content.kind,
         "source": content.source,
-        "ordered": all(rows.timestamps is not None for rows in content.interactions.values()),
+        "ordered": content.ordered or _has_times(content.interactions),
         "splits": list(content.interactions) if "" not in content.interactions else None,
         "counts": counts,
         "modalities": modalities,
@@ -169,6 +174,20 @@ def _check_splits(content: DatasetContent) -> None:
             raise InputError(
                 f"{content.source}: no {f'{split} ' if split else ''}interaction; the data is too small"
             )
+
+
+def _has_times(interactions: dict[str, Interactions]) -> bool:
+    return all(rows.timestamps is not None for rows in interactions.values())
+
+
+def _without_idle_times(content: DatasetContent) -> DatasetContent:
+    """The same, without times where those of the training rows, or of all rows, are all the same."""
+    first = next(iter(content.interactions.values())).timestamps
+    if first is None or (first != first[0]).any():
+        return content
+    parts = {split: replace(rows, timestamps=None) for split, rows in content.interactions.items()}
+    note = f"the times of the files are left out: they are {first[0]:g} in every row"
+    return replace(content, interactions=parts, notes=[*content.notes, note])
 
 
 def _notes(interactions: dict[str, Interactions]) -> list[str]:

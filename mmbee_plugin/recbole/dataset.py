@@ -17,8 +17,10 @@ from torch import Tensor
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.histories import Histories, Slices, positions_by_day
 from mmbee_plugin.data.live import LiveRows
+from mmbee_plugin.data.order import drawn_order
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.data_checks import check_config, check_parts, chosen_history
+from mmbee_plugin.recbole.splitting import settle
 from mmbee_plugin.recbole.trained_rows import TrainedRows
 
 FILE_ROW = "row_in_file"
@@ -26,7 +28,6 @@ SEGMENT, TASKS = "segment_row", "task_labels"
 """What rows of live data bring to our own models: (B,) int64, -1 for none, and (B, T) int8, -1 for unknown."""
 
 HISTORY_MODES = ("prefix", "others", "daily")
-ROW_ORDERS = ("file", "random")
 
 
 class MMBeeDataset(TrainedRows, Dataset):
@@ -36,9 +37,10 @@ class MMBeeDataset(TrainedRows, Dataset):
 
     * the folder is read by DatasetFolder first, so a bad row is an error that names file, line and value;
     * every user and item listed in `.user` and `.item` has an id, with or without interactions;
-    * time counts from the earliest interaction, in the file's unit, and is not normalised; rows are ordered
-      by the exact time (RecBole rounds it to float32 first), ties and data without time by their order in the
-      file;
+    * data have time where their folder has; it counts from the earliest interaction, in seconds, and is not
+      normalised; rows are ordered by the exact time (RecBole rounds it to float32 first), ties by their order in the
+      file, data without time as `row_order` says;
+    * rows are split as :func:`~mmbee_plugin.recbole.splitting.settle` says: by time where there is time;
     * histories come from the training split alone. Of labelled data only the positives are history, edges of
       the interaction matrix, and positives of sampled training or ranking;
     * sequential models get histories by slicing, also on pre-split folders; nothing is augmented;
@@ -54,7 +56,7 @@ class MMBeeDataset(TrainedRows, Dataset):
             sequential ones on data without time `others`, on live data `daily`;
             `MAX_ITEM_LIST_LENGTH`: the newest behaviours kept;
             `row_order`: what stands for time in data without it: `file`, the position in the file, or `random`,
-            a permutation drawn from `seed`, a control for files whose order says more than it should;
+            a permutation drawn from `seed`; by default `random`, unless the folder declares that rows stand in order;
             `train_newest`: train on the rows with fewer than so many later positives of their user, and with
             one before; all by default;
             `mask_valid`: at test, mask validation items too.
@@ -80,15 +82,14 @@ class MMBeeDataset(TrainedRows, Dataset):
         check_config(config)
         config.uses_mmbee_dataset = True  # an attribute, not a setting: checkpoints compare settings
         self.folder = DatasetFolder(Path(config["data_path"]))
+        settle(config, self.folder)
         self.folder.validate_interactions()
 
         model = config.model_class
         self.sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
         own = not model.__module__.startswith("recbole.")
         self.reads_history = self.sequential or getattr(model, "reads_history", own)
-        self.row_order = config["row_order"] or "file"
-        if self.row_order not in ROW_ORDERS:
-            raise InputError(f"row_order {self.row_order!r}: known are {', '.join(ROW_ORDERS)}")
+        self.row_order: str = config["row_order"]
         self.max_item_list_len = config["MAX_ITEM_LIST_LENGTH"]
         self.item_list_length_field = config["ITEM_LIST_LENGTH_FIELD"]
         self.item_id_list_field = config["ITEM_ID_FIELD"] + config["LIST_SUFFIX"]
@@ -104,16 +105,14 @@ class MMBeeDataset(TrainedRows, Dataset):
         self._live: LiveRows | None = None
         super().__init__(config)
 
-        self.ordered = self._times is not None
+        self.ordered = self.folder.ordered
         self.labelled = self.label_field in self.inter_feat
-        live, in_order = self.folder.live is not None, self.ordered or self.sequential
+        live, in_order = self.folder.live is not None, self.folder.order.by is not None or self.sequential
         self.history_mode = chosen_history(config, live, in_order)
         if self.history_mode not in HISTORY_MODES:
             raise InputError(f"history {self.history_mode!r}: known are {', '.join(HISTORY_MODES)}")
         if self.history_mode == "daily" and not self.ordered:
             raise InputError(f"history daily: {self.folder.name} has no time")
-        if self.ordered and self.row_order == "random":
-            raise InputError(f"row_order random: {self.folder.name} has time, which orders its rows")
         self.user_rows = _file_rows(self.field2id_token[self.uid_field], self.folder.user_tokens)
         self.item_rows = _file_rows(self.field2id_token[self.iid_field], self.folder.item_tokens)
         if self.reads_history:
@@ -123,7 +122,7 @@ class MMBeeDataset(TrainedRows, Dataset):
         """Splits, and gives each part the training histories.
 
         Returns:
-            train, valid, test; the training rows in file order.
+            train, valid, test; the training rows in file order, or as `row_order` draws them.
 
         Raises:
             InputError: a part that was asked for has no rows.
@@ -214,8 +213,8 @@ class MMBeeDataset(TrainedRows, Dataset):
         return self._create_sparse_matrix(positives, self.uid_field, self.iid_field, form, value_field)
 
     def sort(self, by: Any, ascending: Any = True) -> None:
-        """RecBole's sort; by time on data without time it keeps the order of the file."""
-        if by == self.time_field and self._times is None:
+        """RecBole's sort; by time on data without time it keeps the order of the rows."""
+        if by == self.time_field and not self.folder.ordered:
             return
         super().sort(by, ascending)
 
@@ -224,6 +223,13 @@ class MMBeeDataset(TrainedRows, Dataset):
         if self.folder.live is not None and source == FeatureSource.INTERACTION:
             # What a row led to, or a number that means nothing as a feature.
             left_out = (left_out or set()) | {"amount", "segment", *self.folder.tasks}
+        if source == FeatureSource.INTERACTION:
+            if self.folder.ordered and self.time_field in (left_out or ()):
+                raise InputError(
+                    f"unload_col: {self.folder.name} is ordered by {self.time_field!r}; leave it loaded"
+                )
+            if not self.folder.ordered:
+                left_out = (left_out or set()) | {self.time_field}
         if chosen is None:
             return chosen, left_out
         columns = {self.uid_field, self.iid_field, self.time_field, self.label_field}
@@ -254,7 +260,7 @@ class MMBeeDataset(TrainedRows, Dataset):
         super()._change_feat_format()
         rows = np.arange(len(self.inter_feat))
         if self.row_order == "random":
-            rows = np.random.default_rng(self.config["seed"]).permutation(rows)
+            rows = drawn_order(len(rows), self.config["seed"])
         self.inter_feat[FILE_ROW] = torch.from_numpy(rows)
         if self.folder.live is not None:
             self._add_live_columns(self.benchmark_filename_list or [])

@@ -1,8 +1,8 @@
 """The command line of a run, and the settings it comes to for one model on one dataset.
 
 Later sources win: RecBole's and the model's defaults, `RUN_DEFAULTS`, ``recbole_configs/<dataset>.yaml``,
-its section for the model, its section for samples, ``--config_files``, the command line. A setting that
-nothing reads is refused.
+its section for the model, its section for samples, ``--config_files`` with their sections for the model, the
+command line. A setting that nothing reads is refused.
 """
 
 import argparse
@@ -114,22 +114,55 @@ def parse_run(argv: list[str]) -> Options:
 
 def given_settings(config_files: str | None, rest: Iterable[str]) -> dict[str, Any]:
     """RecBole settings from files and from ``--key=value`` arguments; ``--graph.top_k=5`` sets one entry of
-    a dict.
+    a dict. Files may be among the arguments too, ``--config_files=a.yaml``; arguments win over files.
+
+    Returns:
+        settings of every model, and under ``models`` a file's sections for some (see :func:`of_model`).
 
     Raises:
         InputError: naming the argument or file that cannot be read.
     """
+    option, arguments = "--config_files=", list(rest)
+    listed = [
+        config_files or "",
+        *(each.removeprefix(option) for each in arguments if each.startswith(option)),
+    ]
+    from_files: dict[str, Any] = {}
+    for name in " ".join(listed).replace(",", " ").split():
+        from_files = merged(from_files, read_yaml(Path(name)))
     given: dict[str, Any] = {}
-    for name in (config_files or "").replace(",", " ").split():
-        given = merged(given, read_yaml(Path(name)))
-    for argument in rest:
+    for argument in (each for each in arguments if not each.startswith(option)):
         match = re.fullmatch(r"--([A-Za-z_][\w.-]*)=(.*)", argument, re.DOTALL)
         if not match:
             raise InputError(f"argument {argument!r} is not understood; settings are written --key=value")
         key, value = match[1], _parse_value(argument, match[2])
         outer, _, inner = key.partition(".")
         given = merged(given, {outer: {inner: value}} if inner else {outer: value})
-    return {key: _as_list(value) if key in LISTS else value for key, value in given.items()}
+    given = _with_lists(given)
+    sections = from_files.pop("models", None) or {}
+    if not isinstance(sections, Mapping) or not all(isinstance(each, Mapping) for each in sections.values()):
+        raise InputError("models: a config file's sections are one mapping of settings for each model")
+    found = merged(_with_lists(from_files), given)
+    if sections:
+        found["models"] = {
+            model: merged(_with_lists(own), _shared(own, given)) for model, own in sections.items()
+        }
+    return found
+
+
+def of_model(given: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """Given settings as one model has them: those of all models, and over them its own section."""
+    shared = {key: value for key, value in given.items() if key != "models"}
+    return merged(shared, given.get("models", {}).get(model, {}))
+
+
+def _with_lists(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _as_list(value) if key in LISTS else value for key, value in settings.items()}
+
+
+def _shared(section: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the given settings those that the section has as well."""
+    return {key: value for key, value in given.items() if key in section}
 
 
 def _parse_value(argument: str, text: str) -> Any:
@@ -257,10 +290,13 @@ def known_settings(model: str) -> set[str]:
     return keys - SET_BY_RECBOLE
 
 
-def check_given(given: Iterable[str], models: Iterable[str]) -> None:
-    """Raises InputError for a given setting that means something to none of `models`."""
+def check_given(given: Mapping[str, Any], models: Iterable[str]) -> None:
+    """Raises InputError for a given setting that means something to none of `models`, or not to its section's."""
+    for model, section in given.get("models", {}).items():
+        check_model(model)
+        check_settings(section, known_settings(model), f"settings of {model}")
     known: set[str] = set().union(*map(known_settings, models))
-    check_settings(given, known, "settings")
+    check_settings((key for key in given if key != "models"), known, "settings")
 
 
 def check_settings(settings: Iterable[str], known: set[str], where: str) -> None:

@@ -25,7 +25,8 @@ class RunResult:
 
     Attributes:
         valid, test: metric name (``recall@10``) -> value; of the epoch that was best on validation data.
-        dataset: name, kind, source, counts and ``split``, a digest of the validation and test pairs.
+        dataset: name, kind, source, counts, ``split``, a digest of the validation and test pairs, ``split_by``, how
+            they were split, and ``row_order``.
         settings: every setting in effect.
         seconds: wall time from reading the data to the test metrics.
         peak_rss_mb: the most resident memory the process had in that time, in MB (10^6 bytes).

@@ -28,6 +28,7 @@ from mmbee_plugin.data.sample import ensure
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import checkpoint, options, report
 from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.splitting import data_lines, settle, split_line
 from mmbee_plugin.recbole.trainer import Resumable, check_same_settings, resumable
 
 
@@ -61,7 +62,10 @@ def _run(argv: list[str]) -> None:
     configs = [build_config(model, folder, chosen.given) for model in chosen.models]
     if chosen.resume:
         check_same_settings(checkpoint.load(chosen.resume, "cpu")["config"], configs[0], chosen.resume)
-    sys.stdout.write("\n".join([*report.provenance_lines(folder), ""]))
+    lines = list(
+        dict.fromkeys(line for config in configs for line in data_lines(config.final_config_dict, folder))
+    )
+    sys.stdout.write("\n".join([*report.provenance_lines(folder), *lines, ""]))
     sys.stdout.flush()
     results = []
     for config in configs:
@@ -71,7 +75,7 @@ def _run(argv: list[str]) -> None:
                 f"{results[-1].model} was tested on other pairs than {results[0].model}: a comparison needs "
                 "one split, so give data settings for the dataset and not for one model"
             )
-    sys.stdout.write("\n".join(["", report.table(results), "", *report.provenance_lines(folder), ""]))
+    sys.stdout.write("\n".join(["", report.table(results), "", *report.provenance_lines(folder), *lines, ""]))
     if chosen.result:
         report.write_json(chosen.result, results, as_list=len(chosen.models) > 1)
         sys.stdout.write(f"Written to {chosen.result}\n")
@@ -136,6 +140,7 @@ def build_config(model: str, folder: DatasetFolder, given: dict[str, Any]) -> Co
         folder.name, model, folder.kind == "sample", folder.live is not None
     )
     chosen = options.merged(options.RUN_DEFAULTS, of_dataset)
+    given = options.of_model(given, model)
     chosen = options.merged({"gpu_id": _gpu(), "show_progress": sys.stderr.isatty(), **chosen}, given)
     loss = {**options.default_settings(model), **chosen}.get("loss_type")
     if loss == "CE" and get_model(model).type == ModelType.SEQUENTIAL:
@@ -154,6 +159,7 @@ def build_config(model: str, folder: DatasetFolder, given: dict[str, Any]) -> Co
         raise InputError(f"topk {widest}: {folder.name} has only {folder.counts['items']} items to rank")
     config["data_path"] = str(folder.path)  # RecBole would read its own copy of ml-100k
     config["dataset_hash"] = folder.hash
+    settle(config, folder)
     refuse = getattr(config.model_class, "refuse_settings", None)
     if refuse is not None:
         refuse(config, folder)
@@ -222,12 +228,15 @@ def train_and_test(
     """
     start, memory = time.perf_counter(), report.PeakMemory()
     with run_log(config, quiet) as log:
-        for line in report.provenance_lines(folder):
+        for line in [*report.provenance_lines(folder), *data_lines(config.final_config_dict, folder)]:
             log.info(line)
         log.info(config)
         loaders = data_preparation(config, seeded_dataset(config))
         train_data, valid_data, test_data = loaders
-        facts = report.dataset_facts(folder, valid_data, test_data)
+        facts = report.dataset_facts(folder, valid_data, test_data) | {
+            "split_by": split_line(config.final_config_dict, folder).removeprefix("warning: "),
+            "row_order": config["row_order"],
+        }
         init_seed(config["seed"], config["reproducibility"])
         model = get_model(config["model"])(config, train_data._dataset).to(config["device"])
         log.info(model)

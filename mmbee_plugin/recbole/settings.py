@@ -117,7 +117,7 @@ def check_choices(config: Any) -> None:
 def refuse_settings(config: Any, folder: DatasetFolder) -> None:
     """Raises InputError for parts, graph settings, histories or modalities that MMBee cannot have."""
     check_choices(config)
-    history = chosen_history(config, folder.live is not None, folder.ordered)
+    history = chosen_history(config, folder.live is not None, folder.order.by is not None)
     if why := needs_prefixes(config["backbone"], config["short_length"], history):
         raise InputError(why)
     search_categories(config, folder)

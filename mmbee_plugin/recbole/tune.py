@@ -41,6 +41,7 @@ def _tune(argv: list[str]) -> None:
     searched_settings(params_file, model)
     given = options.given_settings(chosen.config_files, rest)
     options.check_given(given, [model])
+    given = options.of_model(given, model)
     folder = ensure(chosen.dataset, chosen.data_path)
     config = build_config(model, folder, given)  # refuses bad settings before the search starts
 

@@ -61,6 +61,7 @@ def run_table(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
     check_split(chosen.split)
     given = options.given_settings(None, arguments)
     options.check_given(given, [MODEL])
+    given = options.of_model(given, MODEL)
     folder = ensure(chosen.dataset, chosen.data_path)
     table = planned(chosen, folder, given)
     report = Report(chosen.out)

@@ -87,6 +87,9 @@ class Description(BaseModel):
         description="time of the newest training row, in seconds since the data's first interaction; None without time"
     )
     categories: bool = Field(description="whether authors have categories")
+    declared: bool = Field(
+        default=False, description="whether rows are declared to stand in order, without time"
+    )
     folds: int = Field(ge=0, description="parts for cross-fitting; 0 for none")
     metapaths: tuple[str, ...]
     reach: bool

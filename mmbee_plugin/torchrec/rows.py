@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.histories import Histories, positions_by_day
 from mmbee_plugin.data.live import LiveRows
+from mmbee_plugin.data.order import chosen_row_order, drawn_order
 from mmbee_plugin.data.splits import split_by_user
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.donations import fold_of, fold_of_time
@@ -19,7 +20,7 @@ from mmbee_plugin.torchrec.layout import SPLITS
 
 @dataclass(frozen=True)
 class Rows:
-    """Interactions in file order.
+    """Interactions, of data without time in the order that stands for it.
 
     Shapes:
         - users, authors: (n,) int64, rows of `.user` and `.item`
@@ -49,7 +50,9 @@ class Rows:
         return Rows(self.users[which], self.authors[which], labels, times, live)
 
 
-def split_folder(folder: DatasetFolder, threshold: float | None = None) -> dict[str, Rows]:
+def split_folder(
+    folder: DatasetFolder, threshold: float | None = None, row_order: str | None = None, seed: int = 0
+) -> dict[str, Rows]:
     """The rows of train, valid and test: the folder's own split, else each user's oldest 80 % train, the next
     10 % validate and the newest test.
 
@@ -57,10 +60,15 @@ def split_folder(folder: DatasetFolder, threshold: float | None = None) -> dict[
         folder: the dataset folder.
         threshold: the rating from which a row is a positive; None where every row is one, and for live data, whose
             rows say whether there was a gift.
+        row_order: what stands for time in data without it, ``file`` or ``random``;
+            :func:`~mmbee_plugin.data.order.chosen_row_order` by default.
+        seed: of the random order.
 
     Raises:
-        InputError: bad rows, a part without rows, no training positive, a threshold without ratings or for live data.
+        InputError: bad rows, a part without rows, no training positive, a threshold without ratings or for live data,
+            a row order that is unknown or that the data cannot have.
     """
+    chosen = chosen_row_order(folder.order, row_order, folder.name)
     folder.validate_interactions()
     if threshold is not None and folder.live is not None:
         raise InputError(
@@ -82,6 +90,11 @@ def split_folder(folder: DatasetFolder, threshold: float | None = None) -> dict[
             labels = (one.ratings >= threshold).astype(np.int8)
         since = one.timestamps - first if one.timestamps is not None and folder.ordered else None
         found.append(Rows(one.users, one.items, labels, since, live))
+    if chosen == "random":
+        place_of = np.split(
+            drawn_order(sum(map(len, found)), seed), np.cumsum([len(one) for one in found])[:-1]
+        )
+        found = [one.taken(np.argsort(place)) for one, place in zip(found, place_of, strict=True)]
     if len(found) == 1:
         number = split_by_user(found[0].users, found[0].times)
         found = [found[0].taken(number == part) for part in range(len(SPLITS))]

@@ -46,7 +46,10 @@ class ShardSettings(BaseModel):
     category_field: str | None = Field(
         default=None, description="column of .item with the authors' categories; null takes category"
     )
-    seed: int = Field(default=0, ge=0, description="of GraphCL")
+    row_order: Literal["file", "random"] | None = Field(
+        default=None, description="what stands for time in data without it; null: random, unless declared"
+    )
+    seed: int = Field(default=0, ge=0, description="of GraphCL and of a random row order")
 
 
 def read_shard_settings(arguments: Iterable[str], live: bool = False) -> ShardSettings:

@@ -38,6 +38,7 @@ def write_shards(
     threshold: float | None = None,
     category_field: str | None = None,
     seed: int = 0,
+    row_order: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> None:
     """Writes a shards folder; one that is there already is replaced when all is written.
@@ -56,7 +57,8 @@ def write_shards(
             before; all by default. Folds by order choose rows as well.
         threshold: the rating from which a row is a positive; None where every row is one.
         category_field: the column of `.item` with the authors' categories; None takes `category` if it is there.
-        seed: of GraphCL.
+        seed: of GraphCL, and of a random row order.
+        row_order: what stands for time in data without it, as :func:`~mmbee_plugin.torchrec.rows.split_folder`.
         progress: told each stage's name as it starts.
 
     Raises:
@@ -69,7 +71,7 @@ def write_shards(
     note = progress or (lambda stage: None)
     chosen, categories = _modalities(folder, modalities), folder.categories(category_field)
     note("rows")
-    parts = split_folder(folder, threshold)
+    parts = split_folder(folder, threshold, row_order, seed)
     train = training_rows(parts["train"], len(folder.user_tokens), graph, train_newest)
     until = _end_of_training(folder)
     snapshot = None
@@ -244,6 +246,7 @@ def _description(
             "ordered": train.rows.times is not None,
             "until": None if train.rows.times is None else float(train.rows.times.max()),
             "categories": "authors/category.npy" in files,
+            "declared": folder.order.by == "rows",
             "folds": folds,
             "metapaths": snapshot.settings.metapaths if snapshot is not None else (),
             "reach": snapshot is not None and snapshot.settings.reach_top_k > 0,

@@ -108,7 +108,7 @@ class ShardStore:
 
     def history_mode(self, asked: HistoryMode | None) -> HistoryMode:
         """What a training row sees of its user's history: as asked, or ``daily`` for live data, else ``prefix`` where
-        there is time.
+        there is time or rows are declared to stand in order.
 
         Raises:
             InputError: daily histories of data without time.
@@ -117,7 +117,8 @@ class ShardStore:
             raise InputError(f"{self.path}: no time, so no histories by day; set data.history to another")
         if asked is not None:
             return asked
-        return "daily" if self.live is not None else "prefix" if self.ordered else "others"
+        in_order = self.ordered or self.description.declared
+        return "daily" if self.live is not None else "prefix" if in_order else "others"
 
     def history_lengths(self, users: NDArray) -> NDArray[np.int64]:
         """(b,) entries in the whole history of user rows (b,)."""

@@ -41,8 +41,10 @@ def test_an_inter_alone_is_normal(bare):
 
 
 def test_timestamps_make_it_ordered(bare):
-    (bare / "bare.inter").write_text("user_id:token\titem_id:token\ttimestamp:float\nz\tb\t1\n")
-    assert DatasetFolder(bare).ordered
+    (bare / "bare.inter").write_text("user_id:token\titem_id:token\ttimestamp:float\nz\tb\t1\nz\ta\t2\n")
+    folder = DatasetFolder(bare)
+    assert folder.ordered and "; with time; " in folder.provenance()
+    assert folder.interactions().timestamps.tolist() == [1, 2]
 
 
 def test_features_put_there_by_hand(bare):

@@ -56,15 +56,28 @@ def test_data_cut_in_the_order_of_the_items_is_said():
     rows = [np.sort(rng.choice(500, 4, replace=False)) for _ in range(200)]
     train = _part(*((user, item) for user, items in enumerate(rows) for item in items[:3]))
     cut = _part(*((user, items[3]) for user, items in enumerate(rows)))
-    line = item_order(train, cut, "test", 200, 500)
-    assert (
-        line is not None
-        and line.startswith("warning: 200 of 200 test items")
-        and line.endswith("50 would by chance")
+    found = item_order(train, cut, 200, 500)
+    assert (found.held_out, found.above, found.below, found.chance) == (200, 1, 0, 0.25)
+    assert found.surprise == pytest.approx(0.75 / np.sqrt(0.25 * 0.75 / 200))
+    assert found.line("test") == (
+        "warning: order artefact: 1.000 of 200 test items have a higher number than all training items of their user, "
+        "0.000 a lower one; by chance 0.250, 24 standard deviations less"
     )
-    drawn = _part(*((user, rng.integers(500)) for user in range(200)))
-    assert not item_order(train, drawn, "test", 200, 500).startswith("warning")
-    assert item_order(train, train, "test", 200, 500) is None
+    upside_down = [Interactions(part.users, 499 - part.items) for part in (train, cut)]
+    found = item_order(*upside_down, 200, 500)
+    assert (found.above, found.below) == (0, 1) and found.line("test").startswith("warning: order artefact")
+    assert item_order(train, train, 200, 500) is None
+
+
+def test_items_in_no_order_are_no_artefact():
+    rng = np.random.default_rng(0)
+    rows = [rng.choice(500, rng.integers(2, 9), replace=False) for _ in range(2_000)]
+    train = _part(*((user, item) for user, items in enumerate(rows) for item in items[1:]))
+    found = item_order(train, _part(*((user, items[0]) for user, items in enumerate(rows))), 2_000, 500)
+    assert found.above == pytest.approx(found.chance, abs=0.03) and found.below == pytest.approx(
+        found.chance, abs=0.03
+    )
+    assert found.line("valid").startswith("order of items: ")
 
 
 def test_the_generated_sample_is_without_leaks(tmp_path):
@@ -81,7 +94,10 @@ def test_one_file_is_split_by_time(tmp_path):
     assert {name: len(part) for name, part in info.parts.items()} == {"train": 16, "valid": 2, "test": 2}
     assert set(info.parts["test"].items) == {0}
     lines = report(info)
-    assert "one file: split here 80/10/10 by each user's time" in lines and "no features" in lines
+    assert (
+        "Split: 80/10/10 of each user's rows, by time, the newest held out" in lines
+        and "no features" in lines
+    )
     assert "0 of 2 test rows are older than their user's newest training row" in lines
 
 
@@ -130,5 +146,8 @@ def test_the_authors_own_tiktok_sample_leaks(real, tmp_path):
 def test_the_real_small_tiktok_is_cut_in_the_order_of_its_items(real, tmp_path):
     info = read_info(convert("hkuds", real("tiktok-hkuds"), tmp_path / "tiktok"))
     warnings = [line for line in info.leaks if line.startswith("warning")]
-    assert len(warnings) == 2 and warnings[0].startswith("warning: 1,523 of 1,523 valid items")
+    assert len(warnings) == 2 and warnings[0].startswith(
+        "warning: order artefact: 1.000 of 1,523 valid items"
+    )
+    assert "0.000 a lower one; by chance 0.374" in warnings[0]
     assert info.popularity["test"]["recall@20"] == pytest.approx(0.0649, abs=5e-5)

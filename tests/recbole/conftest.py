@@ -17,7 +17,7 @@ import mmbee_plugin.recbole  # noqa: F401  (registers with RecBole)
 from mmbee_plugin.data.features import bag_from_pairs, save_bag
 from mmbee_plugin.recbole.dataset import MMBeeDataset
 
-SPLIT = {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "TO", "group_by": "user", "mode": "full"}
+SPLIT = {"split": {"RS": [0.6, 0.2, 0.2]}, "mode": "full"}
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from recbole.data.dataset import Dataset, SequentialDataset
+from recbole.utils import init_seed
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.dataset import MMBeeDataset
@@ -84,10 +85,10 @@ def test_random_split_keeps_histories_in_order(write_folder, make_dataset, rando
 
 
 @pytest.mark.parametrize("order", ["RO", "TO"])
-def test_without_time_the_file_is_the_order(write_folder, make_dataset, random_rows, order) -> None:
+def test_the_files_rows_are_an_order_where_asked(write_folder, make_dataset, random_rows, order) -> None:
     rows = [(user, item) for user, item, _ in random_rows]
     write_folder(rows, columns=())
-    _, dataset = make_dataset(eval_args=LEAVE_ONE_OUT | {"order": order})
+    _, dataset = make_dataset(eval_args=LEAVE_ONE_OUT | {"order": order}, row_order="file")
     train, valid, test = dataset.build()
     for user in {user for user, _ in rows}:
         mine = [item for owner, item in rows if owner == user]
@@ -206,7 +207,17 @@ def test_bad_rows_are_named(write_folder, make_dataset) -> None:
         ({"row_order": "backwards"}, "row_order 'backwards': known are file, random"),
         ({"row_order": "random"}, "row_order random: tiny has time"),
         ({"benchmark_filename": ["train", "test"]}, "expected train, valid and test"),
-        ({"threshold": {"timestamp": 9e9}}, "no training row has label 1"),
+        ({"threshold": {"timestamp": 9e9}}, "threshold: 'timestamp' orders the rows"),
+        ({"TIME_FIELD": "time"}, "TIME_FIELD 'time': times are read from the column 'timestamp:float' alone"),
+        (
+            {"unload_col": {"inter": ["timestamp"]}, "load_col": None},
+            "unload_col: tiny is ordered by 'timestamp'",
+        ),
+        ({"eval_args": LEAVE_ONE_OUT | {"order": "TT"}}, "eval_args.order 'TT': known are RO"),
+        ({"eval_args": LEAVE_ONE_OUT | {"split": {"RS": "most"}}}, "eval_args.split RS 'most': three shares"),
+        ({"eval_args": LEAVE_ONE_OUT | {"split": {"LS": "last"}}}, "eval_args.split LS 'last': known are"),
+        ({"eval_args": LEAVE_ONE_OUT | {"split": {}}}, "one of RS, LS and TS is needed"),
+        ({"eval_args": LEAVE_ONE_OUT | {"group_by": "item"}}, "group_by 'item': known are user and none"),
     ],
 )
 def test_settings_it_cannot_serve(write_folder, make_dataset, random_rows, settings, message) -> None:
@@ -238,7 +249,9 @@ def test_random_row_order_permutes_histories_and_nothing_else(
     write_folder([row[:2] for row in random_rows], columns=())
 
     def built(**settings):
-        splits = make_dataset("MMBee", **settings)[1].build()
+        dataset = make_dataset("MMBee", **settings)[1]
+        init_seed(settings["seed"], True)
+        splits = dataset.build()
         users = range(splits[0].user_num)
         pairs = [split.positive_keys().tolist() for split in splits]
         return pairs, [
@@ -247,8 +260,8 @@ def test_random_row_order_permutes_histories_and_nothing_else(
 
     in_file, orders = {}, {}
     for seed in (1, 2):
-        pairs, in_file[seed] = built(seed=seed)
-        shuffled_pairs, orders[seed] = built(seed=seed, row_order="random")
+        pairs, in_file[seed] = built(seed=seed, row_order="file")
+        shuffled_pairs, orders[seed] = built(seed=seed)
         assert shuffled_pairs == pairs
         assert orders[seed] != in_file[seed] and orders[seed] == built(seed=seed, row_order="random")[1]
         assert [sorted(items) for items in orders[seed]] == [sorted(items) for items in in_file[seed]]

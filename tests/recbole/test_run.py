@@ -69,7 +69,7 @@ def test_comparison_is_a_list_on_one_split(folder, capsys):
 
 
 def test_comparison_across_splits_is_refused(folder, capsys):
-    write_config("tiny.yaml", "models: {Pop: {eval_args: {order: TO}}}")
+    write_config("tiny.yaml", "models: {Pop: {eval_args: {order: RO}}}")
     assert "Pop was tested on other pairs than BPR" in error_of(capsys, "--compare=BPR,Pop", *TINY[:-1])
 
 

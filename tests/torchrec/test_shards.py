@@ -22,6 +22,7 @@ from mmbee_plugin.recbole.interest import InterestTable
 from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.settings import chosen_metapaths
+from mmbee_plugin.torchrec.rows import split_folder
 from mmbee_plugin.torchrec.shards import write_shards
 from mmbee_plugin.torchrec.store import ShardStore
 
@@ -108,7 +109,9 @@ def test_the_sample_is_what_the_recbole_adapter_reads(sample_folder, monkeypatch
     config, splits = recbole_splits(
         sample_folder, monkeypatch, graph=graph, metapaths=list(PAPER_METAPATHS), **chosen
     )
-    write_shards(sample_folder, tmp_path / "shards", GraphSettings(**graph), train_newest=3)
+    write_shards(
+        sample_folder, tmp_path / "shards", GraphSettings(**graph), train_newest=3, seed=config["seed"]
+    )
     store = ShardStore(tmp_path / "shards")
     check_rows(store, splits)
     assert store.user_tokens() == sample_folder.user_tokens
@@ -254,12 +257,37 @@ def test_the_command_writes_shards_and_refuses_unknown_settings(sample_folder: D
     done = shards(*settings)
     assert done.exit_code == 0, done.output
     assert "Trains on 4,872 rows in 2 folds" in done.output and "SAMPLE" in done.output
+    assert "Order: none in the data; rows are in one drawn from the seed\n" in done.output
     store = ShardStore(tmp_path / "shards")
     assert (store.folds, store.metapaths, store.has_reach) == (2, ("u2a2u",), True)
     assert list(store.modalities) == ["visual"] and store.attribute_width == 0 and store.nodes() is None
     for wrong, message in (
         ("--graph.fodls=3", "graph.fodls: no such setting"),
         ("--graph.folds=x", "valid integer"),
+        ("--row_order=rows", "row_order"),
     ):
         refused = shards(wrong)
         assert isinstance(refused.exception, InputError) and message in str(refused.exception)
+
+
+def test_rows_without_time_are_read_in_a_drawn_order_unless_the_file_is_an_order(tmp_path):
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    rows = [(user, item) for item in range(20) for user in range(10)]
+    lines = ["user_id:token\titem_id:token", *(f"u{user}\ti{item}" for user, item in rows)]
+    (folder / "plain.inter").write_text("\n".join(lines) + "\n")
+
+    def train(row_order=None, seed=0):
+        return split_folder(DatasetFolder(folder), row_order=row_order, seed=seed)["train"].authors.tolist()
+
+    in_file = [item for item in range(16) for _ in range(10)]
+    assert train("file") == in_file and train() != train(seed=1) and train() == train("random")
+    assert np.mean(np.diff(train()) >= 0) < 0.7
+    (folder / "dataset.json").write_text('{"ordered": true}')
+    assert train() == in_file
+    with pytest.raises(InputError, match="row_order 'rows': known are file, random"):
+        train("rows")
+    write_shards(DatasetFolder(folder), tmp_path / "shards", None)
+    store = ShardStore(tmp_path / "shards")
+    assert store.history_mode(None) == "prefix" and not store.ordered
+    assert "; ordered by row (declared); " in store.provenance

@@ -18,15 +18,25 @@ READERS: dict[str, Callable[[Path], DatasetContent]] = {
 }
 
 
-def convert(form: str, source: Path, folder: Path, *, force: bool = False) -> DatasetFolder:
+def convert(
+    form: str, source: Path, folder: Path, *, force: bool = False, ordered: bool = False
+) -> DatasetFolder:
     """Reads the files of format `form` in the folder `source` and writes the dataset folder `folder`.
 
-    Raises InputError for an unknown format, bad files, or a destination that holds real data without `force`.
+    Args:
+        force: replace real data.
+        ordered: declare that the files, which have no times, list each user's rows in order of time.
+
+    Raises:
+        InputError: an unknown format, bad files, a destination that holds real data without `force`, an order
+            declared beside times.
     """
     if form not in READERS:
         raise InputError(f"format {form!r} is unknown; known: {', '.join(READERS)}")
     if not source.is_dir():
         raise InputError(f"{source}: no such folder to read from")
     check_replaceable(folder, force)
-    write_folder(folder, READERS[form](source), force=force)
+    content = READERS[form](source)
+    content.ordered = ordered
+    write_folder(folder, content, force=force)
     return DatasetFolder(folder)

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mmbee_plugin.data.atomic import MILLISECONDS
 from mmbee_plugin.errors import InputError
 
 IDS = 2**31
 """ids are whole numbers below this."""
-_MILLISECONDS = 1e11
-"""As seconds the year 5138, as milliseconds 1973: what is above it counts milliseconds."""
+UNITS = (1e3, 1e6, 1e9)
+"""milliseconds, microseconds and nanoseconds of a second"""
 
 
 def read_numbers(
@@ -67,15 +68,16 @@ def read_numbers(
 
 
 def in_seconds(times: np.ndarray, path: Path) -> np.ndarray:
-    """Times since the epoch, given in seconds or milliseconds, in seconds.
+    """Times since the epoch, given in seconds, milliseconds, microseconds or nanoseconds, in seconds.
 
-    Raises InputError where one file seems to hold both.
+    Raises InputError where one file seems to hold two of them.
     """
-    if not times.size or times.max() < _MILLISECONDS:
+    if not times.size or times.max() < MILLISECONDS:
         return times
-    if times.min() < _MILLISECONDS:
+    unit = max(unit for unit in UNITS if times.max() >= MILLISECONDS * unit / UNITS[0])
+    if times.min() < MILLISECONDS * unit / UNITS[0]:
         row = int(times.argmin())
         raise InputError(
-            f"{path}, line {row + 2}: time {times[row]:.0f} beside {times.max():.0f}; seconds or milliseconds, not both"
+            f"{path}, line {row + 2}: time {times[row]:.0f} beside {times.max():.0f}; one unit is needed"
         )
-    return times / 1000.0
+    return times / unit

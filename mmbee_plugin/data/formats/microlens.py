@@ -29,6 +29,10 @@ SPLIT_NOTE = (
     "split by convert: each user's last video is test, the one before it validation; fewer than 3 only train"
 )
 
+LISTS_NOTE = (
+    "no times: the order of a user's videos chose the split; models read it after convert --ordered alone"
+)
+
 
 def read(source: Path) -> DatasetContent:
     """Reads such a folder; raises InputError naming the file, line and value that is wrong."""
@@ -42,7 +46,7 @@ def read(source: Path) -> DatasetContent:
     user_ids, user_rows = np.unique(users, return_inverse=True)
     video_ids, video_rows = np.unique(videos, return_inverse=True)
     parts = leave_one_out(user_rows, times)
-    notes = [f"pairs of {pairs.name}; {SPLIT_NOTE}"]
+    notes = [f"pairs of {pairs.name}; {SPLIT_NOTE}", *([LISTS_NOTE] if times is None else [])]
     features: dict[str, SourceFeatures | BagFeatures] = {}
     if titles is not None:
         of_video = _read_titles(titles)

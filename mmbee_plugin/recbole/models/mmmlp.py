@@ -27,8 +27,7 @@ class MMMLP(SequentialRecommender):
 
     trained by the cross-entropy over all items, one target a prefix; above `softmax_items` items by a softmax over the
     batch's targets and `sampled_items` uniform draws, corrected for how often each is drawn. Padding is on the right;
-    its rows are zero wherever positions are mixed. There is no position table: W1 knows positions. On data without time
-    the order of a history is that of the file's rows, which is logged.
+    its rows are zero wherever positions are mixed. There is no position table: W1 knows positions.
 
     Where the paper and the authors' code part: the paper's fusion mixer is one linear layer in the code; the code's
     image and text loops start from the same input every time, so that four layers equal one, its id layers are one set
@@ -45,10 +44,6 @@ class MMMLP(SequentialRecommender):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        if not dataset.ordered:
-            self.logger.info(
-                f"{dataset.folder.name} has no time: the order of a history is that of the file's rows"
-            )
         width, ratio = number(config, "embedding_size", 1), number(config, "expansion", 1)
         dropout = number(config, "dropout_prob", 0.0, 0.99)
         self.label_field = config["LABEL_FIELD"]

@@ -13,6 +13,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import options
 from mmbee_plugin.recbole.options import merged
 from mmbee_plugin.recbole.report import check_writable, provenance_lines
+from mmbee_plugin.recbole.splitting import data_lines
 from mmbee_plugin.recbole.tune import space_file
 from mmbee_plugin.tables.command import TableOptions
 from mmbee_plugin.tables.files import Report
@@ -25,7 +26,7 @@ from mmbee_plugin.tables.ranking.published import published
 from mmbee_plugin.tables.ranking.report import write_ranking
 from mmbee_plugin.tables.ranking.rows import REFERENCE, RankedRow, chosen_rows, table_rows
 from mmbee_plugin.tables.ranking.run import FAILED, ranking_jobs
-from mmbee_plugin.tables.ranking.tuning import Finalist, Tuning, base_of, begin_tuning, read_tuning, tune
+from mmbee_plugin.tables.ranking.tuning import Finalist, Tuning, begin_tuning, is_stale, read_tuning, tune
 from mmbee_plugin.tables.rows import PAPER, kept_note
 from mmbee_plugin.tables.terminal import shown
 from mmbee_plugin.tables.training import check_split
@@ -89,8 +90,8 @@ def ranking_table(
     measures = measure(cells, chosen.split, chosen.seeds, tried, reference, tested)
     untuned = [row.name for row in rows if row.tuning and row.name not in found]
     protocol = [
-        *_protocol(folder, jobs[rows[0].name][0].key["settings"]),
-        *_tuning_lines(found, untuned, folder),
+        *_protocol(folder, {name: of_row[0].key["settings"] for name, of_row in jobs.items()}),
+        *_tuning_lines(found, untuned, folder, given),
         *_own_lines(rows, given),
     ]
     printed = ranking_sheets(measures, protocol, published(folder.name) if tested else [])
@@ -160,18 +161,22 @@ def _decide(
         )
 
 
-def _protocol(folder: DatasetFolder, settings: Mapping[str, Any]) -> list[str]:
+def _protocol(folder: DatasetFolder, settings_of: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    settings = next(iter(settings_of.values()))
     masked = "training and, at test, validation items" if settings.get("mask_valid") else "training items"
     found = [
         f"{folder.counts['items']:,} items are ranked, {masked} masked; the epoch is the best by "
         f"{settings['valid_metric']} on validation; NDCG's ideal has min(positives, K) hits."
     ]
-    if not folder.ordered:
-        found.append(
-            "No time in these data: to DIN, SASRec, SIM, MMMLP and MMBee the order of the file's rows is the order of "
-            "behaviour, which the other rows do not see (docs/decisions.md)."
-        )
-    return found
+    rows_of: dict[str, list[str]] = {}
+    for name, of_row in settings_of.items():
+        for line in data_lines(of_row, folder):
+            rows_of.setdefault(line, []).append(name)
+    alike = len(settings_of)
+    return [
+        *found,
+        *(line if len(names) == alike else f"{', '.join(names)}: {line}" for line, names in rows_of.items()),
+    ]
 
 
 def _own_lines(rows: Sequence[RankedRow], given: Mapping[str, Any]) -> list[str]:
@@ -187,7 +192,9 @@ def _own_lines(rows: Sequence[RankedRow], given: Mapping[str, Any]) -> list[str]
     return found + [line for row in rows for line in kept_note(row.name, row.settings, given)]
 
 
-def _tuning_lines(found: Mapping[str, Tuning], untuned: Sequence[str], folder: DatasetFolder) -> list[str]:
+def _tuning_lines(
+    found: Mapping[str, Tuning], untuned: Sequence[str], folder: DatasetFolder, given: Mapping[str, Any]
+) -> list[str]:
     says = []
     if found:
         minutes = [tuning.seconds / 60 for tuning in found.values()]
@@ -209,11 +216,7 @@ def _tuning_lines(found: Mapping[str, Tuning], untuned: Sequence[str], folder: D
     if untuned:
         says.append(f"Not tuned, with the settings of the dataset's file: {', '.join(untuned)}.")
     other = [name for name, tuning in found.items() if tuning.data["hash"] != folder.hash]
-    stale = [
-        name
-        for name, tuning in found.items()
-        if name not in other and tuning.base != base_of(tuning.model, folder)
-    ]
+    stale = [name for name, tuning in found.items() if name not in other and is_stale(tuning, folder, given)]
     if stale:
         says.append(f"Tuned from other settings of the dataset's file than today's: {', '.join(stale)}.")
     if other:

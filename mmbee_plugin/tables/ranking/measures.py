@@ -177,7 +177,7 @@ def _positives(cells: Mapping[str, Sequence[Cell]], split: str) -> Positives:
             if not (np.array_equal(own.users, first.users) and np.array_equal(own.items, first.items)):
                 raise InputError(
                     f"{name}: ranked other {split} pairs than {next(iter(cells))}; a table needs one split for all "
-                    "rows and seeds: a pre-split folder, or eval_args.order TO"
+                    "rows and seeds: a pre-split folder, or data with time and eval_args.order TO"
                 )
     assert first is not None
     return first

@@ -15,7 +15,7 @@ from recbole.data import data_preparation
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.dataset import MMBeeDataset
-from mmbee_plugin.recbole.options import dataset_settings, merged
+from mmbee_plugin.recbole.options import dataset_settings, merged, of_model
 from mmbee_plugin.recbole.ranking import positive_ranks
 from mmbee_plugin.recbole.report import PeakMemory
 from mmbee_plugin.recbole.run import build_config, run_log, seeded_dataset
@@ -38,19 +38,15 @@ COUNTED = "Pop"
 RANKING = "mmbee_plugin.recbole.ranking"
 FAILED = "failed"
 """the fact of a cell whose training ended in a loss that is no number"""
-PROTOCOL: dict[str, Any] = {
-    "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "group_by": "user", "mode": "full"},
-    "valid_metric": "Recall@20",
-}
+PROTOCOL: dict[str, Any] = {"eval_args": {"mode": "full"}, "valid_metric": "Recall@20"}
 """what all rows share where the dataset's file says nothing; RecBole's own defaults differ from model to model"""
 
 
 def with_protocol(model: str, folder: DatasetFolder, given: Mapping[str, Any]) -> dict[str, Any]:
     """Given settings, and below them those of :data:`PROTOCOL` that the dataset's file leaves open."""
     of_dataset = dataset_settings(folder.name, model, folder.kind == "sample", folder.live is not None)
-    order = {"eval_args": {"order": "TO" if folder.ordered else "RO"}}
-    shared = merged(PROTOCOL, order)
-    return merged({key: value for key, value in shared.items() if key not in of_dataset}, given)
+    shared = merged(PROTOCOL, {key: of_dataset[key] for key in PROTOCOL if key in of_dataset})
+    return merged(shared, given)
 
 
 def ranking_jobs(
@@ -65,7 +61,7 @@ def ranking_jobs(
         InputError: a setting that the model or the data refuse, or an evaluation that is not a full ranking.
     """
     name = row.model or COUNTED
-    settings = with_protocol(name, folder, merged(given, row.settings))
+    settings = with_protocol(name, folder, merged(of_model(given, name), row.settings))
     config = build_config(name, folder, settings)
     if set(config["eval_args"]["mode"].values()) != {"full"}:
         raise InputError(

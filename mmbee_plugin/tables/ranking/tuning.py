@@ -23,7 +23,7 @@ from typing import Any
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.options import dataset_settings, merged
+from mmbee_plugin.recbole.options import dataset_settings, merged, of_model
 from mmbee_plugin.recbole.report import plain_settings
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.recbole.tune import nested, search_of, searched_settings
@@ -164,6 +164,13 @@ def read_tuning(file: Path) -> Tuning | None:
         raise InputError(f"{file}: no file of tuned settings ({error}); delete it and tune again") from None
 
 
+def is_stale(tuning: Tuning, folder: DatasetFolder, given: Mapping[str, Any]) -> bool:
+    """Whether the settings that a tuning's trials changed are others today, with the given ones and without."""
+    base = base_of(tuning.model, folder)
+    today = merged(base, plain_settings(of_model(given, tuning.model)))
+    return tuning.base != base and merged(tuning.base, tuning.given) != today
+
+
 def base_of(model: str, folder: DatasetFolder) -> dict[str, Any]:
     """What the dataset's file says for the model, as plain values."""
     of_dataset = dataset_settings(folder.name, model, folder.kind == "sample", folder.live is not None)
@@ -178,6 +185,7 @@ def begin_tuning(
     Raises:
         InputError: the file is of other data or settings, the space cannot be read, or a given setting is searched.
     """
+    given = of_model(given, model)
     for name in searched_settings(space, model):
         if name.partition(".")[0] in given:
             raise InputError(f"setting {name!r}: {space} searches it; it cannot be given for the tuning")

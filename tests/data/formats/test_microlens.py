@@ -109,7 +109,7 @@ HEADER = "user,item,timestamp\n"
         (
             "pairs.csv",
             HEADER + f"1,2,{START}\n1,3,9\n",
-            r"line 3: time 9 beside 1659500000000; seconds or milli",
+            r"line 3: time 9 beside 1659500000000; one unit",
         ),
         ("pairs.csv", HEADER + "1,2,5\n1,3,6\n", "no valid interaction"),
         ("pairs.csv", b"user,item,timestamp\n1,\xff,3\n", "not a readable table"),

@@ -28,9 +28,7 @@ def test_milliseconds_become_seconds(mmrec, tmp_path):
     read = convert("mmrec", mmrec, tmp_path / "out").interactions("train")
     assert read.timestamps.tolist() == [1659500000 + (0.5, 1, 2)[user] for user in read.users]
     (mmrec / "baby.inter").write_text(text)
-    with pytest.raises(
-        InputError, match=r"baby\.inter, line 4: time 101 beside 1659500000500; seconds or milli"
-    ):
+    with pytest.raises(InputError, match=r"baby\.inter, line 4: time 101 beside 1659500000500; one unit"):
         convert("mmrec", mmrec, tmp_path / "other")
 
 

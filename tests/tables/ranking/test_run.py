@@ -18,7 +18,7 @@ SMALL = {
     "eval_step": 1,
     "embedding_size": 8,
     "hidden_size": 8,
-    "mlp_hidden_size": [8, 4],
+    "mlp_hidden_size": [16, 8],
     "MAX_ITEM_LIST_LENGTH": 3,
     "graph": {"folds": 2},
     "checkpoint_dir": "saved",
