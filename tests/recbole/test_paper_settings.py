@@ -24,8 +24,15 @@ from mmbee_plugin.recbole.run import build_config
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| `(?P<name>[\w.]+)` \| `(?P<value>[^`]+)` \| (?P<why>.+) \|$", re.MULTILINE)
-OF_THE_DATA = {"train_neg_sample_args", "mmbee_dataset", "mask_valid", "row_order", "sampler"}
-"""how rows are split, drawn and scored"""
+OF_THE_DATA = {
+    "category_field",
+    "train_neg_sample_args",
+    "mmbee_dataset",
+    "mask_valid",
+    "row_order",
+    "sampler",
+}
+"""which columns there are, and how rows are split, drawn and scored"""
 OF_THE_DISPLAY = {"loss_decimal_place"}
 WRONG = "a dataset's own"
 
