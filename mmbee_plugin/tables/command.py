@@ -19,7 +19,7 @@ from mmbee_plugin.tables.layout import sheets
 from mmbee_plugin.tables.making import cells_of_rows
 from mmbee_plugin.tables.measures import measure
 from mmbee_plugin.tables.report import write_report
-from mmbee_plugin.tables.rows import FULL, Table, check_number, make_table
+from mmbee_plugin.tables.rows import FULL, Table, check_number, make_table, over
 from mmbee_plugin.tables.run import labelled_jobs
 from mmbee_plugin.tables.terminal import shown
 from mmbee_plugin.tables.training import check_split
@@ -68,7 +68,7 @@ def run_table(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
     check_writable(report.html)
     seeds = range(1, chosen.seeds + 1)
     jobs = {
-        row.name: labelled_jobs(row.name, MODEL, folder, options.merged(given, row.settings), seeds)
+        row.name: labelled_jobs(row.name, MODEL, folder, over(given, row.settings), seeds)
         for row in table.rows
     }
     cells = cells_of_rows(jobs, chosen.cells, chosen.jobs)

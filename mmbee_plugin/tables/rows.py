@@ -19,6 +19,9 @@ FULL: Settings = {"backbone": "sim", "content": "mfq", "interest": "gie"}
 PAPER = "MMBee, the paper's"
 """the row with the settings of ``recbole_configs/paper.yaml``, whatever the dataset's file says"""
 
+LENGTHS_OF_TRAINING = ("epochs", "eval_step", "stopping_step")
+"""settings that, given for all rows, also win over a row's own, so that all of them may train alike"""
+
 SLOTS: dict[str, tuple[str, str]] = {
     "": ("none", "none"),
     "+BDR": ("none", "bdr"),
@@ -44,7 +47,8 @@ class Row:
     labels: tuple[str, ...] = ()
     """what stands in the table's first columns; the name alone by default."""
     keeps: bool = False
-    """whether a setting given for all rows gives way to the row's own, and a note says so; other rows refuse it."""
+    """whether a setting given for all rows gives way to the row's own, and a note says so (but for
+    :data:`LENGTHS_OF_TRAINING`); other rows refuse it."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,16 @@ class Table:
                 )
 
 
+def over(given: Settings, settings: Settings) -> dict[str, Any]:
+    """What a row is trained with: what was given for all rows, and its own settings over that."""
+    own = {
+        name: value
+        for name, value in settings.items()
+        if name not in LENGTHS_OF_TRAINING or name not in given
+    }
+    return merged(given, own)
+
+
 def both_set(settings: Settings, given: Settings) -> list[str]:
     """The settings in both, by the names that a command line has for them, such as ``graph.folds``."""
     own = dict(_entries(settings))
@@ -107,8 +121,8 @@ def both_set(settings: Settings, given: Settings) -> list[str]:
 
 def kept_note(row: str, settings: Settings, given: Settings) -> list[str]:
     """A line that says which given settings a row does not follow; none where it follows all."""
-    own, wanted = dict(_entries(settings)), dict(_entries(given))
-    kept = [f"{name} {own[name]}" for name in both_set(settings, given) if own[name] != wanted[name]]
+    found, wanted = dict(_entries(over(given, settings))), dict(_entries(given))
+    kept = [f"{name} {found[name]}" for name in wanted if found[name] != wanted[name]]
     return [f"{row} keeps its own {', '.join(kept)}; what was given is for the other rows."] if kept else []
 
 

@@ -8,9 +8,8 @@ import pytest
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, INTERESTS
-from mmbee_plugin.recbole.options import merged, paper_settings, read_yaml
-from mmbee_plugin.recbole.plugin import PROPERTIES
-from mmbee_plugin.tables.rows import FULL, NUMBERS, PAPER, kept_note, make_table
+from mmbee_plugin.recbole.options import merged, paper_settings
+from mmbee_plugin.tables.rows import FULL, NUMBERS, PAPER, kept_note, make_table, over
 
 MODALITIES = ("visual", "speech", "comment")
 PATHS = ("u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a")
@@ -35,14 +34,14 @@ def test_the_paper_s_row_keeps_its_settings_and_says_which():
     row = table.row(PAPER)
     assert merged(FULL, paper_settings()) == row.settings
     assert (row.against, row.settings["head"], row.settings["graph"]["reach_top_k"]) == ("SIM", "mlp", 0)
-    of_the_model = read_yaml(PROPERTIES / "MMBee.yaml")
-    assert set(row.settings) <= set(of_the_model)  # none of the run's: epochs, seed and protocol are as given
     given = {"epochs": 3, "loss": "bce", "head": "dot", "graph": {"top_k": 10, "folds": 4}}
     table.check_settings(given)  # refused by none
     (note,) = kept_note(row.name, row.settings, given)
-    assert note.startswith(f"{PAPER} keeps its own head mlp, graph.folds 0; ")
+    assert note.startswith(f"{PAPER} keeps its own head mlp, graph.top_k 50, graph.folds 0; ")
     assert note in table.notes(given)
-    assert not any("keeps" in line for line in table.notes({"epochs": 3, "graph": {"top_k": 10}}))
+    assert over(given, row.settings)["epochs"] == 3 != row.settings["epochs"]
+    assert over({}, row.settings) == row.settings
+    assert not any("keeps" in line for line in table.notes({"epochs": 3, "seed": 7, "graph": {"top_k": 50}}))
     assert table.only(["DIN"]).notes(given) == []
 
 

@@ -27,7 +27,7 @@ from mmbee_plugin.tables.ranking.report import write_ranking
 from mmbee_plugin.tables.ranking.rows import REFERENCE, RankedRow, chosen_rows, table_rows
 from mmbee_plugin.tables.ranking.run import FAILED, ranking_jobs
 from mmbee_plugin.tables.ranking.tuning import Finalist, Tuning, begin_tuning, is_stale, read_tuning, tune
-from mmbee_plugin.tables.rows import PAPER, kept_note
+from mmbee_plugin.tables.rows import PAPER, kept_note, over
 from mmbee_plugin.tables.terminal import shown
 from mmbee_plugin.tables.training import check_split
 
@@ -124,7 +124,7 @@ def _tune(
     for row in rows:
         if row.model and row.tuning:
             space = space_file(row.tuning)
-            own = merged(given, row.settings)
+            own = over(given, row.settings)
             tuning = begin_tuning(tuned / f"{row.tuning}.json", row.model, folder, own, space)
             tasks.append(Task(f"{row.name} tuned", tune, (tuning, folder.path, space, minutes)))
     with cell_bar(len(tasks), 0, processes, "rows") as show:

@@ -22,6 +22,7 @@ from mmbee_plugin.recbole.run import build_config, run_log, seeded_dataset
 from mmbee_plugin.recbole.untrained import Score
 from mmbee_plugin.tables.cells import Cell, Job
 from mmbee_plugin.tables.ranking.rows import RankedRow
+from mmbee_plugin.tables.rows import over
 from mmbee_plugin.tables.training import (
     SPLITS,
     prepared,
@@ -61,7 +62,7 @@ def ranking_jobs(
         InputError: a setting that the model or the data refuse, or an evaluation that is not a full ranking.
     """
     name = row.model or COUNTED
-    settings = with_protocol(name, folder, merged(of_model(given, name), row.settings))
+    settings = with_protocol(name, folder, over(of_model(given, name), row.settings))
     config = build_config(name, folder, settings)
     if set(config["eval_args"]["mode"].values()) != {"full"}:
         raise InputError(

@@ -61,11 +61,15 @@ def test_the_paper_s_row_is_never_tuned_and_dien_by_its_own_name(mmbee):
     assert [settings[row]["backbone"] for row in rows] == ["mean", "sim", "sim", "dien"]
     assert [settings[row]["head"] for row in rows] == ["dot", "mlp", "dot", "mlp"]
     assert [settings[row]["graph"]["folds"] for row in rows[:2]] == [2, 0]
-    assert {settings[row]["embedding_size"] for row in rows} == {8}
+    assert [settings[row]["embedding_size"] for row in rows] == [8, 64, 8, 8]
+    assert {settings[row]["epochs"] for row in rows} == {1}  # given, so it is for the paper's row too
     assert (settings["DIEN"]["content"], settings["DIEN"]["interest"]) == ("none", "none")
     assert set(content["tuned"]) == {"MMBee", "DIEN"}
     assert "DIEN keeps its own head mlp; what was given is for the other rows." in out
-    assert f"{PAPER} keeps its own graph.folds 0, head mlp; what was given" in out
+    assert (
+        f"{PAPER} keeps its own embedding_size 64, mlp_hidden_size [200, 80], graph.folds 0, head mlp; "
+        in out
+    )
     assert "Not tuned, with the settings of the dataset's file: SIM." in out
     assert f"{PAPER}: the settings of recbole_configs/paper.yaml, over the dataset's for MMBee" in out
 
