@@ -10,10 +10,12 @@ from recbole.trainer import Trainer
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.options import given_settings
 from mmbee_plugin.recbole.tune import search_of, space_file
 from mmbee_plugin.tables.ranking import tuning
-from mmbee_plugin.tables.ranking.rows import table_rows
-from mmbee_plugin.tables.ranking.tuning import Finalist, Trial, begin_tuning, read_tuning, tune
+from mmbee_plugin.tables.ranking.rows import RankedRow, table_rows
+from mmbee_plugin.tables.ranking.run import ranking_jobs
+from mmbee_plugin.tables.ranking.tuning import Finalist, Trial, begin_tuning, is_stale, read_tuning, tune
 
 SPACE = "learning_rate choice [0.1,0.01,0.001]\nweight_decay choice [0.0,0.1]\n"
 
@@ -118,3 +120,31 @@ def test_every_tuned_row_has_a_space_that_can_be_searched(name, monkeypatch):
     monkeypatch.setenv("HYPEROPT_FMIN_SEED", "0")
     search = search_of(lambda params, files: {}, space_file(name), 0, algo="exhaustive")
     assert search.max_evals >= 45
+
+
+def test_settings_are_stale_where_neither_the_datasets_nor_the_given_ones_are_the_tuned_ones(begin, toy):
+    configs = Path("recbole_configs")
+    configs.mkdir()
+    (configs / "toy.yaml").write_text("topk: [5]\nmodels: {BPR: {train_newest: 3, row_order: file}}\n")
+    folder = DatasetFolder(toy)
+    found = begin(epochs=2)
+    assert not is_stale(found, folder, {}) and not is_stale(found, folder, {"epochs": 3})
+    (configs / "toy.yaml").write_text("topk: [5]\n")
+    assert is_stale(found, folder, {"epochs": 2})
+    (configs / "order.yaml").write_text(
+        "row_order: file\nmodels: {BPR: {train_newest: 3}, Pop: {train_newest: 2}}\n"
+    )
+    given = given_settings(None, ["--config_files=recbole_configs/order.yaml", "--epochs=2"])
+    assert not is_stale(found, folder, given)
+    assert begin_tuning(Path("new.json"), "BPR", folder, given, Path("space.hyper")).given == {
+        "epochs": 2,
+        "row_order": "file",
+        "train_newest": 3,
+    }
+    keys = [
+        ranking_jobs(RankedRow(name, name), folder, given, [1])[0].key["settings"]
+        for name in ("BPR", "LightGCN")
+    ]
+    assert [key.get("train_newest") for key in keys] == [3, None] and {key["row_order"] for key in keys} == {
+        "file"
+    }
