@@ -173,15 +173,16 @@ def _write_attributes(
 
 
 def _write_segments(folder: Path, name: str, log: LogFolder, places: np.ndarray) -> None:
-    """`<name>.segment`: id (room and start), author, room, start in seconds."""
+    """`<name>.segment`: id (room and start), author, room, start and end in seconds."""
     wanted = pl.DataFrame({"place": pl.Series(places, dtype=pl.UInt32)}).with_row_index("row")
-    segments = log.scan("segments").select("room_id", "author_id", "start").with_row_index("place")
+    segments = log.scan("segments").select("room_id", "author_id", "start", "end").with_row_index("place")
     found = segments.join(wanted.lazy(), on="place", how="inner").sort("row").collect(engine="streaming")
     table = found.select(
         pl.format("{}@{}", "room_id", "start").alias("segment_id:token"),
         pl.col("author_id").alias("author_id:token"),
         pl.col("room_id").alias("room_id:token"),
         _seconds("start").alias("start:float"),
+        _seconds("end").alias("end:float"),
     )
     _write(table, folder / f"{name}.segment")
 

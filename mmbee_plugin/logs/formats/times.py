@@ -1,0 +1,112 @@
+"""Times as released logs write them, numbers or dates, as milliseconds since 1970 (UTC)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import polars as pl
+
+from mmbee_plugin.logs.checks import EARLIEST, LATEST
+
+HOUR, DAY = 3_600_000, 86_400_000
+# What a column has in place of a time; a number of 0 or less and a date of 1970 say the same.
+_MISSING = ("", "null", "none", "nan", "nat", "na", "n/a", "\\n", "-")
+_DATE = (
+    r"^(?<year>\d{4})[-/.](?<month>\d{1,2})[-/.](?<day>\d{1,2})(?:[Tt]|\s+)"
+    r"(?<hour>\d{1,2}):(?<minute>\d{1,2})(?::(?<second>\d{1,2})(?:[.,](?<fraction>\d+))?)?"
+    r"\s*(?:(?<utc>[Zz]|UTC|GMT)|(?<sign>[+-])(?<ahead>\d{1,2})(?::?(?<minutes>\d{2}))?)?$"
+)
+
+
+class Time(NamedTuple):
+    """A column of times: `value`, int64 ms, null where there is none, and `unreadable`, whether what is there is none."""
+
+    value: pl.Expr
+    unreadable: pl.Expr
+
+
+def as_time(column: pl.Expr, kind: pl.DataType, zone: float) -> Time:
+    """Reads a column of any type as times.
+
+    A number is seconds, milliseconds, microseconds or nanoseconds since 1970, whichever puts it between 2000 and 2100
+    (no number is in that range in two of the units). A date needs a time of day: `2025-05-04 12:30:00`, with `/` or
+    `.`, `T`, a fraction, and a zone (`Z`, `+08:00`) that counts more than `zone`.
+
+    Args:
+        kind: the column's type in the file.
+        zone: hours ahead of UTC of dates without a zone.
+    """
+    offset = round(zone * HOUR)
+    if isinstance(kind, pl.Datetime):
+        found = column.dt.epoch("ms") - (0 if kind.time_zone else offset)
+        there = column.is_not_null() & (column.dt.year() > 1970)
+    elif kind.is_numeric():
+        found, there = _from_number(column), column.is_not_null() & ~(column <= 0)
+    else:
+        text = column.cast(pl.String, strict=False).str.strip_chars()
+        whole = _from_number(text.cast(pl.Int64, strict=False))
+        found = pl.coalesce(whole, _from_number(text.cast(pl.Float64, strict=False)), _from_date(text, offset))
+        nothing = text.str.to_lowercase().is_in(_MISSING) | text.str.starts_with("1970")
+        nothing = nothing | (text.cast(pl.Float64, strict=False) <= 0).fill_null(False)
+        there = column.is_not_null() & ~nothing
+    value = pl.when(found.is_between(EARLIEST, LATEST)).then(found)
+    return Time(value, there & value.is_null())
+
+
+def _from_number(number: pl.Expr) -> pl.Expr:
+    """Milliseconds of numbers in any of the four units; others as they are."""
+    size = pl.when(number.is_between(EARLIEST / 1e3, LATEST / 1e3)).then((number * 1000).round())
+    size = size.when(number.is_between(EARLIEST * 1e3, LATEST * 1e3)).then((number / 1e3).floor())
+    size = size.when(number.is_between(EARLIEST * 1e6, LATEST * 1e6)).then((number / 1e6).floor())
+    return size.otherwise(number).cast(pl.Int64, strict=False)
+
+
+def _from_date(text: pl.Expr, offset: int) -> pl.Expr:
+    found = text.str.extract_groups(_DATE)
+    part = found.struct.field
+    day = pl.concat_str([part("year"), part("month"), part("day")], separator="-")
+    hour = pl.concat_str(
+        [part("hour"), part("minute"), pl.coalesce(part("second"), pl.lit("0"))], separator=":"
+    )
+    clock = pl.concat_str([day, hour], separator=" ").str.to_datetime(
+        "%Y-%m-%d %H:%M:%S", time_unit="ms", strict=False
+    )
+    milliseconds = part("fraction").str.head(3).str.pad_end(3, "0").cast(pl.Int64).fill_null(0)
+    hours = part("ahead").cast(pl.Int64) * 60 + part("minutes").cast(pl.Int64).fill_null(0)
+    ahead = pl.when(part("sign") == "-").then(-hours).otherwise(hours) * 60_000
+    zone = pl.when(part("utc").is_not_null()).then(0).otherwise(pl.coalesce(ahead, pl.lit(offset)))
+    return clock.dt.epoch("ms") + milliseconds - zone
+
+
+def without_zone(values: pl.Series) -> bool:
+    """Whether these times are dates that name no zone; the first one there decides."""
+    if isinstance(values.dtype, pl.Datetime):
+        return values.dtype.time_zone is None
+    if values.dtype != pl.String or not len(there := values.drop_nulls().head(1)):
+        return False
+    date = there.str.strip_chars().str.extract_groups(_DATE).struct
+    return date.field("year").is_not_null().all() and (
+        date.field("utc").is_null() & date.field("sign").is_null()
+    ).all()
+
+
+def days_agree(frame: pl.LazyFrame) -> dict[int, float]:
+    """For each whole hour from -12 to 14 ahead of UTC the share of rows whose `day` is right by a clock so far ahead.
+
+    Args:
+        frame: `first` and `last`, ms: the day is right if it is that of either or lies between; `day`, a date as
+            text or number, 20250504 or 2025-05-04. Rows in which `first` or `day` is null do not count.
+    """
+    digits = pl.col("day").cast(pl.String).str.replace_all(r"\D", "").str.head(8)
+    midnight = digits.str.to_date("%Y%m%d", strict=False).cast(pl.Datetime("ms")).dt.epoch("ms")
+    # Hours from the day's midnight in UTC, within two days of it.
+    hours = frame.select(
+        ((pl.col(name) - midnight) // HOUR).clip(-48, 72).alias(name) for name in ("first", "last")
+    )
+    counted = hours.drop_nulls("first").group_by("first", "last").len().collect(engine="streaming")
+    first, last = counted["first"], counted["last"].fill_null(72)
+    total = max(int(counted["len"].sum()), 1)
+    return {
+        ahead: counted.filter((first + ahead < 24) & (last + ahead >= 0))["len"].sum() / total
+        for ahead in range(-12, 15)
+    }
