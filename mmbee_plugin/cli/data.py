@@ -35,7 +35,9 @@ def data_convert(
     ],
     zone: Annotated[
         float | None,
-        typer.Option(help="Logs: hours ahead of UTC of dates without a zone.", show_default="0, if days agree"),
+        typer.Option(
+            help="Logs: hours ahead of UTC of dates without a zone.", show_default="0, if days agree"
+        ),
     ] = None,
     max_dropped: Annotated[
         float, typer.Option(help="Logs: share of a table's rows that may be left out; 1 for any.")
@@ -52,7 +54,9 @@ def data_convert(
         raise InputError(f"format {form!r} is unknown; known: {', '.join(FORMATS)}")
     if form in READERS:
         if zone is not None or max_dropped != ConvertSettings.max_dropped:
-            raise InputError(f"--zone and --max-dropped are for logs ({', '.join(LOG_FORMATS)}), not for {form}")
+            raise InputError(
+                f"--zone and --max-dropped are for logs ({', '.join(LOG_FORMATS)}), not for {form}"
+            )
         _print_summary(convert(form, source, folder, force=force, ordered=ordered))
         return
     if ordered:

@@ -168,9 +168,7 @@ def windows(first: Tensor, rows: Tensor, length: int) -> Tensor:
     return torch.where(inside, window, -1)
 
 
-def _read_segments(
-    file: Path, items: list[str], seconds: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _read_segments(file: Path, items: list[str], seconds: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Item rows, starts and ends, (S,) each, of a `.segment` file; without ends, all are `seconds` long."""
     header = read_header(file)
     for column in (AUTHOR, START):
@@ -188,7 +186,8 @@ def _read_segments(
     of_token = pd.Index(items, dtype=object).get_indexer(tokens.categories.astype(object))
     authors = of_token[tokens.codes].astype(np.int64)
     starts, ends = (
-        pd.to_numeric(frame[time], errors="coerce").to_numpy(dtype=np.float64) for time in (times[0], times[-1])
+        pd.to_numeric(frame[time], errors="coerce").to_numpy(dtype=np.float64)
+        for time in (times[0], times[-1])
     )
     ends = ends if END in times else starts + seconds
     after = np.ones(len(authors), dtype=bool)

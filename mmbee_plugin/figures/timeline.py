@@ -130,7 +130,9 @@ def _plots(line: Timeline) -> go.Figure:
     return figure.update_layout(template="plotly_white", height=1180, bargap=0)
 
 
-def _shade(figure: go.Figure, minutes: NDArray[np.float64], width: NDArray[np.float64], chosen: NDArray[np.bool_]) -> None:
+def _shade(
+    figure: go.Figure, minutes: NDArray[np.float64], width: NDArray[np.float64], chosen: NDArray[np.bool_]
+) -> None:
     """Marks stretches of segments on all panels but the coloured ones, which would hide it."""
     edges = np.diff(np.concatenate([[0], chosen.astype(int), [0]]))
     for first, after in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):

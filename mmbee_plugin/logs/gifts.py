@@ -86,8 +86,12 @@ def _count(
     counts.add("of these two, at the very moment that the visit began", len(at_enter))
     if tolerance:
         seconds = f"up to {tolerance / 1000:g} s"
-        counts.add(f"gifts {seconds} before a visit; of it", given.filter(pl.col("time") < pl.col("enter")).height)
-        counts.add(f"gifts {seconds} after a visit; of it", given.filter(pl.col("time") > pl.col("exit")).height)
+        counts.add(
+            f"gifts {seconds} before a visit; of it", given.filter(pl.col("time") < pl.col("enter")).height
+        )
+        counts.add(
+            f"gifts {seconds} after a visit; of it", given.filter(pl.col("time") > pl.col("exit")).height
+        )
     outside = gifts.join(given, on="gift", how="anti")
     unvisited = outside.join(known, on=PAIR, how="anti").height
     counts.add("gifts by a user with no visit to the room; left out", unvisited)

@@ -40,7 +40,9 @@ def negatives(
     """
     frames = []
     if settings.negatives != "impressions":
-        frames.append(_drawn(log, _quiet_visits(log, settled), "visits without a gift", period, settings, counts))
+        frames.append(
+            _drawn(log, _quiet_visits(log, settled), "visits without a gift", period, settings, counts)
+        )
     if settings.negatives != "visits":
         shown = _impressions(log, gifts, period, settings, counts)
         frames.append(_drawn(log, shown, "impressions without a visit", period, settings, counts))
@@ -91,7 +93,7 @@ def _drawn(
     settings: SampleSettings,
     counts: Counts,
 ) -> pl.DataFrame:
-    """The candidates that are drawn at their part's share, by a hash of the seed, the user and the moment of entering."""
+    """The candidates drawn at their part's share, by a hash of the seed, the user and the moment of entering."""
     part = period.part(pl.col("exit")).alias("part")
     quiet = candidates.with_columns(part)
     shares = np.array([settings.train_negatives, settings.test_negatives, settings.test_negatives])

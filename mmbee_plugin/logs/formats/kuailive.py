@@ -89,7 +89,9 @@ def merged_rooms(rows: pl.LazyFrame, counts: Counts) -> pl.DataFrame:
     by_start = rows.collect(engine="streaming").sort("room_id", "start", "end", nulls_last=True)
     others = pl.exclude("room_id", "end").first()
     rooms = by_start.group_by("room_id", maintain_order=True).agg(others, pl.col("end").max())
-    counts.add("rows of rooms there before; the earliest start and the latest end count", len(by_start) - len(rooms))
+    counts.add(
+        "rows of rooms there before; the earliest start and the latest end count", len(by_start) - len(rooms)
+    )
     counts.add("rooms", len(rooms))
     return rooms
 

@@ -120,7 +120,8 @@ def _write_visits(log: LogWriter, files: SourceTable, counted: dict[str, str], c
         without_end = pl.col("exit").is_null() & (pl.col("played") >= 0)
         played = pl.col("enter") + pl.col("played").cast(pl.Int64, strict=False)
         frame = frame.with_columns(
-            pl.when(without_end).then(played).otherwise("exit").alias("exit"), without_end.alias("without end")
+            pl.when(without_end).then(played).otherwise("exit").alias("exit"),
+            without_end.alias("without end"),
         )
         faults = missing(*PLACE, "enter", "exit") | {"exit before enter": pl.col("exit") < pl.col("enter")}
         visits = sound(frame, faults, "visits", counts, file=file)
@@ -182,7 +183,9 @@ def _spans(files: SourceTable, rooms: pl.DataFrame, counts: Counts) -> pl.DataFr
         placed = frame.with_row_index("row").join(
             rooms.lazy().select("room_id", "room"), on="room_id", how="left", maintain_order="left"
         )
-        faults = missing("room_id", "end") | {"a room that is not in live_room_meta": pl.col("room").is_null()}
+        faults = missing("room_id", "end") | {
+            "a room that is not in live_room_meta": pl.col("room").is_null()
+        }
         good = sound(placed, faults, "rows of segments", counts, file=file).select("room", "end", "row")
         part = good.with_columns(pl.lit(number_of_file, pl.UInt16).alias("file"))
         parts.append(part.collect(engine="streaming"))

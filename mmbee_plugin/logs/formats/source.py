@@ -77,18 +77,27 @@ class SourceTable:
 
     Attributes:
         files: in the order of their names; empty where there are none.
+        others: files of the same table that are not read.
     """
 
     def __init__(self, source: SourceFolder, names: Sequence[str]) -> None:
         self.source, self.names = source, names
-        self.files: list[Path] = next((files for name in names if (files := self._files(name))), [])
+        self.files: list[Path] = []
+        self.others: list[Path] = []
+        for name in names:
+            for group in self._files(name):
+                if self.files:
+                    self.others += group
+                else:
+                    self.files = group
 
     def __bool__(self) -> bool:
         return bool(self.files)
 
-    def _files(self, name: str) -> list[Path]:
-        """Of the first place that has the table: its one file, else its parts, else the files of its folder."""
-        places: dict[Path, dict[tuple[int, int], list[Path]]] = {}
+    def _files(self, name: str) -> list[list[Path]]:
+        """The files that could be the table, those that count first: by place; then one file, parts, a folder."""
+        groups: dict[tuple[int, int, int], list[Path]] = {}
+        places: list[Path] = []
         part = re.compile(rf"{re.escape(name)}(_part.*)?", re.IGNORECASE)
         for path in self.source.files:
             ending = next((end for end in ENDINGS if path.name.lower().endswith(end)), None)
@@ -99,10 +108,10 @@ class SourceTable:
             if named or inside:
                 form = 2 if inside else 1 if named and named[1] else 0
                 place = path.parent.parent if inside else path.parent
-                forms = places.setdefault(place, {})
-                forms.setdefault((ENDINGS.index(ending), form), []).append(path)
-        forms = next(iter(places.values()), {})
-        return sorted(forms[min(forms)]) if forms else []
+                if place not in places:
+                    places.append(place)
+                groups.setdefault((places.index(place), ENDINGS.index(ending), form), []).append(path)
+        return [sorted(groups[key]) for key in sorted(groups)]
 
     def needed(self) -> SourceTable:
         """Itself; raises InputError where there is no such file."""
@@ -120,9 +129,8 @@ class SourceTable:
         """Where the table was found, relative to the folder; one line."""
         if not self.files:
             return f"not found: {' or '.join(self.names)}"
-        first = self.files[0].relative_to(self.source.path)
-        more = f" and {len(self.files) - 1:,} more" if len(self.files) > 1 else ""
-        return f"{self.names[0]}: {first}{more}"
+        read, other = (_listed(files, self.source.path) for files in (self.files, self.others))
+        return f"{self.names[0]}: {read}" + (f"; not read: {other}" if other else "")
 
     def scan(
         self,
@@ -195,9 +203,16 @@ class SourceTable:
         counts.say(f"warning: {line}; of {agree[best]:.1%} it is that at UTC{best:+d}")
 
 
+def _listed(files: Sequence[Path], folder: Path) -> str:
+    shown = ", ".join(str(file.relative_to(folder)) for file in files[:3])
+    return shown + (f" and {len(files) - 3:,} more" if len(files) > 3 else "")
+
+
 def opened(file: Path) -> pl.LazyFrame:
     """A file as it is, columns of a CSV as text."""
-    return pl.scan_parquet(file) if file.suffix.lower() == ".parquet" else pl.scan_csv(file, infer_schema=False)
+    return (
+        pl.scan_parquet(file) if file.suffix.lower() == ".parquet" else pl.scan_csv(file, infer_schema=False)
+    )
 
 
 def columns_of(file: Path) -> dict[str, pl.DataType]:

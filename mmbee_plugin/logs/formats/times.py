@@ -19,7 +19,7 @@ _DATE = (
 
 
 class Time(NamedTuple):
-    """A column of times: `value`, int64 ms, null where there is none, and `unreadable`, whether what is there is none."""
+    """A column of times: `value`, int64 ms or null, and `unreadable`, whether something is there that is no time."""
 
     value: pl.Expr
     unreadable: pl.Expr
@@ -41,11 +41,14 @@ def as_time(column: pl.Expr, kind: pl.DataType, zone: float) -> Time:
         found = column.dt.epoch("ms") - (0 if kind.time_zone else offset)
         there = column.is_not_null() & (column.dt.year() > 1970)
     elif kind.is_numeric():
+        column = column.fill_nan(None) if kind.is_float() else column
         found, there = _from_number(column), column.is_not_null() & ~(column <= 0)
     else:
         text = column.cast(pl.String, strict=False).str.strip_chars()
         whole = _from_number(text.cast(pl.Int64, strict=False))
-        found = pl.coalesce(whole, _from_number(text.cast(pl.Float64, strict=False)), _from_date(text, offset))
+        found = pl.coalesce(
+            whole, _from_number(text.cast(pl.Float64, strict=False)), _from_date(text, offset)
+        )
         nothing = text.str.to_lowercase().is_in(_MISSING) | text.str.starts_with("1970")
         nothing = nothing | (text.cast(pl.Float64, strict=False) <= 0).fill_null(False)
         there = column.is_not_null() & ~nothing
@@ -85,9 +88,10 @@ def without_zone(values: pl.Series) -> bool:
     if values.dtype != pl.String or not len(there := values.drop_nulls().head(1)):
         return False
     date = there.str.strip_chars().str.extract_groups(_DATE).struct
-    return date.field("year").is_not_null().all() and (
-        date.field("utc").is_null() & date.field("sign").is_null()
-    ).all()
+    return (
+        date.field("year").is_not_null().all()
+        and (date.field("utc").is_null() & date.field("sign").is_null()).all()
+    )
 
 
 def days_agree(frame: pl.LazyFrame) -> dict[int, float]:

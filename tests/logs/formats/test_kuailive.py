@@ -127,8 +127,8 @@ def test_part_files_and_what_may_be_absent(source, tmp_path):
             "click",
             "174641760",
             "1746417",
-            r"visits: 6 of 6 \(100.0%\) are left out, none is left; most often, 5 times: enter is neither a time of 2000 "
-            r"to 2100 nor a date with one; first .*click.csv, row 0: user_id=1, .*timestamp=1746417\d+, watch",
+            r"visits: 6 of 6 \(100.0%\) are left out, none is left; most often, 5 times: enter is neither a time of "
+            r"2000 to 2100 nor a date with one; first .*click.csv, row 0: user_id=1, .*timestamp=1746417\d+, watch",
         ),
         ("click", "user_id", "uid", r"click.csv: no column user_id"),
         ("gift", "user_id,live_id", "user_id,user_id", r"gift.csv: "),
@@ -144,7 +144,9 @@ def test_bad_files_are_named(source, tmp_path, name, old, new, message):
 
 def test_a_missing_file(source, tmp_path):
     (source / "gift.csv").unlink()
-    with pytest.raises(InputError, match=r"no file gift.csv, .csv.gz or .parquet, .*; found .*click.csv, comment.csv"):
+    with pytest.raises(
+        InputError, match=r"no file gift.csv, .csv.gz or .parquet, .*; found .*click.csv, comment.csv"
+    ):
         convert_log("kuailive", source, tmp_path / "log")
 
 
