@@ -75,13 +75,15 @@ def write(source: SourceFolder, log: LogWriter, counts: Counts, progress: Callab
     spans = _spans(vectors, rooms, counts)
     for number_of_file, file in enumerate(vectors.files):
         progress(f"segments of {file.name}")
-        own = spans.filter(pl.col("file") == number_of_file).drop("file")
+        own = spans.filter(pl.col("file") == number_of_file).join(
+            rooms.select("room", "room_id", "author_id"), on="room", how="left"
+        )
         _write_segments(log, vectors, file, own, texts, counts)
     write_attributes(log, source.table("author_profile"), "authors", "author_id", ATTRIBUTES, counts)
 
 
 def _write_rooms(log: LogWriter, files: SourceTable, counts: Counts) -> pl.DataFrame:
-    """Writes `rooms`; returns room_id, author_id, start, and `room`, numbers from 0 (uint32)."""
+    """Writes `rooms`; returns room_id, author_id, start, and the numbers (uint32) `room` and `author`."""
     spans = {"start": ("start_timestamp",), "end": ("end_timestamp",)}
     faults = missing(*ROOM, "start") | {"its end is before its start": pl.col("end") < pl.col("start")}
     parts = [
@@ -90,7 +92,8 @@ def _write_rooms(log: LogWriter, files: SourceTable, counts: Counts) -> pl.DataF
     ]
     rooms = merged_rooms(pl.concat(parts), counts)
     log.add("rooms", rooms)
-    return rooms.select("room_id", "author_id", "start").with_row_index("room")
+    author = pl.col("author_id").rank("dense").cast(pl.UInt32).alias("author")
+    return rooms.select("room_id", "author_id", "start", author).with_row_index("room")
 
 
 def _write_visits(log: LogWriter, files: SourceTable, counted: dict[str, str], counts: Counts) -> None:
@@ -172,7 +175,7 @@ def _read_texts(comments: SourceTable, rooms: pl.DataFrame) -> pl.DataFrame | No
 
 
 def _spans(files: SourceTable, rooms: pl.DataFrame, counts: Counts) -> pl.DataFrame:
-    """room_id, author_id, room, start, end, file and row (in the file) of every segment; no vectors.
+    """room, start, end, file and row (in the file) of every segment; no vectors.
 
     The files have a segment's end. It starts where the one before it in its room ends, in whichever file that is, the
     first one at the room's start.
@@ -195,11 +198,11 @@ def _spans(files: SourceTable, rooms: pl.DataFrame, counts: Counts) -> pl.DataFr
     counts.add("segments there twice; the first counts", len(rows) - len(ends))
     previous = pl.when(pl.col("room") == pl.col("room").shift(1)).then(pl.col("end").shift(1))
     ends = ends.with_columns(previous.alias("previous")).join(
-        rooms, on="room", how="left", maintain_order="left"
+        rooms.select("room", "author", "start"), on="room", how="left", maintain_order="left"
     )
     opening = pl.when(pl.col("start") < pl.col("end")).then("start").otherwise(pl.col("end") - FIRST_MS)
     spans = ends.with_columns(pl.coalesce("previous", opening).alias("start")).drop("previous")
-    once = spans.unique(("author_id", "start"), keep="first", maintain_order=True)
+    once = spans.unique(("author", "start"), keep="first", maintain_order=True).drop("author")
     counts.add("segments of an author's second room with the same start; left out", len(spans) - len(once))
     return once
 

@@ -111,7 +111,11 @@ class SourceTable:
                 if place not in places:
                     places.append(place)
                 groups.setdefault((places.index(place), ENDINGS.index(ending), form), []).append(path)
-        return [sorted(groups[key]) for key in sorted(groups)]
+        found = []
+        for key in sorted(groups):
+            files = sorted(groups[key])
+            found += [files] if key[-1] else [[file] for file in files]
+        return found
 
     def needed(self) -> SourceTable:
         """Itself; raises InputError where there is no such file."""
@@ -189,7 +193,7 @@ class SourceTable:
         frame = self.scan(file, ids={}, times={"start": first, "end": last}, others={"day": (DAY_COLUMN,)})
         agree = days_agree(frame.select("day", first="start", last="end"))
         best = max(agree, key=lambda hours: (agree[hours], -abs(hours - ahead)))
-        line = f"{file}: {DAY_COLUMN} is the day at UTC{ahead:+d} of {agree[ahead]:.1%} of the rows"
+        line = f"{file.name}: {DAY_COLUMN} is the day at UTC{ahead:+d} of {agree[ahead]:.1%} of the rows"
         if agree[ahead] >= AGREE or agree[best] <= agree[ahead]:
             counts.say(line)
             return
@@ -198,7 +202,8 @@ class SourceTable:
         zone = (self.source.zone or 0) + ahead - best
         if without_zone(values) and self.source.zone is None:
             raise InputError(
-                f"{line}, as dates without a zone are taken for UTC; --zone={zone:g} would make it {agree[best]:.1%}"
+                f"{file.parent}, {line}, as dates without a zone are taken for UTC; --zone={zone:g} would make it "
+                f"{agree[best]:.1%}"
             )
         counts.say(f"warning: {line}; of {agree[best]:.1%} it is that at UTC{best:+d}")
 

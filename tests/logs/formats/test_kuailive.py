@@ -150,6 +150,48 @@ def test_a_missing_file(source, tmp_path):
         convert_log("kuailive", source, tmp_path / "log")
 
 
+def test_files_in_a_folder_of_the_archive(source, tmp_path):
+    expected = convert_log("kuailive", source, tmp_path / "flat", ANY)
+    inner = source / "data" / "KuaiLive"
+    inner.mkdir(parents=True)
+    for path in source.glob("*.*"):
+        path.rename(inner / path.name)
+    (inner / "CLICK.csv").write_text("none of the table's columns\n")  # sorts first
+    (inner / "CLICK.csv").rename(inner / "click.csv.gz")
+    lines = convert_log("kuailive", source, tmp_path / "log", ANY)
+    assert [line for line in lines if line[0] == " "] == [line for line in expected if line[0] == " "]
+    assert "click: data/KuaiLive/click.csv; not read: data/KuaiLive/click.csv.gz" in lines
+    assert LogFolder(tmp_path / "log").scan("segments").collect().height == 2
+
+
+def test_two_files_of_one_table_are_not_added_up(source, tmp_path):
+    text = (source / "click.csv").read_text()
+    (source / "Click.CSV").write_text(text)
+    lines = convert_log("kuailive", source, tmp_path / "log", ANY)
+    assert "           3 visits written" in lines
+    assert "click: Click.CSV; not read: click.csv" in lines
+
+
+def test_the_days_of_rooms_are_compared(source, tmp_path):
+    def said(text):
+        (source / "room.csv").unlink(missing_ok=True)
+        (source / "mapped_room.csv").unlink(missing_ok=True)
+        (source / "room.csv").write_text(text.format(author="author_id"))
+        lines = convert_log("kuailive", source, tmp_path / "log", ANY, force=True)
+        return [line for line in lines if "p_date" in line]
+
+    assert said(ROOMS) == ["room.csv: p_date is the day at UTC+8 of 100.0% of the rows"]
+    # A room on a day after its end; a room without an end may go on.
+    late = ROOMS.replace("20250506,7", "20250507,7").replace("20250505,10", "20250511,10")
+    assert said(late) == ["room.csv: p_date is the day at UTC+8 of 80.0% of the rows"]
+    other = ROOMS.replace("20250505,", "20250504,").replace("20250506,", "20250504,")
+    (line,) = said(other)
+    assert line.startswith(
+        "warning: room.csv: p_date is the day at UTC+8 of 0.0% of the rows; of 100.0% it is that at UTC-"
+    )
+    assert said(ROOMS.replace("p_date", "day")) == []
+
+
 def test_ids_are_the_same_text_in_files_of_any_type(tmp_path):
     from mmbee_plugin.logs.formats.source import PLACE, SourceFolder
 

@@ -240,7 +240,7 @@ def test_the_day_of_a_row_tells_the_zone(source, tmp_path):
     with pytest.raises(InputError, match=message):
         visits_of(source, tmp_path, rows, small)
     found, lines, notes = visits_of(source, tmp_path, rows, replace(small, zone=8))
-    line = f"{source / 'live_interaction.csv'}: p_date is the day at UTC+8 of 100.0% of the rows"
+    line = "live_interaction.csv: p_date is the day at UTC+8 of 100.0% of the rows"
     assert line in lines and line in notes
     assert min(found)[0] == NOON - 12 * HOUR
     # A zone that was asked for, or that the dates name, is not overruled; it is said that it does not fit.
