@@ -156,7 +156,7 @@ def test_a_gift_outside_its_visit_is_counted(samples, tables):
         (("--window", "0"), "--window 0: a number above 0 is needed"),
         (("--negatives", "shown"), "--negatives 'shown': one of visits, impressions, both is needed"),
         (
-            ("--negatives", "both"),
+            (*OPTIONS, "--negatives", "both"),
             "--negatives both needs feedback of the kind 'negative' in the period; it has none",
         ),
         (("--gift-tolerance", "-1"), "--gift-tolerance -1.0: seconds from 0 are needed"),

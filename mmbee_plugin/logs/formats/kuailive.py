@@ -120,13 +120,13 @@ def _write_rooms(log: LogWriter, files: SourceTable, counts: Counts) -> pl.DataF
     faults = missing(*ids, "start") | {"its end is before its start": pl.col("end") < pl.col("start")}
     parts = []
     for file in files.needed().files:
-        frame = files.scan(
+        rows = files.scan(
             file,
             ids={**ids, "title": ("live_name_id",)},
             times={"start": start, "end": end},
             optional={"category": ("live_content_category",), "live_type": ("live_type",)},
         )
-        parts.append(sound(frame, faults, "rows of rooms", counts, file=file))
+        parts.append(sound(rows, faults, "rows of rooms", counts, file=file))
         files.check_days(file, start, end, INFO["utc_offset"], counts)
     frame = merged_rooms(pl.concat(parts, how="diagonal"), counts)
     log.add("rooms", frame.drop("title").with_columns(pl.col("^category|live_type$").cast(pl.String)))

@@ -58,10 +58,16 @@ def as_time(column: pl.Expr, kind: pl.DataType, zone: float) -> Time:
 
 def _from_number(number: pl.Expr) -> pl.Expr:
     """Milliseconds of numbers in any of the four units; others as they are."""
-    size = pl.when(number.is_between(EARLIEST / 1e3, LATEST / 1e3)).then((number * 1000).round())
-    size = size.when(number.is_between(EARLIEST * 1e3, LATEST * 1e3)).then((number / 1e3).floor())
-    size = size.when(number.is_between(EARLIEST * 1e6, LATEST * 1e6)).then((number / 1e6).floor())
-    return size.otherwise(number).cast(pl.Int64, strict=False)
+    return (
+        pl.when(number.is_between(EARLIEST / 1e3, LATEST / 1e3))
+        .then((number * 1000).round())
+        .when(number.is_between(EARLIEST * 1e3, LATEST * 1e3))
+        .then(number // 1000)
+        .when(number.is_between(EARLIEST * 1e6, LATEST * 1e6))
+        .then(number // 1_000_000)
+        .otherwise(number)
+        .cast(pl.Int64, strict=False)
+    )
 
 
 def _from_date(text: pl.Expr, offset: int) -> pl.Expr:
@@ -109,8 +115,8 @@ def days_agree(frame: pl.LazyFrame) -> dict[int, float]:
     )
     counted = hours.drop_nulls("first").group_by("first", "last").len().collect(engine="streaming")
     first, last = counted["first"], counted["last"].fill_null(72)
-    total = max(int(counted["len"].sum()), 1)
+    rows, total = counted["len"].to_numpy(), max(int(counted["len"].sum()), 1)
     return {
-        ahead: counted.filter((first + ahead < 24) & (last + ahead >= 0))["len"].sum() / total
+        ahead: int(rows[((first + ahead < 24) & (last + ahead >= 0)).to_numpy()].sum()) / total
         for ahead in range(-12, 15)
     }
