@@ -11,7 +11,7 @@ import polars as pl
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.logs.counts import Counts
-from mmbee_plugin.logs.formats.times import as_time, days_agree, without_zone
+from mmbee_plugin.logs.formats.times import ALL_FORMS, as_time, days_agree, forms_of, in_range, without_zone
 
 Spellings = Mapping[str, Sequence[str]]
 """To each column of the schema the names it may have in a file."""
@@ -165,16 +165,26 @@ class SourceTable:
                 )
             if name is not None:
                 chosen[column] = name
+        texts = [name for column, name in chosen.items() if column in TIMES and found[name] == pl.String]
+        try:
+            forms = forms_of(opened(file), texts)
+        except pl.exceptions.PolarsError as error:
+            raise InputError(f"{file}: not readable ({' '.join(str(error).split())[:200]})") from None
         reads = {}
         for column, name in chosen.items():
             if column in ids:
                 reads[column] = _as_id(pl.col(name), found[name])
             elif column in TIMES:
-                time = as_time(pl.col(name), found[name], self.source.zone or 0.0)
-                reads |= {column: time.value, column + _UNREADABLE: time.unreadable}
+                time = as_time(pl.col(name), found[name], self.source.zone or 0.0, forms.get(name, ALL_FORMS))
+                reads |= {column: time.value, column + _UNREADABLE: time.there}
             else:
                 reads[column] = pl.col(name)
-        return opened(file).select(**reads)
+        # Values in a step of their own, as they are looked at twice.
+        frame = opened(file).select(**reads)
+        for column in [column for column in reads if column in TIMES]:
+            value, there = pl.col(column), pl.col(column + _UNREADABLE)
+            frame = frame.with_columns(pl.when(in_range(value)).then(value), there & ~in_range(value))
+        return frame
 
     def check_days(
         self, file: Path, first: Sequence[str], last: Sequence[str], ahead: int, counts: Counts

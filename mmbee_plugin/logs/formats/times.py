@@ -10,7 +10,7 @@ from mmbee_plugin.logs.checks import EARLIEST, LATEST
 
 HOUR, DAY = 3_600_000, 86_400_000
 # What a column has in place of a time; a number of 0 or less and a date of 1970 say the same.
-_MISSING = ("", "null", "none", "nan", "nat", "na", "n/a", "\\n", "-")
+_MISSING = ("null", "none", "nan", "nat", "na", "n/a", "\\n", "-")
 _DATE = (
     r"^(?<year>\d{4})[-/.](?<month>\d{1,2})[-/.](?<day>\d{1,2})(?:[Tt]|\s+)"
     r"(?<hour>\d{1,2}):(?<minute>\d{1,2})(?::(?<second>\d{1,2})(?:[.,](?<fraction>\d+))?)?"
@@ -19,13 +19,49 @@ _DATE = (
 
 
 class Time(NamedTuple):
-    """A column of times: `value`, int64 ms or null, and `unreadable`, whether something is there that is no time."""
+    """A column of times: `value`, int64 ms or null, and whether something is `there`, not a word for nothing."""
 
     value: pl.Expr
-    unreadable: pl.Expr
+    there: pl.Expr
 
 
-def as_time(column: pl.Expr, kind: pl.DataType, zone: float) -> Time:
+def in_range(value: pl.Expr) -> pl.Expr:
+    """Whether milliseconds are from 2000 to 2100; else they are no time."""
+    return value.is_between(EARLIEST, LATEST).fill_null(False)
+
+
+class Forms(NamedTuple):
+    """Which spellings a column of text has at all; what it has none of need not be looked for in each row."""
+
+    whole: bool
+    fraction: bool
+    other: bool
+
+
+ALL_FORMS = Forms(True, True, True)
+
+
+def forms_of(frame: pl.LazyFrame, columns: list[str]) -> dict[str, Forms]:
+    """Reads these columns of text through once."""
+    tests = {}
+    for column in columns:
+        text = pl.col(column).cast(pl.String, strict=False).str.strip_chars()
+        whole = text.cast(pl.Int64, strict=False).is_not_null()
+        number = text.cast(pl.Float64, strict=False).is_not_null()
+        tests |= {
+            f"{column} whole": whole.any(),
+            f"{column} fraction": (number & ~whole).any(),
+            f"{column} other": (~number & (text != "")).any(),
+        }
+    if not tests:
+        return {}
+    found = frame.select(**tests).collect(engine="streaming").row(0, named=True)
+    return {
+        column: Forms(*(bool(found[f"{column} {field}"]) for field in Forms._fields)) for column in columns
+    }
+
+
+def as_time(column: pl.Expr, kind: pl.DataType, zone: float, has: Forms = ALL_FORMS) -> Time:
     """Reads a column of any type as times.
 
     A number is seconds, milliseconds, microseconds or nanoseconds since 1970, whichever puts it between 2000 and 2100
@@ -35,6 +71,7 @@ def as_time(column: pl.Expr, kind: pl.DataType, zone: float) -> Time:
     Args:
         kind: the column's type in the file.
         zone: hours ahead of UTC of dates without a zone.
+        has: what a column of text is known to have.
     """
     offset = round(zone * HOUR)
     if isinstance(kind, pl.Datetime):
@@ -45,15 +82,20 @@ def as_time(column: pl.Expr, kind: pl.DataType, zone: float) -> Time:
         found, there = _from_number(column), column.is_not_null() & ~(column <= 0)
     else:
         text = column.cast(pl.String, strict=False).str.strip_chars()
-        whole = _from_number(text.cast(pl.Int64, strict=False))
-        found = pl.coalesce(
-            whole, _from_number(text.cast(pl.Float64, strict=False)), _from_date(text, offset)
-        )
-        nothing = text.str.to_lowercase().is_in(_MISSING) | text.str.starts_with("1970")
-        nothing = nothing | (text.cast(pl.Float64, strict=False) <= 0).fill_null(False)
-        there = column.is_not_null() & ~nothing
-    value = pl.when(found.is_between(EARLIEST, LATEST)).then(found)
-    return Time(value, there & value.is_null())
+        forms, nothing = [pl.lit(None, pl.Int64)], text == ""
+        if has.whole:
+            number = text.cast(pl.Int64, strict=False)
+            forms.append(_from_number(number))
+            nothing = nothing | (number <= 0).fill_null(False)
+        if has.fraction:
+            number = text.cast(pl.Float64, strict=False)
+            forms.append(_from_number(number.fill_nan(None)))
+            nothing = nothing | ((number <= 0) | number.is_nan()).fill_null(False)
+        if has.other:
+            forms.append(_from_date(text, offset))
+            nothing = nothing | text.str.to_lowercase().is_in(_MISSING) | text.str.starts_with("1970")
+        found, there = pl.coalesce(forms), column.is_not_null() & ~nothing
+    return Time(found, there)
 
 
 def _from_number(number: pl.Expr) -> pl.Expr:
@@ -71,8 +113,14 @@ def _from_number(number: pl.Expr) -> pl.Expr:
 
 
 def _from_date(text: pl.Expr, offset: int) -> pl.Expr:
-    found = text.str.extract_groups(_DATE)
-    part = found.struct.field
+    """Milliseconds of dates, null what is none."""
+    return text.map_batches(lambda batch: _dates(batch, offset), return_dtype=pl.Int64, is_elementwise=True)
+
+
+def _dates(batch: pl.Series, offset: int) -> pl.Series:
+    """As a function of whole batches, so that a text is taken apart once."""
+    parts = batch.to_frame("text").select(pl.col("text").str.extract_groups(_DATE)).unnest("text")
+    part = pl.col
     day = pl.concat_str([part("year"), part("month"), part("day")], separator="-")
     hour = pl.concat_str(
         [part("hour"), part("minute"), pl.coalesce(part("second"), pl.lit("0"))], separator=":"
@@ -81,10 +129,10 @@ def _from_date(text: pl.Expr, offset: int) -> pl.Expr:
         "%Y-%m-%d %H:%M:%S", time_unit="ms", strict=False
     )
     milliseconds = part("fraction").str.head(3).str.pad_end(3, "0").cast(pl.Int64).fill_null(0)
-    hours = part("ahead").cast(pl.Int64) * 60 + part("minutes").cast(pl.Int64).fill_null(0)
-    ahead = pl.when(part("sign") == "-").then(-hours).otherwise(hours) * 60_000
+    minutes = part("ahead").cast(pl.Int64) * 60 + part("minutes").cast(pl.Int64).fill_null(0)
+    ahead = pl.when(part("sign") == "-").then(-minutes).otherwise(minutes) * 60_000
     zone = pl.when(part("utc").is_not_null()).then(0).otherwise(pl.coalesce(ahead, pl.lit(offset)))
-    return clock.dt.epoch("ms") + milliseconds - zone
+    return parts.select(clock.dt.epoch("ms") + milliseconds - zone).to_series()
 
 
 def without_zone(values: pl.Series) -> bool:

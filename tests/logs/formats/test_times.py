@@ -7,16 +7,19 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import polars as pl
 import pytest
 
-from mmbee_plugin.logs.formats.times import as_time, days_agree, without_zone
+from mmbee_plugin.logs.formats.times import ALL_FORMS, as_time, days_agree, forms_of, in_range, without_zone
 
 MOMENT = 1_746_417_600_123  # 2025-05-05 04:00:00.123 UTC
 HOUR = 3_600_000
 
 
-def read(values, zone=0.0, dtype=None):
+def read(values, zone=0.0, dtype=None, has=ALL_FORMS):
+    """The values, and whether each is there and no time."""
     frame = pl.DataFrame({"time": pl.Series(values, dtype=dtype)})
-    time = as_time(pl.col("time"), frame.schema["time"], zone)
-    return frame.select(value=time.value, unreadable=time.unreadable)
+    time = as_time(pl.col("time"), frame.schema["time"], zone, has)
+    found = frame.select(value=time.value, there=time.there)
+    within = in_range(pl.col("value"))
+    return found.select(pl.when(within).then("value").alias("value"), unreadable=pl.col("there") & ~within)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +73,30 @@ def test_what_is_missing_is_no_fault_and_what_is_unreadable_is_one():
     found = read(wrong)
     assert found["value"].null_count() == len(wrong)
     assert found["unreadable"].all()
+
+
+def test_what_a_column_has_none_of_is_not_looked_for():
+    columns = {
+        "dates": ["2025-05-05 04:00:00.123", "NULL", " ", None],
+        "numbers": ["1746417600123", "0", "", None],
+        "fractions": ["1746417600.123", "-1.0", "nan", None],
+        "both": ["1746417600123", "2025-05-05 04:00:00.123", "NaN", "0"],
+        "nothing": ["", None, None, " "],
+    }
+    frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+    forms = forms_of(frame.lazy(), list(columns))
+    assert {name: tuple(found) for name, found in forms.items()} == {
+        "dates": (False, False, True),
+        "numbers": (True, False, False),
+        "fractions": (False, True, False),
+        "both": (True, True, True),
+        "nothing": (False, False, False),
+    }
+    for name, found in forms.items():
+        some, every = (read(columns[name], dtype=pl.String, has=has) for has in (found, ALL_FORMS))
+        assert some.equals(every)
+        assert some["value"].null_count() == {"both": 2, "nothing": 4}.get(name, 3)
+        assert not some["unreadable"].any()
 
 
 def test_a_zone_of_the_text_counts_more_than_the_setting():
