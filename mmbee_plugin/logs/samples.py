@@ -83,6 +83,7 @@ def write_samples(
         _write_attributes(beside, folder.name, log, users, authors, period.ends[0])
         progress("features")
         places = keys.places[kept]
+        varying = bool(((keys.ends - keys.starts)[kept] != settings.window * 1000).any())
         _write_segments(beside, folder.name, log, places)
         modalities = write_features(beside, log, places) if len(places) else {}
         _write_truth(beside, log, rows)
@@ -97,7 +98,7 @@ def write_samples(
             "splits": list(SPLITS),
             "counts": {"users": len(users), "items": len(authors), "interactions": len(rows), **sizes},
             "modalities": modalities,
-            **_live(len(places), settings),
+            **_live(len(places), varying, settings),
             "notes": [*log.info.notes, *(f"the log has no table {name}" for name in log.absent)],
             "hash": content_hash(beside),
             "get_real": None,
@@ -112,9 +113,10 @@ def write_samples(
     return [f"{period.describe()}; windows of {settings.window} s", *counts.lines()]
 
 
-def _live(segments: int, settings: SampleSettings) -> dict[str, Any]:
+def _live(segments: int, varying: bool, settings: SampleSettings) -> dict[str, Any]:
     """The entries that make a dataset live, with segments or without."""
     entry = {"count": segments, "seconds": settings.window, "per_sample": settings.segments}
+    entry |= {"varying": True} if varying else {}
     return {"segments": entry, "tasks": list(TASKS)}
 
 

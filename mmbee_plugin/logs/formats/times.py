@@ -43,7 +43,7 @@ ALL_FORMS = Forms(True, True, True)
 
 def forms_of(frame: pl.LazyFrame, columns: list[str]) -> dict[str, Forms]:
     """Reads these columns of text through once."""
-    tests = {}
+    tests: dict[str, pl.Expr] = {}
     for column in columns:
         text = pl.col(column).cast(pl.String, strict=False).str.strip_chars()
         whole = text.cast(pl.Int64, strict=False).is_not_null()
