@@ -318,6 +318,10 @@ def test_impressions_are_drawn_like_visits_and_must_be_there(tmp_path, logs, row
 def test_the_newest_segment_at_the_moment_it_starts_and_before_any(tmp_path, logs):
     """A segment counts from its very start if its window ends by the row's; before the first there is none."""
     tables = logs.random_tables(seed=2)
+    # Those of the second author begin when the first one's are long over.
+    starts = [("a0", start) for start in (0, 30, 60, 95)] + [
+        ("a1", 1000 + start) for start in (0, 30, 60, 95)
+    ]
     segments = [
         {
             "room_id": author,
@@ -325,25 +329,26 @@ def test_the_newest_segment_at_the_moment_it_starts_and_before_any(tmp_path, log
             "start": START + start * SECOND,
             "end": START + (start + 30) * SECOND,
         }
-        for author in ("a0", "a1")
-        for start in (0, 30, 60, 95)
+        for author, start in starts
     ]
     tables["segments"] = logs.table("segments", segments)
     log = logs.write(tmp_path / "log", tables)
     keys = read_keys(log, ["a0", "a1", "without"], Period.of(log, 3, 1, 1), Counts())
     # (author row, moment, end of the window) to the newest, 0 to 3 of a0 and 4 to 7 of a1.
     cases = {
-        (1, -1, 29): -1,  # of a1, before its first one: none, and not the last of a0
+        (1, 999, 1029): -1,  # of a1, before its first one: none, and not the last of a0
+        (1, 999, 10**6): -1,
         (1, -(10**6), -(10**6) + 30): -1,
         (0, -1, 29): -1,
         (2, 50, 80): -1,  # an author without any
+        (2, 5000, 5030): -1,
         (0, 30, 60): 1,  # at the very start
-        (1, 60, 90): 6,
-        (1, 59.999, 60): 5,
+        (1, 1060, 1090): 6,
+        (1, 1059.999, 1060): 5,
         (0, 30, 59.999): 0,  # ends after the window
-        (1, 0, 29.999): -1,
-        (1, 94.999, 120): 6,
-        (1, 95, 125): 7,
+        (1, 1000, 1029.999): -1,
+        (1, 1094.999, 1120): 6,
+        (1, 1095, 1125): 7,
         (0, 10**6, 10**6 + 30): 3,
     }
     authors, times, ends = (np.array(values) for values in zip(*cases, strict=True))
