@@ -52,7 +52,7 @@ def generate(folder: Path, visits: int) -> None:
     author = rng.integers(authors, size=rooms)
     opened = START + rng.integers((DAYS * DAY) - 3_600_000, size=rooms)
     closed = opened + rng.integers(600_000, 10 * 3_600_000, size=rooms)
-    day = np.full(rooms, 20250505)
+    day = pl.Series(opened + 8 * 3_600_000).cast(pl.Datetime("ms")).dt.strftime("%Y%m%d")
     names = ("p_date", "live_id", "streamer_id", "live_type", "start_timestamp", "end_timestamp")
     columns = (day, np.arange(rooms), author, np.ones(rooms, np.int64), opened, closed)
     table = pl.DataFrame(dict(zip(names, columns, strict=True)))

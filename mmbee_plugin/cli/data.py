@@ -16,6 +16,7 @@ from mmbee_plugin.data.writer import KEPT
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.logs import check_installed
 from mmbee_plugin.logs.formats import LOG_FORMATS, convert_log
+from mmbee_plugin.logs.settings import NEGATIVES, ConvertSettings, SampleSettings
 
 FORMATS = (*READERS, *LOG_FORMATS)
 
@@ -32,6 +33,15 @@ def data_convert(
             metavar="DST", help="The dataset folder to write, e.g. datasets/tiktok; for logs, the log folder."
         ),
     ],
+    zone: Annotated[
+        float | None,
+        typer.Option(
+            help="Logs: hours ahead of UTC of dates without a zone.", show_default="0, if days agree"
+        ),
+    ] = None,
+    max_dropped: Annotated[
+        float, typer.Option(help="Logs: share of a table's rows that may be left out; 1 for any.")
+    ] = ConvertSettings.max_dropped,
     force: Annotated[
         bool, typer.Option("--force", help="Replace real data; a sample is replaced anyway.")
     ] = False,
@@ -43,12 +53,17 @@ def data_convert(
     if form not in FORMATS:
         raise InputError(f"format {form!r} is unknown; known: {', '.join(FORMATS)}")
     if form in READERS:
+        if zone is not None or max_dropped != ConvertSettings.max_dropped:
+            raise InputError(
+                f"--zone and --max-dropped are for logs ({', '.join(LOG_FORMATS)}), not for {form}"
+            )
         _print_summary(convert(form, source, folder, force=force, ordered=ordered))
         return
     if ordered:
         raise InputError(f"--ordered: the logs of {form} have times, which order their rows")
+    settings = ConvertSettings(zone, max_dropped)
     with stage_display() as show:
-        lines = convert_log(form, source, folder, force=force, progress=show)
+        lines = convert_log(form, source, folder, settings, force=force, progress=show)
     typer.echo("\n".join(lines))
 
 
@@ -63,8 +78,14 @@ def data_samples(
     test_days: Annotated[int, typer.Option(help="Days after the training period.")] = 1,
     window: Annotated[int, typer.Option(help="Seconds of a window.")] = 30,
     segments: Annotated[int, typer.Option(help="Newest segments kept for a sample.")] = 20,
+    negatives: Annotated[
+        str, typer.Option(help=f"What can be a negative: {', '.join(NEGATIVES)}.")
+    ] = SampleSettings.negatives,
     train_negatives: Annotated[float, typer.Option(help="Share of the negatives kept to train on.")] = 1.0,
     test_negatives: Annotated[float, typer.Option(help="The same for validation and test.")] = 1.0,
+    gift_tolerance: Annotated[
+        float, typer.Option(help="Seconds before or after a visit in which a gift is of the visit.")
+    ] = 0.0,
     long_watch: Annotated[float, typer.Option(help="Seconds after which a visit is long.")] = 60.0,
     seed: Annotated[int, typer.Option(help="Of the draw of negatives.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace real data.")] = False,
@@ -73,7 +94,6 @@ def data_samples(
     check_installed()
     from mmbee_plugin.logs.folder import LogFolder
     from mmbee_plugin.logs.samples import write_samples
-    from mmbee_plugin.logs.settings import SampleSettings
 
     settings = SampleSettings(
         train_days=train_days,
@@ -81,8 +101,10 @@ def data_samples(
         test_days=test_days,
         window=window,
         segments=segments,
+        negatives=negatives,
         train_negatives=train_negatives,
         test_negatives=test_negatives,
+        gift_tolerance=gift_tolerance,
         long_watch=long_watch,
         seed=seed,
     )

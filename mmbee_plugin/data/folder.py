@@ -227,7 +227,8 @@ class DatasetFolder:
         parts = "".join(f", {split} {counts[split]:,}" for split in self.splits or ())
         time = self.order.words
         if self.live is not None:
-            time = f"{self.live.count:,} segments of {self.live.seconds} s"
+            length = "any length" if self.live.varying else f"{self.live.seconds} s"
+            time = f"{self.live.count:,} segments of {length}"
         return (
             f"{self.name} ({kind}): {counts['users']:,} users x {counts['items']:,} items, "
             f"{counts['interactions']:,} interactions{parts}; {time}; source: {self.source}"

@@ -25,11 +25,13 @@ class LiveSettings:
     count: int
     """rows of `<name>.segment`, 0 where the log knows of no content."""
     seconds: int
-    """length of a segment."""
+    """length of a window, and of all segments unless they are `varying`."""
     per_sample: int
     """newest segments of a sample that the folder is sure to hold."""
     tasks: tuple[str, ...] = ()
     """the other feedback that rows are labelled with, one column each."""
+    varying: bool = False
+    """whether some segment is longer or shorter than a window; `<name>.segment` has their ends."""
 
     @classmethod
     def of(cls, description: dict[str, Any], file: Path) -> LiveSettings | None:
@@ -48,6 +50,9 @@ class LiveSettings:
                     f"{file}, segments: {key} is {value!r}, a whole number from {least} is needed"
                 )
             sizes[key] = value
+        varying = entry.get("varying", False)
+        if not isinstance(varying, bool):
+            raise InputError(f"{file}, segments: varying is {varying!r}, true or false is needed")
         if "modalities" not in description:
             raise InputError(f"{file}: no entry 'modalities', which says what the segments' features are")
         for name, modality in description["modalities"].items():
@@ -61,7 +66,7 @@ class LiveSettings:
         for task in tasks:
             if tasks.count(task) > 1 or task == "gift":
                 raise InputError(f"{file}, tasks: {task!r} is listed twice, or is the label's own name")
-        return cls(**sizes, tasks=tuple(tasks))
+        return cls(**sizes, tasks=tuple(tasks), varying=varying)
 
 
 @dataclass(frozen=True)

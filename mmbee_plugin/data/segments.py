@@ -1,4 +1,4 @@
-"""The segments of a live dataset: 30 seconds of a room each, with the features of every modality."""
+"""The segments of a live dataset: a stretch of a room each, with the features of every modality."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mmbee_plugin.data.atomic import read_header
 from mmbee_plugin.data.features import CHUNK_ROWS, DenseFeatures, present_path
 from mmbee_plugin.errors import InputError
 
-AUTHOR, START = "author_id:token", "start:float"
+AUTHOR, START, END = "author_id:token", "start:float", "end:float"
 
 
 class Scaling(NamedTuple):
@@ -40,11 +40,11 @@ class SegmentFeatures:
         items: the tokens of `<name>.item` in row order: the authors.
         modalities: the entries of `dataset.json`, by name: `file`, `width` and, above 1, `frames`.
         count: how many rows there must be.
-        seconds: length of a segment.
+        seconds: length of a window, and of a segment whose file has no ends.
 
     Attributes:
         authors: (S,) int64, item row of each segment.
-        starts: (S,) float64, seconds since the epoch.
+        starts, ends: (S,) float64, seconds since the epoch.
         first: (S,) int64 tensor, row of the first segment of the same author.
 
     Raises:
@@ -62,7 +62,7 @@ class SegmentFeatures:
         self.folder, self.modalities, self.seconds = folder, modalities, seconds
         self.n_items = len(items)
         file = folder / f"{folder.name}.segment"
-        self.authors, self.starts = _read_segments(file, items)
+        self.authors, self.starts, self.ends = _read_segments(file, items, seconds)
         if len(self.authors) != count:
             raise InputError(
                 f"{file}: {len(self.authors):,} rows, dataset.json counts {count:,}; make the samples again"
@@ -81,7 +81,7 @@ class SegmentFeatures:
     def newest(self, until: float) -> np.ndarray:
         """(n_items,) int64, row of each author's newest segment that has ended by `until` (seconds); -1 for none."""
         newest = np.full(self.n_items, -1, dtype=np.int64)
-        ended = np.flatnonzero(self.starts + self.seconds <= until)
+        ended = np.flatnonzero(self.ends <= until)
         np.maximum.at(newest, self.authors[ended], ended)
         return newest
 
@@ -130,7 +130,7 @@ class SegmentFeatures:
     def _chunks(self, modality: str, until: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows (n,) of present segments that have ended by `until`, and their values (n, F, D)."""
         values, present = self._opened(modality)
-        rows = np.flatnonzero(present & (self.starts + self.seconds <= until))
+        rows = np.flatnonzero(present & (self.ends <= until))
         for start in range(0, len(rows), CHUNK_ROWS):
             part = rows[start : start + CHUNK_ROWS]
             yield part, values[part]
@@ -168,37 +168,42 @@ def windows(first: Tensor, rows: Tensor, length: int) -> Tensor:
     return torch.where(inside, window, -1)
 
 
-def _read_segments(file: Path, items: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Item rows (S,) and starts (S,) of a `.segment` file."""
+def _read_segments(file: Path, items: list[str], seconds: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Item rows, starts and ends, (S,) each, of a `.segment` file; without ends, all are `seconds` long."""
     header = read_header(file)
     for column in (AUTHOR, START):
         if column not in header:
             raise InputError(f"{file}, line 1: no column {column!r}, found {', '.join(header)[:200]!r}")
+    times = [START, END] if END in header else [START]
     try:
         frame = pd.read_csv(
-            file, sep="\t", usecols=[AUTHOR, START], dtype={AUTHOR: "category", START: "str"},
+            file, sep="\t", usecols=[AUTHOR, *times], dtype={AUTHOR: "category"} | dict.fromkeys(times, "str"),
             na_filter=False, quoting=3, encoding="utf-8",
         )  # fmt: skip
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: not readable: {' '.join(str(error).split())[:200]}") from None
     tokens = frame[AUTHOR].astype("category").array
     of_token = pd.Index(items, dtype=object).get_indexer(tokens.categories.astype(object))
-    authors, starts = (
-        of_token[tokens.codes].astype(np.int64),
-        pd.to_numeric(frame[START], errors="coerce").to_numpy(dtype=np.float64),
+    authors = of_token[tokens.codes].astype(np.int64)
+    starts, ends = (
+        pd.to_numeric(frame[time], errors="coerce").to_numpy(dtype=np.float64)
+        for time in (times[0], times[-1])
     )
+    ends = ends if END in times else starts + seconds
     after = np.ones(len(authors), dtype=bool)
     after[1:] = (authors[1:] > authors[:-1]) | ((authors[1:] == authors[:-1]) & (starts[1:] > starts[:-1]))
     for good, wrong in (
         (authors >= 0, "its author is not in the .item file"),
         (np.isfinite(starts), "its start is not a finite number"),
+        (np.isfinite(ends) & (ends >= starts), "its end is not a finite number from its start on"),
         (after, "not after the row before; rows are sorted by author, as in .item, and start, each once"),
     ):
         if not good.all():
             row = int(np.argmin(good))
-            shown = f"author {tokens[row]!r}, start {frame[START][row][:40]!r}"
+            shown = f"author {tokens[row]!r}"
+            shown += "".join(f", {time[:-6]} {frame[time][row][:40]!r}" for time in times)
             raise InputError(f"{file}, line {row + 2}: {shown}: {wrong}")
-    return authors, starts
+    return authors, starts, ends
 
 
 def _present(path: Path, values: np.ndarray) -> np.ndarray:

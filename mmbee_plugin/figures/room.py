@@ -20,8 +20,8 @@ from mmbee_plugin.recbole.run import LABELLED_RUN
 ROOM = "room_id:token"
 AUDIENCE = 500
 """users of a room that are scored at most: those of its first rows"""
-APART = 1.5
-"""segments between two starts from which on something is missing between them"""
+APART = 0.5
+"""windows between an end and the next start from which on something is missing between them"""
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,15 @@ class Timeline:
         notes: what to know of this room.
 
     Shapes:
-        - starts, change, logit, amounts: (T,) float64; gifts: (T,) int64; highlight: (T,) bool
+        - starts, ends, change, logit, amounts: (T,) float64; gifts: (T,) int64; highlight: (T,) bool
         - attention: (T, N, M, L) float32; the parts of a query sum to 1
     """
 
     room: str
     author: str
     modalities: tuple[str, ...]
-    seconds: int
     starts: NDArray[np.float64]
+    ends: NDArray[np.float64]
     attention: NDArray[np.float32]
     change: NDArray[np.float64]
     logit: NDArray[np.float64]
@@ -80,7 +80,8 @@ def read_timeline(network: Any, train: Any, room: str | None = None) -> Timeline
     items = torch.full((len(rows),), item, device=device)
     side = network.author_side(items, segments=torch.from_numpy(rows).to(device))
     steps = torch.linalg.vector_norm(network.gtr.content(side).double().diff(dim=0), dim=1)
-    apart = np.diff(starts) > APART * segments.seconds
+    ends = segments.ends[rows]
+    apart = starts[1:] - ends[:-1] > APART * segments.seconds
     change = np.append(np.nan, np.where(apart, np.nan, steps.cpu().numpy()))
     users = _audience(train, rows)
     logit = network.gtr.score_all(_encoded(network, train, users), network.gtr.encode_author(side)).mean(
@@ -107,8 +108,8 @@ def read_timeline(network: Any, train: Any, room: str | None = None) -> Timeline
         room=room,
         author=folder.item_tokens[author],
         modalities=tuple(network.content.tables),
-        seconds=segments.seconds,
         starts=starts,
+        ends=ends,
         attention=network.gtr.content.attention(side).cpu().numpy(),
         change=change,
         logit=logit.double().cpu().numpy(),

@@ -20,10 +20,10 @@ PANELS = ("gifts", "attention by modality", "attention by query and modality", "
 
 def room_figure(line: Timeline) -> tuple[Sheet, go.Figure]:
     """Means over segments with and without gifts and (simulated) highlights; the timeline with the gifts on it."""
-    end = clock(line.starts[-1] + line.seconds)[11:]
+    end = clock(line.ends[-1])[11:]
     notes = (
         f"Author {line.author}, {clock(line.starts[0])} to {end} UTC. A sample sees the last {line.attention.shape[3]} "
-        f"segments of {line.seconds} s; gifts are samples: what one visit gave in one window.",
+        f"segments; gifts are samples: what one visit gave in one window.",
         "By modality: share of the queries' attention, over tokens that have heard the others before (eq. 5); "
         "newest: the part of it on the newest segment.",
         "Change: length of the step that the fused vector makes from the segment before.",
@@ -79,7 +79,7 @@ def _plots(line: Timeline) -> go.Figure:
         specs=[[{"secondary_y": place == 0}] for place in range(len(PANELS))],
     )
     minutes = (line.starts - line.starts[0]) / 60
-    width = line.seconds / 60
+    width = (line.ends - line.starts) / 60
     middle = minutes + width / 2
     given = line.gifts > 0
     bars = go.Bar(x=middle, y=line.gifts, width=width, name="gifts", marker_color=GIFT)
@@ -130,14 +130,16 @@ def _plots(line: Timeline) -> go.Figure:
     return figure.update_layout(template="plotly_white", height=1180, bargap=0)
 
 
-def _shade(figure: go.Figure, minutes: NDArray[np.float64], width: float, chosen: NDArray[np.bool_]) -> None:
+def _shade(
+    figure: go.Figure, minutes: NDArray[np.float64], width: NDArray[np.float64], chosen: NDArray[np.bool_]
+) -> None:
     """Marks stretches of segments on all panels but the coloured ones, which would hide it."""
     edges = np.diff(np.concatenate([[0], chosen.astype(int), [0]]))
     for first, after in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
         for row in (1, 4, 5):
             figure.add_vrect(
                 x0=minutes[first],
-                x1=minutes[after - 1] + width,
+                x1=minutes[after - 1] + width[after - 1],
                 fillcolor=SHADE,
                 opacity=0.5,
                 line_width=0,

@@ -83,6 +83,7 @@ def write_samples(
         _write_attributes(beside, folder.name, log, users, authors, period.ends[0])
         progress("features")
         places = keys.places[kept]
+        varying = bool(((keys.ends - keys.starts)[kept] != settings.window * 1000).any())
         _write_segments(beside, folder.name, log, places)
         modalities = write_features(beside, log, places) if len(places) else {}
         _write_truth(beside, log, rows)
@@ -97,7 +98,7 @@ def write_samples(
             "splits": list(SPLITS),
             "counts": {"users": len(users), "items": len(authors), "interactions": len(rows), **sizes},
             "modalities": modalities,
-            **_live(len(places), settings),
+            **_live(len(places), varying, settings),
             "notes": [*log.info.notes, *(f"the log has no table {name}" for name in log.absent)],
             "hash": content_hash(beside),
             "get_real": None,
@@ -112,9 +113,10 @@ def write_samples(
     return [f"{period.describe()}; windows of {settings.window} s", *counts.lines()]
 
 
-def _live(segments: int, settings: SampleSettings) -> dict[str, Any]:
+def _live(segments: int, varying: bool, settings: SampleSettings) -> dict[str, Any]:
     """The entries that make a dataset live, with segments or without."""
     entry = {"count": segments, "seconds": settings.window, "per_sample": settings.segments}
+    entry |= {"varying": True} if varying else {}
     return {"segments": entry, "tasks": list(TASKS)}
 
 
@@ -173,15 +175,16 @@ def _write_attributes(
 
 
 def _write_segments(folder: Path, name: str, log: LogFolder, places: np.ndarray) -> None:
-    """`<name>.segment`: id (room and start), author, room, start in seconds."""
+    """`<name>.segment`: id (room and start), author, room, start and end in seconds."""
     wanted = pl.DataFrame({"place": pl.Series(places, dtype=pl.UInt32)}).with_row_index("row")
-    segments = log.scan("segments").select("room_id", "author_id", "start").with_row_index("place")
+    segments = log.scan("segments").select("room_id", "author_id", "start", "end").with_row_index("place")
     found = segments.join(wanted.lazy(), on="place", how="inner").sort("row").collect(engine="streaming")
     table = found.select(
         pl.format("{}@{}", "room_id", "start").alias("segment_id:token"),
         pl.col("author_id").alias("author_id:token"),
         pl.col("room_id").alias("room_id:token"),
         _seconds("start").alias("start:float"),
+        _seconds("end").alias("end:float"),
     )
     _write(table, folder / f"{name}.segment")
 

@@ -6,8 +6,27 @@ from dataclasses import dataclass
 
 from mmbee_plugin.errors import InputError
 
+NEGATIVES = ("visits", "impressions", "both")
+"""What can be a negative: a visit that ended without a gift, or a room that was shown and not entered."""
 TASKS = ("comment", "like", "long_watch")
 """What rows are labelled with besides the gift; the first ones are kinds of the table `feedback`."""
+
+
+@dataclass(frozen=True)
+class ConvertSettings:
+    """The options of `mmbee data convert` for logs."""
+
+    zone: float | None = None
+    """Hours ahead of UTC of dates without a zone; None: UTC, unless the files' own days say otherwise."""
+    max_dropped: float = 0.05
+    """Share of a table's rows that may be left out."""
+
+    def __post_init__(self) -> None:
+        """Raises InputError that names an option out of range."""
+        if self.zone is not None and not -12 <= self.zone <= 14:
+            raise InputError(f"--zone {self.zone}: hours ahead of UTC, from -12 to 14, are needed")
+        if not 0 <= self.max_dropped <= 1:
+            raise InputError(f"--max-dropped {self.max_dropped}: a share from 0 to 1 is needed")
 
 
 @dataclass(frozen=True)
@@ -24,10 +43,14 @@ class SampleSettings:
     """Seconds of a window."""
     segments: int = 20
     """Newest segments of a sample that are kept for it."""
+    negatives: str = "visits"
+    """One of `NEGATIVES`."""
     train_negatives: float = 1.0
-    """Share of the visits without a gift that become training rows."""
+    """Share of the negatives that become training rows."""
     test_negatives: float = 1.0
     """The same for validation and test."""
+    gift_tolerance: float = 0.0
+    """Seconds before or after a visit in which a gift is still of the visit."""
     long_watch: float = 60.0
     """Seconds after which a visit is a long one."""
     seed: int = 0
@@ -45,6 +68,10 @@ class SampleSettings:
                 raise InputError(
                     f"{_option(name)} {getattr(self, name)}: a share above 0, at most 1, is needed"
                 )
+        if self.negatives not in NEGATIVES:
+            raise InputError(f"--negatives {self.negatives!r}: one of {', '.join(NEGATIVES)} is needed")
+        if not 0 <= self.gift_tolerance < float("inf"):
+            raise InputError(f"--gift-tolerance {self.gift_tolerance}: seconds from 0 are needed")
         for name in ("window", "segments", "long_watch"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{_option(name)} {getattr(self, name)}: a number above 0 is needed")

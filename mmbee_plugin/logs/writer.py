@@ -61,6 +61,16 @@ class LogWriter:
         lazy.sink_parquet(path, maintain_order=False)
         self._parts[name] += 1
 
+    def check_rows(self, source: object) -> None:
+        """Raises InputError, which names `source`, where a table that a log needs has no rows."""
+        for name, table in TABLES.items():
+            if table.required and not self._rows(name):
+                raise InputError(f"{source}: no {name} in it; a log without any is of no use")
+
+    def _rows(self, name: str) -> int:
+        parts = sorted((self.folder / name).glob("*.parquet"))
+        return pl.scan_parquet(parts).select(pl.len()).collect().item() if parts else 0
+
 
 @contextmanager
 def writing(folder: Path, info: LogInfo, *, force: bool = False) -> Iterator[LogWriter]:

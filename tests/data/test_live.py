@@ -91,6 +91,10 @@ def test_labels_that_never_change_are_refused(folder):
     ("change", "message"),
     [
         ({"segments": {"count": 576}}, "segments: seconds is None, a whole number from 1 is needed"),
+        (
+            {"segments": {"count": 576, "seconds": 30, "per_sample": 20, "varying": "yes"}},
+            "segments: varying is 'yes', true or false is needed",
+        ),
         ({"segments": 576}, "segments: count is None"),
         ({"tasks": "like"}, "tasks: a list of names is needed"),
         ({"tasks": ["like", "like"]}, "tasks: 'like' is listed twice"),

@@ -117,3 +117,38 @@ def test_features_that_do_not_fit(folder):
         folder.segments.values("smell")
     with pytest.raises(InputError, match="visual is a modality of segments, not of items"):
         folder.features("visual")
+
+
+def with_ends(folder, lengths):
+    """Writes the segments' ends: each goes on for so many seconds."""
+
+    def change(lines):
+        header, *rows = lines
+        starts = [float(row.split("\t")[header.split("\t").index("start:float")]) for row in rows]
+        ended = [f"{row}\t{start + length}" for row, start, length in zip(rows, starts, lengths, strict=True)]
+        return [f"{header}\tend:float", *ended]
+
+    edit(folder.path / "tinylive.segment", change)
+
+
+def test_a_segment_has_ended_when_its_own_end_is_past(folder):
+    lengths = np.random.default_rng(0).choice([0, 30, 50_000], size=576)
+    with_ends(folder, lengths)
+    segments = folder.segments
+    until = float(np.median(segments.starts))
+    ended = segments.starts + lengths <= until
+    assert (ended != (segments.starts + 30 <= until)).sum() > 3
+    rows = np.arange(576)
+    newest = [max(rows[ended & (segments.authors == author)], default=-1) for author in range(8)]
+    assert segments.newest(until).tolist() == newest
+    values = segments.values("visual")[ended].reshape(-1, 4).astype(np.float64)
+    np.testing.assert_allclose(segments.scaling("visual", until).mean, values.mean(axis=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("length", [-1.0, np.nan, np.inf])
+def test_an_end_before_its_start_is_refused(folder, length):
+    with_ends(folder, [30.0, length, *[30.0] * 574])
+    with pytest.raises(
+        InputError, match=r"tinylive\.segment, line 3: author .*, end '.*': its end is not a finite"
+    ):
+        folder.validate_interactions()

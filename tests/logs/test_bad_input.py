@@ -154,12 +154,93 @@ def test_a_gift_outside_its_visit_is_counted(samples, tables):
         (("--train-days", "1"), "--train-days 1, --valid-days 1"),
         (("--train-negatives", "0"), "--train-negatives 0.0: a share above 0"),
         (("--window", "0"), "--window 0: a number above 0 is needed"),
+        (("--negatives", "shown"), "--negatives 'shown': one of visits, impressions, both is needed"),
+        (
+            (*OPTIONS, "--negatives", "both"),
+            "--negatives both needs feedback of the kind 'negative' in the period; it has none",
+        ),
+        (("--gift-tolerance", "-1"), "--gift-tolerance -1.0: seconds from 0 are needed"),
     ],
 )
 def test_a_bad_option(samples, tables, options, message):
     status, _, lines = samples(tables, options)
     assert (status, len(lines)) == (2, 1)
     assert message in lines[0]
+
+
+@pytest.fixture
+def convert(monkeypatch, capsys, tmp_path):
+    """A function that runs `mmbee data convert kuailive` on 20 visits, some of them without a readable time."""
+
+    def run(bad, options=(), form="kuailive"):
+        source = tmp_path / "files"
+        source.mkdir(exist_ok=True)
+        moments = ["soon"] * bad + ["2025-05-05 12:00:00"] * (20 - bad)
+        visits = pl.DataFrame({"user_id": range(20), "live_id": 7, "streamer_id": 3, "timestamp": moments})
+        visits.with_columns(watch_live_time=5).write_csv(source / "click.csv")
+        visits.tail(1).with_columns(gift_price=2).write_csv(source / "gift.csv")
+        room = {
+            "live_id": [7],
+            "streamer_id": [3],
+            "start_timestamp": ["2025-05-05 11:00:00"],
+            "live_name_id": [0],
+        }
+        pl.DataFrame(room).with_columns(end_timestamp=pl.lit("")).write_csv(source / "room.csv")
+        command = ["mmbee", "data", "convert", form, str(source), str(tmp_path / "log"), *options]
+        monkeypatch.setattr(sys, "argv", command)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return (
+            ended.value.code or 0,
+            out.splitlines(),
+            [line for line in err.splitlines() if line.startswith("error")],
+        )
+
+    return run
+
+
+def test_a_conversion_that_loses_visits_says_so_and_stops(convert, tmp_path):
+    reason = "enter is neither a time of 2000 to 2100 nor a date with one"
+    status, out, _ = convert(bad=1)
+    assert status == 0
+    assert {
+        f"           1 visits left out: {reason}",
+        "          19 visits written",
+        "not found: comment",
+    } <= set(out)
+    assert f"1 of 20 visits were left out: {reason}" in LogFolder(tmp_path / "log").info.notes
+    status, _, lines = convert(bad=2, options=["--force"])
+    assert (status, lines) == (
+        2,
+        [
+            "error: visits: 2 of 20 (10.0%) are left out, at most 5.0% may be (--max-dropped); most often, 2 times: "
+            f"{reason}; first {tmp_path / 'files' / 'click.csv'}, row 0: user_id=0, live_id=7, streamer_id=3, "
+            "timestamp=soon, watch_live_time=5"
+        ],
+    )
+    assert convert(bad=2, options=["--force", "--max-dropped", "0.1"])[0] == 0
+    assert convert(bad=19, options=["--force", "--max-dropped", "1"])[0] == 0
+    for options in (["--force"], ["--force", "--max-dropped", "1"]):
+        status, _, lines = convert(bad=20, options=options)
+        assert status == 2 and "visits: 20 of 20 (100.0%) are left out, none is left" in lines[0]
+
+
+def test_options_of_logs_that_are_out_of_range_or_of_no_use(convert, tmp_path):
+    for options, form, message in (
+        (["--zone", "15"], "kuailive", "--zone 15.0: hours ahead of UTC, from -12 to 14"),
+        (["--max-dropped", "-0.1"], "kuailive", "--max-dropped -0.1: a share from 0 to 1"),
+        (
+            ["--zone", "8"],
+            "mmgcn",
+            "--zone and --max-dropped are for logs (kuailive, kuailive-m3), not for mmgcn",
+        ),
+        (["--max-dropped", "1"], "mmgcn", "--zone and --max-dropped are for logs"),
+    ):
+        status, _, lines = convert(0, options, form)
+        assert (status, len(lines)) == (2, 1) and message in lines[0]
+    visits = LogFolder(convert(0, ["--zone", "8"]) and tmp_path / "log").scan("visits").collect()
+    assert visits["enter"].unique().to_list() == [1_746_417_600_000]
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mmbee_plugin.errors import InputError
 from mmbee_plugin.logs.counts import Counts
 from mmbee_plugin.logs.labels import planted, task_labels
 from mmbee_plugin.logs.period import Period
@@ -161,6 +162,200 @@ def test_gifts_outside_a_visit_are_counted_and_their_visit_is_no_negative(tmp_pa
     _, _, rows, counts = rows_of(tmp_path / "elsewhere", tables)
     assert own_rows(rows) == [(3, START + 100 * SECOND, 0.0, 0)]
     assert counts["gifts by a user with no visit to the room; left out"] == 1
+
+
+def tolerant(logs, seconds):
+    return replace(logs.SMALL, gift_tolerance=seconds)
+
+
+def overlapping(logs, spans, gifts):
+    """Visits of one user to one room, (enter, exit) in seconds, besides a visit of another user a day."""
+    place = {"user_id": "u", "author_id": "a", "room_id": "r"}
+    others = [
+        {"user_id": "other", "author_id": "b", "room_id": "s", "enter": START + day * DAY} for day in range(4)
+    ]
+    visits = [
+        {**place, "enter": START + enter * SECOND, "exit": START + leave * SECOND} for enter, leave in spans
+    ]
+    return {
+        "visits": logs.table("visits", [*visits, *({**other, "exit": other["enter"]} for other in others)]),
+        "gifts": logs.table(
+            "gifts", [{**place, "time": START + time * SECOND, "amount": 1.0} for time in gifts]
+        ),
+        "rooms": logs.table("rooms", [{"room_id": "r", "author_id": "a", "start": START, "end": None}]),
+    }
+
+
+def test_a_gift_in_two_visits_is_one_positive_of_the_one_that_began_last(tmp_path, logs, rows_of):
+    spans = [(0, 300), (60, 200), (250, 400), (500, 600)]
+    for order, name in ((spans, "ahead"), (spans[::-1], "back")):
+        _, _, rows, counts = rows_of(tmp_path / name, overlapping(logs, order, [100, 150, 290]))
+        found = rows.filter(pl.col("user_id") == "u").select("enter", "time", "amount").rows()
+        # The first visit holds all three, which are of the later two: it is neither a positive nor a negative.
+        assert found == [
+            (START + 60 * SECOND, START + 100 * SECOND, 1.0),
+            (START + 60 * SECOND, START + 150 * SECOND, 1.0),
+            (START + 250 * SECOND, START + 290 * SECOND, 1.0),
+            (START + 500 * SECOND, START + 600 * SECOND, 0.0),
+        ]
+        assert counts["gifts in several visits, which overlap; of the one that began last"] == 3
+        assert counts["gifts in one visit of the user to the room"] == 0
+        assert counts["visits without a gift but with one that is of an overlapping visit; left out"] == 1
+
+
+def test_the_same_visit_twice_is_one(tmp_path, logs, rows_of):
+    _, _, rows, counts = rows_of(tmp_path / "log", overlapping(logs, [(0, 60), (0, 60)], [0]))
+    assert own_rows(rows) == [(0, START, 1.0, 0)]
+    assert counts["gifts in one visit of the user to the room"] == 1
+    assert counts["of these two, at the very moment that the visit began"] == 1
+
+
+def test_a_tolerance_gives_a_gift_to_the_nearest_visit(tmp_path, logs, rows_of):
+    tables = overlapping(logs, [(100, 200), (230, 300)], [95, 212, 218, 311, 400])
+    found = {}
+    for seconds in (0, 4.9, 5, 12, 100):
+        _, _, rows, counts = rows_of(tmp_path / str(seconds), tables, tolerant(logs, seconds))
+        rows = rows.filter((pl.col("user_id") == "u") & (pl.col("amount") > 0))
+        found[seconds] = sorted(
+            ((time - START) // SECOND, (enter - START) // SECOND)
+            for time, enter in rows.select("time", "enter").rows()
+        )
+        gone = counts["gifts outside the user's visits to the room; left out"]
+        assert gone + rows["amount"].sum() == 5
+        if seconds:
+            before = counts[f"gifts up to {seconds:g} s before a visit; of it"]
+            assert before + counts[f"gifts up to {seconds:g} s after a visit; of it"] == 5 - gone
+    assert found == {
+        0: [],
+        4.9: [],
+        5: [(95, 100)],
+        12: [(95, 100), (212, 100), (218, 230), (311, 230)],
+        100: [(95, 100), (212, 100), (218, 230), (311, 230), (400, 230)],
+    }
+    # All five are less than a window away, but one.
+    _, _, _, counts = rows_of(tmp_path / "none", tables)
+    assert counts["of these, up to 30 s before or after a visit"] == 4
+
+
+def test_a_tolerated_gift_of_the_next_part_takes_nothing_from_the_part_before(
+    tmp_path, logs, rows_of, one_visit
+):
+    end = 2 * DAY
+    tables = one_visit(end - 9000, end - 1000, [end + 1000])
+    _, _, rows, _ = rows_of(tmp_path / "log", tables, tolerant(logs, 5))
+    assert own_rows(rows) == [(5759, START + end - 1000, 0.0, 0), (5760, START + end + 1000, 1.0, 1)]
+
+
+def test_a_room_that_is_listed_twice_has_one_start_and_its_rows_stay_one(tmp_path, rows_of, one_visit):
+    tables = one_visit(7 * SECOND, 200 * SECOND, [29_999, 95_000])
+    rooms = tables["rooms"]
+    tables["rooms"] = pl.concat([rooms.with_columns(pl.col("start") + 7000), rooms])
+    _, _, rows, _ = rows_of(tmp_path / "log", tables)
+    assert own_rows(rows) == [(0, START + 29_999, 1.0, 0), (3, START + 95_000, 1.0, 0)]
+
+
+def shown(logs, tables, impressions):
+    """The tables with impressions, (user, room, ms)."""
+    rows = [
+        {"user_id": user, "author_id": "a", "room_id": room, "time": START + time, "kind": "negative"}
+        for user, room, time in impressions
+    ]
+    return tables | {"feedback": logs.table("feedback", rows)}
+
+
+def test_impressions_of_rooms_that_were_not_entered_can_be_negatives(tmp_path, logs, rows_of, one_visit):
+    end = 2 * DAY  # of the training part
+    tables = one_visit(end - HOUR, end + MINUTE, [end - HOUR])
+    impressions = [
+        ("v", "r", 35_000),
+        ("v", "r", 35_000),  # there twice
+        ("u", "r", 1000),  # before the visit, in its part
+        ("u", "r", end + HOUR),  # after it, in a part that the visit reaches
+        ("u", "r", end + DAY + 1000),  # in a part that it does not
+        ("v", "new", 9_000),  # a room that is neither listed nor visited
+        ("v", "r", 9 * DAY),
+    ]
+    tables = shown(logs, tables, impressions)
+    found = {}
+    for kind in ("visits", "impressions", "both"):
+        settings = replace(logs.SMALL, negatives=kind)
+        _, _, rows, counts = rows_of(tmp_path / kind, tables, settings)
+        found[kind] = (
+            rows.filter(pl.col("amount") == 0)
+            .sort("time", "user_id")
+            .select("user_id", "room_id", pl.col("time") - START, "window", "part")
+            .rows()
+        )
+        assert (rows["amount"] > 0).sum() == 1
+    assert found["visits"] == [("other", "s", day * DAY, day * 2880, max(0, day - 1)) for day in range(4)]
+    assert found["impressions"] == [
+        ("v", "new", 9_000, 0, 0),
+        ("v", "r", 35_000, 1, 0),
+        ("u", "r", 3 * DAY + 1000, 8640, 2),
+    ]
+    assert sorted(found["both"]) == sorted(found["visits"] + found["impressions"])
+    assert counts["impressions in the period"] == 6
+    assert counts["of them of rooms that the user was in; left out"] == 2
+    assert counts["impressions without a visit, drawn but there twice; one row for both"] == 1
+
+
+def test_impressions_are_drawn_like_visits_and_must_be_there(tmp_path, logs, rows_of):
+    tables = logs.random_tables(seed=6)
+    settings = replace(logs.SMALL, negatives="impressions", train_negatives=0.5)
+    with pytest.raises(InputError, match="--negatives impressions needs feedback of the kind 'negative'"):
+        rows_of(tmp_path / "none", tables, settings)
+    tables = shown(logs, tables, [(f"v{number}", "r0-0", number * 1000) for number in range(400)])
+    _, _, rows, counts = rows_of(tmp_path / "some", tables, settings)
+    drawn = rows.filter(pl.col("amount") == 0)
+    assert 160 < len(drawn) < 240
+    assert counts["impressions without a visit drawn as train negatives, at 0.5"] == len(drawn)
+    with pytest.raises(InputError, match="--negatives 'shows': one of visits, impressions, both is needed"):
+        replace(settings, negatives="shows")
+    with pytest.raises(InputError, match="--gift-tolerance -1: seconds from 0 are needed"):
+        replace(settings, gift_tolerance=-1)
+
+
+def test_the_newest_segment_at_the_moment_it_starts_and_before_any(tmp_path, logs):
+    """A segment counts from its very start if its window ends by the row's; before the first there is none."""
+    tables = logs.random_tables(seed=2)
+    # Those of the second author begin when the first one's are long over.
+    starts = [("a0", start) for start in (0, 30, 60, 95)] + [
+        ("a1", 1000 + start) for start in (0, 30, 60, 95)
+    ]
+    segments = [
+        {
+            "room_id": author,
+            "author_id": author,
+            "start": START + start * SECOND,
+            "end": START + (start + 30) * SECOND,
+        }
+        for author, start in starts
+    ]
+    tables["segments"] = logs.table("segments", segments)
+    log = logs.write(tmp_path / "log", tables)
+    keys = read_keys(log, ["a0", "a1", "without"], Period.of(log, 3, 1, 1), Counts())
+    # (author row, moment, end of the window) to the newest, 0 to 3 of a0 and 4 to 7 of a1.
+    cases = {
+        (1, 999, 1029): -1,  # of a1, before its first one: none, and not the last of a0
+        (1, 999, 10**6): -1,
+        (1, -(10**6), -(10**6) + 30): -1,
+        (0, -1, 29): -1,
+        (2, 50, 80): -1,  # an author without any
+        (2, 5000, 5030): -1,
+        (0, 30, 60): 1,  # at the very start
+        (1, 1060, 1090): 6,
+        (1, 1059.999, 1060): 5,
+        (0, 30, 59.999): 0,  # ends after the window
+        (1, 1000, 1029.999): -1,
+        (1, 1094.999, 1120): 6,
+        (1, 1095, 1125): 7,
+        (0, 10**6, 10**6 + 30): 3,
+    }
+    authors, times, ends = (np.array(values) for values in zip(*cases, strict=True))
+    newest = newest_known(
+        keys, authors, (START + times * SECOND).astype(np.int64), (START + ends * SECOND).astype(np.int64)
+    )
+    assert dict(zip(cases, newest.tolist(), strict=True)) == cases
 
 
 def test_a_visit_over_midnight_knows_nothing_of_the_next_part(tmp_path, logs, rows_of, one_visit):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -241,3 +242,47 @@ def test_other_data_is_replaced_only_by_force_and_bad_input_leaves_it_as_it_was(
         write_samples(log, tmp_path / "tiny", logs.SMALL, force=True)
     assert (tmp_path / "tiny" / "dataset.json").read_text() == before
     assert [path.name for path in tmp_path.iterdir()] == ["log", "tiny"] or len(list(tmp_path.iterdir())) == 2
+
+
+def test_segments_of_any_length_bring_their_ends(tmp_path, tables, make):
+    """A long segment is seen, and counts for means and scales, once it has ended."""
+    regular = make(tmp_path / "regular", tables)
+    assert "segments of 30 s" in regular.provenance() and not regular.live.varying
+    np.testing.assert_allclose(regular.segments.ends - regular.segments.starts, 30)
+    # Every other segment goes on until the one after it ends, which is no more.
+    number = pl.int_range(pl.len()).over("room_id")
+    pairs = (
+        tables["segments"].with_columns(end=pl.col("end").shift(-1).over("room_id")).filter(number % 2 == 0)
+    )
+    folder = make(tmp_path / "long", tables | {"segments": pairs})
+    segments = folder.segments
+    assert "segments of any length" in folder.provenance() and folder.live.varying
+    np.testing.assert_allclose(segments.ends - segments.starts, 60)
+    ended = [segments.ends[segments.authors == author] for author in range(6)]
+    until = float(np.sort(segments.ends)[len(segments.ends) // 2]) - 1
+    for author, newest in enumerate(segments.newest(until)):
+        before = ended[author][ended[author] <= until]
+        assert newest == (
+            -1 if not len(before) else np.flatnonzero(segments.authors == author)[len(before) - 1]
+        )
+    for split in folder.splits:
+        rows = folder.rows(split)
+        times = pl.read_csv(folder.path / f"tiny.{split}.inter", separator="\t")["timestamp:float"].to_numpy()
+        seen = rows.segments >= 0
+        # Not later than the end of the moment's window, which is at most 30 s away.
+        assert (segments.ends[rows.segments[seen]] < times[seen] + 30).all()
+        assert (segments.ends[rows.segments[seen]] > times[seen]).any()
+
+
+def test_negatives_and_tolerances_are_kept_with_the_samples(tmp_path, tables, logs):
+    log = logs.write(tmp_path / "log", tables)
+    settings = replace(logs.SMALL, gift_tolerance=5.0)
+    lines = write_samples(log, tmp_path / "tiny", settings)
+    kept = json.loads((tmp_path / "tiny" / "dataset.json").read_text())["log"]
+    assert (kept["settings"]["gift_tolerance"], kept["settings"]["negatives"]) == (5.0, "visits")
+    inside = (
+        "in one visit of the user to the room",
+        "in several visits, which overlap; of the one that began last",
+    )
+    assert sum(kept["counts"][f"gifts {what}"] for what in inside) == len(tables["gifts"])
+    assert "           0 gifts up to 5 s after a visit; of it" in lines

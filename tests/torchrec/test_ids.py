@@ -85,6 +85,19 @@ def test_the_default_is_one_row_for_all(shards: dict[str, Path]) -> None:
     np.testing.assert_array_equal(ids, [*range(1, 21), *[0] * 10])
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.05, 0.2, 0.8])
+def test_the_rate_is_the_share_of_known_ones_that_stand_in(shards: dict[str, Path], rate: float) -> None:
+    settings = job(shards["ahead"], rate=rate, hashed=HASHED if rate else 0)
+    store = open_store(settings)
+    ids, known = TableIds(store, settings.model), np.arange(20)
+    places = [(0, epoch, batch) for epoch in range(10) for batch in range(50)]
+    for side in (ids.users, ids.authors):
+        stand_ins = np.array([side(known, place) > SIZE for place in places])
+        # 10,000 draws: three of their standard deviations; and every one of the twenty is drawn alike.
+        assert abs(stand_ins.mean() - rate) <= 3 * (rate * (1 - rate) / stand_ins.size) ** 0.5
+        assert np.abs(stand_ins.mean(axis=0) - rate).max() <= 4.5 * (rate * (1 - rate) / len(places)) ** 0.5
+
+
 @pytest.mark.parametrize("backbone", ["mean", "din"])
 def test_stand_ins_are_those_of_the_batch_on_any_number_of_processes(
     shards: dict[str, Path], backbone: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import polars as pl
 from mmbee_plugin.data.arrays import read_array
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.logs.counts import Counts
-from mmbee_plugin.logs.formats.source import PLACE, SourceTable, missing, number, sound
+from mmbee_plugin.logs.formats.source import PLACE, SourceFolder, SourceTable, missing, number, sound
 from mmbee_plugin.logs.writer import LogWriter
 
 INFO: dict[str, Any] = {
@@ -26,15 +25,17 @@ INFO: dict[str, Any] = {
         "counters such as accu_play_cnt have no date and are left out: they may tell what came after the training",
     ],
 }
-TIME = {"time": ("timestamp",)}
+USERS, AUTHORS, ROOMS = ("user",), ("streamer", "author"), ("room", "mapped_room")
+TIME = ("timestamp",)
 FEEDBACK = ("comment", "like", "negative")
+FILES = (("click",), ("gift",), *((kind,) for kind in FEEDBACK), ROOMS, USERS, AUTHORS)
 # Attributes without a date that hardly change; counters of fans, rooms and views are left out.
 ATTRIBUTES = ("gender", "age", "country", "device_brand", "device_price", "live_operation_tag")
 TITLE_FILES = ("title_embeddings.npy", "title_embeddings_pca128.npy")
 CHUNK_ROOMS = 65_536
 
 
-def write(source: Path, log: LogWriter, counts: Counts, progress: Callable[[str], None]) -> None:
+def write(source: SourceFolder, log: LogWriter, counts: Counts, progress: Callable[[str], None]) -> None:
     """Writes every table of the log.
 
     A visit is a row of `click`: from its timestamp on for `watch_live_time`. A room's title is one segment, which
@@ -43,21 +44,18 @@ def write(source: Path, log: LogWriter, counts: Counts, progress: Callable[[str]
     Raises InputError for a missing file or column, a time in another unit, title vectors that are no matrix.
     """
     progress("visits")
-    _write_events(log, SourceTable(source, "click").needed(), "visits", counts)
+    _write_visits(log, source.table("click").needed(), counts)
     progress("gifts")
-    _write_events(log, SourceTable(source, "gift").needed(), "gifts", counts)
+    _write_gifts(log, source.table("gift").needed(), counts)
     progress("feedback")
     for kind in FEEDBACK:
-        _write_events(log, SourceTable(source, kind), "feedback", counts, kind)
+        write_feedback(log, source.table(kind), kind, TIME, counts)
     progress("rooms")
-    rooms = _write_rooms(log, SourceTable(source, "room", "mapped_room"), counts)
+    rooms = _write_rooms(log, source.table(*ROOMS), counts)
     progress("titles")
     _write_titles(log, source, rooms, counts)
-    for table, names, key in (
-        ("users", ("user",), "user_id"),
-        ("authors", ("streamer", "author"), "author_id"),
-    ):
-        write_attributes(log, SourceTable(source, *names), table, key, ATTRIBUTES, counts)
+    for table, names, key in (("users", USERS, "user_id"), ("authors", AUTHORS, "author_id")):
+        write_attributes(log, source.table(*names), table, key, ATTRIBUTES, counts)
 
 
 def write_attributes(
@@ -66,65 +64,78 @@ def write_attributes(
     """Writes `users` or `authors` with those of the named attributes that the files have, one row an id."""
     parts = []
     for file in files.files:
-        optional = {name: (name,) for name in names}
-        parts.append(files.scan(file, ids={key: PLACE[key]}, times={}, optional=optional))
+        frame = files.scan(file, ids={key: PLACE[key]}, times={}, optional={name: (name,) for name in names})
+        parts.append(sound(frame, missing(key), table, counts, file=file))
     if not parts:
         return
-    frame = pl.concat(parts, how="diagonal")
-    rows = sound(frame, missing(key), table, counts, where=files.where).collect(engine="streaming")
+    rows = pl.concat(parts, how="diagonal").collect(engine="streaming")
     once = rows.unique(key, keep="first", maintain_order=True)
     counts.add(f"{table} there twice; the first row counts", len(rows) - len(once))
     log.add(table, once.with_columns(pl.exclude(key).cast(pl.String)))
 
 
-def _write_events(
-    log: LogWriter, files: SourceTable, table: str, counts: Counts, kind: str | None = None
+def write_feedback(
+    log: LogWriter, files: SourceTable, kind: str, time: tuple[str, ...], counts: Counts
 ) -> None:
+    """Writes one kind of feedback from files that have user, author, room and time; `time` are its spellings."""
     for file in files.files:
-        if table == "visits":
-            frame = files.scan(
-                file, ids=PLACE, times={"enter": ("timestamp",)}, others={"watched": ("watch_live_time",)}
-            ).with_columns(number("watched"))
-            faults = missing(*PLACE, "enter", "watched") | {"a negative watch time": pl.col("watched") < 0}
-            leave = (pl.col("enter") + pl.col("watched").cast(pl.Int64, strict=False)).alias("exit")
-            rows = sound(frame, faults, table, counts, where=file).select(*PLACE, "enter", leave)
-        elif table == "gifts":
-            frame = files.scan(file, ids=PLACE, times=TIME, others={"amount": ("gift_price",)})
-            frame = frame.with_columns(number("amount"))
-            faults = missing(*PLACE, "time", "amount") | {"a price of 0 or less": ~(pl.col("amount") > 0)}
-            rows = sound(frame, faults, table, counts, where=file)
-        else:
-            frame = files.scan(file, ids=PLACE, times=TIME)
-            rows = sound(frame, missing(*PLACE, "time"), f"{kind}s", counts, where=file)
-            rows = rows.with_columns(pl.lit(kind).alias("kind"))
-        log.add(table, rows)
+        frame = files.scan(file, ids=PLACE, times={"time": time})
+        rows = sound(frame, missing(*PLACE, "time"), f"{kind}s", counts, file=file)
+        log.add("feedback", rows.with_columns(pl.lit(kind).alias("kind")))
+
+
+def merged_rooms(rows: pl.LazyFrame, counts: Counts) -> pl.DataFrame:
+    """One row a room, of rows that name it once a day: the row that starts first, with the latest end."""
+    by_start = rows.collect(engine="streaming").sort("room_id", "start", "end", nulls_last=True)
+    others = pl.exclude("room_id", "end").first()
+    rooms = by_start.group_by("room_id", maintain_order=True).agg(others, pl.col("end").max())
+    counts.add(
+        "rows of rooms there before; the earliest start and the latest end count", len(by_start) - len(rooms)
+    )
+    counts.add("rooms", len(rooms))
+    return rooms
+
+
+def _write_visits(log: LogWriter, files: SourceTable, counts: Counts) -> None:
+    for file in files.files:
+        frame = files.scan(file, ids=PLACE, times={"enter": TIME}, others={"watched": ("watch_live_time",)})
+        frame = frame.with_columns(number("watched"))
+        faults = missing(*PLACE, "enter", "watched") | {"a negative watch time": pl.col("watched") < 0}
+        leave = (pl.col("enter") + pl.col("watched").cast(pl.Int64, strict=False)).alias("exit")
+        log.add("visits", sound(frame, faults, "visits", counts, file=file).select(*PLACE, "enter", leave))
+
+
+def _write_gifts(log: LogWriter, files: SourceTable, counts: Counts) -> None:
+    for file in files.files:
+        frame = files.scan(file, ids=PLACE, times={"time": TIME}, others={"amount": ("gift_price",)})
+        frame = frame.with_columns(number("amount"))
+        faults = missing(*PLACE, "time", "amount") | {"a price of 0 or less": ~(pl.col("amount") > 0)}
+        log.add("gifts", sound(frame, faults, "gifts", counts, file=file))
 
 
 def _write_rooms(log: LogWriter, files: SourceTable, counts: Counts) -> pl.DataFrame:
     """A room that goes on after midnight is there once a day; returns room_id, author_id, start and title."""
     ids = {name: PLACE[name] for name in ("room_id", "author_id")}
-    parts = [
-        files.scan(
+    start, end = ("start_timestamp",), ("end_timestamp",)
+    faults = missing(*ids, "start") | {"its end is before its start": pl.col("end") < pl.col("start")}
+    parts = []
+    for file in files.needed().files:
+        rows = files.scan(
             file,
             ids={**ids, "title": ("live_name_id",)},
-            times={"start": ("start_timestamp",), "end": ("end_timestamp",)},
+            times={"start": start, "end": end},
             optional={"category": ("live_content_category",), "live_type": ("live_type",)},
         )
-        for file in files.needed().files
-    ]
-    faults = missing(*ids, "start") | {"its end is before its start": pl.col("end") < pl.col("start")}
-    days = sound(pl.concat(parts, how="diagonal"), faults, "rows of rooms", counts, where=files.where)
-    spans = (pl.col("start").min(), pl.col("end").max())
-    rooms = days.group_by("room_id").agg(pl.exclude("room_id", "start", "end").first(), *spans)
-    frame = rooms.sort("room_id").collect(engine="streaming")
+        parts.append(sound(rows, faults, "rows of rooms", counts, file=file))
+        files.check_days(file, start, end, INFO["utc_offset"], counts)
+    frame = merged_rooms(pl.concat(parts, how="diagonal"), counts)
     log.add("rooms", frame.drop("title").with_columns(pl.col("^category|live_type$").cast(pl.String)))
-    counts.add("rooms", len(frame))
     return frame.select("room_id", "author_id", "start", "title")
 
 
-def _write_titles(log: LogWriter, source: Path, rooms: pl.DataFrame, counts: Counts) -> None:
+def _write_titles(log: LogWriter, source: SourceFolder, rooms: pl.DataFrame, counts: Counts) -> None:
     """One segment a room with a title; its vector is the row `live_name_id`, from 0."""
-    path = next((source / name for name in TITLE_FILES if (source / name).is_file()), None)
+    path = source.file(*TITLE_FILES)
     if path is None:
         return
     vectors = read_array(path, dimensions=2, kinds="f")

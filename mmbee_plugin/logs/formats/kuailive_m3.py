@@ -1,4 +1,4 @@
-"""KuaiLive-M3: visits with counts of what was done, a fused vector every 30 s of a room, and comments' text."""
+"""KuaiLive-M3: visits with counts of what was done, a fused vector for each segment of a room, and comments' text."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import polars as pl
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.logs.counts import Counts
-from mmbee_plugin.logs.formats.kuailive import write_attributes
-from mmbee_plugin.logs.formats.source import PLACE, SourceTable, missing, number, sound
+from mmbee_plugin.logs.formats.kuailive import merged_rooms, write_attributes, write_feedback
+from mmbee_plugin.logs.formats.source import PLACE, SourceFolder, SourceTable, missing, number, sound
 from mmbee_plugin.logs.formats.text import WIDTH, hashed_text
 from mmbee_plugin.logs.writer import LogWriter
 
@@ -27,76 +27,119 @@ INFO: dict[str, Any] = {
         f"comments' text is hashed into {WIDTH} places, see docs/data-formats.md",
     ],
 }
+FILES = tuple(
+    (name,)
+    for name in (
+        "live_interaction",
+        "live_room_meta",
+        "live_comment",
+        "live_like",
+        "live_show",
+        "live_emb_128_ts",
+        "author_profile",
+    )
+)
 FUSED = 128
-SEGMENT_MS = 30_000
+FIRST_MS = 30_000
+"""length of a room's first segment where the room's start is not before its end."""
 ENTER, EXIT = ("live_play_start_timestamp",), ("live_play_end_timestamp",)
+PLAYED = ("play_duration",)
 ROOM = {name: PLACE[name] for name in ("room_id", "author_id")}
 ATTRIBUTES = ("gender", "age_segment")
 
 
-def write(source: Path, log: LogWriter, counts: Counts, progress: Callable[[str], None]) -> None:
+def write(source: SourceFolder, log: LogWriter, counts: Counts, progress: Callable[[str], None]) -> None:
     """Writes every table of the log.
 
     Likes and comments come from their own files, with their times, where these are there; otherwise from the counts
-    of the visit, at its exit; follows always do.
+    of the visit, at its exit; follows always do. What was shown and not entered is feedback of the kind "negative".
 
-    Raises InputError for a missing file or column, a time in another unit, a vector of another width.
+    Raises InputError for a missing file or column, a vector of another width.
     """
-    comments, likes = SourceTable(source, "live_comment"), SourceTable(source, "live_like")
+    comments, likes = source.table("live_comment"), source.table("live_like")
     progress("rooms")
-    rooms = _write_rooms(log, SourceTable(source, "live_room_meta").needed(), counts)
+    rooms = _write_rooms(log, source.table("live_room_meta").needed(), counts)
     progress("visits and gifts")
     counted = {"follow": "follow_author_cnt"}
     counted |= {} if comments else {"comment": "comment_cnt"}
     counted |= {} if likes else {"like": "like_cnt"}
-    _write_visits(log, SourceTable(source, "live_interaction").needed(), counted, counts)
-    progress("comments and likes")
+    _write_visits(log, source.table("live_interaction").needed(), counted, counts)
+    progress("comments, likes and impressions")
     for files, kind, time in ((comments, "comment", "comment_ts"), (likes, "like", "like_timestamp")):
         for file in files.files:
             _write_feedback(log, files, file, kind, time, rooms, counts)
-    texts = _read_texts(comments)
-    vectors = SourceTable(source, "live_emb_128_ts")
-    for file in vectors.files:
+    write_feedback(log, source.table("live_show"), "negative", ("show_timestamp",), counts)
+    progress("times of segments")
+    texts = _read_texts(comments, rooms)
+    vectors = source.table("live_emb_128_ts")
+    spans = _spans(vectors, rooms, counts)
+    for number_of_file, file in enumerate(vectors.files):
         progress(f"segments of {file.name}")
-        _write_segments(log, vectors, file, rooms, texts, counts)
-    write_attributes(log, SourceTable(source, "author_profile"), "authors", "author_id", ATTRIBUTES, counts)
+        own = spans.filter(pl.col("file") == number_of_file).join(
+            rooms.select("room", "room_id", "author_id"), on="room", how="left"
+        )
+        _write_segments(log, vectors, file, own, texts, counts)
+    write_attributes(log, source.table("author_profile"), "authors", "author_id", ATTRIBUTES, counts)
 
 
 def _write_rooms(log: LogWriter, files: SourceTable, counts: Counts) -> pl.DataFrame:
-    """Writes `rooms`; returns room_id and author_id."""
+    """Writes `rooms`; returns room_id, author_id, start, and the numbers (uint32) `room` and `author`."""
     spans = {"start": ("start_timestamp",), "end": ("end_timestamp",)}
-    parts = [files.scan(file, ids=ROOM, times=spans) for file in files.files]
     faults = missing(*ROOM, "start") | {"its end is before its start": pl.col("end") < pl.col("start")}
-    rows = sound(pl.concat(parts), faults, "rooms", counts, where=files.where).collect(engine="streaming")
-    rooms = rows.sort("room_id", "start").unique("room_id", keep="first", maintain_order=True)
-    counts.add("rooms there twice; the earliest start counts", len(rows) - len(rooms))
+    parts = [
+        sound(files.scan(file, ids=ROOM, times=spans), faults, "rows of rooms", counts, file=file)
+        for file in files.files
+    ]
+    rooms = merged_rooms(pl.concat(parts), counts)
     log.add("rooms", rooms)
-    return rooms.select("room_id", "author_id")
+    author = pl.col("author_id").rank("dense").cast(pl.UInt32).alias("author")
+    return rooms.select("room_id", "author_id", "start", author).with_row_index("room")
 
 
 def _write_visits(log: LogWriter, files: SourceTable, counted: dict[str, str], counts: Counts) -> None:
-    """Writes `visits`, and from their counts `gifts` and the kinds of feedback in `counted`."""
+    """Writes `visits`, and from their counts `gifts` and the kinds of feedback in `counted`.
+
+    A visit whose end is missing, or in a file without such a column, goes on for its `play_duration` (ms).
+    """
     for file in files.files:
         frame = files.scan(
             file,
             ids=PLACE,
-            times={"enter": ENTER, "exit": EXIT},
+            times={"enter": ENTER},
             others={"gifts": ("send_gift_cnt",), "amount": ("send_gift_num",)},
-            optional={kind: (column,) for kind, column in counted.items()},
+            optional={"exit": EXIT, "played": PLAYED} | {kind: (column,) for kind, column in counted.items()},
         )
-        kinds = [kind for kind in counted if kind in frame.collect_schema()]
-        frame = frame.with_columns(number("gifts"), number("amount"), *(number(kind) for kind in kinds))
+        columns = frame.collect_schema()
+        if "exit" not in columns and "played" not in columns:
+            raise InputError(f"{file}: no column {EXIT[0]}, nor {PLAYED[0]} to take its place")
+        kinds = [kind for kind in counted if kind in columns]
+        frame = frame.with_columns(
+            number("gifts"),
+            number("amount"),
+            number("played") if "played" in columns else pl.lit(None, pl.Float64).alias("played"),
+            pl.col("exit") if "exit" in columns else pl.lit(None, pl.Int64).alias("exit"),
+            *(number(kind) for kind in kinds),
+        )
+        without_end = pl.col("exit").is_null() & (pl.col("played") >= 0)
+        played = pl.col("enter") + pl.col("played").cast(pl.Int64, strict=False)
+        frame = frame.with_columns(
+            pl.when(without_end).then(played).otherwise("exit").alias("exit"),
+            without_end.alias("without end"),
+        )
         faults = missing(*PLACE, "enter", "exit") | {"exit before enter": pl.col("exit") < pl.col("enter")}
-        visits = sound(frame, faults, "visits", counts, where=file)
+        visits = sound(frame, faults, "visits", counts, file=file)
+        ended = visits.select(pl.col("without end").sum()).collect(engine="streaming").item()
+        counts.add("visits without an end; it is the start and play_duration", ended)
+        files.check_days(file, ENTER, ENTER, INFO["utc_offset"], counts)
         log.add("visits", visits.select(*PLACE, "enter", "exit"))
         number_sent = pl.when(pl.col("amount") > 0).then("amount").otherwise("gifts")
         gifts = visits.filter(pl.col("gifts") > 0).select(
             *PLACE, pl.col("exit").alias("time"), number_sent.alias("amount")
         )
-        log.add("gifts", sound(gifts, {}, "visits with gifts", counts, where=file))
+        log.add("gifts", sound(gifts, {}, "visits with gifts", counts, file=file))
         for kind in kinds:
             done = visits.filter(pl.col(kind) > 0).select(*PLACE, pl.col("exit").alias("time"))
-            rows = sound(done, {}, f"visits with a {kind}", counts, where=file)
+            rows = sound(done, {}, f"visits with a {kind}", counts, file=file)
             log.add("feedback", rows.with_columns(pl.lit(kind).alias("kind")))
 
 
@@ -106,82 +149,109 @@ def _write_feedback(
     """Writes likes or comments; a file without the author takes him from the room."""
     ids = {name: PLACE[name] for name in ("user_id", "room_id")}
     frame = files.scan(file, ids=ids, times={"time": (time,)})
-    placed = frame.join(rooms.lazy(), on="room_id", how="left", maintain_order="left")
+    placed = frame.join(
+        rooms.lazy().select("room_id", "author_id"), on="room_id", how="left", maintain_order="left"
+    )
     faults = missing("user_id", "room_id", "time") | {
         "a room that is not in live_room_meta": pl.col("author_id").is_null()
     }
-    rows = sound(placed, faults, f"{kind}s", counts, where=file)
+    rows = sound(placed, faults, f"{kind}s", counts, file=file)
     log.add("feedback", rows.select(*PLACE, "time", pl.lit(kind).alias("kind")))
 
 
-def _read_texts(comments: SourceTable) -> pl.DataFrame | None:
-    """room_id, time, content of all comments, in order of time; None where there is no file of them."""
+def _read_texts(comments: SourceTable, rooms: pl.DataFrame) -> pl.DataFrame | None:
+    """room, time, content of all comments, in order of time; None where there is no file of them."""
     if not comments:
         return None
     room, content = {"room_id": ROOM["room_id"]}, {"content": ("content",)}
     parts = [
-        comments.scan(file, ids=room, times={"time": ("comment_ts",)}, others=content)
+        comments.scan(file, ids=room, times={"time": ("comment_ts",)}, others=content).select(
+            "room_id", "time", "content"
+        )
         for file in comments.files
     ]
-    return pl.concat(parts).drop_nulls().sort("time").collect(engine="streaming")
+    texts = pl.concat(parts).drop_nulls().join(rooms.lazy(), on="room_id", how="inner")
+    return texts.select("room", "time", "content").sort("time").collect(engine="streaming")
+
+
+def _spans(files: SourceTable, rooms: pl.DataFrame, counts: Counts) -> pl.DataFrame:
+    """room, start, end, file and row (in the file) of every segment; no vectors.
+
+    The files have a segment's end. It starts where the one before it in its room ends, in whichever file that is, the
+    first one at the room's start.
+    """
+    parts = []
+    for number_of_file, file in enumerate(files.files):
+        frame = files.scan(file, ids={"room_id": ROOM["room_id"]}, times={"end": ("timestamp",)})
+        placed = frame.with_row_index("row").join(
+            rooms.lazy().select("room_id", "room"), on="room_id", how="left", maintain_order="left"
+        )
+        faults = missing("room_id", "end") | {
+            "a room that is not in live_room_meta": pl.col("room").is_null()
+        }
+        good = sound(placed, faults, "rows of segments", counts, file=file).select("room", "end", "row")
+        part = good.with_columns(pl.lit(number_of_file, pl.UInt16).alias("file"))
+        parts.append(part.collect(engine="streaming"))
+    schema = {"room": pl.UInt32, "end": pl.Int64, "row": pl.UInt32, "file": pl.UInt16}
+    rows = pl.concat([pl.DataFrame(schema=schema), *parts])
+    ends = rows.sort("room", "end", "file", "row").unique(("room", "end"), keep="first", maintain_order=True)
+    counts.add("segments there twice; the first counts", len(rows) - len(ends))
+    previous = pl.when(pl.col("room") == pl.col("room").shift(1)).then(pl.col("end").shift(1))
+    ends = ends.with_columns(previous.alias("previous")).join(
+        rooms.select("room", "author", "start"), on="room", how="left", maintain_order="left"
+    )
+    opening = pl.when(pl.col("start") < pl.col("end")).then("start").otherwise(pl.col("end") - FIRST_MS)
+    spans = ends.with_columns(pl.coalesce("previous", opening).alias("start")).drop("previous")
+    once = spans.unique(("author", "start"), keep="first", maintain_order=True).drop("author")
+    counts.add("segments of an author's second room with the same start; left out", len(spans) - len(once))
+    return once
 
 
 def _write_segments(
     log: LogWriter,
     files: SourceTable,
     file: Path,
-    rooms: pl.DataFrame,
+    spans: pl.DataFrame,
     texts: pl.DataFrame | None,
     counts: Counts,
 ) -> None:
-    """Writes the segments of one part file; `timestamp` is a segment's end. Its vectors do not stay in memory.
-
-    A comment belongs to the segment of its room that ends next, if that is within 30 s.
-    """
-    room = {"room_id": ROOM["room_id"]}
-    frame = files.scan(file, ids=room, times={"end": ("timestamp",)}, others={"fused": ("feature_128",)})
-    frame = frame.with_row_index("row")
-    placed = frame.drop("fused").join(rooms.lazy(), on="room_id", how="left", maintain_order="left")
-    faults = missing("room_id", "end")
-    faults |= {"a room that is not in live_room_meta": pl.col("author_id").is_null()}
-    good = sound(placed, faults, "rows of segments", counts, where=file).collect(engine="streaming")
-    once = good.sort("end", "row").unique(("author_id", "end"), keep="first", maintain_order=True)
-    counts.add("segments there twice in a file; the first counts", len(good) - len(once))
-    table = frame.join(once.lazy().select("row", "author_id"), on="row", how="inner").select(
-        "row",
-        "room_id",
-        "author_id",
-        (pl.col("end") - SEGMENT_MS).alias("start"),
-        "end",
-        pl.col("fused").cast(pl.Array(pl.Float32, FUSED)),
+    """Writes the segments of one part file, whose rows are `spans`. Its vectors do not stay in memory."""
+    fused = files.scan(file, ids={}, times={}, others={"fused": ("feature_128",)}).with_row_index("row")
+    keys = spans.lazy().select("row", "room_id", "author_id", "start", "end")
+    table = fused.join(keys, on="row", how="inner").select(
+        "row", "room_id", "author_id", "start", "end", pl.col("fused").cast(pl.Array(pl.Float32, FUSED))
     )
     if texts is not None:
-        vectors = _comment_vectors(once, texts)
+        vectors, number_of_comments = _comment_vectors(spans, texts)
+        counts.add("comments in a segment of their room", number_of_comments)
         counts.add("segments with a comment", len(vectors))
         table = table.join(vectors.lazy(), on="row", how="left")
     try:
         log.add("segments", table.drop("row"))
     except pl.exceptions.PolarsError as error:
-        raise _another_width(file, frame) or error from None
+        raise _another_width(file, fused) or error from None
 
 
-def _comment_vectors(segments: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
-    """row, comment (WIDTH,): the segments (in order of their ends) with comments."""
-    here = texts.join(segments.select("room_id").unique(), on="room_id", how="semi", maintain_order="left")
+def _comment_vectors(spans: pl.DataFrame, texts: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """row, comment (WIDTH,): the segments with comments; and how many comments they have.
+
+    A comment at the very end of a segment is in the next.
+    """
+    here = texts.join(spans.select("room").unique(), on="room", how="semi", maintain_order="left")
     found = here.join_asof(
-        segments.select("row", "room_id", "end"),
+        spans.select("row", "room", "start", "end").sort("end"),
         left_on="time",
         right_on="end",
-        by="room_id",
+        by="room",
         strategy="forward",
-        tolerance=SEGMENT_MS,
         check_sortedness=False,
-        allow_exact_matches=False,  # a comment at the very end is in the next segment
-    ).drop_nulls("row")
+        allow_exact_matches=False,
+    ).filter(pl.col("time") >= pl.col("start"))
     rows = found["row"].unique().sort()
     groups = rows.search_sorted(found["row"]).to_numpy()
     values = hashed_text(groups, found["content"], len(rows))
-    return pl.DataFrame({"row": rows, "comment": pl.Series(values, dtype=pl.Array(pl.Float32, WIDTH))})
+    vectors = pl.DataFrame({"row": rows, "comment": pl.Series(values, dtype=pl.Array(pl.Float32, WIDTH))})
+    return vectors, len(found)
 
 
 def _another_width(file: Path, frame: pl.LazyFrame) -> InputError | None:
