@@ -9,6 +9,7 @@ import numpy as np
 
 from mmbee_plugin.data.info import DatasetInfo
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import replaced
 
 BINS = 60
 
@@ -71,7 +72,8 @@ def draw(info: DatasetInfo, path: Path) -> None:
         template="plotly_white",
     )
     try:
-        figure.write_html(path, include_plotlyjs=True)
+        with replaced(path) as file:
+            figure.write_html(file, include_plotlyjs=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
 

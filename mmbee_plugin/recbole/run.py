@@ -26,6 +26,7 @@ from recbole.utils import ModelType, get_model, get_trainer, init_logger, init_s
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.sample import ensure
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import check_writable
 from mmbee_plugin.recbole import checkpoint, options, report
 from mmbee_plugin.recbole.dataset import MMBeeDataset
 from mmbee_plugin.recbole.splitting import data_lines, settle, split_line
@@ -55,7 +56,7 @@ def _run(argv: list[str]) -> None:
     if chosen.resume:
         chosen = as_before(chosen)
     if chosen.result:
-        report.check_writable(chosen.result)
+        check_writable(chosen.result)
     assert chosen.dataset is not None
     folder = ensure(chosen.dataset, chosen.data_path)
     options.check_given(chosen.given, chosen.models)
@@ -77,7 +78,7 @@ def _run(argv: list[str]) -> None:
             )
     sys.stdout.write("\n".join(["", report.table(results), "", *report.provenance_lines(folder), *lines, ""]))
     if chosen.result:
-        report.write_json(chosen.result, results, as_list=len(chosen.models) > 1)
+        report.write_results(chosen.result, results, as_list=len(chosen.models) > 1)
         sys.stdout.write(f"Written to {chosen.result}\n")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch.utils.tensorboard import SummaryWriter
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import write_json
 from mmbee_plugin.torchrec.batch import Batch
 from mmbee_plugin.torchrec.checkpoint import StepState, latest, load, read_state, save
 from mmbee_plugin.torchrec.collectives import from_first
@@ -58,8 +58,7 @@ def train(settings: Settings, resume: bool = False, result: Path | None = None) 
             trainer.restore(checkpoint)
         outcome = trainer.run()
         if process.rank == 0 and result is not None:
-            result.parent.mkdir(parents=True, exist_ok=True)
-            result.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
+            write_json(result, outcome)
     return outcome
 
 
