@@ -11,7 +11,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -119,33 +120,25 @@ def published(folder: Path) -> Iterator[Path]:
         ) from None
 
 
-def reserve(folder: Path, stem: str, endings: Sequence[str]) -> list[Path]:
-    """Makes one empty file for each ending, ``<folder>/<stem>-<six letters><ending>``, that no other run can have.
+def stamp() -> str:
+    """The time to the second, as RecBole writes it, and eight random hexadecimal digits: runs of one second differ."""
+    return f"{time.strftime('%b-%d-%Y_%H-%M-%S')}-{secrets.token_hex(4)}"
 
-    Args:
-        folder: made if need be.
-        stem: what the names begin with.
-        endings: of the files that belong together, such as ``.pth`` and ``-last.pth``.
+
+def claim(path: Path) -> bool:
+    """Makes an empty file, and the folders it needs; False where something has that name already.
 
     Raises:
-        InputError: the files cannot be made there.
+        InputError: it cannot be made.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        while True:
-            name = f"{stem}-{secrets.token_hex(3)}"
-            paths = [folder / f"{name}{ending}" for ending in endings]
-            made: list[Path] = []
-            try:
-                for path in paths:
-                    path.open("x").close()
-                    made.append(path)
-                return paths
-            except FileExistsError:
-                for path in made:
-                    path.unlink()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("x").close()
     except OSError as error:
-        raise InputError(f"{folder}: no files can be made there ({error.strerror or error})") from None
+        if isinstance(error, FileExistsError) and path.parent.is_dir():
+            return False
+        raise InputError(f"{path}: cannot be made ({error.strerror or error})") from None
+    return True
 
 
 def check_folder(folder: Path, purpose: str) -> None:

@@ -8,11 +8,9 @@ resumed, and that a wrong name or setting is one line on stderr and exit status 
 
 import contextlib
 import copy
-import logging
 import os
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +19,7 @@ from typing import Any
 import torch
 from recbole.config import Config
 from recbole.data import data_preparation
-from recbole.utils import ModelType, get_model, get_trainer, init_logger, init_seed
+from recbole.utils import ModelType, get_model, get_trainer, init_seed
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.sample import ensure
@@ -29,6 +27,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import check_writable
 from mmbee_plugin.recbole import checkpoint, options, report
 from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.logs import run_log
 from mmbee_plugin.recbole.splitting import data_lines, settle, split_line
 from mmbee_plugin.recbole.trainer import Resumable, check_same_settings, resumable
 
@@ -181,35 +180,6 @@ def _no_arguments() -> Iterator[None]:
         yield
     finally:
         sys.argv = kept
-
-
-@contextlib.contextmanager
-def without_recbole_warnings() -> Iterator[None]:
-    """Keeps to itself what pandas and torch say about RecBole's own code."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
-        yield
-
-
-@contextlib.contextmanager
-def run_log(config: Config, quiet: bool) -> Iterator[logging.Logger]:
-    """RecBole's log file for one run; `quiet` keeps all but warnings off the screen. Other handlers come
-    back after it."""
-    root = logging.getLogger()
-    others, level = root.handlers[:], root.level
-    root.handlers = []
-    init_logger(config)
-    for handler in root.handlers:
-        if quiet and not isinstance(handler, logging.FileHandler):
-            handler.setLevel(logging.WARNING)
-    try:
-        with without_recbole_warnings():
-            yield root
-    finally:
-        for handler in root.handlers:
-            handler.close()
-        root.handlers = others
-        root.setLevel(level)
 
 
 def seeded_dataset(config: Config) -> MMBeeDataset:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch.utils.tensorboard import SummaryWriter
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.files import write_json
+from mmbee_plugin.files import locked, write_json
 from mmbee_plugin.torchrec.batch import Batch
 from mmbee_plugin.torchrec.checkpoint import StepState, latest, load, read_state, save
 from mmbee_plugin.torchrec.collectives import from_first
@@ -51,7 +52,7 @@ def train(settings: Settings, resume: bool = False, result: Path | None = None) 
     Raises:
         InputError: bad shards or settings, checkpoints of another run in the folder, a loss that is no number.
     """
-    with process_group(settings.train.timeout) as process:
+    with process_group(settings.train.timeout) as process, _alone_in(Path(settings.checkpoint.folder)):
         checkpoint = from_first(lambda: checkpoint_to_resume(settings, resume))
         trainer = Trainer(settings, process)
         if checkpoint is not None:
@@ -60,6 +61,15 @@ def train(settings: Settings, resume: bool = False, result: Path | None = None) 
         if process.rank == 0 and result is not None:
             write_json(result, outcome)
     return outcome
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """While the job writes into its folder; every process enters. Raises InputError where another job does."""
+    complaint = "another job writes there at this moment; checkpoint.folder=… starts elsewhere"
+    with ExitStack() as held:
+        from_first(lambda: held.enter_context(locked(folder / ".lock", complaint)))
+        yield
 
 
 class Trainer:
