@@ -121,8 +121,8 @@ def published(folder: Path) -> Iterator[Path]:
 
 
 def stamp() -> str:
-    """The time to the second, as RecBole writes it, and eight random hexadecimal digits: runs of one second differ."""
-    return f"{time.strftime('%b-%d-%Y_%H-%M-%S')}-{secrets.token_hex(4)}"
+    """The time to the second, as RecBole writes it, and eight random digits: runs of one second differ."""
+    return f"{time.strftime('%b-%d-%Y_%H-%M-%S')}-{secrets.randbelow(10**8):08}"
 
 
 def claim(path: Path) -> bool:

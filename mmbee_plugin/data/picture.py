@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 
 from mmbee_plugin.data.info import DatasetInfo
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.extras import check_extra
 from mmbee_plugin.files import replaced
 
 BINS = 60
@@ -20,8 +20,7 @@ def check_picture(path: Path) -> None:
         raise InputError(f"{path}: a picture is an .html file")
     if not path.absolute().parent.is_dir():
         raise InputError(f"{path}: no such folder to write to")
-    if importlib.util.find_spec("plotly") is None:
-        raise InputError(f"{path}: a picture needs plotly, which is not installed; pip install plotly")
+    check_extra("plotly", f"{path}: a picture")
 
 
 def draw(info: DatasetInfo, path: Path) -> None:

@@ -7,12 +7,13 @@ import json
 import resource
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mmbee_plugin import threads
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import write_json
@@ -30,6 +31,7 @@ class RunResult:
         seconds: wall time from reading the data to the test metrics.
         peak_rss_mb: the most resident memory the process had in that time, in MB (10^6 bytes).
         checkpoint: file with the weights of the best epoch.
+        threads: that torch computes with, the cores there are, and OpenMP's wait policy.
     """
 
     model: str
@@ -40,6 +42,7 @@ class RunResult:
     seconds: float
     peak_rss_mb: float
     checkpoint: str
+    threads: dict[str, Any] = field(default_factory=threads.described)
 
 
 def provenance_lines(folder: DatasetFolder) -> list[str]:

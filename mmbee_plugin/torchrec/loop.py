@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from mmbee_plugin import threads
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import locked, write_json
 from mmbee_plugin.torchrec.batch import Batch
@@ -89,6 +90,7 @@ class Trainer:
             raise InputError(f"{store.path}: no labels, so negatives must be drawn; set train.negatives")
         nodes = store.nodes() if settings.model.node_tables == "stored" and inputs.pools else None
         LOG.info("%s", store.provenance)
+        LOG.info("%s", threads.line())
         longest = min(settings.data.history_length, store.longest_history)
         if settings.model.backbone == "sim" and (idle := inputs.sim_settings().idle(longest)):
             LOG.warning("%s", idle)
@@ -146,6 +148,7 @@ class Trainer:
         outcome: dict[str, Any] = {
             "provenance": self.store.provenance,
             "world_size": self.process.world_size,
+            "threads": threads.described(),
             "losses": self.losses,
             "validation": self.validation,
             "best": self.best,
