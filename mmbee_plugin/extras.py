@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -47,12 +48,14 @@ def missing(module: str, purpose: str = "this command") -> InputError:
     """
     package = PACKAGES.get(module, module)
     bound, extra = _declared(package)
-    plain = f"pip install '{package}{bound}'"
+    plain = f"pip install {shlex.quote(package + bound)}"
     checkout = Path(__file__).parents[1]
     if extra is not None and (checkout / "setup.py").is_file():
-        command = f"pip install -e '{checkout}[{extra}]'"
+        command = f"pip install -e {shlex.quote(f'{checkout}[{extra}]')}"
         if extra == "torchrec":
-            command += f" (without a GPU with '{checkout}/packaging/fbgemm-cpu' in the same call)"
+            command += (
+                f" (without a GPU with {shlex.quote(f'{checkout}/packaging/fbgemm-cpu')} in the same call)"
+            )
         return InputError(f"{purpose} needs {package}, which is not installed: {command}, or {plain}")
     return InputError(f"{purpose} needs {package}, which is not installed: {plain}")
 

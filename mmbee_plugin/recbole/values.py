@@ -38,7 +38,9 @@ class Number:
         if self.above and value <= self.low:
             raise InputError(f"{name} {value!r} is out of range, expected more than {self.low:g}")
         if not self.low <= value <= self.high:
-            raise InputError(f"{name} {value!r} is out of range, expected {self.low:.12g} to {self.high:.12g}")
+            raise InputError(
+                f"{name} {value!r} is out of range, expected {self.low:.12g} to {self.high:.12g}"
+            )
 
 
 COUNT = Number(1, whole=True)
@@ -106,7 +108,7 @@ def check_values(settings: Mapping[str, Any], model: str) -> None:
                 raise InputError(
                     f"gpu_id: found {value!r}, expected numbers of GPUs such as 0 or 0,1, or nothing"
                 )
-        elif key in CHOICES and key in defaults:
+        elif key in CHOICES and str(defaults.get(key)).upper() in map(str.upper, CHOICES[key]):
             _check_choice(key, value)
         else:
             _check_like(key, value, defaults.get(key))
