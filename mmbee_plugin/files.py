@@ -142,18 +142,18 @@ def claim(path: Path) -> bool:
 
 
 def check_folder(folder: Path, purpose: str) -> None:
-    """Makes a folder if need be. Raises InputError, with what it is for, where no files can be made in it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made for {purpose}: {error.strerror}") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{folder}: not writable, so {purpose} cannot be kept there")
+    """Raises InputError, with what it is for, where a folder is not there and cannot be made, or not written to."""
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise InputError(f"{folder}: cannot be made for {purpose}: {there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{there}: not writable, so {purpose} cannot be kept there")
 
 
 def check_writable(path: Path, purpose: str = "the result") -> None:
     """Makes the folder of `path` if need be. Raises InputError, with what it is for, where no file can be written."""
     check_folder(path.parent, purpose)
+    path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise InputError(f"{path}: is a folder, a file name is needed for {purpose}")
 

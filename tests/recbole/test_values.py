@@ -63,7 +63,7 @@ REFUSED = {
         "--eval_args.split={LS: newest}": "eval_args.split.LS: found 'newest'",
         "--log_wandb=true": "log_wandb needs wandb, which is not installed: pip install wandb",
         "--checkpoint_dir=/etc/hostname": "/etc/hostname: cannot be made for checkpoints",
-        "--checkpoint_dir=/etc/hostname/a": "cannot be made for checkpoints: Not a directory",
+        "--checkpoint_dir=/etc/hostname/a": "cannot be made for checkpoints: /etc/hostname is no folder",
         "--wandb_project=5": "wandb_project: found 5, expected text",
     },
     "LightGCN": {"--n_layers=-1": "n_layers -1 is out of range", "--reg_weight=much": "reg_weight: found 'much'"},
