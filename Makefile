@@ -20,7 +20,7 @@ run: $(READY)
 run-torchrec: export OMP_NUM_THREADS ?= 1
 run-torchrec: $(READY) $(SHARDS)/shards.json
 	$(BIN)/torchrun --nproc_per_node=$(PROCESSES) -m mmbee_plugin.torchrec.train \
-		--config torchrec_configs/tiktok.yaml checkpoint.folder=saved/torchrec/tiktok-$$(date +%Y%m%d-%H%M%S)
+		--config torchrec_configs/tiktok.yaml checkpoint.folder=saved/torchrec/tiktok-$$(date +%Y%m%d-%H%M%S)-$$$$
 
 # Written again when the dataset changes: a sample that was replaced by real data.
 $(SHARDS)/shards.json: $(wildcard datasets/tiktok/dataset.json) | $(READY)

@@ -5,7 +5,7 @@ python run_hyper.py --model=LightGCN --dataset=tiktok --params_file=my.hyper --a
 python run_hyper.py --help
 """
 
-from mmbee_plugin.recbole.tune import main
+from mmbee_plugin.entry import start
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(start("mmbee_plugin.recbole.tune"))

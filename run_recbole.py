@@ -5,7 +5,7 @@ python run_recbole.py --compare=MMBee,LightGCN,SIM --dataset=tiktok --result=res
 python run_recbole.py --help
 """
 
-from mmbee_plugin.recbole.run import main
+from mmbee_plugin.entry import start
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(start("mmbee_plugin.recbole.run"))

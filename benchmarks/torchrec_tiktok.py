@@ -36,9 +36,10 @@ from tqdm import tqdm
 import mmbee_plugin
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.recbole import settings as recbole_settings
+from mmbee_plugin.recbole.logs import run_log
 from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.options import dataset_settings
-from mmbee_plugin.recbole.run import build_config, run_log, seeded_dataset
+from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.trainer import resumable
 from mmbee_plugin.torchrec.command import show_progress
 from mmbee_plugin.torchrec.loop import train

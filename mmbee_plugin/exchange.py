@@ -6,9 +6,7 @@ one row more than there are tokens: row r + 1 belongs to token r, row 0 to whoev
 
 from __future__ import annotations
 
-import os
 import pickle
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 import torch
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import replaced
 from mmbee_plugin.modules.gtr import GTRSettings
 from mmbee_plugin.modules.sim import SIMSettings
 from mmbee_plugin.modules.tokens import ContentSettings
@@ -111,16 +110,10 @@ def write_exchange(path: Path, exchange: Exchange) -> None:
         "settings": exchange.settings,
     }
     try:
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
+        with replaced(path, "wb") as file:
             torch.save(content, file)
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    except (OSError, RuntimeError) as error:  # torch's writer has its own for a full disk
+        raise InputError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
 
 
 def read_exchange(path: Path) -> Exchange:

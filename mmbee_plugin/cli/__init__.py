@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from mmbee_plugin import threads
 from mmbee_plugin.cli import data, figures, graph, jobs, studies, tables
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.entry import exit_status
 
 app = typer.Typer(help="MMBee: data, graphs and models for gift prediction.", no_args_is_help=True)
 app.add_typer(data.app, name="data")
@@ -18,9 +19,6 @@ app.add_typer(tables.app)
 
 
 def main() -> None:
-    """Runs the command line; bad input is one line on stderr and exit status 2."""
-    try:
-        app()
-    except InputError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise SystemExit(2) from None
+    """Runs the command line; what the user can mend is one line on stderr and exit status 2."""
+    threads.choose()
+    raise SystemExit(exit_status(app))

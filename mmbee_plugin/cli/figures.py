@@ -24,7 +24,7 @@ def queries(
 ) -> None:
     """Whether the learned queries tell the type of an author: t-SNE, clusters, neighbours; id embeddings beside."""
     from mmbee_plugin.figures.queries import query_figure, read_authors
-    from mmbee_plugin.recbole.report import check_writable
+    from mmbee_plugin.files import check_writable
 
     check_writable(out)
     authors = read_authors(checkpoint)
@@ -44,8 +44,8 @@ def response(
     The settings of the graph may follow, as for a run: --graph.top_k=20. It is built if it is not there.
     """
     from mmbee_plugin.figures.response import measure, response_figure
+    from mmbee_plugin.files import check_writable
     from mmbee_plugin.recbole import graph_report
-    from mmbee_plugin.recbole.report import check_writable
 
     check_writable(out)
     with stage_display() as show:
@@ -66,7 +66,7 @@ def room(
     """The timeline of one live room: what the author's queries read by segment, and the gifts on it."""
     from mmbee_plugin.figures.room import read_timeline
     from mmbee_plugin.figures.timeline import room_figure
-    from mmbee_plugin.recbole.report import check_writable
+    from mmbee_plugin.files import check_writable
     from mmbee_plugin.studies.scoring import open_trained
 
     check_writable(out)

@@ -86,8 +86,8 @@ def graph_select(
     One model a seed is trained with all of them. Its settings may follow, as for a run: --epochs=2.
     """
     from mmbee_plugin.data.sample import ensure
+    from mmbee_plugin.files import check_writable
     from mmbee_plugin.recbole import options
-    from mmbee_plugin.recbole.report import check_writable
     from mmbee_plugin.studies.importance import importances
     from mmbee_plugin.studies.select import ranking_metric, select_figure
     from mmbee_plugin.tables.cells import CellStore
@@ -117,8 +117,8 @@ def graph_cost(
 
     The settings of the graph may follow, as for a run: --graph.top_k=20.
     """
+    from mmbee_plugin.files import check_writable
     from mmbee_plugin.recbole import graph_report
-    from mmbee_plugin.recbole.report import check_writable
     from mmbee_plugin.studies.cost import cost_jobs, measured_costs, shapes_of
     from mmbee_plugin.studies.cost_figure import cost_figure
 

@@ -43,7 +43,7 @@ def missing(
     out: Out = Path("results/missing.html"),
 ) -> None:
     """Score the test rows with each modality missing or noisy, beside SIM without content, which is trained once."""
-    from mmbee_plugin.recbole.report import check_writable
+    from mmbee_plugin.files import check_writable
     from mmbee_plugin.studies.missing import bare_job, measure, missing_figure, planned
     from mmbee_plugin.studies.scoring import open_trained
     from mmbee_plugin.tables.making import cells_of_rows
@@ -82,8 +82,8 @@ def unseen(
     mmbee table, kept in --cells. Settings of all models may follow, as for a run: --epochs=3.
     """
     from mmbee_plugin.data.sample import ensure
+    from mmbee_plugin.files import check_writable
     from mmbee_plugin.recbole import options
-    from mmbee_plugin.recbole.report import check_writable
     from mmbee_plugin.studies.unseen import chosen_rows, measure_unseen, unseen_figure, unseen_jobs
     from mmbee_plugin.tables.making import cells_of_rows
     from mmbee_plugin.tables.training import check_split
@@ -112,9 +112,9 @@ def neighbours(
 
     The settings of the graph may follow, as for a run: --graph.top_k=20. It is built if it is not there.
     """
+    from mmbee_plugin.files import check_writable
     from mmbee_plugin.recbole import graph_report
     from mmbee_plugin.recbole.offline import gifts
-    from mmbee_plugin.recbole.report import check_writable
     from mmbee_plugin.studies.neighbours import hits, neighbours_figure
     from mmbee_plugin.tables.training import check_split
 
@@ -134,7 +134,7 @@ def stale(
     out: Out = Path("results/stale.html"),
 ) -> None:
     """What an old graph snapshot costs: the model on lists built so many days before the test day."""
-    from mmbee_plugin.recbole.report import check_writable
+    from mmbee_plugin.files import check_writable
     from mmbee_plugin.studies.scoring import open_trained
     from mmbee_plugin.studies.stale import aged, stale_figure
 
@@ -149,7 +149,7 @@ def stale(
 @single.command("diagnose")
 def diagnose(checkpoint: Checkpoint, out: Out = Path("results/diagnosis.html")) -> None:
     """Look a trained model over for parts that fail quietly: queries, modalities, neighbours; ok or look at this."""
-    from mmbee_plugin.recbole.report import check_writable
+    from mmbee_plugin.files import check_writable
     from mmbee_plugin.studies.diagnose import diagnose as examine
     from mmbee_plugin.studies.diagnose import diagnosis_figure
     from mmbee_plugin.studies.scoring import open_trained
@@ -176,8 +176,8 @@ def explain(
     out: Out = Path("results/explain.html"),
 ) -> None:
     """Which behaviours, metapaths, modalities and segments carried the score of one user for one author."""
+    from mmbee_plugin.files import check_writable
     from mmbee_plugin.moments import parsed_time
-    from mmbee_plugin.recbole.report import check_writable
     from mmbee_plugin.studies.explain import explain as without_each
     from mmbee_plugin.studies.explain import explanation_figure, find_moment
     from mmbee_plugin.studies.scoring import open_trained

@@ -62,6 +62,7 @@ def table(
     for a run: --epochs=3. The dataset's are in recbole_configs/NAME.yaml.
     """
     from mmbee_plugin.tables.command import TableOptions, run_table
+    from mmbee_plugin.tables.files import Report
     from mmbee_plugin.tables.ranking.command import run_table_3
 
     kept = out or Path("results") / f"table-{number}-{dataset}-{split}"
@@ -80,7 +81,8 @@ def table(
             "--tune and --tuned are of table 3: the rows of the others share the dataset's settings"
         )
     try:
-        printed = (run_table_3 if number == 3 else run_table)(options, context.args)
+        with Report(kept).alone():
+            printed = (run_table_3 if number == 3 else run_table)(options, context.args)
     except KeyboardInterrupt:
         typer.echo(f"interrupted; finished cells are in {cells}, the same command goes on", err=True)
         raise typer.Exit(130) from None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 
 from mmbee_plugin.data.info import DatasetInfo
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.extras import check_extra
+from mmbee_plugin.files import replaced
 
 BINS = 60
 
@@ -19,8 +20,7 @@ def check_picture(path: Path) -> None:
         raise InputError(f"{path}: a picture is an .html file")
     if not path.absolute().parent.is_dir():
         raise InputError(f"{path}: no such folder to write to")
-    if importlib.util.find_spec("plotly") is None:
-        raise InputError(f"{path}: a picture needs plotly, which is not installed; pip install plotly")
+    check_extra("plotly", f"{path}: a picture")
 
 
 def draw(info: DatasetInfo, path: Path) -> None:
@@ -71,7 +71,8 @@ def draw(info: DatasetInfo, path: Path) -> None:
         template="plotly_white",
     )
     try:
-        figure.write_html(path, include_plotlyjs=True)
+        with replaced(path) as file:
+            figure.write_html(file, include_plotlyjs=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.extras import installed, missing
 
 ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 WIDTH = 128
@@ -45,7 +45,7 @@ def text_features(titles: list[str], source: Path) -> tuple[np.ndarray, str]:
 
 def _sentence_encoder() -> tuple[Any, str]:
     """The encoder and "", or None and why there is none."""
-    if importlib.util.find_spec("sentence_transformers") is None:
+    if not installed("sentence_transformers"):
         return None, "sentence-transformers is not installed"
     try:
         from sentence_transformers import SentenceTransformer
@@ -62,8 +62,8 @@ def _tf_idf(titles: list[str], source: Path, reason: str) -> tuple[np.ndarray, s
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
     except ImportError:
-        raise InputError(
-            f"{source}: titles need scikit-learn or a sentence encoder ({reason}); pip install mmbee-plugin[text]"
+        raise missing(
+            "sklearn", f"{source}: text from titles without a sentence encoder ({reason})"
         ) from None
     try:
         weights = TfidfVectorizer(sublinear_tf=True, dtype=np.float32).fit_transform(titles)

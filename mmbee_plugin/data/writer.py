@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +13,7 @@ import numpy as np
 from mmbee_plugin.data.atomic import ITEM, RATING, TIMESTAMP, USER, write_table
 from mmbee_plugin.data.features import BagFeatures, present_path, save_bag, save_dense
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import published
 
 SPLITS = ("train", "valid", "test")
 KEPT = "; kept as given"
@@ -208,30 +205,3 @@ def _kind(description: Path) -> str | None:
     except (OSError, ValueError):
         return None
     return value.get("kind") if isinstance(value, dict) else None
-
-
-@contextmanager
-def published(folder: Path) -> Iterator[Path]:
-    """A fresh folder beside `folder`, which takes its place when the block ends without an error."""
-    folder = folder.absolute()
-    replacing = folder.exists()
-    beside = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
-    old = folder.with_name(f".{folder.name}.replaced-{os.getpid()}")
-    try:
-        beside.mkdir(parents=True)
-        yield beside
-        if replacing:
-            os.replace(folder, old)
-        try:
-            os.replace(beside, folder)
-        except OSError:
-            if old.exists():
-                os.replace(old, folder)
-            raise
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be written ({error.strerror or error}); nothing was changed"
-        ) from None
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)

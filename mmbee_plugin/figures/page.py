@@ -9,7 +9,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from mmbee_plugin.tables.files import replaced
+from mmbee_plugin.files import replaced
 from mmbee_plugin.tables.html import STYLE
 from mmbee_plugin.tables.layout import Sheet
 

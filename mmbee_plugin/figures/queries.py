@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,9 @@ from plotly.subplots import make_subplots
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.run import LABELLED_RUN, load_mmbee, seeded_dataset, without_recbole_warnings
+from mmbee_plugin.extras import check_extra
+from mmbee_plugin.recbole.logs import without_recbole_warnings
+from mmbee_plugin.recbole.run import LABELLED_RUN, load_mmbee, seeded_dataset
 from mmbee_plugin.tables.layout import Sheet
 
 MIN_ROWS = 20
@@ -60,8 +61,7 @@ def read_authors(path: Path, min_rows: int = MIN_ROWS) -> AuthorVectors:
         InputError: no scikit-learn; as `load_mmbee`; a model without queries; a dataset that has changed or has no
             planted types.
     """
-    if find_spec("sklearn") is None:
-        raise InputError("figure 5 needs scikit-learn; pip install mmbee-plugin[text]")
+    check_extra("sklearn", "figure 5")
     state = load_mmbee(path)
     config, weights = state["config"], state["state_dict"]
     if "content.queries.weight" not in weights:

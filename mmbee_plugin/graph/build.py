@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import folder_beside, publish
 from mmbee_plugin.graph.attributes import Attributes, mean_attributes
 from mmbee_plugin.graph.donations import donation_graph, weigh
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours, expand
@@ -18,7 +17,7 @@ from mmbee_plugin.graph.reach import reach
 from mmbee_plugin.graph.settings import GraphSettings, Interactions, NodeStage
 from mmbee_plugin.graph.snapshot import SCHEMA, Snapshot, fold_folder
 from mmbee_plugin.graph.swing import swing
-from mmbee_plugin.graph.writer import SnapshotWriter, publish
+from mmbee_plugin.graph.writer import SnapshotWriter, is_sound
 
 POSITIVES = ("u2a2u", "a2u2a")
 
@@ -72,24 +71,19 @@ def build(
         except InputError:
             if progress is not None:
                 progress("the stored snapshot is damaged, building it again")
-    writing: Path | None = None
     try:
-        Path(root).mkdir(parents=True, exist_ok=True)
-        writing = Path(tempfile.mkdtemp(prefix=f".{key[:8]}-", dir=root))
-        writer = SnapshotWriter(writing, progress)
-        _write_stages(writer, interactions, settings, features, nodes, None)
-        for fold in range(settings.folds):
-            _write_stages(writer, interactions, settings, features, None, fold)
-        writer.finish(key, interactions, settings, nodes)
-        publish(writing, folder)
+        with folder_beside(folder) as writing:
+            writer = SnapshotWriter(writing, progress)
+            _write_stages(writer, interactions, settings, features, nodes, None)
+            for fold in range(settings.folds):
+                _write_stages(writer, interactions, settings, features, None, fold)
+            writer.finish(key, interactions, settings, nodes)
+            publish(writing, folder, keeps=is_sound)
     except OSError as error:
         raise InputError(
             f"{root}: cannot write a graph snapshot ({error.strerror or error}), "
             "expected a folder with room for it"
         ) from error
-    finally:
-        if writing is not None:
-            shutil.rmtree(writing, ignore_errors=True)
     return Snapshot.open(folder)
 
 

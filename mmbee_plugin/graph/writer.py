@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import folder_beside, publish
 from mmbee_plugin.graph.files import SnapshotFile, peak_memory, write_npy, write_npz
 from mmbee_plugin.graph.metapaths import Neighbours
 from mmbee_plugin.graph.settings import GraphSettings, Interactions, NodeStage
@@ -111,30 +111,26 @@ def with_nodes(
         if table.ndim != 2 or len(table) != count:
             raise InputError(f"{kind} vectors have shape {table.shape}, expected {count} rows")
     root = snapshot.path.parent
-    writing: Path | None = None
     try:
-        writing = Path(tempfile.mkdtemp(prefix=".nodes-", dir=root))
-        writer = SnapshotWriter(writing, None)
-        writer.files = dict(snapshot.manifest["files"])
-        for kind, table in (("user", users), ("author", authors)):
-            writer.array(f"nodes_{kind}.npy", np.asarray(table, dtype=np.float32))
-        hashes = [writer.files[f"nodes_{kind}.npy"]["sha256"] for kind in ("user", "author")]
-        described = json.dumps([snapshot.manifest["key"], dict(settings), hashes], sort_keys=True)
-        key = hashlib.sha256(described.encode()).hexdigest()[:32]
-        for name in writer.files:
-            place = writing / name
-            if not place.exists():
-                place.parent.mkdir(parents=True, exist_ok=True)
-                _share(snapshot.path / name, place)
-        built = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        changed = {"key": key, "nodes": dict(settings), "built": built, "files": writer.files}
-        writer.manifest({**snapshot.manifest, **changed})
-        publish(writing, root / key)
+        with folder_beside(root / "nodes") as writing:
+            writer = SnapshotWriter(writing, None)
+            writer.files = dict(snapshot.manifest["files"])
+            for kind, table in (("user", users), ("author", authors)):
+                writer.array(f"nodes_{kind}.npy", np.asarray(table, dtype=np.float32))
+            hashes = [writer.files[f"nodes_{kind}.npy"]["sha256"] for kind in ("user", "author")]
+            described = json.dumps([snapshot.manifest["key"], dict(settings), hashes], sort_keys=True)
+            key = hashlib.sha256(described.encode()).hexdigest()[:32]
+            for name in writer.files:
+                place = writing / name
+                if not place.exists():
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    _share(snapshot.path / name, place)
+            built = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            changed = {"key": key, "nodes": dict(settings), "built": built, "files": writer.files}
+            writer.manifest({**snapshot.manifest, **changed})
+            publish(writing, root / key, keeps=is_sound)
     except OSError as error:
         raise InputError(f"{root}: cannot write a graph snapshot ({error.strerror or error})") from error
-    finally:
-        if writing is not None:
-            shutil.rmtree(writing, ignore_errors=True)
     return Snapshot.open(root / key)
 
 
@@ -145,28 +141,10 @@ def _share(source: Path, place: Path) -> None:
         shutil.copyfile(source, place)
 
 
-def publish(writing: Path, folder: Path) -> None:
-    """Renames the finished folder, unless a sound one was published meanwhile; a damaged one makes way.
-
-    Args:
-        writing: the finished folder, beside where it goes.
-        folder: the name it is read under.
-
-    Raises:
-        OSError: the folder cannot be renamed.
-    """
-    writing.chmod(0o755)
+def is_sound(folder: Path) -> bool:
+    """Whether the folder is a snapshot whose files are those that were written."""
     try:
-        os.replace(writing, folder)
-    except OSError:
-        if not folder.exists():
-            raise
-        try:
-            Snapshot.open(folder).check()
-            return
-        except InputError:
-            pass
-        discarded = Path(tempfile.mkdtemp(prefix=".old-", dir=folder.parent))
-        os.replace(folder, discarded / "snapshot")
-        os.replace(writing, folder)
-        shutil.rmtree(discarded, ignore_errors=True)
+        Snapshot.open(folder).check()
+    except InputError:
+        return False
+    return True

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from mmbee_plugin.data.writer import check_replaceable
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import folder_beside, publish
 from mmbee_plugin.livesim.display import day_bar
 from mmbee_plugin.livesim.settings import LiveSimSettings
 from mmbee_plugin.livesim.simulate import simulate
@@ -26,13 +25,12 @@ def write(folder: Path, settings: LiveSimSettings | None = None, samples: Sample
     where something else is in the place, and leaves nothing half-written.
     """
     check_replaceable(folder, force=False)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as work:
-        logs, made = Path(work) / "logs", Path(work) / folder.name
+    with folder_beside(folder.absolute()) as work:
+        logs, made = work / "logs", work / folder.name
         with day_bar(f"simulating {folder}") as progress:
             simulate(logs, settings or LiveSimSettings(), progress=progress)
         write_samples(LogFolder(logs), made, samples)
         try:
-            os.replace(made, folder)
+            publish(made, folder)
         except OSError as error:
             raise InputError(f"{folder}: cannot be written ({error.strerror}); nothing was changed") from None

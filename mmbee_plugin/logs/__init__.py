@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.extras import check_extra
 
 
 def check_installed() -> None:
     """Raises InputError without polars, which everything here but this function needs."""
-    if find_spec("polars") is None:
-        raise InputError("logs of live streams need polars: pip install 'mmbee-plugin[logs]'")
+    check_extra("polars", "a log of live streams")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
-from mmbee_plugin.data.writer import published
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import published
 from mmbee_plugin.logs.schema import TABLES, check_columns
 
 INFO_FILE = "logs.json"

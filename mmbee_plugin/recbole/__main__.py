@@ -1,6 +1,6 @@
 """``python -m mmbee_plugin.recbole``: see `mmbee_plugin.recbole.run`."""
 
-from mmbee_plugin.recbole.run import main
+from mmbee_plugin.entry import start
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(start("mmbee_plugin.recbole.run"))

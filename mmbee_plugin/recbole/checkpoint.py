@@ -9,7 +9,6 @@ rebuilt from its settings, so RecBole's own functions still find the object they
 
 import os
 import pickle
-import tempfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from enum import Enum
@@ -23,6 +22,7 @@ from recbole.config import Config
 from recbole.utils import EvaluatorType, InputType, ModelType
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import replaced
 
 FORMAT = "mmbee_plugin checkpoint 1"
 
@@ -44,20 +44,15 @@ def save(state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
             out, since ``state_dict`` has its weights.
 
     Raises:
+        InputError: the file cannot be written, such as on a full disk; an older one stays.
         TypeError: a value has no plain form.
     """
     plain = _encode({**state, "format": FORMAT}, "checkpoint")
-    path = Path(path)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with replaced(Path(path), "wb") as file:
             torch.save(plain, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    except (OSError, RuntimeError) as error:  # torch's writer has its own for a full disk
+        raise InputError(f"{path}: the checkpoint cannot be written: {_first_line(error)}") from None
 
 
 def load(path: str | os.PathLike[str], map_location: Any = None) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""What RecBole 1.2.1 needs to run on today's libraries, and nothing more. Two things break, one takes time.
+"""What RecBole 1.2.1 needs to run on today's libraries, and nothing more. Two things break, one takes time, one may
+mix up runs.
 
 **Checkpoints** (torch >= 2.6). RecBole calls ``torch.save`` on dicts that hold its `Config` object and
 ``torch.load`` without ``weights_only=False``, so since torch 2.6 `Trainer.evaluate` (after every training
@@ -18,6 +19,10 @@ method for the duration of the call.
 imports one of RecBole's sequential models (SASRec, DIN, ...): each operation then keeps its formatted traceback, which
 makes epochs of DIN and SASRec much longer (``benchmarks/epochs.py``). The module is imported here, and the switch put
 back to where it was; where it was imported before, the switch is taken to be its doing and goes off.
+
+**File names.** RecBole names checkpoints, logs and TensorBoard folders after the second, so that runs which start in
+one second share them, and one loads the other's weights. Where it asks for the time of such a name it gets random
+digits with it; not in a run of several processes, which have to agree on it.
 """
 
 import functools
@@ -31,9 +36,13 @@ import numpy as np
 import torch
 from recbole.config import Config
 from recbole.trainer import hyper_tuning
+from recbole.utils import get_local_time
 
+from mmbee_plugin.files import stamp
 from mmbee_plugin.recbole import checkpoint
 
+NAMING = ("recbole.trainer.trainer", "recbole.utils.logger", "recbole.utils.utils")
+"""modules of RecBole that name files after the time"""
 SINE = "recbole.model.sequential_recommender.sine"
 
 
@@ -43,12 +52,19 @@ def _called_by_recbole() -> bool:
 
 
 def install() -> None:
-    """Makes all three; a second call changes nothing."""
+    """Makes all four; a second call changes nothing."""
     _leave_anomaly_detection()
+    for module in NAMING:
+        vars(importlib.import_module(module))["get_local_time"] = _time_of_a_name
     if not hasattr(torch.load, "__mmbee__"):
         _keep_checkpoints_plain()
     if not hasattr(hyper_tuning.exhaustive_search, "__mmbee__"):
         _let_hyperopt_draw_integers()
+
+
+def _time_of_a_name() -> str:
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return get_local_time() if distributed else stamp()
 
 
 def _leave_anomaly_detection() -> None:

@@ -11,8 +11,9 @@ from recbole.data import data_preparation
 from mmbee_plugin import exchange as files
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.exchange import Exchange
+from mmbee_plugin.recbole.logs import without_recbole_warnings
 from mmbee_plugin.recbole.models.mmbee import MMBee
-from mmbee_plugin.recbole.run import load_mmbee, seeded_dataset, without_recbole_warnings
+from mmbee_plugin.recbole.run import load_mmbee, seeded_dataset
 
 
 def load_exchange(model: MMBee, dataset: Any, path: Path) -> None:

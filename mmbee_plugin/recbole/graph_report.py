@@ -17,7 +17,8 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath, explain
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.recbole import offline, options
-from mmbee_plugin.recbole.run import build_config, seeded_dataset, without_recbole_warnings
+from mmbee_plugin.recbole.logs import without_recbole_warnings
+from mmbee_plugin.recbole.run import build_config, seeded_dataset
 
 SIDES = {"u": "user", "a": "author"}
 

@@ -4,19 +4,19 @@ was."""
 import contextlib
 import hashlib
 import json
-import os
 import resource
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mmbee_plugin import threads
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import write_json
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class RunResult:
         seconds: wall time from reading the data to the test metrics.
         peak_rss_mb: the most resident memory the process had in that time, in MB (10^6 bytes).
         checkpoint: file with the weights of the best epoch.
+        threads: that torch computes with, the cores there are, and OpenMP's wait policy.
     """
 
     model: str
@@ -41,6 +42,7 @@ class RunResult:
     seconds: float
     peak_rss_mb: float
     checkpoint: str
+    threads: dict[str, Any] = field(default_factory=threads.described)
 
 
 def provenance_lines(folder: DatasetFolder) -> list[str]:
@@ -105,27 +107,13 @@ def table(results: Sequence[RunResult]) -> str:
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], *(["", GRAPH_COST] if reads_graph else [])])
 
 
-def check_writable(path: Path) -> None:
-    """Makes the folder of `path` if need be. Raises InputError where no file can be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{path.parent}: cannot be made for the result: {error.strerror}") from None
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, a file name is needed for the result")
-    if not os.access(path.parent, os.W_OK):
-        raise InputError(f"{path.parent}: not writable, so the result cannot be kept there")
-
-
-def write_json(path: Path, results: Sequence[RunResult], as_list: bool) -> None:
+def write_results(path: Path, results: Sequence[RunResult], as_list: bool) -> None:
     """Writes one object, or a list of them, in one step: an older file is replaced whole or not at all."""
     content = [asdict(result) for result in results]
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(content if as_list else content[0], file, indent=2, sort_keys=False)
-        file.write("\n")
-    os.chmod(beside, 0o644)
-    os.replace(beside, path)
+    try:
+        write_json(path, content if as_list else content[0])
+    except OSError as error:
+        raise InputError(f"{path}: the result cannot be written: {error.strerror or error}") from None
 
 
 def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:

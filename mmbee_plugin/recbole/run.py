@@ -8,11 +8,9 @@ resumed, and that a wrong name or setting is one line on stderr and exit status 
 
 import contextlib
 import copy
-import logging
 import os
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,15 +19,20 @@ from typing import Any
 import torch
 from recbole.config import Config
 from recbole.data import data_preparation
-from recbole.utils import ModelType, get_model, get_trainer, init_logger, init_seed
+from recbole.utils import ModelType, get_model, get_trainer, init_seed
 
+from mmbee_plugin import threads
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.sample import ensure
+from mmbee_plugin.entry import exit_status
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import check_writable
 from mmbee_plugin.recbole import checkpoint, options, report
 from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.logs import run_log
 from mmbee_plugin.recbole.splitting import data_lines, settle, split_line
 from mmbee_plugin.recbole.trainer import Resumable, check_same_settings, resumable
+from mmbee_plugin.recbole.values import check_values
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,25 +40,12 @@ def main(argv: list[str] | None = None) -> int:
     return exit_status(lambda: _run(sys.argv[1:] if argv is None else argv))
 
 
-def exit_status(command: Any) -> int:
-    """Runs `command`; bad input becomes one line on stderr and status 2."""
-    try:
-        command()
-    except InputError as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; --resume=<the newest *-last.pth in checkpoint_dir> goes on\n")
-        return 130
-    return 0
-
-
 def _run(argv: list[str]) -> None:
     chosen = options.parse_run(argv)
     if chosen.resume:
         chosen = as_before(chosen)
     if chosen.result:
-        report.check_writable(chosen.result)
+        check_writable(chosen.result)
     assert chosen.dataset is not None
     folder = ensure(chosen.dataset, chosen.data_path)
     options.check_given(chosen.given, chosen.models)
@@ -65,7 +55,7 @@ def _run(argv: list[str]) -> None:
     lines = list(
         dict.fromkeys(line for config in configs for line in data_lines(config.final_config_dict, folder))
     )
-    sys.stdout.write("\n".join([*report.provenance_lines(folder), *lines, ""]))
+    sys.stdout.write("\n".join([*report.provenance_lines(folder), *lines, threads.line(), ""]))
     sys.stdout.flush()
     results = []
     for config in configs:
@@ -77,7 +67,7 @@ def _run(argv: list[str]) -> None:
             )
     sys.stdout.write("\n".join(["", report.table(results), "", *report.provenance_lines(folder), *lines, ""]))
     if chosen.result:
-        report.write_json(chosen.result, results, as_list=len(chosen.models) > 1)
+        report.write_results(chosen.result, results, as_list=len(chosen.models) > 1)
         sys.stdout.write(f"Written to {chosen.result}\n")
 
 
@@ -149,6 +139,7 @@ def build_config(model: str, folder: DatasetFolder, given: dict[str, Any]) -> Co
     quoted = {
         key: repr(value) if isinstance(value, str) else copy.deepcopy(value) for key, value in chosen.items()
     }
+    check_values(chosen, model)
     with _no_arguments():
         try:
             config = Config(model=model, dataset=folder.name, config_dict=quoted)
@@ -180,35 +171,6 @@ def _no_arguments() -> Iterator[None]:
         yield
     finally:
         sys.argv = kept
-
-
-@contextlib.contextmanager
-def without_recbole_warnings() -> Iterator[None]:
-    """Keeps to itself what pandas and torch say about RecBole's own code."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
-        yield
-
-
-@contextlib.contextmanager
-def run_log(config: Config, quiet: bool) -> Iterator[logging.Logger]:
-    """RecBole's log file for one run; `quiet` keeps all but warnings off the screen. Other handlers come
-    back after it."""
-    root = logging.getLogger()
-    others, level = root.handlers[:], root.level
-    root.handlers = []
-    init_logger(config)
-    for handler in root.handlers:
-        if quiet and not isinstance(handler, logging.FileHandler):
-            handler.setLevel(logging.WARNING)
-    try:
-        with without_recbole_warnings():
-            yield root
-    finally:
-        for handler in root.handlers:
-            handler.close()
-        root.handlers = others
-        root.setLevel(level)
 
 
 def seeded_dataset(config: Config) -> MMBeeDataset:
@@ -246,8 +208,12 @@ def train_and_test(
                 raise InputError(f"model {config['model']} cannot be resumed: RecBole trains it in one go")
             trainer.resume_checkpoint(resume)
         progress = config["show_progress"]
-        _, valid = trainer.fit(train_data, valid_data, saved=saved, show_progress=progress)
-        test = trainer.evaluate(test_data, load_best_model=saved, show_progress=progress)
+        try:
+            _, valid = trainer.fit(train_data, valid_data, saved=saved, show_progress=progress)
+            test = trainer.evaluate(test_data, load_best_model=saved, show_progress=progress)
+        except KeyboardInterrupt:
+            kept = saved and isinstance(trainer, Resumable) and trainer.last_file.exists()
+            raise KeyboardInterrupt(f"--resume={trainer.last_file} goes on" if kept else "") from None
         result = report.RunResult(
             model=config["model"],
             valid={name: float(value) for name, value in valid.items()},

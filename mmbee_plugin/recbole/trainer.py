@@ -1,6 +1,7 @@
 """RecBole's trainers, made resumable: a run killed at any moment ends, once resumed, with the same figures.
 
-Two files are kept in ``checkpoint_dir``. ``<name>.pth`` has the best epoch, as in RecBole.
+Two files are kept in ``checkpoint_dir``, under a name that no other run has: model, dataset, time and eight random
+digits. ``<name>.pth`` has the best epoch, as in RecBole.
 ``<name>-last.pth`` has the run as it stood between the last two epochs: weights, every optimizer, all random
 states, early stopping and the best result so far. It is replaced in one step, so that a kill leaves either
 the old or the new one. Resuming repeats the epoch that was cut short; on a CPU the outcome is the same to
@@ -18,6 +19,7 @@ from recbole.config import Config
 from recbole.trainer import Trainer
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import check_folder, claim, stamp
 from mmbee_plugin.recbole import checkpoint
 from mmbee_plugin.recbole.evaluation import SampleCollector
 from mmbee_plugin.rowwise import RowwiseAdagrad
@@ -57,7 +59,9 @@ class Resumable:
         checkpoint.plain_config(
             config
         )  # a setting that no checkpoint can hold is refused before training, not after
+        check_folder(Path(config["checkpoint_dir"]), "checkpoints")
         super().__init__(config, model)  # type: ignore[call-arg]
+        self._unclaimed = self.saved_model_file = self._name()
         self.eval_collector = SampleCollector(config)
         self._loaders: list[Any] = []
         self._keeps_last = False
@@ -77,6 +81,24 @@ class Resumable:
         """Where the state between the last two epochs is kept."""
         best = Path(self.saved_model_file)
         return best.with_name(f"{best.stem}-last{best.suffix}")
+
+    def _name(self) -> str:
+        """A name for the best epoch's file."""
+        name = f"{self.config['model']}-{self.config['dataset']}-{stamp()}.pth"
+        return str(Path(self.config["checkpoint_dir"]) / name)
+
+    def _claim_files(self) -> None:
+        """Makes sure that no other run writes to this run's files, unless their name was chosen from outside."""
+        if self.saved_model_file != self._unclaimed:
+            return
+        if self.config["single_spec"] or self.config["local_rank"] == 0:
+            while not claim(self.last_file):
+                self.saved_model_file = self._name()
+        if not self.config["single_spec"]:  # the other processes load the best epoch from it
+            names = [self.saved_model_file]
+            torch.distributed.broadcast_object_list(names)
+            self.saved_model_file = names[0]
+        self._unclaimed = ""
 
     def fit(
         self,
@@ -98,6 +120,8 @@ class Resumable:
         if self._resumed is not None and self._has_ended():
             self.eval_collector.data_collect(train_data)
             return self.best_valid_score, self.best_valid_result
+        if saved:
+            self._claim_files()
         result = super().fit(train_data, valid_data, verbose, saved, show_progress, callback_fn)  # type: ignore[misc]
         if saved:
             self._save_state(

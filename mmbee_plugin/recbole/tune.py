@@ -10,10 +10,12 @@ from typing import Any
 from recbole.trainer import HyperTuning
 
 from mmbee_plugin.data.sample import ensure
+from mmbee_plugin.entry import exit_status
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.extras import check_extra
 from mmbee_plugin.recbole import options, report
 from mmbee_plugin.recbole.plugin import check_model
-from mmbee_plugin.recbole.run import build_config, exit_status, train_and_test
+from mmbee_plugin.recbole.run import build_config, train_and_test
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,6 +39,7 @@ def _tune(argv: list[str]) -> None:
         raise InputError("needs --dataset=NAME")
     if chosen.max_evals < 1:
         raise InputError(f"--max_evals={chosen.max_evals}: at least one setting has to be tried")
+    check_extra("hyperopt", "a search")
     params_file = chosen.params_file or space_file(model)
     searched_settings(params_file, model)
     given = options.given_settings(chosen.config_files, rest)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.extras import check_extra
 from mmbee_plugin.figures.queries import MIN_ROWS
 from mmbee_plugin.studies.findings import Finding, above, below
 from mmbee_plugin.studies.scoring import Trained
@@ -110,8 +110,7 @@ def cluster(queries: Queries, seed: int = 0) -> Clusters:
 
     Raises InputError without scikit-learn.
     """
-    if find_spec("sklearn") is None:
-        raise InputError("clusters of queries need scikit-learn; pip install mmbee-plugin[text]")
+    check_extra("sklearn", "a clustering of queries")
     from sklearn.cluster import KMeans
 
     unit = _unit(queries.own)

@@ -15,7 +15,8 @@ from plotly.subplots import make_subplots
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.metrics import user_auc
-from mmbee_plugin.recbole.run import build_config, seeded_dataset, without_recbole_warnings
+from mmbee_plugin.recbole.logs import without_recbole_warnings
+from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
 from mmbee_plugin.tables.cells import Cell, Job
 from mmbee_plugin.tables.layout import BEST, Sheet

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import replaced
 
 
 @dataclass(frozen=True)
@@ -80,28 +78,9 @@ class CellStore:
         file = self.file(key)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _replace(file.with_suffix(".npz"), lambda beside: _write_arrays(beside, cell.arrays))
-            text = json.dumps({"key": dict(key), "facts": cell.facts}, indent=1) + "\n"
-            _replace(file, lambda beside: beside.write_text(text, encoding="utf-8"))
+            with replaced(file.with_suffix(".npz"), "wb") as stream:
+                np.savez_compressed(stream, **cell.arrays)
+            with replaced(file) as stream:
+                stream.write(json.dumps({"key": dict(key), "facts": cell.facts}, indent=1) + "\n")
         except OSError as error:
             raise InputError(f"{file}: the cell cannot be kept: {error.strerror or error}") from None
-
-
-def _write_arrays(path: Path, arrays: dict[str, NDArray]) -> None:
-    with path.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes beside ``path`` and renames, so that it is always whole."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    beside = Path(name)
-    try:
-        write(beside)
-        beside.chmod(0o644)
-        os.replace(beside, path)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink()
-        raise

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any
+
+from mmbee_plugin.files import check_writable, locked, replaced, write_json
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,14 @@ class Report:
         """The tables and plots."""
         return self._file("html")
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While a run makes these files. Raises InputError where they cannot be written, or another run makes them."""
+        check_writable(self.html)
+        complaint = f"{self.path.name} is being made by another run; --out names other files"
+        with locked(self.path.with_name(f".{self.path.name}.lock"), complaint):
+            yield
+
     def write(
         self,
         columns: Sequence[str],
@@ -57,25 +64,3 @@ class Report:
 
     def _file(self, suffix: str) -> Path:
         return self.path.with_name(f"{self.path.name}.{suffix}")
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes an object; what JSON has no form for as text."""
-    with replaced(path) as file:
-        json.dump(content, file, indent=1, default=str, ensure_ascii=False)
-        file.write("\n")
-
-
-@contextmanager
-def replaced(path: Path) -> Iterator[TextIO]:
-    """A file beside ``path``, which takes its place when the block ends without an error."""
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", newline="", delete=False
-    ) as file:
-        try:
-            yield cast(TextIO, file)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)

@@ -25,8 +25,9 @@ from recbole.utils import get_model, get_trainer, init_seed
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import checkpoint
+from mmbee_plugin.recbole.logs import run_log
 from mmbee_plugin.recbole.report import PeakMemory, plain_settings
-from mmbee_plugin.recbole.run import build_config, run_log, seeded_dataset
+from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.trainer import MAY_DIFFER, resumable
 from mmbee_plugin.tables.code import code_digest
 

@@ -23,6 +23,7 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torchrec.optim.keyed import CombinedOptimizer, KeyedOptimizer, KeyedOptimizerWrapper
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import publish, write_json
 from mmbee_plugin.torchrec.collectives import from_first
 from mmbee_plugin.torchrec.metadata import PlainReader
 
@@ -110,9 +111,8 @@ def _publish(beside: Path, path: Path, state: StepState, keep: int, kind: Kind) 
     with _writing(path):
         sizes = {file.name: file.stat().st_size for file in sorted(beside.iterdir())}
         described = {"format": FORMAT, **asdict(state), "files": sizes}
-        (beside / STATE_FILE).write_text(json.dumps(described, indent=1), encoding="utf-8")
-        _discard(path)
-        beside.rename(path)
+        write_json(beside / STATE_FILE, described)
+        publish(beside, path)
         published = _published(path.parent, kind)
         newest = published.index(path) + 1
         # Those with more steps are of a course that was left.

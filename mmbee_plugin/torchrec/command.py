@@ -8,6 +8,7 @@ import os
 import warnings
 from pathlib import Path
 
+from mmbee_plugin.files import check_writable
 from mmbee_plugin.torchrec.settings import Settings, read_settings
 from mmbee_plugin.torchrec.versions import check_versions
 
@@ -38,6 +39,8 @@ def read(made: argparse.ArgumentParser) -> tuple[argparse.Namespace, Settings]:
     options = made.parse_intermixed_args()
     show_progress(int(os.environ.get("RANK", 0)) == 0)
     check_versions()
+    if options.result is not None:
+        check_writable(options.result)
     return options, read_settings(options.config, options.overrides)
 
 

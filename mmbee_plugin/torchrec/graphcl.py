@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmbee_plugin.torchrec import command
-from mmbee_plugin.torchrec.launch import run
+from mmbee_plugin.torchrec.entry import run
 
 
 def main() -> None:
     """Reads the command line, trains, and writes the vectors."""
+    from mmbee_plugin.torchrec import (
+        command,  # only now, as below: the threads are chosen, pydantic may be missing
+    )
+
     parser = command.parser(
         "mmbee_plugin.torchrec.graphcl",
         __doc__,
@@ -29,7 +32,7 @@ def main() -> None:
     )
     options, settings = command.read(parser)
 
-    from mmbee_plugin.torchrec.node_training import train_nodes  # only now: it imports TorchRec
+    from mmbee_plugin.torchrec.node_training import train_nodes
 
     train_nodes(settings, options.snapshot, options.result)
 

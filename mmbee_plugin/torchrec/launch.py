@@ -1,12 +1,9 @@
-"""Starts and ends a process of a job: its group, its device, and an end in seconds when something fails."""
+"""The group and the device of a process of a job."""
 
 from __future__ import annotations
 
 import os
-import sys
-import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,9 +12,6 @@ import torch
 import torch.distributed as dist
 
 from mmbee_plugin.errors import InputError
-
-PATIENCE = 3.0
-"""seconds in which rank 0 may be the one to say what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -64,28 +58,3 @@ def process_group(timeout: float) -> Iterator[Process]:
             dist.destroy_process_group()  # the others see the connection close; with nccl this may wait for them
         raise
     dist.destroy_process_group()
-
-
-def run(main: Callable[[], None]) -> None:
-    """Runs a process of a job and ends it where it fails, without waiting for the others; torchrun ends those.
-
-    Bad input is one line and exit status 2, anything else a traceback and 1.
-    """
-    try:
-        main()
-        return
-    except InputError as error:
-        # Mostly all processes find the same fault; torchrun ends them once rank 0 has said so.
-        rank = int(os.environ.get("RANK", 0))
-        if rank:
-            time.sleep(PATIENCE)
-        print(f"error: {f'process {rank}: ' if rank else ''}{error}", file=sys.stderr)
-        status = 2
-    except KeyboardInterrupt:
-        status = 130
-    except Exception:
-        traceback.print_exc()
-        status = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from mmbee_plugin import threads
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import locked, write_json
 from mmbee_plugin.torchrec.batch import Batch
 from mmbee_plugin.torchrec.checkpoint import StepState, latest, load, read_state, save
 from mmbee_plugin.torchrec.collectives import from_first
@@ -51,16 +53,24 @@ def train(settings: Settings, resume: bool = False, result: Path | None = None) 
     Raises:
         InputError: bad shards or settings, checkpoints of another run in the folder, a loss that is no number.
     """
-    with process_group(settings.train.timeout) as process:
+    with process_group(settings.train.timeout) as process, _alone_in(Path(settings.checkpoint.folder)):
         checkpoint = from_first(lambda: checkpoint_to_resume(settings, resume))
         trainer = Trainer(settings, process)
         if checkpoint is not None:
             trainer.restore(checkpoint)
         outcome = trainer.run()
         if process.rank == 0 and result is not None:
-            result.parent.mkdir(parents=True, exist_ok=True)
-            result.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
+            write_json(result, outcome)
     return outcome
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """While the job writes into its folder; every process enters. Raises InputError where another job does."""
+    complaint = "another job writes there at this moment; checkpoint.folder=… starts elsewhere"
+    with ExitStack() as held:
+        from_first(lambda: held.enter_context(locked(folder / ".lock", complaint)))
+        yield
 
 
 class Trainer:
@@ -80,6 +90,7 @@ class Trainer:
             raise InputError(f"{store.path}: no labels, so negatives must be drawn; set train.negatives")
         nodes = store.nodes() if settings.model.node_tables == "stored" and inputs.pools else None
         LOG.info("%s", store.provenance)
+        LOG.info("%s", threads.line())
         longest = min(settings.data.history_length, store.longest_history)
         if settings.model.backbone == "sim" and (idle := inputs.sim_settings().idle(longest)):
             LOG.warning("%s", idle)
@@ -137,6 +148,7 @@ class Trainer:
         outcome: dict[str, Any] = {
             "provenance": self.store.provenance,
             "world_size": self.process.world_size,
+            "threads": threads.described(),
             "losses": self.losses,
             "validation": self.validation,
             "best": self.best,

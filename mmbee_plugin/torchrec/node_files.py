@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch.distributed._shard.sharded_tensor import ShardedTensor
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import write_json
 from mmbee_plugin.torchrec.launch import Process
 from mmbee_plugin.torchrec.layout import NODE_PAIR, NODES
 
@@ -52,12 +52,7 @@ def write_nodes(folder: Path, tables: list[ShardedTensor], process: Process) -> 
 
 def publish_pair(folder: Path, users: str, authors: str) -> None:
     """Makes two files of a shards folder its node vectors, both at one moment; all others are removed."""
-    beside = folder / f".{NODE_PAIR}-{os.getpid()}"
-    try:
-        beside.write_text(json.dumps({"u": users, "a": authors}) + "\n", encoding="utf-8")
-        os.replace(beside, folder / NODE_PAIR)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_json(folder / NODE_PAIR, {"u": users, "a": authors})
     for name in NODES.values():
         for file in folder.glob(f"{Path(name).stem}*.npy"):  # a killed run's too
             if file.name not in (users, authors):

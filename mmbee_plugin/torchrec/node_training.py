@@ -6,7 +6,6 @@ gradients from all processes meet where the row lies, in one update: so the numb
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -25,6 +24,7 @@ from torchrec.modules.embedding_modules import EmbeddingCollection
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import write_json
 from mmbee_plugin.graph.pairs import PairBatch
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.graph.writer import with_nodes
@@ -82,9 +82,8 @@ def train_nodes(
                 copy = with_nodes(opened, tables[0], tables[1], stage.settings)
                 LOG.info("Snapshot with these vectors: %s", copy.path)
             if result is not None:
-                result.parent.mkdir(parents=True, exist_ok=True)
                 described = {"losses": losses, "world_size": process.world_size, "graphcl": asdict(chosen)}
-                result.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+                write_json(result, described)
     return losses
 
 

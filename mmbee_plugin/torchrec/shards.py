@@ -9,8 +9,8 @@ import numpy as np
 
 from mmbee_plugin.data.features import BagFeatures, DenseFeatures, standardise
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.data.writer import published
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import published
 from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.graph.pools import normalised
 from mmbee_plugin.graph.settings import GraphSettings, Interactions

@@ -10,12 +10,15 @@ Entries such as ``train.epochs=5`` replace those of the file.
 
 from __future__ import annotations
 
-from mmbee_plugin.torchrec import command
-from mmbee_plugin.torchrec.launch import run
+from mmbee_plugin.torchrec.entry import run
 
 
 def main() -> None:
     """Reads the command line, checks all that can be checked without the data, and trains."""
+    from mmbee_plugin.torchrec import (
+        command,  # only now, as below: the threads are chosen, pydantic may be missing
+    )
+
     parser = command.parser(
         "mmbee_plugin.torchrec.train", __doc__, "YAML file of settings", "JSON file for losses and metrics"
     )
@@ -24,7 +27,7 @@ def main() -> None:
     )
     options, settings = command.read(parser)
 
-    from mmbee_plugin.torchrec.loop import train  # only now: it imports TorchRec
+    from mmbee_plugin.torchrec.loop import train
 
     train(settings, options.resume, options.result)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.extras import check_extra
 
 INSTALL = 'pip install -e ".[torchrec]" (without a GPU with ./packaging/fbgemm-cpu in the same call)'
 
@@ -78,8 +79,7 @@ def check_versions() -> None:
         InputError: TorchRec or fbgemm is missing, or the builds do not fit; one line that names the right ones.
     """
     for package in ("torchrec", "fbgemm_gpu"):
-        if util.find_spec(package) is None:
-            raise InputError(f"{package} is not installed: {INSTALL}")
+        check_extra(package, "a TorchRec job")
     version, variant = _fbgemm()
     builds = Builds(
         torch=str(torch.__version__),

@@ -75,6 +75,6 @@ def test_without_either_package(monkeypatch):
     for name in ("sklearn.decomposition", "sklearn.feature_extraction.text", "sentence_transformers"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(
-        InputError, match=r"titles need scikit-learn or a sentence encoder.*mmbee-plugin\[text\]"
+        InputError, match=r"titles without a sentence encoder.*pip install 'scikit-learn>=1\.5'"
     ):
         text.text_features(["a red cat"], SOURCE)

@@ -162,7 +162,7 @@ def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", out_of_space)
-    with pytest.raises(OSError):
+    with pytest.raises(InputError, match="cannot be written: No space left on device"):
         checkpoint.save({"epoch": 2}, file)
     monkeypatch.undo()
     assert checkpoint.load(file)["epoch"] == 1

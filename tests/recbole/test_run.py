@@ -50,7 +50,9 @@ def test_result_file_and_table(folder, capsys):
         "seconds",
         "peak_rss_mb",
         "checkpoint",
+        "threads",
     }
+    assert result["threads"]["threads"] >= 1 and "Threads: " in out
     names = {f"{metric}@{k}" for metric in ("recall", "precision", "ndcg") for k in (10, 20)}
     assert set(result["test"]) == set(result["valid"]) == names
     assert result["dataset"]["counts"] == folder.counts and result["dataset"]["kind"] == "real"
@@ -104,7 +106,7 @@ def test_a_sample_says_so_and_how_to_get_the_real_data(folder):
         (["--model=BPR", *TINY, "--backbone=din"], "'backbone' is not known"),
         (["--model=BPR", *TINY, "epochs"], "'epochs' is not understood; settings are written --key=value"),
         (["--model=BPR", *TINY, "--metrics=Nonsense"], "no metric named 'Nonsense'"),
-        (["--model=BPR", *TINY, "--topk=[0]"], "positive integer"),
+        (["--model=BPR", *TINY, "--topk=[0]"], "topk 0 is out of range"),
         (["--model=BPR", *TINY, "--topk=[5,500]"], "topk 500: tiny has only 40 items to rank"),
         (["--model=BPR", *TINY, "--eval_args={split: [}"], "not valid YAML"),
         (["--model=BPR", *TINY, "--config_files=nowhere.yaml"], "nowhere.yaml: cannot be read"),

@@ -53,6 +53,19 @@ def test_run_then_load_then_look_at_a_user(model):
     torch.testing.assert_close(scores, everything.topk(5).values)
 
 
+@pytest.mark.parametrize("model", ["BPR", "MMBee"])
+def test_runs_of_one_second_have_files_of_their_own(model, monkeypatch):
+    monkeypatch.setattr("mmbee_plugin.files.time.strftime", lambda *_: "Nov-29-2026_09-28-09")
+    results = [
+        run_recbole(model=model, dataset="tiny", config_dict={**SETTINGS, "seed": seed}) for seed in (1, 2)
+    ]
+    saved = list(Path("saved").glob(f"{model}-*[0-9].pth"))
+    assert len(saved) == len(list(Path("log", model).iterdir())) == 2
+    assert {torch.load(file)["best_valid_score"] for file in saved} == {
+        result["best_valid_score"] for result in results
+    }
+
+
 def test_resume_checkpoint_of_a_stock_trainer():
     run_recbole(model="BPR", dataset="tiny", config_dict=dict(SETTINGS))
     file = next(Path("saved").glob("BPR-*.pth"))

@@ -12,6 +12,7 @@ from mmbee_plugin.data.atomic import ITEM, USER, first_bad_row, read_header, rea
 from mmbee_plugin.data.features import BagFeatures, bag_from_pairs
 from mmbee_plugin.data.writer import DatasetContent, Interactions, write_folder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.extras import missing
 
 TITLE, GENRES = "movie_title:token_seq", "class:token_seq"
 WORD = re.compile(r"\w+(?:['’]\w+)*")
@@ -83,9 +84,7 @@ def _example_folder() -> Path:
         folder = Path(place) / "dataset_example" / "ml-100k"
         if (folder / "ml-100k.inter").exists():
             return folder
-    raise InputError(
-        "ml-100k: its files come with RecBole, which is not installed; pip install recbole==1.2.1"
-    )
+    raise missing("recbole", "ml-100k, whose files come with RecBole,")
 
 
 def _read_columns(path: Path) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from mmbee_plugin.data.sample import ensure
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import options
 from mmbee_plugin.recbole.options import merged
-from mmbee_plugin.recbole.report import check_writable, provenance_lines
+from mmbee_plugin.recbole.report import provenance_lines
 from mmbee_plugin.recbole.splitting import data_lines
 from mmbee_plugin.recbole.tune import space_file
 from mmbee_plugin.tables.command import TableOptions
@@ -64,7 +64,6 @@ def ranking_table(
         given: settings of all rows; they win over tuned ones, and a row's own over both, as the table says.
     """
     report = Report(chosen.out)
-    check_writable(report.html)
     for row in rows:
         ranking_jobs(row, folder, given, [])  # refuses what cannot be before hours of tuning
     tuned = chosen.tuned or options.config_folder() / "tuning" / folder.name

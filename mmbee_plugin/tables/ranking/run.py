@@ -15,10 +15,11 @@ from recbole.data import data_preparation
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.logs import run_log
 from mmbee_plugin.recbole.options import dataset_settings, merged, of_model
 from mmbee_plugin.recbole.ranking import positive_ranks
 from mmbee_plugin.recbole.report import PeakMemory
-from mmbee_plugin.recbole.run import build_config, run_log, seeded_dataset
+from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.untrained import Score
 from mmbee_plugin.tables.cells import Cell, Job
 from mmbee_plugin.tables.ranking.rows import RankedRow

@@ -23,11 +23,11 @@ from typing import Any
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import write_json
 from mmbee_plugin.recbole.options import dataset_settings, merged, of_model
 from mmbee_plugin.recbole.report import plain_settings
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.recbole.tune import nested, search_of, searched_settings
-from mmbee_plugin.tables.files import write_json
 from mmbee_plugin.tables.ranking.run import with_protocol
 from mmbee_plugin.tables.training import prepared, ran_away, state_of_the_code
 

@@ -1,0 +1,59 @@
+"""The log of a run: RecBole's lines, in a file that no other run writes to."""
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import colorlog
+from recbole.config import Config
+from recbole.utils.logger import RemoveColorFilter, log_colors_config
+
+from mmbee_plugin.files import claim, stamp
+
+FOLDER = Path("log")
+LINE = "%(asctime)-15s %(levelname)s  %(message)s"
+
+
+@contextlib.contextmanager
+def run_log(config: Config, quiet: bool) -> Iterator[logging.Logger]:
+    """The log of one run, on the screen and in ``log/<model>``; `quiet` keeps all but warnings off the screen. Other
+    handlers come back after it.
+
+    Raises:
+        InputError: the file cannot be made.
+    """
+    name = f"{config['model']}-{config['dataset']}"
+    name = name.replace(
+        ".", "_"
+    )  # RecBole names its TensorBoard folder after the log file, up to the first dot
+    while not claim(path := FOLDER / config["model"] / f"{name}-{stamp()}.log"):
+        pass
+    file, screen = logging.FileHandler(path, encoding="utf-8"), logging.StreamHandler()
+    file.setFormatter(logging.Formatter(LINE, "%a %d %b %Y %H:%M:%S"))
+    file.addFilter(RemoveColorFilter())
+    screen.setFormatter(
+        colorlog.ColoredFormatter(f"%(log_color)s{LINE}", "%d %b %H:%M", log_colors=log_colors_config)
+    )
+    root = logging.getLogger()
+    others, level = root.handlers, root.level
+    root.handlers = [screen, file]
+    root.setLevel(logging.getLevelNamesMapping().get(str(config["state"]).upper(), logging.INFO))
+    if quiet:
+        screen.setLevel(logging.WARNING)
+    try:
+        with without_recbole_warnings():
+            yield root
+    finally:
+        file.close()
+        root.handlers = others
+        root.setLevel(level)
+
+
+@contextlib.contextmanager
+def without_recbole_warnings() -> Iterator[None]:
+    """Keeps to itself what pandas and torch say about RecBole's own code."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
+        yield
