@@ -29,8 +29,8 @@ SPLIT_NOTE = (
     "split by convert: each user's last video is test, the one before it validation; fewer than 3 only train"
 )
 
-LISTS_NOTE = "no times: the order of each user's videos chose the split; convert --ordered lets models read it too"
-    "no times: the order of a user's videos chose the split; models read it after convert --ordered alone"
+LISTS_NOTE = (
+    "no times: the order of each user's videos chose the split; convert --ordered lets models read it too"
 )
 
 
