@@ -118,9 +118,9 @@ def test_a_sample_says_so_and_how_to_get_the_real_data(folder):
         (["--model=MMBee", *TINY, "--pooling=union"], "unknown pooling 'union'; known: concat, set"),
         (
             ["--model=MMBee", *TINY, "--neighbour_weights=flase"],
-            "neighbour_weights 'flase': expected true or",
+            "neighbour_weights: found 'flase', expected true or",
         ),
-        (["--model=MMBee", *TINY, "--attributes=0"], "attributes 0: expected true or false"),
+        (["--model=MMBee", *TINY, "--attributes=0"], "attributes: found 0, expected true or false"),
         (["--model=MMBee", *TINY, "--modalities=smell"], "smell"),
         (["--model=MMBee", *TINY, "--metapaths=u2x"], "u2x"),
         (["--model=MMBee", *TINY, "--graph.topk=5"], "graph: unknown entry 'topk'; known: amount, top_k,"),
@@ -157,7 +157,7 @@ def test_a_sample_says_so_and_how_to_get_the_real_data(folder):
             "mfq_width 8.5 is out of range, expected a whole number",
         ),
         (["--model=MMBee", *TINY, "--query_start=zeros"], "query_start 'zeros'; known: random, author"),
-        (["--model=MMBee", *TINY, "--shared_queries=1"], "shared_queries 1: expected true or false"),
+        (["--model=MMBee", *TINY, "--shared_queries=1"], "shared_queries: found 1, expected true or false"),
         (
             ["--model=MMBee", *TINY, "--query_start=author", "--mfq_width=8"],
             "query_start author: id vectors have width 64, query tokens mfq_width 8; set query_start to random",
