@@ -65,6 +65,7 @@ def test_a_room_has_its_gifts_and_the_models_own_numbers(live_checkpoint, live_p
         batch["user_id"] = torch.from_numpy(np.repeat(np.flatnonzero(np.isin(train.user_rows, users)), 12))
         batch["item_id"] = ids.repeat(len(users))
         batch["segment_row"] = torch.from_numpy(np.tile(rows, len(users)))
+        batch["timestamp"] = torch.full((12 * len(users),), network.end_of_training)
         network.loss = "bpr"  # so that it predicts logits
         logits = network.predict(train.add_whole_history(batch)).view(-1, 12)
     np.testing.assert_allclose(line.change[1:], (fused[1:] - fused[:-1]).norm(dim=1), rtol=1e-4)
