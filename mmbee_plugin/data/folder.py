@@ -22,9 +22,10 @@ from mmbee_plugin.data.atomic import (
 from mmbee_plugin.data.categories import read_categories
 from mmbee_plugin.data.description import check_description, read_description
 from mmbee_plugin.data.features import BagFeatures, DenseFeatures, open_bag, open_dense
+from mmbee_plugin.data.hashing import current_hash
 from mmbee_plugin.data.live import LiveRows, LiveSettings, check_samples, read_live_rows
 from mmbee_plugin.data.order import Order, find_order
-from mmbee_plugin.data.writer import SPLITS, Interactions, content_hash
+from mmbee_plugin.data.writer import SPLITS, Interactions
 from mmbee_plugin.errors import InputError
 
 if TYPE_CHECKING:
@@ -131,8 +132,13 @@ class DatasetFolder:
 
     @cached_property
     def hash(self) -> str:
-        """sha256 over the content files, as `dataset.json` has it."""
-        return self._description.get("hash") or content_hash(self.path)
+        """sha256 over the content files as they are now; `dataset.json` has what it was when they were written."""
+        return current_hash(self.path)
+
+    @property
+    def changed(self) -> bool:
+        """Whether a content file was added, removed or replaced since `dataset.json` was written."""
+        return self._description.get("hash", self.hash) != self.hash
 
     @cached_property
     def segments(self) -> SegmentFeatures:
@@ -232,6 +238,7 @@ class DatasetFolder:
         return (
             f"{self.name} ({kind}): {counts['users']:,} users x {counts['items']:,} items, "
             f"{counts['interactions']:,} interactions{parts}; {time}; source: {self.source}"
+            f"{'; CHANGED since dataset.json was written' if self.changed else ''}"
         )
 
     def _file(self, suffix: str) -> Path:
