@@ -14,6 +14,7 @@ from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType, ModelType
 from torch import Tensor
 
+from mmbee_plugin.data.atomic import field_types, read_fields
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.histories import Histories, Slices, positions_by_day
 from mmbee_plugin.data.live import LiveRows
@@ -35,7 +36,8 @@ class MMBeeDataset(TrainedRows, Dataset):
 
     Differences from RecBole's Dataset:
 
-    * the folder is read by DatasetFolder first, so a bad row is an error that names file, line and value;
+    * DatasetFolder's reader reads every file, so that RecBole has the rows, users and items that the folder has: a bad
+      row is an error that names file, line and value, and a quotation mark or a word like `NA` is text;
     * every user and item listed in `.user` and `.item` has an id, with or without interactions;
     * data have time where their folder has; it counts from the earliest interaction, in seconds, and is not
       normalised; rows are ordered by the exact time (RecBole rounds it to float32 first), ties by their order in the
@@ -240,6 +242,29 @@ class MMBeeDataset(TrainedRows, Dataset):
         }
         return chosen | needed.get(source, set()), left_out
 
+    def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
+        """The columns of one file as DatasetFolder reads them, and their types for RecBole; None for no column.
+
+        RecBole's own reading takes a quotation mark for the start of a field that goes on over tabs and lines.
+        """
+        path = Path(filepath)
+        chosen, left_out = self._get_load_and_unload_col(source)
+        frame = read_fields(path, chosen, left_out or ())
+        if not len(frame.columns):
+            return None
+        types = field_types(path)
+        for field in frame:
+            kind = FeatureType(types[field])
+            self.field2source[field], self.field2type[field] = source, kind
+            self.field2seqlen[field] = 1
+            if kind in (FeatureType.FLOAT, FeatureType.FLOAT_SEQ):
+                self.field2bucketnum[field] = 2
+            if kind in (FeatureType.TOKEN_SEQ, FeatureType.FLOAT_SEQ):
+                limit = (self.config["seq_len"] or {}).get(field)
+                frame[field] = _sequences(path, frame[field], field, kind, self.config["seq_separator"], limit)
+                self.field2seqlen[field] = max(map(len, frame[field]), default=0)
+        return frame
+
     def _get_preset(self) -> None:
         super()._get_preset()
         self.benchmark_filename_list: list[str] | None = self.config["benchmark_filename"]
@@ -283,6 +308,22 @@ class MMBeeDataset(TrainedRows, Dataset):
         self.field2id_token[self.item_id_list_field] = self.field2id_token[self.iid_field]
         if self.ordered:
             self.set_field_property(self.time_list_field, FeatureType.FLOAT_SEQ, interaction, length)
+
+
+def _sequences(
+    path: Path, texts: pd.Series, field: str, kind: FeatureType, separator: str, limit: int | None
+) -> list[NDArray]:
+    """The parts of each text, at most `limit`: an array of object (tokens) or float64 (numbers) a row."""
+    rows = []
+    for number, text in enumerate(texts):
+        parts = [part for part in (text or "").split(separator) if part][:limit]
+        try:
+            rows.append(np.array(parts, dtype=object if kind == FeatureType.TOKEN_SEQ else np.float64))
+        except ValueError:
+            raise InputError(
+                f"{path}, row {number + 1}, column {field}:float_seq: {(text or '')[:80]!r} holds no numbers"
+            ) from None
+    return rows
 
 
 def _file_rows(id_tokens: NDArray, file_tokens: Any) -> NDArray[np.int64]:
