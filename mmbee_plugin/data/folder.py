@@ -15,6 +15,7 @@ from mmbee_plugin.data.atomic import (
     TIMESTAMP,
     USER,
     InteractionTable,
+    field_types,
     first_bad_row,
     read_interaction_table,
     read_tokens,
@@ -168,6 +169,15 @@ class DatasetFolder:
             known = ", ".join(self.modalities) or "none"
             raise InputError(f"{self.path}: no modality {modality!r}; it has: {known}")
         return self._open(modality, self.path / self.modalities[modality]["file"])
+
+    def field_types(self, ending: str) -> dict[str, str]:
+        """Per column of the file `<name>.<ending>` its name and type; {} without the file.
+
+        Of a pre-split folder `inter` has the columns of all three files. Raises InputError for a bad header.
+        """
+        files = list(self._tables.values()) if ending == "inter" else [self._file(f".{ending}")]
+        found = [field_types(file) for file in files if file.exists()]
+        return {name: kind for types in found for name, kind in types.items()}
 
     def interactions(self, split: str | None = None) -> Interactions:
         """The interactions of one split, or (None) of the whole folder, as rows of users and items, in file

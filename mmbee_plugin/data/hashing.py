@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from contextlib import suppress
 from pathlib import Path
+
+from mmbee_plugin.files import write_json
 
 CONTENT = (".inter", ".user", ".item", ".segment", ".npy", ".npz")
 CACHE = ".content_hash.json"
@@ -42,10 +43,8 @@ def current_hash(folder: Path) -> str:
     found = content_hash(folder)
     newest = max((max(stamp[2:]) for stamp in stamps.values()), default=0)
     if stamps == _stamps(folder) and time.time() - newest / 1e9 > SETTLED:
-        beside = folder / f"{CACHE}.{os.getpid()}"
         with suppress(OSError):
-            beside.write_text(json.dumps({"files": stamps, "hash": found}) + "\n", encoding="utf-8")
-            os.replace(beside, cache)
+            write_json(cache, {"files": stamps, "hash": found})
     return found
 
 

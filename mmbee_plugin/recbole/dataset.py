@@ -20,8 +20,9 @@ from mmbee_plugin.data.histories import Histories, Slices, positions_by_day
 from mmbee_plugin.data.live import LiveRows
 from mmbee_plugin.data.order import drawn_order
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.data_checks import check_config, check_parts, chosen_history
+from mmbee_plugin.recbole.data_checks import check_config, check_known, check_labels, check_parts, chosen_history
 from mmbee_plugin.recbole.splitting import settle
+from mmbee_plugin.recbole.stock_settings import check_stock_settings, repeats
 from mmbee_plugin.recbole.trained_rows import TrainedRows
 
 FILE_ROW = "row_in_file"
@@ -61,7 +62,9 @@ class MMBeeDataset(TrainedRows, Dataset):
             a permutation drawn from `seed`; by default `random`, unless the folder declares that rows stand in order;
             `train_newest`: train on the rows with fewer than so many later positives of their user, and with
             one before; all by default;
-            `mask_valid`: at test, mask validation items too.
+            `mask_valid`: at test, mask validation items too;
+            `repeatable`: rank, and draw as negatives, what a user has had already. RecBole's sequential models have it on
+            by default; here it counts for them where it is given, so that all models have one mask.
 
     Attributes:
         folder: the DatasetFolder.
@@ -84,6 +87,7 @@ class MMBeeDataset(TrainedRows, Dataset):
         check_config(config)
         config.uses_mmbee_dataset = True  # an attribute, not a setting: checkpoints compare settings
         self.folder = DatasetFolder(Path(config["data_path"]))
+        check_stock_settings(config, self.folder)
         settle(config, self.folder)
         self.folder.validate_interactions()
 
@@ -105,6 +109,7 @@ class MMBeeDataset(TrainedRows, Dataset):
         self._times: NDArray[np.float64] | None = None
         self._origin = 0.0
         self._live: LiveRows | None = None
+        self._columns: set[str] | None = None
         super().__init__(config)
 
         self.ordered = self.folder.ordered
@@ -117,6 +122,9 @@ class MMBeeDataset(TrainedRows, Dataset):
             raise InputError(f"history daily: {self.folder.name} has no time")
         self.user_rows = _file_rows(self.field2id_token[self.uid_field], self.folder.user_tokens)
         self.item_rows = _file_rows(self.field2id_token[self.iid_field], self.folder.item_tokens)
+        for name, rows in (("user", self.user_rows), ("item", self.item_rows)):
+            if (rows[1:] < 0).any():
+                raise InputError(f"alias_of_{name}_id: its columns have {name}s that {self.folder.name} does not")
         if self.reads_history:
             self._declare_history_fields()
 
@@ -147,7 +155,7 @@ class MMBeeDataset(TrainedRows, Dataset):
             times=train.times,
             kept=train.positive_rows(),
         )
-        seen = train.positive_keys()
+        seen = np.empty(0, dtype=np.int64) if repeats(self.config) else train.positive_keys()
         until = None if train.times is None else self._origin + float(train.times.max())
         for split in (self, *splits):
             split.histories, split.mask_keys, split.trained_until = histories, seen, until
@@ -252,6 +260,12 @@ class MMBeeDataset(TrainedRows, Dataset):
         frame = read_fields(path, chosen, left_out or ())
         if not len(frame.columns):
             return None
+        if source == FeatureSource.INTERACTION:
+            self._columns = self._columns or set(frame)
+            if odd := self._columns ^ set(frame):
+                raise InputError(
+                    f"{path}, line 1: column {min(odd)!r} is not in each of the three files, whose rows are one table"
+                )
         types = field_types(path)
         for field in frame:
             kind = FeatureType(types[field])
@@ -280,6 +294,14 @@ class MMBeeDataset(TrainedRows, Dataset):
         super()._normalize()
         if self._times is not None:
             self.inter_feat[self.time_field] = self._times
+
+    def _fill_nan(self) -> None:
+        check_known(self, self.folder.name)
+        super()._fill_nan()
+
+    def _set_label_by_threshold(self) -> None:
+        super()._set_label_by_threshold()
+        check_labels(self)
 
     def _change_feat_format(self) -> None:
         super()._change_feat_format()
