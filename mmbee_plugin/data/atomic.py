@@ -94,8 +94,8 @@ def read_interaction_table(path: Path) -> InteractionTable:
 def read_fields(path: Path, chosen: Container[str] | None, left_out: Container[str]) -> pd.DataFrame:
     """The columns of an atomic file by name, without their types, which :func:`field_types` gives.
 
-    Nothing but tabs and line ends has a meaning, quotation marks and `#` are text like any other. Of a `float` column an
-    empty field, and a word that means "missing", is NaN; of all others an empty field alone is None.
+    Nothing but tabs and line ends has a meaning, quotation marks and `#` are text like any other. Of a `float` column
+    an empty field, and a word that means "missing", is NaN; of all others an empty field alone is None.
 
     Args:
         chosen: names of the columns to read, None for all.

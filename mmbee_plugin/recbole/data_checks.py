@@ -67,8 +67,8 @@ def _check_classes(dataset: Any, part: Any, name: str) -> None:
     missing = 1 if not positive.any() else 0 if needs_both and positive.all() else None
     if len(positive) and missing is not None and (needs_both or name == "train"):
         raise InputError(
-            f"{dataset.folder.name}: no {'training' if name == 'train' else name} row has label {missing}; check threshold "
-            f"{config['threshold']}"
+            f"{dataset.folder.name}: no {'training' if name == 'train' else name} row has label {missing}; "
+            f"check threshold {config['threshold']}"
         )
 
 
@@ -84,25 +84,27 @@ def check_labels(dataset: Any) -> None:
         return
     if field not in rows:
         raise InputError(
-            f"{folder.name}: no column {field!r} of labels in its rows; set LABEL_FIELD or threshold, or draw negatives and "
-            "rank"
+            f"{folder.name}: no column {field!r} of labels in its rows; set LABEL_FIELD or threshold, or draw "
+            "negatives and rank"
         )
     values = rows[field].to_numpy()
-    odd = np.flatnonzero((values != 0) & (values != 1))
+    odd = values[(values != 0) & (values != 1)]
     if len(odd):
         raise InputError(
-            f"{folder.name}, column {field}: label {values[odd[0]]} is neither 0 nor 1; set threshold, as {{{field}: 4}}"
+            f"{folder.name}, column {field}: label {odd.min()} is neither 0 nor 1; set threshold, as {{{field}: 4}}"
         )
 
 
 def check_known(dataset: Any, name: str) -> None:
-    """Raises InputError for values of the columns with labels or a threshold that are no numbers: they would be filled up."""
+    """Raises InputError for missing values in the columns with labels or a threshold: RecBole would fill them up."""
     rows = dataset.inter_feat
     for field in {dataset.label_field, *(dataset.config["threshold"] or {})}:
         if field not in rows:
             continue
         if dataset.field2type[field] != FeatureType.FLOAT:
-            raise InputError(f"{name}, column {field}: labels are of type float, found {dataset.field2type[field].value}")
+            raise InputError(
+                f"{name}, column {field}: labels are of type float, found {dataset.field2type[field].value}"
+            )
         missing = np.flatnonzero(rows[field].isna())
         if len(missing):
             raise InputError(

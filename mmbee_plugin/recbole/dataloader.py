@@ -136,8 +136,8 @@ class MMBeeFullSortLoader(FullSortEvalDataLoader):
     A batch is `(interaction, (history_u, history_i), positive_u, positive_i)` as RecBole's trainer expects
     it: user fields and history; the masked cells (row, item); the positives (row, item). Masked are the
     user's training positives, with `mask_valid` at test the validation positives too, but never a positive of
-    the split itself; under `repeatable` nothing is masked. With time, `timestamp` is the user's earliest positive in the split: the moment of the
-    request.
+    the split itself; under `repeatable` nothing is masked. With time, `timestamp` is the user's earliest
+    positive in the split: the moment of the request.
 
     Users per batch: RecBole's `eval_batch_size // n_items`, but at least 256, within 2^25 scores. A model
     that cannot score all items at once gets every (user, item) row copied, so its histories count towards

@@ -20,7 +20,13 @@ from mmbee_plugin.data.histories import Histories, Slices, positions_by_day
 from mmbee_plugin.data.live import LiveRows
 from mmbee_plugin.data.order import drawn_order
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.data_checks import check_config, check_known, check_labels, check_parts, chosen_history
+from mmbee_plugin.recbole.data_checks import (
+    check_config,
+    check_known,
+    check_labels,
+    check_parts,
+    chosen_history,
+)
 from mmbee_plugin.recbole.splitting import settle
 from mmbee_plugin.recbole.stock_settings import check_stock_settings, repeats
 from mmbee_plugin.recbole.trained_rows import TrainedRows
@@ -63,8 +69,8 @@ class MMBeeDataset(TrainedRows, Dataset):
             `train_newest`: train on the rows with fewer than so many later positives of their user, and with
             one before; all by default;
             `mask_valid`: at test, mask validation items too;
-            `repeatable`: rank, and draw as negatives, what a user has had already. RecBole's sequential models have it on
-            by default; here it counts for them where it is given, so that all models have one mask.
+            `repeatable`: rank, and draw as negatives, what a user has had already. RecBole's sequential models have it
+            on by default; here it counts for them where it is given, so that all models have one mask.
 
     Attributes:
         folder: the DatasetFolder.
@@ -124,7 +130,9 @@ class MMBeeDataset(TrainedRows, Dataset):
         self.item_rows = _file_rows(self.field2id_token[self.iid_field], self.folder.item_tokens)
         for name, rows in (("user", self.user_rows), ("item", self.item_rows)):
             if (rows[1:] < 0).any():
-                raise InputError(f"alias_of_{name}_id: its columns have {name}s that {self.folder.name} does not")
+                raise InputError(
+                    f"alias_of_{name}_id: its columns have {name}s that {self.folder.name} does not"
+                )
         if self.reads_history:
             self._declare_history_fields()
 
@@ -275,7 +283,9 @@ class MMBeeDataset(TrainedRows, Dataset):
                 self.field2bucketnum[field] = 2
             if kind in (FeatureType.TOKEN_SEQ, FeatureType.FLOAT_SEQ):
                 limit = (self.config["seq_len"] or {}).get(field)
-                frame[field] = _sequences(path, frame[field], field, kind, self.config["seq_separator"], limit)
+                frame[field] = _sequences(
+                    path, frame[field], field, kind, self.config["seq_separator"], limit
+                )
                 self.field2seqlen[field] = max(map(len, frame[field]), default=0)
         return frame
 

@@ -8,6 +8,7 @@ ranking run it stays RecBole's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,20 +73,26 @@ def chosen_metrics(settings: dict[str, Any]) -> list[str]:
         settings: RecBole's merged settings, before it checks them; read are `metrics` and `eval_args.mode`.
 
     Raises:
-        InputError: UAUC without labelled evaluation, which needs users' labelled samples; a metric of
+        InputError: an unknown mode; UAUC without labelled evaluation, which needs users' labelled samples; a metric of
             rankings in labelled evaluation.
     """
     metrics = settings["metrics"]
     metrics = [metrics] if isinstance(metrics, str) else list(metrics or ())
-    mode = (settings.get("eval_args") or {}).get("mode", "full")
-    modes = set(mode.values()) if isinstance(mode, dict) else {mode}
+    arguments = settings["eval_args"] if isinstance(settings.get("eval_args"), Mapping) else {}
+    mode = arguments.get("mode", "full")
+    modes = set(map(str, mode.values())) if isinstance(mode, Mapping) else {str(mode)}
+    for one in modes:
+        if not re.fullmatch(r"full|labeled|(uni|pop)[1-9]\d*", one):
+            raise InputError(
+                f"eval_args.mode {one!r}: known are full, labeled, uni100 and pop100, with any number of negatives"
+            )
     if modes == {"labeled"}:
         metrics = ["LabelledGAUC" if metric.lower() == "gauc" else metric for metric in metrics]
     ranking = [metric for metric in metrics if metric_types.get(metric.lower()) == EvaluatorType.RANKING]
     if ranking and "labeled" in modes:
         raise InputError(
-            f"metrics {', '.join(ranking)}: computed on rankings, and eval_args.mode labeled has none; choose among AUC, "
-            "UAUC, GAUC, LogLoss, MAE and RMSE"
+            f"metrics {', '.join(ranking)}: computed on rankings, and eval_args.mode labeled has none; choose among "
+            "AUC, UAUC, GAUC, LogLoss, MAE and RMSE"
         )
     grouped = [metric for metric in metrics if metric.lower() in METRICS]
     if grouped and "full" in modes:
@@ -102,10 +109,13 @@ def measured(settings: Mapping[str, Any]) -> list[str]:
         InputError: no metric, or `topk` is no positive integer and no list of them.
     """
     topk, metrics = (
-        value if isinstance(value, list | tuple) else [value] for value in (settings["topk"], settings["metrics"])
+        value if isinstance(value, list | tuple) else [value]
+        for value in (settings["topk"], settings["metrics"])
     )
     if not metrics or not all(isinstance(metric, str) for metric in metrics):
-        raise InputError(f"metrics {settings['metrics']}: a name is needed, for instance Recall, or a list of them")
+        raise InputError(
+            f"metrics {settings['metrics']}: a name is needed, for instance Recall, or a list of them"
+        )
     for k in topk or [None]:
         if type(k) is not int or k < 1:
             raise InputError(f"topk {settings['topk']}: a positive integer is needed, or a list of them")

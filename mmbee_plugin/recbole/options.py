@@ -31,6 +31,9 @@ RUN_DEFAULTS: dict[str, Any] = {
 LISTS = frozenset({"modalities", "metapaths", "metrics", "topk"})
 """Settings that are lists, so that ``--metapaths=a2a,u2a2u`` needs no brackets."""
 
+INTERVALS = frozenset({"user_inter_num_interval", "item_inter_num_interval"})
+"""Settings that are intervals: ``[5,inf)`` is no YAML."""
+
 SET_BY_RECBOLE = frozenset(
     {"model", "dataset", "device", "MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "local_rank", "single_spec"}
     | {"valid_neg_sample_args", "test_neg_sample_args", "mmbee_dataset"}
@@ -126,8 +129,9 @@ def given_settings(config_files: str | None, rest: Iterable[str]) -> dict[str, A
         match = re.fullmatch(r"--([A-Za-z_][\w.-]*)=(.*)", argument, re.DOTALL)
         if not match:
             raise InputError(f"argument {argument!r} is not understood; settings are written --key=value")
-        text = match[2]
-        key, value = match[1], parse_value(text, f"argument {argument!r}") if text else ""
+        key, text = match.groups()
+        literal = not text or (key in INTERVALS and text[0] in "[(")
+        value = text if literal else parse_value(text, f"argument {argument!r}")
         outer, _, inner = key.partition(".")
         given = merged(given, {outer: {inner: value}} if inner else {outer: value})
     given = _with_lists(given)

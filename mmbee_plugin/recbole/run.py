@@ -139,7 +139,10 @@ def build_config(model: str, folder: DatasetFolder, given: dict[str, Any]) -> Co
         chosen["gpu_id"] = ""  # RecBole chooses the device by gpu_id alone
     chosen["valid_metric"] = chosen_valid_metric(effective, given)
     loss = effective.get("loss_type")
-    if loss == "CE" and get_model(model).type == ModelType.SEQUENTIAL:
+    sequential = get_model(model).type == ModelType.SEQUENTIAL
+    if sequential and chosen.get("repeatable") is False:
+        del chosen["repeatable"]  # what this package's dataset does anyway, and RecBole refuses
+    if loss == "CE" and sequential:
         chosen.setdefault("train_neg_sample_args", None)  # RecBole refuses its own default here
     # RecBole evaluates every string it is given as Python; a quoted string evaluates to itself.
     quoted = {

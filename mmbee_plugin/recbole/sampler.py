@@ -102,7 +102,9 @@ class NegativeSampler:
         own = torch.as_tensor(np.asarray(item_ids)).repeat(num) if self.repeatable else None
         clash = torch.arange(len(base))
         for _ in range(REDRAWS):
-            taken = self._is_positive(base[clash] + items[clash]) if own is None else items[clash] == own[clash]
+            taken = (
+                self._is_positive(base[clash] + items[clash]) if own is None else items[clash] == own[clash]
+            )
             clash = clash[taken]
             if len(clash) == 0:
                 return items

@@ -17,23 +17,31 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.stock_columns import check_columns
 
 HONOURED = frozenset(
-    # by RecBole's Config, trainer, log and evaluator, which are in use as they are
-    "gpu_id use_gpu seed reproducibility state checkpoint_dir show_progress log_wandb wandb_project epochs "
-    "train_batch_size learner learning_rate eval_step stopping_step clip_grad_norm weight_decay loss_decimal_place "
-    "require_pow enable_amp enable_scaler eval_batch_size metric_decimal_place metrics topk worker "
-    # by our run, dataset, sampler and loaders
-    "data_path train_neg_sample_args eval_args repeatable valid_metric valid_metric_bigger shuffle transform "
-    "seq_separator seq_len TIME_FIELD LABEL_FIELD NEG_PREFIX ITEM_LIST_LENGTH_FIELD LIST_SUFFIX MAX_ITEM_LIST_LENGTH "
-    "load_col unload_col unused_col additional_feat_suffix benchmark_filename threshold "
-    # by RecBole's Dataset, of which ours is made, on the rows that our reader gives it
-    "rm_dup_inter val_interval filter_inter_by_user_or_item user_inter_num_interval item_inter_num_interval "
-    "alias_of_user_id alias_of_item_id preload_weight normalize_field normalize_all numerical_features discretization "
-    # ours, in RecBole's list of data settings
-    "mmbee_dataset history mask_valid row_order sampler train_newest".split()
-)
+    {
+        # by RecBole's Config, trainer, log and evaluator, which are in use as they are
+        "gpu_id", "use_gpu", "seed", "reproducibility", "state", "checkpoint_dir", "show_progress", "log_wandb",
+        "wandb_project", "epochs", "train_batch_size", "learner", "learning_rate", "eval_step", "stopping_step",
+        "clip_grad_norm", "weight_decay", "loss_decimal_place", "require_pow", "enable_amp", "enable_scaler",
+        "eval_batch_size", "metric_decimal_place", "metrics", "topk", "worker",
+        # by our run, dataset, sampler and loaders
+        "data_path", "train_neg_sample_args", "eval_args", "repeatable", "valid_metric", "valid_metric_bigger",
+        "shuffle", "transform", "seq_separator", "seq_len", "TIME_FIELD", "LABEL_FIELD", "NEG_PREFIX",
+        "ITEM_LIST_LENGTH_FIELD", "LIST_SUFFIX", "MAX_ITEM_LIST_LENGTH", "load_col", "unload_col", "unused_col",
+        "additional_feat_suffix", "benchmark_filename", "threshold",
+        # by RecBole's Dataset, of which ours is made, on the rows that our reader gives it
+        "rm_dup_inter", "val_interval", "filter_inter_by_user_or_item", "user_inter_num_interval",
+        "item_inter_num_interval", "alias_of_user_id", "alias_of_item_id", "preload_weight", "normalize_field",
+        "normalize_all", "numerical_features", "discretization",
+        # ours, in RecBole's list of data settings
+        "mmbee_dataset", "history", "mask_valid", "row_order", "sampler", "train_newest",
+    }
+)  # fmt: skip
+"""Settings that have their effect."""
 
 _CACHE = "not supported, RecBole's caches do not know this dataset's settings"
-_KNOWLEDGE = "knowledge graphs are not read here; RecBole's own knowledge models need RecBole's own dataset class"
+_KNOWLEDGE = (
+    "knowledge graphs are not read here; RecBole's own knowledge models need RecBole's own dataset class"
+)
 REFUSED: dict[str, str] = {
     "config_file": "nothing reads it; settings files are named by --config_files",
     "save_dataset": _CACHE,
@@ -48,8 +56,21 @@ REFUSED: dict[str, str] = {
     "POSITION_FIELD": "no model of RecBole 1.2.1 reads it",
     "world_size": "training runs in one process here; the TorchRec job has several",
     **dict.fromkeys(
-        "HEAD_ENTITY_ID_FIELD TAIL_ENTITY_ID_FIELD RELATION_ID_FIELD ENTITY_ID_FIELD alias_of_entity_id "
-        "alias_of_relation_id kg_reverse_r entity_kg_num_interval relation_kg_num_interval".split(),
+        (
+            *(
+                "HEAD_ENTITY_ID_FIELD",
+                "TAIL_ENTITY_ID_FIELD",
+                "RELATION_ID_FIELD",
+                "ENTITY_ID_FIELD",
+                "kg_reverse_r",
+            ),
+            *(
+                "alias_of_entity_id",
+                "alias_of_relation_id",
+                "entity_kg_num_interval",
+                "relation_kg_num_interval",
+            ),
+        ),
         _KNOWLEDGE,
     ),
 }
@@ -77,7 +98,6 @@ ENTRIES = {
 }
 """Entries of the settings that are dicts of fixed names."""
 
-LEAVE_ONE_OUT = ("valid_and_test", "valid_only", "test_only")
 PARTS = ("train", "valid", "test")
 
 # RecBole trains these on users, not on interactions (recbole.data.utils.get_dataloader).
@@ -100,11 +120,15 @@ def check_stock_settings(config: Any, folder: DatasetFolder) -> None:
             raise InputError(f"{name} {given[name]!r}: {reason}")
     for name, known in ENTRIES.items():
         check_entries(name, given.get(name), known)
+    asked = (given.get("eval_args") or {}).get("mode")
+    check_entries("eval_args.mode", asked if isinstance(asked, Mapping) else None, PARTS[1:])
     _check_split(given, config["eval_args"], folder)
     _check_negatives(given.get("train_neg_sample_args"), config)
     for name in ("NEG_PREFIX", "LIST_SUFFIX", "ITEM_LIST_LENGTH_FIELD"):
         if not (isinstance(config[name], str) and config[name]):
-            raise InputError(f"{name} {config[name]!r}: a text is needed that tells its columns from the others'")
+            raise InputError(
+                f"{name} {config[name]!r}: a text is needed that tells its columns from the others'"
+            )
     for name in ("user_inter_num_interval", "item_inter_num_interval"):
         check_interval(name, config[name])
     if config["rm_dup_inter"] not in (None, "first", "last"):
@@ -117,8 +141,8 @@ def check_stock_settings(config: Any, folder: DatasetFolder) -> None:
 def repeats(config: Any) -> bool:
     """Whether items that a user has had are ranked, and drawn as negatives, like any other: `repeatable`.
 
-    RecBole's sequential models have it on by default and cannot have it off. Here models are compared under one mask, so
-    of them it counts only where it was asked for.
+    RecBole's sequential models have it on by default and cannot have it off. Here models are compared under one mask,
+    so of them it counts only where it was asked for.
     """
     if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
         return bool(config.external_config_dict.get("repeatable"))
@@ -151,7 +175,7 @@ def check_entries(name: str, entries: Any, known: tuple[str, ...]) -> None:
 
 
 def check_interval(name: str, text: Any) -> None:
-    """Raises InputError unless `text` is intervals like ``[3,10]``, ``(0,inf)`` or several with ``;`` between; or None."""
+    """Raises InputError unless `text` is None or intervals like ``[3,10]`` and ``(0,inf)``, with ``;`` between."""
     if text is None:
         return
     for part in str(text).split(";"):
@@ -178,27 +202,15 @@ def _check_split(given: Mapping[str, Any], eval_args: Mapping[str, Any], folder:
                     "leave the setting out"
                 )
         return
-    split, order, group = (eval_args[name] for name in ("split", "order", "group_by"))
-    form = next(iter(split)) if isinstance(split, Mapping) and len(split) == 1 else None
-    ratios = split[form] if form in ("RS", "TS") else [1, 1, 1]
-    if form not in ("RS", "TS", "LS") or not _are_ratios(ratios):
+    asked = given.get("eval_args") or {}
+    if (
+        "group_by" in asked
+        and asked["group_by"] != "user"
+        and not {"LS", "TS"}.isdisjoint(eval_args["split"] or ())
+    ):
         raise InputError(
-            f"eval_args.split {split}: known are {{RS: [0.8, 0.1, 0.1]}} and TS, the shares of train, valid and test, and "
-            f"{{LS: {' or '.join(LEAVE_ONE_OUT)}}}"
+            f"eval_args.group_by {asked['group_by']!r}: LS and TS go by user; leave the setting out"
         )
-    if form == "LS" and split["LS"] not in LEAVE_ONE_OUT:
-        raise InputError(f"eval_args.split {split}: LS is {', '.join(LEAVE_ONE_OUT)}")
-    if order not in ("RO", "TO"):
-        raise InputError(f"eval_args.order {order!r}: known are RO, random, and TO, by time")
-    if form == "TS" and order != "TO":
-        raise InputError("eval_args.split TS: RecBole reads the rows in their order; set eval_args.order to TO")
-    if group not in (None, "none", "user") or (form != "RS" and (given.get("eval_args") or {}).get("group_by") == "none"):
-        raise InputError(f"eval_args.group_by {group!r}: known are user, and none where the split is RS")
-
-
-def _are_ratios(ratios: Any) -> bool:
-    numbers = isinstance(ratios, list | tuple) and len(ratios) == len(PARTS) and all(map(_is_number, ratios))
-    return numbers and min(ratios) >= 0 and ratios[0] > 0
 
 
 def _is_number(value: Any) -> bool:
@@ -224,7 +236,9 @@ def _check_negatives(given: Mapping[str, Any] | None, config: Any) -> None:
     if not isinstance(arguments["dynamic"], bool):
         raise InputError(f"train_neg_sample_args.dynamic {arguments['dynamic']!r}: true or false is needed")
     if arguments["alpha"] != 1 and arguments["distribution"] != "popularity":
-        raise InputError("train_neg_sample_args.alpha: an exponent of popularity; set distribution to popularity")
+        raise InputError(
+            "train_neg_sample_args.alpha: an exponent of popularity; set distribution to popularity"
+        )
     if arguments["dynamic"] and config["MODEL_INPUT_TYPE"] == InputType.LISTWISE:
         raise InputError(
             f"train_neg_sample_args.dynamic: {config['model']} takes the drawn items as they are; leave it out"

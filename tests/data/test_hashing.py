@@ -90,5 +90,7 @@ def test_young_files_copies_and_damaged_caches_are_read(toy, tmp_path, settled, 
 
 
 def test_a_folder_that_cannot_be_written_to_has_a_hash(toy, settled, monkeypatch):
-    monkeypatch.setattr("pathlib.Path.write_text", lambda *_, **__: (_ for _ in ()).throw(OSError("read-only")))
+    monkeypatch.setattr(
+        "pathlib.Path.write_text", lambda *_, **__: (_ for _ in ()).throw(OSError("read-only"))
+    )
     assert current_hash(toy) == content_hash(toy)
