@@ -119,7 +119,7 @@ def measured(settings: Mapping[str, Any]) -> list[str]:
     for k in topk or [None]:
         if type(k) is not int or k < 1:
             raise InputError(f"topk {settings['topk']}: a positive integer is needed, or a list of them")
-    names = []
+    names: list[str] = []
     for metric in metrics:
         name = "GAUC" if metric.lower() == "labelledgauc" else metric
         whole = name.lower() in ("gauc", *METRICS) or metric_types.get(name.lower()) == EvaluatorType.VALUE

@@ -75,7 +75,7 @@ def check_columns(config: Any, folder: DatasetFolder, check_interval: Callable[[
 def _loaded(config: Any, columns: Columns) -> dict[str, str]:
     """The columns that the dataset has, name -> type: of `load_col`, and what it needs itself, without `unload_col`."""
     needed = {config[f"{name}_FIELD"] for name in ("USER_ID", "ITEM_ID", "TIME", "LABEL")}
-    loaded = {}
+    loaded: dict[str, str] = {}
     for ending, types in columns.items():
         chosen = "*" if config["load_col"] is None else config["load_col"].get(ending, ())
         left_out = (config["unload_col"] or {}).get(ending, ())

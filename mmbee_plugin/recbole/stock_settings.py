@@ -202,15 +202,10 @@ def _check_split(given: Mapping[str, Any], eval_args: Mapping[str, Any], folder:
                     "leave the setting out"
                 )
         return
-    asked = given.get("eval_args") or {}
-    if (
-        "group_by" in asked
-        and asked["group_by"] != "user"
-        and not {"LS", "TS"}.isdisjoint(eval_args["split"] or ())
-    ):
-        raise InputError(
-            f"eval_args.group_by {asked['group_by']!r}: LS and TS go by user; leave the setting out"
-        )
+    wanted = given.get("eval_args") or {}
+    by_user = not {"LS", "TS"}.isdisjoint(eval_args["split"] or ())
+    if by_user and wanted.get("group_by", "user") in (None, "none"):
+        raise InputError("eval_args.group_by none: the splits LS and TS go by user; leave the setting out")
 
 
 def _is_number(value: Any) -> bool:

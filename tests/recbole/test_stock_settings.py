@@ -96,7 +96,7 @@ def test_what_is_refused_may_keep_its_default(rated, name) -> None:
         ("--eval_args={split: {RS: [0.8, 0.1, 0.1], LS: test_only}}", r"eval_args\.split"),
         ("--eval_args={split: {LS: last}}", "LS 'last': known are valid_and_test, valid_only, test_only"),
         ("--eval_args={split: {TS: [0.8, 0.1, 0.1]}, order: RO}", r"split TS needs eval_args\.order TO"),
-        ("--eval_args={split: {LS: test_only}, group_by: none}", r"eval_args\.group_by 'none'"),
+        ("--eval_args={split: {LS: test_only}, group_by: none}", r"eval_args\.group_by none"),
         ("--eval_args.order=TT", r"eval_args\.order 'TT': known are RO"),
         ("--eval_args.group_by=item", r"eval_args\.group_by 'item'"),
         (
