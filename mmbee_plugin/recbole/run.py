@@ -134,6 +134,7 @@ def build_config(model: str, folder: DatasetFolder, given: dict[str, Any]) -> Co
     chosen = options.merged(options.RUN_DEFAULTS, of_dataset)
     given = options.of_model(given, model)
     chosen = options.merged({"gpu_id": _gpu(), "show_progress": sys.stderr.isatty(), **chosen}, given)
+    check_values(chosen, model)
     effective = {**options.default_settings(model), **chosen}
     if effective["use_gpu"] is False:
         chosen["gpu_id"] = ""  # RecBole chooses the device by gpu_id alone
@@ -148,7 +149,6 @@ def build_config(model: str, folder: DatasetFolder, given: dict[str, Any]) -> Co
     quoted = {
         key: repr(value) if isinstance(value, str) else copy.deepcopy(value) for key, value in chosen.items()
     }
-    check_values(chosen, model)
     with _no_arguments():
         try:
             config = Config(model=model, dataset=folder.name, config_dict=quoted)
