@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ USER, ITEM = "user_id:token", "item_id:token"
 RATING, TIMESTAMP = "rating:float", "timestamp:float"
 MILLISECONDS = 1e11
 """As seconds the year 5138, as milliseconds 1973: a time from here on does not count seconds."""
+TYPES = ("token", "token_seq", "float", "float_seq")
 
 # What pandas, and so RecBole, takes for "no value" in a token column: such a user would silently become the
 # padding row.
@@ -54,7 +55,7 @@ def read_header(path: Path) -> list[str]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     try:
-        columns = line.decode("utf-8").rstrip("\r\n").split("\t")
+        columns = line.decode("utf-8-sig").rstrip("\r\n").split("\t")
     except UnicodeDecodeError:
         raise InputError(f"{path}, line 1: the header is not UTF-8 text") from None
     for column in columns:
@@ -77,27 +78,58 @@ def read_interaction_table(path: Path) -> InteractionTable:
             raise InputError(
                 f"{path}, line 1: no column {needed!r}, found {found!r}; columns are separated by tabs"
             )
-    kinds = {name: np.dtype(np.float64) if name in (RATING, TIMESTAMP) else "category" for name in columns}
-    try:
-        frame = pd.read_csv(
-            path, sep="\t", header=0, names=columns, dtype=kinds, na_filter=False, quoting=3,
-            low_memory=False, encoding="utf-8",
-        )  # fmt: skip
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, OverflowError) as error:  # pandas' ParserError and UnicodeDecodeError are ValueErrors
-        raise first_bad_row(path) or _unexplained(path, str(error)) from None
+    frame = _read_frame(path, columns, (RATING, TIMESTAMP))
     numbers = {name: frame[name].to_numpy() for name in (RATING, TIMESTAMP) if name in columns}
     users, items = (frame[name].astype("category").array for name in (USER, ITEM))
     suspect = (
-        not isinstance(frame.index, pd.RangeIndex)
-        or any(not np.isfinite(values).all() for values in numbers.values())
+        any(not np.isfinite(values).all() for values in numbers.values())
         or (TIMESTAMP in numbers and (np.abs(numbers[TIMESTAMP]) >= MILLISECONDS).any())
         or any(_bad_token(str(token)) for array in (users, items) for token in array.categories)
     )
     if suspect:
-        raise first_bad_row(path) or _unexplained(path, "rows and header do not agree")
+        raise first_bad_row(path) or _unexplained(path, "a token or a number is missing")
     return InteractionTable(path, users, items, numbers.get(RATING), numbers.get(TIMESTAMP))
+
+
+def read_fields(path: Path, chosen: Container[str] | None, left_out: Container[str]) -> pd.DataFrame:
+    """The columns of an atomic file by name, without their types, which :func:`field_types` gives.
+
+    Nothing but tabs and line ends has a meaning, quotation marks and `#` are text like any other. Of a `float` column
+    an empty field, and a word that means "missing", is NaN; of all others an empty field alone is None.
+
+    Args:
+        chosen: names of the columns to read, None for all.
+        left_out: names of columns not to read.
+
+    Raises:
+        InputError: as `field_types`, or naming file, line and value of a row of another width or no number.
+    """
+    kept = {
+        column: name
+        for column, name in zip(read_header(path), field_types(path), strict=True)
+        if (chosen is None or name in chosen) and name not in left_out
+    }
+    floats = [column for column in kept if column.endswith(":float")]
+    frame = _read_frame(path, read_header(path), floats, list(kept))
+    for column in kept.keys() - set(floats):
+        texts = frame[column].astype(object)
+        frame[column] = texts.where(texts != "", None)
+    return frame.rename(columns=kept)
+
+
+def field_types(path: Path) -> dict[str, str]:
+    """Per column of an atomic file its name and type, one of `TYPES`; InputError for a header that is not of these."""
+    types: dict[str, str] = {}
+    for column in read_header(path):
+        name, _, kind = column.rpartition(":")
+        if not name or kind not in TYPES:
+            raise InputError(
+                f"{path}, line 1: column {column[:80]!r} is no name:type; the types are {', '.join(TYPES)}"
+            )
+        if name in types:
+            raise InputError(f"{path}, line 1: column {name[:80]!r} appears twice; each may appear once")
+        types[name] = kind
+    return types
 
 
 def first_bad_row(path: Path, known: Mapping[str, Collection[str]] | None = None) -> InputError | None:
@@ -116,10 +148,14 @@ def first_bad_row(path: Path, known: Mapping[str, Collection[str]] | None = None
             return InputError(f"{path}, line {number}: {len(row)} columns, the header has {len(columns)}")
         for column, value in zip(columns, row, strict=True):
             where = f"{path}, line {number}, column {column}: {value[:80]!r}"
+            if "\0" in value:
+                return InputError(f"{where} holds a zero byte, which no field may")
             if column in (RATING, TIMESTAMP) and not _finite(value):
                 return InputError(f"{where} is not a finite number")
             if column == TIMESTAMP and abs(float(value)) >= MILLISECONDS:
                 return InputError(f"{where} counts milliseconds or less; times must be in seconds")
+            if column.endswith(":float") and value not in MISSING_TOKENS and not _number(value):
+                return InputError(f"{where} is not a number")
             if column in (USER, ITEM) and _bad_token(value):
                 return InputError(
                     f"{where} cannot be a token: RecBole reads it as a missing or a quoted value"
@@ -178,7 +214,7 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str] | InputError]]:
 
 
 def _bad_token(token: str) -> bool:
-    return token in MISSING_TOKENS or token.startswith('"') or "\0" in token
+    return token in MISSING_TOKENS or token.startswith('"')
 
 
 def _not_a_token(where: str) -> str:
@@ -186,10 +222,47 @@ def _not_a_token(where: str) -> str:
 
 
 def _finite(value: str) -> bool:
+    return _number(value) and math.isfinite(float(value))
+
+
+def _number(value: str) -> bool:
     try:
-        return math.isfinite(float(value))
+        float(value)
     except ValueError:
         return False
+    return True
+
+
+def _read_frame(
+    path: Path, columns: list[str], floats: Collection[str], kept: list[str] | None = None
+) -> pd.DataFrame:
+    """Columns named as in the header: `floats` (n,) float64, the others as categories of text.
+
+    Raises InputError naming the first row that is of another width than the header, or holds no number in `floats`.
+    """
+    try:
+        frame = pd.read_csv(
+            path, sep="\t", header=0, names=columns, usecols=kept, quoting=3, low_memory=False, encoding="utf-8",
+            dtype={name: np.dtype(np.float64) if name in floats else "category" for name in columns},
+            keep_default_na=False, na_values={name: list(MISSING_TOKENS) for name in floats},
+            float_precision="round_trip", index_col=False if kept is not None else None,
+        )  # fmt: skip
+        tabs, zeros = (sum(chunk.count(byte) for chunk in _chunks(path)) for byte in (b"\t", b"\0"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, OverflowError) as error:  # pandas' ParserError and UnicodeDecodeError are ValueErrors
+        raise first_bad_row(path) or _unexplained(path, str(error)) from None
+    # A short row is filled up, a long one becomes an index, and a field ends at a zero byte, in silence.
+    ragged = not isinstance(frame.index, pd.RangeIndex) or tabs != (len(frame) + 1) * (len(columns) - 1)
+    if ragged or zeros:
+        raise first_bad_row(path) or _unexplained(path, "rows and header do not agree")
+    return frame
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            yield chunk
 
 
 def _unexplained(path: Path, reason: str) -> InputError:

@@ -15,6 +15,7 @@ from mmbee_plugin.data.atomic import (
     TIMESTAMP,
     USER,
     InteractionTable,
+    field_types,
     first_bad_row,
     read_interaction_table,
     read_tokens,
@@ -22,9 +23,10 @@ from mmbee_plugin.data.atomic import (
 from mmbee_plugin.data.categories import read_categories
 from mmbee_plugin.data.description import check_description, read_description
 from mmbee_plugin.data.features import BagFeatures, DenseFeatures, open_bag, open_dense
+from mmbee_plugin.data.hashing import current_hash
 from mmbee_plugin.data.live import LiveRows, LiveSettings, check_samples, read_live_rows
 from mmbee_plugin.data.order import Order, find_order
-from mmbee_plugin.data.writer import SPLITS, Interactions, content_hash
+from mmbee_plugin.data.writer import SPLITS, Interactions
 from mmbee_plugin.errors import InputError
 
 if TYPE_CHECKING:
@@ -131,8 +133,13 @@ class DatasetFolder:
 
     @cached_property
     def hash(self) -> str:
-        """sha256 over the content files, as `dataset.json` has it."""
-        return self._description.get("hash") or content_hash(self.path)
+        """sha256 over the content files as they are now; `dataset.json` has what it was when they were written."""
+        return current_hash(self.path)
+
+    @property
+    def changed(self) -> bool:
+        """Whether a content file was added, removed or replaced since `dataset.json` was written."""
+        return self._description.get("hash", self.hash) != self.hash
 
     @cached_property
     def segments(self) -> SegmentFeatures:
@@ -162,6 +169,15 @@ class DatasetFolder:
             known = ", ".join(self.modalities) or "none"
             raise InputError(f"{self.path}: no modality {modality!r}; it has: {known}")
         return self._open(modality, self.path / self.modalities[modality]["file"])
+
+    def field_types(self, ending: str) -> dict[str, str]:
+        """Per column of the file `<name>.<ending>` its name and type; {} without the file.
+
+        Of a pre-split folder `inter` has the columns of all three files. Raises InputError for a bad header.
+        """
+        files = list(self._tables.values()) if ending == "inter" else [self._file(f".{ending}")]
+        found = [field_types(file) for file in files if file.exists()]
+        return {name: kind for types in found for name, kind in types.items()}
 
     def interactions(self, split: str | None = None) -> Interactions:
         """The interactions of one split, or (None) of the whole folder, as rows of users and items, in file
@@ -232,6 +248,7 @@ class DatasetFolder:
         return (
             f"{self.name} ({kind}): {counts['users']:,} users x {counts['items']:,} items, "
             f"{counts['interactions']:,} interactions{parts}; {time}; source: {self.source}"
+            f"{'; CHANGED since dataset.json was written' if self.changed else ''}"
         )
 
     def _file(self, suffix: str) -> Path:

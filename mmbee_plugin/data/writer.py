@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from mmbee_plugin.data.atomic import ITEM, RATING, TIMESTAMP, USER, write_table
 from mmbee_plugin.data.features import BagFeatures, present_path, save_bag, save_dense
+from mmbee_plugin.data.hashing import content_hash
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import published
 
@@ -136,18 +136,6 @@ def _write_content(folder: Path, name: str, content: DatasetContent) -> None:
         "get_real": content.get_real,
     }
     (folder / "dataset.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-
-
-def content_hash(folder: Path) -> str:
-    """sha256 over names and bytes of a folder's `.inter`, `.user`, `.item`, `.segment`, `.npy` and `.npz` files."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in (".inter", ".user", ".item", ".segment", ".npy", ".npz"):
-            digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-            with path.open("rb") as stream:
-                while chunk := stream.read(1 << 20):
-                    digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _write_features(folder: Path, modality: str, features: SourceFeatures | BagFeatures) -> dict[str, Any]:

@@ -19,16 +19,12 @@ from mmbee_plugin.data.histories import ragged
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.dataset import MMBeeDataset
 from mmbee_plugin.recbole.sampler import NegativeSampler
+from mmbee_plugin.recbole.stock_settings import AUTOENCODERS
 
 FOLD = "fold"
 MIN_USERS = 256
 MAX_CELLS = 2**25
 ROWS_AT_ONCE = 2**16
-
-# RecBole trains these on users, not on interactions (recbole.data.utils.get_dataloader).
-AUTOENCODERS = frozenset(
-    ("MultiDAE", "MultiVAE", "MacridVAE", "CDAE", "ENMF", "RaCT", "RecVAE", "DiffRec", "LDiffRec")
-)
 
 
 class MMBeeTrainLoader(TrainDataLoader):
@@ -66,7 +62,7 @@ class MMBeeTrainLoader(TrainDataLoader):
         self.batches: list[Tensor] = []
         self.sample_size = len(self.rows)
         if self.folds is not None:
-            self.rows_per_batch = config["train_batch_size"]
+            self.rows_per_batch, self.deals_anew = config["train_batch_size"], shuffle
             self._deal(torch.Generator().manual_seed(config["seed"]))
             self.sample_size = len(self.batches)
         NegSampleDataLoader.__init__(self, config, dataset, sampler, shuffle=shuffle)
@@ -77,12 +73,13 @@ class MMBeeTrainLoader(TrainDataLoader):
         return super().__iter__()
 
     def _deal(self, generator: torch.Generator) -> None:
-        """Shuffles the rows of each fold and cuts them into batches: torch's loader then draws batches."""
+        """Cuts the rows of each fold, shuffled where asked for, into batches: torch's loader then draws batches."""
         assert self.folds is not None
         self.batches = []
         for fold in self.folds.unique():
             rows = torch.nonzero(self.folds == fold).squeeze(1)
-            rows = rows[torch.randperm(len(rows), generator=generator)]
+            if self.deals_anew:
+                rows = rows[torch.randperm(len(rows), generator=generator)]
             self.batches += rows.split(self.rows_per_batch)
 
     def _init_batch_size_and_step(self) -> None:
@@ -139,8 +136,8 @@ class MMBeeFullSortLoader(FullSortEvalDataLoader):
     A batch is `(interaction, (history_u, history_i), positive_u, positive_i)` as RecBole's trainer expects
     it: user fields and history; the masked cells (row, item); the positives (row, item). Masked are the
     user's training positives, with `mask_valid` at test the validation positives too, but never a positive of
-    the split itself. With time, `timestamp` is the user's earliest positive in the split: the moment of the
-    request.
+    the split itself; under `repeatable` nothing is masked. With time, `timestamp` is the user's earliest
+    positive in the split: the moment of the request.
 
     Users per batch: RecBole's `eval_batch_size // n_items`, but at least 256, within 2^25 scores. A model
     that cannot score all items at once gets every (user, item) row copied, so its histories count towards
@@ -159,7 +156,8 @@ class MMBeeFullSortLoader(FullSortEvalDataLoader):
         self._masked = masked % n_items
         self._masked_starts = np.searchsorted(masked, user * n_items)
         self._masked_stops = np.searchsorted(masked, (user + 1) * n_items)
-        self._moments = _earliest(dataset, user) if dataset.ordered else None
+        shown = dataset.ordered and dataset.time_field in dataset.inter_feat
+        self._moments = _earliest(dataset, user) if shown else None
         self.sample_size = len(user)
         AbstractDataLoader.__init__(self, config, dataset, sampler, shuffle=False)
 

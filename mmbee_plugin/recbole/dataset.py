@@ -14,13 +14,21 @@ from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType, ModelType
 from torch import Tensor
 
+from mmbee_plugin.data.atomic import field_types, read_fields
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.histories import Histories, Slices, positions_by_day
 from mmbee_plugin.data.live import LiveRows
 from mmbee_plugin.data.order import drawn_order
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.data_checks import check_config, check_parts, chosen_history
+from mmbee_plugin.recbole.data_checks import (
+    check_config,
+    check_known,
+    check_labels,
+    check_parts,
+    chosen_history,
+)
 from mmbee_plugin.recbole.splitting import settle
+from mmbee_plugin.recbole.stock_settings import check_stock_settings, repeats
 from mmbee_plugin.recbole.trained_rows import TrainedRows
 
 FILE_ROW = "row_in_file"
@@ -35,7 +43,8 @@ class MMBeeDataset(TrainedRows, Dataset):
 
     Differences from RecBole's Dataset:
 
-    * the folder is read by DatasetFolder first, so a bad row is an error that names file, line and value;
+    * DatasetFolder's reader reads every file, so that RecBole has the rows, users and items that the folder has: a bad
+      row is an error that names file, line and value, and a quotation mark or a word like `NA` is text;
     * every user and item listed in `.user` and `.item` has an id, with or without interactions;
     * data have time where their folder has; it counts from the earliest interaction, in seconds, and is not
       normalised; rows are ordered by the exact time (RecBole rounds it to float32 first), ties by their order in the
@@ -59,7 +68,9 @@ class MMBeeDataset(TrainedRows, Dataset):
             a permutation drawn from `seed`; by default `random`, unless the folder declares that rows stand in order;
             `train_newest`: train on the rows with fewer than so many later positives of their user, and with
             one before; all by default;
-            `mask_valid`: at test, mask validation items too.
+            `mask_valid`: at test, mask validation items too;
+            `repeatable`: rank, and draw as negatives, what a user has had already. RecBole's sequential models have it
+            on by default; here it counts for them where it is given, so that all models have one mask.
 
     Attributes:
         folder: the DatasetFolder.
@@ -82,6 +93,7 @@ class MMBeeDataset(TrainedRows, Dataset):
         check_config(config)
         config.uses_mmbee_dataset = True  # an attribute, not a setting: checkpoints compare settings
         self.folder = DatasetFolder(Path(config["data_path"]))
+        check_stock_settings(config, self.folder)
         settle(config, self.folder)
         self.folder.validate_interactions()
 
@@ -103,6 +115,7 @@ class MMBeeDataset(TrainedRows, Dataset):
         self._times: NDArray[np.float64] | None = None
         self._origin = 0.0
         self._live: LiveRows | None = None
+        self._columns: set[str] | None = None
         super().__init__(config)
 
         self.ordered = self.folder.ordered
@@ -115,6 +128,11 @@ class MMBeeDataset(TrainedRows, Dataset):
             raise InputError(f"history daily: {self.folder.name} has no time")
         self.user_rows = _file_rows(self.field2id_token[self.uid_field], self.folder.user_tokens)
         self.item_rows = _file_rows(self.field2id_token[self.iid_field], self.folder.item_tokens)
+        for name, rows in (("user", self.user_rows), ("item", self.item_rows)):
+            if (rows[1:] < 0).any():
+                raise InputError(
+                    f"alias_of_{name}_id: its columns have {name}s that {self.folder.name} does not"
+                )
         if self.reads_history:
             self._declare_history_fields()
 
@@ -145,7 +163,7 @@ class MMBeeDataset(TrainedRows, Dataset):
             times=train.times,
             kept=train.positive_rows(),
         )
-        seen = train.positive_keys()
+        seen = np.empty(0, dtype=np.int64) if repeats(self.config) else train.positive_keys()
         until = None if train.times is None else self._origin + float(train.times.max())
         for split in (self, *splits):
             split.histories, split.mask_keys, split.trained_until = histories, seen, until
@@ -240,6 +258,37 @@ class MMBeeDataset(TrainedRows, Dataset):
         }
         return chosen | needed.get(source, set()), left_out
 
+    def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
+        """The columns of one file as DatasetFolder reads them, and their types for RecBole; None for no column.
+
+        RecBole's own reading takes a quotation mark for the start of a field that goes on over tabs and lines.
+        """
+        path = Path(filepath)
+        chosen, left_out = self._get_load_and_unload_col(source)
+        frame = read_fields(path, chosen, left_out or ())
+        if not len(frame.columns):
+            return None
+        if source == FeatureSource.INTERACTION:
+            self._columns = self._columns or set(frame)
+            if odd := self._columns ^ set(frame):
+                raise InputError(
+                    f"{path}, line 1: column {min(odd)!r} is not in each of the three files, whose rows are one table"
+                )
+        types = field_types(path)
+        for field in frame:
+            kind = FeatureType(types[field])
+            self.field2source[field], self.field2type[field] = source, kind
+            self.field2seqlen[field] = 1
+            if kind in (FeatureType.FLOAT, FeatureType.FLOAT_SEQ):
+                self.field2bucketnum[field] = 2
+            if kind in (FeatureType.TOKEN_SEQ, FeatureType.FLOAT_SEQ):
+                limit = (self.config["seq_len"] or {}).get(field)
+                frame[field] = _sequences(
+                    path, frame[field], field, kind, self.config["seq_separator"], limit
+                )
+                self.field2seqlen[field] = max(map(len, frame[field]), default=0)
+        return frame
+
     def _get_preset(self) -> None:
         super()._get_preset()
         self.benchmark_filename_list: list[str] | None = self.config["benchmark_filename"]
@@ -255,6 +304,14 @@ class MMBeeDataset(TrainedRows, Dataset):
         super()._normalize()
         if self._times is not None:
             self.inter_feat[self.time_field] = self._times
+
+    def _fill_nan(self) -> None:
+        check_known(self, self.folder.name)
+        super()._fill_nan()
+
+    def _set_label_by_threshold(self) -> None:
+        super()._set_label_by_threshold()
+        check_labels(self)
 
     def _change_feat_format(self) -> None:
         super()._change_feat_format()
@@ -283,6 +340,22 @@ class MMBeeDataset(TrainedRows, Dataset):
         self.field2id_token[self.item_id_list_field] = self.field2id_token[self.iid_field]
         if self.ordered:
             self.set_field_property(self.time_list_field, FeatureType.FLOAT_SEQ, interaction, length)
+
+
+def _sequences(
+    path: Path, texts: pd.Series, field: str, kind: FeatureType, separator: str, limit: int | None
+) -> list[NDArray]:
+    """The parts of each text, at most `limit`: an array of object (tokens) or float64 (numbers) a row."""
+    rows = []
+    for number, text in enumerate(texts):
+        parts = [part for part in (text or "").split(separator) if part][:limit]
+        try:
+            rows.append(np.array(parts, dtype=object if kind == FeatureType.TOKEN_SEQ else np.float64))
+        except ValueError:
+            raise InputError(
+                f"{path}, row {number + 1}, column {field}:float_seq: {(text or '')[:80]!r} holds no numbers"
+            ) from None
+    return rows
 
 
 def _file_rows(id_tokens: NDArray, file_tokens: Any) -> NDArray[np.int64]:

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import recbole
-import yaml
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.plugin import COMPONENTS, DATA_SETTINGS, Layer, check_model, default_layers
+from mmbee_plugin.yaml_settings import parse_value, read_mapping
 
 RUN_DEFAULTS: dict[str, Any] = {
     "metrics": ["Recall", "Precision", "NDCG"],
@@ -31,6 +31,9 @@ RUN_DEFAULTS: dict[str, Any] = {
 LISTS = frozenset({"modalities", "metapaths", "metrics", "topk"})
 """Settings that are lists, so that ``--metapaths=a2a,u2a2u`` needs no brackets."""
 
+INTERVALS = frozenset({"user_inter_num_interval", "item_inter_num_interval"})
+"""Settings that are intervals: ``[5,inf)`` is no YAML."""
+
 SET_BY_RECBOLE = frozenset(
     {"model", "dataset", "device", "MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "local_rank", "single_spec"}
     | {"valid_neg_sample_args", "test_neg_sample_args", "mmbee_dataset"}
@@ -38,15 +41,6 @@ SET_BY_RECBOLE = frozenset(
 """Entries of a Config that are worked out, not given."""
 
 _RECBOLE = Path(recbole.__file__).parent
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which 1e-3 is a number, as RecBole's files take it."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
-)
 
 
 class OptionParser(argparse.ArgumentParser):
@@ -129,13 +123,15 @@ def given_settings(config_files: str | None, rest: Iterable[str]) -> dict[str, A
     ]
     from_files: dict[str, Any] = {}
     for name in " ".join(listed).replace(",", " ").split():
-        from_files = merged(from_files, read_yaml(Path(name)))
+        from_files = merged(from_files, read_mapping(Path(name)))
     given: dict[str, Any] = {}
     for argument in (each for each in arguments if not each.startswith(option)):
         match = re.fullmatch(r"--([A-Za-z_][\w.-]*)=(.*)", argument, re.DOTALL)
         if not match:
             raise InputError(f"argument {argument!r} is not understood; settings are written --key=value")
-        key, value = match[1], _parse_value(argument, match[2])
+        key, text = match.groups()
+        literal = not text or (key in INTERVALS and text[0] in "[(")
+        value = text if literal else parse_value(text, f"argument {argument!r}")
         outer, _, inner = key.partition(".")
         given = merged(given, {outer: {inner: value}} if inner else {outer: value})
     given = _with_lists(given)
@@ -157,7 +153,7 @@ def of_model(given: Mapping[str, Any], model: str) -> dict[str, Any]:
 
 
 def _with_lists(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _as_list(value) if key in LISTS else value for key, value in settings.items()}
+    return {key: _as_list(value, f"--{key}") if key in LISTS else value for key, value in settings.items()}
 
 
 def _shared(section: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,32 +161,10 @@ def _shared(section: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, A
     return {key: value for key, value in given.items() if key in section}
 
 
-def _parse_value(argument: str, text: str) -> Any:
-    try:
-        return yaml.load(text, _Loader) if text else ""
-    except yaml.YAMLError:
-        raise InputError(f"argument {argument!r}: the value is not valid YAML; quote it") from None
-
-
-def _as_list(value: Any) -> Any:
+def _as_list(value: Any, argument: str) -> Any:
     if isinstance(value, str):
-        return [yaml.load(part, _Loader) for part in value.split(",") if part.strip()]
+        return [parse_value(part, argument) for part in value.split(",") if part.strip()]
     return value if value is None or isinstance(value, list) else [value]
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Reads a YAML file of settings. Raises InputError if it is missing, not YAML, or not a mapping."""
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise InputError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
-    if not isinstance(content, dict | None):
-        raise InputError(f"{path}: should be lines of key: value, found a {type(content).__name__}")
-    return content or {}
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -216,7 +190,7 @@ def paper_settings() -> dict[str, Any]:
     Given to a run they win over the dataset's own file, as with ``--config_files``. Raises InputError where the file
     cannot be read.
     """
-    return read_yaml(config_folder() / "paper.yaml")
+    return read_mapping(config_folder() / "paper.yaml")
 
 
 def dataset_settings(dataset: str, model: str, is_sample: bool, is_live: bool = False) -> dict[str, Any]:
@@ -229,7 +203,7 @@ def dataset_settings(dataset: str, model: str, is_sample: bool, is_live: bool = 
         path = config_folder() / "livesim.yaml"
     if not path.is_file():
         return {}
-    content = read_yaml(path)
+    content = read_mapping(path)
     models, sample = content.pop("models", None) or {}, content.pop("sample", None) or {}
     for name in models:
         check_model(name)
@@ -256,13 +230,13 @@ def _defaults_of_all() -> dict[str, Any]:
     files += sorted((properties / "quick_start_config").glob("*.yaml"))
     defaults: dict[str, Any] = {}
     for file in files:
-        defaults |= read_yaml(file)
+        defaults |= read_mapping(file)
     return defaults
 
 
 def layer_settings(layer: Layer) -> dict[str, Any]:
     """One class's default settings, a copy of its own."""
-    return read_yaml(layer) if isinstance(layer, Path) else copy.deepcopy(dict(layer))
+    return read_mapping(layer) if isinstance(layer, Path) else copy.deepcopy(dict(layer))
 
 
 @functools.cache

@@ -154,7 +154,7 @@ def _wrap(owner: Any, name: str, wrapping: Callable[[Callable[..., Any]], Callab
 
 
 def _with_our_properties(stock: Callable[..., None]) -> Callable[..., None]:
-    from mmbee_plugin.recbole.evaluation import chosen_metrics
+    from mmbee_plugin.recbole.evaluation import chosen_metrics, chosen_valid_metric
 
     def load(self: Config, model: str, model_class: type, dataset: str) -> None:
         from mmbee_plugin.recbole import options
@@ -169,9 +169,10 @@ def _with_our_properties(stock: Callable[..., None]) -> Callable[..., None]:
         for key, given in self.external_config_dict.items():  # graph.top_k alone leaves graph.folds as it is
             if key in own and isinstance(given, Mapping):
                 self.external_config_dict[key] = options.merged(own, {key: given})[key]
-        self.external_config_dict["metrics"] = chosen_metrics(
-            {**self.internal_config_dict, **self.external_config_dict}
-        )
+        given = self.external_config_dict
+        given["metrics"] = chosen_metrics({**self.internal_config_dict, **given})
+        settings = {**self.internal_config_dict, **given}
+        given["valid_metric"] = chosen_valid_metric(settings, given)
 
     return load
 

@@ -29,8 +29,10 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import check_writable
 from mmbee_plugin.recbole import checkpoint, options, report
 from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.evaluation import chosen_valid_metric
 from mmbee_plugin.recbole.logs import run_log
 from mmbee_plugin.recbole.splitting import data_lines, settle, split_line
+from mmbee_plugin.recbole.stock_settings import check_stock_settings
 from mmbee_plugin.recbole.trainer import Resumable, check_same_settings, resumable
 from mmbee_plugin.recbole.values import check_values
 
@@ -132,14 +134,21 @@ def build_config(model: str, folder: DatasetFolder, given: dict[str, Any]) -> Co
     chosen = options.merged(options.RUN_DEFAULTS, of_dataset)
     given = options.of_model(given, model)
     chosen = options.merged({"gpu_id": _gpu(), "show_progress": sys.stderr.isatty(), **chosen}, given)
-    loss = {**options.default_settings(model), **chosen}.get("loss_type")
-    if loss == "CE" and get_model(model).type == ModelType.SEQUENTIAL:
+    check_values(chosen, model)
+    effective = {**options.default_settings(model), **chosen}
+    if effective["use_gpu"] is False:
+        chosen["gpu_id"] = ""  # RecBole chooses the device by gpu_id alone
+    chosen["valid_metric"] = chosen_valid_metric(effective, given)
+    loss = effective.get("loss_type")
+    sequential = get_model(model).type == ModelType.SEQUENTIAL
+    if sequential and chosen.get("repeatable") is False:
+        del chosen["repeatable"]  # what this package's dataset does anyway, and RecBole refuses
+    if loss == "CE" and sequential:
         chosen.setdefault("train_neg_sample_args", None)  # RecBole refuses its own default here
     # RecBole evaluates every string it is given as Python; a quoted string evaluates to itself.
     quoted = {
         key: repr(value) if isinstance(value, str) else copy.deepcopy(value) for key, value in chosen.items()
     }
-    check_values(chosen, model)
     with _no_arguments():
         try:
             config = Config(model=model, dataset=folder.name, config_dict=quoted)
@@ -149,6 +158,7 @@ def build_config(model: str, folder: DatasetFolder, given: dict[str, Any]) -> Co
     if "full" in config["eval_args"]["mode"].values() and widest > folder.counts["items"]:
         raise InputError(f"topk {widest}: {folder.name} has only {folder.counts['items']} items to rank")
     config["data_path"] = str(folder.path)  # RecBole would read its own copy of ml-100k
+    check_stock_settings(config, folder)
     config["dataset_hash"] = folder.hash
     settle(config, folder)
     refuse = getattr(config.model_class, "refuse_settings", None)

@@ -12,6 +12,7 @@ from torch.utils.data import get_worker_info
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.stock_settings import repeats
 
 PHASES = ("train", "valid", "test")
 REDRAWS = 32
@@ -19,6 +20,8 @@ REDRAWS = 32
 
 class NegativeSampler:
     """Draws items that a user has no positive with, in this phase or an earlier one.
+
+    Where items repeat (`repeatable`), the row's own positive alone is left out.
 
     Draws are made for the whole batch; those that hit a positive (one binary search in the sorted pairs) are
     drawn again, and after a few rounds the rest, users with nearly everything, is drawn from what those users
@@ -31,6 +34,7 @@ class NegativeSampler:
         seed: of this sampler's own random stream.
         weights: (n_items,) relative frequency of each item, or None for uniform.
         user_tokens: (n_users,) the names for messages.
+        repeatable: leave out nothing but the row's own positive, as RecBole's RepeatableSampler.
 
     Raises:
         InputError: some user has no item left to draw.
@@ -45,9 +49,13 @@ class NegativeSampler:
         seed: int,
         weights: NDArray[np.float64] | None,
         user_tokens: NDArray,
+        repeatable: bool = False,
     ) -> None:
         self.phase = phase
         self.n_users, self.n_items = n_users, n_items
+        self.repeatable = repeatable
+        if repeatable:
+            positives = np.empty(0, dtype=np.int64)
         self._positives = torch.from_numpy(positives)
         drawable = np.arange(n_items) > 0 if weights is None else (weights > 0) & (np.arange(n_items) > 0)
         self._weights = torch.from_numpy(
@@ -56,10 +64,12 @@ class NegativeSampler:
         self._cumulative = None if weights is None else torch.cumsum(self._weights, 0)
         taken = positives[drawable[positives % n_items]] // n_items
         full = np.flatnonzero(np.bincount(taken, minlength=n_users) >= drawable.sum())
+        if repeatable and drawable.sum() < 2:
+            raise InputError(f"{phase}: no second item exists to be drawn as a negative")
         if len(full):
             raise InputError(
                 f"user {user_tokens[full[0]]!r} has all {drawable.sum():,} items as positives, so no "
-                "negative exists; leave such users out with user_inter_num_interval"
+                "negative exists; leave such users out (user_inter_num_interval, of data that do not come split)"
             )
         self._seed = seed
         self._generator = torch.Generator()
@@ -79,7 +89,7 @@ class NegativeSampler:
         """`num` negatives for each user (B,): flat (num * B,), draw j of user b at `j * B + b`, as RecBole
         lays it out.
 
-        `item_ids` belongs to RecBole's signature and is not needed: they are positives already.
+        `item_ids` (B,) are the rows' own positives; the sampler knows them but where items repeat.
         """
         self._follow_worker()
         users = torch.as_tensor(np.asarray(user_ids), dtype=torch.long)
@@ -89,19 +99,27 @@ class NegativeSampler:
             )
         base = users.repeat(num) * self.n_items
         items = self._draw(len(base))
-        clash = torch.nonzero(self._is_positive(base + items)).squeeze(1)
+        own = torch.as_tensor(np.asarray(item_ids)).repeat(num) if self.repeatable else None
+        clash = torch.arange(len(base))
         for _ in range(REDRAWS):
+            taken = (
+                self._is_positive(base[clash] + items[clash]) if own is None else items[clash] == own[clash]
+            )
+            clash = clash[taken]
             if len(clash) == 0:
                 return items
             items[clash] = self._draw(len(clash))
-            clash = clash[self._is_positive(base[clash] + items[clash])]
-        for start in base[clash].unique().tolist():
-            rows = clash[base[clash] == start]
+        groups = base[clash] if own is None else own[clash]
+        for group in groups.unique().tolist():
+            rows = clash[groups == group]
             left = self._weights.clone()
-            low, high = torch.searchsorted(
-                self._positives, torch.tensor([start, start + self.n_items])
-            ).tolist()
-            left[self._positives[low:high] - start] = 0
+            if own is None:
+                low, high = torch.searchsorted(
+                    self._positives, torch.tensor([group, group + self.n_items])
+                ).tolist()
+                left[self._positives[low:high] - group] = 0
+            else:
+                left[group] = 0
             items[rows] = torch.multinomial(left, len(rows), replacement=True, generator=self._generator)
         return items
 
@@ -180,6 +198,7 @@ def make_samplers(
                 seed=len(PHASES) * int(config["seed"]) + number,
                 weights=weights if arguments["distribution"] == "popularity" else None,
                 user_tokens=dataset.field2id_token[dataset.uid_field],
+                repeatable=repeats(config),
             )
         )
     train, valid, test = samplers

@@ -148,7 +148,7 @@ def _check_eval_args(value: Mapping[str, Any]) -> None:
             )
     if split is None:
         return
-    if not isinstance(split, Mapping) or len(split) != 1 or not {"RS", "LS"} & split.keys():
+    if not isinstance(split, Mapping) or len(split) != 1 or not {"RS", "LS", "TS"} & split.keys():
         raise InputError(
             f"eval_args.split: found {split!r}, expected as {{RS: [8, 1, 1]}} or {{LS: valid_and_test}}"
         )
@@ -156,14 +156,16 @@ def _check_eval_args(value: Mapping[str, Any]) -> None:
         raise InputError(
             f"eval_args.split.LS: found {split['LS']!r}, expected one of {', '.join(SPLITS_LEFT_OUT)}"
         )
-    if "RS" in split:
-        shares = split["RS"]
+    for rule in {"RS", "TS"} & split.keys():
+        shares = split[rule]
         if not isinstance(shares, list) or len(shares) != 3:
-            raise InputError(f"eval_args.split.RS: found {shares!r}, expected three shares such as [8, 1, 1]")
+            raise InputError(
+                f"eval_args.split.{rule}: found {shares!r}, expected three shares such as [8, 1, 1]"
+            )
         for share in shares:
-            Number(0).check("eval_args.split.RS", share)
+            Number(0).check(f"eval_args.split.{rule}", share)
         if not shares[0]:
-            raise InputError(f"eval_args.split.RS: found {shares!r}, which leaves nothing to train on")
+            raise InputError(f"eval_args.split.{rule}: found {shares!r}, which leaves nothing to train on")
 
 
 def _check_like(key: str, value: Any, default: Any) -> None:

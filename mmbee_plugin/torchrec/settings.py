@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mmbee_plugin.errors import InputError
@@ -18,6 +17,7 @@ from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS, GTRS
 from mmbee_plugin.modules.mfq import QUERY_STARTS, OrthogonalProjection
 from mmbee_plugin.modules.tokens import ContentSettings
 from mmbee_plugin.nodes import GraphCLSettings
+from mmbee_plugin.yaml_settings import parse_value, read_mapping
 
 Sharding = Literal["auto", "table_wise", "row_wise", "column_wise"]
 Optimizer = Literal["rowwise_adagrad", "adagrad", "sgd", "adam"]
@@ -263,13 +263,8 @@ def read_settings(path: Path, overrides: Iterable[str] = ()) -> Settings:
         InputError: a file that cannot be read, an unknown key, a wrong type, an impossible combination; one line
             that names the file and the entry.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
+    content = read_mapping(path)
+    if not content:
         raise InputError(f"{path}: expected sections {', '.join(Settings.model_fields)}")
     for override in overrides:
         replace_entry(content, override)
@@ -300,10 +295,7 @@ def replace_entry(content: dict[str, Any], override: str) -> None:
     *sections, key = name.split(".")
     if not equals:
         raise InputError(f"{override!r} is not understood; settings are written section.key=value")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(f"{override!r}: the value is not valid YAML") from None
+    value = parse_value(text, repr(override))
     for section in sections:
         content = content.setdefault(section, {})
         if not isinstance(content, dict):

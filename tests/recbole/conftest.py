@@ -75,7 +75,6 @@ def make_config(tmp_path: Path) -> Callable[..., Config]:
             "checkpoint_dir": str(tmp_path / "saved"),
             "gpu_id": "",
             "eval_args": SPLIT,
-            "repeatable": True,
             "MAX_ITEM_LIST_LENGTH": 6,
             "train_batch_size": 64,
             "metrics": ["Recall", "NDCG"],
@@ -84,6 +83,8 @@ def make_config(tmp_path: Path) -> Callable[..., Config]:
         }
         if model == "SASRec":
             defaults["train_neg_sample_args"] = None
+        if (tmp_path / "datasets" / dataset / f"{dataset}.train.inter").exists():
+            defaults["eval_args"] = {"mode": "full"}  # it comes split
         return Config(model=model, dataset=dataset, config_dict=defaults | settings)
 
     return make

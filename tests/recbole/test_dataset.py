@@ -201,12 +201,12 @@ def test_bad_rows_are_named(write_folder, make_dataset) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"save_dataset": True}, "save_dataset: not supported"),
+        ({"save_dataset": True}, "save_dataset True: not supported"),
         ({"history": "future"}, "history 'future': known are prefix, others"),
         ({"train_newest": "few"}, "train_newest 'few': expected a whole number from 1"),
         ({"row_order": "backwards"}, "row_order 'backwards': known are file, random"),
         ({"row_order": "random"}, "row_order random: tiny has time"),
-        ({"benchmark_filename": ["train", "test"]}, "expected train, valid and test"),
+        ({"benchmark_filename": ["train", "test"]}, r"benchmark_filename .*: the folder has tiny\.inter"),
         ({"threshold": {"timestamp": 9e9}}, "threshold: 'timestamp' orders the rows"),
         ({"TIME_FIELD": "time"}, "TIME_FIELD 'time': times are read from the column 'timestamp:float' alone"),
         (

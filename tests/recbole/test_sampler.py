@@ -138,6 +138,6 @@ def test_popularity_counts_training_only(write_folder, make_dataset) -> None:
     }
     write_folder(rows, columns=(), items=["hit", "once", "late", "never"])
     arguments = {"distribution": "popularity", "sample_num": 1, "alpha": 1.0}
-    config, dataset = make_dataset(train_neg_sample_args=arguments, user_inter_num_interval="[1,inf)")
+    config, dataset = make_dataset(train_neg_sample_args=arguments)
     with pytest.raises(InputError, match="user 'u0' has all 2 items"):
         make_samplers(config, dataset, dataset.build())

@@ -11,7 +11,13 @@ import pytest
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.info import read_info
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.options import config_folder, dataset_settings, given_settings, of_model, read_yaml
+from mmbee_plugin.recbole.options import (
+    config_folder,
+    dataset_settings,
+    given_settings,
+    of_model,
+    read_mapping,
+)
 from mmbee_plugin.recbole.run import build_config, main, seeded_dataset
 from mmbee_plugin.recbole.splitting import data_lines, split_line
 from mmbee_plugin.tables.ranking.run import with_protocol
@@ -40,7 +46,15 @@ def test_times_split_every_model_alike(write_folder, random_rows, model) -> None
     path = write_folder(random_rows)
     newest = {user: item for user, item, _ in sorted(random_rows, key=lambda row: row[2])}
     folder = DatasetFolder(path)
-    test = {(folder.user_tokens[user], folder.item_tokens[item]) for user, item in parts_of(path, model)[2]}
+    ranked = (
+        {"eval_args": {"mode": "full"}, "train_neg_sample_args": {"sample_num": 1}}
+        if model == "DeepFM"
+        else {}
+    )
+    test = {
+        (folder.user_tokens[user], folder.item_tokens[item])
+        for user, item in parts_of(path, model, **ranked)[2]
+    }
     assert len(newest) == 30 and set(newest.items()) <= test
 
 
@@ -190,7 +204,7 @@ def test_a_split_by_time_needs_times(write_folder, random_rows) -> None:
 
 def test_no_shipped_settings_read_an_order_that_data_lack() -> None:
     for name in ("tiktok", "movielens"):
-        content = read_yaml(config_folder() / f"{name}.yaml")
+        content = read_mapping(config_folder() / f"{name}.yaml")
         for model in content["models"]:
             found = dataset_settings(name, model, is_sample=False)
             assert found.get("row_order") is None and found.get("history") != "prefix", (name, model)

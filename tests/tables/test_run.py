@@ -53,7 +53,7 @@ def test_the_key_is_what_the_outcome_depends_on(live_path, monkeypatch, tmp_path
     assert key() != key(learning_rate=0.004)
     assert key() != key(epochs=3)
     assert key() != key(seed=2)
-    ranking = {"eval_args": {"mode": "full"}, "metrics": ["Recall"], "valid_metric": "Recall@10", "topk": [5]}
+    ranking = {"eval_args": {"mode": "full"}, "metrics": ["Recall"], "valid_metric": "Recall@5", "topk": [5]}
     with pytest.raises(InputError, match="AUC needs labelled samples"):
         key(**ranking)
 

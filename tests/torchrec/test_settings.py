@@ -116,7 +116,7 @@ def test_files_that_are_no_settings_are_named(tmp_path, content):
     path = tmp_path / "job.yaml"
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(InputError, match=r"job\.yaml: "):
+    with pytest.raises(InputError, match=r"job\.yaml(, line 1)?: "):
         read_settings(path)
 
 
@@ -129,3 +129,13 @@ def test_the_models_defaults_are_those_of_the_recbole_adapter():
     assert len(shared) > 25
     ours = json.loads(ModelSettings().model_dump_json())
     assert {name: ours[name] for name in shared} == {name: theirs[other] for name, other in shared.items()}
+
+
+def test_numbers_are_read_as_on_the_recbole_side(tmp_path):
+    path = tmp_path / "job.yaml"
+    path.write_text("data: {shards: s}\ntrain: {weight_decay: 1e-5}\n")
+    train = read_settings(path, ["train.learning_rate=1e-3"]).train
+    assert (train.learning_rate, train.weight_decay) == (0.001, 1e-5)
+    path.write_text("data: {shards: s}\ntrain: {epochs: 1}\ntrain: {epochs: 2}\n")
+    with pytest.raises(InputError, match=r"job\.yaml, line 3: not valid YAML: 'train' is there twice"):
+        read_settings(path)

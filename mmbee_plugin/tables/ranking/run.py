@@ -15,8 +15,9 @@ from recbole.data import data_preparation
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.evaluation import chosen_valid_metric
 from mmbee_plugin.recbole.logs import run_log
-from mmbee_plugin.recbole.options import dataset_settings, merged, of_model
+from mmbee_plugin.recbole.options import RUN_DEFAULTS, dataset_settings, default_settings, merged, of_model
 from mmbee_plugin.recbole.ranking import positive_ranks
 from mmbee_plugin.recbole.report import PeakMemory
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
@@ -48,7 +49,9 @@ def with_protocol(model: str, folder: DatasetFolder, given: Mapping[str, Any]) -
     """Given settings, and below them those of :data:`PROTOCOL` that the dataset's file leaves open."""
     of_dataset = dataset_settings(folder.name, model, folder.kind == "sample", folder.live is not None)
     shared = merged(PROTOCOL, {key: of_dataset[key] for key in PROTOCOL if key in of_dataset})
-    return merged(shared, given)
+    settings = merged(shared, given)
+    effective = {**default_settings(model), **RUN_DEFAULTS, **of_dataset, **of_model(settings, model)}
+    return settings | {"valid_metric": chosen_valid_metric(effective, of_model(given, model))}
 
 
 def ranking_jobs(
