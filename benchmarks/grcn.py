@@ -19,8 +19,8 @@ from torch import Tensor
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.recbole.models.grcn import GRCN
 from mmbee_plugin.recbole.plugin import register_model
+from mmbee_plugin.recbole.tuned import read_tuning
 from mmbee_plugin.tables.ranking.run import with_protocol
-from mmbee_plugin.tables.ranking.tuning import read_tuning
 from mmbee_plugin.tables.training import prepared
 
 TUNING = Path("recbole_configs/tuning/tiktok/GRCN.json")

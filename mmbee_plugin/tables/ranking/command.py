@@ -15,6 +15,7 @@ from mmbee_plugin.recbole.options import merged
 from mmbee_plugin.recbole.report import provenance_lines
 from mmbee_plugin.recbole.splitting import data_lines
 from mmbee_plugin.recbole.tune import space_file
+from mmbee_plugin.recbole.tuned import Finalist, Tuning, is_stale, read_tuning, tunings_folder
 from mmbee_plugin.tables.command import TableOptions
 from mmbee_plugin.tables.files import Report
 from mmbee_plugin.tables.making import cells_of_rows
@@ -26,7 +27,7 @@ from mmbee_plugin.tables.ranking.published import published
 from mmbee_plugin.tables.ranking.report import write_ranking
 from mmbee_plugin.tables.ranking.rows import REFERENCE, RankedRow, chosen_rows, table_rows
 from mmbee_plugin.tables.ranking.run import FAILED, ranking_jobs
-from mmbee_plugin.tables.ranking.tuning import Finalist, Tuning, begin_tuning, is_stale, read_tuning, tune
+from mmbee_plugin.tables.ranking.tuning import begin_tuning, tune
 from mmbee_plugin.tables.rows import PAPER, kept_note, over
 from mmbee_plugin.tables.terminal import shown
 from mmbee_plugin.tables.training import check_split
@@ -66,7 +67,7 @@ def ranking_table(
     report = Report(chosen.out)
     for row in rows:
         ranking_jobs(row, folder, given, [])  # refuses what cannot be before hours of tuning
-    tuned = chosen.tuned or options.config_folder() / "tuning" / folder.name
+    tuned = chosen.tuned or tunings_folder(folder)
     if chosen.minutes is not None:
         _tune(rows, folder, given, tuned, chosen.minutes, chosen.jobs)
     tunings = {row.name: read_tuning(tuned / f"{row.tuning}.json") for row in rows if row.tuning}

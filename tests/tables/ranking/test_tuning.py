@@ -12,10 +12,11 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.options import given_settings
 from mmbee_plugin.recbole.tune import search_of, space_file
+from mmbee_plugin.recbole.tuned import Finalist, Trial, is_stale, read_tuning
 from mmbee_plugin.tables.ranking import tuning
 from mmbee_plugin.tables.ranking.rows import RankedRow, table_rows
 from mmbee_plugin.tables.ranking.run import ranking_jobs
-from mmbee_plugin.tables.ranking.tuning import Finalist, Trial, begin_tuning, is_stale, read_tuning, tune
+from mmbee_plugin.tables.ranking.tuning import begin_tuning, tune
 
 SPACE = "learning_rate choice [0.1,0.01,0.001]\nweight_decay choice [0.0,0.1]\n"
 
