@@ -13,6 +13,7 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,12 @@ from mmbee_plugin.extras import installed, missing
 
 TRACEBACK = "MMBEE_TRACEBACK"
 HINT = f"{TRACEBACK}=1 shows the traceback"
+IN_LIBRARIES: tuple[tuple[type[Warning], str], ...] = (
+    (DeprecationWarning, r"torch\.jit"),  # torch.jit.script, which torch_geometric calls
+    (FutureWarning, r"torch\.cuda"),  # pynvml, which torch imports
+    (UserWarning, r"hyperopt"),  # pkg_resources, which hyperopt imports
+)
+"""warnings of libraries about each other, of which a user can mend nothing: category and module"""
 
 
 def start(module: str) -> int:
@@ -35,7 +42,10 @@ def start(module: str) -> int:
 
     def run() -> None:
         nonlocal status
-        status = importlib.import_module(module).main() or 0
+        with warnings.catch_warnings():
+            for category, of_module in IN_LIBRARIES:
+                warnings.filterwarnings("ignore", category=category, module=of_module)
+            status = importlib.import_module(module).main() or 0
 
     return exit_status(run) or status
 

@@ -115,14 +115,14 @@ def _only_time(path: Path) -> str | None:
     """The one value of a file's column of times, None where they differ."""
     known = None
     try:
-        parts = pd.read_csv(
+        with pd.read_csv(
             path, sep="\t", usecols=[TIMESTAMP], dtype=str, na_filter=False, quoting=3, chunksize=CHUNK
-        )
-        for part in parts:
-            values = part[TIMESTAMP].unique()
-            known = values[0] if known is None else known
-            if (pd.to_numeric(values, errors="coerce") != float(known)).any():
-                return None
+        ) as parts:
+            for part in parts:
+                values = part[TIMESTAMP].unique()
+                known = values[0] if known is None else known
+                if (pd.to_numeric(values, errors="coerce") != float(known)).any():
+                    return None
     except (OSError, ValueError):  # a bad row: whoever reads the rows names it
         return None
     return known
