@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,9 +52,16 @@ def run_log(config: Config, quiet: bool) -> Iterator[logging.Logger]:
         root.setLevel(level)
 
 
+def log_file(log: logging.Logger) -> str:
+    """The file of a run's log, relative to the working directory."""
+    path = next(each.baseFilename for each in log.handlers if isinstance(each, logging.FileHandler))
+    return os.path.relpath(path)
+
+
 @contextlib.contextmanager
 def without_recbole_warnings() -> Iterator[None]:
     """Keeps to itself what pandas and torch say about RecBole's own code."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"recbole\.model\.")
         yield

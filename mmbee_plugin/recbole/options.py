@@ -1,8 +1,8 @@
 """The command line of a run, and the settings it comes to for one model on one dataset.
 
 Later sources win: RecBole's and the model's defaults, `RUN_DEFAULTS`, ``recbole_configs/<dataset>.yaml``,
-its section for the model, its section for samples, ``--config_files`` with their sections for the model, the
-command line. A setting that nothing reads is refused.
+its section for the model, its section for samples, ``--tuned``, ``--config_files`` with their sections for the model,
+the command line. A setting that nothing reads is refused.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import recbole
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.plugin import COMPONENTS, DATA_SETTINGS, Layer, check_model, default_layers
+from mmbee_plugin.recbole.sources import COMMAND_LINE, Source, merged, settings_of
 from mmbee_plugin.yaml_settings import parse_value, read_mapping
 
 RUN_DEFAULTS: dict[str, Any] = {
@@ -52,15 +53,27 @@ class OptionParser(argparse.ArgumentParser):
 
 @dataclass(frozen=True)
 class Options:
-    """A parsed command line. ``given`` holds RecBole settings: from ``--config_files``, then from the
-    command line."""
+    """A parsed command line.
+
+    Attributes:
+        sources: of RecBole settings, from ``--config_files``, then from the command line.
+        tuned: folder of tunings whose settings to take, None for none, "" for that of the dataset.
+        print_config: print the settings instead of training.
+    """
 
     models: tuple[str, ...]
     dataset: str | None
     data_path: Path
     result: Path | None
     resume: Path | None
-    given: dict[str, Any]
+    sources: tuple[Source, ...]
+    tuned: str | None
+    print_config: bool
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The settings of all sources, as :func:`combined`."""
+        return combined(self.sources)
 
 
 def run_parser(description: str) -> OptionParser:
@@ -69,7 +82,9 @@ def run_parser(description: str) -> OptionParser:
         description=description,
         allow_abbrev=False,
         epilog="Any other --key=value is a setting of RecBole or of the model, such as --epochs=5, "
-        "--backbone=din, --content=none, --interest=none, --modalities=visual,text or --graph.top_k=20.",
+        "--backbone=din, --content=none, --interest=none, --modalities=visual,text or --graph.top_k=20. A "
+        "dataset's own settings are in recbole_configs/<dataset>.yaml, what was found by tuning in "
+        "recbole_configs/tuning/<dataset>. docs/running.md tells what a run prints and keeps.",
     )
     parser.add_argument("--model", metavar="NAME", help="a model of this package or of RecBole")
     parser.add_argument("--dataset", metavar="NAME", help="a folder in --data_path")
@@ -94,24 +109,36 @@ def parse_run(argv: list[str]) -> Options:
     )
     parser.add_argument("--result", metavar="PATH", type=Path, help="also write the outcome as JSON")
     parser.add_argument("--resume", metavar="CHECKPOINT", type=Path, help="go on with an interrupted run")
+    parser.add_argument(
+        "--tuned",
+        metavar="FOLDER",
+        nargs="?",
+        const="",
+        help="take the settings that a tuning chose; default: recbole_configs/tuning/<dataset>",
+    )
+    parser.add_argument(
+        "--print_config",
+        action="store_true",
+        help="print every setting in effect and its source; train nothing",
+    )
     known, rest = parser.parse_known_args(argv)
     if known.compare and (known.model or known.resume):
         raise InputError("--compare names its models itself and goes with neither --model nor --resume")
     models = tuple(name.strip() for name in (known.compare or known.model or "").split(",") if name.strip())
     if not known.resume and not (models and known.dataset):
         raise InputError("needs --model=NAME (or --compare=NAME,NAME) and --dataset=NAME")
+    if known.resume and known.tuned is not None:
+        raise InputError("--tuned is for new runs: --resume goes on with the settings that its run had")
     for name in models:
         check_model(name)
-    given = given_settings(known.config_files, rest)
-    return Options(models, known.dataset, known.data_path, known.result, known.resume, given)
+    sources = given_sources(known.config_files, rest)
+    paths = known.data_path, known.result, known.resume
+    return Options(models, known.dataset, *paths, sources, known.tuned, known.print_config)
 
 
-def given_settings(config_files: str | None, rest: Iterable[str]) -> dict[str, Any]:
-    """RecBole settings from files and from ``--key=value`` arguments; ``--graph.top_k=5`` sets one entry of
-    a dict. Files may be among the arguments too, ``--config_files=a.yaml``; arguments win over files.
-
-    Returns:
-        settings of every model, and under ``models`` a file's sections for some (see :func:`of_model`).
+def given_sources(config_files: str | None, rest: Iterable[str]) -> tuple[Source, ...]:
+    """RecBole settings from files, from their sections for single models, and from ``--key=value`` arguments, which
+    win; ``--graph.top_k=5`` sets one entry of a dict. Files may be among the arguments too, ``--config_files=a.yaml``.
 
     Raises:
         InputError: naming the argument or file that cannot be read.
@@ -121,9 +148,21 @@ def given_settings(config_files: str | None, rest: Iterable[str]) -> dict[str, A
         config_files or "",
         *(each.removeprefix(option) for each in arguments if each.startswith(option)),
     ]
-    from_files: dict[str, Any] = {}
+    files: list[Source] = []
+    sections: list[Source] = []
     for name in " ".join(listed).replace(",", " ").split():
-        from_files = merged(from_files, read_mapping(Path(name)))
+        content = read_mapping(Path(name))
+        of_models = content.pop("models", None) or {}
+        if not isinstance(of_models, Mapping) or not all(
+            isinstance(each, Mapping) for each in of_models.values()
+        ):
+            raise InputError(
+                f"{name}: models: a config file's sections are one mapping of settings for each model"
+            )
+        files.append(Source(name, _with_lists(content)))
+        sections += [
+            Source(name, _with_lists(own), f"models.{model}", model) for model, own in of_models.items()
+        ]
     given: dict[str, Any] = {}
     for argument in (each for each in arguments if not each.startswith(option)):
         match = re.fullmatch(r"--([A-Za-z_][\w.-]*)=(.*)", argument, re.DOTALL)
@@ -134,16 +173,24 @@ def given_settings(config_files: str | None, rest: Iterable[str]) -> dict[str, A
         value = text if literal else parse_value(text, f"argument {argument!r}")
         outer, _, inner = key.partition(".")
         given = merged(given, {outer: {inner: value}} if inner else {outer: value})
-    given = _with_lists(given)
-    sections = from_files.pop("models", None) or {}
-    if not isinstance(sections, Mapping) or not all(isinstance(each, Mapping) for each in sections.values()):
-        raise InputError("models: a config file's sections are one mapping of settings for each model")
-    found = merged(_with_lists(from_files), given)
-    if sections:
-        found["models"] = {
-            model: merged(_with_lists(own), _shared(own, given)) for model, own in sections.items()
-        }
-    return found
+    return (*files, *sections, Source(COMMAND_LINE, _with_lists(given)))
+
+
+def given_settings(config_files: str | None, rest: Iterable[str]) -> dict[str, Any]:
+    """The settings of :func:`given_sources` in one dict, as :func:`combined`."""
+    return combined(given_sources(config_files, rest))
+
+
+def combined(sources: Iterable[Source]) -> dict[str, Any]:
+    """Settings of every model, and under ``models`` those of sources for some (see :func:`of_model`)."""
+    sources = list(sources)
+    found = settings_of((source for source in sources if source.model is None), "")
+    sections: dict[str, dict[str, Any]] = {}
+    for source in sources:
+        if source.model is not None:
+            own = settings_of(sources, source.model)
+            sections.setdefault(source.model, {}).update({key: own[key] for key in source.settings})
+    return {**found, "models": sections} if sections else found
 
 
 def of_model(given: Mapping[str, Any], model: str) -> dict[str, Any]:
@@ -156,24 +203,10 @@ def _with_lists(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _as_list(value, f"--{key}") if key in LISTS else value for key, value in settings.items()}
 
 
-def _shared(section: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the given settings those that the section has as well."""
-    return {key: value for key, value in given.items() if key in section}
-
-
 def _as_list(value: Any, argument: str) -> Any:
     if isinstance(value, str):
         return [parse_value(part, argument) for part in value.split(",") if part.strip()]
     return value if value is None or isinstance(value, list) else [value]
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` updated by `over`; where both have a dict under a key, entry by entry."""
-    result = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = {**result[key], **value} if both else value
-    return result
 
 
 def config_folder() -> Path:
@@ -198,20 +231,27 @@ def dataset_settings(dataset: str, model: str, is_sample: bool, is_live: bool = 
 
     Live data without a file of their own take that of the simulated ones.
     """
+    return settings_of(dataset_sources(dataset, model, is_sample, is_live), model)
+
+
+def dataset_sources(dataset: str, model: str, is_sample: bool, is_live: bool = False) -> list[Source]:
+    """As :func:`dataset_settings`: the file, its section for `model` and that for samples."""
     path = config_folder() / f"{dataset}.yaml"
     if is_live and not path.is_file():
         path = config_folder() / "livesim.yaml"
     if not path.is_file():
-        return {}
+        return []
     content = read_mapping(path)
     models, sample = content.pop("models", None) or {}, content.pop("sample", None) or {}
     for name in models:
         check_model(name)
     known: set[str] = set().union(*map(known_settings, {*COMPONENTS, model}))
-    for section in (content, sample, models.get(model) or {}):
+    sections = {"": content, f"models.{model}": models.get(model) or {}, "sample": sample}
+    for section in sections.values():
         check_settings(section, known, str(path))
-    settings = merged(content, models.get(model) or {})
-    return merged(settings, sample) if is_sample else settings
+    if not is_sample:
+        del sections["sample"]
+    return [Source(str(path), settings, section) for section, settings in sections.items()]
 
 
 def default_settings(model: str) -> dict[str, Any]:

@@ -6,8 +6,10 @@ dicts. `register` adds names there. Where RecBole has no such place a function i
 everybody else exactly what it did before. The wraps are:
 
 * ``Config._load_internal_config_dict``: afterwards reads the default settings of our own models and of
-  registered ones (`register_model`), whose dicts a given one changes entry by entry; where the evaluation is
+  registered ones (`register_model`), whose dicts a given one changes entry by entry, and what a run on the same dataset
+  sets, see `mmbee_plugin.recbole.configs`; notes which file said what; where the evaluation is
   on labelled samples it lets ``GAUC`` in ``metrics`` mean the labelled one, see `chosen_metrics`;
+* ``Config.__init__``: afterwards settles what depends on the data, for the same models;
 * ``Config._get_model_and_dataset``: an unknown model name is answered with the names that are known;
 * ``recbole.data.utils.create_samplers`` and ``get_dataloader``: our dataset class brings its own;
 * ``torch.save`` and ``torch.load``, for calls made by RecBole, and
@@ -35,6 +37,7 @@ from recbole.utils import get_model, get_trainer
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import compat
+from mmbee_plugin.recbole.sources import RECBOLE, Source
 
 RECBOLE_VERSION = "1.2.1"
 
@@ -75,6 +78,7 @@ def register() -> None:
             f"pip install recbole=={RECBOLE_VERSION}"
         )
     compat.install()
+    _wrap(Config, "__init__", _fitted_to_data)
     _wrap(Config, "_load_internal_config_dict", _with_our_properties)
     _wrap(Config, "_get_model_and_dataset", _naming_known_models)
     utils = importlib.import_module("recbole.data.utils")
@@ -157,14 +161,21 @@ def _with_our_properties(stock: Callable[..., None]) -> Callable[..., None]:
     from mmbee_plugin.recbole.evaluation import chosen_metrics, chosen_valid_metric
 
     def load(self: Config, model: str, model_class: type, dataset: str) -> None:
-        from mmbee_plugin.recbole import options
+        from mmbee_plugin.recbole import configs, options
 
         layers = _own_layers(model_class)
+        if layers:
+            configs.add_base_settings(self, model, dataset)
         # RecBole chooses among its defaults for sequential models by name: a registered one has its base's.
+        self._update_internal_config_dict = _noting_sources(self)
         stock(self, (_stock_base(model_class) if layers else None) or model, model_class, dataset)
+        del self._update_internal_config_dict
         own: dict[str, Any] = {}
         for layer in layers:
-            own = options.merged(own, options.layer_settings(layer))
+            settings = options.layer_settings(layer)
+            own = options.merged(own, settings)
+            name = f"properties/{layer.name}" if isinstance(layer, Path) else "registered defaults"
+            self.internal_sources.append(Source(name, settings))
         self.internal_config_dict = options.merged(self.internal_config_dict, own)
         for key, given in self.external_config_dict.items():  # graph.top_k alone leaves graph.folds as it is
             if key in own and isinstance(given, Mapping):
@@ -175,6 +186,28 @@ def _with_our_properties(stock: Callable[..., None]) -> Callable[..., None]:
         given["valid_metric"] = chosen_valid_metric(settings, given)
 
     return load
+
+
+def _fitted_to_data(stock: Callable[..., None]) -> Callable[..., None]:
+    def init(self: Config, *arguments: Any, **named: Any) -> None:
+        from mmbee_plugin.recbole import configs
+
+        stock(self, *arguments, **named)
+        configs.fit_to_data(self)
+
+    return init
+
+
+def _noting_sources(config: Config) -> Callable[[str], Mapping[str, Any] | None]:
+    """RecBole's reading of its own files, of which ``config.internal_sources`` then keeps what each says."""
+    stock, config.internal_sources = config._update_internal_config_dict, []
+
+    def update(file: str) -> Mapping[str, Any] | None:
+        settings = stock(file)
+        config.internal_sources.append(Source(RECBOLE, settings or {}, Path(file).name))
+        return settings
+
+    return update
 
 
 def _naming_known_models(stock: Callable[..., Any]) -> Callable[..., Any]:

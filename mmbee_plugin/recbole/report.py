@@ -31,6 +31,7 @@ class RunResult:
         seconds: wall time from reading the data to the test metrics.
         peak_rss_mb: the most resident memory the process had in that time, in MB (10^6 bytes).
         checkpoint: file with the weights of the best epoch.
+        log: file of RecBole's log.
         threads: that torch computes with, the cores there are, and OpenMP's wait policy.
     """
 
@@ -42,6 +43,7 @@ class RunResult:
     seconds: float
     peak_rss_mb: float
     checkpoint: str
+    log: str
     threads: dict[str, Any] = field(default_factory=threads.described)
 
 
@@ -105,6 +107,20 @@ def table(results: Sequence[RunResult]) -> str:
     ]
     reads_graph = any(result.settings.get("interest") not in (None, "none") for result in results)
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], *(["", GRAPH_COST] if reads_graph else [])])
+
+
+def file_lines(results: Sequence[RunResult]) -> list[str]:
+    """Where each run's checkpoint and log are, and what reads the checkpoint."""
+    lines = []
+    for result in results:
+        lines.append(f"{result.model}: weights of the best epoch in {result.checkpoint}, log in {result.log}")
+        if result.model == "MMBee":
+            labelled = set(result.settings["eval_args"]["mode"].values()) == {"labeled"}
+            uses = ("diagnose {}", "explain {}") if labelled else ("export {} FILE",)
+            lines.append(
+                "  read by " + " and ".join("mmbee " + use.format(result.checkpoint) for use in uses)
+            )
+    return lines
 
 
 def write_results(path: Path, results: Sequence[RunResult], as_list: bool) -> None:

@@ -2,24 +2,22 @@
 mmbee_plugin.recbole``.
 
 Differs from ``recbole.quick_start.run_recbole`` in that every model, RecBole's own too, gets this package's
-dataset class (so that a comparison has one split, one mask and the same histories), that a run can be
-resumed, and that a wrong name or setting is one line on stderr and exit status 2.
+dataset class (so that a comparison has one split, one mask and the same histories) and the settings of the dataset's
+file, that a run tells what it does and can be resumed, and that a wrong name or setting is one line on stderr and exit
+status 2.
 """
 
 import contextlib
-import copy
-import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from recbole.config import Config
 from recbole.data import data_preparation
-from recbole.utils import ModelType, get_model, get_trainer, init_seed
+from recbole.utils import get_model, get_trainer, init_seed
 
 from mmbee_plugin import threads
 from mmbee_plugin.data.folder import DatasetFolder
@@ -28,13 +26,14 @@ from mmbee_plugin.entry import exit_status
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import check_writable
 from mmbee_plugin.recbole import checkpoint, options, report
+from mmbee_plugin.recbole.configs import base_sources, build_config, machine_settings
 from mmbee_plugin.recbole.dataset import MMBeeDataset
-from mmbee_plugin.recbole.evaluation import chosen_valid_metric
-from mmbee_plugin.recbole.logs import run_log
-from mmbee_plugin.recbole.splitting import data_lines, settle, split_line
-from mmbee_plugin.recbole.stock_settings import check_stock_settings
+from mmbee_plugin.recbole.logs import log_file, run_log
+from mmbee_plugin.recbole.progress import Progress, begin_stage
+from mmbee_plugin.recbole.sources import OF_THE_DATA, Source, described, files_line, merged
+from mmbee_plugin.recbole.splitting import data_lines, split_line
 from mmbee_plugin.recbole.trainer import Resumable, check_same_settings, resumable
-from mmbee_plugin.recbole.values import check_values
+from mmbee_plugin.recbole.tuned import hint, is_stale, tuning_for, tunings_folder
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,27 +49,74 @@ def _run(argv: list[str]) -> None:
         check_writable(chosen.result)
     assert chosen.dataset is not None
     folder = ensure(chosen.dataset, chosen.data_path)
+    if chosen.tuned is not None:
+        chosen = with_tuned(chosen, folder)
     options.check_given(chosen.given, chosen.models)
     configs = [build_config(model, folder, chosen.given) for model in chosen.models]
     if chosen.resume:
         check_same_settings(checkpoint.load(chosen.resume, "cpu")["config"], configs[0], chosen.resume)
+    if chosen.print_config:
+        sys.stdout.write("---\n".join(_printed(config, folder, chosen.sources) for config in configs))
+        return
     lines = list(
         dict.fromkeys(line for config in configs for line in data_lines(config.final_config_dict, folder))
     )
-    sys.stdout.write("\n".join([*report.provenance_lines(folder), *lines, threads.line(), ""]))
+    of_settings = [line for config in configs for line in _settings_lines(config, folder, chosen)]
+    sys.stdout.write("\n".join([*report.provenance_lines(folder), *lines, *of_settings, threads.line(), ""]))
     sys.stdout.flush()
     results = []
     for config in configs:
-        results.append(train_and_test(config, folder, chosen.resume, quiet="state" not in chosen.given))
+        progress = Progress(config["model"] if len(configs) > 1 else "")
+        quiet = "state" not in chosen.given
+        results.append(train_and_test(config, folder, chosen.resume, quiet, progress=progress))
         if results[-1].dataset["split"] != results[0].dataset["split"]:
             raise InputError(
                 f"{results[-1].model} was tested on other pairs than {results[0].model}: a comparison needs "
                 "one split, so give data settings for the dataset and not for one model"
             )
     sys.stdout.write("\n".join(["", report.table(results), "", *report.provenance_lines(folder), *lines, ""]))
+    sys.stdout.write("\n".join([*report.file_lines(results), ""]))
     if chosen.result:
         report.write_results(chosen.result, results, as_list=len(chosen.models) > 1)
-        sys.stdout.write(f"Written to {chosen.result}\n")
+        sys.stdout.write(f"Result: {chosen.result}\n")
+
+
+def with_tuned(chosen: options.Options, folder: DatasetFolder) -> options.Options:
+    """The options with the settings that tunings chose for the models, below all that are given.
+
+    Raises:
+        InputError: the model has no tuning on these data; of several models, none has.
+    """
+    where = Path(chosen.tuned) if chosen.tuned else tunings_folder(folder)
+    with_file = [model for model in chosen.models if (where / f"{model}.json").exists()]
+    found = []
+    for model in with_file or chosen.models[:1]:
+        tuning = tuning_for(model, folder, where)
+        stale = is_stale(tuning, folder, {})
+        state = "tuned under other settings of the dataset's file" if stale else "tuned"
+        found.append(Source(str(tuning.file), merged(tuning.given, tuning.chosen or {}), state, model))
+    return replace(chosen, sources=(*found, *chosen.sources))
+
+
+def _settings_lines(config: Config, folder: DatasetFolder, chosen: options.Options) -> list[str]:
+    """Where one model's settings come from, and where better ones are."""
+    model = config["model"]
+    label = f"Settings of {model}" if len(chosen.models) > 1 else "Settings"
+    sources = [*config.internal_sources, *base_sources(model, folder), *chosen.sources]
+    lines = [f"{label}: {files_line(sources, model)}"]
+    better = (
+        None if chosen.resume or chosen.tuned is not None else hint(model, folder, config.final_config_dict)
+    )
+    return [*lines, f"{label}: {better}"] if better else lines
+
+
+def _printed(config: Config, folder: DatasetFolder, given: Iterable[Source]) -> str:
+    """All settings of one model, with their sources."""
+    own = Source("the dataset", {name: config[name] for name in OF_THE_DATA})
+    machine = Source("this machine", machine_settings())
+    sources = [machine, *base_sources(config["model"], folder), *given, own]
+    lines = [f"# Settings of {config['model']} on {folder.provenance()}", *described(config, sources), ""]
+    return "\n".join(lines)
 
 
 def as_before(chosen: options.Options) -> options.Options:
@@ -89,7 +135,7 @@ def as_before(chosen: options.Options) -> options.Options:
         models=chosen.models or (config["model"],),
         dataset=chosen.dataset or config["dataset"],
         data_path=Path(config["data_path"]).parent if chosen.dataset is None else chosen.data_path,
-        given=options.merged(before, chosen.given),
+        sources=(Source(f"the run of {chosen.resume}", before), *chosen.sources),
     )
 
 
@@ -122,67 +168,6 @@ def _check_version(path: Path, config: Config) -> None:
         )
 
 
-def build_config(model: str, folder: DatasetFolder, given: dict[str, Any]) -> Config:
-    """RecBole's Config for `model` on `folder`, from the sources that `options` lists.
-
-    Raises:
-        InputError: RecBole or the model refuses a value.
-    """
-    of_dataset = options.dataset_settings(
-        folder.name, model, folder.kind == "sample", folder.live is not None
-    )
-    chosen = options.merged(options.RUN_DEFAULTS, of_dataset)
-    given = options.of_model(given, model)
-    chosen = options.merged({"gpu_id": _gpu(), "show_progress": sys.stderr.isatty(), **chosen}, given)
-    check_values(chosen, model)
-    effective = {**options.default_settings(model), **chosen}
-    if effective["use_gpu"] is False:
-        chosen["gpu_id"] = ""  # RecBole chooses the device by gpu_id alone
-    chosen["valid_metric"] = chosen_valid_metric(effective, given)
-    loss = effective.get("loss_type")
-    sequential = get_model(model).type == ModelType.SEQUENTIAL
-    if sequential and chosen.get("repeatable") is False:
-        del chosen["repeatable"]  # what this package's dataset does anyway, and RecBole refuses
-    if loss == "CE" and sequential:
-        chosen.setdefault("train_neg_sample_args", None)  # RecBole refuses its own default here
-    # RecBole evaluates every string it is given as Python; a quoted string evaluates to itself.
-    quoted = {
-        key: repr(value) if isinstance(value, str) else copy.deepcopy(value) for key, value in chosen.items()
-    }
-    with _no_arguments():
-        try:
-            config = Config(model=model, dataset=folder.name, config_dict=quoted)
-        except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError, AssertionError) as error:
-            raise error if isinstance(error, InputError) else InputError(str(error)) from None
-    widest = max(config["topk"])
-    if "full" in config["eval_args"]["mode"].values() and widest > folder.counts["items"]:
-        raise InputError(f"topk {widest}: {folder.name} has only {folder.counts['items']} items to rank")
-    config["data_path"] = str(folder.path)  # RecBole would read its own copy of ml-100k
-    check_stock_settings(config, folder)
-    config["dataset_hash"] = folder.hash
-    settle(config, folder)
-    refuse = getattr(config.model_class, "refuse_settings", None)
-    if refuse is not None:
-        refuse(config, folder)
-    return config
-
-
-def _gpu() -> str:
-    """RecBole ignores ``use_gpu`` and overwrites CUDA_VISIBLE_DEVICES by ``gpu_id``: this keeps the user's
-    choice."""
-    return os.environ.get("CUDA_VISIBLE_DEVICES", "0") if torch.cuda.is_available() else ""
-
-
-@contextlib.contextmanager
-def _no_arguments() -> Iterator[None]:
-    """While a Config is made: it reads ``sys.argv`` by itself otherwise."""
-    kept, sys.argv = sys.argv, sys.argv[:1]
-    try:
-        yield
-    finally:
-        sys.argv = kept
-
-
 def seeded_dataset(config: Config) -> MMBeeDataset:
     """The dataset, not yet split; equal settings split it in one way."""
     init_seed(config["seed"], config["reproducibility"])
@@ -190,25 +175,34 @@ def seeded_dataset(config: Config) -> MMBeeDataset:
 
 
 def train_and_test(
-    config: Config, folder: DatasetFolder, resume: Path | None = None, quiet: bool = True, saved: bool = True
+    config: Config,
+    folder: DatasetFolder,
+    resume: Path | None = None,
+    quiet: bool = True,
+    saved: bool = True,
+    progress: Progress | None = None,
 ) -> report.RunResult:
     """One model, from the folder to its metrics.
 
     Args:
         resume: a checkpoint to go on from.
         saved: False keeps no checkpoint, and tests the last epoch's weights instead of the best.
+        progress: told of stages and epochs.
     """
     start, memory = time.perf_counter(), report.PeakMemory()
-    with run_log(config, quiet) as log:
+    with run_log(config, quiet) as log, progress.listening() if progress else contextlib.nullcontext():
         for line in [*report.provenance_lines(folder), *data_lines(config.final_config_dict, folder)]:
             log.info(line)
         log.info(config)
-        loaders = data_preparation(config, seeded_dataset(config))
-        train_data, valid_data, test_data = loaders
+        begin_stage(f"reading {folder.name}")
+        dataset = seeded_dataset(config)
+        begin_stage(f"splitting {folder.name}")
+        train_data, valid_data, test_data = data_preparation(config, dataset)
         facts = report.dataset_facts(folder, valid_data, test_data) | {
             "split_by": split_line(config.final_config_dict, folder).removeprefix("warning: "),
             "row_order": config["row_order"],
         }
+        begin_stage(f"building {config['model']}")
         init_seed(config["seed"], config["reproducibility"])
         model = get_model(config["model"])(config, train_data._dataset).to(config["device"])
         log.info(model)
@@ -217,10 +211,13 @@ def train_and_test(
             if not isinstance(trainer, Resumable):
                 raise InputError(f"model {config['model']} cannot be resumed: RecBole trains it in one go")
             trainer.resume_checkpoint(resume)
-        progress = config["show_progress"]
+        if isinstance(trainer, Resumable):
+            trainer.progress = progress
+        bars = config["show_progress"]
         try:
-            _, valid = trainer.fit(train_data, valid_data, saved=saved, show_progress=progress)
-            test = trainer.evaluate(test_data, load_best_model=saved, show_progress=progress)
+            _, valid = trainer.fit(train_data, valid_data, saved=saved, show_progress=bars)
+            begin_stage("testing")
+            test = trainer.evaluate(test_data, load_best_model=saved, show_progress=bars)
         except KeyboardInterrupt:
             kept = saved and isinstance(trainer, Resumable) and trainer.last_file.exists()
             raise KeyboardInterrupt(f"--resume={trainer.last_file} goes on" if kept else "") from None
@@ -233,6 +230,7 @@ def train_and_test(
             seconds=round(time.perf_counter() - start, 3),
             peak_rss_mb=round(memory.megabytes(), 1),
             checkpoint=str(trainer.saved_model_file) if saved else "",
+            log=log_file(log),
         )
         log.info(f"\n{report.table([result])}")
         for line in report.provenance_lines(folder):

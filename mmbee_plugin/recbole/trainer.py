@@ -22,6 +22,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import check_folder, claim, stamp
 from mmbee_plugin.recbole import checkpoint
 from mmbee_plugin.recbole.evaluation import SampleCollector
+from mmbee_plugin.recbole.progress import Progress
 from mmbee_plugin.rowwise import RowwiseAdagrad
 
 MAY_DIFFER = frozenset(
@@ -54,6 +55,8 @@ class Resumable:
     logger: Any
     device: torch.device
     eval_collector: Any
+    progress: Progress | None = None
+    """is told of every epoch"""
 
     def __init__(self, config: Config, model: Any) -> None:
         checkpoint.plain_config(
@@ -122,7 +125,11 @@ class Resumable:
             return self.best_valid_score, self.best_valid_result
         if saved:
             self._claim_files()
+        if self.progress is not None:
+            self.progress.begin_training(self.start_epoch, self.epochs, len(train_data))
         result = super().fit(train_data, valid_data, verbose, saved, show_progress, callback_fn)  # type: ignore[misc]
+        if self.progress is not None:
+            self.progress.flush_epoch(self)
         if saved:
             self._save_state(
                 max([self.start_epoch, *(epoch + 1 for epoch in self.train_loss_dict)]), self.last_file
@@ -168,11 +175,17 @@ class Resumable:
             self._resumed = None
         if self._keeps_last:
             self._save_state(epoch_idx, self.last_file)
-        return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)  # type: ignore[misc]
+        loss = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)  # type: ignore[misc]
+        if self.progress is not None:
+            total = sum(loss) if isinstance(loss, tuple) else loss
+            self.progress.trained(self, epoch_idx, total / max(1, len(train_data)))
+        return loss
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, dict[str, float]]:
         score, result = super()._valid_epoch(valid_data, show_progress)  # type: ignore[misc]
         self._latest_valid_result = result
+        if self.progress is not None:
+            self.progress.validated(self, score)
         return score, result
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:

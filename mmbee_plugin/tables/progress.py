@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mmbee_plugin.recbole.progress import in_words
 from mmbee_plugin.tables.pool import Show
 
 
@@ -36,7 +37,7 @@ def cell_bar(missing: int, finished: int, processes: int, of: str = "cells") -> 
         def show(name: str, seconds: float) -> None:
             nonlocal done
             done += 1
-            left = _in_words((time.monotonic() - begun) / (done - finished) * (total - done))
+            left = f"{in_words((time.monotonic() - begun) / (done - finished) * (total - done))} left"
             progress.update(task, completed=done, description=f"last {name}, {seconds:.0f} s", left=left)
             if not console.is_terminal:
                 sys.stderr.write(f"{done} of {total} {of}: {name} in {seconds:.0f} s; {left}\n")
@@ -44,10 +45,3 @@ def cell_bar(missing: int, finished: int, processes: int, of: str = "cells") -> 
         if not console.is_terminal and missing:
             sys.stderr.write(f"{finished} of {total} {of} are there; {processes} at a time\n")
         yield show
-
-
-def _in_words(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"about {seconds:.0f} s left"
-    return f"about {minutes} min left" if minutes < 120 else f"about {seconds / 3600:.1f} h left"

@@ -50,6 +50,7 @@ def test_result_file_and_table(folder, capsys):
         "seconds",
         "peak_rss_mb",
         "checkpoint",
+        "log",
         "threads",
     }
     assert result["threads"]["threads"] >= 1 and "Threads: " in out

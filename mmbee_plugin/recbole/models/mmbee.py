@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
-from rich.console import Console
 from torch import nn
 
 from mmbee_plugin.errors import InputError
@@ -25,6 +24,7 @@ from mmbee_plugin.recbole.dataset import SEGMENT, TASKS
 from mmbee_plugin.recbole.interest import InterestTable, PeerTable
 from mmbee_plugin.recbole.modalities import BagTable, chosen_modalities
 from mmbee_plugin.recbole.offline import snapshot_for
+from mmbee_plugin.recbole.progress import begin_stage
 
 ENCODE_ROWS = 4096
 """authors encoded at once in full ranking."""
@@ -82,13 +82,7 @@ class MMBee(GeneralRecommender):
         self.interest: InterestTable | PeerTable | None = None
         if paths:
             dense = settings.attribute_modalities(config, dataset.folder, modalities)
-            with Console(stderr=True, quiet=not config["show_progress"]).status("Graph stage") as status:
-
-                def note(stage: str) -> None:
-                    self.logger.info(f"graph stage: {stage}")
-                    status.update(f"Graph stage: {stage}")
-
-                snapshot = snapshot_for(config, dataset, note)
+            snapshot = snapshot_for(config, dataset, lambda stage: begin_stage(f"graph stage: {stage}"))
             if config["interest"] == "bdr":
                 assert self.user is not None
                 self.interest = PeerTable(dataset, snapshot, self.user, self.author)
