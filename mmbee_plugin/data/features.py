@@ -181,7 +181,8 @@ def standardise(values: np.ndarray, present: np.ndarray) -> np.ndarray:
         far = ~(off < CLOSE * exact.deviation)
         scaled = (known - mean) / np.where(far, 1, deviation)
     for column in np.flatnonzero(far):
-        scaled[:, column] = (known[:, column] - exact.mean[column]) / (exact.deviation[column] or np.inf)
+        centred = known[:, column].astype(np.float64) - exact.mean[column]
+        scaled[:, column] = centred / (exact.deviation[column] or np.inf)
     out[present] = scaled
     return out
 

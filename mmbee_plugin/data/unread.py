@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from mmbee_plugin.data.features import PRESENT, present_path
@@ -58,16 +58,6 @@ def unread_features(folder: Path, items: str, described: Iterable[str] | None) -
         if path.suffix.lower() in DATA and not path.name.startswith(".") and path.name not in known:
             lines.append(f"{path.name} lies in the folder and is not read: {_remedy(path, items, described is not None)}")
     return lines
-
-
-def lookalikes(folder: Path, wanted: str, read: Collection[Path]) -> list[Path]:
-    """Files named as the feature file `wanted` but for what follows its first dot: packed, or of another kind."""
-    stem = wanted.partition(".")[0].lower()
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if path.name.partition(".")[0].lower() == stem and path.suffix.lower() in DATA and path not in read
-    ]
 
 
 def _tells_presence(path: Path) -> bool:
