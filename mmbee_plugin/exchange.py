@@ -150,7 +150,9 @@ def check_same_model(exchange: Exchange, own: Mapping[str, Any], source: Path) -
     (`model_settings`)."""
     before, now = _flat(exchange.settings), _flat(own)
     for path in sorted(before.keys() | now.keys()):
-        in_training_only = path[-1] in IN_TRAINING_ONLY and "widths" not in path  # whose entries are modalities
+        in_training_only = (
+            path[-1] in IN_TRAINING_ONLY and "widths" not in path
+        )  # whose entries are modalities
         if not in_training_only and before.get(path) != now.get(path):
             name = ".".join(path)
             raise InputError(

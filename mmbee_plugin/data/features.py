@@ -220,7 +220,7 @@ def present_rows(chunk: np.ndarray, start: int, source: Path | str) -> np.ndarra
     Raises:
         InputError: a value that is NaN, infinite or beyond `LARGEST`; names row and column.
     """
-    if chunk.size and not (-LARGEST <= float(chunk.min()) and float(chunk.max()) <= LARGEST):  # or NaN
+    if chunk.size and not (float(chunk.min()) >= -LARGEST and float(chunk.max()) <= LARGEST):  # or NaN
         bad = ~(np.abs(chunk.astype(np.float64)) <= LARGEST)
         row, *frame, column = (int(axis[0]) for axis in np.nonzero(bad))
         value = chunk[row, *frame, column]

@@ -47,7 +47,9 @@ def text_features(titles: list[str], source: Path) -> tuple[np.ndarray, str]:
         values[filled] = encoded
         note = f"text: sentence embeddings of the titles by {ENCODER}, width {values.shape[1]}"
     silent = int((~values.any(axis=1)).sum())
-    return values, note + (f"; missing for {silent:,} of {len(titles):,}, whose titles say nothing" if silent else "")
+    return values, note + (
+        f"; missing for {silent:,} of {len(titles):,}, whose titles say nothing" if silent else ""
+    )
 
 
 def _wordless(source: Path) -> InputError:

@@ -56,7 +56,9 @@ def unread_features(folder: Path, items: str, described: Iterable[str] | None) -
     lines = []
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in DATA and not path.name.startswith(".") and path.name not in known:
-            lines.append(f"{path.name} lies in the folder and is not read: {_remedy(path, items, described is not None)}")
+            lines.append(
+                f"{path.name} lies in the folder and is not read: {_remedy(path, items, described is not None)}"
+            )
     return lines
 
 

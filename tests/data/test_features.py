@@ -153,7 +153,9 @@ def test_a_column_of_any_unit_is_standardised(column):
     found = standardise(np.stack([stored, NOISE.astype(np.float32)], axis=1), np.ones(3000, bool))
     np.testing.assert_allclose(found[:, 0], exact, atol=1e-3)
     part = standardise(stored[:, None], present)[:, 0]
-    assert not part[~present].any() and abs(part[present].std() - 1) < 1e-3 and abs(part[present].mean()) < 1e-3
+    assert (
+        not part[~present].any() and abs(part[present].std() - 1) < 1e-3 and abs(part[present].mean()) < 1e-3
+    )
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 3.3, 1e6 + 0.1, 1e-30, -1e17, 1e-44])

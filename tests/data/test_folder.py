@@ -162,7 +162,9 @@ def _with_items(bare):
     return np.array([[1, 2], [0, 3]], np.float32)
 
 
-@pytest.mark.parametrize("name", ["clip.vit", "keys", "画 像", "visual.present.x", "a.present.npz", "x%2Ey", "1", "_x"])
+@pytest.mark.parametrize(
+    "name", ["clip.vit", "keys", "画 像", "visual.present.x", "a.present.npz", "x%2Ey", "1", "_x"]
+)
 def test_a_modality_may_have_any_name(bare, name):
     np.save(bare / f"{name}.npy", _with_items(bare))
     np.save(bare / f"{name}.present.npy", np.array([True, False]))
@@ -198,7 +200,9 @@ def test_features_that_the_description_does_not_list_are_named(toy):
     assert DatasetFolder(toy).unread == []  # with its visual.present.npy
     np.save(toy / "text.npy", np.ones((4, 2), np.float32))
     (line,) = DatasetFolder(toy).unread
-    assert line.startswith("text.npy lies in the folder and is not read: dataset.json lists the modalities, and not")
+    assert line.startswith(
+        "text.npy lies in the folder and is not read: dataset.json lists the modalities, and not"
+    )
     assert f"warning: {line}" in report(read_info(DatasetFolder(toy)))
 
 

@@ -11,7 +11,19 @@ from mmbee_plugin.modules.named import ModalityModules, ModalityParameters, modu
 
 NAMES = [
     *("visual", "clip.vit", "clip%2Evit", "clip vit", "clip%20vit", "画像", "a%", "%", "1"),
-    *("keys", "keys%", "items", "values", "get", "pop", "update", "train", "training", "parameters", "forward"),
+    *(
+        "keys",
+        "keys%",
+        "items",
+        "values",
+        "get",
+        "pop",
+        "update",
+        "train",
+        "training",
+        "parameters",
+        "forward",
+    ),
     *("weight", "type", "data", "_modules", "_keys", "__class__", "visual.present", "a.", ".b"),
 ]
 
@@ -21,7 +33,10 @@ def test_ordinary_names_are_kept_and_all_others_differ():
         *("visual", "画像", "clip_vit", "weight")
     ]
     assert len({module_name(name) for name in NAMES}) == len(NAMES)
-    pairs = {f"{module_name(a)} from {module_name(b)}" for a, b in itertools.product([*NAMES, "a from b"], repeat=2)}
+    pairs = {
+        f"{module_name(a)} from {module_name(b)}"
+        for a, b in itertools.product([*NAMES, "a from b"], repeat=2)
+    }
     assert len(pairs) == (len(NAMES) + 1) ** 2
 
 

@@ -24,7 +24,11 @@ DENSE = ("clip.vit", "clip%2Evit", "training", "画 像", "1")
 BAGS = ("keys", "w.x")
 VARIANTS = [
     ("MMBee", {"content": "mfq", "metapaths": ["u2a"], "graph": {"folds": 2}, "graphcl": {"epochs": 1}}),
-    *(("MMBee", {"content": content, "interest": "none"}) for content in CONTENTS if content not in ("none", "mfq")),
+    *(
+        ("MMBee", {"content": content, "interest": "none"})
+        for content in CONTENTS
+        if content not in ("none", "mfq")
+    ),
     *((name, {}) for name in ("MMGCN", "GRCN", "MMMLP", "MMSSL")),
     ("EgoGCN", {"gate": "soft"}),
 ]
@@ -121,4 +125,7 @@ def test_a_run_from_the_command_line(folder, tmp_path, monkeypatch, capsys):
         assert main(["--model=MMGCN", *arguments, "--embedding_size=8", "--gpu_id="]) in (0, None)
     finally:
         (folder / "visual.NPY").unlink()
-    assert "warning: visual.NPY lies in the folder and is not read: save it as visual.npy" in capsys.readouterr().out
+    assert (
+        "warning: visual.NPY lies in the folder and is not read: save it as visual.npy"
+        in capsys.readouterr().out
+    )

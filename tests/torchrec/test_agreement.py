@@ -407,11 +407,20 @@ def renamed(sample_folder: DatasetFolder, tmp_path_factory: pytest.TempPathFacto
 def test_modalities_of_any_name_agree(renamed, tmp_path):
     """Logits and losses with their attributes, a job's plan, and the tables of an exchange file."""
     graph = {"folds": 3, "fold_by": "order", "reach_top_k": 0, "metapaths": ["u2a", "a2a"]}
-    own = {"history": "prefix", "MAX_ITEM_LIST_LENGTH": 8, "metapaths": ["u2a", "a2a"], "node_tables": "fresh"}
+    own = {
+        "history": "prefix",
+        "MAX_ITEM_LIST_LENGTH": 8,
+        "metapaths": ["u2a", "a2a"],
+        "node_tables": "fresh",
+    }
     chosen = GraphSettings(**graph)
     write_shards(renamed, tmp_path / "shards", chosen, None, rows_per_group=200)
-    config, dataset = recbole(renamed.path, graph={k: v for k, v in graph.items() if k != "metapaths"}, **own)[:2]
-    make = pairs_of(config, dataset, {"shards": str(tmp_path / "shards"), "history": "prefix", "history_length": 8})
+    config, dataset = recbole(
+        renamed.path, graph={k: v for k, v in graph.items() if k != "metapaths"}, **own
+    )[:2]
+    make = pairs_of(
+        config, dataset, {"shards": str(tmp_path / "shards"), "history": "prefix", "history_length": 8}
+    )
     parts = {"backbone": "mean", "content": "mfq", "interest": "gie", "head": "mlp", "loss": "bpr"}
     ours, model, store, settings = make(**parts, metapaths=["u2a", "a2a"], node_tables="fresh")
     assert list(model.scorer.inputs.modalities) == list(renamed.modalities) == list(ours.content.tables)

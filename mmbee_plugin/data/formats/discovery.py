@@ -81,7 +81,7 @@ def find_features(source: Path, stems: Mapping[str, Sequence[str]], suffixes: Se
 
 def unread_note(source: Path, read: Iterable[Path]) -> list[str]:
     """A note that names the data files of `source` which are not read, if there are any."""
-    known = {path.absolute() for path in read}
+    known = {path.absolute() for path in read} | {source.absolute() / name for name in ITEM_LISTS}
     left = [
         path.name
         for path in _listing(source.absolute())
@@ -112,7 +112,7 @@ def pairing_note(found: Found, n_items: int) -> list[str]:
             )
     elsewhere = [folder for folder in folders if folder != found.source]
     if elsewhere and found.source in tokens and all(folder in tokens for folder in elsewhere):
-        return [f"the lists of items beside the interactions and beside the features ({ITEM_LISTS[0]}) are the same"]
+        return ["the lists of items beside the interactions and beside the features are the same"]
     known = f"; {lists[found.source].name} numbers as many items" if found.source in lists else ""
     return [
         f"that row r of the features is item r could not be checked{known}: take both from one download, since sets of "
@@ -133,7 +133,9 @@ def _refuse_lookalike(folder: Path, stems: Sequence[str], suffixes: Sequence[str
         named = any(fnmatchcase(path.name.lower(), f"{stem.lower()}.*") for stem in stems)
         if named and path.suffix.lower() in DATA:
             stem = path.name.partition(".")[0]
-            raise InputError(f"{path}: is not read; unpack it, or save it as {stem}{suffixes[0]}, (items, width) floats")
+            raise InputError(
+                f"{path}: is not read; unpack it, or save it as {stem}{suffixes[0]}, (items, width) floats"
+            )
 
 
 def _item_list(folder: Path) -> Path | None:
@@ -152,10 +154,13 @@ def _read_item_list(path: Path, n_items: int) -> list[str]:
         if not fields:
             continue
         if len(fields) < 2 or not (fields[1].isascii() and fields[1].isdigit()):
-            raise InputError(f"{path}, line {number}: {line[:80]!r}; an item and its number from 0 are needed")
+            raise InputError(
+                f"{path}, line {number}: {line[:80]!r}; an item and its number from 0 are needed"
+            )
         tokens[int(fields[1])] = fields[0]
     if tokens.keys() != set(range(n_items)):
         raise InputError(
-            f"{path}: lists {len(tokens):,} items, the data have {n_items:,}, numbered from 0; they are of different sets"
+            f"{path}: lists {len(tokens):,} items, the data have {n_items:,}, numbered from 0; "
+            "they are of different sets"
         )
     return [tokens[number] for number in range(n_items)]

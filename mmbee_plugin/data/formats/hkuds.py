@@ -74,7 +74,9 @@ def _split_files(source: Path) -> tuple[tuple[str, ...], list[Path]]:
                 names = _names(split, form)
                 path = one_file(folder, split, names)
                 if path is None:
-                    raise InputError(f"{folder}: no {split} file beside {train.name}; looked for {', '.join(names)}")
+                    raise InputError(
+                        f"{folder}: no {split} file beside {train.name}; looked for {', '.join(names)}"
+                    )
                 files.append(path)
             return form, files
     names = ", ".join(name for form in FORMS for name in _names("train", form))

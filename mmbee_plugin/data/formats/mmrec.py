@@ -55,7 +55,9 @@ def read(source: Path) -> DatasetContent:
         interactions=splits,
         features={**features},
         notes=[
-            found.note(), *pairing_note(found, n_items), *unread_note(source, [*files, *found.files.values()])
+            found.note(),
+            *pairing_note(found, n_items),
+            *unread_note(source, [*files, *found.files.values()]),
         ],
     )
 

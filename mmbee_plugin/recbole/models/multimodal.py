@@ -70,7 +70,9 @@ class ItemContent(nn.Module):
         self.hidden = number(config, "modality_dropout", 0.0, 1.0)
         self.widths = {name: width(table.width) for name, table in tables.items()}
         self.tables = ModalityModules(tables)
-        self.project = ModalityModules({name: linear(tables[name].width, w) for name, w in self.widths.items()})
+        self.project = ModalityModules(
+            {name: linear(tables[name].width, w) for name, w in self.widths.items()}
+        )
         self.placeholder = ModalityParameters({name: xavier(1, w) for name, w in self.widths.items()})
 
     def forward(self, items: Tensor) -> tuple[dict[str, Tensor], Tensor]:

@@ -76,7 +76,9 @@ def test_features_that_are_packed_or_of_another_kind(hkuds, mmrec, write_mmgcn, 
     else:
         data = (tmp_path / "packed.npy").read_bytes()
         (source / f"{stem}.{name}").write_bytes(gzip.compress(data) if name == "npy.gz" else data)
-    with pytest.raises(InputError, match=rf"{stem}\.{name}: is not read; unpack it, or save it as {stem}\.npy"):
+    with pytest.raises(
+        InputError, match=rf"{stem}\.{name}: is not read; unpack it, or save it as {stem}\.npy"
+    ):
         convert(form, source, tmp_path / "out")
 
 
@@ -94,7 +96,9 @@ def test_other_names_of_matrices(hkuds, tmp_path, pairs, names):
     for ours, theirs in zip(("trnMat.pkl", "valMat.pkl", "tstMat.pkl"), names, strict=True):
         (hkuds / ours).rename(hkuds / theirs)
     folder = convert("hkuds", hkuds, tmp_path / "out")
-    assert {split: folder.counts[split] for split in pairs} == {split: len(rows) for split, rows in pairs.items()}
+    assert {split: folder.counts[split] for split in pairs} == {
+        split: len(rows) for split, rows in pairs.items()
+    }
     (hkuds / names[1]).unlink()
     with pytest.raises(InputError, match=rf"no valid file beside {names[0]}; looked for .*valMat|.*val_mat"):
         convert("hkuds", hkuds, tmp_path / "other")
@@ -110,12 +114,17 @@ def test_what_is_not_read_is_named(hkuds, microlens, tmp_path):
     for source, form in ((hkuds, "hkuds"), (microlens, "microlens")):
         np.save(source / "video_vectors.npy", np.ones(3))
         (source / "categories.csv").write_text("a,b\n")
-        assert "not read: categories.csv, video_vectors.npy" in convert(form, source, tmp_path / f"{form}-out").notes
+        assert (
+            "not read: categories.csv, video_vectors.npy"
+            in convert(form, source, tmp_path / f"{form}-out").notes
+        )
 
 
 @pytest.mark.parametrize("name", ["user_item_train_dict.npy", "user_item_dict_train.npy"])
 @pytest.mark.parametrize("kind", [list, set, tuple, np.array])
-@pytest.mark.parametrize("outer", [dict, lambda lists: collections.defaultdict(list, lists)], ids=["dict", "default"])
+@pytest.mark.parametrize(
+    "outer", [dict, lambda lists: collections.defaultdict(list, lists)], ids=["dict", "default"]
+)
 def test_training_pairs_as_a_dict(write_mmgcn, tmp_path, pairs, name, kind, outer):
     source = write_mmgcn()
     (source / "train.npy").unlink()
@@ -146,7 +155,9 @@ def test_bad_dicts(write_mmgcn, tmp_path, lists, message):
 def test_a_dict_of_every_split_is_not_training(write_mmgcn, tmp_path):
     source = write_mmgcn()
     (source / "train.npy").rename(source / "user_item_dict.npy")
-    with pytest.raises(InputError, match=r"no train file; one of train\.npy, .*user_item_train_dict\.npy.* is needed"):
+    with pytest.raises(
+        InputError, match=r"no train file; one of train\.npy, .*user_item_train_dict\.npy.* is needed"
+    ):
         convert("mmgcn", source, tmp_path / "out")
 
 
@@ -156,6 +167,7 @@ def _items(tokens):
 
 def test_pairing_of_features_and_items(mmrec, tmp_path):
     """Two sets of one name and size number their items differently; lists of items beside both tell."""
+
     def converted(name="out"):
         return convert("mmrec", mmrec, tmp_path / name, force=True)
 
@@ -168,7 +180,9 @@ def test_pairing_of_features_and_items(mmrec, tmp_path):
     (mmrec / "i_id_mapping.csv").write_text(_items("abcde"))
     (mmrec / "feat").mkdir()
     (mmrec / "image_feat.npy").rename(mmrec / "feat" / "image_feat.npy")
-    (mmrec / "feat" / "item_list.txt").write_text("org_id remap_id\n" + "".join(f"{t} {n}\n" for n, t in enumerate("abcde")))
+    (mmrec / "feat" / "item_list.txt").write_text(
+        "org_id remap_id\n" + "".join(f"{t} {n}\n" for n, t in enumerate("abcde"))
+    )
     assert _noted(converted(), "are the same") and not _noted(converted(), "could not be checked")
     (mmrec / "feat" / "item_list.txt").write_text("org_id remap_id\nb 0\na 1\nc 2\nd 3\ne 4\n")
     with pytest.raises(InputError, match=r"item_list\.txt: item 0 is 'b', in .*i_id_mapping\.csv it is 'a'"):
@@ -182,7 +196,9 @@ def test_without_features_there_is_nothing_to_pair(hkuds, tmp_path):
     for file in hkuds.glob("*.npy"):
         file.unlink()
     folder = convert("hkuds", hkuds, tmp_path / "out")
-    assert folder.notes == ["features: no visual (image_feat.npy), no acoustic (audio_feat.npy), no text (text_feat.npy)"]
+    assert folder.notes == [
+        "features: no visual (image_feat.npy), no acoustic (audio_feat.npy), no text (text_feat.npy)"
+    ]
     assert json.loads((folder.path / "dataset.json").read_text())["notes"] == folder.notes
 
 
