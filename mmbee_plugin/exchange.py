@@ -17,6 +17,7 @@ import torch
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import replaced
 from mmbee_plugin.modules.gtr import GTRSettings
+from mmbee_plugin.modules.named import module_name
 from mmbee_plugin.modules.sim import SIMSettings
 from mmbee_plugin.modules.tokens import ContentSettings
 
@@ -24,7 +25,7 @@ FORMAT = "mmbee_plugin exchange 2"
 USER_TABLES = ("user", "nodes_user")
 AUTHOR_TABLES = ("author", "query", "nodes_author")
 WORD_TABLES = "words_"
-"""prefix of the tables of bag modalities, whose rows are words."""
+"""prefix of the tables of bag modalities, whose rows are words; see `word_table`."""
 IN_TRAINING_ONLY = ("dropout", "history_dropout", "modality_dropout", "default_query_rate", "reach_weight")
 """Settings that do not change a score."""
 
@@ -34,7 +35,7 @@ class Exchange:
     """A trained model, apart from where its tables were."""
 
     tables: dict[str, torch.Tensor]
-    """by name, as in ``USER_TABLES`` and ``AUTHOR_TABLES`` (rows, width), or ``words_<modality>``."""
+    """by name, as in ``USER_TABLES`` and ``AUTHOR_TABLES`` (rows, width), or a name of `word_table`."""
     dense: dict[str, torch.Tensor]
     """state of the :class:`~mmbee_plugin.modules.gtr.GTRModel`."""
     users: list[str]
@@ -65,6 +66,11 @@ class Exchange:
         known = self.users if table in USER_TABLES else self.authors
         place = {token: row for row, token in enumerate(known, start=1)}
         return self.tables[table][torch.tensor([place.get(token, 0) for token in tokens], dtype=torch.long)]
+
+
+def word_table(modality: str) -> str:
+    """The name of a bag modality's table, and of the feature that is looked up in it."""
+    return WORD_TABLES + module_name(modality)
 
 
 def model_settings(
@@ -143,17 +149,23 @@ def check_same_model(exchange: Exchange, own: Mapping[str, Any], source: Path) -
     """Raises InputError naming the first setting in which the file's model differs from one's own
     (`model_settings`)."""
     before, now = _flat(exchange.settings), _flat(own)
-    for name in sorted(before.keys() | now.keys()):
-        if name.rpartition(".")[2] not in IN_TRAINING_ONLY and before.get(name) != now.get(name):
+    for path in sorted(before.keys() | now.keys()):
+        in_training_only = (
+            path[-1] in IN_TRAINING_ONLY and "widths" not in path
+        )  # whose entries are modalities
+        if not in_training_only and before.get(path) != now.get(path):
+            name = ".".join(path)
             raise InputError(
-                f"{source}: its model has {name}={before.get(name)!r}, this one has {name}={now.get(name)!r}"
+                f"{source}: its model has {name}={before.get(path)!r}, this one has {name}={now.get(path)!r}"
             )
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(settings: Mapping[str, Any], outer: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """The values by the keys that lead to them."""
+    flat: dict[tuple[str, ...], Any] = {}
     for name, value in settings.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+        path = (*outer, name)
+        flat |= _flat(value, path) if isinstance(value, Mapping) else {path: value}
     return flat
 
 

@@ -31,10 +31,18 @@ _Loader.add_implicit_resolver(
 )
 
 
-def parse_value(text: str, source: str) -> Any:
-    """The value that ``--key=text`` gives; InputError with `source` in front where it is not valid YAML."""
+NAMES = frozenset({"modalities", "metapaths"})
+"""Settings that list names, which on a command line are not read as numbers or truth values: ``--modalities=1,on``."""
+
+
+def parse_value(text: str, source: str, names: bool = False) -> Any:
+    """The value that ``--key=text`` gives; InputError with `source` in front where it is not valid YAML.
+
+    Args:
+        names: whether it is of `NAMES`; null still means none.
+    """
     try:
-        return yaml.load(text, _Loader)
+        return yaml.load(text, yaml.BaseLoader if names and text not in ("null", "~") else _Loader)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise InputError(f"{source}: the value is not valid YAML; quote it") from None
 

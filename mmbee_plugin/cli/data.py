@@ -212,6 +212,8 @@ def data_shards(
         )
     description = ShardStore(destination).description
     typer.echo(description.provenance)
+    for line in folder.unread:
+        typer.echo(f"warning: {line}", err=True)
     fold = f" in {description.folds} folds" if description.folds else ""
     reading = {"graph": settings.graph and asdict(settings.graph), "train_newest": settings.train_newest}
     row_order = chosen_row_order(folder.order, settings.row_order, folder.name)

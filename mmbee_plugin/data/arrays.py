@@ -13,7 +13,8 @@ from mmbee_plugin.errors import InputError
 
 
 def read_rows(path: Path) -> list[list[int]]:
-    """Reads a `.npy` whose rows are lists of whole numbers, of unequal length (an object array) or not (2-D).
+    """Reads a `.npy` whose rows are lists of whole numbers, of unequal length (an object array) or not (2-D), or that
+    holds one dict, `{user: [item, …]}`, of which each entry becomes a row [user, item, …].
 
     Raises InputError for another content, a foreign or a truncated file; names the bad row (from 0).
     """
@@ -33,6 +34,8 @@ def read_rows(path: Path) -> list[list[int]]:
     if dtype.hasobject:
         value = load(data[stream.tell() :], path)
         rows = value.value if isinstance(value, PickledArray) else None
+        if shape == () and isinstance(rows, list) and isinstance(rows[0], dict):
+            return [_entry(user, items, path) for user, items in rows[0].items()]
     else:
         rows = read_array(path, dimensions=2, kinds="iu").tolist()
     if not isinstance(rows, list) or len(rows) != (shape[0] if shape else -1):
@@ -88,6 +91,12 @@ def _check_array(array: np.ndarray, path: Path, dimensions: int, kinds: str) -> 
         raise InputError(
             f"{path}: {array.dtype} of shape {array.shape}; {dimensions} dimensions of {wanted} are needed"
         )
+
+
+def _entry(user: object, items: object, path: Path) -> list[int]:
+    """[user, item, …] of one entry of a dict."""
+    (number,) = _whole_numbers([user], path, 0)
+    return [number, *_whole_numbers(sorted(items) if isinstance(items, set) else items, path, number)]
 
 
 def _whole_numbers(row: object, path: Path, number: int) -> list[int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmbee_plugin.data.jsons import read_object
+from mmbee_plugin.data.unread import check_modality
 from mmbee_plugin.errors import InputError
 
 KINDS = ("real", "sample", "simulated")
@@ -38,6 +39,7 @@ def check_description(file: Path, found: dict[str, Any], splits: tuple[str, ...]
         if "counts" in found and type(found["counts"].get(key)) is not int:
             raise InputError(f"{file}, counts: {key!r} is missing or no whole number")
     for modality, entry in found.get("modalities", {}).items():
+        check_modality(modality, f"{file}, modalities")
         fields = entry if isinstance(entry, dict) else {}
         name, form = fields.get("file"), fields.get("kind")
         size = fields.get("vocabulary" if form == "bag" else "width")

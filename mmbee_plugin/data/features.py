@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +14,17 @@ from mmbee_plugin.data.arrays import read_array
 from mmbee_plugin.errors import InputError
 
 CHUNK_ROWS = 65_536
+PRESENT = ".present"
+"""ends the name of the file that tells of a modality's presence."""
+LARGEST = 1e18
+"""Largest size of a feature: the square of what is above 1.8e19 is no float32, so that norms and products of such a
+row are infinite. No feature is that large; what is, was never written or is measured in the wrong unit."""
+MOMENT_ROWS = 4_096
+"""rows that are float64 at a time, for means and deviations"""
+CLOSE = 1e-4
+"""of a column's deviation; how far float32's mean and deviation may be from float64's to be used"""
+ROUNDING = 1e-13
+"""of a column's mean; a deviation below is what float64 leaves of none. One float32 step in 1e10 rows is above."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +68,8 @@ def bag_from_pairs(rows: np.ndarray, words: np.ndarray, n_items: int, vocabulary
 def save_dense(values: np.ndarray, path: Path, source: Path | str) -> np.ndarray:
     """Writes a `.npy` of float16 or (from anything wider) float32, chunk by chunk.
 
-    Returns `present`: (n_items,) bool, False for all-zero rows. Raises InputError naming `source` and the row
-    of a value that is NaN, infinite or too large for float32. Plain writes, not a memory map: a full disk is
-    an OSError.
+    Returns `present`: (n_items,) bool, False for all-zero rows. Raises InputError naming `source`, row and column
+    of a value that `present_rows` refuses. Plain writes, not a memory map: a full disk is an OSError.
     """
     dtype = np.dtype("<f2" if values.dtype == np.float16 else "<f4")
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": values.shape}
@@ -67,7 +79,7 @@ def save_dense(values: np.ndarray, path: Path, source: Path | str) -> np.ndarray
         for start in range(0, len(values), CHUNK_ROWS):
             with np.errstate(over="ignore"):
                 chunk = np.ascontiguousarray(values[start : start + CHUNK_ROWS], dtype=dtype)
-            present[start : start + CHUNK_ROWS] = _present_rows(chunk, start, source)
+            present[start : start + CHUNK_ROWS] = present_rows(chunk, start, source)
             stream.write(chunk.tobytes())
     return present
 
@@ -81,7 +93,7 @@ def save_bag(bag: BagFeatures, path: Path) -> np.ndarray:
 
 
 def open_dense(path: Path, n_items: int) -> DenseFeatures:
-    """Memory-maps `<modality>.npy` and reads it through once for NaN and infinity.
+    """Memory-maps `<modality>.npy` and reads it through once for NaN, infinity and values beyond `LARGEST`.
 
     Raises InputError naming the file, and the row and column of a bad value.
     """
@@ -93,7 +105,7 @@ def open_dense(path: Path, n_items: int) -> DenseFeatures:
     _check_rows(path, len(values), n_items)
     present = np.empty(n_items, dtype=bool)
     for start in range(0, n_items, CHUNK_ROWS):
-        present[start : start + CHUNK_ROWS] = _present_rows(values[start : start + CHUNK_ROWS], start, path)
+        present[start : start + CHUNK_ROWS] = present_rows(values[start : start + CHUNK_ROWS], start, path)
     return DenseFeatures(values, _read_present(path, present))
 
 
@@ -104,7 +116,9 @@ def open_bag(path: Path, n_items: int) -> BagFeatures:
             indptr, words, vocabulary = archive["indptr"], archive["words"], archive["vocabulary"]
     except Exception as error:  # foreign bytes: zip and npy readers raise whatever they meet
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: not a word bag with indptr, words and vocabulary: {reason}") from None
+        raise InputError(
+            f"{path}: not a word bag with indptr, words and vocabulary: {reason}; dense features are a .npy"
+        ) from None
     whole = all(array.dtype.kind in "iu" for array in (indptr, words, vocabulary))
     shaped = indptr.ndim == words.ndim == 1 and vocabulary.ndim == 0 and indptr.size > 0
     if not whole or not shaped or not 0 <= int(vocabulary) < 2**31:
@@ -123,19 +137,59 @@ def open_bag(path: Path, n_items: int) -> BagFeatures:
     return BagFeatures(indptr.astype(np.int64), words.astype(np.int32), size, present)
 
 
+class Moments(NamedTuple):
+    """Mean and deviation of each column, (D,) float64; the deviation of a constant column is 0."""
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+
+def column_moments(chunks: Iterable[np.ndarray], width: int) -> Moments:
+    """Moments of the rows of all chunks, (n, width) each; of no rows both are 0.
+
+    Chunks are centred before they are squared and then merged (Chan, Golub and LeVeque, 1983), in float64, so that a
+    large offset and small numbers do no harm.
+    """
+    mean, squares, count = np.zeros(width), np.zeros(width), 0
+    for chunk in chunks:
+        for start in range(0, len(chunk), MOMENT_ROWS):
+            rows = chunk[start : start + MOMENT_ROWS].astype(np.float64)
+            total = count + len(rows)
+            own = rows.mean(axis=0)
+            gap = own - mean
+            squares += np.square(rows - own).sum(axis=0) + gap**2 * (count * len(rows) / total)
+            mean += gap * (len(rows) / total)
+            count = total
+    deviation = np.sqrt(squares / max(1, count))
+    return Moments(mean, np.where(deviation <= ROUNDING * np.abs(mean), 0.0, deviation))
+
+
 def standardise(values: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Zero mean and unit variance per column over the present rows; float32 (n, D), absent rows zero."""
+    """Zero mean and unit variance per column over the present rows; float32 (n, D), absent rows zero.
+
+    The unit of a column does not matter, 1e-30 and an offset of 1e6 included; a column that is constant becomes zero.
+    """
     known = np.asarray(values[present], dtype=np.float32)
     out = np.zeros(values.shape, dtype=np.float32)
-    if len(known):
-        deviation = known.std(axis=0)
-        out[present] = (known - known.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+    if not len(known):
+        return out
+    exact = column_moments([known], known.shape[1])
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = known.mean(axis=0), known.std(axis=0)
+        # Float32 is enough for ordinary columns, and what runs were measured with.
+        off = np.maximum(abs(mean - exact.mean), abs(deviation - exact.deviation))
+        far = ~(off < CLOSE * exact.deviation)
+        scaled = (known - mean) / np.where(far, 1, deviation)
+    for column in np.flatnonzero(far):
+        centred = known[:, column].astype(np.float64) - exact.mean[column]
+        scaled[:, column] = centred / (exact.deviation[column] or np.inf)
+    out[present] = scaled
     return out
 
 
 def present_path(path: Path) -> Path:
     """Where the presence of `<modality>.npy` or `.npz` is kept: `<modality>.present.npy`."""
-    return path.with_name(f"{path.stem}.present.npy")
+    return path.with_name(f"{path.stem}{PRESENT}.npy")
 
 
 def _read_present(path: Path, derived: np.ndarray) -> np.ndarray:
@@ -155,11 +209,23 @@ def _check_rows(path: Path, rows: int, n_items: int) -> None:
         )
 
 
-def _present_rows(chunk: np.ndarray, start: int, source: Path | str) -> np.ndarray:
-    """(rows,) bool, False where a row is all zero; raises InputError at a value that is not finite."""
-    if not np.isfinite(chunk).all():
-        row, column = (int(axis[0]) for axis in np.nonzero(~np.isfinite(chunk)))
-        raise InputError(
-            f"{source}, row {start + row}, column {column}: {chunk[row, column]} is not a finite float32"
-        )
-    return chunk.any(axis=1)
+def present_rows(chunk: np.ndarray, start: int, source: Path | str) -> np.ndarray:
+    """(rows,) bool, False where a row is all zero.
+
+    Args:
+        chunk: (rows, D) or (rows, frames, D) floats.
+        start: row of the file that the chunk begins at.
+        source: the file.
+
+    Raises:
+        InputError: a value that is NaN, infinite or beyond `LARGEST`; names row and column.
+    """
+    if chunk.size and not (float(chunk.min()) >= -LARGEST and float(chunk.max()) <= LARGEST):  # or NaN
+        bad = ~(np.abs(chunk.astype(np.float64)) <= LARGEST)
+        row, *frame, column = (int(axis[0]) for axis in np.nonzero(bad))
+        value = chunk[row, *frame, column]
+        wrong = f"is beyond {LARGEST:g}: its square is no float32; rescale the features"
+        if not np.isfinite(value):
+            wrong = f"is not a finite {chunk.dtype.name}"
+        raise InputError(f"{source}, row {start + row}, column {column}: {value:g} {wrong}")
+    return chunk.any(axis=tuple(range(1, chunk.ndim)))

@@ -26,6 +26,7 @@ from mmbee_plugin.data.features import BagFeatures, DenseFeatures, open_bag, ope
 from mmbee_plugin.data.hashing import current_hash
 from mmbee_plugin.data.live import LiveRows, LiveSettings, check_samples, read_live_rows
 from mmbee_plugin.data.order import Order, find_order
+from mmbee_plugin.data.unread import modality_files, unread_features
 from mmbee_plugin.data.writer import SPLITS, Interactions
 from mmbee_plugin.errors import InputError
 
@@ -117,19 +118,24 @@ class DatasetFolder:
         if "modalities" in self._description:
             return self._description["modalities"]
         found: dict[str, dict[str, Any]] = {}
-        for path in sorted(self.path.glob("*.np[yz]")):
-            if path.name.endswith(".present.npy"):
-                continue
-            if path.stem in found:
-                raise InputError(f"{path}: stands beside {found[path.stem]['file']}; a modality has one file")
-            features = self._open(path.stem, path)
+        for modality, path in modality_files(self.path).items():
+            features = self._open(modality, path)
             size = (
                 {"kind": "bag", "vocabulary": features.vocabulary}
                 if isinstance(features, BagFeatures)
                 else {"kind": "dense", "width": int(features.values.shape[1])}
             )
-            found[path.stem] = {"file": path.name, **size, "missing": int((~features.present).sum())}
+            found[modality] = {"file": path.name, **size, "missing": int((~features.present).sum())}
         return found
+
+    @property
+    def unread(self) -> list[str]:
+        """A line for each file in the folder that looks like features and is not read."""
+        listed = self._description.get("modalities")
+        described = None if listed is None else [entry["file"] for entry in listed.values()]
+        return unread_features(
+            self.path, self._file(".item" if self.live is None else ".segment").name, described
+        )
 
     @cached_property
     def hash(self) -> str:

@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from mmbee_plugin.data.features import CHUNK_ROWS, BagFeatures
+from mmbee_plugin.data.features import CHUNK_ROWS, LARGEST, BagFeatures
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class FeatureHealth:
         form: type and width, or that it is a bag and its vocabulary.
         rows: how many rows there are.
         missing: rows of zeros, or empty bags.
-        not_finite: rows with a NaN or an infinity.
+        not_finite: rows with a NaN, an infinity or a value beyond `LARGEST`.
         repeated: present rows that say the same as an earlier one.
         unused: columns that never change over the present rows, or words that never occur.
     """
@@ -56,7 +56,7 @@ def dense_health(values: np.ndarray) -> FeatureHealth:
     for start in range(0, len(values), CHUNK_ROWS):
         chunk = np.asarray(values[start : start + CHUNK_ROWS]).reshape(-1, *values.shape[1:])
         flat = chunk.reshape(len(chunk), -1)
-        finite = np.isfinite(flat).all(axis=1)
+        finite = (np.isfinite(flat) & (np.abs(flat) <= np.float32(LARGEST))).all(axis=1)
         present = finite & flat.any(axis=1)
         not_finite += int((~finite).sum())
         missing += int((finite & ~present).sum())

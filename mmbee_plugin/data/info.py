@@ -109,6 +109,7 @@ def report(info: DatasetInfo) -> list[str]:
     lines = [folder.provenance(), f"hash {folder.hash[:16]}"]
     # What convert found out about the splits is shown below, counted anew.
     lines += [f"note: {note}" for note in folder.notes if not note.endswith(KEPT)]
+    lines += [f"warning: {line}" for line in folder.unread]
     if folder.live is not None:
         lines.append("live data: the counts below are of gifts")
     lines += info.split

@@ -118,7 +118,7 @@ class PickledArray:
             raise pickle.UnpicklingError("an array in it has no valid type or shape")
         size = math.prod(shape)
         if kind.dtype.hasobject:
-            if not isinstance(data, list) or len(data) != size or not 1 <= len(shape) <= 2 or fortran:
+            if not isinstance(data, list) or len(data) != size or len(shape) > 2 or fortran:
                 raise pickle.UnpicklingError(f"an object array in it does not hold its {size} elements")
             width = shape[1] if len(shape) == 2 else 0
             self.value = [data[i : i + width] for i in range(0, size, width)] if width else list(data)
@@ -234,9 +234,13 @@ def _scalar(kind: object, data: object) -> object:
 
 _NAMES: dict[tuple[str, str], object] = {
     ("_codecs", "encode"): _Function(_encode),
+    ("collections", "defaultdict"): _Function(lambda *_: {}),
     ("numpy", "ndarray"): PickledArray,
     ("numpy", "dtype"): _DType,
 }
+for _builtins in ("builtins", "__builtin__"):  # Python 3, Python 2
+    _NAMES[_builtins, "list"] = _Function(list)  # what a defaultdict makes
+    _NAMES[_builtins, "set"] = _Function(set)
 for _core in ("numpy.core", "numpy._core"):  # numpy 1, numpy 2
     for _module in (f"{_core}.multiarray", f"{_core}._multiarray_umath"):
         _NAMES[_module, "_reconstruct"] = _Function(_reconstruct)

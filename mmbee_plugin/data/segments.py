@@ -15,7 +15,13 @@ from torch import Tensor
 
 from mmbee_plugin.data.arrays import read_array
 from mmbee_plugin.data.atomic import read_header
-from mmbee_plugin.data.features import CHUNK_ROWS, DenseFeatures, present_path
+from mmbee_plugin.data.features import (
+    CHUNK_ROWS,
+    DenseFeatures,
+    column_moments,
+    present_path,
+    present_rows,
+)
 from mmbee_plugin.errors import InputError
 
 AUTHOR, START, END = "author_id:token", "start:float", "end:float"
@@ -96,17 +102,9 @@ class SegmentFeatures:
     def scaling(self, modality: str, until: float) -> Scaling:
         """Mean and deviation of each column over the frames of the present segments that have ended by `until`."""
         width = self.values(modality).shape[2]
-        total, squares, count = np.zeros(width), np.zeros(width), 0
-        for _, values in self._chunks(modality, until):
-            flat = values.reshape(-1, width).astype(np.float64)
-            total, squares = total + flat.sum(axis=0), squares + (flat**2).sum(axis=0)
-            count += len(flat)
-        if not count:
-            return Scaling(np.zeros(width, np.float32), np.ones(width, np.float32))
-        mean = total / count
-        variance = np.maximum(squares / count - mean**2, 0)
-        constant = variance <= 1e-12 * np.maximum(mean**2, 1e-12)  # what rounding leaves of no variance
-        deviation = np.where(constant, 1.0, np.sqrt(variance))
+        rows = (values.reshape(-1, width) for _, values in self._chunks(modality, until))
+        mean, deviation = column_moments(rows, width)
+        deviation = np.where(deviation > 0, deviation, 1.0)
         return Scaling(mean.astype(np.float32), deviation.astype(np.float32))
 
     def author_means(self, modality: str, until: float) -> DenseFeatures:
@@ -210,13 +208,7 @@ def _present(path: Path, values: np.ndarray) -> np.ndarray:
     """(S,) bool, as stored, else whether the row has anything but zeros; raises at a value that is not finite."""
     present = np.empty(len(values), dtype=bool)
     for start in range(0, len(values), CHUNK_ROWS):
-        chunk = values[start : start + CHUNK_ROWS]
-        if not np.isfinite(chunk).all():
-            row, frame, column = (int(axis[0]) for axis in np.nonzero(~np.isfinite(chunk)))
-            raise InputError(
-                f"{path}, row {start + row}, column {column}: {chunk[row, frame, column]} is not a finite number"
-            )
-        present[start : start + CHUNK_ROWS] = chunk.any(axis=(1, 2))
+        present[start : start + CHUNK_ROWS] = present_rows(values[start : start + CHUNK_ROWS], start, path)
     stored = present_path(path)
     if not stored.exists():
         return present

@@ -12,6 +12,7 @@ import numpy as np
 from mmbee_plugin.data.atomic import ITEM, RATING, TIMESTAMP, USER, write_table
 from mmbee_plugin.data.features import BagFeatures, present_path, save_bag, save_dense
 from mmbee_plugin.data.hashing import content_hash
+from mmbee_plugin.data.unread import check_modality
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import published
 
@@ -139,6 +140,7 @@ def _write_content(folder: Path, name: str, content: DatasetContent) -> None:
 
 
 def _write_features(folder: Path, modality: str, features: SourceFeatures | BagFeatures) -> dict[str, Any]:
+    check_modality(modality, folder)
     path: Path
     if isinstance(features, BagFeatures):
         path = folder / f"{modality}.npz"

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from mmbee_plugin.data.features import present_path
+from mmbee_plugin.data.unread import check_modality
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.logs.folder import LogFolder, Modality
 
@@ -35,6 +36,7 @@ def write_features(folder: Path, log: LogFolder, places: np.ndarray) -> dict[str
     target[places] = np.arange(len(places))
     arrays, present = {}, {}
     for name, shape in log.modalities.items():
+        check_modality(name, f"{log.path}, segments")
         path = folder / f"{name}.npy"
         arrays[name] = _allocate(path, len(places), shape)
         present[name] = np.zeros(len(places), dtype=bool)

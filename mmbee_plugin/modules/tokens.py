@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from mmbee_plugin.modules.batch import AuthorSide
+from mmbee_plugin.modules.named import ModalityModules
 
 WORD_WIDTH = 64
 """width of the learned word vectors of a modality given as a bag of words."""
@@ -73,7 +74,7 @@ class ModalityTokens(nn.Module):
         super().__init__()
         self.modalities = tuple(settings.widths)
         self.drop_rate = settings.modality_dropout
-        self.project = nn.ModuleDict(
+        self.project = ModalityModules(
             {name: nn.Linear(raw, settings.width) for name, raw in settings.widths.items()}
         )
         self.placeholder = nn.Parameter(torch.randn(len(self.modalities), settings.width) * 0.02)

@@ -12,6 +12,7 @@ from mmbee_plugin.data.features import BagFeatures
 from mmbee_plugin.data.segments import SegmentFeatures, windows
 from mmbee_plugin.modules.batch import AuthorSide
 from mmbee_plugin.modules.mfq import initial_queries
+from mmbee_plugin.modules.named import ModalityModules
 from mmbee_plugin.recbole.modalities import BagTable, DenseTable
 
 
@@ -110,7 +111,7 @@ class ContentTable(nn.Module):
             features = folder.features(name)
             kind = BagTable if isinstance(features, BagFeatures) else DenseTable
             tables[name] = kind(features, dataset.item_rows)
-        self.tables = nn.ModuleDict(tables)
+        self.tables = ModalityModules(tables)
         self.windows = SegmentWindows(dataset, length) if tables and folder.live is not None else None
         self.widths = {name: table.width for name, table in tables.items()}
         self.num_queries = num_queries if modalities else 0

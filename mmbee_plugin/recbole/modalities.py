@@ -24,9 +24,15 @@ def chosen_modalities(config: Any, folder: DatasetFolder) -> tuple[str, ...]:
     if config["modalities"] is None:
         return available
     for name in config["modalities"]:
+        if not isinstance(name, str):
+            raise InputError(
+                f"modalities: {name!r} is a {type(name).__name__}; put a name like that in quotes"
+            )
         if name not in available:
             known = ", ".join(available) or "none, the folder has no features"
             raise InputError(f"unknown modality {name!r}; this dataset has: {known}")
+        if config["modalities"].count(name) > 1:
+            raise InputError(f"modality {name!r} is listed twice")
     return tuple(config["modalities"])
 
 

@@ -20,7 +20,7 @@ import recbole
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.plugin import COMPONENTS, DATA_SETTINGS, Layer, check_model, default_layers
 from mmbee_plugin.recbole.sources import COMMAND_LINE, Source, merged, settings_of
-from mmbee_plugin.yaml_settings import parse_value, read_mapping
+from mmbee_plugin.yaml_settings import NAMES, parse_value, read_mapping
 
 RUN_DEFAULTS: dict[str, Any] = {
     "metrics": ["Recall", "Precision", "NDCG"],
@@ -170,7 +170,7 @@ def given_sources(config_files: str | None, rest: Iterable[str]) -> tuple[Source
             raise InputError(f"argument {argument!r} is not understood; settings are written --key=value")
         key, text = match.groups()
         literal = not text or (key in INTERVALS and text[0] in "[(")
-        value = text if literal else parse_value(text, f"argument {argument!r}")
+        value = text if literal else parse_value(text, f"argument {argument!r}", names=key in NAMES)
         outer, _, inner = key.partition(".")
         given = merged(given, {outer: {inner: value}} if inner else {outer: value})
     return (*files, *sections, Source(COMMAND_LINE, _with_lists(given)))
@@ -200,12 +200,12 @@ def of_model(given: Mapping[str, Any], model: str) -> dict[str, Any]:
 
 
 def _with_lists(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _as_list(value, f"--{key}") if key in LISTS else value for key, value in settings.items()}
+    return {key: _as_list(value, key) if key in LISTS else value for key, value in settings.items()}
 
 
-def _as_list(value: Any, argument: str) -> Any:
+def _as_list(value: Any, key: str) -> Any:
     if isinstance(value, str):
-        return [parse_value(part, argument) for part in value.split(",") if part.strip()]
+        return [parse_value(part, f"--{key}", names=key in NAMES) for part in value.split(",") if part.strip()]
     return value if value is None or isinstance(value, list) else [value]
 
 

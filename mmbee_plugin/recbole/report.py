@@ -48,8 +48,9 @@ class RunResult:
 
 
 def provenance_lines(folder: DatasetFolder) -> list[str]:
-    """What the data is; for data that is not real also, loudly, that it is not."""
-    lines = [f"Data: {folder.provenance()}"]
+    """What the data is, and which features in its folder are not read; for data that is not real also, loudly, that it
+    is not."""
+    lines = [f"Data: {folder.provenance()}", *(f"warning: {line}" for line in folder.unread)]
     if folder.kind != "real":
         real = f"the real {folder.name} data" if folder.get_real else "any real data"
         lines.append(

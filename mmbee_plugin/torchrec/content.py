@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmbee_plugin.exchange import word_table
 from mmbee_plugin.torchrec.bags import Bag
 from mmbee_plugin.torchrec.batch import AuthorPart
 from mmbee_plugin.torchrec.inputs import Inputs
 from mmbee_plugin.torchrec.store import ShardStore
-from mmbee_plugin.torchrec.tables import WORDS
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def add_content(
     for name in inputs.modalities:
         if name in inputs.words:
             lengths, words, present = store.bag(name, authors)
-            bags[WORDS + name] = Bag(lengths, words)
+            bags[word_table(name)] = Bag(lengths, words)
             part.present[name] = torch.from_numpy(present).unsqueeze(1)
             continue
         if window is None:

@@ -16,9 +16,10 @@ from torch import nn
 from torch.distributed._shard.sharded_tensor import ShardedTensor
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.exchange import WORD_TABLES
 from mmbee_plugin.modules.mfq import initial_queries
 from mmbee_plugin.torchrec.inputs import Inputs
-from mmbee_plugin.torchrec.tables import NODES, WORDS
+from mmbee_plugin.torchrec.tables import NODES
 
 BLOCK = 8192
 """rows that share a generator."""
@@ -62,7 +63,7 @@ class InitialRows:
         """Rows ``start`` to ``stop`` of a table in pieces: (first row, (rows, width))."""
         for block in range(start // BLOCK, -(-stop // BLOCK)):
             values = self._block(table, block, width)
-            if block == 0 and not table.startswith(WORDS):
+            if block == 0 and not table.startswith(WORD_TABLES):
                 values[0] = 0
             if table in self.counts:
                 values[max(0, self.counts[table] + 1 - block * BLOCK) :] = 0
@@ -85,7 +86,7 @@ class InitialRows:
         return drawn * self._std(table)
 
     def _std(self, table: str) -> float:
-        if table.startswith(WORDS):
+        if table.startswith(WORD_TABLES):
             return WORD_STD
         return self.model.node_std if table in NODES.values() else self.model.init_std
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath
@@ -17,10 +17,14 @@ from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS, GTRS
 from mmbee_plugin.modules.mfq import QUERY_STARTS, OrthogonalProjection
 from mmbee_plugin.modules.tokens import ContentSettings
 from mmbee_plugin.nodes import GraphCLSettings
-from mmbee_plugin.yaml_settings import parse_value, read_mapping
+from mmbee_plugin.yaml_settings import NAMES, parse_value, read_mapping
 
 Sharding = Literal["auto", "table_wise", "row_wise", "column_wise"]
 Optimizer = Literal["rowwise_adagrad", "adagrad", "sgd", "adam"]
+Names = Annotated[
+    tuple[str, ...], BeforeValidator(lambda given: given.split(",") if isinstance(given, str) else given)
+]
+"""A list; on a command line also ``a,b`` without brackets."""
 
 
 class _Section(BaseModel):
@@ -56,7 +60,7 @@ class ModelSettings(_Section):
     hidden: tuple[int, int] = Field(default=(200, 80), strict=False)
     dropout: float = Field(default=0.5, ge=0, lt=1)
     history_dropout: float = Field(default=0.5, ge=0, lt=1)
-    modalities: tuple[str, ...] | None = Field(default=None, strict=False)
+    modalities: Names | None = Field(default=None, strict=False)
     heads: int = Field(default=4, ge=1)
     num_queries: int = Field(default=4, ge=1)
     use_queries: bool = True
@@ -82,7 +86,7 @@ class ModelSettings(_Section):
     content_dropout: float = Field(default=0.0, ge=0, lt=1)
     modality_dropout: float = Field(default=0.1, ge=0, le=1)
     default_query_rate: float = Field(default=0.1, ge=0, le=1)
-    metapaths: tuple[str, ...] = Field(default=PAPER_METAPATHS, strict=False)
+    metapaths: Names = Field(default=PAPER_METAPATHS, strict=False)
     pooling: str = "concat"
     neighbour_weights: bool = True
     attributes: bool = True
@@ -295,7 +299,7 @@ def replace_entry(content: dict[str, Any], override: str) -> None:
     *sections, key = name.split(".")
     if not equals:
         raise InputError(f"{override!r} is not understood; settings are written section.key=value")
-    value = parse_value(text, repr(override))
+    value = parse_value(text, repr(override), names=key in NAMES)
     for section in sections:
         content = content.setdefault(section, {})
         if not isinstance(content, dict):

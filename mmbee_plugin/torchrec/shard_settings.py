@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.nodes import GraphCLSettings
-from mmbee_plugin.torchrec.settings import refusal, replace_entry
+from mmbee_plugin.torchrec.settings import Names, refusal, replace_entry
 from mmbee_plugin.torchrec.shards import ROWS_PER_GROUP
 
 GRAPH: dict[str, Any] = {"folds": 5, "fold_by": "pair", "reach_top_k": 500}
@@ -35,7 +35,7 @@ class ShardSettings(BaseModel):
         default="graphcl", description="train node vectors in one process, or leave them to the sharded job"
     )
     graphcl: GraphCLSettings = GraphCLSettings()
-    modalities: tuple[str, ...] | None = Field(default=None, description="those to store; null takes all")
+    modalities: Names | None = Field(default=None, description="those to store; null takes all")
     rows_per_group: int = Field(
         default=ROWS_PER_GROUP, ge=1, description="training rows of a Parquet row group"
     )

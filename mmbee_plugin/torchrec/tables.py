@@ -29,6 +29,7 @@ from torchrec.modules.embedding_configs import (
 from torchrec.modules.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
 from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedTensor
 
+from mmbee_plugin.exchange import WORD_TABLES, word_table
 from mmbee_plugin.graph.pools import Pool
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.tokens import WORD_WIDTH
@@ -37,8 +38,6 @@ from mmbee_plugin.torchrec.inputs import Inputs
 
 Config = TypeVar("Config", bound=BaseEmbeddingConfig)
 
-WORDS = "words_"
-"""prefix of the tables of bag modalities."""
 NODES = {"u": "nodes_user", "a": "nodes_author"}
 """node table of each side."""
 PEERS = {"u": "peers_user", "a": "peers_author"}
@@ -52,7 +51,7 @@ def section_of(table: str) -> str:
     """The entry of ``tables`` in the settings that rules a table."""
     if table in NODES.values():
         return "nodes"
-    return "words" if table.startswith(WORDS) else table
+    return "words" if table.startswith(WORD_TABLES) else table
 
 
 def sequence_configs(inputs: Inputs) -> list[EmbeddingConfig]:
@@ -79,7 +78,7 @@ def bag_configs(inputs: Inputs) -> list[EmbeddingBagConfig]:
         rows, numbers = inputs.n_authors + 1, inputs.num_queries * inputs.model.content_width
         configs.append(_config(EmbeddingBagConfig, "query", rows, numbers, ["query"]))
     for modality, vocabulary in inputs.words.items():
-        name = WORDS + modality
+        name = word_table(modality)
         words = _config(EmbeddingBagConfig, name, vocabulary, WORD_WIDTH, [name])
         words.pooling = PoolingType.MEAN
         configs.append(words)
@@ -170,7 +169,7 @@ def author_side(inputs: Inputs, batch: Batch, looked: Looked) -> AuthorSide:
     for name in inputs.modalities:
         if name in inputs.words:
             assert bags is not None
-            side.segments[name] = bags[WORDS + name][: part.count, None, None, :]
+            side.segments[name] = bags[word_table(name)][: part.count, None, None, :]
         else:
             side.segments[name] = part.raw[name]
         side.segment_mask[name] = part.present[name]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from mmbee_plugin.exchange import word_table
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.torchrec.inputs import Inputs
 from mmbee_plugin.torchrec.settings import Settings
-from mmbee_plugin.torchrec.tables import NODES, WORDS
+from mmbee_plugin.torchrec.tables import NODES
 
 WORDS_A_BAG = 20
 """words assumed in an author's bag"""
@@ -32,7 +33,7 @@ def workload(inputs: Inputs, settings: Settings, world_size: int) -> tuple[int, 
     }
     factors["query"] = [an_author]
     for modality in inputs.words:
-        factors[WORDS + modality] = [an_author * WORDS_A_BAG]
+        factors[word_table(modality)] = [an_author * WORDS_A_BAG]
     for side, table in NODES.items():
         factors[table] = [
             neighbours * len(part.paths) * (a_user if pool.start == "u" else an_author)

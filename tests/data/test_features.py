@@ -6,11 +6,13 @@ import pytest
 from mmbee_plugin.data import features as module
 from mmbee_plugin.data.features import (
     bag_from_pairs,
+    column_moments,
     open_bag,
     open_dense,
     present_path,
     save_bag,
     save_dense,
+    standardise,
 )
 from mmbee_plugin.errors import InputError
 
@@ -111,3 +113,69 @@ def test_an_archive_with_objects_or_without_members_is_refused(tmp_path):
     np.savez(tmp_path / "text.npz", indptr=np.array([0, 1]))
     with pytest.raises(InputError, match="not a word bag"):
         open_bag(tmp_path / "text.npz", 1)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4"])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_what_is_not_finite_is_refused_in_either_type(tmp_path, dtype, value):
+    values = np.ones((3, 2), dtype)
+    values[2, 1] = value
+    np.save(tmp_path / "a.npy", values)
+    with pytest.raises(InputError, match=rf"a\.npy, row 2, column 1: {value} is not a finite float(16|32)"):
+        open_dense(tmp_path / "a.npy", 3)
+
+
+@pytest.mark.parametrize("value", [1e30, -1e30, 2e18, 3e38])
+def test_features_whose_square_is_no_float32_are_refused(tmp_path, value):
+    values = np.ones((3, 2), np.float32)
+    values[1, 0] = value
+    message = rf"row 1, column 0: {value:g} is beyond 1e\+18: its square is no float32; rescale"
+    with pytest.raises(InputError, match=message.replace("e+", r"e\+")):
+        save_dense(values, tmp_path / "b.npy", "source.npy")
+    np.save(tmp_path / "a.npy", values)
+    with pytest.raises(InputError, match=rf"a\.npy, {message}".replace("e+", r"e\+")):
+        open_dense(tmp_path / "a.npy", 3)
+
+
+NOISE = np.random.default_rng(0).normal(size=3000)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [NOISE, 1e6 + NOISE, 1e-30 * NOISE, 1e17 * NOISE, 1e-30 + 1e-33 * NOISE, 100 + 1e-3 * NOISE],
+    ids=["ordinary", "offset", "tiny", "huge", "tiny offset", "narrow"],
+)
+def test_a_column_of_any_unit_is_standardised(column):
+    stored = column.astype(np.float32)
+    exact = stored.astype(np.float64)
+    exact = (exact - exact.mean()) / exact.std()
+    present = np.arange(3000) % 7 > 0
+    found = standardise(np.stack([stored, NOISE.astype(np.float32)], axis=1), np.ones(3000, bool))
+    np.testing.assert_allclose(found[:, 0], exact, atol=1e-3)
+    part = standardise(stored[:, None], present)[:, 0]
+    assert (
+        not part[~present].any() and abs(part[present].std() - 1) < 1e-3 and abs(part[present].mean()) < 1e-3
+    )
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 3.3, 1e6 + 0.1, 1e-30, -1e17, 1e-44])
+def test_a_constant_column_becomes_zero(value):
+    found = standardise(np.full((3000, 1), value, np.float32), np.ones(3000, bool))
+    assert not found.any()
+
+
+def test_ordinary_columns_are_standardised_in_float32_as_ever():
+    """Bit for bit, so that runs on the same features stay what they were."""
+    values = (33 + 3 * np.random.default_rng(1).normal(size=(2000, 4))).astype(np.float16)
+    known = values.astype(np.float32)
+    expected = (known - known.mean(axis=0)) / known.std(axis=0)
+    assert np.array_equal(standardise(values, np.ones(2000, bool)), expected)
+
+
+def test_moments_do_not_depend_on_chunks():
+    rows = 1e6 + np.random.default_rng(2).normal(size=(10_000, 3))
+    whole, parts = column_moments([rows], 3), column_moments(np.array_split(rows, 7), 3)
+    np.testing.assert_allclose(whole.mean, rows.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(whole.deviation, rows.std(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(parts.deviation, whole.deviation, rtol=1e-9)
+    assert not np.any(column_moments([], 3))

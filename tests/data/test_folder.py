@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.info import read_info, report
 from mmbee_plugin.data.writer import write_folder
 from mmbee_plugin.errors import InputError
 
@@ -152,4 +154,65 @@ def test_a_bad_description(toy, change, message):
 def test_a_foreign_description(toy, text):
     (toy / "dataset.json").write_text(text, encoding="latin1")
     with pytest.raises(InputError, match=r"dataset\.json"):
+        DatasetFolder(toy)
+
+
+def _with_items(bare):
+    (bare / "bare.item").write_text("item_id:token\na\nb\n")
+    return np.array([[1, 2], [0, 3]], np.float32)
+
+
+@pytest.mark.parametrize(
+    "name", ["clip.vit", "keys", "画 像", "visual.present.x", "a.present.npz", "x%2Ey", "1", "_x"]
+)
+def test_a_modality_may_have_any_name(bare, name):
+    np.save(bare / f"{name}.npy", _with_items(bare))
+    np.save(bare / f"{name}.present.npy", np.array([True, False]))
+    folder = DatasetFolder(bare)
+    assert list(folder.modalities) == [name] and folder.unread == []
+    assert folder.features(name).present.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("file", "remedy"),
+    [
+        ("visual.pt", r"save it as visual\.npy, \(rows, width\) float32, row r for row r of bare\.item"),
+        *((f"v.x.{suffix}", r"save it as v\.x\.npy") for suffix in ("pkl", "parquet", "csv", "h5", "NPY")),
+        ("visual.npy.gz", "unpack it"),
+        ("visual.zip", "unpack it"),
+        ("visual.present.npy", r"it would say which items have visual\.npy or \.npz, which is not there"),
+    ],
+)
+def test_features_that_are_not_read_are_named(bare, file, remedy):
+    np.save(bare / "text.npy", _with_items(bare))
+    np.save(bare / "text.present.npy", np.array([True, False]))
+    for other in (".hidden.pt", "._text.npy", "readme.md", "bare.link"):
+        (bare / other).touch()
+    assert DatasetFolder(bare).unread == []
+    (bare / file).touch()
+    folder = DatasetFolder(bare)
+    assert list(folder.modalities) == ["text"]
+    (line,) = folder.unread
+    assert re.match(rf"{re.escape(file)} lies in the folder and is not read: {remedy}", line)
+
+
+def test_features_that_the_description_does_not_list_are_named(toy):
+    assert DatasetFolder(toy).unread == []  # with its visual.present.npy
+    np.save(toy / "text.npy", np.ones((4, 2), np.float32))
+    (line,) = DatasetFolder(toy).unread
+    assert line.startswith(
+        "text.npy lies in the folder and is not read: dataset.json lists the modalities, and not"
+    )
+    assert f"warning: {line}" in report(read_info(DatasetFolder(toy)))
+
+
+@pytest.mark.parametrize("name", ["", ".x", "a/b", "visual.present"])
+def test_names_that_no_modality_can_have(tmp_path, content, toy, name):
+    content.features = {name: content.features["visual"]}
+    with pytest.raises(InputError, match=f"modality '{name}'; a name that"):
+        write_folder(tmp_path / "other", content)
+    file = toy / "dataset.json"
+    entry = {"file": f"{name}.npy", "kind": "dense", "width": 2, "missing": 0}
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"modalities": {name: entry}}))
+    with pytest.raises(InputError, match=rf"dataset\.json, modalities: modality '{name}'; a name that"):
         DatasetFolder(toy)

@@ -111,7 +111,7 @@ def test_features_that_do_not_fit(folder):
     values = np.zeros((576, 3), np.float16)
     values[7, 2] = np.inf
     np.save(folder.path / "speech.npy", values)
-    with pytest.raises(InputError, match=r"speech\.npy, row 7, column 2: inf is not a finite number"):
+    with pytest.raises(InputError, match=r"speech\.npy, row 7, column 2: inf is not a finite float16"):
         folder.segments.values("speech")
     with pytest.raises(InputError, match="no modality 'smell'; its segments have: visual, speech, comment"):
         folder.segments.values("smell")

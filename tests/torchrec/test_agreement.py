@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +18,9 @@ from recbole.data.interaction import Interaction
 
 import mmbee_plugin.recbole  # noqa: F401  (registers with RecBole)
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.exchange import USER_TABLES, WORD_TABLES
+from mmbee_plugin.exchange import USER_TABLES, WORD_TABLES, word_table
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
+from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.modules.gie import GIE
 from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, INTERESTS
 from mmbee_plugin.modules.sim import SEARCHES
@@ -32,8 +35,10 @@ from mmbee_plugin.torchrec.model import TrainModel
 from mmbee_plugin.torchrec.negatives import draw_negatives
 from mmbee_plugin.torchrec.reader import EvalReader, GlobalRows, TrainReader
 from mmbee_plugin.torchrec.settings import Settings, parse_settings
+from mmbee_plugin.torchrec.sharding import table_names
 from mmbee_plugin.torchrec.shards import write_shards
 from mmbee_plugin.torchrec.store import ShardStore
+from mmbee_plugin.torchrec.workload import workload
 
 NAMES = {"width": "embedding_size", "dropout": "dropout_prob"}
 """settings that RecBole calls otherwise"""
@@ -380,3 +385,47 @@ def test_logits_agree_on_timed_histories(tmp_path):
         found = model.scorer.gtr.score_all(model.encode_users(users), model.encode_authors(authors))
         expected = ours.full_sort_predict(ranked)[:, 1:]
     torch.testing.assert_close(found, expected[order], rtol=0, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def renamed(sample_folder: DatasetFolder, tmp_path_factory: pytest.TempPathFactory) -> DatasetFolder:
+    """The sample with modalities whose names torch refuses, dense ones and a bag."""
+    names = {"visual": "clip.vit", "acoustic": "training", "text": "keys %.x"}
+    copy = shutil.copytree(sample_folder.path, tmp_path_factory.mktemp("renamed") / sample_folder.name)
+    for old, new in names.items():
+        for file in [*copy.glob(f"{old}.np*"), *copy.glob(f"{old}.present.npy")]:
+            file.rename(copy / file.name.replace(old, new, 1))
+    description = json.loads((copy / "dataset.json").read_text())
+    description["modalities"] = {
+        names[old]: {**entry, "file": entry["file"].replace(old, names[old], 1)}
+        for old, entry in description["modalities"].items()
+    }
+    (copy / "dataset.json").write_text(json.dumps(description))
+    return DatasetFolder(copy)
+
+
+def test_modalities_of_any_name_agree(renamed, tmp_path):
+    """Logits and losses with their attributes, a job's plan, and the tables of an exchange file."""
+    graph = {"folds": 3, "fold_by": "order", "reach_top_k": 0, "metapaths": ["u2a", "a2a"]}
+    own = {
+        "history": "prefix",
+        "MAX_ITEM_LIST_LENGTH": 8,
+        "metapaths": ["u2a", "a2a"],
+        "node_tables": "fresh",
+    }
+    chosen = GraphSettings(**graph)
+    write_shards(renamed, tmp_path / "shards", chosen, None, rows_per_group=200)
+    config, dataset = recbole(
+        renamed.path, graph={k: v for k, v in graph.items() if k != "metapaths"}, **own
+    )[:2]
+    make = pairs_of(
+        config, dataset, {"shards": str(tmp_path / "shards"), "history": "prefix", "history_length": 8}
+    )
+    parts = {"backbone": "mean", "content": "mfq", "interest": "gie", "head": "mlp", "loss": "bpr"}
+    ours, model, store, settings = make(**parts, metapaths=["u2a", "a2a"], node_tables="fresh")
+    assert list(model.scorer.inputs.modalities) == list(renamed.modalities) == list(ours.content.tables)
+    check_logits(ours, model, dataset, store, settings, seed=7)
+    check_losses(ours, model, dataset, store, settings)
+    word_tables = {name for name in ours.tables() if name.startswith(WORD_TABLES)}
+    assert word_tables == {word_table("keys %.x")} <= set(table_names(model.tables))
+    assert set(workload(model.scorer.inputs, settings, 2)[1]) >= set(table_names(model.tables))

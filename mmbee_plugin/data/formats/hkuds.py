@@ -2,7 +2,8 @@
 
 `trnMat.pkl`, `valMat.pkl`, `tstMat.pkl`: scipy sparse matrices users x items. Or `train.json`, `val.json`,
 `test.json`: `{"uid": [iid, …]}`, with a matrix `train_mat` beside them that says how many users and items there are;
-or `train_mat`, `val_mat`, `test_mat` alone. Row r of `image_feat.npy`, `audio_feat.npy`, `text_feat.npy` is item r.
+or `train_mat`, `val_mat`, `test_mat` alone, or `<name>_train.pkl` and so on (see `FORMS`). They may lie in a sub-folder
+`5-core`. Row r of `image_feat.npy`, `audio_feat.npy`, `text_feat.npy` is item r.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmbee_plugin.data.formats.discovery import find_features, one_file, pairing_note, unread_note
 from mmbee_plugin.data.formats.numbered import (
     count_of_ids,
     item_count,
@@ -23,30 +25,28 @@ from mmbee_plugin.data.pickles import read_sparse
 from mmbee_plugin.data.writer import SPLITS, DatasetContent, Interactions, SourceFeatures
 from mmbee_plugin.errors import InputError
 
-MATRICES = ("trnMat.pkl", "valMat.pkl", "tstMat.pkl")
-MMSSL_MATRICES = ("train_mat", "val_mat", "test_mat")
-LISTS = ("train.json", "val.json", "test.json")
-FEATURES = {"visual": "image_feat.npy", "acoustic": "audio_feat.npy", "text": "text_feat.npy"}
+PREFIXES = {"train": ("trn", "train"), "valid": ("val", "valid"), "test": ("tst", "test")}
+MATRICES, LISTS, OTHER_MATRICES = FORMS = (
+    ("{}Mat.pkl",),
+    ("{}.json", "*_{}.json"),
+    ("{}_mat", "{}_mat.pkl", "{}.pkl", "*_{}.pkl"),
+)
+"""How the files of the splits are called; the first form that there is a training file of is read."""
+FEATURES = {"visual": ("image_feat",), "acoustic": ("audio_feat",), "text": ("text_feat",)}
 
 
 def read(source: Path) -> DatasetContent:
     """Reads such a folder; raises InputError naming the file, and the entry or user, that is wrong."""
-    features = {
-        modality: open_source(source / name)
-        for modality, name in FEATURES.items()
-        if (source / name).exists()
-    }
-    matrices, others, lists = (
-        [source / name for name in names] for names in (MATRICES, MMSSL_MATRICES, LISTS)
-    )
-    if matrices[0].exists():
-        splits, n_users, n_items = _from_matrices(matrices, features)
-    elif lists[0].exists():
-        splits, n_users, n_items = _from_lists(lists, others[0], features)
-    elif others[0].exists():
-        splits, n_users, n_items = _from_matrices(others, features)
+    found = find_features(source, FEATURES, (".npy",))
+    features = {modality: open_source(path) for modality, path in found.files.items()}
+    form, files = _split_files(source)
+    if form == LISTS:
+        matrix = one_file(files[0].parent, "train", _names("train", OTHER_MATRICES))
+        read = [*files, *([matrix] if matrix else [])]
+        splits, n_users, n_items = _from_lists(files, matrix, features)
     else:
-        raise InputError(f"{source}: neither {MATRICES[0]} nor {LISTS[0]} is there")
+        read = files
+        splits, n_users, n_items = _from_matrices(files, features)
     return DatasetContent(
         source=source_line("hkuds", source),
         kind="real",
@@ -54,7 +54,37 @@ def read(source: Path) -> DatasetContent:
         items=number_tokens(n_items),
         interactions=splits,
         features={**features},
+        notes=[
+            found.note(),
+            *pairing_note(found, n_items),
+            *unread_note(source, [*read, *found.files.values()]),
+        ],
     )
+
+
+def _split_files(source: Path) -> tuple[tuple[str, ...], list[Path]]:
+    """The form that the splits are in, and their files: of the folder itself or of its `5-core`."""
+    for folder in (source, *sorted(path for path in source.glob("*-core") if path.is_dir())):
+        for form in FORMS:
+            train = one_file(folder, "train", _names("train", form))
+            if train is None:
+                continue
+            files = [train]
+            for split in SPLITS[1:]:
+                names = _names(split, form)
+                path = one_file(folder, split, names)
+                if path is None:
+                    raise InputError(
+                        f"{folder}: no {split} file beside {train.name}; looked for {', '.join(names)}"
+                    )
+                files.append(path)
+            return form, files
+    names = ", ".join(name for form in FORMS for name in _names("train", form))
+    raise InputError(f"{source}: no training file, also in no *-core folder of it; looked for {names}")
+
+
+def _names(split: str, form: tuple[str, ...]) -> list[str]:
+    return [name.format(prefix) for prefix in PREFIXES[split] for name in form]
 
 
 def _from_matrices(
@@ -77,14 +107,14 @@ def _from_matrices(
 
 
 def _from_lists(
-    paths: list[Path], matrix: Path, features: dict[str, SourceFeatures]
+    paths: list[Path], matrix: Path | None, features: dict[str, SourceFeatures]
 ) -> tuple[dict[str, Interactions], int, int]:
     splits = {split: _read_lists(path) for split, path in zip(SPLITS, paths, strict=True)}
     users, items = (
         np.concatenate([getattr(rows, side) for rows in splits.values()]) for side in ("users", "items")
     )
     # Users and items at the end may have no pair at all: the matrix knows of them.
-    shape = read_sparse(matrix).shape if matrix.exists() else (0, 0)
+    shape = (0, 0) if matrix is None else read_sparse(matrix).shape
     n_users, n_items = (
         count_of_ids(max(int(ids.max(initial=-1)), length - 1), len(ids), paths[0])
         for ids, length in zip((users, items), shape, strict=True)

@@ -16,6 +16,7 @@ import numpy as np
 from mmbee_plugin.data.atomic import read_header
 from mmbee_plugin.data.features import BagFeatures
 from mmbee_plugin.data.formats.columns import IDS, in_seconds, read_numbers
+from mmbee_plugin.data.formats.discovery import unread_note
 from mmbee_plugin.data.formats.numbered import source_line
 from mmbee_plugin.data.pickles import read_bytes
 from mmbee_plugin.data.splits import leave_one_out
@@ -56,6 +57,7 @@ def read(source: Path) -> DatasetContent:
         notes.append(note)
         if of_video:
             notes.append(f"{len(of_video):,} titles of videos that nobody watched were left out")
+    notes += unread_note(source, [pairs, *([titles] if titles else [])])
     return DatasetContent(
         source=source_line("microlens", source),
         kind="real",

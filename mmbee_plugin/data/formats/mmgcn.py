@@ -2,7 +2,8 @@
 
 `train*.npy`: whole numbers (E, 2) of (user, item). `val*.npy`, `test*.npy`: rows [user, item, item, …], also
 [user] alone. Items are counted after the users in the full sets and from 0 in the samples. Dense features are
-`.npy` or `.pt`; TikTok's text is whole numbers (2, N) of (item row, word id), a bag of words.
+`.npy` or `.pt`; TikTok's text is whole numbers (2, N) of (item row, word id), a bag of words. Where there is no
+`train*.npy`, the training pairs are `{user: [item, …]}` of `user_item_train_dict.npy` or `user_item_dict_train.npy`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from mmbee_plugin.data.arrays import read_array, read_rows, read_tensor
 from mmbee_plugin.data.features import BagFeatures, bag_from_pairs
+from mmbee_plugin.data.formats.discovery import find_features, one_file, pairing_note, unread_note
 from mmbee_plugin.data.formats.numbered import count_of_ids, item_count, number_tokens, source_line
 from mmbee_plugin.data.writer import DatasetContent, Interactions, SourceFeatures
 from mmbee_plugin.errors import InputError
@@ -22,6 +24,10 @@ FILES = {
     "valid": ("val_full.npy", "val.npy", "val_sample.npy"),
     "test": ("test_full.npy", "test.npy", "test_sample.npy"),
 }
+TRAIN_DICTS = tuple(
+    f"user_item_{name}{sample}.npy" for name in ("train_dict", "dict_train") for sample in ("", "_sample")
+)
+"""Of forks without a training array. `user_item_dict.npy` may hold every split, and is never read."""
 FEATURES = {
     "visual": ("FeatureVideo*", "feat_v*", "v_feat*"),
     "acoustic": ("FeatureAudio*", "feat_a*", "a_feat*"),
@@ -31,12 +37,10 @@ FEATURES = {
 
 def read(source: Path) -> DatasetContent:
     """Reads such a folder; raises InputError naming the file, and the row, that is wrong."""
-    files = {split: _one_file(source, split, names) for split, names in FILES.items()}
+    files = {split: _split_file(source, split, names) for split, names in FILES.items()}
     splits = {split: _read_split(path) for split, path in files.items()}
-    arrays = {
-        modality: SourceFeatures(_read_feature(path), path)
-        for modality, path in _feature_files(source).items()
-    }
+    found = find_features(source, FEATURES, (".npy", ".pt"))
+    arrays = {modality: SourceFeatures(_read_feature(path), path) for modality, path in found.files.items()}
     dense = {modality: entry for modality, entry in arrays.items() if entry.values.dtype.kind == "f"}
     n_pairs = sum(len(pairs) for pairs, _ in splits.values())
     n_users = count_of_ids(max(largest for _, largest in splits.values()), n_pairs, files["train"])
@@ -57,29 +61,21 @@ def read(source: Path) -> DatasetContent:
             split: Interactions(pairs.users, pairs.items - offset) for split, (pairs, _) in splits.items()
         },
         features={m: entry if m in dense else _bag(entry, n_items) for m, entry in arrays.items()},
+        notes=[
+            found.note(),
+            *pairing_note(found, n_items),
+            *unread_note(source, [*files.values(), *found.files.values()]),
+        ],
     )
 
 
-def _one_file(source: Path, split: str, names: tuple[str, ...]) -> Path:
-    found = [source / name for name in names if (source / name).exists()]
-    if not found:
+def _split_file(source: Path, split: str, names: tuple[str, ...]) -> Path:
+    found = one_file(source, split, names)
+    if found is None and split == "train":
+        found, names = one_file(source, split, TRAIN_DICTS), (*names, *TRAIN_DICTS)
+    if found is None:
         raise InputError(f"{source}: no {split} file; one of {', '.join(names)} is needed")
-    if len(found) > 1:
-        raise InputError(f"{found[1]}: stands beside {found[0].name}; keep one {split} file")
-    return found[0]
-
-
-def _feature_files(source: Path) -> dict[str, Path]:
-    files = {}
-    for modality, patterns in FEATURES.items():
-        found = sorted(
-            path for pattern in patterns for path in source.glob(pattern) if path.suffix in (".npy", ".pt")
-        )
-        if len(found) > 1:
-            raise InputError(f"{found[1]}: stands beside {found[0].name}; keep one {modality} file")
-        if found:
-            files[modality] = found[0]
-    return files
+    return found
 
 
 def _read_split(path: Path) -> tuple[Interactions, int]:

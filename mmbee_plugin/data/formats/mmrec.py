@@ -12,6 +12,7 @@ import numpy as np
 
 from mmbee_plugin.data.atomic import read_header
 from mmbee_plugin.data.formats.columns import IDS, in_seconds, read_numbers
+from mmbee_plugin.data.formats.discovery import find_features, pairing_note, unread_note
 from mmbee_plugin.data.formats.numbered import (
     count_of_ids,
     item_count,
@@ -22,7 +23,7 @@ from mmbee_plugin.data.formats.numbered import (
 from mmbee_plugin.data.writer import SPLITS, DatasetContent, Interactions
 from mmbee_plugin.errors import InputError
 
-FEATURES = {"visual": "image_feat.npy", "acoustic": "audio_feat.npy", "text": "text_feat.npy"}
+FEATURES = {"visual": ("image_feat",), "acoustic": ("audio_feat",), "text": ("text_feat",)}
 COLUMNS = {"userID": IDS, "itemID": IDS, "x_label": len(SPLITS)}
 
 
@@ -30,15 +31,12 @@ def read(source: Path) -> DatasetContent:
     """Reads such a folder; raises InputError naming the file, line, column and value that is wrong."""
     files = sorted(source.glob("*.inter"))
     if len(files) != 1:
-        found = ", ".join(file.name for file in files) or "none"
-        raise InputError(f"{source}: one .inter file is needed, found: {found}")
+        there = ", ".join(file.name for file in files) or "none"
+        raise InputError(f"{source}: one .inter file is needed, found: {there}")
     columns = _read_columns(files[0])
     users, items, labels = (columns[name].astype(np.int64) for name in COLUMNS)
-    features = {
-        modality: open_source(source / name)
-        for modality, name in FEATURES.items()
-        if (source / name).exists()
-    }
+    found = find_features(source, FEATURES, (".npy",))
+    features = {modality: open_source(path) for modality, path in found.files.items()}
     n_users = count_of_ids(int(users.max(initial=-1)), len(users), files[0])
     n_items = count_of_ids(int(items.max(initial=-1)), len(users), files[0])
     n_items = item_count(n_items, features, exact=False)
@@ -56,6 +54,11 @@ def read(source: Path) -> DatasetContent:
         items=number_tokens(n_items),
         interactions=splits,
         features={**features},
+        notes=[
+            found.note(),
+            *pairing_note(found, n_items),
+            *unread_note(source, [*files, *found.files.values()]),
+        ],
     )
 
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmbee_plugin.modules.named import ModalityParameters, module_name
 from mmbee_plugin.recbole.models.multimodal import (
     GraphRecommender,
     ItemContent,
@@ -56,7 +57,7 @@ class EgoGCN(GraphRecommender):
         self.attends_again = bool(config["reattention"])
         self.content = ItemContent(config, dataset, lambda _: self.width)
         self.names = list(self.content.widths)
-        self.preferences = nn.ParameterDict({name: xavier(self.n_users, self.width) for name in self.names})
+        self.preferences = ModalityParameters({name: xavier(self.n_users, self.width) for name in self.names})
         self.ids = xavier(self.n_nodes, self.width)
         pairs = () if self.hard else [(m, n) for m in self.names for n in self.names if m != n]
         self.gates = nn.ModuleDict({_pair(*pair): linear(self.width, self.width) for pair in pairs})
@@ -126,4 +127,4 @@ class EgoGCN(GraphRecommender):
 
 
 def _pair(receiver: str, sender: str) -> str:
-    return f"{receiver} from {sender}"
+    return f"{module_name(receiver)} from {module_name(sender)}"

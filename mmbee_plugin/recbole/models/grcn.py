@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from mmbee_plugin.modules.named import ModalityParameters
 from mmbee_plugin.recbole.models.bipartite import Edges
 from mmbee_plugin.recbole.models.multimodal import (
     GraphRecommender,
@@ -56,7 +57,7 @@ class GRCN(GraphRecommender):
         self.content = ItemContent(config, dataset, lambda _: self.width)
         names = list(self.content.widths)
         self.to_users = Edges(*self.pairs, self.n_users, self.n_items)
-        self.preferences = nn.ParameterDict({name: xavier(self.n_users, self.width) for name in names})
+        self.preferences = ModalityParameters({name: xavier(self.n_users, self.width) for name in names})
         self.confidence = xavier(self.n_nodes, len(names))
         self.ids = xavier(self.n_nodes, self.width)
 

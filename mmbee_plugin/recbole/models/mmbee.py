@@ -12,7 +12,7 @@ from recbole.utils import InputType
 from torch import nn
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.exchange import WORD_TABLES, model_settings
+from mmbee_plugin.exchange import model_settings, word_table
 from mmbee_plugin.modules import losses
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser, GTRModel
@@ -137,7 +137,7 @@ class MMBee(GeneralRecommender):
         if self.interest is not None:
             found |= self.interest.tables()
         bags = {name: table.bag for name, table in self.content.tables.items() if isinstance(table, BagTable)}
-        return found | {WORD_TABLES + name: bag for name, bag in bags.items()}
+        return found | {word_table(name): bag for name, bag in bags.items()}
 
     def train(self, mode: bool = True) -> MMBee:
         """Switches mode and forgets the authors encoded for full ranking, since the weights may have changed."""

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn import SimpleConv
 
+from mmbee_plugin.modules.named import ModalityModules, ModalityParameters
 from mmbee_plugin.recbole.models.multimodal import (
     GraphRecommender,
     ItemContent,
@@ -56,8 +57,8 @@ class MMGCN(GraphRecommender):
         self.content = ItemContent(config, dataset, lambda width: min(width, widest))
         widths = self.content.widths
         self.ids = xavier(self.n_nodes, self.width)
-        self.preferences = nn.ParameterDict({name: xavier(self.n_users, w) for name, w in widths.items()})
-        self.towers: Any = nn.ModuleDict(
+        self.preferences = ModalityParameters({name: xavier(self.n_users, w) for name, w in widths.items()})
+        self.towers: Any = ModalityModules(
             {
                 name: nn.ModuleList(
                     Layer(w if depth == 0 else self.width, self.width, concatenates)

@@ -10,6 +10,7 @@ from recbole.model.abstract_recommender import SequentialRecommender
 from torch import Tensor, nn
 
 from mmbee_plugin.modules.losses import sampled_softmax
+from mmbee_plugin.modules.named import module_name
 from mmbee_plugin.recbole.modalities import needed_modalities
 from mmbee_plugin.recbole.models.multimodal import ItemContent, linear, number, xavier
 
@@ -57,7 +58,7 @@ class MMMLP(SequentialRecommender):
         def mixers(channels: int, depth: int) -> nn.ModuleList:
             return nn.ModuleList(Mixer(self.max_seq_length, channels, ratio, dropout) for _ in range(depth))
 
-        streams = ["id", *(f"of {name}" for name in self.content.widths)]
+        streams = ["id", *(f"of {module_name(name)}" for name in self.content.widths)]
         joined = width * len(streams)
         self.start = nn.ModuleDict({name: nn.LayerNorm(width) for name in streams})
         self.mixers: Any = nn.ModuleDict(

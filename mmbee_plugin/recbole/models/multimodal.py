@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mmbee_plugin.data.features import BagFeatures
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.losses import bayesian_personalised_ranking
+from mmbee_plugin.modules.named import ModalityModules, ModalityParameters
 from mmbee_plugin.recbole.modalities import BagTable, DenseTable, needed_modalities
 from mmbee_plugin.recbole.models.bipartite import both_ways
 
@@ -68,9 +69,11 @@ class ItemContent(nn.Module):
             tables[name] = kind(features, dataset.item_rows)
         self.hidden = number(config, "modality_dropout", 0.0, 1.0)
         self.widths = {name: width(table.width) for name, table in tables.items()}
-        self.tables = nn.ModuleDict(tables)
-        self.project = nn.ModuleDict({name: linear(tables[name].width, w) for name, w in self.widths.items()})
-        self.placeholder = nn.ParameterDict({name: xavier(1, w) for name, w in self.widths.items()})
+        self.tables = ModalityModules(tables)
+        self.project = ModalityModules(
+            {name: linear(tables[name].width, w) for name, w in self.widths.items()}
+        )
+        self.placeholder = ModalityParameters({name: xavier(1, w) for name, w in self.widths.items()})
 
     def forward(self, items: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """items (n,) -> the projection (n, width) of each modality, and (n, M) bool, which were read."""
@@ -102,7 +105,7 @@ class GraphRecommender(GeneralRecommender):
     """
 
     ids: nn.Parameter
-    preferences: nn.ParameterDict
+    preferences: ModalityParameters
     input_type = InputType.PAIRWISE
     reads_history = False  # asked for by the dataset, which then makes none
     refuse_settings = staticmethod(needed_modalities)
