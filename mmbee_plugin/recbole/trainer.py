@@ -19,6 +19,7 @@ from recbole.trainer import Trainer
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import checkpoint
+from mmbee_plugin.recbole.din import give_full_ranking
 from mmbee_plugin.recbole.evaluation import SampleCollector
 from mmbee_plugin.rowwise import RowwiseAdagrad
 
@@ -58,6 +59,7 @@ class Resumable:
             config
         )  # a setting that no checkpoint can hold is refused before training, not after
         super().__init__(config, model)  # type: ignore[call-arg]
+        give_full_ranking(model)
         self.eval_collector = SampleCollector(config)
         self._loaders: list[Any] = []
         self._keeps_last = False
