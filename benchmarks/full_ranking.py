@@ -1,7 +1,8 @@
-"""How fast: MMBee's full ranking against scoring every (user, item) pair through ``predict``, same weights, same run.
+"""How fast: a model's full ranking against scoring every (user, item) pair through ``predict``, same weights, same run.
 
     python benchmarks/full_ranking.py --dataset=tiktok --users 256 --pairs-of 8
     python benchmarks/full_ranking.py --dataset=tiktok --backbone=sim
+    python benchmarks/full_ranking.py --dataset=tiktok --model=DIN     # RecBole's own class, ranked by recbole/din.py
 
 Scoring every pair is timed on a few users and given per user. Prints the largest difference of the scores.
 """
@@ -18,25 +19,28 @@ from recbole.utils import get_model, init_seed
 
 from mmbee_plugin.data.sample import ensure
 from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.din import give_full_ranking
 from mmbee_plugin.recbole.options import given_settings
 from mmbee_plugin.recbole.run import build_config
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="MMBee")
     parser.add_argument("--dataset", default="tiktok")
     parser.add_argument("--data-path", type=Path, default=Path("datasets"))
     parser.add_argument("--users", type=int, default=256, help="users ranked in full")
     parser.add_argument("--pairs-of", type=int, default=8, help="users whose pairs go through predict")
     args, rest = parser.parse_known_args()
     folder = ensure(args.dataset, args.data_path)
-    config = build_config("MMBee", folder, given_settings(None, rest))
+    config = build_config(args.model, folder, given_settings(None, rest))
     init_seed(config["seed"], True)
     train, valid, _ = data_preparation(config, MMBeeDataset(config))
-    model = get_model("MMBee")(config, train._dataset).to(config["device"])
+    model = get_model(args.model)(config, train._dataset).to(config["device"])
     for parameter in model.parameters():  # untrained parts may be silent: let every part speak
         parameter.data.add_(torch.randn_like(parameter) * 0.01)
     model.eval()
+    give_full_ranking(model)
     batch = next(iter(valid))[0]
     batch = batch[torch.arange(min(args.users, len(batch)))]
     few = batch[torch.arange(args.pairs_of)]

@@ -1,6 +1,8 @@
 """RecBole's own DIN with MFQ and GIE added: how another model takes MMBee's parts.
 
-python examples/din_with_mmbee.py --dataset=tiktok --epochs=3 --mlp_hidden_size=[32,16]
+python examples/din_with_mmbee.py --dataset=tiktok --epochs=3 --eval_step=3
+
+The class has a ``full_sort_predict`` of its own because it adds to the logit; DIN itself gets one from our trainer.
 """
 
 import sys
@@ -17,6 +19,7 @@ from mmbee_plugin.modules.tokens import ContentSettings
 from mmbee_plugin.recbole import register_model, settings
 from mmbee_plugin.recbole.content import ContentTable
 from mmbee_plugin.recbole.dataloader import FOLD
+from mmbee_plugin.recbole.din import din_logits
 from mmbee_plugin.recbole.interest import InterestTable
 from mmbee_plugin.recbole.offline import open_snapshot
 from mmbee_plugin.recbole.run import main
@@ -34,7 +37,8 @@ class DINWithMMBee(DIN):
         paths = settings.chosen_metapaths(config)
         self.interest = InterestTable(dataset, snapshot, paths, width, pretrained=False)
         self.gie = nn.ModuleDict({side: GIE(self.interest.names(side), width) for side in "ua"})
-        self.added = nn.Linear(self.mfq.out_width + sum(gie.out_width for gie in self.gie.values()), 1)
+        widths = {"u": self.gie["u"].out_width, "a": self.mfq.out_width + self.gie["a"].out_width}
+        self.weights = nn.ModuleDict({side: nn.Linear(widths[side], 1) for side in "ua"})
         self.fold: int | None = None
 
     def calculate_loss(self, interaction: Any) -> Tensor:
@@ -47,14 +51,20 @@ class DINWithMMBee(DIN):
     def forward(self, user: Tensor, item_seq: Tensor, item_seq_len: Tensor, next_items: Tensor) -> Tensor:
         users, user_row = user.unique(return_inverse=True)
         items, item_row = next_items.unique(return_inverse=True)
-        h_m = self.mfq(self.content(items, self.interest.nodes["a"](items)))
-        h_u, h_a = self.expanded("u", users), self.expanded("a", items)
-        added = self.added(torch.cat([h_m[item_row], h_u[user_row], h_a[item_row]], dim=1))
-        return super().forward(user, item_seq, item_seq_len, next_items) + added.squeeze(1)
+        added = self.added("u", users)[user_row] + self.added("a", items)[item_row]
+        return super().forward(user, item_seq, item_seq_len, next_items) + added
 
-    def expanded(self, side: str, nodes: Tensor) -> Tensor:
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        of_authors = self.added("a", torch.arange(self.n_items, device=self.device))
+        added = self.added("u", interaction[self.USER_ID]).unsqueeze(1) + of_authors
+        return torch.sigmoid(din_logits(self, interaction) + added)
+
+    def added(self, side: str, nodes: Tensor) -> Tensor:
         found = (self.interest.user if side == "u" else self.interest.author)(nodes, self.fold)
-        return self.gie[side](found["neighbours"], found["neighbour_count"])
+        parts = [self.gie[side](found["neighbours"], found["neighbour_count"])]
+        if side == "a":
+            parts.append(self.mfq(self.content(nodes, self.interest.nodes["a"](nodes))))
+        return self.weights[side](torch.cat(parts, dim=1)).squeeze(1)
 
 
 DEFAULTS = {"interest": "gie", "metapaths": list(PAPER_METAPATHS), "graph": {"folds": 5}}

@@ -55,7 +55,9 @@ def test_din_with_mmbee_from_the_command_line(folder):
     assert "DINWithMMBee" in ended.stdout and "Traceback" not in ended.stderr
 
 
-def test_what_it_adds_is_trained_on_neighbours_that_have_not_seen_the_batch(folder, monkeypatch):
+@pytest.fixture
+def example(folder, monkeypatch):
+    """The example's model on the toy data, and its loaders of training and validation."""
     from recbole.data import data_preparation
 
     from mmbee_plugin.data.folder import DatasetFolder
@@ -68,8 +70,27 @@ def test_what_it_adds_is_trained_on_neighbours_that_have_not_seen_the_batch(fold
     spec.loader.exec_module(example)
     toy = DatasetFolder(folder / "datasets" / "toy")
     config = build_config("DINWithMMBee", toy, options.given_settings(None, SETTINGS))
-    train, _, _ = data_preparation(config, seeded_dataset(config))
-    model = example.DINWithMMBee(config, train.dataset)
+    train, valid, _ = data_preparation(config, seeded_dataset(config))
+    return example.DINWithMMBee(config, train.dataset), train, valid
+
+
+@torch.no_grad()
+def test_its_full_ranking_has_the_scores_of_every_pair(example):
+    model, _, valid = example
+    model.eval()
+    torch.manual_seed(0)
+    for weight in model.parameters():
+        weight.add_(0.2 * torch.randn_like(weight))
+    batch = next(iter(valid))[0]
+    rows = batch.repeat_interleave(model.n_items)
+    rows["item_id"] = torch.arange(model.n_items).repeat(len(batch))
+    expected = model.predict(rows).view(len(batch), -1)
+    assert expected.std() > 0.01
+    torch.testing.assert_close(model.full_sort_predict(batch), expected, atol=5e-6, rtol=0)
+
+
+def test_what_it_adds_is_trained_on_neighbours_that_have_not_seen_the_batch(example, monkeypatch):
+    model, train, _ = example
     model.train()
     used = []
     lookup = model.interest.user

@@ -21,6 +21,7 @@ from recbole.trainer import Trainer
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import check_folder, claim, stamp
 from mmbee_plugin.recbole import checkpoint
+from mmbee_plugin.recbole.din import give_full_ranking
 from mmbee_plugin.recbole.evaluation import SampleCollector
 from mmbee_plugin.recbole.progress import Progress
 from mmbee_plugin.rowwise import RowwiseAdagrad
@@ -65,6 +66,7 @@ class Resumable:
         check_folder(Path(config["checkpoint_dir"]), "checkpoints")
         super().__init__(config, model)  # type: ignore[call-arg]
         self._unclaimed = self.saved_model_file = self._name()
+        give_full_ranking(model)
         self.eval_collector = SampleCollector(config)
         self._loaders: list[Any] = []
         self._keeps_last = False

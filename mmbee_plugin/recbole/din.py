@@ -1,0 +1,84 @@
+"""RecBole's own DIN against all items at once: the scores of its ``predict``, without a copy of the user a pair.
+
+Stock DIN has no ``full_sort_predict``, so RecBole's trainer copies a user's row once an item and looks the history up
+again for each copy. Here items are embedded once a batch and a history is read once a user. RecBole's class is left as
+it is: `Resumable` trainers give the method to the model they train.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import torch
+from recbole.model.sequential_recommender.din import DIN
+from torch import Tensor, nn
+
+CELLS = 1 << 20
+"""activations of one layer at once; bounds memory"""
+
+
+def give_full_ranking(model: Any) -> None:
+    """Gives `din_scores` as ``full_sort_predict`` to DIN, and to models made from it that score as it does."""
+    own = ("forward", "predict", "full_sort_predict")
+    if isinstance(model, DIN) and all(getattr(type(model), name) is getattr(DIN, name) for name in own):
+        model.full_sort_predict = partial(din_scores, model)
+
+
+def din_scores(model: DIN, interaction: Any) -> Tensor:
+    """Probabilities (B, n_items) of each user with every item, as ``DIN.predict`` has them pair by pair."""
+    return torch.sigmoid(din_logits(model, interaction))
+
+
+def din_logits(model: DIN, interaction: Any) -> Tensor:
+    r"""Logits (B, n_items) of ``DIN.forward``; for the ``full_sort_predict`` of a class that adds to them.
+
+    The attention's first layer reads :math:`[q ; k ; q - k ; q \odot k]`. For one behaviour k it is affine in the item
+    q, with the matrix :math:`W_q + W_- + W_\odot \mathrm{diag}(k)`: one product with all items. Places behind the end
+    of a history are not scored.
+    """
+    items = _embedded(model)
+    history, length = interaction[model.ITEM_SEQ], interaction[model.ITEM_SEQ_LEN]
+    history = history[:, : max(1, int(length.max()))]
+    pairs = max(1, CELLS // (history.shape[1] * max(*model.att_list[1:], *model.dnn_list)))
+    parts = items.split(pairs)
+    users = max(1, pairs // len(items))
+    return torch.cat(
+        [
+            torch.cat([_logits(model, items[seen], ends, part) for part in parts], dim=1)
+            for seen, ends in zip(history.split(users), length.split(users), strict=True)
+        ]
+    )
+
+
+def _embedded(model: DIN) -> Tensor:
+    """(n_items, d): all fields of every item side by side, as ``DIN.forward`` has them."""
+    nobody = torch.zeros(1, dtype=torch.long, device=model.device)
+    every = torch.arange(model.n_items, device=model.device).unsqueeze(0)
+    fields = [found["item"] for found in model.embedding_layer(nobody, every)]
+    return torch.cat([found for found in fields if found is not None], dim=-2).flatten(2).squeeze(0)
+
+
+def _logits(model: DIN, behaviours: Tensor, length: Tensor, items: Tensor) -> Tensor:
+    """behaviours (B, H, d), length (B,) of the histories, items (C, d) -> (B, C)."""
+    valid = torch.arange(behaviours.shape[1], device=length.device) < length.unsqueeze(1)
+    found = behaviours[valid]  # (N, d)
+    first, *rest = _layers(model.attention.att_mlp_layers, model.attention.dense)
+    of_item, of_behaviour, of_difference, of_product = first.weight.chunk(4, dim=1)
+    matrix = of_item + of_difference + of_product * found.unsqueeze(1)  # (N, h, d)
+    constant = found @ (of_behaviour - of_difference).T + first.bias
+    hidden = torch.addmm(constant.flatten(), items, matrix.flatten(0, 1).T).unflatten(1, constant.shape)
+    weight = behaviours.new_zeros(len(items), *valid.shape)
+    weight[:, valid] = nn.Sequential(*rest)(hidden).squeeze(2) / math.sqrt(items.shape[1])
+    interest = weight.transpose(0, 1) @ behaviours  # (B, C, d)
+
+    first, *rest = _layers(model.dnn_mlp_layers, model.dnn_predict_layers)
+    of_interest, of_item, of_product = first.weight.chunk(3, dim=1)
+    hidden = interest @ of_interest.T + (interest * items) @ of_product.T + (items @ of_item.T + first.bias)
+    return nn.Sequential(*rest)(hidden.flatten(0, 1)).view(interest.shape[:2])
+
+
+def _layers(mlp: Any, last: nn.Linear) -> list[nn.Module]:
+    """The layers of RecBole's MLP and of what follows it; dropout does nothing in evaluation."""
+    return [layer for layer in (*mlp.mlp_layers, last) if not isinstance(layer, nn.Dropout)]
