@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph.donations import donation_graph
+from mmbee_plugin.graph.donations import donation_graph, fold_of
 from mmbee_plugin.graph.swing import swing
 
 
@@ -92,6 +92,22 @@ def test_a_hub_cap_bounds_the_hub_and_only_it():
     rich = donation_graph(np.repeat(np.arange(40), 2), np.tile([0, 1], 40), None, 40, 2)
     # 10 of the 40 users of each author stay, so at most 10 users have both.
     assert swing(rich, max_users=10).sum() < swing(rich).sum() / 8
+
+
+@pytest.mark.parametrize("max_users", [1, 3, 5, 100])
+def test_a_hub_keeps_its_users_with_the_lowest_hashes(max_users):
+    """Exactly so many, one by one against equation 8 over what is left."""
+    graph = random_graph(2, draws=200)
+    kept = np.zeros(graph.shape, dtype=bool)
+    capped = 0
+    for author in range(graph.shape[1]):
+        users = graph.getcol(author).nonzero()[0]
+        lots = fold_of(users, np.full(len(users), author), 2**63 - 1, 0)
+        kept[users[np.argsort(lots)][:max_users], author] = True
+        capped += len(users) > max_users
+    assert capped > 1 or max_users == 100
+    expected = brute_force(kept, 1.0, True, 0.0, 0.0)
+    np.testing.assert_array_equal(swing(graph, max_users=max_users).toarray(), expected.astype(np.float32))
 
 
 def test_empty_rows_and_columns_are_fine():

@@ -1,4 +1,4 @@
-"""What holds for every content encoder, then EgoFusion against a plain loop."""
+"""What holds for every content encoder, then EgoFusion and MTA against plain loops."""
 
 import pytest
 import torch
@@ -143,3 +143,52 @@ def test_ego_fusion_by_hand(make_author, form):
 def test_an_unknown_fusion_is_refused():
     with pytest.raises(ValueError, match="soft, hard"):
         EgoFusion(settings(fusion="mild"))
+
+
+@pytest.mark.parametrize("segments", [1, 3])
+def test_mta_by_hand(make_author, segments):
+    """Each author, layer, modality and segment by itself; the GRU by its equations."""
+    encoder = MTA(settings(joint_layers=2)).eval()
+    side = make_author(segments=segments)
+    for mask in side.segment_mask.values():
+        mask[0], mask[1] = False, True
+        mask[2, 0] = False  # a segment of nothing
+    tokens, mask = encoder.tokens(side)
+    found = encoder(side)
+    there = mask.any(dim=1)  # (B, L)
+    assert segments == 1 or (there.any(dim=1) & ~there.all(dim=1)).any()
+    for b in range(len(tokens)):
+        first = state = tokens[b]
+        for layer in encoder.layers:
+            heard = []
+            for m in range(3):
+                other = state[m].clone()
+                for s in (0, 1, 2):
+                    for j in range(segments):
+                        if s != m and mask[b, s, j]:
+                            shared = torch.softmax(state[m, j] * state[s, j], dim=0)
+                            other[j] += state[s, j] * (1 - shared)
+                usable = [j for j in range(segments) if mask[b, m, j]] or list(range(segments))
+                heard.append(layer.feed[m](layer.hear[m](state[m][None], other[None, usable]))[0])
+            state = torch.stack(heard)
+        joint = torch.cat(list(first + state), dim=1)  # (L, 3 d)
+        if segments > 1:
+            read = [j for j in range(segments) if there[b, j]] or list(range(segments))
+            joint = [gru(encoder.over_time, joint[read])]
+        assert torch.allclose(found[b], encoder.project(joint[0]), atol=1e-5)
+
+
+def gru(cell, steps):
+    """The state after steps (L, d), from zero (Cho et al., 2014, with the reset gate after the product)."""
+    state = torch.zeros(steps.shape[1])
+    for step in steps:
+        of_step, of_state = (
+            (weight @ value + bias).chunk(3)
+            for weight, value, bias in (
+                (cell.weight_ih, step, cell.bias_ih),
+                (cell.weight_hh, state, cell.bias_hh),
+            )
+        )
+        reset, update = (torch.sigmoid(of_step[gate] + of_state[gate]) for gate in (0, 1))
+        state = (1 - update) * torch.tanh(of_step[2] + reset * of_state[2]) + update * state
+    return state

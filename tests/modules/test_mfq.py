@@ -83,6 +83,33 @@ def test_token_reading_by_hand():
     assert torch.allclose(out[0, 0], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("reading", OrthogonalProjection.READINGS)
+def test_a_missing_modality_adds_nothing(reading):
+    """Whatever stands in its place; what is left is as without it."""
+    tokens, mask = torch.randn(2, 3, 4, 8), torch.ones(2, 3, 4, dtype=torch.bool)
+    mask[:, 1] = False
+    project = OrthogonalProjection(reading)
+    out = project(tokens, mask)
+    assert torch.allclose(out[:, ::2], project(tokens[:, ::2], mask[:, ::2]), atol=1e-6)
+    heard = project(tokens, torch.ones_like(mask))[:, 1]
+    assert torch.allclose(out[:, 1], heard, atol=1e-6), "its own place hears the others all the same"
+
+
+@pytest.mark.parametrize("reading", OrthogonalProjection.READINGS)
+def test_a_missing_segment_adds_nothing_by_hand(reading):
+    tokens, mask = torch.randn(1, 2, 3, 4), torch.ones(1, 2, 3, dtype=torch.bool)
+    mask[0, 1, 1] = False
+    v, s = tokens[0]
+    expected = v.clone()
+    for i in range(3):
+        if reading == "token":
+            corr = torch.softmax(torch.stack([v[i] @ s[0], v[i] @ s[2]]) / 2, dim=0)
+            expected[i] += (1 - corr[0]) * s[0] + (1 - corr[1]) * s[2]
+        elif i != 1:
+            expected[i] += s[i] if reading == "sum" else s[i] * (1 - torch.softmax(v[i] * s[i], dim=0))
+    assert torch.allclose(OrthogonalProjection(reading)(tokens, mask)[0, 0], expected, atol=1e-6)
+
+
 def test_token_reading_of_a_single_token_changes_nothing():
     tokens = torch.randn(2, 3, 1, 8)
     out = OrthogonalProjection("token")(tokens, torch.ones(2, 3, 1, dtype=torch.bool))
@@ -99,6 +126,24 @@ def test_no_reading_reads_a_missing_modality(make_author, reading):
     assert torch.allclose(before, encoder(side), atol=1e-6)
     side.segment_mask["acoustic"][:] = True
     assert not torch.allclose(before, encoder(side), atol=1e-2)
+
+
+def test_without_queries_the_tokens_that_are_there_are_averaged(make_author):
+    """q_m(-) of Table 7. Where nothing is there it averages the placeholders."""
+    encoder = MFQ(settings(use_queries=False)).eval()
+    side = make_author()
+    side.segment_mask["acoustic"][0] = False
+    side.segment_mask["text"][1, 2] = False
+    for mask in side.segment_mask.values():
+        mask[2] = False
+    fused = []
+    encoder.fuse.register_forward_hook(lambda _module, _inputs, output: fused.append(output))
+    out = encoder(side)
+    there = torch.cat(list(side.segment_mask.values()), dim=1)  # (B, M L)
+    there[2] = True
+    assert not there.all(dim=1)[:2].any()
+    for found, tokens, kept in zip(out, fused[0], there, strict=True):
+        assert torch.allclose(found, tokens[kept].mean(dim=0), atol=1e-6)
 
 
 def test_unseen_authors_read_with_the_default_queries(make_author):

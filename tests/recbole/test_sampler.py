@@ -141,3 +141,26 @@ def test_popularity_counts_training_only(write_folder, make_dataset) -> None:
     config, dataset = make_dataset(train_neg_sample_args=arguments)
     with pytest.raises(InputError, match="user 'u0' has all 2 items"):
         make_samplers(config, dataset, dataset.build())
+
+
+@pytest.mark.parametrize(("alpha", "share"), [(1.0, 16 / 20), (0.5, 4 / 6)])
+def test_popularity_of_labelled_data_counts_positives(write_folder, make_dataset, alpha, share) -> None:
+    """Rows below the threshold make no item popular, and keep none from a user."""
+    rows = {
+        "train": [(f"u{user}", "hit", 5) for user in range(16)]
+        + [(f"u{user}", "some", 4) for user in range(16, 20)]
+        + [(f"u{user}", "hated", 1) for user in range(30)]
+        + [("u20", "hit", 3), ("u20", "other", 3)],
+        "valid": [("u1", "late", 5)],
+        "test": [("u2", "late", 5)],
+    }
+    write_folder(rows, columns=("rating:float",))
+    arguments = {"distribution": "popularity", "sample_num": 1, "alpha": alpha}
+    config, dataset = make_dataset(threshold={"rating": 4}, train_neg_sample_args=arguments)
+    train, *_ = make_samplers(config, dataset, dataset.build())
+    user, hit, some = (
+        dataset.token2id(*name) for name in (("user_id", "u20"), ("item_id", "hit"), ("item_id", "some"))
+    )
+    drawn = train.sample_by_user_ids([user], None, 10_000)
+    assert set(drawn.tolist()) == {hit, some}
+    assert (drawn == hit).double().mean().item() == pytest.approx(share, abs=0.03)

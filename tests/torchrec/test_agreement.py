@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import shutil
@@ -108,14 +109,16 @@ def live_pair(live: tuple[Config, list[MMBeeDataset]], live_shards: Path) -> Pai
 
 
 def pairs_of(config: Config, dataset: MMBeeDataset, data: dict[str, Any]) -> Pair:
-    """Makes both models on the same data."""
+    """Makes both models on the same data, with the config's settings where none are asked for."""
 
     def make(**parts: Any) -> tuple[MMBee, TrainModel, ShardStore, Settings]:
         parts = CALM | parts
-        for name, value in parts.items():
-            config[NAMES.get(name, name)] = value
+        own = copy.copy(config)  # the tests share the config
+        own.final_config_dict = config.final_config_dict | {
+            NAMES.get(name, name): value for name, value in parts.items()
+        }
         torch.manual_seed(1)
-        ours = MMBee(config, dataset)
+        ours = MMBee(own, dataset)
         with torch.no_grad():
             for (
                 weight

@@ -19,6 +19,8 @@ from mmbee_plugin.torchrec import checkpoint
 from mmbee_plugin.torchrec.checkpoint import StepState
 from mmbee_plugin.torchrec.export import export_checkpoint, import_exchange
 from mmbee_plugin.torchrec.inputs import Inputs, open_store
+from mmbee_plugin.torchrec.launch import process_group
+from mmbee_plugin.torchrec.loop import Trainer, train
 from mmbee_plugin.torchrec.maker import BatchMaker
 from mmbee_plugin.torchrec.model import TrainModel
 from mmbee_plugin.torchrec.settings import Settings, parse_settings
@@ -168,6 +170,29 @@ def test_a_job_starts_from_recboles_weights(sample_shards, recbole_model, tmp_pa
     again, _ = recbole_model()
     load_exchange(again, dataset, tmp_path / "weights.pt")
     assert torch.equal(ranked(again, dataset), before)
+
+
+def test_optimizers_start_anew_with_imported_weights_and_go_on_from_there(sample_shards, tmp_path):
+    """The losses are those of one run that is given the weights and nothing else."""
+    parts = {"content": "none", "interest": "none"}
+    source = job(sample_shards, tmp_path / "source", **parts)
+    export_checkpoint(publish(trained(source), source), tmp_path / "weights.pt")
+
+    def two_epochs(folder: Path, epochs: int = 2) -> Settings:
+        own = {"epochs": epochs, "batch_size": 512, "log_every": 1, "eval_every": 0, "learning_rate": 0.01}
+        content = job(sample_shards, folder, **parts).model_dump(mode="json")
+        return parse_settings({**content, "train": content["train"] | own}, "test")
+
+    weights = import_exchange(tmp_path / "weights.pt", two_epochs(tmp_path / "one"))
+    with process_group(60) as process:
+        trainer = Trainer(two_epochs(tmp_path / "two"), process)
+        checkpoint.load(weights, trainer.model)
+        whole = trainer.run()["losses"]
+    losses = train(two_epochs(tmp_path / "one", epochs=1), resume=True)["losses"]
+    assert len(losses) * 2 == len(whole) > 4
+    assert checkpoint.tensors_of(checkpoint.latest(tmp_path / "one"), "optimizer")
+    losses |= train(two_epochs(tmp_path / "one"), resume=True)["losses"]
+    assert losses == whole
 
 
 def test_the_command_reads_both_kinds_of_checkpoint(sample_shards, sample_folder, tmp_path, monkeypatch):

@@ -4,15 +4,45 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mmbee_plugin.data.writer import DatasetContent, Interactions, SourceFeatures, write_folder
+from mmbee_plugin.recbole.options import merged, paper_settings
+from mmbee_plugin.tables import pool
 from mmbee_plugin.tables.cells import Cell
+from mmbee_plugin.tables.ranking import rows
 
 USERS, ITEMS, TASTES = 40, 24, 4
+
+
+class InThisProcess(Executor):
+    """Does the work when it is submitted."""
+
+    def submit(self, fn, /, *args, **kwargs) -> Future:
+        done: Future = Future()
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+
+@pytest.fixture
+def in_this_process(monkeypatch) -> None:
+    """Cells are made here: a process of its own reads all libraries first, which takes longer than a tiny cell."""
+    monkeypatch.setattr(pool, "_workers", lambda count, fresh: nullcontext(InThisProcess()))
+
+
+@pytest.fixture
+def small_paper(monkeypatch) -> None:
+    """The paper's row at a width of 16 and with one epoch of GraphCL, for it keeps its size whatever is given."""
+    small = {"embedding_size": 16, "mlp_hidden_size": [16, 8], "graphcl": {"epochs": 1}}
+    monkeypatch.setattr(rows, "paper_settings", lambda: merged(paper_settings(), small))
 
 
 @pytest.fixture

@@ -29,8 +29,9 @@ def job_of(toy, row: RankedRow, **given):
     return ranking_jobs(row, DatasetFolder(toy), {**SMALL, **given}, [1])[0]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_every_row_ranks_all_held_out_pairs(toy, row):
+@pytest.mark.parametrize("name", [row.name for row in ROWS])
+def test_every_row_ranks_all_held_out_pairs(toy, small_paper, name):
+    (row,) = chosen_rows(table_rows(), [name])
     job = job_of(toy, row)
     cell = job.work(*job.arguments)
     folder = DatasetFolder(toy)
