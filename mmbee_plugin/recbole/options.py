@@ -163,7 +163,9 @@ def _shared(section: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, A
 
 def _as_list(value: Any, key: str) -> Any:
     if isinstance(value, str):
-        return [parse_value(part, f"--{key}", names=key in NAMES) for part in value.split(",") if part.strip()]
+        return [
+            parse_value(part, f"--{key}", names=key in NAMES) for part in value.split(",") if part.strip()
+        ]
     return value if value is None or isinstance(value, list) else [value]
 
 
