@@ -25,7 +25,7 @@ def module_name(modality: str) -> str:
         >>> module_name("visual"), module_name("clip.vit"), module_name("keys")
         ('visual', 'clip%2Evit', 'keys%')
     """
-    escaped = modality.translate(str.maketrans(ESCAPES))
+    escaped = "".join(ESCAPES.get(character, character) for character in modality)
     return f"{escaped}%" if any(hasattr(container, escaped) for container in _TAKEN) else escaped
 
 

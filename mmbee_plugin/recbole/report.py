@@ -48,9 +48,8 @@ class RunResult:
 
 
 def provenance_lines(folder: DatasetFolder) -> list[str]:
-    """What the data is, and which features in its folder are not read; for data that is not real also, loudly, that it
-    is not."""
-    lines = [f"Data: {folder.provenance()}", *(f"warning: {line}" for line in folder.unread)]
+    """What the data is; for data that is not real also, loudly, that it is not; which features are not read."""
+    lines = [f"Data: {folder.provenance()}"]
     if folder.kind != "real":
         real = f"the real {folder.name} data" if folder.get_real else "any real data"
         lines.append(
@@ -58,7 +57,7 @@ def provenance_lines(folder: DatasetFolder) -> list[str]:
         )
     if folder.get_real:
         lines.append(folder.get_real)
-    return lines
+    return [*lines, *(f"warning: {line}" for line in folder.unread)]
 
 
 def dataset_facts(folder: DatasetFolder, valid_data: Any, test_data: Any) -> dict[str, Any]:

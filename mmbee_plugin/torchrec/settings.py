@@ -22,7 +22,9 @@ from mmbee_plugin.yaml_settings import NAMES, parse_value, read_mapping
 Sharding = Literal["auto", "table_wise", "row_wise", "column_wise"]
 Optimizer = Literal["rowwise_adagrad", "adagrad", "sgd", "adam"]
 Names = Annotated[
-    tuple[str, ...], BeforeValidator(lambda given: given.split(",") if isinstance(given, str) else given)
+    tuple[str, ...],
+    Field(strict=False),
+    BeforeValidator(lambda given: given.split(",") if isinstance(given, str) else given),
 ]
 """A list; on a command line also ``a,b`` without brackets."""
 
@@ -60,7 +62,7 @@ class ModelSettings(_Section):
     hidden: tuple[int, int] = Field(default=(200, 80), strict=False)
     dropout: float = Field(default=0.5, ge=0, lt=1)
     history_dropout: float = Field(default=0.5, ge=0, lt=1)
-    modalities: Names | None = Field(default=None, strict=False)
+    modalities: Names | None = None
     heads: int = Field(default=4, ge=1)
     num_queries: int = Field(default=4, ge=1)
     use_queries: bool = True
@@ -86,7 +88,7 @@ class ModelSettings(_Section):
     content_dropout: float = Field(default=0.0, ge=0, lt=1)
     modality_dropout: float = Field(default=0.1, ge=0, le=1)
     default_query_rate: float = Field(default=0.1, ge=0, le=1)
-    metapaths: Names = Field(default=PAPER_METAPATHS, strict=False)
+    metapaths: Names = PAPER_METAPATHS
     pooling: str = "concat"
     neighbour_weights: bool = True
     attributes: bool = True

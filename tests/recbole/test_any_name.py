@@ -13,6 +13,7 @@ from recbole.utils import get_model
 
 from mmbee_plugin.data.features import bag_from_pairs, save_bag
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.exchange import Exchange, check_same_model
 from mmbee_plugin.modules.gtr import CONTENTS
 from mmbee_plugin.recbole.dataset import MMBeeDataset
 from mmbee_plugin.recbole.exchange import load_exchange, save_exchange
@@ -94,6 +95,20 @@ def test_an_exchange_file_takes_them_along(build, tmp_path):
         scores = [one.eval().full_sort_predict(rows)[:, 1:] for one in (model, again)]
     torch.testing.assert_close(*scores)
     assert torch.equal(again.content.tables["keys"].bag.weight, model.content.tables["keys"].bag.weight)
+
+
+def test_a_modality_called_as_a_setting_of_training_counts():
+    """Dropout does not change a score; the width of a modality of that name does."""
+
+    def model(width, dropout):
+        return {"content": {"widths": {"dropout": width, "a.b": 3}, "dropout": dropout}}
+
+    exchange = Exchange({}, {}, [], [], model(3, 0.1))
+    check_same_model(exchange, model(3, 0.2), Path("a.pt"))
+    with pytest.raises(
+        InputError, match=r"a\.pt: its model has content\.widths\.dropout=3, this one has .*=4"
+    ):
+        check_same_model(exchange, model(4, 0.1), Path("a.pt"))
 
 
 @pytest.mark.parametrize(

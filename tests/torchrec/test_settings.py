@@ -8,7 +8,14 @@ import yaml
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import plugin
-from mmbee_plugin.torchrec.settings import ModelSettings, Settings, parse_settings, read_settings
+from mmbee_plugin.torchrec.settings import (
+    ModelSettings,
+    Settings,
+    parse_settings,
+    read_settings,
+    replace_entry,
+)
+from mmbee_plugin.torchrec.shard_settings import read_shard_settings
 
 CONFIGS = Path(__file__).parents[2] / "torchrec_configs"
 
@@ -139,3 +146,14 @@ def test_numbers_are_read_as_on_the_recbole_side(tmp_path):
     path.write_text("data: {shards: s}\ntrain: {epochs: 1}\ntrain: {epochs: 2}\n")
     with pytest.raises(InputError, match=r"job\.yaml, line 3: not valid YAML: 'train' is there twice"):
         read_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [("clip.vit", ("clip.vit",)), ("1,on", ("1", "on")), ("[a b, 'c,d']", ("a b", "c,d")), ("null", None)],
+)
+def test_names_are_listed_with_and_without_brackets(text, names):
+    content = {"data": {"shards": "x"}}
+    replace_entry(content, f"model.modalities={text}")
+    assert parse_settings(content, "test").model.modalities == names
+    assert read_shard_settings([f"--modalities={text}"]).modalities == names

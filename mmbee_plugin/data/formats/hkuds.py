@@ -79,8 +79,8 @@ def _split_files(source: Path) -> tuple[tuple[str, ...], list[Path]]:
                     )
                 files.append(path)
             return form, files
-    names = ", ".join(name for form in FORMS for name in _names("train", form))
-    raise InputError(f"{source}: no training file, also in no *-core folder of it; looked for {names}")
+    wanted = ", ".join(name for form in FORMS for name in _names("train", form))
+    raise InputError(f"{source}: no training file, also in no *-core folder of it; looked for {wanted}")
 
 
 def _names(split: str, form: tuple[str, ...]) -> list[str]:
