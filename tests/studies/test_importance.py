@@ -101,7 +101,7 @@ def test_the_command_trains_with_every_path_once_and_ranks_them(live_path, tmp_p
     result = CliRunner().invoke(app, select, catch_exceptions=False)
     assert result.exit_code == 0 and "GAUC fall" in result.output
     for path in every_metapath():
-        assert f"│ {path.name} " in result.output
+        assert f"| {path.name} " in result.output
     assert "u2a2u" in (tmp_path / "results" / "select.html").read_text()
 
     monkeypatch.setattr(importance, "importance_cell", None)  # not made again

@@ -83,7 +83,7 @@ def test_the_command_counts_on_the_later_split(live_path, tmp_path, monkeypatch)
     command = ["study", "neighbours", "--dataset=tinylive", *small]
     result = CliRunner().invoke(app, [*command, "--split=valid"], catch_exceptions=False)
     assert (
-        result.exit_code == 0 and "Later: the valid split" in result.output and "│ u2a2u2a" in result.output
+        result.exit_code == 0 and "Later: the valid split" in result.output and "| u2a2u2a" in result.output
     )
     with pytest.raises(InputError, match="--split 'train'"):
         CliRunner().invoke(app, [*command, "--split=train"], catch_exceptions=False)

@@ -87,7 +87,7 @@ def test_histories_reach_to_the_test_day(live_checkpoint, live_path):
 def test_the_command_prints_and_refuses(live_checkpoint, tmp_path):
     command = ["study", "stale", str(live_checkpoint(**GIE)), "--ages=1,3"]
     result = CliRunner().invoke(app, command, catch_exceptions=False)
-    assert result.exit_code == 0 and "│ no gifts " in result.output and "simulated" in result.output.lower()
+    assert result.exit_code == 0 and "| no gifts " in result.output and "simulated" in result.output.lower()
     assert (tmp_path / "results" / "stale.html").is_file()
     for ages, text in (("1,-1", "age -1 is out of range"), ("one", "--ages 'one': whole numbers")):
         with pytest.raises(InputError, match=text):

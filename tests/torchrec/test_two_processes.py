@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-STEPS = 20
+STEPS = 10
 SECTIONS = ("user", "author", "query", "nodes", "words")
 
 
 @pytest.fixture
 def case(sample_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Any]]:
-    """Settings of one epoch, a little over 20 steps on batches of odd size, nothing drawn at random in the model."""
+    """Settings of one epoch, a little over 10 steps on batches of odd size, nothing drawn at random in the model."""
 
     def make(sharding: str, **model: Any) -> dict[str, Any]:
         calm = {"width": 16, "dropout": 0.0, "modality_dropout": 0.0, "default_query_rate": 0.0}
@@ -26,7 +26,7 @@ def case(sample_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
             "data": {"shards": str(sample_shards), "history": "prefix", "history_length": 8},
             "model": calm | model,
             "tables": {section: {"sharding": sharding} for section in SECTIONS},
-            "train": {"batch_size": 81, "epochs": 1, "log_every": 1, "eval_every": 0},
+            "train": {"batch_size": 161, "epochs": 1, "log_every": 1, "eval_every": 0},
             "checkpoint": {"folder": str(tmp_path_factory.mktemp("checkpoints"))},
         }
 
