@@ -83,7 +83,7 @@ COUNTED = re.compile(
     r"(^|_)(n|num|size|sizes|layers?|heads?|dims?|dimension|hops?|factors|length|len|steps?|epochs|memory|kernels?)(_|$)"
 )
 """parts of the names of settings that count something, where the default is whole"""
-MAY_BE_ZERO = re.compile(r"layer|step|epochs|hop|len")
+MAY_BE_ZERO = re.compile(r"layer|round|step|epochs|hop|len")
 PROBABILITY = re.compile(r"drop_?out|(^|_)drop(_|$)|mask_ratio|corruption_ratio")
 
 
