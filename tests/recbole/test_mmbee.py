@@ -80,7 +80,7 @@ def test_queries_start_as_set(build, start, shared):
         {"backbone": "din", "loss": "bpr"},
         {"backbone": "din"},
         {"backbone": "sim"},
-        {"backbone": "dien", "content": "ego_fusion"},
+        {"backbone": "dien", "content": "ego_fusion", "history": "prefix"},
         {"backbone": "mmoe", "content": "mta"},
         {"interest": "bdr", "user_ids": True},
         {"interest": "bdr", "user_ids": True, "backbone": "mmoe", "loss": "bce", "metapaths": []},
