@@ -425,7 +425,8 @@ def test_modalities_of_any_name_agree(renamed, tmp_path):
         config, dataset, {"shards": str(tmp_path / "shards"), "history": "prefix", "history_length": 8}
     )
     parts = {"backbone": "mean", "content": "mfq", "interest": "gie", "head": "mlp", "loss": "bpr"}
-    ours, model, store, settings = make(**parts, metapaths=["u2a", "a2a"], node_tables="fresh")
+    parts |= {"metapaths": ["u2a", "a2a"], "node_tables": "fresh", "user_ids": True}
+    ours, model, store, settings = make(**parts)
     assert list(model.scorer.inputs.modalities) == list(renamed.modalities) == list(ours.content.tables)
     check_logits(ours, model, dataset, store, settings, seed=7)
     check_losses(ours, model, dataset, store, settings)
