@@ -79,6 +79,6 @@ def _logits(model: DIN, behaviours: Tensor, length: Tensor, items: Tensor) -> Te
     return nn.Sequential(*rest)(hidden.flatten(0, 1)).view(interest.shape[:2])
 
 
-def _layers(mlp: Any, last: nn.Linear) -> list[nn.Module]:
+def _layers(mlp: Any, last: nn.Linear) -> list[Any]:
     """The layers of RecBole's MLP and of what follows it; dropout does nothing in evaluation."""
     return [layer for layer in (*mlp.mlp_layers, last) if not isinstance(layer, nn.Dropout)]
