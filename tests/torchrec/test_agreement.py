@@ -28,6 +28,8 @@ from mmbee_plugin.modules.sim import SEARCHES
 from mmbee_plugin.recbole.dataloader import FOLD, MMBeeFullSortLoader
 from mmbee_plugin.recbole.dataset import SEGMENT, TASKS, MMBeeDataset
 from mmbee_plugin.recbole.models.mmbee import MMBee
+from mmbee_plugin.recbole.options import layer_settings
+from mmbee_plugin.recbole.plugin import PROPERTIES
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.torchrec.batch import Batch
 from mmbee_plugin.torchrec.inputs import Inputs, open_store
@@ -72,8 +74,9 @@ def trained(sample_folder: DatasetFolder) -> Trained:
 
 
 def recbole(folder: Path, **settings: Any) -> tuple[Config, MMBeeDataset, MMBeeDataset, MMBeeDataset]:
-    """RecBole's config of a dataset folder, and its three splits."""
-    common = {"gpu_id": "", "show_progress": False, "seed": 0, "embedding_size": 16}
+    """RecBole's config of a dataset folder, with the model's defaults whatever the dataset's file says; its splits."""
+    own = {"gpu_id": "", "show_progress": False, "seed": 0, "embedding_size": 16}
+    common = layer_settings(PROPERTIES / "MMBee.yaml") | own
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["pytest"])
         content = {"data_path": str(folder.parent), **common, **settings}
