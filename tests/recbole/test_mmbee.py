@@ -196,7 +196,7 @@ def test_peers_are_rows_of_the_models_own_tables(build):
 
 
 def test_labels_without_drawn_negatives_need_logistic_loss(build):
-    with pytest.raises(InputError, match="data have no labels"):
+    with pytest.raises(InputError, match="no column 'label' of labels"):
         build(train_neg_sample_args=None)
 
 

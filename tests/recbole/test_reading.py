@@ -84,7 +84,7 @@ def test_odd_texts_change_no_figure(write_odd, tmp_path, monkeypatch, capsys) ->
             == 0
         )
         out = capsys.readouterr().out
-        figures.append([line.split()[2:8] for line in out.splitlines() if line.startswith("BPR")])
+        figures.append([line.split()[2:8] for line in out.splitlines() if line.startswith("BPR ")])
         assert "30 users x 40 items" in out
     assert figures[0] == figures[1]
 
