@@ -5,7 +5,7 @@ python run_hyper.py --model=LightGCN --dataset=tiktok --params_file=my.hyper --a
 python run_hyper.py --help
 """
 
-from mmbee_plugin.entry import start
+from mmbee_plugin.command.entry import start
 
 if __name__ == "__main__":
     raise SystemExit(start("mmbee_plugin.recbole.tune"))

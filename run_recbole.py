@@ -5,7 +5,7 @@ python run_recbole.py --compare=MMBee,LightGCN,SIM --dataset=tiktok --result=res
 python run_recbole.py --help
 """
 
-from mmbee_plugin.entry import start
+from mmbee_plugin.command.entry import start
 
 if __name__ == "__main__":
     raise SystemExit(start("mmbee_plugin.recbole.run"))

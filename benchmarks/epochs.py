@@ -40,7 +40,7 @@ def our_side(model: str, given: dict[str, Any]) -> tuple[Any, Any, Any, int]:
 
     from mmbee_plugin.data.folder import DatasetFolder
     from mmbee_plugin.recbole.run import build_config, seeded_dataset
-    from mmbee_plugin.recbole.trainer import resumable
+    from mmbee_plugin.recbole.training.trainer import resumable
 
     folder = DatasetFolder(Path(given["data_path"]) / given["dataset"])
     own = {key: value for key, value in given.items() if key not in ("dataset", "data_path")}
@@ -106,8 +106,8 @@ def measure(
 
 def settings_of(dataset: str, data_path: Path, model: str) -> dict[str, Any]:
     """What both sides are told: the settings of ``recbole_configs`` for the dataset and this model."""
-    from mmbee_plugin.data.sample import ensure
-    from mmbee_plugin.recbole import options
+    from mmbee_plugin.builtin.sample import ensure
+    from mmbee_plugin.recbole.config import options
 
     folder = ensure(dataset, data_path)
     of_dataset = options.dataset_settings(dataset, model, folder.kind == "sample", folder.live is not None)

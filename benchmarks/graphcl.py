@@ -35,7 +35,7 @@ from scipy.sparse import csr_matrix
 
 from mmbee_plugin.graph.donations import donation_graph
 from mmbee_plugin.graph.metapaths import Metapath, expand
-from mmbee_plugin.nodes import GraphCLSettings, train_graphcl
+from mmbee_plugin.offline.node_vectors import GraphCLSettings, train_graphcl
 
 SIZES = {"small": (10_000, 10_000, 200_000), "paper": (36_656, 76_085, 726_065)}
 METAPATH = [("user", "gives", "author"), ("author", "taken", "user")]

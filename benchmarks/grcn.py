@@ -17,11 +17,11 @@ from rich.progress import track
 from torch import Tensor
 
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.experiments.training import prepared
+from mmbee_plugin.recbole.config.tuned import read_tuning
 from mmbee_plugin.recbole.models.grcn import GRCN
 from mmbee_plugin.recbole.plugin import register_model
-from mmbee_plugin.recbole.tuned import read_tuning
 from mmbee_plugin.tables.ranking.run import with_protocol
-from mmbee_plugin.tables.training import prepared
 
 TUNING = Path("recbole_configs/tuning/tiktok/GRCN.json")
 

@@ -15,7 +15,7 @@ import time
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from mmbee_plugin.metrics import gauc, uauc, user_auc
+from mmbee_plugin.evaluation.metrics import gauc, uauc, user_auc
 
 
 def main() -> None:

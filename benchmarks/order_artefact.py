@@ -16,7 +16,7 @@ import numpy as np
 from walks import favour
 
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.data.leaks import item_order
+from mmbee_plugin.data.inspect.leaks import item_order
 from mmbee_plugin.graph.donations import donation_graph, weigh
 from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.graph.walks import Walk

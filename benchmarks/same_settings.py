@@ -6,8 +6,8 @@ from typing import Any
 
 from recbole.config import Config
 
-from mmbee_plugin.recbole.settings import graph_settings
-from mmbee_plugin.torchrec.resume import flat
+from mmbee_plugin.recbole.config.settings import graph_settings
+from mmbee_plugin.torchrec.checkpoints.resume import flat
 from mmbee_plugin.torchrec.settings import ModelSettings, Settings, TablesSettings
 
 NAMES = {"width": "embedding_size", "hidden": "mlp_hidden_size", "dropout": "dropout_prob"}

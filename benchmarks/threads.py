@@ -21,7 +21,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmbee_plugin import threads
+from mmbee_plugin.command import threads
 
 RUN = Path(__file__).resolve().parents[1] / "run_recbole.py"
 CHOICES: dict[str, dict[str, str]] = {

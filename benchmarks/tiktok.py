@@ -16,12 +16,12 @@ from ablations import ABLATIONS
 from walks import favoured_walk
 
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.recbole.options import config_folder, given_settings, of_model
+from mmbee_plugin.experiments.training import SPLITS
+from mmbee_plugin.recbole.config.options import config_folder, given_settings, of_model
 from mmbee_plugin.recbole.untrained import walk
 from mmbee_plugin.tables.command import TableOptions
 from mmbee_plugin.tables.ranking.command import ranking_table
 from mmbee_plugin.tables.ranking.rows import REFERENCE, RankedRow, chosen_rows, table_rows
-from mmbee_plugin.tables.training import SPLITS
 
 ORDER = of_model(given_settings(str(config_folder() / "tiktok-order.yaml"), []), "MMBee")
 """what takes the file's row order for time"""

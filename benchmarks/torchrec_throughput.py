@@ -39,18 +39,18 @@ from torch import nn
 from torchrec.sparse.jagged_tensor import JaggedTensor
 
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath
-from mmbee_plugin.rowwise import RowwiseAdagrad
-from mmbee_plugin.torchrec.batch import Batch
-from mmbee_plugin.torchrec.initial import InitialRows, write_initial
-from mmbee_plugin.torchrec.inputs import Inputs
-from mmbee_plugin.torchrec.launch import process_group
-from mmbee_plugin.torchrec.layout import Modality
-from mmbee_plugin.torchrec.maker import BatchMaker
-from mmbee_plugin.torchrec.model import Scorer, TrainModel
-from mmbee_plugin.torchrec.reader import GlobalRows
+from mmbee_plugin.modules.rowwise import RowwiseAdagrad
+from mmbee_plugin.torchrec.batches.batch import Batch
+from mmbee_plugin.torchrec.batches.inputs import Inputs
+from mmbee_plugin.torchrec.batches.maker import BatchMaker
+from mmbee_plugin.torchrec.batches.reader import GlobalRows
+from mmbee_plugin.torchrec.processes.launch import process_group
 from mmbee_plugin.torchrec.settings import Settings, parse_settings
-from mmbee_plugin.torchrec.sharding import shard
-from mmbee_plugin.torchrec.tables import bag_configs, pool_configs, sequence_configs
+from mmbee_plugin.torchrec.sharded.initial import InitialRows, write_initial
+from mmbee_plugin.torchrec.sharded.model import Scorer, TrainModel
+from mmbee_plugin.torchrec.sharded.sharding import shard
+from mmbee_plugin.torchrec.sharded.tables import bag_configs, pool_configs, sequence_configs
+from mmbee_plugin.torchrec.shards.layout import Modality
 
 PARTS = ("queries", "tables", "step")
 NEIGHBOURS, HISTORY, CONTENT = 50, 50, 128
@@ -247,7 +247,7 @@ class PlainTables(nn.Module):
     def forward(
         self, batch: Batch
     ) -> tuple[dict[str, JaggedTensor], dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-        """As :class:`~mmbee_plugin.torchrec.tables.Tables`."""
+        """As :class:`~mmbee_plugin.torchrec.sharded.tables.Tables`."""
         sequences = {
             name: JaggedTensor(self.single("author", one.values()), lengths=one.lengths())
             for name, one in batch.sequences.to_dict().items()

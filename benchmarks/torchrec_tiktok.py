@@ -35,17 +35,17 @@ from tqdm import tqdm
 
 import mmbee_plugin
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.recbole import settings as recbole_settings
-from mmbee_plugin.recbole.logs import run_log
+from mmbee_plugin.recbole.config import settings as recbole_settings
+from mmbee_plugin.recbole.config.options import dataset_settings
 from mmbee_plugin.recbole.offline import snapshot_for
-from mmbee_plugin.recbole.options import dataset_settings
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
-from mmbee_plugin.recbole.trainer import resumable
-from mmbee_plugin.torchrec.command import show_progress
+from mmbee_plugin.recbole.training.logs import run_log
+from mmbee_plugin.recbole.training.trainer import resumable
 from mmbee_plugin.torchrec.loop import train
+from mmbee_plugin.torchrec.processes.command import show_progress
 from mmbee_plugin.torchrec.settings import Settings, TablesSettings, read_settings
-from mmbee_plugin.torchrec.shards import write_shards
-from mmbee_plugin.torchrec.store import ShardStore
+from mmbee_plugin.torchrec.shards.store import ShardStore
+from mmbee_plugin.torchrec.shards.write import write_shards
 
 METRICS = ("recall@20", "ndcg@20")
 Result = dict[str, Any]

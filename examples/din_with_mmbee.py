@@ -16,13 +16,14 @@ from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
 from mmbee_plugin.modules.gie import GIE
 from mmbee_plugin.modules.mfq import MFQ
 from mmbee_plugin.modules.tokens import ContentSettings
-from mmbee_plugin.recbole import register_model, settings
-from mmbee_plugin.recbole.content import ContentTable
-from mmbee_plugin.recbole.dataloader import FOLD
-from mmbee_plugin.recbole.din import din_logits
-from mmbee_plugin.recbole.interest import InterestTable
+from mmbee_plugin.recbole import register_model
+from mmbee_plugin.recbole.config import settings
+from mmbee_plugin.recbole.data.content import ContentTable
+from mmbee_plugin.recbole.data.dataloader import FOLD
+from mmbee_plugin.recbole.data.interest import InterestTable
 from mmbee_plugin.recbole.offline import open_snapshot
 from mmbee_plugin.recbole.run import main
+from mmbee_plugin.recbole.training.din import din_logits
 
 
 class DINWithMMBee(DIN):

@@ -112,8 +112,8 @@ def live_checkpoint(live_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         from recbole.utils import get_model
 
         from mmbee_plugin.data.folder import DatasetFolder
-        from mmbee_plugin.recbole import checkpoint
         from mmbee_plugin.recbole.run import build_config, seeded_dataset
+        from mmbee_plugin.recbole.training import checkpoint
 
         small = {"embedding_size": 8, "gpu_id": "", "show_progress": False, "graphcl": {"epochs": 1}}
         config = build_config("MMBee", DatasetFolder(live_path), {**small, **given})

@@ -61,7 +61,7 @@ def example(folder, monkeypatch):
     from recbole.data import data_preparation
 
     from mmbee_plugin.data.folder import DatasetFolder
-    from mmbee_plugin.recbole import options
+    from mmbee_plugin.recbole.config import options
     from mmbee_plugin.recbole.run import build_config, seeded_dataset
 
     monkeypatch.setattr(sys, "argv", ["pytest"])

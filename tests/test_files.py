@@ -15,22 +15,22 @@ import torch
 from mmbee_plugin import files
 from mmbee_plugin.data.writer import DatasetContent, Interactions, write_folder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.exchange import Exchange, write_exchange
+from mmbee_plugin.experiments.cells import Cell, CellStore
+from mmbee_plugin.experiments.files import Report
 from mmbee_plugin.graph import build as graph
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.graph.settings import Interactions as Pairs
-from mmbee_plugin.tables.cells import Cell, CellStore
-from mmbee_plugin.tables.files import Report
+from mmbee_plugin.modules.exchange import Exchange, write_exchange
 
 
 def _checkpoint(folder: Path) -> None:
-    from mmbee_plugin.recbole import checkpoint
+    from mmbee_plugin.recbole.training import checkpoint
 
     checkpoint.save({"epoch": 1}, folder / "a.pth")
 
 
 def _result(folder: Path) -> None:
-    from mmbee_plugin.recbole.report import RunResult, write_results
+    from mmbee_plugin.recbole.training.report import RunResult, write_results
 
     write_results(folder / "a.json", [RunResult("A", {}, {}, {}, {}, 1.0, 1.0, "", "")], as_list=False)
 
@@ -46,7 +46,7 @@ def _snapshot(folder: Path) -> None:
 
 
 def _shards(folder: Path) -> None:
-    from mmbee_plugin.torchrec.node_files import publish_pair
+    from mmbee_plugin.torchrec.node_vectors.files import publish_pair
 
     publish_pair(folder, "users.npy", "authors.npy")
 

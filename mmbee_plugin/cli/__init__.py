@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from mmbee_plugin import threads
 from mmbee_plugin.cli import data, figures, graph, jobs, studies, tables
-from mmbee_plugin.entry import exit_status
+from mmbee_plugin.command import threads
+from mmbee_plugin.command.entry import exit_status
 
 app = typer.Typer(help="MMBee: data, graphs and models for gift prediction.", no_args_is_help=True)
 app.add_typer(data.app, name="data")

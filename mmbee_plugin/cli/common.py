@@ -67,10 +67,10 @@ def show_page(out: Path, sheet: Sheet, figure: go.Figure, folder: DatasetFolder,
     Args:
         more: further lines for the file, such as which checkpoint it was.
     """
+    from mmbee_plugin.experiments.terminal import shown
     from mmbee_plugin.figures.page import write_page
-    from mmbee_plugin.recbole.report import provenance_lines
+    from mmbee_plugin.recbole.training.report import provenance_lines
     from mmbee_plugin.tables.layout import untested
-    from mmbee_plugin.tables.terminal import shown
 
     if folder.kind == "sample":
         (sheet,) = untested([sheet])

@@ -154,16 +154,16 @@ def data_info(
     ] = None,
 ) -> None:
     """Check a dataset from end to end: counts, degrees, splits and leaks, features, and what popularity scores."""
-    from mmbee_plugin.data.info import read_info, report
-    from mmbee_plugin.data.picture import check_picture, draw
-    from mmbee_plugin.data.sample import ensure
+    from mmbee_plugin.builtin.sample import ensure
+    from mmbee_plugin.data.inspect.info import read_info, report
+    from mmbee_plugin.data.inspect.picture import check_picture, draw
 
     if picture is not None:
         check_picture(picture)
     folder = ensure(name, data_path)
     settings = {}
     if importlib.util.find_spec("recbole") is not None:
-        from mmbee_plugin.recbole.splitting import settings_of
+        from mmbee_plugin.recbole.config.splitting import settings_of
 
         settings = settings_of(folder)
     info = read_info(folder, settings)
@@ -186,11 +186,11 @@ def data_shards(
     --rows_per_group=65536, --train_newest=3, --row_order=file, --threshold=4, --category_field=genre, --seed=0. Live
     data bring their segments and tasks along; their folds are by time.
     """
+    from mmbee_plugin.builtin.sample import ensure
     from mmbee_plugin.data.order import chosen_row_order, order_lines
-    from mmbee_plugin.data.sample import ensure
-    from mmbee_plugin.torchrec.shard_settings import read_shard_settings
-    from mmbee_plugin.torchrec.shards import write_shards
-    from mmbee_plugin.torchrec.store import ShardStore
+    from mmbee_plugin.torchrec.shards.settings import read_shard_settings
+    from mmbee_plugin.torchrec.shards.store import ShardStore
+    from mmbee_plugin.torchrec.shards.write import write_shards
 
     read_shard_settings(context.args)  # what is wrong is said before data are made
     folder = ensure(name, data_path)

@@ -30,7 +30,8 @@ def graph_build(context: typer.Context, dataset: Dataset, data_path: DataPath = 
     """
     from rich.console import Console
 
-    from mmbee_plugin.recbole import graph_report, report
+    from mmbee_plugin.recbole import graph_report
+    from mmbee_plugin.recbole.training import report
 
     with stage_display() as show:
         opened = graph_report.open_graph(dataset, data_path, context.args, show)
@@ -55,7 +56,8 @@ def graph_neighbours(
 
     The settings of the graph may follow, as for a run: --graph.top_k=20. It is built if it is not there.
     """
-    from mmbee_plugin.recbole import graph_report, report
+    from mmbee_plugin.recbole import graph_report
+    from mmbee_plugin.recbole.training import report
 
     if (user is None) == (author is None):
         raise InputError("needs one of --user=TOKEN and --author=TOKEN")
@@ -85,12 +87,12 @@ def graph_select(
 
     One model a seed is trained with all of them. Its settings may follow, as for a run: --epochs=2.
     """
-    from mmbee_plugin.data.sample import ensure
+    from mmbee_plugin.builtin.sample import ensure
+    from mmbee_plugin.experiments.cells import CellStore
     from mmbee_plugin.files import check_writable
-    from mmbee_plugin.recbole import options
+    from mmbee_plugin.recbole.config import options
     from mmbee_plugin.studies.importance import importances
     from mmbee_plugin.studies.select import ranking_metric, select_figure
-    from mmbee_plugin.tables.cells import CellStore
 
     given = options.given_settings(None, context.args)
     options.check_given(given, ["MMBee"])

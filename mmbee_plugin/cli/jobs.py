@@ -33,17 +33,17 @@ def export(
     RecBole's MMBee scores with it (mmbee_plugin.recbole.exchange.load_exchange); a TorchRec job starts from it
     (mmbee import).
     """
-    from mmbee_plugin.exchange import read_exchange
+    from mmbee_plugin.modules.exchange import read_exchange
 
     if checkpoint.suffix == ".pth":
         from mmbee_plugin.recbole.exchange import export_run
 
         export_run(checkpoint, destination)
     else:
-        from mmbee_plugin.torchrec.versions import check_versions
+        from mmbee_plugin.torchrec.processes.versions import check_versions
 
         check_versions()
-        from mmbee_plugin.torchrec.export import export_checkpoint
+        from mmbee_plugin.torchrec.checkpoints.export import export_checkpoint
 
         export_checkpoint(checkpoint, destination, shards)
     exchange = read_exchange(destination)
@@ -61,11 +61,11 @@ def import_(
 
     Settings may follow, as for the job: checkpoint.folder=saved/second.
     """
+    from mmbee_plugin.torchrec.processes.versions import check_versions
     from mmbee_plugin.torchrec.settings import read_settings
-    from mmbee_plugin.torchrec.versions import check_versions
 
     check_versions()
-    from mmbee_plugin.torchrec.export import import_exchange
+    from mmbee_plugin.torchrec.checkpoints.export import import_exchange
 
     typer.echo(f"Written: {import_exchange(source, read_settings(config, context.args))}")
 
@@ -92,13 +92,14 @@ def plan_tables(
     """
     from rich.console import Console
 
+    from mmbee_plugin.torchrec.processes.versions import check_versions
     from mmbee_plugin.torchrec.settings import read_settings
-    from mmbee_plugin.torchrec.versions import check_versions
 
     if hbm is None and ddr is None:
         raise InputError("needs --hbm, the memory of a GPU, or for CPUs --ddr")
     check_versions()
-    from mmbee_plugin.torchrec import plan, plan_report  # only now: they import TorchRec
+    from mmbee_plugin.torchrec.plan import plan
+    from mmbee_plugin.torchrec.plan import report as plan_report
 
     changes = context.args if batch_size is None else [*context.args, f"train.batch_size={batch_size}"]
     settings = read_settings(config, changes)

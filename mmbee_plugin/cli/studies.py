@@ -43,10 +43,10 @@ def missing(
     out: Out = Path("results/missing.html"),
 ) -> None:
     """Score the test rows with each modality missing or noisy, beside SIM without content, which is trained once."""
+    from mmbee_plugin.experiments.making import cells_of_rows
     from mmbee_plugin.files import check_writable
     from mmbee_plugin.studies.missing import bare_job, measure, missing_figure, planned
     from mmbee_plugin.studies.scoring import open_trained
-    from mmbee_plugin.tables.making import cells_of_rows
 
     check_writable(out)
     shares, levels = numbers(rates, "--rates", float), numbers(noise, "--noise", float)
@@ -81,12 +81,12 @@ def unseen(
     Trains SIM with and without MFQ and GIE, and MMBee without its shared queries and without any; they are cells of
     mmbee table, kept in --cells. Settings of all models may follow, as for a run: --epochs=3.
     """
-    from mmbee_plugin.data.sample import ensure
+    from mmbee_plugin.builtin.sample import ensure
+    from mmbee_plugin.experiments.making import cells_of_rows
+    from mmbee_plugin.experiments.training import check_split
     from mmbee_plugin.files import check_writable
-    from mmbee_plugin.recbole import options
+    from mmbee_plugin.recbole.config import options
     from mmbee_plugin.studies.unseen import chosen_rows, measure_unseen, unseen_figure, unseen_jobs
-    from mmbee_plugin.tables.making import cells_of_rows
-    from mmbee_plugin.tables.training import check_split
 
     check_split(split)
     rows = chosen_rows(only or ())
@@ -112,11 +112,11 @@ def neighbours(
 
     The settings of the graph may follow, as for a run: --graph.top_k=20. It is built if it is not there.
     """
+    from mmbee_plugin.experiments.training import check_split
     from mmbee_plugin.files import check_writable
     from mmbee_plugin.recbole import graph_report
     from mmbee_plugin.recbole.offline import gifts
     from mmbee_plugin.studies.neighbours import hits, neighbours_figure
-    from mmbee_plugin.tables.training import check_split
 
     check_split(split)
     check_writable(out)
@@ -176,8 +176,8 @@ def explain(
     out: Out = Path("results/explain.html"),
 ) -> None:
     """Which behaviours, metapaths, modalities and segments carried the score of one user for one author."""
+    from mmbee_plugin.figures.moments import parsed_time
     from mmbee_plugin.files import check_writable
-    from mmbee_plugin.moments import parsed_time
     from mmbee_plugin.studies.explain import explain as without_each
     from mmbee_plugin.studies.explain import explanation_figure, find_moment
     from mmbee_plugin.studies.scoring import open_trained

@@ -61,8 +61,8 @@ def table(
     Finished cells are kept and not run again, so it goes on after an interruption. Settings of all rows may follow, as
     for a run: --epochs=3. The dataset's are in recbole_configs/NAME.yaml.
     """
+    from mmbee_plugin.experiments.files import Report
     from mmbee_plugin.tables.command import TableOptions, run_table
-    from mmbee_plugin.tables.files import Report
     from mmbee_plugin.tables.ranking.command import run_table_3
 
     kept = out or Path("results") / f"table-{number}-{dataset}-{split}"

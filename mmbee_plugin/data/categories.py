@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mmbee_plugin.data.atomic import MISSING_TOKENS, read_header
+from mmbee_plugin.data.recbole_files import MISSING_TOKENS, read_header
 from mmbee_plugin.errors import InputError
 
 DEFAULT = "category"

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mmbee_plugin.data.atomic import (
+from mmbee_plugin.data.categories import read_categories
+from mmbee_plugin.data.description import check_description, read_description
+from mmbee_plugin.data.features import BagFeatures, DenseFeatures, open_bag, open_dense
+from mmbee_plugin.data.hashing import current_hash
+from mmbee_plugin.data.live import LiveRows, LiveSettings, check_samples, read_live_rows
+from mmbee_plugin.data.order import Order, find_order
+from mmbee_plugin.data.recbole_files import (
     ITEM,
     TIMESTAMP,
     USER,
@@ -20,12 +26,6 @@ from mmbee_plugin.data.atomic import (
     read_interaction_table,
     read_tokens,
 )
-from mmbee_plugin.data.categories import read_categories
-from mmbee_plugin.data.description import check_description, read_description
-from mmbee_plugin.data.features import BagFeatures, DenseFeatures, open_bag, open_dense
-from mmbee_plugin.data.hashing import current_hash
-from mmbee_plugin.data.live import LiveRows, LiveSettings, check_samples, read_live_rows
-from mmbee_plugin.data.order import Order, find_order
 from mmbee_plugin.data.unread import modality_files, unread_features
 from mmbee_plugin.data.writer import SPLITS, Interactions
 from mmbee_plugin.errors import InputError

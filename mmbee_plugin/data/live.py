@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmbee_plugin.data.atomic import read_header
+from mmbee_plugin.data.recbole_files import read_header
 from mmbee_plugin.errors import InputError
 
 LABEL, AMOUNT, SEGMENT = "label:float", "amount:float", "segment:float"

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mmbee_plugin.data.atomic import TIMESTAMP, read_header
+from mmbee_plugin.data.recbole_files import TIMESTAMP, read_header
 from mmbee_plugin.errors import InputError
 
 ROW_ORDERS = ("file", "random")

@@ -14,7 +14,6 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from mmbee_plugin.data.arrays import read_array
-from mmbee_plugin.data.atomic import read_header
 from mmbee_plugin.data.features import (
     CHUNK_ROWS,
     DenseFeatures,
@@ -22,6 +21,7 @@ from mmbee_plugin.data.features import (
     present_path,
     present_rows,
 )
+from mmbee_plugin.data.recbole_files import read_header
 from mmbee_plugin.errors import InputError
 
 AUTHOR, START, END = "author_id:token", "start:float", "end:float"

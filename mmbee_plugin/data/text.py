@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from mmbee_plugin.command.extras import installed, missing
 from mmbee_plugin.data.words import words
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.extras import installed, missing
 
 ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 WIDTH = 128

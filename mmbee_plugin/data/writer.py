@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from mmbee_plugin.data.atomic import ITEM, RATING, TIMESTAMP, USER, write_table
 from mmbee_plugin.data.features import BagFeatures, present_path, save_bag, save_dense
 from mmbee_plugin.data.hashing import content_hash
+from mmbee_plugin.data.recbole_files import ITEM, RATING, TIMESTAMP, USER, write_table
 from mmbee_plugin.data.unread import check_modality
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import published

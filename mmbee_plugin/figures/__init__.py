@@ -1,1 +1,1 @@
-"""The paper's figures: what the learned queries look like, and what walking the graph online would cost."""
+"""The paper's figures and the timeline of a room: what learned queries look like, what walking a graph online costs."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from mmbee_plugin.experiments.html import STYLE
 from mmbee_plugin.files import replaced
-from mmbee_plugin.tables.html import STYLE
 from mmbee_plugin.tables.layout import Sheet
 
 

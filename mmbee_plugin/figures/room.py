@@ -11,8 +11,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from mmbee_plugin.data.atomic import read_header
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.recbole_files import read_header
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.mfq import MFQ
 from mmbee_plugin.recbole.run import LABELLED_RUN

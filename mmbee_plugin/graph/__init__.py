@@ -1,2 +1,4 @@
-"""The offline graph stage: arrays in, arrays out (section 5 of MMBee). Authors are the items of a
-recommender."""
+"""Donation graphs, Swing, metapath neighbours and their snapshots: NumPy and Numba on arrays, no model.
+
+Not here: when a snapshot is built and where it lies (`offline`), how neighbours are pooled (`modules.gie`).
+"""

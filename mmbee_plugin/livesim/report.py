@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from mmbee_plugin.evaluation.metrics import auc, gauc, uauc
 from mmbee_plugin.livesim.gifts import LogOdds
-from mmbee_plugin.metrics import auc, gauc, uauc
 
 KUAILIVE: dict[str, float] = {
     "gifts per visit": 0.0148,

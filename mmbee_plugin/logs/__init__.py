@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmbee_plugin.extras import check_extra
+from mmbee_plugin.command.extras import check_extra
 
 
 def check_installed() -> None:

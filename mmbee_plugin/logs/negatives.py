@@ -13,7 +13,7 @@ from mmbee_plugin.logs.folder import LogFolder
 from mmbee_plugin.logs.gifts import PAIR, VISIT
 from mmbee_plugin.logs.period import Period
 from mmbee_plugin.logs.settings import SampleSettings
-from mmbee_plugin.mixing import mix
+from mmbee_plugin.randomness.mixing import mix
 
 IMPRESSION = "negative"
 """The kind of feedback that says: this room was shown to the user, who did not enter it."""

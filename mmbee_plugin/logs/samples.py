@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from mmbee_plugin.data.atomic import MISSING_TOKENS
 from mmbee_plugin.data.hashing import content_hash
+from mmbee_plugin.data.recbole_files import MISSING_TOKENS
 from mmbee_plugin.data.writer import SPLITS, check_replaceable
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import published

@@ -7,7 +7,7 @@ with ``saved=True``), `Trainer.resume_checkpoint`, `load_data_and_model` and the
 pre-trained file all fail.
 
 The fix is not to trust pickles again. While the caller is a module of RecBole's, ``torch.save`` of such a
-dict writes plain data (`mmbee_plugin.recbole.checkpoint`), and ``torch.load`` reads it back with
+dict writes plain data (`mmbee_plugin.recbole.training.checkpoint`), and ``torch.load`` reads it back with
 ``weights_only=True`` and the `Config` rebuilt. Any other caller gets torch's own functions, unchanged. A
 pickle from elsewhere is refused.
 
@@ -39,7 +39,7 @@ from recbole.trainer import hyper_tuning
 from recbole.utils import get_local_time
 
 from mmbee_plugin.files import stamp
-from mmbee_plugin.recbole import checkpoint
+from mmbee_plugin.recbole.training import checkpoint
 
 NAMING = ("recbole.trainer.trainer", "recbole.utils.logger", "recbole.utils.utils")
 """modules of RecBole that name files after the time"""

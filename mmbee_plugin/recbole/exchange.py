@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from recbole.data import data_preparation
 
-from mmbee_plugin import exchange as files
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.exchange import Exchange
-from mmbee_plugin.recbole.logs import without_recbole_warnings
+from mmbee_plugin.modules import exchange as files
+from mmbee_plugin.modules.exchange import Exchange
 from mmbee_plugin.recbole.models.mmbee import MMBee
 from mmbee_plugin.recbole.run import load_mmbee, seeded_dataset
+from mmbee_plugin.recbole.training.logs import without_recbole_warnings
 
 
 def load_exchange(model: MMBee, dataset: Any, path: Path) -> None:
@@ -23,7 +23,7 @@ def load_exchange(model: MMBee, dataset: Any, path: Path) -> None:
 
     Args:
         model: built for ``dataset``, with the settings of the file's model.
-        dataset: an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`.
+        dataset: an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
         path: the exchange file.
 
     Raises:

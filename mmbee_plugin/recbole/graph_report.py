@@ -11,14 +11,15 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
+from mmbee_plugin.builtin.sample import ensure
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.data.sample import ensure
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath, explain
 from mmbee_plugin.graph.snapshot import Snapshot
-from mmbee_plugin.recbole import offline, options
-from mmbee_plugin.recbole.logs import without_recbole_warnings
+from mmbee_plugin.recbole import offline
+from mmbee_plugin.recbole.config import options
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
+from mmbee_plugin.recbole.training.logs import without_recbole_warnings
 
 SIDES = {"u": "user", "a": "author"}
 
@@ -28,7 +29,7 @@ class OpenedGraph:
     """A dataset folder and the snapshot that MMBee reads on it.
 
     Attributes:
-        splits: the training, validation and test rows, each an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`.
+        splits: the training, validation and test rows, each an `MMBeeDataset`.
         stages: the stages that had to be built; none where the snapshot was there.
     """
 

@@ -1,4 +1,4 @@
-"""The offline stage (:mod:`mmbee_plugin.offline`) for a model's settings and RecBole's training split."""
+"""The offline stage (:mod:`mmbee_plugin.offline.stage`) for a model's settings and RecBole's training split."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
-from mmbee_plugin.nodes import GraphCLSettings
-from mmbee_plugin.offline import snapshot_of
-from mmbee_plugin.recbole import settings
-from mmbee_plugin.recbole.modalities import chosen_modalities
+from mmbee_plugin.offline.node_vectors import GraphCLSettings
+from mmbee_plugin.offline.stage import snapshot_of
+from mmbee_plugin.recbole.config import settings
+from mmbee_plugin.recbole.data.modalities import chosen_modalities
 
 
 def snapshot_for(config: Any, dataset: Any, progress: Callable[[str], None] | None = None) -> Snapshot:
@@ -49,7 +49,7 @@ def open_snapshot(
     """The snapshot of a dataset's training split, built unless it is there.
 
     Args:
-        dataset: the training split, an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`.
+        dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
         graph: settings of the graph stage.
         graphcl: settings of the node vectors; None builds none.
         modalities: whose dense features give the neighbours' mean attributes.

@@ -7,7 +7,7 @@ everybody else exactly what it did before. The wraps are:
 
 * ``Config._load_internal_config_dict``: afterwards reads the default settings of our own models and of
   registered ones (`register_model`), whose dicts a given one changes entry by entry, and what a run on the same dataset
-  sets, see `mmbee_plugin.recbole.configs`; notes which file said what; where the evaluation is
+  sets, see `mmbee_plugin.recbole.config.configs`; notes which file said what; where the evaluation is
   on labelled samples it lets ``GAUC`` in ``metrics`` mean the labelled one, see `chosen_metrics`;
 * ``Config.__init__``: afterwards settles what depends on the data, for the same models;
 * ``Config._get_model_and_dataset``: an unknown model name is answered with the names that are known;
@@ -37,7 +37,7 @@ from recbole.utils import get_model, get_trainer
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import compat
-from mmbee_plugin.recbole.sources import RECBOLE, Source
+from mmbee_plugin.recbole.config.sources import RECBOLE, Source
 
 RECBOLE_VERSION = "1.2.1"
 
@@ -158,10 +158,10 @@ def _wrap(owner: Any, name: str, wrapping: Callable[[Callable[..., Any]], Callab
 
 
 def _with_our_properties(stock: Callable[..., None]) -> Callable[..., None]:
-    from mmbee_plugin.recbole.evaluation import chosen_metrics, chosen_valid_metric
+    from mmbee_plugin.recbole.training.evaluation import chosen_metrics, chosen_valid_metric
 
     def load(self: Config, model: str, model_class: type, dataset: str) -> None:
-        from mmbee_plugin.recbole import configs, options
+        from mmbee_plugin.recbole.config import configs, options
 
         layers = _own_layers(model_class)
         if layers:
@@ -190,7 +190,7 @@ def _with_our_properties(stock: Callable[..., None]) -> Callable[..., None]:
 
 def _fitted_to_data(stock: Callable[..., None]) -> Callable[..., None]:
     def init(self: Config, *arguments: Any, **named: Any) -> None:
-        from mmbee_plugin.recbole import configs
+        from mmbee_plugin.recbole.config import configs
 
         stock(self, *arguments, **named)
         configs.fit_to_data(self)
@@ -225,7 +225,7 @@ def _naming_known_models(stock: Callable[..., Any]) -> Callable[..., Any]:
 
 def _with_our_samplers(stock: Callable[..., Any]) -> Callable[..., Any]:
     def create(config: Config, dataset: Any, built_datasets: list[Any]) -> Any:
-        from mmbee_plugin.recbole import sampler
+        from mmbee_plugin.recbole.data import sampler
 
         return sampler.make_samplers(config, dataset, built_datasets) or stock(
             config, dataset, built_datasets
@@ -236,7 +236,7 @@ def _with_our_samplers(stock: Callable[..., Any]) -> Callable[..., Any]:
 
 def _with_our_loaders(stock: Callable[..., type]) -> Callable[..., type]:
     def get(config: Config, phase: str) -> type:
-        from mmbee_plugin.recbole import dataloader
+        from mmbee_plugin.recbole.data import dataloader
 
         return dataloader.loader_class(config, phase) or stock(config, phase)
 
@@ -245,8 +245,8 @@ def _with_our_loaders(stock: Callable[..., type]) -> Callable[..., type]:
 
 def _add_models() -> None:
     """Names our models where ``recbole.utils.get_model`` looks, and the classes that go with them."""
-    from mmbee_plugin.recbole.adversarial import AdversarialTrainer
-    from mmbee_plugin.recbole.trainer import MMBeeTrainer
+    from mmbee_plugin.recbole.training.adversarial import AdversarialTrainer
+    from mmbee_plugin.recbole.training.trainer import MMBeeTrainer
 
     trainers = {"MMSSL": AdversarialTrainer}
     for name, module in COMPONENTS.items():
@@ -261,7 +261,7 @@ def _alias_path(name: str) -> str:
 
 def _add_parts(name: str, trainer: type) -> None:
     """Names the dataset and trainer class where RecBole looks for those of the model called `name`."""
-    from mmbee_plugin.recbole.dataset import MMBeeDataset
+    from mmbee_plugin.recbole.data.dataset import MMBeeDataset
 
     setattr(importlib.import_module("recbole.data.dataset"), f"{name}Dataset", MMBeeDataset)
     setattr(importlib.import_module("recbole.trainer"), f"{name}Trainer", trainer)
@@ -269,7 +269,7 @@ def _add_parts(name: str, trainer: type) -> None:
 
 def _trainer_of(model: Any) -> type:
     """The trainer of the nearest base that has its own, else of the model's type; resumable if it can be."""
-    from mmbee_plugin.recbole.trainer import resumable
+    from mmbee_plugin.recbole.training.trainer import resumable
 
     own = vars(importlib.import_module("recbole.trainer"))
     bases = [base.__name__ for base in model.__mro__[1:] if f"{base.__name__}Trainer" in own]
@@ -318,7 +318,7 @@ def _add_data_settings() -> None:
 def _add_metrics() -> None:
     from recbole.evaluator import register as tables
 
-    from mmbee_plugin.recbole.evaluation import METRICS
+    from mmbee_plugin.recbole.training.evaluation import METRICS
 
     for name, metric in METRICS.items():
         tables.metrics_dict.setdefault(name, metric)

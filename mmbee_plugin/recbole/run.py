@@ -19,21 +19,22 @@ from recbole.config import Config
 from recbole.data import data_preparation
 from recbole.utils import get_model, get_trainer, init_seed
 
-from mmbee_plugin import threads
+from mmbee_plugin.builtin.sample import ensure
+from mmbee_plugin.command import threads
+from mmbee_plugin.command.entry import exit_status
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.data.sample import ensure
-from mmbee_plugin.entry import exit_status
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import check_writable
-from mmbee_plugin.recbole import checkpoint, options, report
-from mmbee_plugin.recbole.configs import base_sources, build_config, machine_settings
-from mmbee_plugin.recbole.dataset import MMBeeDataset
-from mmbee_plugin.recbole.logs import log_file, run_log
-from mmbee_plugin.recbole.progress import Progress, begin_stage
-from mmbee_plugin.recbole.sources import OF_THE_DATA, Source, described, files_line, merged
-from mmbee_plugin.recbole.splitting import data_lines, split_line
-from mmbee_plugin.recbole.trainer import Resumable, check_same_settings, resumable
-from mmbee_plugin.recbole.tuned import hint, is_stale, tuning_for, tunings_folder
+from mmbee_plugin.recbole.config import options
+from mmbee_plugin.recbole.config.configs import base_sources, build_config, machine_settings
+from mmbee_plugin.recbole.config.sources import OF_THE_DATA, Source, described, files_line, merged
+from mmbee_plugin.recbole.config.splitting import data_lines, split_line
+from mmbee_plugin.recbole.config.tuned import hint, is_stale, tuning_for, tunings_folder
+from mmbee_plugin.recbole.data.dataset import MMBeeDataset
+from mmbee_plugin.recbole.training import checkpoint, report
+from mmbee_plugin.recbole.training.logs import log_file, run_log
+from mmbee_plugin.recbole.training.progress import Progress, begin_stage
+from mmbee_plugin.recbole.training.trainer import Resumable, check_same_settings, resumable
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,13 +9,14 @@ from typing import Any
 
 from recbole.trainer import HyperTuning
 
-from mmbee_plugin.data.sample import ensure
-from mmbee_plugin.entry import exit_status
+from mmbee_plugin.builtin.sample import ensure
+from mmbee_plugin.command.entry import exit_status
+from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.extras import check_extra
-from mmbee_plugin.recbole import options, report
+from mmbee_plugin.recbole.config import options
 from mmbee_plugin.recbole.plugin import check_model
 from mmbee_plugin.recbole.run import build_config, train_and_test
+from mmbee_plugin.recbole.training import report
 
 
 def main(argv: list[str] | None = None) -> int:

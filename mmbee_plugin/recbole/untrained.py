@@ -9,12 +9,12 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from mmbee_plugin.data.popularity import popularity_places
+from mmbee_plugin.data.inspect.popularity import popularity_places
 from mmbee_plugin.graph.donations import donation_graph, weigh
 from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.graph.swing import swing
 from mmbee_plugin.graph.walks import Walk
-from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.data.dataset import MMBeeDataset
 
 Score = Callable[[Any], Tensor]
 """a batch of B users -> (B, n_items), as a model's ``full_sort_predict``"""

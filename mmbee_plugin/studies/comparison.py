@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbee_plugin import bootstrap
+from mmbee_plugin.evaluation import bootstrap
+from mmbee_plugin.evaluation.resampling import ResampledUsers, difference
 from mmbee_plugin.tables.layout import p_text, percent
 from mmbee_plugin.tables.measures import METRICS, Samples, mean, spread
-from mmbee_plugin.tables.resampling import ResampledUsers, difference
 
 HEADINGS = tuple(text for metric in METRICS for text in (metric.upper(), "Impr.", "p"))
 """Of the columns that :meth:`Compared.cells` fills."""

@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.cells import Cell, CellStore, Job
+from mmbee_plugin.experiments.code import code_digest
+from mmbee_plugin.experiments.pool import make_cells, missing_jobs
+from mmbee_plugin.experiments.progress import cell_bar
+from mmbee_plugin.experiments.training import versions
 from mmbee_plugin.graph.attributes import Attributes
 from mmbee_plugin.graph.build import build
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.recbole.graph_report import OpenedGraph
-from mmbee_plugin.recbole.report import PeakMemory
-from mmbee_plugin.tables.cells import Cell, CellStore, Job
-from mmbee_plugin.tables.code import code_digest
-from mmbee_plugin.tables.pool import make_cells, missing_jobs
-from mmbee_plugin.tables.progress import cell_bar
-from mmbee_plugin.tables.training import versions
+from mmbee_plugin.recbole.training.report import PeakMemory
 
 PARTS = ("graphs", "lists", "walk", "means")
 """What a snapshot holds: U2A and A2A, the neighbours, the long walk's lists, the mean attributes. Node vectors are

@@ -9,8 +9,8 @@ import plotly.express as px
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from mmbee_plugin.experiments.cells import Cell
 from mmbee_plugin.studies.cost import OWN, PARTS, Shape, growth, total
-from mmbee_plugin.tables.cells import Cell
 from mmbee_plugin.tables.layout import Sheet
 
 Costs = Mapping[Shape, Cell]

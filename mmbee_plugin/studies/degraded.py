@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.content import SegmentTable
-from mmbee_plugin.recbole.modalities import BagTable
+from mmbee_plugin.recbole.data.content import SegmentTable
+from mmbee_plugin.recbole.data.modalities import BagTable
 
 UNITS = ("author", "segment")
 

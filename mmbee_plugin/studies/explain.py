@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import torch
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.moments import clock
+from mmbee_plugin.figures.moments import clock
 from mmbee_plugin.studies import parts
 from mmbee_plugin.studies.scoring import Trained
 from mmbee_plugin.tables.layout import Sheet

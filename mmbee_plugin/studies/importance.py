@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.evaluation.resampling import ResampledUsers
+from mmbee_plugin.experiments.cells import Cell, CellStore
+from mmbee_plugin.experiments.training import SPLITS, prepared
 from mmbee_plugin.graph.metapaths import every_metapath
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.studies.scoring import Trained
-from mmbee_plugin.tables.cells import Cell, CellStore
 from mmbee_plugin.tables.measures import METRICS
-from mmbee_plugin.tables.resampling import ResampledUsers
 from mmbee_plugin.tables.run import labelled_jobs
-from mmbee_plugin.tables.training import SPLITS, prepared
 
 MODEL = "MMBee"
 SIDES = {"u": "all from users", "a": "all from authors"}

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from mmbee_plugin.modules.mfq import MFQ
-from mmbee_plugin.recbole.dataset import SEGMENT
+from mmbee_plugin.recbole.data.dataset import SEGMENT
 from mmbee_plugin.studies.comparison import Compared, compare
 from mmbee_plugin.studies.degraded import without
 from mmbee_plugin.studies.findings import Finding, above

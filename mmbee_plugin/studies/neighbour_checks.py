@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.modules.bdr import PEER_PATHS
-from mmbee_plugin.recbole.interest import InterestTable, NeighbourLists
+from mmbee_plugin.recbole.data.interest import InterestTable, NeighbourLists
 from mmbee_plugin.studies.findings import Finding, below
 from mmbee_plugin.studies.scoring import Trained
 

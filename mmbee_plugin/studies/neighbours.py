@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 from scipy.sparse import csr_matrix, identity
 
-from mmbee_plugin import bootstrap
-from mmbee_plugin.bootstrap import Interval
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.evaluation import bootstrap
+from mmbee_plugin.evaluation.bootstrap import Interval
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.settings import Interactions
 from mmbee_plugin.graph.snapshot import Snapshot

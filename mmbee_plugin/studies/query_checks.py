@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.extras import check_extra
 from mmbee_plugin.figures.queries import MIN_ROWS
 from mmbee_plugin.studies.findings import Finding, above, below
 from mmbee_plugin.studies.scoring import Trained

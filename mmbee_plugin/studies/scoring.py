@@ -13,11 +13,11 @@ from recbole.utils import get_model, init_seed
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.logs import without_recbole_warnings
+from mmbee_plugin.experiments.training import SPLITS
 from mmbee_plugin.recbole.run import LABELLED_RUN, load_mmbee, seeded_dataset
+from mmbee_plugin.recbole.training.logs import without_recbole_warnings
 from mmbee_plugin.tables.measures import Samples
 from mmbee_plugin.tables.run import predictions
-from mmbee_plugin.tables.training import SPLITS
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Trained:
     Attributes:
         config: RecBole's Config of the run.
         network: the model; its tables may be changed and put back between two scorings.
-        train: the training split, an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`.
+        train: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
         loaders: of the rows of ``valid`` and ``test``.
     """
 

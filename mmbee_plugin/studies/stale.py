@@ -24,10 +24,10 @@ from mmbee_plugin.data.histories import Histories
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
-from mmbee_plugin.offline import snapshot_of
-from mmbee_plugin.recbole import settings
-from mmbee_plugin.recbole.interest import InterestTable
-from mmbee_plugin.recbole.modalities import chosen_modalities
+from mmbee_plugin.offline.stage import snapshot_of
+from mmbee_plugin.recbole.config import settings
+from mmbee_plugin.recbole.data.interest import InterestTable
+from mmbee_plugin.recbole.data.modalities import chosen_modalities
 from mmbee_plugin.recbole.offline import gifts
 from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
 from mmbee_plugin.studies.scoring import Trained

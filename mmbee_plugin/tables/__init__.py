@@ -1,1 +1,1 @@
-"""The paper's tables: rows of settings, cells trained once and kept, figures with their uncertainty, a report."""
+"""The paper's tables of labelled samples: which rows, which measures, which layout. `ranking` has Table 3."""

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmbee_plugin.builtin.sample import ensure
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.data.sample import ensure
-from mmbee_plugin.recbole import options
-from mmbee_plugin.recbole.modalities import chosen_modalities
-from mmbee_plugin.recbole.report import provenance_lines
+from mmbee_plugin.experiments.files import Report
+from mmbee_plugin.experiments.making import cells_of_rows
+from mmbee_plugin.experiments.terminal import shown
+from mmbee_plugin.experiments.training import check_split
+from mmbee_plugin.recbole.config import options
+from mmbee_plugin.recbole.config.settings import chosen_metapaths
+from mmbee_plugin.recbole.data.modalities import chosen_modalities
 from mmbee_plugin.recbole.run import build_config
-from mmbee_plugin.recbole.settings import chosen_metapaths
-from mmbee_plugin.tables.files import Report
+from mmbee_plugin.recbole.training.report import provenance_lines
 from mmbee_plugin.tables.layout import sheets
-from mmbee_plugin.tables.making import cells_of_rows
 from mmbee_plugin.tables.measures import measure
 from mmbee_plugin.tables.report import write_report
 from mmbee_plugin.tables.rows import FULL, Table, check_number, make_table, over
 from mmbee_plugin.tables.run import labelled_jobs
-from mmbee_plugin.tables.terminal import shown
-from mmbee_plugin.tables.training import check_split
 
 MODEL = "MMBee"
 

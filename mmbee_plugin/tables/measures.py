@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbee_plugin import bootstrap
-from mmbee_plugin.bootstrap import Interval, PairedDifference
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.metrics import auc, gauc, hourly, uauc
-from mmbee_plugin.tables.cells import Cell
-from mmbee_plugin.tables.resampling import ResampledUsers, difference
+from mmbee_plugin.evaluation import bootstrap
+from mmbee_plugin.evaluation.bootstrap import Interval, PairedDifference
+from mmbee_plugin.evaluation.metrics import auc, gauc, hourly, uauc
+from mmbee_plugin.evaluation.resampling import ResampledUsers, difference
+from mmbee_plugin.experiments.cells import Cell
 from mmbee_plugin.tables.rows import Row, Table
 
 Metric = Callable[[NDArray, NDArray, NDArray], float]

@@ -15,9 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.cells import Cell, Job
+from mmbee_plugin.experiments.training import SPLITS, prepared, settings_of_the_key, state_of_the_code
 from mmbee_plugin.recbole.run import build_config
-from mmbee_plugin.tables.cells import Cell, Job
-from mmbee_plugin.tables.training import SPLITS, prepared, settings_of_the_key, state_of_the_code
 
 KIND = "labelled 1"
 """the form of these cells; a change in what they hold is another number"""

@@ -1,7 +1,7 @@
 """Evaluation of a distributed model: full ranking of static items, or metrics of labelled samples.
 
 Both are those of one process, whatever the number of processes: sums are whole numbers
-(:func:`~mmbee_plugin.metrics.exact_sum`), and samples are grouped by user before anything is averaged.
+(:func:`~mmbee_plugin.evaluation.metrics.exact_sum`), and samples are grouped by user before anything is averaged.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from torchrec.distributed import DistributedModelParallel
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.metrics import exact_mean, exact_sum, ranking_metrics
+from mmbee_plugin.evaluation.metrics import exact_mean, exact_sum, ranking_metrics
 from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser
-from mmbee_plugin.torchrec.collectives import add_up
-from mmbee_plugin.torchrec.gather import interleave
+from mmbee_plugin.torchrec.batches.maker import BatchMaker
+from mmbee_plugin.torchrec.batches.reader import EvalReader, RankedUsers
 from mmbee_plugin.torchrec.labelled import labelled_metrics
-from mmbee_plugin.torchrec.launch import Process
-from mmbee_plugin.torchrec.maker import BatchMaker
-from mmbee_plugin.torchrec.model import TrainModel
-from mmbee_plugin.torchrec.reader import EvalReader, RankedUsers
+from mmbee_plugin.torchrec.processes.collectives import add_up
+from mmbee_plugin.torchrec.processes.launch import Process
+from mmbee_plugin.torchrec.sharded.gather import interleave
+from mmbee_plugin.torchrec.sharded.model import TrainModel
 
 AUTHORS_AT_ONCE = 4096
 """authors a process encodes at once"""
@@ -40,7 +40,7 @@ class Evaluator:
     """Evaluates a model; every process of the job calls each method, together.
 
     Args:
-        model: the distributed :class:`~mmbee_plugin.torchrec.model.TrainModel`.
+        model: the distributed :class:`~mmbee_plugin.torchrec.sharded.model.TrainModel`.
         maker: makes this process's batches.
         process: which process this is.
     """
@@ -53,7 +53,7 @@ class Evaluator:
 
     @torch.no_grad()
     def ranking(self, reader: EvalReader, topk: Sequence[int] = (10, 20)) -> dict[str, float]:
-        """Means over the users of :func:`~mmbee_plugin.metrics.ranking_metrics`, on every process.
+        """Means over the users of :func:`~mmbee_plugin.evaluation.metrics.ranking_metrics`, on every process.
 
         All authors are ranked but the user's training items, unless they are positives of the split too.
 

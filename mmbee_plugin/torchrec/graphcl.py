@@ -3,21 +3,20 @@
 torchrun --nproc_per_node=2 -m mmbee_plugin.torchrec.graphcl --config torchrec_configs/sample.yaml graphcl.epochs=20
 
 The vectors are written into the shards folder, from where a training job starts its tables, whatever its number of
-processes. With equal settings and seed they are those of :func:`mmbee_plugin.nodes.train_graphcl`, up to rounding.
+processes. With equal settings and seed they are those of `mmbee_plugin.offline.node_vectors`, up to
+rounding.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from mmbee_plugin.torchrec.entry import run
+from mmbee_plugin.torchrec.processes.entry import run
 
 
 def main() -> None:
     """Reads the command line, trains, and writes the vectors."""
-    from mmbee_plugin.torchrec import (
-        command,  # only now, as below: the threads are chosen, pydantic may be missing
-    )
+    from mmbee_plugin.torchrec.processes import command
 
     parser = command.parser(
         "mmbee_plugin.torchrec.graphcl",
@@ -32,7 +31,7 @@ def main() -> None:
     )
     options, settings = command.read(parser)
 
-    from mmbee_plugin.torchrec.node_training import train_nodes
+    from mmbee_plugin.torchrec.node_vectors.training import train_nodes
 
     train_nodes(settings, options.snapshot, options.result)
 

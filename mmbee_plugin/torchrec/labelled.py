@@ -2,7 +2,7 @@
 
 A metric averaged over processes is not the metric. Here a user's samples meet on one process (a hash of the user names
 it), and for AUC over all samples each process gets a range of scores. What is then added up is whole numbers, so the
-values are bit for bit those of :mod:`mmbee_plugin.metrics` on all samples in one process.
+values are bit for bit those of :mod:`mmbee_plugin.evaluation.metrics` on all samples in one process.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch.distributed as dist
 from numpy.typing import ArrayLike, NDArray
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.metrics import exact_mean, exact_sum, log_losses, user_auc
-from mmbee_plugin.torchrec.collectives import add_up, gather, send_rows
+from mmbee_plugin.evaluation.metrics import exact_mean, exact_sum, log_losses, user_auc
+from mmbee_plugin.torchrec.processes.collectives import add_up, gather, send_rows
 
 POINTS = 256
 """scores a process sends in to find the ranges of scores"""
@@ -36,7 +36,7 @@ def labelled_metrics(
         device: where the group sends tensors from.
 
     Raises:
-        InputError: as the functions of :mod:`mmbee_plugin.metrics`, on every process, whichever has the bad sample.
+        InputError: as the functions of `evaluation.metrics`, on every process, whichever has the bad sample.
     """
     user = np.asarray(users, dtype=np.int64).reshape(-1)
     label, score = np.asarray(labels).reshape(-1), np.asarray(scores, dtype=np.float64).reshape(-1)

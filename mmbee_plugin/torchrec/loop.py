@@ -15,25 +15,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
-from mmbee_plugin import threads
+from mmbee_plugin.command import threads
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import locked, write_json
-from mmbee_plugin.torchrec.batch import Batch
-from mmbee_plugin.torchrec.checkpoint import StepState, latest, load, read_state, save
-from mmbee_plugin.torchrec.collectives import from_first
+from mmbee_plugin.randomness.streams import Purpose, key
+from mmbee_plugin.torchrec.batches.batch import Batch
+from mmbee_plugin.torchrec.batches.inputs import Inputs, open_store
+from mmbee_plugin.torchrec.batches.maker import BatchMaker
+from mmbee_plugin.torchrec.batches.reader import EvalReader, TrainReader
+from mmbee_plugin.torchrec.checkpoints.checkpoint import StepState, latest, load, read_state, save
+from mmbee_plugin.torchrec.checkpoints.resume import best_so_far, check_same_data, checkpoint_to_resume
 from mmbee_plugin.torchrec.evaluate import Evaluator
-from mmbee_plugin.torchrec.initial import InitialRows, write_initial
-from mmbee_plugin.torchrec.inputs import Inputs, open_store
-from mmbee_plugin.torchrec.launch import Process, process_group
-from mmbee_plugin.torchrec.maker import BatchMaker
-from mmbee_plugin.torchrec.model import TrainModel
 from mmbee_plugin.torchrec.pace import Pace
-from mmbee_plugin.torchrec.reader import EvalReader, TrainReader
-from mmbee_plugin.torchrec.resume import best_so_far, check_same_data, checkpoint_to_resume
+from mmbee_plugin.torchrec.processes.collectives import from_first
+from mmbee_plugin.torchrec.processes.launch import Process, process_group
 from mmbee_plugin.torchrec.settings import Settings
-from mmbee_plugin.torchrec.sharding import shard
+from mmbee_plugin.torchrec.sharded.initial import InitialRows, write_initial
+from mmbee_plugin.torchrec.sharded.model import TrainModel
+from mmbee_plugin.torchrec.sharded.sharding import shard
 from mmbee_plugin.torchrec.stepper import PipelinedStepper, PlainStepper, Stepper
-from mmbee_plugin.torchrec.streams import Purpose, key
 
 LOG = logging.getLogger(__name__)
 

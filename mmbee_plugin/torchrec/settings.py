@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from mmbee_plugin.command.yaml_settings import NAMES, parse_value, read_mapping
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath
 from mmbee_plugin.modules.bdr import PEER_PATHS
@@ -16,8 +17,7 @@ from mmbee_plugin.modules.gie import GIE
 from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS, GTRSettings, needs_user_ids
 from mmbee_plugin.modules.mfq import QUERY_STARTS, OrthogonalProjection
 from mmbee_plugin.modules.tokens import ContentSettings
-from mmbee_plugin.nodes import GraphCLSettings
-from mmbee_plugin.yaml_settings import NAMES, parse_value, read_mapping
+from mmbee_plugin.offline.node_vectors import GraphCLSettings
 
 Sharding = Literal["auto", "table_wise", "row_wise", "column_wise"]
 Optimizer = Literal["rowwise_adagrad", "adagrad", "sgd", "adam"]

@@ -10,7 +10,7 @@ from torchrec.distributed import DistributedModelParallel
 from torchrec.distributed.train_pipeline import TrainPipelineSparseDist
 from torchrec.optim.keyed import KeyedOptimizer
 
-from mmbee_plugin.torchrec.batch import Batch
+from mmbee_plugin.torchrec.batches.batch import Batch
 
 
 class Stepper(ABC):

@@ -10,14 +10,12 @@ Entries such as ``train.epochs=5`` replace those of the file.
 
 from __future__ import annotations
 
-from mmbee_plugin.torchrec.entry import run
+from mmbee_plugin.torchrec.processes.entry import run
 
 
 def main() -> None:
     """Reads the command line, checks all that can be checked without the data, and trains."""
-    from mmbee_plugin.torchrec import (
-        command,  # only now, as below: the threads are chosen, pydantic may be missing
-    )
+    from mmbee_plugin.torchrec.processes import command
 
     parser = command.parser(
         "mmbee_plugin.torchrec.train", __doc__, "YAML file of settings", "JSON file for losses and metrics"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.data.info import read_info, report
+from mmbee_plugin.data.inspect.info import read_info, report
 from mmbee_plugin.data.writer import write_folder
 from mmbee_plugin.errors import InputError
 

@@ -18,11 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmbee_plugin.data.arrays import read_array, read_rows, read_tensor
-from mmbee_plugin.data.atomic import MISSING_TOKENS, first_bad_row, read_interaction_table, read_tokens
 from mmbee_plugin.data.features import open_bag, open_dense
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.formats import READERS, convert
 from mmbee_plugin.data.pickles import load, read_sparse
+from mmbee_plugin.data.recbole_files import MISSING_TOKENS, first_bad_row, read_interaction_table, read_tokens
 from mmbee_plugin.data.writer import write_folder
 from mmbee_plugin.errors import InputError
 

@@ -9,8 +9,8 @@ import pytest
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.figures.queries import IDS, QUERIES, AuthorVectors, match, query_figure, read_authors
-from mmbee_plugin.recbole import checkpoint
 from mmbee_plugin.recbole.run import build_config, seeded_dataset, train_and_test
+from mmbee_plugin.recbole.training import checkpoint
 
 
 @pytest.fixture

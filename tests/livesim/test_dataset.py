@@ -8,7 +8,7 @@ from recbole.data import data_preparation
 from recbole.utils import get_model
 
 from mmbee_plugin import cli
-from mmbee_plugin.data import sample
+from mmbee_plugin.builtin import sample
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.livesim import dataset
 from mmbee_plugin.livesim.settings import LiveSimSettings

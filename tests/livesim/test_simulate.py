@@ -11,12 +11,12 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.evaluation.metrics import auc, uauc
 from mmbee_plugin.livesim.settings import VERSION, LiveSimSettings
 from mmbee_plugin.livesim.simulate import simulate
 from mmbee_plugin.logs.checks import check_tables
 from mmbee_plugin.logs.folder import LogFolder
 from mmbee_plugin.logs.schema import TABLES
-from mmbee_plugin.metrics import auc, uauc
 
 TINY = {"users": 300, "authors": 40, "days": 2, "density": 4.0}
 

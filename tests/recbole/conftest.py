@@ -15,7 +15,7 @@ from recbole.utils import get_model, init_seed
 
 import mmbee_plugin.recbole  # noqa: F401  (registers with RecBole)
 from mmbee_plugin.data.features import bag_from_pairs, save_bag
-from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.data.dataset import MMBeeDataset
 
 SPLIT = {"split": {"RS": [0.6, 0.2, 0.2]}, "mode": "full"}
 

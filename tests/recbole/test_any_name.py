@@ -13,12 +13,12 @@ from recbole.utils import get_model
 
 from mmbee_plugin.data.features import bag_from_pairs, save_bag
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.exchange import Exchange, check_same_model
+from mmbee_plugin.modules.exchange import Exchange, check_same_model
 from mmbee_plugin.modules.gtr import CONTENTS
-from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.config.options import given_settings
+from mmbee_plugin.recbole.data.dataset import MMBeeDataset
+from mmbee_plugin.recbole.data.modalities import chosen_modalities
 from mmbee_plugin.recbole.exchange import load_exchange, save_exchange
-from mmbee_plugin.recbole.modalities import chosen_modalities
-from mmbee_plugin.recbole.options import given_settings
 from mmbee_plugin.recbole.run import main
 
 DENSE = ("clip.vit", "clip%2Evit", "training", "画 像", "1")

@@ -12,7 +12,7 @@ import torch
 from recbole.quick_start import run_recbole
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole import checkpoint
+from mmbee_plugin.recbole.training import checkpoint
 
 QUICK = {
     "epochs": 2,

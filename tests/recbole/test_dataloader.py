@@ -9,8 +9,8 @@ from recbole.data.dataset import SequentialDataset
 from recbole.data.utils import data_preparation
 from recbole.utils import InputType
 
-from mmbee_plugin.recbole import dataloader as loaders
-from mmbee_plugin.recbole.dataloader import MMBeeEvalLoader, MMBeeFullSortLoader, MMBeeTrainLoader
+from mmbee_plugin.recbole.data import dataloader as loaders
+from mmbee_plugin.recbole.data.dataloader import MMBeeEvalLoader, MMBeeFullSortLoader, MMBeeTrainLoader
 
 LEAVE_ONE_OUT = {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"}
 LABELLED = {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "TO", "group_by": "user", "mode": "labeled"}

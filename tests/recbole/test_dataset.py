@@ -11,7 +11,7 @@ from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.utils import init_seed
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.data.dataset import MMBeeDataset
 
 PRE_SPLIT = {
     "train": [("u1", "i1"), ("u2", "i2"), ("u1", "i3"), ("u2", "i4")],

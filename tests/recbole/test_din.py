@@ -8,8 +8,8 @@ from recbole.data import data_preparation
 from recbole.model.sequential_recommender.din import DIN
 from recbole.trainer import Trainer
 
-from mmbee_plugin.recbole import din
-from mmbee_plugin.recbole.trainer import resumable
+from mmbee_plugin.recbole.training import din
+from mmbee_plugin.recbole.training.trainer import resumable
 
 COLUMNS = {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "kind", "tags"]}
 

@@ -15,8 +15,8 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.histories import DAY
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules import losses
-from mmbee_plugin.recbole import settings
-from mmbee_plugin.recbole.dataset import SEGMENT, TASKS, MMBeeDataset
+from mmbee_plugin.recbole.config import settings
+from mmbee_plugin.recbole.data.dataset import SEGMENT, TASKS, MMBeeDataset
 from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.run import build_config, train_and_test
 

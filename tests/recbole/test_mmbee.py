@@ -10,14 +10,14 @@ import torch
 from recbole.data.utils import data_preparation
 from recbole.utils import get_model, init_seed
 
-from mmbee_plugin.data import sample
+from mmbee_plugin.builtin import sample
 from mmbee_plugin.data.features import standardise
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
 from mmbee_plugin.graph.reach import NOBODY
 from mmbee_plugin.modules.mfq import AUTHOR_NOISE, OWN_GAIN, QUERY_STD
-from mmbee_plugin.recbole.dataloader import FOLD
-from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.data.dataloader import FOLD
+from mmbee_plugin.recbole.data.dataset import MMBeeDataset
 from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.run import build_config, train_and_test
 

@@ -16,9 +16,14 @@ from recbole.utils import argument_list
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.graph.donations import donation_graph
 from mmbee_plugin.graph.metapaths import Metapath, expand
-from mmbee_plugin.nodes import GraphCLSettings, train_graphcl
-from mmbee_plugin.recbole import settings
-from mmbee_plugin.recbole.options import default_settings, given_settings, layer_settings, paper_settings
+from mmbee_plugin.offline.node_vectors import GraphCLSettings, train_graphcl
+from mmbee_plugin.recbole.config import settings
+from mmbee_plugin.recbole.config.options import (
+    default_settings,
+    given_settings,
+    layer_settings,
+    paper_settings,
+)
 from mmbee_plugin.recbole.plugin import DATA_SETTINGS, PROPERTIES
 from mmbee_plugin.recbole.run import build_config
 

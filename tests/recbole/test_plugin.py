@@ -12,7 +12,7 @@ from recbole.config import Config
 from recbole.utils import dataset_arguments, get_model
 
 import mmbee_plugin
-from mmbee_plugin.data import sample
+from mmbee_plugin.builtin import sample
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import plugin
 from mmbee_plugin.recbole.run import build_config
@@ -25,8 +25,8 @@ def test_every_component_resolves(name):
     from recbole import trainer
     from recbole.data import dataset
 
-    from mmbee_plugin.recbole.dataset import MMBeeDataset
-    from mmbee_plugin.recbole.trainer import MMBeeTrainer
+    from mmbee_plugin.recbole.data.dataset import MMBeeDataset
+    from mmbee_plugin.recbole.training.trainer import MMBeeTrainer
 
     found = get_model(name)
     assert found.__name__ == name
@@ -155,8 +155,8 @@ def test_a_registered_model_resolves_by_name_and_inherits_defaults(registered, m
     from recbole.trainer import Trainer
     from recbole.utils import get_trainer
 
-    from mmbee_plugin.recbole import options
-    from mmbee_plugin.recbole.trainer import Resumable
+    from mmbee_plugin.recbole.config import options
+    from mmbee_plugin.recbole.training.trainer import Resumable
 
     own = tmp_path / "own.yaml"
     own.write_text("shared: 2\nsecond: 2\nnested: {b: 3}")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mmbee_plugin.recbole import progress
-from mmbee_plugin.recbole.progress import Progress, begin_stage, in_words
 from mmbee_plugin.recbole.run import main
+from mmbee_plugin.recbole.training import progress
+from mmbee_plugin.recbole.training.progress import Progress, begin_stage, in_words
 
 TINY = ["--dataset=tiny", "--train_batch_size=64", "--gpu_id=", "--embedding_size=8",
         "--eval_args={split: {RS: [0.6, 0.2, 0.2]}, order: TO}"]  # fmt: skip
@@ -118,7 +118,7 @@ def test_durations_in_words():
 def test_a_command_is_silent_of_what_libraries_say_of_each_other():
     """In a process of its own, with every warning asked for: import, training of a model with sparse tensors, test."""
     arguments = ["--model=LightGCN", *TINY, "--epochs=1"]
-    code = "import sys; from mmbee_plugin.entry import start; sys.exit(start('mmbee_plugin.recbole.run'))"
+    code = "import sys; from mmbee_plugin.command.entry import start; sys.exit(start('mmbee_plugin.recbole.run'))"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "default", "-c", code, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)

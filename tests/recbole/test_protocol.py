@@ -9,7 +9,7 @@ from recbole.data.interaction import Interaction
 from recbole.data.utils import data_preparation
 from recbole.utils import get_model, get_trainer, init_seed
 
-from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.data.dataset import MMBeeDataset
 from mmbee_plugin.recbole.offline import snapshot_for
 
 MODELS = ["Pop", "BPR", "LightGCN", "NGCF", "DIN", "SASRec", "MMBee", "SIM"]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmbee_plugin.recbole import ranking
-from mmbee_plugin.recbole.ranking import positive_ranks
+from mmbee_plugin.recbole.training import ranking
+from mmbee_plugin.recbole.training.ranking import positive_ranks
 
 USERS, ITEMS = 7, 31
 

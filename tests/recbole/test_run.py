@@ -10,8 +10,10 @@ import pytest
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole import options, report, tune
+from mmbee_plugin.recbole import tune
+from mmbee_plugin.recbole.config import options
 from mmbee_plugin.recbole.run import build_config, main
+from mmbee_plugin.recbole.training import report
 
 TINY = ["--dataset=tiny", "--epochs=1", "--train_batch_size=64", "--gpu_id=",
         "--eval_args={split: {RS: [0.6, 0.2, 0.2]}, order: TO}"]  # fmt: skip

@@ -9,7 +9,7 @@ from recbole.data.utils import create_samplers
 from recbole.sampler import Sampler
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.sampler import NegativeSampler, make_samplers
+from mmbee_plugin.recbole.data.sampler import NegativeSampler, make_samplers
 
 N_USERS, N_ITEMS = 5, 11
 

@@ -15,7 +15,7 @@ from recbole.utils import get_model, init_seed
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.sim import gap_buckets
-from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.data.dataset import MMBeeDataset
 from mmbee_plugin.recbole.run import build_config
 
 SMALL = {"embedding_size": 16, "gpu_id": "", "show_progress": False, "epochs": 1}

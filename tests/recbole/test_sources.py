@@ -9,11 +9,11 @@ import yaml
 from recbole.config import Config
 
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.recbole import options
-from mmbee_plugin.recbole.configs import build_config
+from mmbee_plugin.recbole.config import options
+from mmbee_plugin.recbole.config.configs import build_config
+from mmbee_plugin.recbole.config.sources import RECBOLE
+from mmbee_plugin.recbole.config.tuned import Finalist, Trial, Tuning, base_of
 from mmbee_plugin.recbole.run import main
-from mmbee_plugin.recbole.sources import RECBOLE
-from mmbee_plugin.recbole.tuned import Finalist, Trial, Tuning, base_of
 
 TINY = ["--dataset=tiny", "--gpu_id=", "--eval_args={split: {RS: [0.6, 0.2, 0.2]}, order: TO}"]
 YAML = """

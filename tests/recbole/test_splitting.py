@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.data.info import read_info
+from mmbee_plugin.data.inspect.info import read_info
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.options import (
+from mmbee_plugin.recbole.config.options import (
     config_folder,
     dataset_settings,
     given_settings,
     of_model,
     read_mapping,
 )
+from mmbee_plugin.recbole.config.splitting import data_lines, split_line
 from mmbee_plugin.recbole.run import build_config, main, seeded_dataset
-from mmbee_plugin.recbole.splitting import data_lines, split_line
 from mmbee_plugin.tables.ranking.run import with_protocol
 
 SMALL = {"gpu_id": "", "show_progress": False}

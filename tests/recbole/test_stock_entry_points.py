@@ -10,7 +10,7 @@ from recbole.quick_start import load_data_and_model, objective_function, run_rec
 from recbole.trainer import HyperTuning
 from recbole.utils.case_study import full_sort_scores, full_sort_topk
 
-from mmbee_plugin.recbole.dataset import MMBeeDataset
+from mmbee_plugin.recbole.data.dataset import MMBeeDataset
 
 SETTINGS = {
     "data_path": "datasets",

@@ -11,12 +11,11 @@ import torch
 from recbole.data.utils import data_preparation
 from recbole.utils import argument_list
 
+from mmbee_plugin.command.yaml_settings import read_mapping
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole import options
-from mmbee_plugin.recbole.dataset import MMBeeDataset
-from mmbee_plugin.recbole.run import build_config
-from mmbee_plugin.recbole.stock_settings import (
+from mmbee_plugin.recbole.config import options
+from mmbee_plugin.recbole.config.stock_settings import (
     ENTRIES,
     GIVEN_SPLIT,
     HONOURED,
@@ -24,7 +23,8 @@ from mmbee_plugin.recbole.stock_settings import (
     check_interval,
     repeats,
 )
-from mmbee_plugin.yaml_settings import read_mapping
+from mmbee_plugin.recbole.data.dataset import MMBeeDataset
+from mmbee_plugin.recbole.run import build_config
 
 PARTS = ("general", "training", "evaluation", "dataset")
 RATED = ("rating:float", "timestamp:float")

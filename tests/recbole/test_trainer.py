@@ -13,9 +13,9 @@ from recbole.trainer import KGTrainer, Trainer, XGBoostTrainer
 from recbole.utils import get_trainer
 
 import mmbee_plugin
-from mmbee_plugin.recbole import checkpoint
 from mmbee_plugin.recbole.run import main
-from mmbee_plugin.recbole.trainer import MMBeeTrainer, Resumable, resumable
+from mmbee_plugin.recbole.training import checkpoint
+from mmbee_plugin.recbole.training.trainer import MMBeeTrainer, Resumable, resumable
 
 ROOT = Path(mmbee_plugin.__file__).parents[1]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmbee_plugin import entry
+from mmbee_plugin.command import entry
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.recbole import options
+from mmbee_plugin.recbole.config import options
+from mmbee_plugin.recbole.config.values import check_values
 from mmbee_plugin.recbole.plugin import known_models
 from mmbee_plugin.recbole.run import main
 from mmbee_plugin.recbole.tune import main as tune
-from mmbee_plugin.recbole.values import check_values
 
 TINY = ["--dataset=tiny", "--epochs=1", "--train_batch_size=64", "--gpu_id="]
 REFUSED = {
@@ -149,7 +149,7 @@ def test_a_fault_of_our_own_keeps_its_traceback(folder, monkeypatch):
     def faulty(*_, **__):
         raise KeyError("a fault")
 
-    monkeypatch.setattr("mmbee_plugin.recbole.report.dataset_facts", faulty)
+    monkeypatch.setattr("mmbee_plugin.recbole.training.report.dataset_facts", faulty)
     with pytest.raises(KeyError):
         main(["--model=BPR", *TINY])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmbee_plugin.metrics import auc, gauc
+from mmbee_plugin.evaluation.metrics import auc, gauc
 from mmbee_plugin.studies.comparison import HEADINGS, compare
 from mmbee_plugin.tables.measures import Samples
 

@@ -8,8 +8,8 @@ import torch
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole import checkpoint
 from mmbee_plugin.recbole.run import build_config, train_and_test
+from mmbee_plugin.recbole.training import checkpoint
 from mmbee_plugin.studies.scoring import open_trained
 
 

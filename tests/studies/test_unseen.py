@@ -10,6 +10,8 @@ import pytest
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.cells import Cell
+from mmbee_plugin.experiments.training import check_split
 from mmbee_plugin.studies.unseen import (
     ROWS,
     SEEN,
@@ -19,8 +21,6 @@ from mmbee_plugin.studies.unseen import (
     unseen_figure,
     unseen_jobs,
 )
-from mmbee_plugin.tables.cells import Cell
-from mmbee_plugin.tables.training import check_split
 
 GIVEN = {"embedding_size": 8, "gpu_id": "", "show_progress": False}
 NEW = ("a2", "a5")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmbee_plugin import cli
-from mmbee_plugin.tables.cells import Cell
+from mmbee_plugin.experiments.cells import Cell
 from mmbee_plugin.tables.measures import COSTS
 
 N, USERS = 1500, 120

@@ -9,9 +9,9 @@ import re
 import numpy as np
 import pytest
 
-from mmbee_plugin import metrics
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.tables.files import Report
+from mmbee_plugin.evaluation import metrics
+from mmbee_plugin.experiments.files import Report
 from mmbee_plugin.tables.layout import UNTESTED, lines, sheets
 from mmbee_plugin.tables.measures import measure
 from mmbee_plugin.tables.report import write_report

@@ -7,9 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmbee_plugin import metrics
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.evaluation import metrics
 from mmbee_plugin.tables.run import flops, labelled_cell, labelled_jobs
 
 SIM = {"backbone": "sim", "content": "none", "interest": "none", "epochs": 2, "embedding_size": 8}

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from mmbee_plugin.builtin.sample import ensure
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.data.sample import ensure
 from mmbee_plugin.graph.settings import GraphSettings
-from mmbee_plugin.nodes import GraphCLSettings
+from mmbee_plugin.offline.node_vectors import GraphCLSettings
 
 MISSING = [name for name in ("torchrec", "fbgemm_gpu", "pyarrow") if importlib.util.find_spec(name) is None]
 collect_ignore_glob = ["test_*.py"] if MISSING else []
@@ -50,7 +50,7 @@ def live_folder(live_template: Path, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="session")
 def live_shards(live_folder: DatasetFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The live folder as shards: 6 folds by time, node vectors of 16, row groups of 100 rows. Not to be written to."""
-    from mmbee_plugin.torchrec.shards import write_shards  # the extra may not be installed
+    from mmbee_plugin.torchrec.shards.write import write_shards  # the extra may not be installed
 
     shards = tmp_path_factory.mktemp("shards") / "live"
     graph = GraphSettings(folds=6, fold_by="time", top_k=10, reach_own=True, reach_lift=True)
@@ -62,7 +62,7 @@ def live_shards(live_folder: DatasetFolder, tmp_path_factory: pytest.TempPathFac
 def sample_shards(sample_folder: DatasetFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample as shards: the paper's metapaths, 3 folds by order, reach lists of 50, node vectors of 16,
     row groups of 200 rows. Not to be written to."""
-    from mmbee_plugin.torchrec.shards import write_shards  # the extra may not be installed
+    from mmbee_plugin.torchrec.shards.write import write_shards  # the extra may not be installed
 
     shards = tmp_path_factory.mktemp("shards") / "sample"
     graph = GraphSettings(folds=3, fold_by="order", reach_top_k=50)

@@ -10,16 +10,16 @@ import torch
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec import evaluate
+from mmbee_plugin.torchrec.batches.inputs import Inputs, open_store
+from mmbee_plugin.torchrec.batches.maker import BatchMaker
+from mmbee_plugin.torchrec.batches.reader import EvalReader
 from mmbee_plugin.torchrec.evaluate import Evaluator
-from mmbee_plugin.torchrec.initial import InitialRows, write_initial
-from mmbee_plugin.torchrec.inputs import Inputs, open_store
 from mmbee_plugin.torchrec.labelled import labelled_metrics
-from mmbee_plugin.torchrec.launch import Process, process_group
-from mmbee_plugin.torchrec.maker import BatchMaker
-from mmbee_plugin.torchrec.model import TrainModel
-from mmbee_plugin.torchrec.reader import EvalReader
+from mmbee_plugin.torchrec.processes.launch import Process, process_group
 from mmbee_plugin.torchrec.settings import parse_settings
-from mmbee_plugin.torchrec.sharding import shard
+from mmbee_plugin.torchrec.sharded.initial import InitialRows, write_initial
+from mmbee_plugin.torchrec.sharded.model import TrainModel
+from mmbee_plugin.torchrec.sharded.sharding import shard
 
 TOPK = (5, 20)
 MODELS = {"ranked": {"backbone": "mean"}, "ranked with a cross part": {"backbone": "sim"}}

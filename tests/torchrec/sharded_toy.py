@@ -29,7 +29,7 @@ from torchrec.optim.keyed import CombinedOptimizer, KeyedOptimizerWrapper
 from torchrec.optim.optimizers import in_backward_optimizer_filter
 from torchrec.optim.rowwise_adagrad import RowWiseAdagrad
 
-from mmbee_plugin.torchrec.checkpoint import StepState, latest, load, save
+from mmbee_plugin.torchrec.checkpoints.checkpoint import StepState, latest, load, save
 
 USERS, AUTHORS, WIDTH, BATCH = 11, 13, 4, 8
 

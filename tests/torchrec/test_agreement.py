@@ -19,29 +19,29 @@ from recbole.data.interaction import Interaction
 
 import mmbee_plugin.recbole  # noqa: F401  (registers with RecBole)
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.exchange import USER_TABLES, WORD_TABLES, word_table
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
 from mmbee_plugin.graph.settings import GraphSettings
+from mmbee_plugin.modules.exchange import USER_TABLES, WORD_TABLES, word_table
 from mmbee_plugin.modules.gie import GIE
 from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, INTERESTS
 from mmbee_plugin.modules.sim import SEARCHES
-from mmbee_plugin.recbole.dataloader import FOLD, MMBeeFullSortLoader
-from mmbee_plugin.recbole.dataset import SEGMENT, TASKS, MMBeeDataset
+from mmbee_plugin.recbole.config.options import layer_settings
+from mmbee_plugin.recbole.data.dataloader import FOLD, MMBeeFullSortLoader
+from mmbee_plugin.recbole.data.dataset import SEGMENT, TASKS, MMBeeDataset
 from mmbee_plugin.recbole.models.mmbee import MMBee
-from mmbee_plugin.recbole.options import layer_settings
 from mmbee_plugin.recbole.plugin import PROPERTIES
 from mmbee_plugin.recbole.run import build_config
-from mmbee_plugin.torchrec.batch import Batch
-from mmbee_plugin.torchrec.inputs import Inputs, open_store
-from mmbee_plugin.torchrec.maker import BatchMaker
-from mmbee_plugin.torchrec.model import TrainModel
-from mmbee_plugin.torchrec.negatives import draw_negatives
-from mmbee_plugin.torchrec.reader import EvalReader, GlobalRows, TrainReader
+from mmbee_plugin.torchrec.batches.batch import Batch
+from mmbee_plugin.torchrec.batches.inputs import Inputs, open_store
+from mmbee_plugin.torchrec.batches.maker import BatchMaker
+from mmbee_plugin.torchrec.batches.negatives import draw_negatives
+from mmbee_plugin.torchrec.batches.reader import EvalReader, GlobalRows, TrainReader
+from mmbee_plugin.torchrec.plan.workload import workload
 from mmbee_plugin.torchrec.settings import Settings, parse_settings
-from mmbee_plugin.torchrec.sharding import table_names
-from mmbee_plugin.torchrec.shards import write_shards
-from mmbee_plugin.torchrec.store import ShardStore
-from mmbee_plugin.torchrec.workload import workload
+from mmbee_plugin.torchrec.sharded.model import TrainModel
+from mmbee_plugin.torchrec.sharded.sharding import table_names
+from mmbee_plugin.torchrec.shards.store import ShardStore
+from mmbee_plugin.torchrec.shards.write import write_shards
 
 NAMES = {"width": "embedding_size", "dropout": "dropout_prob"}
 """settings that RecBole calls otherwise"""

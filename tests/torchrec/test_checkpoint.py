@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.torchrec import checkpoint
-from mmbee_plugin.torchrec.checkpoint import StepState
+from mmbee_plugin.torchrec.checkpoints import checkpoint
+from mmbee_plugin.torchrec.checkpoints.checkpoint import StepState
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,14 @@ from fbgemm_gpu.split_table_batched_embeddings_ops_common import PoolingMode
 from fbgemm_gpu.split_table_batched_embeddings_ops_training import SplitTableBatchedEmbeddingBagsCodegen
 from torch import nn
 
-from mmbee_plugin.torchrec import cpu_kernels, sharding
-from mmbee_plugin.torchrec.initial import InitialRows, local_parts, write_initial
-from mmbee_plugin.torchrec.inputs import Inputs, open_store
-from mmbee_plugin.torchrec.launch import process_group
-from mmbee_plugin.torchrec.maker import BatchMaker
-from mmbee_plugin.torchrec.model import TrainModel
-from mmbee_plugin.torchrec.reader import TrainReader
+from mmbee_plugin.torchrec.batches.inputs import Inputs, open_store
+from mmbee_plugin.torchrec.batches.maker import BatchMaker
+from mmbee_plugin.torchrec.batches.reader import TrainReader
+from mmbee_plugin.torchrec.processes.launch import process_group
 from mmbee_plugin.torchrec.settings import parse_settings
+from mmbee_plugin.torchrec.sharded import cpu_kernels, sharding
+from mmbee_plugin.torchrec.sharded.initial import InitialRows, local_parts, write_initial
+from mmbee_plugin.torchrec.sharded.model import TrainModel
 
 Trained = tuple[list[torch.Tensor], list[torch.Tensor], list[tuple[PoolingMode, bool]]]
 

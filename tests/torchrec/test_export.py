@@ -13,17 +13,17 @@ from typer.testing import CliRunner
 
 from mmbee_plugin.cli import app
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.exchange import read_exchange
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
-from mmbee_plugin.torchrec import checkpoint
-from mmbee_plugin.torchrec.checkpoint import StepState
-from mmbee_plugin.torchrec.export import export_checkpoint, import_exchange
-from mmbee_plugin.torchrec.inputs import Inputs, open_store
-from mmbee_plugin.torchrec.launch import process_group
+from mmbee_plugin.modules.exchange import read_exchange
+from mmbee_plugin.torchrec.batches.inputs import Inputs, open_store
+from mmbee_plugin.torchrec.batches.maker import BatchMaker
+from mmbee_plugin.torchrec.checkpoints import checkpoint
+from mmbee_plugin.torchrec.checkpoints.checkpoint import StepState
+from mmbee_plugin.torchrec.checkpoints.export import export_checkpoint, import_exchange
 from mmbee_plugin.torchrec.loop import Trainer, train
-from mmbee_plugin.torchrec.maker import BatchMaker
-from mmbee_plugin.torchrec.model import TrainModel
+from mmbee_plugin.torchrec.processes.launch import process_group
 from mmbee_plugin.torchrec.settings import Settings, parse_settings
+from mmbee_plugin.torchrec.sharded.model import TrainModel
 
 WIDTH = 16
 CPU = torch.device("cpu")
@@ -69,7 +69,7 @@ def recbole_model(sample_folder, tmp_path_factory):
     from recbole.utils import get_model, init_seed
 
     import mmbee_plugin.recbole  # noqa: F401  (registers with RecBole)
-    from mmbee_plugin.recbole.dataset import MMBeeDataset
+    from mmbee_plugin.recbole.data.dataset import MMBeeDataset
     from mmbee_plugin.recbole.run import build_config
 
     def build(**settings: Any) -> tuple[Any, Any]:

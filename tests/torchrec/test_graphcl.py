@@ -14,11 +14,11 @@ from scipy.sparse import csr_matrix
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.snapshot import Snapshot
-from mmbee_plugin.nodes import GraphCLSettings, train_graphcl
-from mmbee_plugin.torchrec import node_files
-from mmbee_plugin.torchrec.node_training import train_nodes
+from mmbee_plugin.offline.node_vectors import GraphCLSettings, train_graphcl
+from mmbee_plugin.torchrec.node_vectors import files as node_files
+from mmbee_plugin.torchrec.node_vectors.training import train_nodes
 from mmbee_plugin.torchrec.settings import parse_settings
-from mmbee_plugin.torchrec.store import ShardStore
+from mmbee_plugin.torchrec.shards.store import ShardStore
 
 RUN = {"epochs": 8, "batch_size": 127}  # the last batch is short, and no batch is even
 

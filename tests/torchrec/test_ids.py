@@ -11,17 +11,17 @@ import torch
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.torchrec import checkpoint
-from mmbee_plugin.torchrec.checkpoint import StepState
-from mmbee_plugin.torchrec.export import export_checkpoint, import_exchange
-from mmbee_plugin.torchrec.ids import TableIds, token_keys
-from mmbee_plugin.torchrec.inputs import Inputs, open_store
+from mmbee_plugin.torchrec.batches.inputs import Inputs, open_store
+from mmbee_plugin.torchrec.batches.maker import BatchMaker
+from mmbee_plugin.torchrec.batches.reader import GlobalRows
+from mmbee_plugin.torchrec.checkpoints import checkpoint
+from mmbee_plugin.torchrec.checkpoints.checkpoint import StepState
+from mmbee_plugin.torchrec.checkpoints.export import export_checkpoint, import_exchange
 from mmbee_plugin.torchrec.loop import train
-from mmbee_plugin.torchrec.maker import BatchMaker
-from mmbee_plugin.torchrec.model import TrainModel
-from mmbee_plugin.torchrec.reader import GlobalRows
 from mmbee_plugin.torchrec.settings import Settings, parse_settings
-from mmbee_plugin.torchrec.shards import write_shards
+from mmbee_plugin.torchrec.sharded.model import TrainModel
+from mmbee_plugin.torchrec.shards.ids import TableIds, token_keys
+from mmbee_plugin.torchrec.shards.write import write_shards
 
 HASHED = 7
 SIZE = 30

@@ -6,8 +6,8 @@ import torch
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.mfq import AUTHOR_NOISE, OWN_GAIN, QUERY_STD
-from mmbee_plugin.torchrec.initial import BLOCK, InitialRows
 from mmbee_plugin.torchrec.settings import ModelSettings
+from mmbee_plugin.torchrec.sharded.initial import BLOCK, InitialRows
 
 ROWS = BLOCK + 50
 USERS = BLOCK + 20

@@ -16,24 +16,24 @@ from typer.testing import CliRunner
 from mmbee_plugin.cli import app
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.content import ContentTable
-from mmbee_plugin.recbole.dataset import SEGMENT, TASKS, MMBeeDataset
+from mmbee_plugin.recbole.data.content import ContentTable
+from mmbee_plugin.recbole.data.dataset import SEGMENT, TASKS, MMBeeDataset
 from mmbee_plugin.recbole.exchange import load_exchange
 from mmbee_plugin.recbole.models.mmbee import MMBee
 from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.run import build_config
-from mmbee_plugin.torchrec import checkpoint
-from mmbee_plugin.torchrec.checkpoint import StepState
-from mmbee_plugin.torchrec.export import export_checkpoint, import_exchange
-from mmbee_plugin.torchrec.inputs import Inputs, open_store
-from mmbee_plugin.torchrec.launch import process_group
+from mmbee_plugin.torchrec.batches.inputs import Inputs, open_store
+from mmbee_plugin.torchrec.batches.maker import BatchMaker
+from mmbee_plugin.torchrec.batches.reader import EvalReader, TrainReader
+from mmbee_plugin.torchrec.checkpoints import checkpoint
+from mmbee_plugin.torchrec.checkpoints.checkpoint import StepState
+from mmbee_plugin.torchrec.checkpoints.export import export_checkpoint, import_exchange
 from mmbee_plugin.torchrec.loop import Trainer
-from mmbee_plugin.torchrec.maker import BatchMaker
-from mmbee_plugin.torchrec.model import TrainModel
-from mmbee_plugin.torchrec.reader import EvalReader, TrainReader
+from mmbee_plugin.torchrec.processes.launch import process_group
 from mmbee_plugin.torchrec.settings import Settings, parse_settings
-from mmbee_plugin.torchrec.shards import write_shards
-from mmbee_plugin.torchrec.store import ShardStore
+from mmbee_plugin.torchrec.sharded.model import TrainModel
+from mmbee_plugin.torchrec.shards.store import ShardStore
+from mmbee_plugin.torchrec.shards.write import write_shards
 
 GRAPH = {"folds": 6, "fold_by": "time", "reach_top_k": 0, "top_k": 10}
 SECTIONS = ("user", "author", "query", "nodes", "words")

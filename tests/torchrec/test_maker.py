@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.torchrec.inputs import Inputs, open_store
-from mmbee_plugin.torchrec.maker import BatchMaker
-from mmbee_plugin.torchrec.negatives import draw_negatives
-from mmbee_plugin.torchrec.reader import TrainReader
+from mmbee_plugin.torchrec.batches.inputs import Inputs, open_store
+from mmbee_plugin.torchrec.batches.maker import BatchMaker
+from mmbee_plugin.torchrec.batches.negatives import draw_negatives
+from mmbee_plugin.torchrec.batches.reader import TrainReader
 from mmbee_plugin.torchrec.settings import parse_settings
-from mmbee_plugin.torchrec.store import ShardStore
+from mmbee_plugin.torchrec.shards.store import ShardStore
 
 
 def parts(shards, world_size, batch_size, **model):

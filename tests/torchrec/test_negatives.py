@@ -1,6 +1,6 @@
 import numpy as np
 
-from mmbee_plugin.torchrec.negatives import draw_negatives, lacks_nobody
+from mmbee_plugin.torchrec.batches.negatives import draw_negatives, lacks_nobody
 
 
 class Known:

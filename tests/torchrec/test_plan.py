@@ -5,8 +5,9 @@ from typer.testing import CliRunner
 
 from mmbee_plugin.cli import app
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.torchrec.inputs import Inputs
-from mmbee_plugin.torchrec.plan import (
+from mmbee_plugin.torchrec.batches.inputs import Inputs
+from mmbee_plugin.torchrec.plan.outcome import RESERVED
+from mmbee_plugin.torchrec.plan.plan import (
     Cluster,
     DataSize,
     Plan,
@@ -15,10 +16,9 @@ from mmbee_plugin.torchrec.plan import (
     parse_count,
     plan,
 )
-from mmbee_plugin.torchrec.plan_outcome import RESERVED
+from mmbee_plugin.torchrec.plan.workload import workload
 from mmbee_plugin.torchrec.settings import parse_settings
-from mmbee_plugin.torchrec.tables import Tables
-from mmbee_plugin.torchrec.workload import workload
+from mmbee_plugin.torchrec.sharded.tables import Tables
 
 GIB = 1024**3
 USERS, AUTHORS, WIDTH, QUERIES = 10**9, 10**7, 64, 8

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.torchrec.reader import EvalReader, TrainReader
+from mmbee_plugin.torchrec.batches.reader import EvalReader, TrainReader
 from mmbee_plugin.torchrec.settings import DataSettings
-from mmbee_plugin.torchrec.store import ShardStore
+from mmbee_plugin.torchrec.shards.store import ShardStore
 
 
 def reader(store, batch_size=64, seed=0, window=2, **options):
@@ -208,9 +208,9 @@ def test_labelled_rows_are_all_there(shards):
 
 MEMORY = r"""
 import re, sys
-from mmbee_plugin.torchrec.reader import TrainReader
+from mmbee_plugin.torchrec.batches.reader import TrainReader
 from mmbee_plugin.torchrec.settings import DataSettings
-from mmbee_plugin.torchrec.store import ShardStore
+from mmbee_plugin.torchrec.shards.store import ShardStore
 
 peaks = []
 for folder in sys.argv[1:]:

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.torchrec.checkpoint import StepState, save
-from mmbee_plugin.torchrec.resume import (
+from mmbee_plugin.torchrec.checkpoints.checkpoint import StepState, save
+from mmbee_plugin.torchrec.checkpoints.resume import (
     best_so_far,
     check_same_data,
     check_same_settings,
     checkpoint_to_resume,
 )
 from mmbee_plugin.torchrec.settings import parse_settings
-from mmbee_plugin.torchrec.store import ShardStore
+from mmbee_plugin.torchrec.shards.store import ShardStore
 
 
 def settings_with(**sections):

@@ -15,7 +15,7 @@ from mmbee_plugin.torchrec.settings import (
     read_settings,
     replace_entry,
 )
-from mmbee_plugin.torchrec.shard_settings import read_shard_settings
+from mmbee_plugin.torchrec.shards.settings import read_shard_settings
 
 CONFIGS = Path(__file__).parents[2] / "torchrec_configs"
 

@@ -17,14 +17,14 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
 from mmbee_plugin.graph.settings import GraphSettings
-from mmbee_plugin.recbole.content import ContentTable
-from mmbee_plugin.recbole.interest import InterestTable
+from mmbee_plugin.recbole.config.settings import chosen_metapaths
+from mmbee_plugin.recbole.data.content import ContentTable
+from mmbee_plugin.recbole.data.interest import InterestTable
 from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
-from mmbee_plugin.recbole.settings import chosen_metapaths
-from mmbee_plugin.torchrec.rows import split_folder
-from mmbee_plugin.torchrec.shards import write_shards
-from mmbee_plugin.torchrec.store import ShardStore
+from mmbee_plugin.torchrec.shards.rows import split_folder
+from mmbee_plugin.torchrec.shards.store import ShardStore
+from mmbee_plugin.torchrec.shards.write import write_shards
 
 LENGTH = 7
 

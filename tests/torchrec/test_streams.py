@@ -2,7 +2,7 @@
 
 import itertools
 
-from mmbee_plugin.torchrec.streams import Purpose, key, stream
+from mmbee_plugin.randomness.streams import Purpose, key, stream
 
 
 def test_streams_are_apart_and_repeat():

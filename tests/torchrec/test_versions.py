@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mmbee_plugin.torchrec.versions import Builds, check_versions, mismatch
+from mmbee_plugin.torchrec.processes.versions import Builds, check_versions, mismatch
 
 
 def builds(torch="2.13.0+cpu", fbgemm="1.8.0", variant="cpu", torch_has_gpu=False, gpu_answers=False):
@@ -63,7 +63,7 @@ def test_a_wrong_package_on_the_path_is_one_line(tmp_path, version, code, said):
     (docs / "target.default.json.py").write_text(json.dumps(target))
     program = (
         "from mmbee_plugin.errors import InputError\n"
-        "from mmbee_plugin.torchrec.versions import check_versions\n"
+        "from mmbee_plugin.torchrec.processes.versions import check_versions\n"
         "try: check_versions()\n"
         "except InputError as error: print(error)\n"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmbee_plugin.data.atomic import MILLISECONDS
+from mmbee_plugin.data.recbole_files import MILLISECONDS
 from mmbee_plugin.errors import InputError
 
 IDS = 2**31

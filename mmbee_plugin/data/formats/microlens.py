@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mmbee_plugin.data.atomic import read_header
 from mmbee_plugin.data.features import BagFeatures
 from mmbee_plugin.data.formats.columns import IDS, in_seconds, read_numbers
 from mmbee_plugin.data.formats.discovery import unread_note
 from mmbee_plugin.data.formats.numbered import source_line
 from mmbee_plugin.data.pickles import read_bytes
+from mmbee_plugin.data.recbole_files import read_header
 from mmbee_plugin.data.splits import leave_one_out
 from mmbee_plugin.data.text import text_features
 from mmbee_plugin.data.writer import SPLITS, DatasetContent, Interactions, SourceFeatures

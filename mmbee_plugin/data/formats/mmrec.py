@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mmbee_plugin.data.atomic import read_header
 from mmbee_plugin.data.formats.columns import IDS, in_seconds, read_numbers
 from mmbee_plugin.data.formats.discovery import find_features, pairing_note, unread_note
 from mmbee_plugin.data.formats.numbered import (
@@ -20,6 +19,7 @@ from mmbee_plugin.data.formats.numbered import (
     open_source,
     source_line,
 )
+from mmbee_plugin.data.recbole_files import read_header
 from mmbee_plugin.data.writer import SPLITS, DatasetContent, Interactions
 from mmbee_plugin.errors import InputError
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mmbee_plugin.data.atomic import ITEM, USER, first_bad_row, read_header, read_interaction_table
+from mmbee_plugin.command.extras import missing
 from mmbee_plugin.data.features import BagFeatures, bag_from_pairs
+from mmbee_plugin.data.recbole_files import ITEM, USER, first_bad_row, read_header, read_interaction_table
 from mmbee_plugin.data.writer import DatasetContent, Interactions, write_folder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.extras import missing
 
 TITLE, GENRES = "movie_title:token_seq", "class:token_seq"
 WORD = re.compile(r"\w+(?:['’]\w+)*")

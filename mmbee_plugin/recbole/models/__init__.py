@@ -1,0 +1,1 @@
+"""The models: MMBee and the baselines that RecBole lacks, one file each."""

@@ -12,19 +12,19 @@ from recbole.utils import InputType
 from torch import nn
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.exchange import model_settings, word_table
 from mmbee_plugin.modules import losses
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
+from mmbee_plugin.modules.exchange import model_settings, word_table
 from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser, GTRModel
 from mmbee_plugin.modules.sim import gap_buckets
-from mmbee_plugin.recbole import settings
-from mmbee_plugin.recbole.content import ContentTable
-from mmbee_plugin.recbole.dataloader import FOLD
-from mmbee_plugin.recbole.dataset import SEGMENT, TASKS
-from mmbee_plugin.recbole.interest import InterestTable, PeerTable
-from mmbee_plugin.recbole.modalities import BagTable, chosen_modalities
+from mmbee_plugin.recbole.config import settings
+from mmbee_plugin.recbole.data.content import ContentTable
+from mmbee_plugin.recbole.data.dataloader import FOLD
+from mmbee_plugin.recbole.data.dataset import SEGMENT, TASKS
+from mmbee_plugin.recbole.data.interest import InterestTable, PeerTable
+from mmbee_plugin.recbole.data.modalities import BagTable, chosen_modalities
 from mmbee_plugin.recbole.offline import snapshot_for
-from mmbee_plugin.recbole.progress import begin_stage
+from mmbee_plugin.recbole.training.progress import begin_stage
 
 ENCODE_ROWS = 4096
 """authors encoded at once in full ranking."""
@@ -38,7 +38,7 @@ class MMBee(GeneralRecommender):
 
     Args:
         config: RecBole's Config; defaults in ``properties/MMBee.yaml``.
-        dataset: the training split, an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`.
+        dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
     """
 
     input_type = InputType.LISTWISE

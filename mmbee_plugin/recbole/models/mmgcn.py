@@ -46,7 +46,7 @@ class MMGCN(GraphRecommender):
 
     Args:
         config: RecBole's Config; defaults in ``properties/MMGCN.yaml``.
-        dataset: the training split, an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`.
+        dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmbee_plugin.modules.losses import sampled_softmax
 from mmbee_plugin.modules.named import module_name
-from mmbee_plugin.recbole.modalities import needed_modalities
+from mmbee_plugin.recbole.data.modalities import needed_modalities
 from mmbee_plugin.recbole.models.multimodal import ItemContent, linear, number, xavier
 
 
@@ -37,7 +37,7 @@ class MMMLP(SequentialRecommender):
 
     Args:
         config: RecBole's Config; defaults in ``properties/MMMLP.yaml``.
-        dataset: the training split, an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`.
+        dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
     """
 
     drawn: Tensor

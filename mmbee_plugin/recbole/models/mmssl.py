@@ -51,7 +51,7 @@ class MMSSL(GraphRecommender):
     is :math:`\mathrm{norm}(\langle F_u^m, F_i^m \rangle_i (1 - A_u))`, the real one
     :math:`\mathrm{norm}(\mathrm{softmax}((A_u + 10^{-5} g) / .005) + 100 \, \mathrm{norm}(\langle h_u, h_i \rangle (1 -
     A_u)))` with Gumbel noise g. The :class:`~mmbee_plugin.recbole.models.critic.Critic` takes a step of its own before
-    each of the model's (:class:`~mmbee_plugin.recbole.adversarial.AdversarialTrainer`), whose loss is
+    each of the model's (:class:`~mmbee_plugin.recbole.training.adversarial.AdversarialTrainer`), whose loss is
 
     .. math:: BPR + \tfrac{\lambda}{2B} (|h_u|^2 + |h_i|^2 + |h_j|^2) + \tfrac{\lambda}{2I} \textstyle\sum_m
               (|F_u^m|^2 + |F_i^m|^2) + .03 \, L_{CL} - 10^{-4} \, \mathrm{mean} D(S_m)
@@ -68,7 +68,7 @@ class MMSSL(GraphRecommender):
 
     Args:
         config: RecBole's Config; defaults in ``properties/MMSSL.yaml``.
-        dataset: the training split, an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`.
+        dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
     """
 
     generated: Tensor

@@ -18,7 +18,7 @@ from mmbee_plugin.data.features import BagFeatures
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.losses import bayesian_personalised_ranking
 from mmbee_plugin.modules.named import ModalityModules, ModalityParameters
-from mmbee_plugin.recbole.modalities import BagTable, DenseTable, needed_modalities
+from mmbee_plugin.recbole.data.modalities import BagTable, DenseTable, needed_modalities
 from mmbee_plugin.recbole.models.bipartite import both_ways
 
 
@@ -50,7 +50,7 @@ class ItemContent(nn.Module):
 
     Args:
         config: read are `modalities` and `modality_dropout`.
-        dataset: the training split, an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`.
+        dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
         width: from a modality's own width to that of its projection.
 
     Attributes:
@@ -96,7 +96,7 @@ class GraphRecommender(GeneralRecommender):
 
     Args:
         config: RecBole's Config.
-        dataset: the training split, an :class:`~mmbee_plugin.recbole.dataset.MMBeeDataset`; its positive pairs are
+        dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`; its positive pairs are
             the edges.
 
     Attributes:

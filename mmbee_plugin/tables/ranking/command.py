@@ -7,20 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mmbee_plugin.builtin.sample import ensure
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.data.sample import ensure
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole import options
-from mmbee_plugin.recbole.options import merged
-from mmbee_plugin.recbole.report import provenance_lines
-from mmbee_plugin.recbole.splitting import data_lines
+from mmbee_plugin.experiments.files import Report
+from mmbee_plugin.experiments.making import cells_of_rows
+from mmbee_plugin.experiments.pool import Task, run_tasks
+from mmbee_plugin.experiments.progress import cell_bar
+from mmbee_plugin.experiments.terminal import shown
+from mmbee_plugin.experiments.training import check_split
+from mmbee_plugin.recbole.config import options
+from mmbee_plugin.recbole.config.options import merged
+from mmbee_plugin.recbole.config.splitting import data_lines
+from mmbee_plugin.recbole.config.tuned import Finalist, Tuning, is_stale, read_tuning, tunings_folder
+from mmbee_plugin.recbole.training.report import provenance_lines
 from mmbee_plugin.recbole.tune import space_file
-from mmbee_plugin.recbole.tuned import Finalist, Tuning, is_stale, read_tuning, tunings_folder
 from mmbee_plugin.tables.command import TableOptions
-from mmbee_plugin.tables.files import Report
-from mmbee_plugin.tables.making import cells_of_rows
-from mmbee_plugin.tables.pool import Task, run_tasks
-from mmbee_plugin.tables.progress import cell_bar
 from mmbee_plugin.tables.ranking.layout import ranking_sheets
 from mmbee_plugin.tables.ranking.measures import measure
 from mmbee_plugin.tables.ranking.published import published
@@ -29,8 +31,6 @@ from mmbee_plugin.tables.ranking.rows import REFERENCE, RankedRow, chosen_rows, 
 from mmbee_plugin.tables.ranking.run import FAILED, ranking_jobs
 from mmbee_plugin.tables.ranking.tuning import begin_tuning, tune
 from mmbee_plugin.tables.rows import PAPER, kept_note, over
-from mmbee_plugin.tables.terminal import shown
-from mmbee_plugin.tables.training import check_split
 
 
 def run_table_3(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbee_plugin import bootstrap
-from mmbee_plugin.bootstrap import Interval, PairedDifference
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.metrics import metrics_of_ranks
-from mmbee_plugin.tables.cells import Cell
-from mmbee_plugin.tables.resampling import means_on_resampled_users
+from mmbee_plugin.evaluation import bootstrap
+from mmbee_plugin.evaluation.bootstrap import Interval, PairedDifference
+from mmbee_plugin.evaluation.metrics import metrics_of_ranks
+from mmbee_plugin.evaluation.resampling import means_on_resampled_users
+from mmbee_plugin.experiments.cells import Cell
 
 TOPK = (10, 20)
 METRICS = tuple(f"{metric}@{k}" for k in TOPK for metric in ("recall", "precision", "ndcg"))

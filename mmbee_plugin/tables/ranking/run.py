@@ -14,18 +14,8 @@ from recbole.data import data_preparation
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.dataset import MMBeeDataset
-from mmbee_plugin.recbole.evaluation import chosen_valid_metric
-from mmbee_plugin.recbole.logs import run_log
-from mmbee_plugin.recbole.options import RUN_DEFAULTS, dataset_settings, default_settings, merged, of_model
-from mmbee_plugin.recbole.ranking import positive_ranks
-from mmbee_plugin.recbole.report import PeakMemory
-from mmbee_plugin.recbole.run import build_config, seeded_dataset
-from mmbee_plugin.recbole.untrained import Score
-from mmbee_plugin.tables.cells import Cell, Job
-from mmbee_plugin.tables.ranking.rows import RankedRow
-from mmbee_plugin.tables.rows import over
-from mmbee_plugin.tables.training import (
+from mmbee_plugin.experiments.cells import Cell, Job
+from mmbee_plugin.experiments.training import (
     SPLITS,
     prepared,
     ran_away,
@@ -33,12 +23,28 @@ from mmbee_plugin.tables.training import (
     state_of_the_code,
     versions,
 )
+from mmbee_plugin.recbole.config.options import (
+    RUN_DEFAULTS,
+    dataset_settings,
+    default_settings,
+    merged,
+    of_model,
+)
+from mmbee_plugin.recbole.data.dataset import MMBeeDataset
+from mmbee_plugin.recbole.run import build_config, seeded_dataset
+from mmbee_plugin.recbole.training.evaluation import chosen_valid_metric
+from mmbee_plugin.recbole.training.logs import run_log
+from mmbee_plugin.recbole.training.ranking import positive_ranks
+from mmbee_plugin.recbole.training.report import PeakMemory
+from mmbee_plugin.recbole.untrained import Score
+from mmbee_plugin.tables.ranking.rows import RankedRow
+from mmbee_plugin.tables.rows import over
 
 KIND = "ranking 2"
 """the form of these cells; a change in what they hold is another number"""
 COUNTED = "Pop"
 """the model whose settings, and so whose data, rows without a model have: it has none of its own"""
-RANKING = "mmbee_plugin.recbole.ranking"
+RANKING = "mmbee_plugin.recbole.training.ranking"
 FAILED = "failed"
 """the fact of a cell whose training ended in a loss that is no number"""
 PROTOCOL: dict[str, Any] = {"eval_args": {"mode": "full"}, "valid_metric": "Recall@20"}

@@ -20,13 +20,13 @@ from typing import Any
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.options import merged, of_model
-from mmbee_plugin.recbole.report import plain_settings
+from mmbee_plugin.experiments.training import prepared, ran_away, state_of_the_code
+from mmbee_plugin.recbole.config.options import merged, of_model
+from mmbee_plugin.recbole.config.tuned import Trial, Tuning, base_of, read_tuning
 from mmbee_plugin.recbole.run import build_config
+from mmbee_plugin.recbole.training.report import plain_settings
 from mmbee_plugin.recbole.tune import nested, search_of, searched_settings
-from mmbee_plugin.recbole.tuned import Trial, Tuning, base_of, read_tuning
 from mmbee_plugin.tables.ranking.run import with_protocol
-from mmbee_plugin.tables.training import prepared, ran_away, state_of_the_code
 
 SEED = 2020
 """of the trials and of the order in which settings are drawn; a table's seeds are others"""

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from mmbee_plugin.data import sample
+from mmbee_plugin.builtin import sample
 from mmbee_plugin.data.formats import movielens
 from mmbee_plugin.data.formats.movielens import title_and_genre_bags
 from mmbee_plugin.errors import InputError

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.data.writer import DatasetContent, Interactions, SourceFeatures, write_folder
-from mmbee_plugin.recbole.options import merged, paper_settings
-from mmbee_plugin.tables import pool
-from mmbee_plugin.tables.cells import Cell
+from mmbee_plugin.experiments import pool
+from mmbee_plugin.experiments.cells import Cell
+from mmbee_plugin.recbole.config.options import merged, paper_settings
 from mmbee_plugin.tables.ranking import rows
 
 USERS, ITEMS, TASTES = 40, 24, 4

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.data.popularity import rank_by_popularity
+from mmbee_plugin.data.inspect.popularity import rank_by_popularity
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.metrics import metrics_of_ranks
+from mmbee_plugin.evaluation.metrics import metrics_of_ranks
 from mmbee_plugin.tables.ranking.rows import RankedRow, chosen_rows, table_rows
 from mmbee_plugin.tables.ranking.run import ranking_jobs
 

@@ -10,9 +10,9 @@ from recbole.trainer import Trainer
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.options import given_settings
+from mmbee_plugin.recbole.config.options import given_settings
+from mmbee_plugin.recbole.config.tuned import Finalist, Trial, is_stale, read_tuning
 from mmbee_plugin.recbole.tune import search_of, space_file
-from mmbee_plugin.recbole.tuned import Finalist, Trial, is_stale, read_tuning
 from mmbee_plugin.tables.ranking import tuning
 from mmbee_plugin.tables.ranking.rows import RankedRow, table_rows
 from mmbee_plugin.tables.ranking.run import ranking_jobs

@@ -1,0 +1,77 @@
+"""What to do about a library that is not installed: one line with a command that works here."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from mmbee_plugin.errors import InputError
+
+PROJECT = "mmbee-plugin"
+PACKAGES = {
+    "fbgemm_gpu": "fbgemm-gpu",
+    "sentence_transformers": "sentence-transformers",
+    "sklearn": "scikit-learn",
+    "torch_geometric": "torch-geometric",
+    "yaml": "pyyaml",
+}
+"""names of import packages that are installed under another one"""
+NOT_FOR_USERS = ("test", "benchmarks")
+
+
+def check_extra(module: str, purpose: str) -> None:
+    """Raises InputError if a library, by the name it is imported under, is not installed; what needs it is named."""
+    if not installed(module):
+        raise missing(module, purpose)
+
+
+def installed(module: str) -> bool:
+    """Whether a top-level module could be imported, without importing it."""
+    if module in sys.modules:
+        return sys.modules[module] is not None
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:
+        return False
+
+
+def missing(module: str, purpose: str = "this command") -> InputError:
+    """The error for a library that is not installed.
+
+    Args:
+        module: the name it is imported under.
+        purpose: what needs it.
+    """
+    package = PACKAGES.get(module, module)
+    bound, extra = _declared(package)
+    plain = f"pip install {shlex.quote(package + bound)}"
+    checkout = Path(__file__).parents[2]
+    if extra is not None and (checkout / "setup.py").is_file():
+        command = f"pip install -e {shlex.quote(f'{checkout}[{extra}]')}"
+        if extra == "torchrec":
+            command += (
+                f" (without a GPU with {shlex.quote(f'{checkout}/packaging/fbgemm-cpu')} in the same call)"
+            )
+        return InputError(f"{purpose} needs {package}, which is not installed: {command}, or {plain}")
+    return InputError(f"{purpose} needs {package}, which is not installed: {plain}")
+
+
+def _declared(package: str) -> tuple[str, str | None]:
+    """The bound on a package's version, and the extra that brings it, by this project's metadata."""
+    try:
+        requirements = metadata.requires(PROJECT) or []
+    except metadata.PackageNotFoundError:
+        return "", None
+    for requirement in requirements:
+        found = re.match(r"([\w.-]+)([^;]*)(?:;.*extra == [\"']([\w-]+)[\"'])?", requirement)
+        if found and _same(found[1], package) and found[3] not in NOT_FOR_USERS:
+            return found[2].strip(), found[3]
+    return "", None
+
+
+def _same(one: str, other: str) -> bool:
+    return re.sub("[-_.]+", "-", one).lower() == re.sub("[-_.]+", "-", other).lower()

@@ -1,0 +1,90 @@
+"""The picture of `mmbee data info`: one HTML file that needs nothing else, with plotly inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mmbee_plugin.command.extras import check_extra
+from mmbee_plugin.data.inspect.info import DatasetInfo
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import replaced
+
+BINS = 60
+
+
+def check_picture(path: Path) -> None:
+    """Raises InputError where no picture could be written to `path`, before the work is done."""
+    if path.suffix != ".html":
+        raise InputError(f"{path}: a picture is an .html file")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"{path}: no such folder to write to")
+    check_extra("plotly", f"{path}: a picture")
+
+
+def draw(info: DatasetInfo, path: Path) -> None:
+    """Degrees of users and items, what share of them holds what share of the training interactions, feature sizes,
+    and the popularity baseline."""
+    from plotly import graph_objects
+    from plotly.subplots import make_subplots
+
+    titles = (
+        "How many have at least so many training interactions",
+        "Training interactions held by the top items",
+        "Row norms (words of a bag), relative to their median",
+        "Popularity baseline",
+    )
+    figure = make_subplots(rows=2, cols=2, subplot_titles=titles, vertical_spacing=0.14)
+    for name, degrees in (("users", info.user_degrees), ("items", info.item_degrees)):
+        values, at_least = _at_least(degrees)
+        figure.add_scatter(x=values, y=at_least, name=name, mode="lines+markers", row=1, col=1)
+    share, held = _held_by_top(info.item_degrees)
+    figure.add_scatter(x=share, y=held, name="items, most popular first", mode="lines", row=1, col=2)
+    for modality, health in info.features.items():
+        if len(health.sizes):
+            relative = health.sizes / max(float(np.median(health.sizes)), 1e-12)
+            counts, edges = np.histogram(relative, bins=BINS)
+            figure.add_scatter(
+                x=(edges[:-1] + edges[1:]) / 2,
+                y=counts,
+                name=modality,
+                mode="lines",
+                line_shape="hvh",
+                row=2,
+                col=1,
+            )
+    for part, metrics in info.popularity.items():
+        shown = {name: value for name, value in metrics.items() if name != "users"}
+        bars = graph_objects.Bar(x=list(shown), y=list(shown.values()), name=part)
+        figure.add_trace(bars, row=2, col=2)
+    figure.update_xaxes(type="log", title_text="training interactions", row=1, col=1)
+    figure.update_yaxes(type="log", row=1, col=1)
+    figure.update_xaxes(title_text="share of the items", tickformat=".0%", row=1, col=2)
+    figure.update_yaxes(tickformat=".0%", row=1, col=2)
+    warnings = [line for line in info.leaks if line.startswith("warning")]
+    heading = "<br>".join([info.folder.provenance(), *(f"<b>{line}</b>" for line in warnings)])
+    figure.update_layout(
+        title={"text": heading, "font": {"size": 13}},
+        height=840 + 18 * len(warnings),
+        margin_t=110 + 18 * len(warnings),
+        template="plotly_white",
+    )
+    try:
+        with replaced(path) as file:
+            figure.write_html(file, include_plotlyjs=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+def _at_least(degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each degree that occurs, above 0, and how many have it or more."""
+    values, counts = np.unique(degrees[degrees > 0], return_counts=True)
+    return values, counts[::-1].cumsum()[::-1]
+
+
+def _held_by_top(degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of the items, and of the training interactions that these most popular ones hold; 201 points."""
+    held = np.concatenate(([0], np.sort(degrees)[::-1].cumsum()))
+    share = np.linspace(0, 1, 201)
+    return share, held[np.rint(share * len(degrees)).astype(int)] / max(1, held[-1])

@@ -1,0 +1,191 @@
+"""GraphCL in one process: trains the two node tables from a graph's metapath neighbours (MMBee, Algorithm
+1)."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.metapaths import Neighbours
+from mmbee_plugin.graph.pairs import PairSampler
+from mmbee_plugin.graph.settings import NodeStage
+from mmbee_plugin.modules.graphcl import GraphCLLoss
+from mmbee_plugin.randomness.orders import random_order
+
+
+@dataclass(frozen=True)
+class GraphCLSettings:
+    """What one GraphCL run depends on besides its graph and seed."""
+
+    width: int = 64
+    """d, the width of a node vector."""
+    epochs: int = 10
+    """gamma, passes over all nodes."""
+    batch_size: int = 2048
+    """Nodes of both types together in a step."""
+    learning_rate: float = 0.2
+    optimiser: Literal["adagrad", "sgd"] = "adagrad"
+    """``adagrad`` keeps one squared-gradient sum a row; ``sgd`` is Algorithm 1's plain step."""
+    positives: int = 4
+    """Metapath neighbours drawn a node."""
+    negatives: int = 64
+    """Random nodes of the same type drawn a step."""
+    by_weight: bool = True
+    """Draw neighbours by their scores; else evenly."""
+    nce_weight: float = 1.0
+    """lambda."""
+    temperature: float = 1.0
+    normalise: bool = False
+    user_author: bool = False
+    """Adds the same loss between users and the authors they gave to. The paper has no term that ties the
+    tables."""
+
+    def __post_init__(self) -> None:
+        for name in ("width", "epochs", "batch_size", "positives", "negatives"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}: {getattr(self, name)} is out of range, expected at least 1")
+        for name in ("learning_rate", "temperature"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name}: {getattr(self, name)} is out of range, expected more than 0")
+        if self.optimiser not in ("adagrad", "sgd"):
+            raise InputError(f"optimiser: {self.optimiser!r} is unknown, expected adagrad or sgd")
+
+
+class Draws:
+    """All that is random in a run but the start vectors: the nodes of each step, and the pairs they meet.
+
+    Equal settings and seeds give equal draws, wherever the tables lie.
+
+    Args:
+        users: the users' positives, u2a2u; may be memory-mapped.
+        authors: the authors' positives, a2u2a.
+        settings: the run's settings.
+        seed: of all draws.
+
+    Attributes:
+        users, authors: samplers of the pairs.
+    """
+
+    def __init__(self, users: Neighbours, authors: Neighbours, settings: GraphCLSettings, seed: int) -> None:
+        self.settings = settings
+        self.seeds = [int(word) for word in np.random.SeedSequence(seed).generate_state(4)]
+        self.users = self.sampler(users, users.n_nodes, 0)
+        self.authors = self.sampler(authors, authors.n_nodes, 1)
+        self.random = np.random.default_rng(self.seeds[3])
+
+    def sampler(self, neighbours: Neighbours, n_nodes: int, term: int, same_type: bool = True) -> PairSampler:
+        """The pairs of a term of the loss, the ``term``-th of at most three."""
+        chosen = self.settings
+        draws = chosen.positives, chosen.negatives, chosen.by_weight
+        return PairSampler(neighbours, n_nodes, self.seeds[term], *draws, same_type=same_type)
+
+    def epoch(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """User rows and author rows of each step of the next pass over all nodes."""
+        n_users = self.users.n_nodes
+        total = n_users + self.authors.n_nodes
+        for batch in random_order(total, self.settings.batch_size, self.random):
+            yield batch[batch < n_users], batch[batch >= n_users] - n_users
+
+
+def train_graphcl(
+    u2a: csr_matrix,
+    users: Neighbours,
+    authors: Neighbours,
+    settings: GraphCLSettings,
+    seed: int,
+    progress: Callable[[int, float, tuple[np.ndarray, np.ndarray]], bool | None] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Trains user and author vectors.
+
+    A step touches only the rows of its batch, so its time does not grow with the tables.
+
+    Args:
+        u2a: (n_users, n_authors) donation graph; its edges are used by the ``user_author`` term alone.
+        users: the users' positives, u2a2u.
+        authors: the authors' positives, a2u2a.
+        settings: the run's settings.
+        seed: of the start vectors, the node order and the pairs; equal seeds give equal tables on one
+            machine.
+        progress: called after each epoch with its number from 1, its mean loss and the two tables as they are
+            (views, not to be written to); training stops early where it returns True.
+
+    Returns:
+        float32 (n_users, d) and (n_authors, d); a node without positives keeps its start vector.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    tables = [_Table(count, settings, generator) for count in u2a.shape]
+    draws = Draws(users, authors, settings, seed)
+    # (sampler, table of the nodes, table of their positives and negatives)
+    terms = [(draws.users, tables[0], tables[0]), (draws.authors, tables[1], tables[1])]
+    if settings.user_author:
+        gifts = Neighbours(u2a.indptr.astype(np.int64), u2a.indices.astype(np.int32), u2a.data)
+        terms.append((draws.sampler(gifts, u2a.shape[1], 2, same_type=False), tables[0], tables[1]))
+    loss_of = GraphCLLoss(settings.nce_weight, settings.temperature, settings.normalise)
+    for epoch in range(1, settings.epochs + 1):
+        losses = []
+        for batch in draws.epoch():
+            by_table = {id(table): rows for table, rows in zip(tables, batch, strict=True)}
+            for sampler, table, other in terms:
+                pairs = sampler.sample(by_table[id(table)])
+                if len(pairs.nodes):
+                    ids = [torch.from_numpy(rows) for rows in (pairs.nodes, pairs.positives, pairs.negatives)]
+                    rows = [table.rows(ids[0]), other.rows(ids[1]), other.rows(ids[2])]
+                    loss = loss_of(*rows, torch.from_numpy(pairs.mask))
+                    # Summed over the nodes, as Algorithm 1 has it, so that a step does not shrink with the
+                    # batch.
+                    (loss * len(pairs.nodes)).backward()
+                    gradients = [row.grad for row in rows]
+                    if table is other:
+                        table.step(ids, gradients)
+                    else:
+                        table.step(ids[:1], gradients[:1])
+                        other.step(ids[1:], gradients[1:])
+                    losses.append(loss.item())
+        if progress is not None:
+            mean = float(np.mean(losses)) if losses else float("nan")
+            if progress(epoch, mean, (tables[0].weight.numpy(), tables[1].weight.numpy())):
+                break
+    return tables[0].weight.numpy(), tables[1].weight.numpy()
+
+
+def node_stage(settings: GraphCLSettings, seed: int) -> NodeStage:
+    """GraphCL as the last stage of a snapshot's build."""
+    key = {"kind": "graphcl", "seed": seed, **asdict(settings)}
+    return NodeStage(key, lambda u2a, users, authors: train_graphcl(u2a, users, authors, settings, seed))
+
+
+class _Table:
+    """A table of vectors with its row-wise optimiser."""
+
+    def __init__(self, count: int, settings: GraphCLSettings, generator: torch.Generator) -> None:
+        self.weight = torch.randn(count, settings.width, generator=generator) / settings.width**0.5
+        self.learning_rate = settings.learning_rate
+        self.squares = torch.zeros(count) if settings.optimiser == "adagrad" else None
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """A copy of some rows, as a leaf that collects its gradient."""
+        return self.weight[ids].requires_grad_()
+
+    def step(self, ids: list[Tensor], gradients: list[Tensor | None]) -> None:
+        """Updates each row once with the sum of its gradients.
+
+        Row-wise Adagrad as in fbgemm (``EXACT_ROWWISE_ADAGRAD``): the row's mean squared gradient is added
+        to its one sum, and the step divided by the root of that.
+        """
+        flat = torch.cat([part.reshape(-1) for part in ids])
+        width = self.weight.shape[1]
+        rows, place = flat.unique(return_inverse=True)
+        summed = torch.zeros(len(rows), width)
+        summed.index_add_(
+            0, place, torch.cat([part.reshape(-1, width) for part in gradients if part is not None])
+        )
+        if self.squares is not None:
+            squares = self.squares[rows] + summed.square().mean(1)
+            self.squares[rows] = squares
+            summed /= squares.sqrt().clamp(min=1e-10)[:, None]
+        self.weight[rows] -= self.learning_rate * summed

@@ -1,0 +1,134 @@
+"""Where the settings of a run come from: files, their sections, the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from mmbee_plugin.recbole.training.report import plain_settings
+
+RECBOLE = "RecBole's defaults"
+COMMAND_LINE = "command line"
+WORKED_OUT = "worked out"
+OF_THE_DATA = ("data_path", "dataset_hash")
+"""settings that say where and what the data are, and are not given as settings"""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Settings that come from one place.
+
+    Attributes:
+        file: the file, or what else it is. section: the part of it, if it has parts.
+        model: the only model that they are for; None for every model.
+    """
+
+    file: str
+    settings: Mapping[str, Any]
+    section: str = ""
+    model: str | None = None
+
+    @property
+    def name(self) -> str:
+        """File and section."""
+        return f"{self.file}, {self.section}" if self.section else self.file
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` updated by `over`; where both have a dict under a key, entry by entry."""
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = {**result[key], **value} if both else value
+    return result
+
+
+def settings_of(sources: Iterable[Source], model: str) -> dict[str, Any]:
+    """What the sources come to for a model; later ones win, dicts entry by entry."""
+    found: dict[str, Any] = {}
+    for source in sources:
+        if source.model in (None, model):
+            found = merged(found, source.settings)
+    return found
+
+
+def files_line(sources: Iterable[Source], model: str) -> str:
+    """The files that say something, the one that wins last."""
+    sections: dict[str, list[str]] = {}
+    for source in sources:
+        if source.settings and source.model in (None, model):
+            sections.setdefault(source.file, []).append(source.section)
+    named = []
+    for file, parts in sections.items():
+        of_file = ", ".join(filter(None, parts))
+        named.append(f"{file} ({of_file})" if of_file and file != RECBOLE else file)
+    return " < ".join(named)
+
+
+def described(config: Any, sources: Sequence[Source]) -> list[str]:
+    """Every setting in effect as a line of YAML, its source in a comment; lines of a dict's entries are indented.
+
+    Settings that are not given but worked out are comments as a whole, so that the lines can be given as a file.
+
+    Args:
+        config: RecBole's Config, made under this package, which notes the files of defaults it read.
+        sources: above those; later ones win.
+    """
+    given = [source for source in sources if source.model in (None, config["model"])]
+    origins, values = _origins(config.internal_sources, given)
+    in_effect = plain_settings(config.final_config_dict)
+    if in_effect["train_neg_sample_args"]["distribution"] == "none":
+        in_effect["train_neg_sample_args"] = None  # as it is given; RecBole writes it out
+    lines = []
+    for key, value in in_effect.items():
+        origin, before = origins.get(key), values.get(key)
+        if isinstance(origin, dict) and isinstance(value, dict) and value:
+            lines.append(f"{key}:")
+            for entry, inner in value.items():
+                name = _named(origin.get(entry), inner, (before or {}).get(entry))
+                lines.append(f"  {_yaml(entry)}: {_yaml(inner)}  # {name}")
+        else:
+            name = _named(
+                next(iter(origin.values()), None) if isinstance(origin, dict) else origin, value, before
+            )
+            lines.append(
+                f"{'# ' if origin is None or key in OF_THE_DATA else ''}{key}: {_yaml(value)}  # {name}"
+            )
+    return lines
+
+
+def _origins(defaults: Sequence[Source], given: Sequence[Source]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of each setting the name of the source that has the last word, and its value; of a dict, of each entry.
+
+    A dict of RecBole's own is replaced as a whole by what is given; those that the model's own defaults have, and
+    those given several times, entry by entry.
+    """
+    origins: dict[str, Any] = {}
+    values: dict[str, Any] = {}
+    whole: set[str] = set()
+    for source, is_given in [*((each, False) for each in defaults), *((each, True) for each in given)]:
+        of_recbole = source.file == RECBOLE
+        for key, value in plain_settings(source.settings).items():
+            names: Any = (
+                dict.fromkeys(value, source.name) if isinstance(value, dict) and value else source.name
+            )
+            replaces = of_recbole or (key in whole and is_given) or not isinstance(origins.get(key), dict)
+            if isinstance(names, dict) and not replaces:
+                names, value = {**origins[key], **names}, {**values[key], **value}
+            origins[key], values[key] = names, value
+            (whole.add if of_recbole else whole.discard)(key)
+    return origins, values
+
+
+def _named(origin: str | None, value: Any, given: Any) -> str:
+    if origin is None:
+        return WORKED_OUT
+    forms = (given, [given], {"valid": given, "test": given})
+    return origin if value in forms else f"{origin}, then {WORKED_OUT}"
+
+
+def _yaml(value: Any) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()

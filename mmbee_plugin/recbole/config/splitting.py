@@ -1,0 +1,55 @@
+"""The split and the order of rows of a run: as its settings have them, else by what orders the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.order import chosen_row_order, order_lines
+from mmbee_plugin.data.recbole_files import TIMESTAMP
+from mmbee_plugin.data.splits import check_split, chosen_split, split_words
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.config.options import dataset_settings
+
+
+def settle(config: Any, folder: DatasetFolder) -> None:
+    """Writes `row_order` and what `eval_args` leaves open into a Config; a second call changes nothing.
+
+    RecBole's own defaults differ from model to model, and split data with time at random; here they are those of
+    :func:`~mmbee_plugin.data.splits.chosen_split` for every model.
+
+    Raises:
+        InputError: times of another column, or taken for labels, a split or an order of rows that its data cannot have.
+    """
+    if config["TIME_FIELD"] != TIMESTAMP.partition(":")[0]:
+        raise InputError(
+            f"TIME_FIELD {config['TIME_FIELD']!r}: times are read from the column {TIMESTAMP!r} alone"
+        )
+    if folder.ordered and config["TIME_FIELD"] in (config["threshold"] or {}):
+        raise InputError(f"threshold: {config['TIME_FIELD']!r} orders the rows; labels need another column")
+    config["row_order"] = chosen_row_order(folder.order, config["row_order"], folder.name)
+    if _given_files(config, folder) is not None:
+        return
+    config["eval_args"] |= chosen_split(folder.order, config.external_config_dict.get("eval_args"))
+    check_split(folder.order, config["row_order"], config["eval_args"], folder.name)
+
+
+def split_line(settings: Mapping[str, Any], folder: DatasetFolder) -> str:
+    """How settled settings split the folder's rows, in one line."""
+    return split_words(folder.order, _given_files(settings, folder), settings["eval_args"])
+
+
+def data_lines(settings: Mapping[str, Any], folder: DatasetFolder) -> list[str]:
+    """What a run's banner says of its split and of what stands for an order; ``settings`` are settled."""
+    return [split_line(settings, folder), *order_lines(folder.order, settings["row_order"], settings)]
+
+
+def _given_files(settings: Any, folder: DatasetFolder) -> list[str] | None:
+    parts = settings["benchmark_filename"] or folder.splits
+    return None if parts is None else [f"{folder.name}.{part}.inter" for part in parts]
+
+
+def settings_of(folder: DatasetFolder) -> dict[str, Any]:
+    """What a run of MMBee reads from the dataset's file of settings; nothing where there is none."""
+    return dataset_settings(folder.name, "MMBee", folder.kind == "sample", folder.live is not None)

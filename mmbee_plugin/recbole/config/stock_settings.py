@@ -1,0 +1,245 @@
+"""RecBole's own settings under this package: each is honoured, or refused in one line; none is ignored.
+
+RecBole's Config takes every setting, whatever reads it. Our dataset, sampler and loaders stand where RecBole's do, so
+what they do not read would change nothing in silence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from recbole.utils import InputType, ModelType
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.config.stock_columns import check_columns
+
+HONOURED = frozenset(
+    {
+        # by RecBole's Config, trainer, log and evaluator, which are in use as they are
+        "gpu_id", "use_gpu", "seed", "reproducibility", "state", "checkpoint_dir", "show_progress", "log_wandb",
+        "wandb_project", "epochs", "train_batch_size", "learner", "learning_rate", "eval_step", "stopping_step",
+        "clip_grad_norm", "weight_decay", "loss_decimal_place", "require_pow", "enable_amp", "enable_scaler",
+        "eval_batch_size", "metric_decimal_place", "metrics", "topk", "worker",
+        # by our run, dataset, sampler and loaders
+        "data_path", "train_neg_sample_args", "eval_args", "repeatable", "valid_metric", "valid_metric_bigger",
+        "shuffle", "transform", "seq_separator", "seq_len", "TIME_FIELD", "LABEL_FIELD", "NEG_PREFIX",
+        "ITEM_LIST_LENGTH_FIELD", "LIST_SUFFIX", "MAX_ITEM_LIST_LENGTH", "load_col", "unload_col", "unused_col",
+        "additional_feat_suffix", "benchmark_filename", "threshold",
+        # by RecBole's Dataset, of which ours is made, on the rows that our reader gives it
+        "rm_dup_inter", "val_interval", "filter_inter_by_user_or_item", "user_inter_num_interval",
+        "item_inter_num_interval", "alias_of_user_id", "alias_of_item_id", "preload_weight", "normalize_field",
+        "normalize_all", "numerical_features", "discretization",
+        # ours, in RecBole's list of data settings
+        "mmbee_dataset", "history", "mask_valid", "row_order", "sampler", "train_newest",
+    }
+)  # fmt: skip
+"""Settings that have their effect."""
+
+_CACHE = "not supported, RecBole's caches do not know this dataset's settings"
+_KNOWLEDGE = (
+    "knowledge graphs are not read here; RecBole's own knowledge models need RecBole's own dataset class"
+)
+REFUSED: dict[str, str] = {
+    "config_file": "nothing reads it; settings files are named by --config_files",
+    "save_dataset": _CACHE,
+    "dataset_save_path": _CACHE,
+    "save_dataloaders": _CACHE,
+    "dataloaders_save_path": _CACHE,
+    "field_separator": "columns of a dataset folder are separated by tabs",
+    "encoding": "the files of a dataset folder are UTF-8",
+    "USER_ID_FIELD": "the users of a dataset folder stand in the column user_id",
+    "ITEM_ID_FIELD": "the items of a dataset folder stand in the column item_id",
+    "RATING_FIELD": "DMF alone reads it; labels come from LABEL_FIELD or threshold",
+    "POSITION_FIELD": "no model of RecBole 1.2.1 reads it",
+    "world_size": "training runs in one process here; the TorchRec job has several",
+    **dict.fromkeys(
+        (
+            *(
+                "HEAD_ENTITY_ID_FIELD",
+                "TAIL_ENTITY_ID_FIELD",
+                "RELATION_ID_FIELD",
+                "ENTITY_ID_FIELD",
+                "kg_reverse_r",
+            ),
+            *(
+                "alias_of_entity_id",
+                "alias_of_relation_id",
+                "entity_kg_num_interval",
+                "relation_kg_num_interval",
+            ),
+        ),
+        _KNOWLEDGE,
+    ),
+}
+"""Settings that may keep their default alone, and why."""
+
+READ_BY = {"RATING_FIELD": frozenset({"DMF"})}
+"""Models that read a refused setting nevertheless."""
+
+GIVEN_SPLIT = (
+    "rm_dup_inter",
+    "val_interval",
+    "filter_inter_by_user_or_item",
+    "user_inter_num_interval",
+    "item_inter_num_interval",
+    "eval_args.split",
+    "eval_args.order",
+    "eval_args.group_by",
+)
+"""What has no effect on data that come split: RecBole takes their rows as they are."""
+
+ENTRIES = {
+    "train_neg_sample_args": ("distribution", "sample_num", "alpha", "dynamic", "candidate_num"),
+    "eval_args": ("split", "order", "group_by", "mode"),
+    "clip_grad_norm": ("max_norm", "norm_type", "error_if_nonfinite", "foreach"),
+}
+"""Entries of the settings that are dicts of fixed names."""
+
+PARTS = ("train", "valid", "test")
+
+# RecBole trains these on users, not on interactions (recbole.data.utils.get_dataloader).
+AUTOENCODERS = frozenset(
+    ("MultiDAE", "MultiVAE", "MacridVAE", "CDAE", "ENMF", "RaCT", "RecVAE", "DiffRec", "LDiffRec")
+)
+
+
+def check_stock_settings(config: Any, folder: DatasetFolder) -> None:
+    """Raises InputError for a setting of RecBole's that would have no effect, or an entry or value that is none.
+
+    Reads the headers of the folder's files, and no row.
+    """
+    from mmbee_plugin.recbole.config.options import default_settings
+
+    given, defaults = config.external_config_dict, {"encoding": "utf-8", **default_settings(config["model"])}
+    for name, reason in REFUSED.items():
+        read = config["model"] in READ_BY.get(name, ())
+        if name in given and given[name] not in (defaults.get(name), None, False) and not read:
+            raise InputError(f"{name} {given[name]!r}: {reason}")
+    for name, known in ENTRIES.items():
+        check_entries(name, given.get(name), known)
+    asked = (given.get("eval_args") or {}).get("mode")
+    check_entries("eval_args.mode", asked if isinstance(asked, Mapping) else None, PARTS[1:])
+    _check_split(given, config["eval_args"], folder)
+    _check_negatives(given.get("train_neg_sample_args"), config)
+    for name in ("NEG_PREFIX", "LIST_SUFFIX", "ITEM_LIST_LENGTH_FIELD"):
+        if not (isinstance(config[name], str) and config[name]):
+            raise InputError(
+                f"{name} {config[name]!r}: a text is needed that tells its columns from the others'"
+            )
+    for name in ("user_inter_num_interval", "item_inter_num_interval"):
+        check_interval(name, config[name])
+    if config["rm_dup_inter"] not in (None, "first", "last"):
+        raise InputError(f"rm_dup_inter {config['rm_dup_inter']!r}: known are first, last")
+    if repeats(config) and config["mask_valid"]:
+        raise InputError("mask_valid and repeatable: the one leaves out what the other ranks; choose one")
+    check_columns(config, folder, check_interval)
+
+
+def repeats(config: Any) -> bool:
+    """Whether items that a user has had are ranked, and drawn as negatives, like any other: `repeatable`.
+
+    RecBole's sequential models have it on by default and cannot have it off. Here models are compared under one mask,
+    so of them it counts only where it was asked for.
+    """
+    if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+        return bool(config.external_config_dict.get("repeatable"))
+    return bool(config["repeatable"])
+
+
+def draws(config: Any) -> bool:
+    """Whether training draws negatives."""
+    arguments = config["train_neg_sample_args"]
+    return "none" not in (arguments["distribution"], arguments["sample_num"])
+
+
+def reads_labels(config: Any) -> bool:
+    """Whether training learns the labels of the rows."""
+    if draws(config) or config["loss_type"] == "CE" or config["model"] in AUTOENCODERS:
+        return False
+    return config["MODEL_INPUT_TYPE"] in (InputType.POINTWISE, InputType.LISTWISE)
+
+
+def check_entries(name: str, entries: Any, known: tuple[str, ...]) -> None:
+    """Raises InputError for an entry of the dict `entries` that is not known; None has none."""
+    if entries is None:
+        return
+    if not isinstance(entries, Mapping):
+        raise InputError(f"{name}: found {entries!r}, expected entries {{name: value}} of {', '.join(known)}")
+    for entry in entries:
+        if entry not in known:
+            hint = f"; write {str(entry).replace(':', ': ')!r}, with a blank" if ":" in str(entry) else ""
+            raise InputError(f"{name}: unknown entry {entry!r}; known: {', '.join(known)}{hint}")
+
+
+def check_interval(name: str, text: Any) -> None:
+    """Raises InputError unless `text` is None or intervals like ``[3,10]`` and ``(0,inf)``, with ``;`` between."""
+    if text is None:
+        return
+    for part in str(text).split(";"):
+        match = re.fullmatch(r"\s*[\[(]([^,]*),([^,]*)[\])]\s*", part)
+        try:
+            low, high = map(float, match.groups()) if match else (1.0, 0.0)
+        except ValueError:
+            low, high = 1.0, 0.0
+        if not low <= high:
+            raise InputError(f"{name} {text!r}: no interval, which is written [3,10], (0,5) or [1,inf)")
+
+
+def _check_split(given: Mapping[str, Any], eval_args: Mapping[str, Any], folder: DatasetFolder) -> None:
+    files = given.get("benchmark_filename")
+    if files is not None and (folder.splits is None or list(files) != list(PARTS)):
+        has = f"{folder.name}.inter" if folder.splits is None else "train, valid and test"
+        raise InputError(f"benchmark_filename {files}: the folder has {has}; leave the setting out")
+    if folder.splits is not None:
+        asked = given.keys() | {f"eval_args.{entry}" for entry in given.get("eval_args") or ()}
+        for name in GIVEN_SPLIT:
+            if name in asked:
+                raise InputError(
+                    f"{name}: {folder.name} comes split into train, valid and test, whose rows are taken as they are; "
+                    "leave the setting out"
+                )
+        return
+    wanted = given.get("eval_args") or {}
+    by_user = not {"LS", "TS"}.isdisjoint(eval_args["split"] or ())
+    if by_user and wanted.get("group_by", "user") in (None, "none"):
+        raise InputError("eval_args.group_by none: the splits LS and TS go by user; leave the setting out")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_negatives(given: Mapping[str, Any] | None, config: Any) -> None:
+    """Of the arguments of negative sampling, those that were asked for and would change nothing."""
+    if not given or not draws(config):
+        return
+    arguments = config["train_neg_sample_args"]
+    if config["model"] in AUTOENCODERS:
+        raise InputError(
+            f"train_neg_sample_args: {config['model']} is trained on users and draws no items; leave it out"
+        )
+    for name, least in (("sample_num", 1), ("candidate_num", 0)):
+        if type(arguments[name]) is not int or arguments[name] < least:
+            raise InputError(
+                f"train_neg_sample_args.{name} {arguments[name]!r}: a whole number from {least} is needed"
+            )
+    if not _is_number(arguments["alpha"]):
+        raise InputError(f"train_neg_sample_args.alpha {arguments['alpha']!r}: a number is needed")
+    if not isinstance(arguments["dynamic"], bool):
+        raise InputError(f"train_neg_sample_args.dynamic {arguments['dynamic']!r}: true or false is needed")
+    if arguments["alpha"] != 1 and arguments["distribution"] != "popularity":
+        raise InputError(
+            "train_neg_sample_args.alpha: an exponent of popularity; set distribution to popularity"
+        )
+    if arguments["dynamic"] and config["MODEL_INPUT_TYPE"] == InputType.LISTWISE:
+        raise InputError(
+            f"train_neg_sample_args.dynamic: {config['model']} takes the drawn items as they are; leave it out"
+        )
+    if arguments["dynamic"] != (arguments["candidate_num"] > 0):
+        raise InputError(
+            f"train_neg_sample_args: dynamic {arguments['dynamic']} with candidate_num {arguments['candidate_num']}; "
+            "they go together"
+        )

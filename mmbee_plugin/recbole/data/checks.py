@@ -1,0 +1,113 @@
+"""What the dataset refuses: settings it cannot serve, caches that would hide it, and parts without rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from recbole.utils import FeatureType, ModelType
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.config.stock_settings import PARTS, reads_labels
+
+SERVED_TYPES = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.CONTEXT, ModelType.SEQUENTIAL)
+
+
+def check_config(config: Any) -> None:
+    """Raises InputError for a model that needs another dataset class, and for RecBole's caches of datasets."""
+    if config["MODEL_TYPE"] not in SERVED_TYPES:
+        raise InputError(
+            f"model {config['model']}: knowledge and tree models need RecBole's own dataset classes"
+        )
+    cache = f"{config['checkpoint_dir']}/{config['dataset']}-for-{config['model']}-dataloader.pth"
+    if Path(cache).exists():
+        raise InputError(f"{cache}: RecBole would load this cache instead of the data; move it away")
+    newest = config["train_newest"]
+    if newest is not None and not (isinstance(newest, int) and newest > 0):
+        raise InputError(f"train_newest {newest!r}: expected a whole number from 1")
+
+
+def chosen_history(config: Any, live: bool, in_order: bool) -> str:
+    """What a training row sees of its user's history: as configured, else by what is known of the order of rows."""
+    return config["history"] or ("daily" if live else "prefix" if in_order else "others")
+
+
+def check_parts(dataset: Any, splits: list[Any]) -> None:
+    """Raises InputError for a part that was asked for and has no rows, and for training without a positive.
+
+    Args:
+        dataset: the whole :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
+        splits: its training, validation and test part.
+    """
+    asked = [True, True, True]
+    split = dataset.config["eval_args"]["split"]
+    if dataset.benchmark_filename_list is None and "RS" in split:
+        asked = [ratio > 0 for ratio in split["RS"]]
+    elif dataset.benchmark_filename_list is None and "LS" in split:
+        asked = [True, split["LS"] != "test_only", split["LS"] != "valid_only"]
+    for name, part, needed in zip(("training", "validation", "test"), splits, asked, strict=True):
+        if needed and len(part.inter_feat) == 0:
+            raise InputError(
+                f"{dataset.folder.name}: {len(dataset.inter_feat)} interactions leave no {name} rows "
+                f"under split {split}; more interactions or another eval_args.split are needed"
+            )
+    for name, part in zip(PARTS, splits, strict=True):
+        _check_classes(dataset, part, name)
+
+
+def _check_classes(dataset: Any, part: Any, name: str) -> None:
+    """Raises InputError where the rows of a part are all of one label, and that is to be learned or measured."""
+    config, positive = dataset.config, part.positive_rows()
+    compares = {"auc", "uauc", "labelledgauc"} & {metric.lower() for metric in config["metrics"]}
+    if name == "train":
+        needs_both = reads_labels(config)
+    else:
+        needs_both = bool(compares) and config["eval_args"]["mode"][name] == "labeled"
+    missing = 1 if not positive.any() else 0 if needs_both and positive.all() else None
+    if len(positive) and missing is not None and (needs_both or name == "train"):
+        raise InputError(
+            f"{dataset.folder.name}: no {'training' if name == 'train' else name} row has label {missing}; "
+            f"check threshold {config['threshold']}"
+        )
+
+
+def check_labels(dataset: Any) -> None:
+    """Raises InputError for labels that are to be learned or measured, and are missing or neither 0 nor 1.
+
+    Args:
+        dataset: the whole dataset, its features still tables, its labels set.
+    """
+    config, folder = dataset.config, dataset.folder
+    field, rows = dataset.label_field, dataset.inter_feat
+    if not reads_labels(config) and "labeled" not in config["eval_args"]["mode"].values():
+        return
+    if field not in rows:
+        raise InputError(
+            f"{folder.name}: no column {field!r} of labels in its rows; set LABEL_FIELD or threshold, or draw "
+            "negatives and rank"
+        )
+    values = rows[field].to_numpy()
+    odd = values[(values != 0) & (values != 1)]
+    if len(odd):
+        raise InputError(
+            f"{folder.name}, column {field}: label {odd.min()} is neither 0 nor 1; set threshold, as {{{field}: 4}}"
+        )
+
+
+def check_known(dataset: Any, name: str) -> None:
+    """Raises InputError for missing values in the columns with labels or a threshold: RecBole would fill them up."""
+    rows = dataset.inter_feat
+    for field in {dataset.label_field, *(dataset.config["threshold"] or {})}:
+        if field not in rows:
+            continue
+        if dataset.field2type[field] != FeatureType.FLOAT:
+            raise InputError(
+                f"{name}, column {field}: labels are of type float, found {dataset.field2type[field].value}"
+            )
+        missing = np.flatnonzero(rows[field].isna())
+        if len(missing):
+            raise InputError(
+                f"{name}, column {field}: {len(missing):,} of {len(rows):,} rows have no value, the first is row "
+                f"{missing[0] + 1}; a label is 0 or 1"
+            )

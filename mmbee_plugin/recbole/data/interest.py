@@ -1,0 +1,290 @@
+"""Node tables and stored neighbour lists, looked up by RecBole's ids: what GIE and BDR need of a user or an item."""
+
+from __future__ import annotations
+
+from functools import partial, reduce
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mmbee_plugin.graph.metapaths import Metapath, Neighbours
+from mmbee_plugin.graph.pools import Pool, pools_of
+from mmbee_plugin.graph.reach import NOBODY
+from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.modules.bdr import PEER_PATHS
+
+
+def rectangular_lists(
+    neighbours: Neighbours, start_rows: np.ndarray, end_rows: np.ndarray, fill: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Neighbour lists by row of the folder -> rectangular lists by RecBole id.
+
+    Args:
+        neighbours: lists over the folder's rows.
+        start_rows: (n,) row of each RecBole id of the starting side, -1 for padding.
+        end_rows: the same for the side where the path ends.
+        fill: the id that fills a list up.
+
+    Returns:
+        ids (n, K) int32 and weights (n, K) float32, 0 where filled up.
+    """
+    id_of_row = np.zeros(end_rows.max() + 1, dtype=np.int32)
+    id_of_row[end_rows[end_rows >= 0]] = np.flatnonzero(end_rows >= 0)
+    counts = np.diff(neighbours.indptr)
+    ids = np.full((len(start_rows), max(1, int(counts.max(initial=0)))), fill, dtype=np.int32)
+    weights = np.zeros(ids.shape, dtype=np.float32)
+    known = np.flatnonzero(start_rows >= 0)
+    length = counts[start_rows[known]]
+    row = np.repeat(known, length)
+    column = np.arange(length.sum()) - np.repeat(length.cumsum() - length, length)
+    source = np.repeat(neighbours.indptr[start_rows[known]], length) + column
+    ids[row, column] = id_of_row[neighbours.ids[source]]
+    weights[row, column] = neighbours.weights[source]
+    return ids, weights
+
+
+class NeighbourLists(nn.Module):
+    """The lists of one part of a pool: of the whole graph, and of the graph without each fold's edges.
+
+    Args:
+        start_rows: (n,) row of each RecBole id of the side that has the lists, -1 for padding.
+        end_rows: the same for the neighbours.
+    """
+
+    def __init__(self, start_rows: np.ndarray, end_rows: np.ndarray) -> None:
+        super().__init__()
+        self._start_rows, self._end_rows = start_rows, end_rows
+
+    def keep(self, fold: int | None, lists: Neighbours, attributes: np.ndarray | None) -> None:
+        """Takes the lists of a fold, and the attributes (n_nodes, D) that they bring, both by row of the folder."""
+        start = self._start_rows
+        ids, weights = rectangular_lists(lists, start, self._end_rows)
+        self._keep("ids", fold, torch.from_numpy(ids))
+        self._keep("weights", fold, torch.from_numpy(weights))
+        if attributes is not None:
+            by_id = attributes[np.maximum(start, 0)] * (start >= 0)[:, None]
+            self._keep("attributes", fold, torch.from_numpy(by_id.astype(np.float32)))
+
+    def pool(
+        self, nodes: torch.Tensor, table: torch.Tensor, fold: int | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """nodes (B,), table (n, d) -> weighted sums (B, d) and list lengths (B,)."""
+        ids, weights = self.of(nodes, fold)
+        pooled = F.embedding_bag(ids, table, per_sample_weights=weights, mode="sum", padding_idx=0)
+        return pooled, (weights > 0).sum(dim=1).to(table.dtype)
+
+    def of(self, nodes: torch.Tensor, fold: int | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """nodes (B,) -> ids (B, K) int32 of their neighbours and weights (B, K), 0 where filled up; those of all parts
+        of a pool sum to 1."""
+        return self._get("ids", fold)[nodes], self._get("weights", fold)[nodes]
+
+    def attributes(self, nodes: torch.Tensor, fold: int | None) -> torch.Tensor | None:
+        """nodes (B,) -> sums (B, D) of attributes by the same weights, or None for neighbours that have none."""
+        table = self._buffers.get(f"attributes_{fold}")
+        return None if table is None else table[nodes]
+
+    def _keep(self, name: str, fold: int | None, values: torch.Tensor) -> None:
+        self.register_buffer(f"{name}_{fold}", values, persistent=False)
+
+    def _get(self, name: str, fold: int | None) -> torch.Tensor:
+        return self.get_buffer(f"{name}_{fold}")
+
+
+def pooled_lists(
+    pool: Pool,
+    snapshot: Snapshot,
+    rows: dict[str, np.ndarray],
+    modalities: tuple[str, ...] = (),
+    weighted: bool = True,
+) -> dict[str, NeighbourLists]:
+    """The lists of a pool's parts, by name.
+
+    Args:
+        pool: which neighbours.
+        snapshot: where the lists of its metapaths are.
+        rows: row of each RecBole id, by side (``u``, ``a``), -1 for padding.
+        modalities: whose attributes neighbours that are authors bring.
+        weighted: by the neighbours' scores, or all alike.
+    """
+    found = {part.name: NeighbourLists(rows[pool.start], rows[part.end]) for part in pool.parts}
+    for fold in (None, *range(snapshot.settings.folds)):
+        lists = pool.lists(partial(snapshot.neighbours, fold=fold), weighted)
+        for part, one in zip(pool.parts, lists, strict=True):
+            attributes = None
+            if modalities and part.end == "a":
+                stored = part.name if pool.is_stored(weighted) else None
+                attributes = _attributes(snapshot, modalities, one, stored, fold)
+            found[part.name].keep(fold, one, attributes)
+    return found
+
+
+def _attributes(
+    snapshot: Snapshot, modalities: tuple[str, ...], lists: Neighbours, stored: str | None, fold: int | None
+) -> np.ndarray:
+    """(n_nodes, D) sums of attributes over lists by their weights, an absent one counting as zero: those that the
+    snapshot has of a metapath, or else made of the authors' own."""
+    if stored is None:
+        weights = lists.matrix(snapshot.n_authors)
+        return np.concatenate([weights @ snapshot.own_attributes(name) for name in modalities], axis=1)
+    means = [snapshot.attributes(name, stored, fold) for name in modalities]
+    return np.concatenate([mean.values * mean.fraction[:, None] for mean in means], axis=1)
+
+
+class ReachLists(nn.Module):
+    """The users' long-walk lists, of the whole graph and of each fold's."""
+
+    def __init__(self, snapshot: Snapshot, rows: dict[str, np.ndarray]) -> None:
+        super().__init__()
+        for fold in (None, *range(snapshot.settings.folds)):
+            ids, weights = rectangular_lists(snapshot.reach(fold), rows["u"], rows["a"], fill=NOBODY)
+            order = np.argsort(ids, axis=1, kind="stable")
+            for name, values in (("ids", ids), ("weights", weights)):
+                ascending = np.take_along_axis(values, order, axis=1)
+                self.register_buffer(f"{name}_{fold}", torch.from_numpy(ascending), persistent=False)
+
+    def forward(self, users: torch.Tensor, fold: int | None) -> dict[str, torch.Tensor | None]:
+        """users (B,) -> the fields ``reach_ids`` and ``reach_weights`` of :class:`UserSide`."""
+        ids, weights = (self.get_buffer(f"{name}_{fold}")[users] for name in ("ids", "weights"))
+        return {"reach_ids": ids.long(), "reach_weights": weights}
+
+
+class InterestTable(nn.Module):
+    """The node tables Θ of users and authors, and the lists over them that means are taken of.
+
+    Args:
+        dataset: an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
+        snapshot: the offline stage's result for this dataset's training interactions.
+        metapaths: the paths to read, each of them in the snapshot.
+        width: width ``d`` of a node vector.
+        modalities: whose mean attributes to read; each of them in the snapshot.
+        pretrained: start the tables from GraphCL's vectors instead of fresh ones (the paper's Θ(-) row is fresh).
+        init_std: standard deviation of the tables' entries; GraphCL's are scaled to it.
+        pooling: one mean a metapath (``concat``), or one a side, over the set of all neighbours (``set``).
+        neighbour_weights: weigh neighbours by their scores; else means are plain.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        snapshot: Snapshot,
+        metapaths: tuple[Metapath, ...],
+        width: int,
+        modalities: tuple[str, ...] = (),
+        pretrained: bool = True,
+        init_std: float = 0.1,
+        pooling: str = "concat",
+        neighbour_weights: bool = True,
+    ) -> None:
+        super().__init__()
+        rows = {"u": dataset.user_rows, "a": dataset.item_rows}
+        stored = dict(zip("ua", snapshot.nodes(), strict=True)) if pretrained else {}
+        self.nodes = nn.ModuleDict(
+            {side: _node_table(row, stored.get(side), width, init_std) for side, row in rows.items()}
+        )
+        pools = pools_of(metapaths, pooling)
+        self.pools = {side: tuple(pool for pool in pools if pool.start == side) for side in "ua"}
+        lists: dict[str, NeighbourLists] = {}
+        for pool in pools:
+            lists |= pooled_lists(pool, snapshot, rows, modalities, neighbour_weights)
+        self.lists = nn.ModuleDict(lists)
+        self.reach = ReachLists(snapshot, rows) if snapshot.settings.reach_top_k else None
+        nobody = torch.zeros(1, dtype=torch.long)
+        found = [one.attributes(nobody, None) for one in lists.values()]
+        self.attribute_width = max((part.shape[1] for part in found if part is not None), default=0)
+
+    def tables(self) -> dict[str, nn.Module]:
+        """The node tables by the names that they have in an exchange file."""
+        return {"nodes_user": self.nodes["u"], "nodes_author": self.nodes["a"]}
+
+    def names(self, side: str) -> tuple[str, ...]:
+        """What the means of ``u`` or ``a`` are taken over, in the order of the tensors: metapaths, joined by + where
+        they are pooled together."""
+        return tuple(pool.name for pool in self.pools[side])
+
+    def user(self, users: torch.Tensor, fold: int | None = None) -> dict[str, torch.Tensor | None]:
+        """Fields of :class:`UserSide` for users (B,); with ``fold``, from the graph without that fold's edges."""
+        reach = self.reach(users, fold) if self.reach is not None else {}
+        return {**self._side("u", users, fold), **reach}
+
+    def author(self, items: torch.Tensor, fold: int | None = None) -> dict[str, torch.Tensor | None]:
+        """Fields of :class:`AuthorSide` for items (B,), as ``user``."""
+        return self._side("a", items, fold)
+
+    def _side(self, side: str, nodes: torch.Tensor, fold: int | None) -> dict[str, torch.Tensor | None]:
+        if not self.pools[side]:
+            return {}
+        means = [self._mean(pool, nodes, fold) for pool in self.pools[side]]
+        vectors, counts, attributes = (torch.stack(part, dim=1) for part in zip(*means, strict=True))
+        return {
+            "neighbours": vectors,
+            "neighbour_count": counts,
+            "attributes": attributes if self.attribute_width else None,
+        }
+
+    def _mean(
+        self, pool: Pool, nodes: torch.Tensor, fold: int | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """nodes (B,) -> means (B, d) over their neighbours, the neighbours' number (B,) and mean attributes (B, D)."""
+        vectors, counts, attributes = [], [], None
+        for part in pool.parts:
+            lists: Any = self.lists[part.name]
+            vector, count = lists.pool(nodes, self.nodes[part.end].weight, fold)
+            vectors.append(vector)
+            counts.append(count)
+            if part.end == "a":
+                attributes = lists.attributes(nodes, fold)
+        if attributes is None:
+            attributes = vectors[0].new_zeros(len(nodes), self.attribute_width)
+        return reduce(torch.add, vectors), reduce(torch.add, counts), attributes
+
+
+class PeerTable(nn.Module):
+    """The most similar users and authors, as rows of the model's own tables: what BDR reads.
+
+    Args:
+        dataset: an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
+        snapshot: with the lists of :data:`~mmbee_plugin.modules.bdr.PEER_PATHS`.
+        user, author: the model's tables of id vectors.
+    """
+
+    attribute_width = 0
+
+    def __init__(self, dataset: Any, snapshot: Snapshot, user: nn.Embedding, author: nn.Embedding) -> None:
+        super().__init__()
+        rows = {"u": dataset.user_rows, "a": dataset.item_rows}
+        paths = [Metapath.parse(name) for name in PEER_PATHS]
+        self.lists = nn.ModuleDict(
+            {path.start: pooled_lists(Pool((path,)), snapshot, rows)[path.name] for path in paths}
+        )
+        self._tables = {"u": user, "a": author}  # a plain dict: as submodules they would be saved twice
+
+    def tables(self) -> dict[str, nn.Module]:
+        """None: there are no node vectors."""
+        return {}
+
+    def user(self, users: torch.Tensor, fold: int | None = None) -> dict[str, torch.Tensor]:
+        """Fields of :class:`UserSide` for users (B,); with ``fold``, from the graph without that fold's edges."""
+        return self._side("u", users, fold)
+
+    def author(self, items: torch.Tensor, fold: int | None = None) -> dict[str, torch.Tensor]:
+        """Fields of :class:`AuthorSide` for items (B,), as ``user``."""
+        return self._side("a", items, fold)
+
+    def _side(self, side: str, nodes: torch.Tensor, fold: int | None) -> dict[str, torch.Tensor]:
+        lists: Any = self.lists[side]
+        ids, weights = lists.of(nodes, fold)
+        return {"peers": self._tables[side](ids), "peer_weights": weights}
+
+
+def _node_table(rows: np.ndarray, stored: np.ndarray | None, width: int, init_std: float) -> nn.Embedding:
+    """(len(rows), width) vectors, fresh or those stored for the rows, scaled to ``init_std``; padding is zero."""
+    table = nn.Embedding(len(rows), width, padding_idx=0)
+    nn.init.normal_(table.weight, std=init_std)
+    if stored is not None:
+        vectors = torch.from_numpy(np.array(stored[np.maximum(rows, 0)]))
+        table.weight.data.copy_(vectors * (init_std / vectors.std()))
+    table.weight.data[0] = 0
+    return table

@@ -1,0 +1,42 @@
+"""Trains a model against a critic of its own, resumably."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmbee_plugin.recbole.training.trainer import MMBeeTrainer
+
+BETAS = (0.5, 0.9)
+
+
+class AdversarialTrainer(MMBeeTrainer):
+    """Two optimizers: Adam at ``critic_learning_rate`` for ``model.critic``, ``learner`` for everything else.
+
+    Each batch is one step of the critic, then one of the model. From the second epoch on, an epoch starts by
+    ``model.refresh_graphs()``. Both optimizers are part of the state that a killed run resumes from.
+    """
+
+    def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
+        own = list(self.model.critic.parameters())
+        rate = self.config["critic_learning_rate"]
+        self.critic_optimizer = torch.optim.Adam(own, lr=rate, betas=BETAS, fused=True)
+        known = {id(parameter) for parameter in own}
+        rest = [parameter for parameter in self.model.parameters() if id(parameter) not in known]
+        return super()._build_optimizer(params=rest, **kwargs)
+
+    def _train_epoch(
+        self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
+    ) -> float | tuple[float, ...]:
+        if epoch_idx > 0:
+            self.model.refresh_graphs()
+        adversarial = partial(loss_func or self.model.calculate_loss, critic_step=self._critic_step)
+        return super()._train_epoch(train_data, epoch_idx, adversarial, show_progress)
+
+    def _critic_step(self, loss: Tensor) -> None:
+        self.critic_optimizer.zero_grad()
+        loss.backward()
+        self.critic_optimizer.step()

@@ -1,0 +1,155 @@
+"""What a run leaves behind: a table on the screen, lines in the log, a JSON file. Each says what data it
+was."""
+
+import contextlib
+import hashlib
+import json
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmbee_plugin.command import threads
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import write_json
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One trained and tested model.
+
+    Attributes:
+        valid, test: metric name (``recall@10``) -> value; of the epoch that was best on validation data.
+        dataset: name, kind, source, counts, ``split``, a digest of the validation and test pairs, ``split_by``, how
+            they were split, and ``row_order``.
+        settings: every setting in effect.
+        seconds: wall time from reading the data to the test metrics.
+        peak_rss_mb: the most resident memory the process had in that time, in MB (10^6 bytes).
+        checkpoint: file with the weights of the best epoch.
+        log: file of RecBole's log.
+        threads: that torch computes with, the cores there are, and OpenMP's wait policy.
+    """
+
+    model: str
+    valid: dict[str, float]
+    test: dict[str, float]
+    dataset: dict[str, Any]
+    settings: dict[str, Any]
+    seconds: float
+    peak_rss_mb: float
+    checkpoint: str
+    log: str
+    threads: dict[str, Any] = field(default_factory=threads.described)
+
+
+def provenance_lines(folder: DatasetFolder) -> list[str]:
+    """What the data is; for data that is not real also, loudly, that it is not; which features are not read."""
+    lines = [f"Data: {folder.provenance()}"]
+    if folder.kind != "real":
+        real = f"the real {folder.name} data" if folder.get_real else "any real data"
+        lines.append(
+            f"{folder.kind.upper()}: these figures are of generated data and say nothing about {real}."
+        )
+    if folder.get_real:
+        lines.append(folder.get_real)
+    return [*lines, *(f"warning: {line}" for line in folder.unread)]
+
+
+def dataset_facts(folder: DatasetFolder, valid_data: Any, test_data: Any) -> dict[str, Any]:
+    """The ``dataset`` part of a result; the split's digest is equal for models that are tested on the same
+    pairs."""
+    digest = hashlib.sha256()
+    for loader in (valid_data, test_data):
+        rows = loader._dataset.inter_feat
+        pairs = np.stack(
+            [rows[loader._dataset.uid_field].numpy(), rows[loader._dataset.iid_field].numpy()], axis=1
+        )
+        digest.update(np.ascontiguousarray(pairs[np.lexsort(pairs.T)]).tobytes())
+    return {
+        "name": folder.name,
+        "kind": folder.kind,
+        "source": folder.source,
+        "get_real": folder.get_real,
+        "ordered": folder.ordered,
+        "counts": dict(folder.counts),
+        "hash": folder.hash,
+        "split": digest.hexdigest()[:16],
+    }
+
+
+GRAPH_COST = (
+    "seconds: from reading the data to the test metrics; the graph stage and its compilation are in them, and in peak "
+    "MB, only if this run built the graph."
+)
+"""what stands below the table of models that read a graph"""
+
+
+def table(results: Sequence[RunResult]) -> str:
+    """Models and splits down, metrics across, and what the costs are of; plain text."""
+    metrics = list(results[0].test)
+    rows = [["model", "split", *metrics, "seconds", "peak MB"]]
+    for result in results:
+        for split, values in (("valid", result.valid), ("test", result.test)):
+            cost = [f"{result.seconds:.1f}", f"{result.peak_rss_mb:.0f}"] if split == "test" else ["", ""]
+            rows.append([result.model, split, *(f"{values[name]:.4f}" for name in metrics), *cost])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i < 2 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    reads_graph = any(result.settings.get("interest") not in (None, "none") for result in results)
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], *(["", GRAPH_COST] if reads_graph else [])])
+
+
+def file_lines(results: Sequence[RunResult]) -> list[str]:
+    """Where each run's checkpoint and log are, and what reads the checkpoint."""
+    lines = []
+    for result in results:
+        lines.append(f"{result.model}: weights of the best epoch in {result.checkpoint}, log in {result.log}")
+        if result.model == "MMBee":
+            labelled = set(result.settings["eval_args"]["mode"].values()) == {"labeled"}
+            uses = ("diagnose {}", "explain {}") if labelled else ("export {} FILE",)
+            lines.append(
+                "  read by " + " and ".join("mmbee " + use.format(result.checkpoint) for use in uses)
+            )
+    return lines
+
+
+def write_results(path: Path, results: Sequence[RunResult], as_list: bool) -> None:
+    """Writes one object, or a list of them, in one step: an older file is replaced whole or not at all."""
+    content = [asdict(result) for result in results]
+    try:
+        write_json(path, content if as_list else content[0])
+    except OSError as error:
+        raise InputError(f"{path}: the result cannot be written: {error.strerror or error}") from None
+
+
+def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as JSON has them; what it has no form for (a device, an enum) as text."""
+    return json.loads(json.dumps(dict(sorted(settings.items())), default=str))
+
+
+class PeakMemory:
+    """The most resident memory since it was made; on Linux the kernel's own mark is reset, elsewhere it
+    covers the process."""
+
+    def __init__(self) -> None:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+
+    def megabytes(self) -> float:
+        """In MB (10^6 bytes)."""
+        try:
+            status = Path("/proc/self/status").read_text()
+        except OSError:
+            unit = 1 if sys.platform == "darwin" else 1024
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6

@@ -1,0 +1,320 @@
+"""RecBole's trainers, made resumable: a run killed at any moment ends, once resumed, with the same figures.
+
+Two files are kept in ``checkpoint_dir``, under a name that no other run has: model, dataset, time and eight random
+digits. ``<name>.pth`` has the best epoch, as in RecBole.
+``<name>-last.pth`` has the run as it stood between the last two epochs: weights, every optimizer, all random
+states, early stopping and the best result so far. It is replaced in one step, so that a kill leaves either
+the old or the new one. Resuming repeats the epoch that was cut short; on a CPU the outcome is the same to
+the last digit.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.config import Config
+from recbole.trainer import Trainer
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import check_folder, claim, stamp
+from mmbee_plugin.modules.rowwise import RowwiseAdagrad
+from mmbee_plugin.recbole.training import checkpoint
+from mmbee_plugin.recbole.training.din import give_full_ranking
+from mmbee_plugin.recbole.training.evaluation import SampleCollector
+from mmbee_plugin.recbole.training.progress import Progress
+
+MAY_DIFFER = frozenset(
+    {
+        "epochs", "stopping_step", "checkpoint_dir", "data_path", "gpu_id", "use_gpu", "nproc", "world_size",
+        "ip", "port", "offset", "show_progress", "state", "verbose", "loss_decimal_place", "save_dataset",
+        "dataset_save_path", "save_dataloaders", "dataloaders_save_path", "log_wandb", "wandb_project",
+    }
+)  # fmt: skip
+"""Settings a resumed run may change: how long, where and how verbosely it runs, not what it computes."""
+
+TABLE_LEARNING_RATE = 0.05
+"""``table_learning_rate`` where it is left open."""
+
+
+class Resumable:
+    """Mixed in before a RecBole trainer class; see the module's docstring. `resumable` does the mixing."""
+
+    config: Config
+    model: Any
+    optimizer: torch.optim.Optimizer
+    saved_model_file: str
+    start_epoch: int
+    epochs: int
+    cur_step: int
+    stopping_step: int
+    best_valid_score: float
+    best_valid_result: dict[str, float] | None
+    train_loss_dict: dict[int, float]
+    logger: Any
+    device: torch.device
+    eval_collector: Any
+    progress: Progress | None = None
+    """is told of every epoch"""
+
+    def __init__(self, config: Config, model: Any) -> None:
+        checkpoint.plain_config(
+            config
+        )  # a setting that no checkpoint can hold is refused before training, not after
+        check_folder(Path(config["checkpoint_dir"]), "checkpoints")
+        super().__init__(config, model)  # type: ignore[call-arg]
+        self._unclaimed = self.saved_model_file = self._name()
+        give_full_ranking(model)
+        self.eval_collector = SampleCollector(config)
+        self._loaders: list[Any] = []
+        self._keeps_last = False
+        self._resumed: dict[str, Any] | None = None
+        self._latest_valid_result: dict[str, float] | None = None
+
+    def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
+        """RecBole's, but that Adam updates a weight and its moments in one pass over memory instead of many."""
+        optimizer = super()._build_optimizer(**kwargs)  # type: ignore[misc]
+        if isinstance(optimizer, torch.optim.Adam):
+            for group in optimizer.param_groups:
+                group["fused"] = True
+        return optimizer
+
+    @property
+    def last_file(self) -> Path:
+        """Where the state between the last two epochs is kept."""
+        best = Path(self.saved_model_file)
+        return best.with_name(f"{best.stem}-last{best.suffix}")
+
+    def _name(self) -> str:
+        """A name for the best epoch's file."""
+        name = f"{self.config['model']}-{self.config['dataset']}-{stamp()}.pth"
+        return str(Path(self.config["checkpoint_dir"]) / name)
+
+    def _claim_files(self) -> None:
+        """Makes sure that no other run writes to this run's files, unless their name was chosen from outside."""
+        if self.saved_model_file != self._unclaimed:
+            return
+        if self.config["single_spec"] or self.config["local_rank"] == 0:
+            while not claim(self.last_file):
+                self.saved_model_file = self._name()
+        if not self.config["single_spec"]:  # the other processes load the best epoch from it
+            names = [self.saved_model_file]
+            torch.distributed.broadcast_object_list(names)
+            self.saved_model_file = names[0]
+        self._unclaimed = ""
+
+    def fit(
+        self,
+        train_data: Any,
+        valid_data: Any = None,
+        verbose: bool = True,
+        saved: bool = True,
+        show_progress: bool = False,
+        callback_fn: Callable[[int, float], None] | None = None,
+    ) -> tuple[float, dict[str, float] | None]:
+        """As ``Trainer.fit``; after `resume_checkpoint` it goes on from there, and trains no more if the run
+        had ended.
+
+        Returns:
+            the best validation score and the metrics it came with.
+        """
+        self._loaders = [train_data, valid_data]
+        self._keeps_last = saved
+        if self._resumed is not None and self._has_ended():
+            self.eval_collector.data_collect(train_data)
+            return self.best_valid_score, self.best_valid_result
+        if saved:
+            self._claim_files()
+        if self.progress is not None:
+            self.progress.begin_training(self.start_epoch, self.epochs, len(train_data))
+        result = super().fit(train_data, valid_data, verbose, saved, show_progress, callback_fn)  # type: ignore[misc]
+        if self.progress is not None:
+            self.progress.flush_epoch(self)
+        if saved:
+            self._save_state(
+                max([self.start_epoch, *(epoch + 1 for epoch in self.train_loss_dict)]), self.last_file
+            )
+        return result
+
+    def resume_checkpoint(self, resume_file: str | Path) -> None:
+        """Takes up the run saved in `resume_file`, either of the two files; call it before `fit`.
+
+        Raises:
+            InputError: the file is damaged or no checkpoint of this plugin, the run had other settings (the
+                first one that differs is named), or the weights of the best epoch are missing.
+        """
+        state = checkpoint.load(resume_file, self.device)
+        check_same_settings(state["config"], self.config, resume_file)
+        best = Path(resume_file).with_name(
+            Path(resume_file).name.removesuffix("-last.pth").removesuffix(".pth") + ".pth"
+        )
+        if state["best_valid_result"] is not None and not best.exists():
+            raise InputError(f"{best}: missing; it has the best epoch of the run in {resume_file}")
+        self.saved_model_file = str(best)
+        self.start_epoch, self.cur_step = state["epoch"] + 1, state["cur_step"]
+        self.best_valid_score, self.best_valid_result = state["best_valid_score"], state["best_valid_result"]
+        self.train_loss_dict = dict(state["train_loss_dict"])
+        self.model.load_state_dict(state["state_dict"])
+        self.model.load_other_parameter(state["other_parameter"])
+        vars(self.model).update(state["counters"])
+        for name, optimizer_state in state["optimizers"].items():
+            getattr(self, name).load_state_dict(optimizer_state)
+        self._resumed = state
+        self.logger.info(f"Resuming {resume_file} at epoch {self.start_epoch}")
+
+    def _has_ended(self) -> bool:
+        return self.start_epoch >= self.epochs or self.cur_step > self.stopping_step
+
+    def _train_epoch(
+        self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
+    ) -> float | tuple[float, ...]:
+        """Between two epochs nothing is half done: the state is saved here, and random states are restored
+        here."""
+        if self._resumed is not None:
+            restore_random_states(self._resumed["random"], self._loaders)
+            self._resumed = None
+        if self._keeps_last:
+            self._save_state(epoch_idx, self.last_file)
+        loss = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)  # type: ignore[misc]
+        if self.progress is not None:
+            total = sum(loss) if isinstance(loss, tuple) else loss
+            self.progress.trained(self, epoch_idx, total / max(1, len(train_data)))
+        return loss
+
+    def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, dict[str, float]]:
+        score, result = super()._valid_epoch(valid_data, show_progress)  # type: ignore[misc]
+        self._latest_valid_result = result
+        if self.progress is not None:
+            self.progress.validated(self, score)
+        return score, result
+
+    def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
+        """Called by ``fit`` for the best epoch, just before it notes the result that made it the best."""
+        self.best_valid_result = self._latest_valid_result or self.best_valid_result
+        path = kwargs.pop("saved_model_file", self.saved_model_file)
+        self._save_state(epoch + 1, path)
+        if verbose:
+            self.logger.info(f"Saving current: {path}")
+
+    def _save_state(self, next_epoch: int, path: str | Path) -> None:
+        if not self.config["single_spec"] and self.config["local_rank"] != 0:
+            return
+        optimizers = {
+            k: v.state_dict() for k, v in vars(self).items() if isinstance(v, torch.optim.Optimizer)
+        }
+        state = {
+            "config": self.config,
+            "epoch": next_epoch - 1,
+            "cur_step": self.cur_step,
+            "best_valid_score": self.best_valid_score,
+            "best_valid_result": self.best_valid_result,
+            "train_loss_dict": self.train_loss_dict,
+            "state_dict": self.model.state_dict(),
+            "other_parameter": self.model.other_parameter(),
+            # Plain numbers on the model, such as MultiVAE's step count, which its annealing depends on.
+            "counters": {k: v for k, v in vars(self.model).items() if type(v) in (int, float)},
+            "optimizer": self.optimizer.state_dict(),  # the name under which stock functions expect it
+            "optimizers": optimizers,
+            "random": random_states(self._loaders),
+        }
+        checkpoint.save(state, path)
+
+
+def resumable(trainer_class: type) -> type:
+    """`trainer_class` with `Resumable` mixed in; unchanged if that is not one of RecBole's gradient
+    trainers."""
+    if issubclass(trainer_class, Resumable) or not issubclass(trainer_class, Trainer):
+        return trainer_class
+    return type(
+        f"Resumable{trainer_class.__name__}", (Resumable, trainer_class), {"__doc__": trainer_class.__doc__}
+    )
+
+
+class MMBeeTrainer(Resumable, Trainer):
+    """RecBole's `Trainer`, resumable, with an optimizer of their own for the tables where the model wants one.
+
+    Under ``table_optimizer: rowwise_adagrad`` the model's ``tables()`` are updated by
+    :class:`~mmbee_plugin.modules.rowwise.RowwiseAdagrad`, at ``table_learning_rate`` and without weight decay, the rest
+    by ``learner`` as ever.
+    """
+
+    def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
+        self.table_optimizer: RowwiseAdagrad | None = None
+        if self.config["table_optimizer"] is None or "params" in kwargs:
+            return super()._build_optimizer(**kwargs)
+        if self.config["enable_scaler"]:
+            raise InputError(
+                "table_optimizer and enable_scaler: the scaler knows of one optimizer; choose one"
+            )
+        tables = [table.weight for table in self.model.tables().values()]
+        own = {id(weight) for weight in tables}
+        rest = [parameter for parameter in self.model.parameters() if id(parameter) not in own]
+        rate = self.config["table_learning_rate"]
+        self.table_optimizer = RowwiseAdagrad(tables, TABLE_LEARNING_RATE if rate is None else rate)
+        optimizer = super()._build_optimizer(params=rest, **kwargs)
+        optimizer.register_step_post_hook(self._step_tables)
+        return optimizer
+
+    def _step_tables(self, *_: Any) -> None:
+        assert self.table_optimizer is not None
+        self.table_optimizer.step()
+        self.table_optimizer.zero_grad()
+
+
+def check_same_settings(saved: Config, current: Config, path: str | Path) -> None:
+    """Raises InputError naming the first setting in which the run saved in `path` differs from the current
+    one."""
+    before, now = (checkpoint.plain_config(config)["settings"] for config in (saved, current))
+    keys = sorted(before.keys() | now.keys(), key=lambda key: (key not in ("model", "dataset"), key))
+    for key in keys:
+        if key not in MAY_DIFFER and before.get(key) != now.get(key):
+            raise InputError(
+                f"{path}: its run had {key}={before.get(key)!r}, this one has {key}={now.get(key)!r}; "
+                "a run is resumed with its own settings"
+            )
+
+
+def _generators(loaders: list[Any]) -> Iterator[Any]:
+    """Everything in the loaders that draws numbers of its own: torch and numpy generators, in a fixed
+    order."""
+    for loader in loaders:
+        # a knowledge-graph loader is two loaders in one
+        for part in (
+            loader,
+            getattr(loader, "general_dataloader", None),
+            getattr(loader, "kg_dataloader", None),
+        ):
+            for owner in (part, getattr(part, "_sampler", None)):
+                own = vars(owner).values() if owner is not None else ()
+                yield from (item for item in own if isinstance(item, torch.Generator | np.random.Generator))
+
+
+def random_states(loaders: list[Any]) -> dict[str, Any]:
+    """The state of every source of random numbers a run draws from, as plain values."""
+    return {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "loaders": [
+            item.get_state() if isinstance(item, torch.Generator) else item.bit_generator.state
+            for item in _generators(loaders)
+        ],
+    }
+
+
+def restore_random_states(states: dict[str, Any], loaders: list[Any]) -> None:
+    """Puts back what `random_states` read. CUDA states are skipped on a machine with another number of
+    GPUs."""
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"].cpu())
+    if states["cuda"] and len(states["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
+    for item, state in zip(_generators(loaders), states["loaders"], strict=True):
+        if isinstance(item, torch.Generator):
+            item.set_state(state.cpu())
+        else:
+            item.bit_generator.state = state

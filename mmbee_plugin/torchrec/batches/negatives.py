@@ -1,0 +1,87 @@
+"""Negatives of a global batch: the same whichever process draws them, by the place of the row in the batch."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmbee_plugin.randomness.mixing import mix
+from mmbee_plugin.randomness.streams import Purpose, key
+
+REDRAWS = 32
+
+
+class KnownItems(Protocol):
+    """Where the training items of users are."""
+
+    n_authors: int
+
+    def known(self, users: NDArray) -> tuple[NDArray, NDArray]:
+        """users (B,) rows -> (row in the batch, author row), one entry a training item."""
+
+    def history_lengths(self, users: NDArray) -> NDArray:
+        """users (B,) rows -> (B,) training items, repeated ones counted again."""
+
+
+def lacks_nobody(store: KnownItems, users: NDArray) -> NDArray[np.bool_]:
+    """(B,) whether a user has every author as a training item: there is nothing to tell its positive from."""
+    found = np.zeros(len(users), dtype=bool)
+    many = np.flatnonzero(store.history_lengths(users) >= store.n_authors)
+    if len(many):
+        row, author = store.known(users[many])
+        pairs = np.unique(row.astype(np.int64) * store.n_authors + author)
+        found[many] = np.bincount(pairs // store.n_authors, minlength=len(many)) == store.n_authors
+    return found
+
+
+def draw_negatives(
+    store: KnownItems, users: NDArray, rows: NDArray, count: int, place: tuple[int, int, int]
+) -> NDArray[np.int64]:
+    """Authors drawn evenly from those that a user has no training item with.
+
+    What hits a training item is drawn again; users with nearly every author get the rest from what they lack. One with
+    every author (`lacks_nobody`) gets any.
+
+    Args:
+        store: whose training items they are.
+        users: (b,) user rows of some rows of a global batch.
+        rows: (b,) which rows of the batch they are.
+        count: draws M a row.
+        place: seed, epoch and number of the batch.
+
+    Returns:
+        (b, M) author rows.
+    """
+    distinct, row_of = np.unique(users, return_inverse=True)
+    row, author = store.known(distinct)
+    taken = np.unique(row.astype(np.int64) * store.n_authors + author)  # ascending
+    base = (row_of.astype(np.int64) * store.n_authors).repeat(count)
+    cells = (np.asarray(rows, dtype=np.int64)[:, None] * count + np.arange(count)).ravel()
+    drawn = np.empty(cells.size, dtype=np.int64)
+    clash = np.arange(cells.size)
+    for attempt in range(1 + REDRAWS):
+        drawn[clash] = _below(store.n_authors, place, attempt, cells[clash])
+        clash = clash[_within(base[clash] + drawn[clash], taken)]
+        if not len(clash):
+            break
+    for start in np.unique(base[clash]):
+        own = taken[(taken >= start) & (taken < start + store.n_authors)] - start
+        left = np.setdiff1d(np.arange(store.n_authors), own)
+        places = clash[base[clash] == start]
+        if len(left):
+            drawn[places] = left[_below(len(left), place, 1 + REDRAWS, cells[places])]
+    return drawn.reshape(len(users), count)
+
+
+def _below(limit: int, place: tuple[int, int, int], attempt: int, cells: NDArray) -> NDArray[np.int64]:
+    drawn = mix(key(Purpose.NEGATIVES, *place, attempt), cells)
+    return (drawn % np.uint64(limit)).astype(np.int64)
+
+
+def _within(keys: NDArray, ascending: NDArray) -> NDArray[np.bool_]:
+    if not len(ascending):
+        return np.zeros(len(keys), dtype=bool)
+    place = np.searchsorted(ascending, keys).clip(max=len(ascending) - 1)
+    return ascending[place] == keys

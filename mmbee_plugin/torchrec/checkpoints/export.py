@@ -1,0 +1,153 @@
+"""Between a sharded run's checkpoints and an exchange file: one process, no sharding, whatever the job's size."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.modules import exchange as files
+from mmbee_plugin.modules.exchange import Exchange
+from mmbee_plugin.torchrec.batches.inputs import Inputs, open_store
+from mmbee_plugin.torchrec.checkpoints import checkpoint
+from mmbee_plugin.torchrec.checkpoints.resume import check_same_data
+from mmbee_plugin.torchrec.settings import ModelSettings, Settings, parse_settings
+from mmbee_plugin.torchrec.sharded.model import TrainModel
+from mmbee_plugin.torchrec.shards.ids import TableIds
+from mmbee_plugin.torchrec.shards.store import ShardStore
+
+TABLE = re.compile(r"tables\..+\.(?P<table>[^.]+)\.weight")
+DENSE = "scorer.gtr."
+BY_TRAINING = ("user", "author", "query")
+"""Tables in which whoever is unseen in training has the default row; node tables know everyone in the graph."""
+
+
+def export_checkpoint(path: Path, destination: Path, shards: Path | None = None) -> Exchange:
+    """Gathers a checkpoint's shards into an exchange file; users and authors unseen in training get the row they read:
+    the default one, or the one of ``model.unseen_rows`` that their token chooses.
+
+    Args:
+        path: a checkpoint of the training job, or their folder, of which the best epoch is taken, else the newest.
+        destination: the file to write.
+        shards: where the job's shards are now, if they have moved.
+
+    Raises:
+        InputError: as `checkpoint.read_state`; a checkpoint of another job; shards that are not those trained on.
+    """
+    if not (path / checkpoint.STATE_FILE).exists():
+        path = checkpoint.latest(path, "best") or checkpoint.latest(path) or path
+    state = checkpoint.read_state(path)
+    settings = parse_settings(state.settings, str(path / checkpoint.STATE_FILE))
+    if shards is not None:
+        settings = settings.model_copy(
+            update={"data": settings.data.model_copy(update={"shards": str(shards)})}
+        )
+    store = open_store(settings)
+    check_same_data(state, store, path)
+    stored = checkpoint.tensors_of(path, "model")
+    weights = {name: torch.empty(entry.size, dtype=entry.properties.dtype) for name, entry in stored.items()}
+    checkpoint.read_into(path, {"model": weights})
+    tables, dense = {}, {}
+    for name, values in weights.items():
+        if match := TABLE.fullmatch(name):
+            tables[match["table"]] = values
+        elif name.startswith(DENSE):
+            dense[name.removeprefix(DENSE)] = values
+        else:
+            raise InputError(f"{path}: holds {name!r}, which the training job does not have")
+    scoring = _scoring_settings(settings, store)
+    files.fill_unknown_queries(tables, dense, scoring)
+    for name in BY_TRAINING:
+        if name in tables:
+            tables[name] = tables[name][_table_ids(name, store, settings.model)]
+    for name in ("nodes_user", "nodes_author"):
+        if name in tables:
+            tables[name][0] = 0
+    exchange = Exchange(tables, dense, store.user_tokens(), store.author_tokens(), scoring)
+    files.write_exchange(destination, exchange)
+    return exchange
+
+
+def import_exchange(source: Path, settings: Settings) -> Path:
+    """Makes the first checkpoint of a job from an exchange file; training resumes from it, its optimizers fresh.
+
+    Users and authors are matched by token; those that the file does not know start from its default row. A row of
+    ``model.unseen_rows`` starts from the mean of the unseen that read it, which in a file of such a job are equal.
+
+    Returns:
+        the checkpoint, in ``checkpoint.folder``.
+
+    Raises:
+        InputError: as `read_exchange` and `open_store`; a model with other parts or shapes; a folder that has
+            checkpoints already.
+    """
+    folder = Path(settings.checkpoint.folder)
+    if (found := checkpoint.latest(folder) or checkpoint.latest(folder, "best")) is not None:
+        raise InputError(f"{found}: the job has begun already; name another checkpoint.folder")
+    exchange = files.read_exchange(source)
+    store = open_store(settings)
+    files.check_same_model(exchange, _scoring_settings(settings, store), source)
+    model = TrainModel(Inputs.of(settings.model, store), device=torch.device("cpu"))
+    tokens = {"user": store.user_tokens(), "author": store.author_tokens()}
+    state = {DENSE + name: values for name, values in exchange.dense.items()}
+    for name in model.state_dict():
+        if match := TABLE.fullmatch(name):
+            table = match["table"]
+            if table not in exchange.tables:
+                raise InputError(f"{source}: has no table {table!r}")
+            state[name] = exchange.tables[table]
+            if not table.startswith(files.WORD_TABLES):
+                side = "user" if table in files.USER_TABLES else "author"
+                rows = exchange.rows_of(table, tokens[side])
+                parts = [
+                    exchange.tables[table][:1],
+                    rows,
+                    _hashed(table, rows, exchange, store, settings.model),
+                ]
+                state[name] = torch.cat(parts)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(f"{source}: {' '.join(str(error).split())}") from None
+    start = checkpoint.StepState(0, 0, 0, settings.model_dump(mode="json"), 1, weights_only=True)
+    return checkpoint.save(folder, start, model, None)
+
+
+def _scoring_settings(settings: Settings, store: ShardStore) -> dict[str, object]:
+    inputs = Inputs.of(settings.model, store)
+    return files.model_settings(
+        inputs.gtr_settings(),
+        inputs.content_settings(),
+        inputs.sim_settings(),
+        settings.data.history_length,
+        inputs.segments,
+    )
+
+
+def _table_ids(table: str, store: ShardStore, model: ModelSettings) -> torch.Tensor:
+    """(n + 1,) the row that stands for each token: its own, or the one that it reads unseen."""
+    ids = TableIds(store, model)
+    if table == "user":
+        read = ids.users(np.arange(store.n_users))
+    elif table == "author":
+        read = ids.authors(np.arange(store.n_authors))
+    else:
+        read = store.author_ids(np.arange(store.n_authors))
+    return torch.from_numpy(np.concatenate([[0], read]))
+
+
+def _hashed(
+    table: str, rows: torch.Tensor, exchange: Exchange, store: ShardStore, model: ModelSettings
+) -> torch.Tensor:
+    """(unseen_rows, d) the rows behind a table of users or authors, (0, d) for the others."""
+    if table not in ("user", "author"):
+        return rows[:0]
+    read = _table_ids(table, store, model)[1:] - len(rows) - 1  # below 0 for those with a row of their own
+    unseen = read >= 0
+    sums = rows.new_zeros(model.unseen_rows, rows.shape[1], dtype=torch.float64)
+    sums.index_add_(0, read[unseen], rows[unseen].double())
+    counts = torch.bincount(read[unseen], minlength=model.unseen_rows)[:, None]
+    return torch.where(counts > 0, (sums / counts.clamp(min=1)).to(rows.dtype), exchange.tables[table][:1])

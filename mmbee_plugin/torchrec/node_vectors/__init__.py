@@ -1,0 +1,1 @@
+"""GraphCL over sharded node tables: its training steps and the files of its vectors."""

@@ -1,0 +1,95 @@
+"""Sharded node tables as two array files, written by the first process piece by piece."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch.distributed._shard.sharded_tensor import ShardedTensor
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import write_json
+from mmbee_plugin.torchrec.processes.launch import Process
+from mmbee_plugin.torchrec.shards.layout import NODE_PAIR, NODES
+
+PIECE = 65_536
+"""rows sent at once"""
+
+
+def write_nodes(folder: Path, tables: list[ShardedTensor], process: Process) -> tuple[Path, Path]:
+    """Replaces a shards folder's node vectors; every process calls it. Readers see the old two or the new two.
+
+    Args:
+        folder: the shards folder; the first process writes there.
+        tables: the users' (n_users, d) and the authors' (n_authors, d).
+        process: which process this is.
+
+    Returns:
+        the two files, on the first process.
+
+    Raises:
+        InputError: the folder cannot be written, such as on a full disk; on the first process.
+    """
+    first = process.rank == 0
+    files = [folder / f"{Path(name).stem}-{os.getpid()}-{time.time_ns():x}.npy" for name in NODES.values()]
+    try:
+        for table, file in zip(tables, files, strict=True):
+            gather_rows(table, _created(file, tuple(table.shape)) if first else None, process)
+        if first:
+            publish_pair(folder, *(file.name for file in files))
+    except OSError as error:
+        for file in files:
+            file.unlink(missing_ok=True)
+        raise InputError(f"{folder}: cannot write the node vectors ({error.strerror})") from None
+    dist.barrier()
+    return files[0], files[1]
+
+
+def publish_pair(folder: Path, users: str, authors: str) -> None:
+    """Makes two files of a shards folder its node vectors, both at one moment; all others are removed."""
+    write_json(folder / NODE_PAIR, {"u": users, "a": authors})
+    for name in NODES.values():
+        for file in folder.glob(f"{Path(name).stem}*.npy"):  # a killed run's too
+            if file.name not in (users, authors):
+                file.unlink()
+
+
+def gather_rows(table: ShardedTensor, rows: NDArray[np.float32] | None, process: Process) -> None:
+    """Copies a sharded table (n, d) to the first process, never more than a piece at once; every process calls it.
+
+    Args:
+        table: the table.
+        rows: (n, d) where the first process puts it; None on the others.
+        process: which process this is.
+    """
+    own = {tuple(shard.metadata.shard_offsets): shard.tensor for shard in table.local_shards()}
+    for shard in table.metadata().shards_metadata:
+        row, column = shard.shard_offsets
+        height, width = shard.shard_sizes
+        owner = shard.placement.rank() if shard.placement is not None else 0
+        for first in range(0, height, PIECE):
+            stop = min(first + PIECE, height)
+            piece = None
+            if process.rank == owner:
+                piece = own[row, column][first:stop].detach().to(process.device).contiguous()
+                if owner:
+                    dist.send(piece, 0)
+            elif rows is not None:
+                piece = torch.empty(stop - first, width, device=process.device)
+                dist.recv(piece, owner)
+            if rows is not None and piece is not None:
+                rows[row + first : row + stop, column : column + width] = piece.cpu().numpy()
+
+
+def _created(file: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """An array file (n, d) of float32, its room on the disk taken, mapped into memory."""
+    rows = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
+    with open(file, "rb+") as taken:
+        # A write to a mapped file on a full disk would end the process without a word.
+        os.posix_fallocate(taken.fileno(), 0, file.stat().st_size)
+    return rows

@@ -1,0 +1,124 @@
+"""Whether torch, fbgemm and TorchRec fit together, asked before the first import of TorchRec.
+
+fbgemm's kernels are compiled against one release of torch: fbgemm 1.X goes with torch 2.(X + 5). With another one
+the import ends in an undefined symbol. Its CPU and CUDA wheels have different names and the same import package, so
+what is asked is the package that would be imported, not the list of what was installed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+
+import torch
+
+from mmbee_plugin.command.extras import check_extra
+from mmbee_plugin.errors import InputError
+
+INSTALL = 'pip install -e ".[torchrec]" (without a GPU with ./packaging/fbgemm-cpu in the same call)'
+
+
+@dataclass(frozen=True)
+class Builds:
+    """The two packages that have to fit."""
+
+    torch: str
+    """version of torch, such as 2.13.0+cpu."""
+    torch_has_gpu: bool
+    """torch is built for a GPU, CUDA or ROCm."""
+    gpu_answers: bool
+    """a GPU is visible, so that tables will be placed on it."""
+    fbgemm: str
+    """version of fbgemm, such as 1.8.0."""
+    variant: str
+    """what fbgemm was built for: cpu, cuda, rocm; empty where it does not say."""
+
+
+def mismatch(builds: Builds) -> str | None:
+    """One line that says why the two do not fit, and what would; None where they fit.
+
+    A development build of fbgemm, numbered by date, is not judged.
+    """
+    torch_release, fbgemm_release = _release(builds.torch), _release(builds.fbgemm)
+    if torch_release is None or fbgemm_release is None or fbgemm_release[0] > 1:
+        return None
+    # 2.5 was the first with a 1.X; before it, 0.X went with 2.(X - 4).
+    right = f"1.{torch_release[1] - 5}" if torch_release[0] == 2 and torch_release[1] >= 5 else None
+    if f"{fbgemm_release[0]}.{fbgemm_release[1]}" != right:
+        made_for = fbgemm_release[1] + (5 if fbgemm_release[0] == 1 else -4)
+        wanted = (
+            f"fbgemm-gpu=={right}.* (without a GPU fbgemm-gpu-cpu=={right}.*)"
+            if right
+            else "torch 2.13 with fbgemm 1.8"
+        )
+        return (
+            f"fbgemm {builds.fbgemm} is built for torch 2.{made_for}, and torch here is {builds.torch}: "
+            f"install {wanted}"
+        )
+    if builds.variant == "cpu" and builds.gpu_answers:
+        return (
+            f"fbgemm {builds.fbgemm} is the build for CPUs, and there is a GPU here: pip uninstall fbgemm-gpu "
+            f"fbgemm-gpu-cpu, then pip install fbgemm-gpu=={right}.*; or hide the GPU with CUDA_VISIBLE_DEVICES="
+        )
+    if builds.variant in ("cuda", "rocm") and not builds.torch_has_gpu:
+        return (
+            f"fbgemm {builds.fbgemm} is the build for {builds.variant.upper()}, and torch {builds.torch} the one for "
+            "CPUs: pip uninstall fbgemm-gpu, then pip install ./packaging/fbgemm-cpu"
+        )
+    return None
+
+
+def check_versions() -> None:
+    """Makes sure that TorchRec can be imported.
+
+    Raises:
+        InputError: TorchRec or fbgemm is missing, or the builds do not fit; one line that names the right ones.
+    """
+    for package in ("torchrec", "fbgemm_gpu"):
+        check_extra(package, "a TorchRec job")
+    version, variant = _fbgemm()
+    builds = Builds(
+        torch=str(torch.__version__),
+        torch_has_gpu=bool(torch.version.cuda or torch.version.hip),
+        gpu_answers=torch.cuda.is_available(),
+        fbgemm=version,
+        variant=variant,
+    )
+    problem = mismatch(builds)
+    if problem is not None:
+        raise InputError(problem)
+    try:
+        importlib.import_module("fbgemm_gpu")
+    except (ImportError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"fbgemm {version} cannot be loaded with torch {torch.__version__} ({reason}): {INSTALL}"
+        ) from None
+
+
+def _fbgemm() -> tuple[str, str]:
+    """Version and variant of the package that would be imported, without importing it."""
+    spec = util.find_spec("fbgemm_gpu")
+    for folder in spec.submodule_search_locations or () if spec is not None else ():
+        try:
+            target = json.loads(
+                (Path(folder) / "docs" / "target.default.json.py").read_text(encoding="utf-8")
+            )
+            return str(target["version"]), str(target["variant"])
+        except (OSError, ValueError, KeyError):
+            continue
+    for name in ("fbgemm-gpu-cpu", "fbgemm-gpu"):
+        try:
+            return metadata.version(name), ""
+        except metadata.PackageNotFoundError:
+            continue
+    return "", ""
+
+
+def _release(version: str) -> tuple[int, int] | None:
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return (int(found[1]), int(found[2])) if found else None

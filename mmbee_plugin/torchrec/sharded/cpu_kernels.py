@@ -1,0 +1,73 @@
+"""Ways around what fbgemm's CPU kernels do slowly; results stay bit for bit the same.
+
+Both change how the kernels of a sharded module are called, for this process alone. On a GPU neither is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from fbgemm_gpu.split_table_batched_embeddings_ops_common import PoolingMode
+from fbgemm_gpu.split_table_batched_embeddings_ops_training import SplitTableBatchedEmbeddingBagsCodegen
+from torchrec.distributed import DistributedModelParallel
+from torchrec.distributed.embedding import ShardedEmbeddingCollection
+from torchrec.distributed.embeddingbag import ShardedEmbeddingBagCollection
+
+from mmbee_plugin.torchrec.sharded.tables import Tables
+
+
+def speed_up(model: DistributedModelParallel) -> None:
+    """Both mends, on a TrainModel distributed over CPU processes."""
+    tables: Tables = model.module.tables
+    bags_of_one(tables.sequences)
+    if tables.pools is not None:
+        without_weight_gradients(tables.pools)
+
+
+def without_weight_gradients(pools: ShardedEmbeddingBagCollection) -> None:
+    """Spares the backward pass of weighted bags the gradients of the bags' weights, which nobody reads: they would be
+    most of its time."""
+
+    def spare(kernel: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
+        features = len(kernel.feature_table_map)
+        return arguments, named | {"feature_requires_grad": torch.zeros(features, dtype=torch.int32)}
+
+    for kernel in _kernels(pools):
+        kernel.register_forward_pre_hook(spare, with_kwargs=True)
+
+
+def bags_of_one(sequences: ShardedEmbeddingCollection) -> None:
+    """Looks the ids of sequences up as sums of one row each: the backward pass of the kernel for sums is several times
+    faster than that for unpooled rows."""
+    for kernel in _kernels(sequences):
+        kernel.pooling_mode = PoolingMode.SUM
+        kernel.forward = partial(_rows_as_sums, kernel.forward, len(kernel.feature_table_map))
+
+
+def _rows_as_sums(
+    forward: Any, features: int, indices: torch.Tensor, offsets: torch.Tensor, **named: Any
+) -> torch.Tensor:
+    """indices (n,) of ``features`` features one after the other, offsets of their bags -> (n, d).
+
+    The kernel wants as many bags of each feature; the shorter features are filled up with empty ones.
+    """
+    stride = (len(offsets) - 1) // features
+    edges = offsets[:: max(1, stride)][: features + 1]  # where each feature's ids begin, and the end
+    counts = edges.diff()
+    longest = max(1, int(counts.max()))
+    begins = edges[:-1, None] + torch.arange(longest).clamp(max=counts[:, None])
+    sums = forward(indices, torch.cat([begins.flatten(), edges[-1:]]), **named)  # (longest, features · d)
+    parts = sums.unflatten(1, (features, -1)).unbind(dim=1)
+    return torch.cat([part[:count] for part, count in zip(parts, counts.tolist(), strict=True)])
+
+
+def _kernels(
+    module: ShardedEmbeddingBagCollection | ShardedEmbeddingCollection,
+) -> Iterator[SplitTableBatchedEmbeddingBagsCodegen]:
+    for lookup in module._lookups:
+        for part in lookup.modules():
+            if isinstance(part, SplitTableBatchedEmbeddingBagsCodegen):
+                yield part

@@ -1,0 +1,198 @@
+"""The embedding tables of a job as TorchRec modules, and their way into the sides that GTRModel reads.
+
+Three modules hold all tables, because TorchRec shares no weights between them:
+
+* ``sequences``: ``author``, one vector an id, for the target and for the history; with BDR ``user`` as well, since
+  peers are read one by one;
+* ``bags``: ``user`` otherwise; ``query``, an author's N tokens as one row of N·d; ``words_<modality>``, mean of a bag;
+* ``pools``: ``nodes_user`` and ``nodes_author``, weighted sums over neighbours, one feature for each part of a pool
+  (:mod:`~mmbee_plugin.graph.pools`); those of a pool's parts add up to its mean.
+
+A table of n users or authors has n + 1 rows: row r of the file is id r + 1, id 0 stands for whoever was unseen in
+training (in the node tables for nobody). Behind them, ``user`` and ``author`` have ``model.unseen_rows`` more for the
+unseen (`torchrec.shards.ids`); ``query`` has none, since unseen authors read the model's default queries.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import TypeVar
+
+import torch
+from torch import nn
+from torchrec.modules.embedding_configs import (
+    BaseEmbeddingConfig,
+    EmbeddingBagConfig,
+    EmbeddingConfig,
+    PoolingType,
+)
+from torchrec.modules.embedding_modules import EmbeddingBagCollection, EmbeddingCollection
+from torchrec.sparse.jagged_tensor import JaggedTensor, KeyedTensor
+
+from mmbee_plugin.graph.pools import Pool
+from mmbee_plugin.modules.batch import AuthorSide, UserSide
+from mmbee_plugin.modules.exchange import WORD_TABLES, word_table
+from mmbee_plugin.modules.tokens import WORD_WIDTH
+from mmbee_plugin.torchrec.batches.batch import AuthorPart, Batch, UserPart
+from mmbee_plugin.torchrec.batches.inputs import Inputs
+
+Config = TypeVar("Config", bound=BaseEmbeddingConfig)
+
+NODES = {"u": "nodes_user", "a": "nodes_author"}
+"""node table of each side."""
+PEERS = {"u": "peers_user", "a": "peers_author"}
+"""feature of each side's peers."""
+
+Looked = tuple[dict[str, JaggedTensor], KeyedTensor | None, KeyedTensor | None]
+"""what the three modules return for a batch."""
+
+
+def section_of(table: str) -> str:
+    """The entry of ``tables`` in the settings that rules a table."""
+    if table in NODES.values():
+        return "nodes"
+    return "words" if table.startswith(WORD_TABLES) else table
+
+
+def sequence_configs(inputs: Inputs) -> list[EmbeddingConfig]:
+    """Tables of ``sequences``."""
+    unseen, width = inputs.model.unseen_rows, inputs.model.width
+    rows = inputs.n_users + 1 + unseen, inputs.n_authors + 1 + unseen
+    features = ["author", "history"]
+    if not inputs.peer_paths:
+        return [_config(EmbeddingConfig, "author", rows[1], width, features)]
+    return [
+        _config(EmbeddingConfig, "user", rows[0], width, ["user", PEERS["u"]]),
+        _config(EmbeddingConfig, "author", rows[1], width, [*features, PEERS["a"]]),
+    ]
+
+
+def bag_configs(inputs: Inputs) -> list[EmbeddingBagConfig]:
+    """Tables of ``bags``; there may be none."""
+    width = inputs.model.width
+    users = inputs.n_users + 1 + inputs.model.unseen_rows
+    configs = []
+    if inputs.model.user_ids and not inputs.peer_paths:
+        configs.append(_config(EmbeddingBagConfig, "user", users, width, ["user"]))
+    if inputs.num_queries:
+        rows, numbers = inputs.n_authors + 1, inputs.num_queries * inputs.model.content_width
+        configs.append(_config(EmbeddingBagConfig, "query", rows, numbers, ["query"]))
+    for modality, vocabulary in inputs.words.items():
+        name = word_table(modality)
+        words = _config(EmbeddingBagConfig, name, vocabulary, WORD_WIDTH, [name])
+        words.pooling = PoolingType.MEAN
+        configs.append(words)
+    return configs
+
+
+def pool_configs(inputs: Inputs) -> list[EmbeddingBagConfig]:
+    """Tables of ``pools``; none where no metapath is read."""
+    rows = {"u": inputs.n_users + 1, "a": inputs.n_authors + 1}
+    configs = []
+    for side, table in NODES.items():
+        features = [part.name for pool in inputs.pools for part in pool.parts if part.end == side]
+        if features:
+            configs.append(_config(EmbeddingBagConfig, table, rows[side], inputs.model.width, features))
+    return configs
+
+
+class Tables(nn.Module):
+    """All tables of a job; unsharded until TorchRec wraps the model.
+
+    Args:
+        inputs: which tables, and their sizes.
+        device: ``meta`` where the tables are to be sharded, so that nothing is allocated before.
+    """
+
+    def __init__(self, inputs: Inputs, device: torch.device) -> None:
+        super().__init__()
+        bags, pools = bag_configs(inputs), pool_configs(inputs)
+        self.sequences = EmbeddingCollection(tables=sequence_configs(inputs), device=device)
+        self.bags = EmbeddingBagCollection(tables=bags, device=device) if bags else None
+        self.pools = EmbeddingBagCollection(tables=pools, is_weighted=True, device=device) if pools else None
+
+    def forward(self, batch: Batch) -> Looked:
+        """Looks all ids of a batch up; a collective operation where the tables are sharded."""
+        bags = self.bags(batch.bags) if self.bags is not None else None
+        pools = self.pools(batch.pools) if self.pools is not None else None
+        return self.sequences(batch.sequences), bags, pools
+
+
+def user_side(inputs: Inputs, batch: Batch, looked: Looked) -> UserSide:
+    """The batch's users as tensors of GTRModel."""
+    sequences, bags, pools = looked
+    part = batch.users
+    assert part is not None
+    history = sequences["history"]
+    mask = torch.arange(part.longest, device=history.lengths().device) < history.lengths()[: part.count, None]
+    user = None
+    if inputs.peer_paths:
+        user = sequences["user"].values()
+    elif inputs.model.user_ids:
+        assert bags is not None
+        user = bags["user"][: part.count]
+    return UserSide(
+        user=user,
+        history=history.to_padded_dense(part.longest)[: part.count],
+        history_mask=mask,
+        history_gap=part.gap,
+        history_category=part.category,
+        neighbours=_means(pools, inputs.pools_of("u"), part.count),
+        neighbour_count=part.neighbour_count,
+        attributes=part.attributes,
+        peers=_peers(sequences, "u", part),
+        peer_weights=part.peer_weights,
+        reach_ids=part.reach_ids,
+        reach_weights=part.reach_weights,
+    )
+
+
+def author_side(inputs: Inputs, batch: Batch, looked: Looked) -> AuthorSide:
+    """The batch's authors as tensors of GTRModel."""
+    sequences, bags, pools = looked
+    part = batch.authors
+    assert part is not None
+    side = AuthorSide(
+        author=sequences["author"].values(),
+        ids=part.ids,
+        category=part.category,
+        seen=part.seen,
+        neighbours=_means(pools, inputs.pools_of("a"), part.count),
+        neighbour_count=part.neighbour_count,
+        attributes=part.attributes,
+        peers=_peers(sequences, "a", part),
+        peer_weights=part.peer_weights,
+    )
+    if inputs.num_queries:
+        assert bags is not None
+        side.queries = bags["query"][: part.count].unflatten(1, (inputs.num_queries, -1))
+    for name in inputs.modalities:
+        if name in inputs.words:
+            assert bags is not None
+            side.segments[name] = bags[word_table(name)][: part.count, None, None, :]
+        else:
+            side.segments[name] = part.raw[name]
+        side.segment_mask[name] = part.present[name]
+    return side
+
+
+def _means(looked: KeyedTensor | None, pools: tuple[Pool, ...], count: int) -> torch.Tensor | None:
+    """(count, P, d) the mean over each pool, the sum over its parts; None without pools."""
+    if looked is None or not pools:
+        return None
+    means = (reduce(torch.add, [looked[part.name][:count] for part in pool.parts]) for pool in pools)
+    return torch.stack(list(means), dim=1)
+
+
+def _peers(sequences: dict[str, JaggedTensor], side: str, part: UserPart | AuthorPart) -> torch.Tensor | None:
+    """(B, K, d) the vectors of each node's peers, zero where the list is filled up; None where nobody reads them."""
+    if part.peer_weights is None:
+        return None
+    return sequences[PEERS[side]].to_padded_dense(part.peer_weights.shape[1])[: part.count]
+
+
+def _config(kind: type[Config], name: str, rows: int, width: int, features: list[str]) -> Config:
+    # The rows are written by `write_initial` after sharding; TorchRec's own start would depend on the shards.
+    return kind(
+        name=name, num_embeddings=rows, embedding_dim=width, feature_names=features, init_fn=nn.init.zeros_
+    )

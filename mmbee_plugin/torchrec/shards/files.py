@@ -1,0 +1,78 @@
+"""Writes the files of a shards folder and takes down their sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mmbee_plugin.graph.files import write_npy
+from mmbee_plugin.graph.metapaths import Neighbours
+from mmbee_plugin.torchrec.shards.layout import DESCRIPTION, NODES, Description
+
+TOKENS_AT_ONCE = 65_536
+
+
+class ShardWriter:
+    """Writes into one folder, to be published when all is there.
+
+    Attributes:
+        sizes: bytes of each file written, by name, the node vectors left out: they may be trained anew.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.sizes: dict[str, int] = {}
+
+    def array(self, name: str, values: NDArray) -> None:
+        """One array as ``<name>.npy``."""
+        file = self._place(f"{name}.npy")
+        size = write_npy(file, values).size
+        if file.name not in NODES.values():
+            self.sizes[f"{name}.npy"] = size
+
+    def lists(self, folder: str, lists: Neighbours) -> None:
+        """Neighbour lists."""
+        self.array(f"{folder}/indptr", lists.indptr.astype(np.int64))
+        self.array(f"{folder}/ids", lists.ids.astype(np.int32))
+        self.array(f"{folder}/weights", lists.weights.astype(np.float32))
+
+    def table(self, name: str, columns: Mapping[str, NDArray | None], rows_per_group: int) -> None:
+        """Columns of one length as ``<name>.parquet``, in row groups; a column that is None is left out."""
+        present = {key: values for key, values in columns.items() if values is not None}
+        schema = pa.schema([(key, pa.from_numpy_dtype(values.dtype)) for key, values in present.items()])
+        length = len(next(iter(present.values())))
+        with self._writer(name, schema) as writer:
+            for start in range(0, length, rows_per_group):
+                group = {key: values[start : start + rows_per_group] for key, values in present.items()}
+                writer.write_table(pa.table(group, schema=schema), row_group_size=rows_per_group)
+        self._take_down(f"{name}.parquet")
+
+    def tokens(self, name: str, tokens: list[str]) -> None:
+        """Names by row as ``<name>.parquet``."""
+        schema = pa.schema([("token", pa.string())])
+        with self._writer(name, schema) as writer:
+            for start in range(0, len(tokens), TOKENS_AT_ONCE):
+                group = pa.array(tokens[start : start + TOKENS_AT_ONCE], pa.string())
+                writer.write_table(pa.table([group], schema=schema))
+        self._take_down(f"{name}.parquet")
+
+    def describe(self, description: Description) -> None:
+        """Writes the description, the last file."""
+        text = description.model_dump_json(indent=1) + "\n"
+        (self.folder / DESCRIPTION).write_text(text, encoding="utf-8")
+
+    def _writer(self, name: str, schema: pa.Schema) -> pq.ParquetWriter:
+        return pq.ParquetWriter(self._place(f"{name}.parquet"), schema)
+
+    def _place(self, name: str) -> Path:
+        file = self.folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file
+
+    def _take_down(self, name: str) -> None:
+        self.sizes[name] = (self.folder / name).stat().st_size

@@ -1,0 +1,167 @@
+"""Which interactions of a dataset folder are trained on, in which fold, and after how much of a history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.histories import Histories, positions_by_day
+from mmbee_plugin.data.live import LiveRows
+from mmbee_plugin.data.order import chosen_row_order, drawn_order
+from mmbee_plugin.data.splits import split_by_user
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.donations import fold_of, fold_of_time
+from mmbee_plugin.graph.settings import GraphSettings
+from mmbee_plugin.torchrec.shards.layout import SPLITS
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Interactions, of data without time in the order that stands for it.
+
+    Shapes:
+        - users, authors: (n,) int64, rows of `.user` and `.item`
+        - labels: (n,) int8, 0 or 1, or None where every row is a positive
+        - times: (n,) float64, since the data's first interaction, or None without time
+        - live: (n,) what rows of live data carry besides, or None
+    """
+
+    users: NDArray[np.int64]
+    authors: NDArray[np.int64]
+    labels: NDArray[np.int8] | None = None
+    times: NDArray[np.float64] | None = None
+    live: LiveRows | None = None
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @property
+    def positive(self) -> NDArray[np.bool_]:
+        """(n,) label 1, or every row without labels."""
+        return np.ones(len(self), dtype=bool) if self.labels is None else self.labels > 0
+
+    def taken(self, which: NDArray) -> Rows:
+        """Some of them, by number or flag."""
+        labels, times = (None if column is None else column[which] for column in (self.labels, self.times))
+        live = None if self.live is None else self.live.taken(which)
+        return Rows(self.users[which], self.authors[which], labels, times, live)
+
+
+def split_folder(
+    folder: DatasetFolder, threshold: float | None = None, row_order: str | None = None, seed: int = 0
+) -> dict[str, Rows]:
+    """The rows of train, valid and test: the folder's own split, else each user's oldest 80 % train, the next
+    10 % validate and the newest test.
+
+    Args:
+        folder: the dataset folder.
+        threshold: the rating from which a row is a positive; None where every row is one, and for live data, whose
+            rows say whether there was a gift.
+        row_order: what stands for time in data without it, ``file`` or ``random``;
+            :func:`~mmbee_plugin.data.order.chosen_row_order` by default.
+        seed: of the random order.
+
+    Raises:
+        InputError: bad rows, a part without rows, no training positive, a threshold without ratings or for live data,
+            a row order that is unknown or that the data cannot have.
+    """
+    chosen = chosen_row_order(folder.order, row_order, folder.name)
+    folder.validate_interactions()
+    if threshold is not None and folder.live is not None:
+        raise InputError(
+            f"{folder.path}: live data are labelled by their gifts; threshold {threshold:g} has no use"
+        )
+    read = [folder.interactions(split) for split in folder.splits or (None,)]
+    carried = [folder.rows(split) for split in folder.splits or ()] if folder.live is not None else []
+    if threshold is not None and any(part.ratings is None for part in read):
+        raise InputError(
+            f"{folder.path}: threshold {threshold:g} needs ratings, there is no column rating:float"
+        )
+    times = [part.timestamps for part in read if part.timestamps is not None]
+    first = float(min(column.min() for column in times)) if folder.ordered else 0.0
+    found = []
+    for place, one in enumerate(read):
+        live = carried[place] if carried else None
+        labels = None if live is None else live.labels.astype(np.int8)
+        if threshold is not None and one.ratings is not None:
+            labels = (one.ratings >= threshold).astype(np.int8)
+        since = one.timestamps - first if one.timestamps is not None and folder.ordered else None
+        found.append(Rows(one.users, one.items, labels, since, live))
+    if chosen == "random":
+        place_of = np.split(
+            drawn_order(sum(map(len, found)), seed), np.cumsum([len(one) for one in found])[:-1]
+        )
+        found = [one.taken(np.argsort(place)) for one, place in zip(found, place_of, strict=True)]
+    if len(found) == 1:
+        number = split_by_user(found[0].users, found[0].times)
+        found = [found[0].taken(number == part) for part in range(len(SPLITS))]
+    parts = dict(zip(SPLITS, found, strict=True))
+    for name, part in parts.items():
+        if not len(part):
+            raise InputError(f"{folder.path}: {len(read[0])} interactions leave no {name} rows")
+    if not parts["train"].positive.any():
+        raise InputError(f"{folder.path}: no training row has label 1; check threshold {threshold}")
+    return parts
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """The training split and what is known of each of its rows.
+
+    Shapes:
+        - later: (n,) how many of the user's positives come after the row
+        - by_day: (n,) int32, how many of the user's positives come before the row's day; None without time
+        - kept: (n,) bool, trained on
+        - folds: (n,) the cross-fitting fold, -1 for a row in none; None where nothing is cross-fitted
+    """
+
+    rows: Rows
+    histories: Histories
+    later: NDArray[np.int64]
+    kept: NDArray[np.bool_]
+    folds: NDArray[np.int64] | None
+    by_day: NDArray[np.int32] | None
+
+
+def training_rows(
+    rows: Rows, n_users: int, graph: GraphSettings | None, train_newest: int | None = None
+) -> TrainingRows:
+    """Histories, folds and choice of the training rows.
+
+    Args:
+        rows: the training split.
+        n_users: rows of `.user`.
+        graph: whose `folds` and `fold_by` deal the rows; folds by order leave older rows out.
+        train_newest: keep the rows with fewer than so many later positives of their user and with one before.
+
+    Raises:
+        InputError: no positive row is left; folds by time of data without it.
+    """
+    histories = Histories(rows.users, rows.authors, n_users, rows.times, kept=rows.positive)
+    later = np.diff(histories.indptr)[rows.users] - histories.positions - rows.positive
+
+    def newest(count: int) -> NDArray[np.bool_]:
+        return (later < count) & (histories.positions > 0)
+
+    kept = np.ones(len(rows), dtype=bool) if train_newest is None else newest(train_newest)
+    folds = None
+    if graph is not None and graph.folds:
+        if graph.fold_by == "order":
+            folds = np.where(newest(graph.folds), later, -1)
+        elif graph.fold_by == "time":
+            if rows.times is None:
+                raise InputError("graph.fold_by: time, but the data have no time")
+            folds = fold_of_time(rows.times, rows.times[rows.positive], graph.folds)
+        else:
+            folds = fold_of(rows.users, rows.authors, graph.folds, graph.fold_seed)
+        kept &= folds >= 0
+    if not (kept & rows.positive).any():
+        raise InputError(
+            "no positive row is left to train on by train_newest and graph.fold_by: order, which need users "
+            "with two interactions"
+        )
+    by_day = None if rows.times is None else positions_by_day(rows.users, rows.times, rows.positive, n_users)
+    return TrainingRows(rows, histories, later, kept, folds, by_day)

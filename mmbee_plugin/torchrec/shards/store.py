@@ -1,0 +1,286 @@
+"""The arrays of a shards folder, memory-mapped, looked up by row: what a batch is made of."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mmbee_plugin.data.histories import Histories, ragged
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.metapaths import Metapath, Neighbours
+from mmbee_plugin.graph.reach import NOBODY
+from mmbee_plugin.graph.snapshot import fold_folder
+from mmbee_plugin.torchrec.shards.layout import node_pair, read_description
+from mmbee_plugin.torchrec.shards.segments import SegmentStore
+
+HistoryMode = Literal["prefix", "others", "daily"]
+Side = Literal["users", "authors"]
+
+
+class ShardStore:
+    """A shards folder, opened read-only; nothing is read before it is asked for.
+
+    Rows are rows of `.user` and `.item`, from 0. A table id is row + 1; id 0 is the default row, for users and
+    authors without a training row. Node tables use row + 1 always.
+
+    Args:
+        path: the folder that `mmbee data shards` wrote.
+        modalities: those to read, in this order; all by default.
+        metapaths: those to read, in this order; all by default.
+
+    Attributes:
+        n_users, n_authors: rows; a table has one more.
+        labelled: whether rows carry a 0/1 label.
+        ordered: whether there is time.
+        until: of the newest training row, in seconds since the data's first interaction; None without time.
+        categories: whether authors have categories.
+        folds: parts for cross-fitting, 0 for none.
+        metapaths: the chosen ones.
+        modalities: what each of the chosen ones is, in order.
+        attribute_width: width of `attributes`, the chosen dense modalities side by side.
+        has_reach: whether there are long-walk lists.
+        live: what live data have besides, None for static items.
+        segments: the features of live data.
+        drawn: (n_authors + 1,) int64, by table id how often an author is the positive of a row trained on.
+        provenance: one line that names the data.
+        identity: what names the content of the folder, wherever it lies.
+
+    Raises:
+        InputError: no such folder, a file missing or cut, a modality or metapath that is not stored.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        modalities: tuple[str, ...] | None = None,
+        metapaths: tuple[str, ...] | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.description = read_description(self.path)
+        self.n_users, self.n_authors = self.description.users, self.description.authors
+        self.labelled, self.ordered = self.description.labelled, self.description.ordered
+        self.until, self.categories = self.description.until, self.description.categories
+        self.folds, self.has_reach = self.description.folds, self.description.reach
+        self.provenance = self.description.provenance
+        self.identity = self.description.identity
+        self.metapaths = self._chosen("metapath", metapaths, self.description.metapaths)
+        stored = self.description.modalities
+        self.modalities = {name: stored[name] for name in self._chosen("modality", modalities, tuple(stored))}
+        self._attributes = tuple(name for name, one in self.modalities.items() if one.kind == "dense")
+        if not any(Metapath.parse(name).end == "a" for name in self.metapaths):
+            self._attributes = ()
+        self.attribute_width = sum(self.modalities[name].width for name in self._attributes)
+        self._open = cache(self._mapped)
+        self._histories = Histories.stored(
+            self._open("histories/indptr"),
+            self._open("histories/items"),
+            self._open("histories/times") if self.ordered else None,
+            self._open("histories/repeats"),
+        )
+        self.drawn = self._open("authors/drawn")
+        self.live = self.description.live
+        self.segments = SegmentStore(self._open)
+
+    def user_ids(self, rows: NDArray) -> NDArray[np.int64]:
+        """Table ids (b,) of user rows (b,)."""
+        return np.where(self._open("users/known")[rows], rows + 1, 0).astype(np.int64)
+
+    def author_ids(self, rows: NDArray) -> NDArray[np.int64]:
+        """Table ids of author rows, in their shape."""
+        return np.where(self._open("authors/known")[rows], rows + 1, 0).astype(np.int64)
+
+    def keys(self, side: Side) -> NDArray[np.uint64]:
+        """(n,) the 64-bit hash of each user's or author's token, memory-mapped."""
+        return self._open(f"{side}/keys")
+
+    def author_seen(self, rows: NDArray) -> NDArray[np.bool_]:
+        """(b,) whether the authors (b,) have a training positive: the others take the default queries."""
+        return self._open("authors/seen")[rows]
+
+    def category(self, rows: NDArray) -> NDArray[np.int64]:
+        """Categories of author rows, in their shape, 0 where unknown; of data that have `categories`."""
+        return self._open("authors/category")[rows]
+
+    def history_mode(self, asked: HistoryMode | None) -> HistoryMode:
+        """What a training row sees of its user's history: as asked, or ``daily`` for live data, else ``prefix`` where
+        there is time or rows are declared to stand in order.
+
+        Raises:
+            InputError: daily histories of data without time.
+        """
+        if asked == "daily" and not self.ordered:
+            raise InputError(f"{self.path}: no time, so no histories by day; set data.history to another")
+        if asked is not None:
+            return asked
+        in_order = self.ordered or self.description.declared
+        return "daily" if self.live is not None else "prefix" if in_order else "others"
+
+    def history_lengths(self, users: NDArray) -> NDArray[np.int64]:
+        """(b,) entries in the whole history of user rows (b,)."""
+        return np.diff(self._histories.indptr[np.stack([users, users + 1])], axis=0)[0]
+
+    @property
+    def longest_history(self) -> int:
+        """Behaviours in the longest of all histories."""
+        return int(np.diff(self._histories.indptr).max())
+
+    def history(
+        self,
+        users: NDArray,
+        positions: NDArray | None,
+        length: int,
+        targets: NDArray | None = None,
+        mode: HistoryMode | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32] | None]:
+        """The newest `length` behaviours of user rows (b,), oldest first.
+
+        Args:
+            users: (b,) user rows.
+            positions: (b,) of the training rows; None for whole histories, as evaluation sees them.
+            length: behaviours kept.
+            targets: (b,) author rows that are left out; the entries at `positions` by default, which labelled
+                rows must not rely on, since a label 0 has no entry.
+            mode: ``prefix``, what came before the position, ``others``, all but the target, or ``daily``, what came
+                before the position and the target's own author with it; by default as `history_mode` says.
+
+        Returns:
+            author rows (b, length) padded on the right with 0, lengths (b,), and seconds since the data's first
+            interaction (b, length), None without time.
+        """
+        mode = self.history_mode(mode)
+        if positions is None:
+            found = self._histories.all(users, length)
+        elif mode == "daily":
+            found = self._histories.up_to(users, positions, length)
+        elif mode == "prefix":
+            found = self._histories.before(users, positions, length, targets)
+        else:
+            found = self._histories.others(users, positions, length, targets)
+        rows, lengths, times = found
+        return rows.numpy(), lengths.numpy(), None if times is None else times.numpy()
+
+    def longest(
+        self, users: NDArray, positions: NDArray, length: int, mode: HistoryMode | None = None
+    ) -> int:
+        """What no history of a batch exceeds, at least 1; arguments as ``history``. No history is read for it."""
+        entries = self.history_lengths(users) if self.history_mode(mode) == "others" else positions
+        return max(1, min(length, int(entries.max(initial=0))))
+
+    def known(self, users: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """All training positives of user rows (b,): place in the batch and author row, both (nnz,)."""
+        return self._histories.items_of(users)
+
+    def neighbours(
+        self, path: str, rows: NDArray, fold: int | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        """Neighbours of nodes (b,) along a metapath, from the graph without `fold`'s edges: lengths (b,), node
+        rows and weights, both (nnz,), each node's weights summing to 1."""
+        return self._lists(f"{fold_folder(fold)}neighbours/{path}", rows)
+
+    def lists(self, path: str) -> Neighbours:
+        """All nodes' neighbours along a metapath, from the whole graph, memory-mapped."""
+        arrays = (self._open(f"neighbours/{path}/{name}") for name in ("indptr", "ids", "weights"))
+        return Neighbours(*arrays)
+
+    def attributes(self, path: str, rows: NDArray, fold: int | None = None) -> NDArray[np.float32] | None:
+        """(b, attribute_width) mean attributes of the neighbours, an absent one counting as zero; None for a
+        path to users."""
+        if not self._attributes or Metapath.parse(path).end == "u":
+            return None
+        folder = f"{fold_folder(fold)}attributes/{path}"
+        return np.concatenate([self._open(f"{folder}/{name}")[rows] for name in self._attributes], axis=1)
+
+    def attributes_over(self, lists: Neighbours) -> NDArray[np.float32]:
+        """(b, attribute_width) sums of the authors' own attributes over lists of author rows, by their weights, an
+        absent one counting as zero; for data that have any."""
+        weights = lists.matrix(self.n_authors)
+        return np.concatenate(
+            [weights @ self._open(f"attributes/own/{name}") for name in self._attributes], axis=1
+        )
+
+    def reach(self, users: NDArray, fold: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Long-walk lists of user rows (b,): author rows, ascending and filled up with NOBODY, and their
+        weights, filled up with 0, both (b, K) with K the longest list among them, at least 1."""
+        lengths, authors, chances = self._lists(f"{fold_folder(fold)}reach", users)
+        left = np.arange(max(1, int(lengths.max(initial=0)))) < lengths[:, None]
+        rows = np.full(left.shape, NOBODY, dtype=np.int64)
+        weights = np.zeros(left.shape, dtype=np.float32)
+        rows[left], weights[left] = authors, chances
+        return rows, weights
+
+    def dense(self, modality: str, rows: NDArray) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Standardised vectors (b, D) of author rows (b,), zero where absent, and presence (b,)."""
+        return (
+            self._open(f"features/{modality}/values")[rows],
+            self._open(f"features/{modality}/present")[rows],
+        )
+
+    def bag(
+        self, modality: str, rows: NDArray
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """Word bags of author rows (b,): lengths (b,), word ids (nnz,), presence (b,)."""
+        folder = f"features/{modality}"
+        lengths, entry = self._ragged(self._open(f"{folder}/indptr"), rows)
+        words = self._open(f"{folder}/words")[entry].astype(np.int64)
+        return lengths, words, self._open(f"{folder}/present")[rows]
+
+    def nodes(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        """Trained node vectors (n_users, d) and (n_authors, d), memory-mapped; None where there are none.
+
+        Raises:
+            InputError: files that are no such tables.
+        """
+        files = node_pair(self.path)
+        if files is None:
+            return None
+        users, authors = (self._mapped(file.stem) for file in files)
+        counts = self.n_users, self.n_authors
+        for file, table, count in zip(files, (users, authors), counts, strict=True):
+            if table.shape != (count, users.shape[-1]) or table.dtype != np.float32:
+                raise InputError(
+                    f"{file}: {table.dtype} {table.shape}, expected float32 with {count} rows, as wide as the "
+                    "other table"
+                )
+        return users, authors
+
+    def user_tokens(self) -> list[str]:
+        """The users' names, by row."""
+        return self._tokens("users.parquet")
+
+    def author_tokens(self) -> list[str]:
+        """The authors' names, by row."""
+        return self._tokens("authors.parquet")
+
+    def _chosen(
+        self, kind: str, names: tuple[str, ...] | None, available: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        for name in names or ():
+            if name not in available:
+                raise InputError(f"{self.path}: no {kind} {name!r}; it has: {', '.join(available) or 'none'}")
+        return available if names is None else names
+
+    def _lists(
+        self, folder: str, rows: NDArray
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        lengths, entry = self._ragged(self._open(f"{folder}/indptr"), rows)
+        ids = self._open(f"{folder}/ids")[entry].astype(np.int64)
+        return lengths, ids, self._open(f"{folder}/weights")[entry]
+
+    def _ragged(self, indptr: NDArray, rows: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        starts, stops = indptr[rows], indptr[rows + 1]
+        return stops - starts, ragged(starts, stops)[1]
+
+    def _tokens(self, name: str) -> list[str]:
+        return pq.read_table(self.path / name)["token"].to_pylist()
+
+    def _mapped(self, name: str) -> NDArray:
+        file = self.path / f"{name}.npy"
+        try:
+            return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{file}: not an array ({error}); write the shards again") from None

@@ -1,0 +1,263 @@
+"""Makes a shards folder (:mod:`mmbee_plugin.torchrec.shards.layout`) from a dataset folder, published whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from mmbee_plugin.data.features import BagFeatures, DenseFeatures, standardise
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import published
+from mmbee_plugin.graph.metapaths import Metapath
+from mmbee_plugin.graph.pools import normalised
+from mmbee_plugin.graph.settings import GraphSettings, Interactions
+from mmbee_plugin.graph.snapshot import Snapshot, fold_folder
+from mmbee_plugin.offline.node_vectors import GraphCLSettings
+from mmbee_plugin.offline.stage import snapshot_of
+from mmbee_plugin.torchrec.shards.files import ShardWriter
+from mmbee_plugin.torchrec.shards.ids import token_keys
+from mmbee_plugin.torchrec.shards.layout import DESCRIPTION, NODES, Description, Live, Modality
+from mmbee_plugin.torchrec.shards.row_groups import TASK
+from mmbee_plugin.torchrec.shards.rows import Rows, TrainingRows, split_folder, training_rows
+from mmbee_plugin.torchrec.shards.segments import write_segments
+
+ROWS_PER_GROUP = 65_536
+
+
+def write_shards(
+    folder: DatasetFolder,
+    destination: Path,
+    graph: GraphSettings | None,
+    graphcl: GraphCLSettings | None = None,
+    modalities: tuple[str, ...] | None = None,
+    rows_per_group: int = ROWS_PER_GROUP,
+    train_newest: int | None = None,
+    threshold: float | None = None,
+    category_field: str | None = None,
+    seed: int = 0,
+    row_order: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> None:
+    """Writes a shards folder; one that is there already is replaced when all is written.
+
+    Histories and the graph know the training positives alone; the split is that of
+    :func:`~mmbee_plugin.torchrec.shards.rows.split_folder`.
+
+    Args:
+        folder: the dataset folder.
+        destination: the shards folder to write.
+        graph: settings of the graph stage; None for no graph.
+        graphcl: settings of the node vectors; None stores none.
+        modalities: those to store; all by default.
+        rows_per_group: training rows of a Parquet row group, the least that a reader holds.
+        train_newest: train on the rows with fewer than so many later positives of their user and with one
+            before; all by default. Folds by order choose rows as well.
+        threshold: the rating from which a row is a positive; None where every row is one.
+        category_field: the column of `.item` with the authors' categories; None takes `category` if it is there.
+        seed: of GraphCL, and of a random row order.
+        row_order: what stands for time in data without it, as :func:`~mmbee_plugin.torchrec.shards.rows.split_folder`.
+        progress: told each stage's name as it starts.
+
+    Raises:
+        InputError: bad rows, a part without rows, an unknown modality or column of categories, a threshold without
+            ratings, folds by time of data without it, a destination that is something else or cannot be written.
+    """
+    taken = destination.exists() and not (destination.is_dir() and not any(destination.iterdir()))
+    if taken and not (destination / DESCRIPTION).exists():
+        raise InputError(f"{destination}: exists and is no shards folder; it is left alone")
+    note = progress or (lambda stage: None)
+    chosen, categories = _modalities(folder, modalities), folder.categories(category_field)
+    note("rows")
+    parts = split_folder(folder, threshold, row_order, seed)
+    train = training_rows(parts["train"], len(folder.user_tokens), graph, train_newest)
+    until = _end_of_training(folder)
+    snapshot = None
+    if graph is not None:
+        gifts = _gifts(folder, train)
+        snapshot = snapshot_of(folder, gifts, graph, graphcl, tuple(chosen), seed, progress, until)
+    with published(destination) as beside:
+        writer = ShardWriter(beside)
+        note("features")
+        if until is not None:
+            write_segments(writer, folder.segments, chosen, until)
+        else:
+            for name in chosen:
+                _write_features(writer, f"features/{name}", folder.features(name))
+        if snapshot is not None:
+            for name in _dense(chosen):
+                writer.array(f"attributes/own/{name}", snapshot.own_attributes(name))
+            for fold in (None, *range(snapshot.settings.folds)):
+                note("neighbours" if fold is None else f"neighbours without fold {fold}")
+                _write_lists(writer, snapshot, _dense(chosen), fold)
+            if graphcl is not None:
+                for name, table in zip(NODES.values(), snapshot.nodes(), strict=True):
+                    writer.array(name.removesuffix(".npy"), table)
+        note("rows to files")
+        _write_rows(writer, train, parts["valid"], parts["test"], rows_per_group, folder.tasks)
+        _write_sides(writer, folder, train)
+        if categories is not None:
+            writer.array("authors/category", categories)
+        writer.describe(_description(folder, parts, train, chosen, snapshot, writer.sizes))
+
+
+def _modalities(folder: DatasetFolder, names: tuple[str, ...] | None) -> dict[str, Modality]:
+    chosen = {}
+    for name in folder.modalities if names is None else names:
+        if folder.live is not None:
+            _, frames, width = folder.segments.values(name).shape
+            chosen[name] = Modality(kind="dense", width=width, frames=frames)
+            continue
+        features = folder.features(name)
+        if isinstance(features, BagFeatures):
+            chosen[name] = Modality(kind="bag", vocabulary=features.vocabulary)
+        else:
+            chosen[name] = Modality(kind="dense", width=features.values.shape[1])
+    return chosen
+
+
+def _dense(modalities: dict[str, Modality]) -> tuple[str, ...]:
+    """Those whose means neighbours bring along."""
+    return tuple(name for name, one in modalities.items() if one.kind == "dense")
+
+
+def _end_of_training(folder: DatasetFolder) -> float | None:
+    """Of live data the latest training row's time as in the file, in seconds."""
+    times = folder.interactions("train").timestamps if folder.live is not None else None
+    return None if times is None else float(times.max())
+
+
+def _gifts(folder: DatasetFolder, train: TrainingRows) -> Interactions:
+    positives = train.rows.taken(train.rows.positive)
+    return Interactions(
+        positives.users,
+        positives.authors,
+        None if positives.live is None else positives.live.amounts,
+        n_users=len(folder.user_tokens),
+        n_authors=len(folder.item_tokens),
+        later=train.later[train.rows.positive],
+        times=positives.times,
+    )
+
+
+def _write_features(writer: ShardWriter, place: str, features: DenseFeatures | BagFeatures) -> None:
+    writer.array(f"{place}/present", features.present)
+    if isinstance(features, DenseFeatures):
+        writer.array(f"{place}/values", standardise(features.values, features.present))
+        return
+    sizes = np.diff(features.indptr)
+    kept = np.where(features.present, sizes, 0)
+    writer.array(f"{place}/indptr", np.concatenate([[0], np.cumsum(kept)]).astype(np.int64))
+    writer.array(f"{place}/words", features.words[np.repeat(features.present, sizes)])
+
+
+def _write_lists(
+    writer: ShardWriter, snapshot: Snapshot, modalities: tuple[str, ...], fold: int | None
+) -> None:
+    place = fold_folder(fold)
+    for name in snapshot.settings.metapaths:
+        writer.lists(f"{place}neighbours/{name}", *normalised([snapshot.neighbours(name, fold)]))
+        if Metapath.parse(name).end == "u":
+            continue
+        for modality in modalities:
+            mean = snapshot.attributes(modality, name, fold)
+            counted = np.asarray(mean.values) * np.asarray(mean.fraction)[:, None]
+            writer.array(f"{place}attributes/{name}/{modality}", counted)
+    if snapshot.settings.reach_top_k:
+        writer.lists(f"{place}reach", snapshot.reach(fold))
+
+
+def _write_rows(
+    writer: ShardWriter,
+    train: TrainingRows,
+    valid: Rows,
+    test: Rows,
+    rows_per_group: int,
+    tasks: tuple[str, ...],
+) -> None:
+    kept, rows = train.kept, train.rows
+    columns = {
+        "user": rows.users[kept].astype(np.int32),
+        "author": rows.authors[kept].astype(np.int32),
+        "position": train.histories.positions[kept],
+        "time": rows.times[kept] if rows.times is not None else None,
+        "position_by_day": train.by_day[kept] if train.by_day is not None else None,
+        "fold": train.folds[kept].astype(np.int16) if train.folds is not None else None,
+        "label": rows.labels[kept] if rows.labels is not None else None,
+        "segment": rows.live.segments[kept] if rows.live is not None else None,
+    }
+    if rows.live is not None:
+        columns |= {TASK + name: rows.live.tasks[kept, place] for place, name in enumerate(tasks)}
+    writer.table("train", columns, rows_per_group)
+    for name, part in (("valid", valid), ("test", test)):
+        by_user = part.taken(np.argsort(part.users, kind="stable"))
+        columns = {
+            "user": by_user.users.astype(np.int32),
+            "author": by_user.authors.astype(np.int32),
+            "time": by_user.times,
+            "label": by_user.labels,
+            "segment": by_user.live.segments if by_user.live is not None else None,
+        }
+        writer.table(name, columns, rows_per_group)
+
+
+def _write_sides(writer: ShardWriter, folder: DatasetFolder, train: TrainingRows) -> None:
+    """What is known of each user and each author, row by row."""
+    n_users, n_authors = len(folder.user_tokens), len(folder.item_tokens)
+    histories, rows = train.histories, train.rows
+    for name in ("indptr", "items", "repeats"):
+        writer.array(f"histories/{name}", getattr(histories, name))
+    if histories.times is not None:
+        writer.array("histories/times", histories.times)
+    writer.array("users/known", np.bincount(rows.users, minlength=n_users) > 0)
+    known = np.bincount(rows.authors, minlength=n_authors) > 0
+    writer.array("authors/known", known)
+    # Of live data every row teaches an author's own vectors something, of other data the positives.
+    writer.array("authors/seen", known if rows.live is not None else histories.item_counts(n_authors) > 0)
+    drawn = np.bincount(rows.authors[train.kept & rows.positive] + 1, minlength=n_authors + 1)
+    writer.array("authors/drawn", drawn.astype(np.int64))
+    for side, tokens in (("users", folder.user_tokens), ("authors", folder.item_tokens)):
+        writer.tokens(side, tokens)
+        writer.array(f"{side}/keys", token_keys(tokens))
+
+
+def _description(
+    folder: DatasetFolder,
+    parts: dict[str, Rows],
+    train: TrainingRows,
+    modalities: dict[str, Modality],
+    snapshot: Snapshot | None,
+    files: dict[str, int],
+) -> Description:
+    folds = snapshot.settings.folds if snapshot is not None else 0
+    fold = np.zeros(len(train.rows), dtype=np.int64) if train.folds is None else train.folds
+    counted = {"rows": train.kept, "positives": train.kept & train.rows.positive}
+    return Description.model_validate(
+        {
+            "kind": folder.kind,
+            "provenance": folder.provenance(),
+            "dataset": folder.hash,
+            "snapshot": snapshot.manifest["key"] if snapshot is not None else None,
+            "users": len(folder.user_tokens),
+            "authors": len(folder.item_tokens),
+            "labelled": train.rows.labels is not None,
+            "ordered": train.rows.times is not None,
+            "until": None if train.rows.times is None else float(train.rows.times.max()),
+            "categories": "authors/category.npy" in files,
+            "declared": folder.order.by == "rows",
+            "folds": folds,
+            "metapaths": snapshot.settings.metapaths if snapshot is not None else (),
+            "reach": snapshot is not None and snapshot.settings.reach_top_k > 0,
+            "modalities": modalities,
+            "live": folder.live
+            and Live(segments=folder.live.count, per_sample=folder.live.per_sample, tasks=folder.tasks),
+            "evaluated": {name: len(parts[name]) for name in ("valid", "test")},
+            "files": files,
+        }
+        | {
+            name: np.bincount(fold[which], minlength=max(1, folds)).tolist()
+            for name, which in counted.items()
+        }
+    )

@@ -1,0 +1,57 @@
+"""Metrics of resampled users, against repeating the rows and measuring again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mmbee_plugin.evaluation import metrics
+from mmbee_plugin.evaluation.resampling import ResampledUsers, difference
+
+
+@pytest.fixture(scope="module")
+def samples():
+    generator = np.random.default_rng(4)
+    users = generator.integers(0, 40, 900)
+    labels = generator.random(900) < 0.15
+    scores = np.round(generator.normal(size=900) + labels, 1).astype(np.float32)  # with many ties
+    return users, labels, scores
+
+
+def test_each_draw_is_the_metric_of_the_repeated_rows(samples):
+    users, labels, scores = samples
+    resampled = ResampledUsers(users, labels, draws=230)  # more than one chunk
+    values = resampled.values(scores)
+    counts = np.concatenate(resampled.counts, axis=1).astype(int)
+    assert counts.shape == (40, 230)
+    assert (counts.sum(axis=0) == 40).all()
+    for draw in (0, 199, 200, 229):
+        # a user drawn twice is two users
+        rows = [(np.flatnonzero(users == u), copy) for u in range(40) for copy in range(counts[u, draw])]
+        index = np.concatenate([row for row, _ in rows])
+        owner = np.concatenate([np.full(len(row), place) for place, (row, _) in enumerate(rows)])
+        assert values["auc"][draw] == pytest.approx(metrics.auc(labels[index], scores[index]), abs=1e-9)
+        assert values["uauc"][draw] == pytest.approx(
+            metrics.uauc(owner, labels[index], scores[index]), abs=1e-9
+        )
+        assert values["gauc"][draw] == pytest.approx(
+            metrics.gauc(owner, labels[index], scores[index]), abs=1e-9
+        )
+
+
+def test_pairing_sees_a_small_shift_and_no_shift(samples):
+    users, labels, scores = samples
+    resampled = ResampledUsers(users, labels, draws=400)
+    better, same = resampled.values(scores + 0.3 * labels), resampled.values(scores)
+    gain = metrics.auc(labels, scores + 0.3 * labels) - metrics.auc(labels, scores)
+    found = difference(better["auc"], same["auc"], gain)
+    assert found.p_value == pytest.approx(2 / 400)
+    assert found.interval.low > 0
+    assert difference(same["auc"], same["auc"], 0.0).p_value == 1.0
+
+
+def test_draws_without_a_pair_do_not_count():
+    resampled = ResampledUsers(np.array([0, 0, 1]), np.array([1, 0, 0]), draws=200)
+    values = resampled.values(np.array([0.3, 0.1, 0.2]))
+    assert np.isnan(values["auc"]).any()
+    assert difference(values["auc"], values["auc"], 0.0).p_value == 1.0

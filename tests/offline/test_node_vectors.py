@@ -1,0 +1,131 @@
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.build import build
+from mmbee_plugin.graph.donations import donation_graph
+from mmbee_plugin.graph.metapaths import Metapath, expand
+from mmbee_plugin.graph.settings import GraphSettings, Interactions
+from mmbee_plugin.offline.node_vectors import GraphCLSettings, node_stage, train_graphcl
+
+SETTINGS = GraphCLSettings(width=16, epochs=8, batch_size=128, negatives=64)
+N_USERS, N_AUTHORS, COMMUNITIES = 300, 200, 5
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """Users and authors in five communities; nine gifts of ten stay within."""
+    random = np.random.default_rng(0)
+    users = np.repeat(np.arange(N_USERS), 8)
+    community = np.where(
+        random.random(len(users)) < 0.9, users % COMMUNITIES, random.integers(0, COMMUNITIES, len(users))
+    )
+    authors = random.integers(0, N_AUTHORS // COMMUNITIES, len(users)) * COMMUNITIES + community
+    u2a = donation_graph(users, authors, None, N_USERS + 1, N_AUTHORS)  # the last user gave nothing
+    return u2a, *(expand(Metapath.parse(name), u2a, None, top_k=20) for name in ("u2a2u", "a2u2a"))
+
+
+def link_auc(left, right):
+    """How often a pair of one community scores above a pair of two."""
+    scores = left @ right.T
+    same = np.arange(len(left))[:, None] % COMMUNITIES == np.arange(len(right)) % COMMUNITIES
+    if left is right:
+        np.fill_diagonal(scores, np.nan)
+    inside, across = (np.sort(part[~np.isnan(part)]) for part in (scores[same], scores[~same]))
+    return np.searchsorted(across, inside).mean() / len(across)
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"normalise": True, "temperature": 0.2, "epochs": 14}, {"by_weight": False}]
+)
+def test_planted_communities_are_found(planted, change):
+    users, authors = train_graphcl(*planted, replace(SETTINGS, **change), seed=1)
+    assert users.shape == (N_USERS + 1, 16) and authors.shape == (N_AUTHORS, 16)
+    assert users.dtype == authors.dtype == np.float32
+    for table in (users[:N_USERS], authors):
+        if change.get("normalise"):
+            table = table / np.linalg.norm(table, axis=1, keepdims=True)
+        assert link_auc(table, table) > 0.85
+
+
+def test_plain_steps_learn_too(planted):
+    tables = train_graphcl(*planted, replace(SETTINGS, optimiser="sgd", learning_rate=0.1, epochs=20), seed=1)
+    assert min(link_auc(table, table) for table in (tables[0][:N_USERS], tables[1])) > 0.8
+
+
+def test_only_the_user_author_term_ties_the_tables(planted):
+    apart = train_graphcl(*planted, SETTINGS, seed=1)
+    tied = train_graphcl(*planted, replace(SETTINGS, user_author=True), seed=1)
+    assert link_auc(tied[0][:N_USERS], tied[1]) > 0.8
+    assert link_auc(apart[0][:N_USERS], apart[1]) < 0.7
+
+
+def test_same_seed_same_tables(planted):
+    first, again, other = (train_graphcl(*planted, replace(SETTINGS, epochs=2), seed) for seed in (3, 3, 4))
+    for one, two, three in zip(first, again, other, strict=True):
+        np.testing.assert_array_equal(one, two)
+        assert (one != three).any()
+
+
+def test_a_node_without_positives_keeps_its_start_vector_unless_drawn(planted):
+    seen = []
+    settings = replace(SETTINGS, epochs=1, negatives=1)
+    start = train_graphcl(*planted, replace(settings, learning_rate=1e-30), seed=2)[0]
+    users, _ = train_graphcl(
+        *planted, settings, 2, progress=lambda epoch, loss, tables: seen.append((epoch, loss))
+    )
+    assert (users[:N_USERS] != start[:N_USERS]).any(1).all()
+    np.testing.assert_array_equal(users[N_USERS], start[N_USERS])
+    assert len(seen) == 1 and seen[0][0] == 1 and np.isfinite(seen[0][1])
+
+
+def test_loss_falls_and_progress_may_stop(planted):
+    losses = []
+
+    def watch(epoch, loss, tables):
+        losses.append(loss)
+        return epoch == 4
+
+    train_graphcl(*planted, SETTINGS, 0, progress=watch)
+    assert len(losses) == 4
+    assert losses[-1] < losses[0]
+
+
+def test_is_the_last_stage_of_a_snapshot(planted, tmp_path):
+    u2a, users, authors = planted
+    rows, columns = u2a.nonzero()
+    made = Interactions(rows, columns, np.asarray(u2a[rows, columns]).ravel(), *u2a.shape)
+    settings = replace(SETTINGS, epochs=1)
+    snapshot = build(made, GraphSettings(amount="amount", top_k=20), tmp_path, nodes=node_stage(settings, 5))
+    for stored, trained in zip(
+        snapshot.nodes(), train_graphcl(u2a, users, authors, settings, 5), strict=True
+    ):
+        np.testing.assert_array_equal(stored, trained)
+    assert snapshot.manifest["nodes"]["seed"] == 5
+    stages = []
+    build(
+        made,
+        GraphSettings(amount="amount", top_k=20),
+        tmp_path,
+        nodes=node_stage(settings, 6),
+        progress=stages.append,
+    )
+    assert "nodes" in stages
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("width", 0), ("epochs", 0), ("learning_rate", 0.0), ("temperature", -1), ("optimiser", "adam")],
+)
+def test_bad_settings(option, value):
+    with pytest.raises(InputError, match=option):
+        GraphCLSettings(**{option: value})
+
+
+def test_the_graph_stage_needs_neither_recbole_nor_torch():
+    script = "import sys, mmbee_plugin.graph.build; sys.exit(bool({'torch', 'recbole'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
