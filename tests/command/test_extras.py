@@ -12,7 +12,7 @@ import pytest
 
 from mmbee_plugin.command import extras
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BLOCKED = """
 import runpy, sys
 sys.modules[sys.argv[1]] = None
