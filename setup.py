@@ -19,7 +19,7 @@ setup(
     # The settings of the checkout's recbole_configs/ travel with an installation.
     package_dir={"mmbee_plugin.recbole_configs": "recbole_configs"},
     package_data={
-        "mmbee_plugin.recbole": ["properties/*.yaml"],
+        "mmbee_plugin.recbole": ["properties/*"],
         "mmbee_plugin.tables.ranking": ["published.json"],
         "mmbee_plugin.recbole_configs": ["*.yaml", "tuning/*.hyper", "tuning/*/*.json"],
     },

@@ -107,11 +107,11 @@ def measure(
 def settings_of(dataset: str, data_path: Path, model: str) -> dict[str, Any]:
     """What both sides are told: the settings of ``recbole_configs`` for the dataset and this model."""
     from mmbee_plugin.builtin.sample import ensure
-    from mmbee_plugin.recbole.config import options
+    from mmbee_plugin.recbole.config.files import RUN_DEFAULTS, dataset_settings
+    from mmbee_plugin.recbole.config.sources import merged
 
     folder = ensure(dataset, data_path)
-    of_dataset = options.dataset_settings(dataset, model, folder.kind == "sample", folder.live is not None)
-    chosen = options.merged(options.RUN_DEFAULTS, of_dataset)
+    chosen = merged(RUN_DEFAULTS, dataset_settings(folder, model))
     chosen["MAX_ITEM_LIST_LENGTH"] = 10
     if model == "SASRec":
         chosen["train_neg_sample_args"] = None  # its loss is over all items

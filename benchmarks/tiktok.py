@@ -17,7 +17,9 @@ from walks import favoured_walk
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.experiments.training import SPLITS
-from mmbee_plugin.recbole.config.options import config_folder, given_settings, of_model
+from mmbee_plugin.recbole.config.files import config_folder
+from mmbee_plugin.recbole.config.options import given_settings
+from mmbee_plugin.recbole.config.sources import of_model
 from mmbee_plugin.recbole.untrained import walk
 from mmbee_plugin.tables.command import TableOptions
 from mmbee_plugin.tables.ranking.command import ranking_table

@@ -36,7 +36,7 @@ from tqdm import tqdm
 import mmbee_plugin
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.recbole.config import settings as recbole_settings
-from mmbee_plugin.recbole.config.options import dataset_settings
+from mmbee_plugin.recbole.config.files import dataset_settings
 from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.training.logs import run_log
@@ -198,7 +198,7 @@ def main() -> None:
         job = read_settings(args.config, [*overrides, f"data.shards={shards}"])
         notes |= set(differences(config, job))
 
-        chosen = dataset_settings(folder.name, "MMBee", folder.kind == "sample")
+        chosen = dataset_settings(folder, "MMBee")
         key = digest([folder.hash, chosen, given, code["recbole"]])
         path = args.cells / f"recbole-seed{seed}-{key}.json"
         found["RecBole"].append(kept(path, lambda config=config: run_recbole(config)))

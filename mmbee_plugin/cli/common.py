@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from mmbee_plugin.data.folder import DatasetFolder
-    from mmbee_plugin.tables.layout import Sheet
+    from mmbee_plugin.experiments.sheet import Sheet
 
 WITH_SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 Dataset = Annotated[str, typer.Option("--dataset", metavar="NAME", help="A folder in --data-path.")]
@@ -67,10 +67,10 @@ def show_page(out: Path, sheet: Sheet, figure: go.Figure, folder: DatasetFolder,
     Args:
         more: further lines for the file, such as which checkpoint it was.
     """
+    from mmbee_plugin.experiments.sheet import untested
     from mmbee_plugin.experiments.terminal import shown
     from mmbee_plugin.figures.page import write_page
     from mmbee_plugin.recbole.training.report import provenance_lines
-    from mmbee_plugin.tables.layout import untested
 
     if folder.kind == "sample":
         (sheet,) = untested([sheet])

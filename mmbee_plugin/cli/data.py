@@ -163,9 +163,9 @@ def data_info(
     folder = ensure(name, data_path)
     settings = {}
     if importlib.util.find_spec("recbole") is not None:
-        from mmbee_plugin.recbole.config.splitting import settings_of
+        from mmbee_plugin.recbole.config.files import dataset_settings
 
-        settings = settings_of(folder)
+        settings = dataset_settings(folder, "MMBee")
     info = read_info(folder, settings)
     typer.echo("\n".join(report(info)))
     if picture is not None:

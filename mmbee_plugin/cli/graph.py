@@ -18,6 +18,7 @@ from mmbee_plugin.cli.common import (
     stage_display,
 )
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.config.known import check_given
 
 app = typer.Typer(help="Graphs: build them and look into them.", no_args_is_help=True)
 
@@ -91,12 +92,13 @@ def graph_select(
     from mmbee_plugin.experiments.cells import CellStore
     from mmbee_plugin.files import check_writable
     from mmbee_plugin.recbole.config import options
+    from mmbee_plugin.recbole.config.sources import of_model
     from mmbee_plugin.studies.importance import importances
     from mmbee_plugin.studies.select import ranking_metric, select_figure
 
     given = options.given_settings(None, context.args)
-    options.check_given(given, ["MMBee"])
-    given = options.of_model(given, "MMBee")
+    check_given(given, ["MMBee"])
+    given = of_model(given, "MMBee")
     check_writable(out)
     folder = ensure(dataset, data_path)
     chosen = ranking_metric(metric, folder, given)

@@ -18,6 +18,7 @@ from mmbee_plugin.cli.common import (
     show_page,
     stage_display,
 )
+from mmbee_plugin.recbole.config.known import check_given
 
 app = typer.Typer(help="Studies beyond the paper, each a table and a plot.", no_args_is_help=True)
 single = typer.Typer()
@@ -86,13 +87,14 @@ def unseen(
     from mmbee_plugin.experiments.training import check_split
     from mmbee_plugin.files import check_writable
     from mmbee_plugin.recbole.config import options
+    from mmbee_plugin.recbole.config.sources import of_model
     from mmbee_plugin.studies.unseen import chosen_rows, measure_unseen, unseen_figure, unseen_jobs
 
     check_split(split)
     rows = chosen_rows(only or ())
     given = options.given_settings(None, context.args)
-    options.check_given(given, ["MMBee"])
-    given = options.of_model(given, "MMBee")
+    check_given(given, ["MMBee"])
+    given = of_model(given, "MMBee")
     check_writable(out)
     folder = ensure(dataset, data_path)
     made = cells_of_rows(unseen_jobs(folder, given, seeds, rows), cells, jobs)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from textwrap import wrap
 
-from mmbee_plugin.tables.layout import Sheet, lines
+from mmbee_plugin.experiments.sheet import Sheet, lines
 
 BETWEEN = len(" | ")
 EDGES = len("| ") + len(" |")

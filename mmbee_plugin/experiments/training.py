@@ -25,10 +25,11 @@ from recbole.utils import get_model, get_trainer, init_seed
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.code import code_digest
+from mmbee_plugin.recbole.config.sources import plain_settings
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.training import checkpoint
 from mmbee_plugin.recbole.training.logs import run_log
-from mmbee_plugin.recbole.training.report import PeakMemory, plain_settings
+from mmbee_plugin.recbole.training.report import PeakMemory
 from mmbee_plugin.recbole.training.trainer import MAY_DIFFER, resumable
 
 SPLITS = ("valid", "test")

@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from mmbee_plugin.experiments.html import STYLE
+from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.files import replaced
-from mmbee_plugin.tables.layout import Sheet
 
 
 def write_page(path: Path, sheet: Sheet, figure: go.Figure, provenance: Sequence[str], real: bool) -> None:

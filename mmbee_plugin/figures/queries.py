@@ -15,9 +15,9 @@ from plotly.subplots import make_subplots
 from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.recbole.run import LABELLED_RUN, load_mmbee, seeded_dataset
 from mmbee_plugin.recbole.training.logs import without_recbole_warnings
-from mmbee_plugin.tables.layout import Sheet
 
 MIN_ROWS = 20
 """Training rows that an author needs: the vectors of one with fewer are mostly where they started."""

@@ -14,10 +14,10 @@ from plotly.subplots import make_subplots
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours, step_graphs
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.graph.snapshot import Snapshot
-from mmbee_plugin.tables.layout import Sheet
 
 Answer = tuple[np.ndarray, np.ndarray]
 """ids (n,) and weights (n,) float32 of a node's neighbours, best first."""

@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.figures.moments import clock
 from mmbee_plugin.figures.room import Timeline
-from mmbee_plugin.tables.layout import Sheet
 
 GIFT, LINE, SHADE = "#e4572e", "#4c78a8", "#ffd54f"
 PANELS = ("gifts", "attention by modality", "attention by query and modality", "change", "logit")

@@ -11,7 +11,7 @@ from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.offline.node_vectors import GraphCLSettings
 from mmbee_plugin.offline.stage import snapshot_of
 from mmbee_plugin.recbole.config import settings
-from mmbee_plugin.recbole.data.modalities import chosen_modalities
+from mmbee_plugin.recbole.config.modalities import chosen_modalities
 
 
 def snapshot_for(config: Any, dataset: Any, progress: Callable[[str], None] | None = None) -> Snapshot:

@@ -20,7 +20,6 @@ They are looked up at the time of the call, so it does not matter whether ``recb
 imported before.
 """
 
-import difflib
 import functools
 import importlib
 import sys
@@ -33,37 +32,31 @@ from typing import Any
 import recbole
 from recbole.config import Config
 from recbole.model.abstract_recommender import AbstractRecommender
-from recbole.utils import get_model, get_trainer
+from recbole.utils import dataset_arguments, get_trainer
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import compat
-from mmbee_plugin.recbole.config.sources import RECBOLE, Source
+from mmbee_plugin.recbole.config import configs
+from mmbee_plugin.recbole.config.known import DATA_SETTINGS
+from mmbee_plugin.recbole.config.layers import (
+    COMPONENTS,
+    REGISTERED,
+    Layer,
+    check_model,
+    known_models,
+    layer_settings,
+    own_layers,
+    stock_base,
+)
+from mmbee_plugin.recbole.config.metrics import chosen_metrics, chosen_valid_metric
+from mmbee_plugin.recbole.config.sources import RECBOLE, Source, merged
+from mmbee_plugin.recbole.data import dataloader, sampler
+from mmbee_plugin.recbole.data.dataset import MMBeeDataset
+from mmbee_plugin.recbole.training.adversarial import AdversarialTrainer
+from mmbee_plugin.recbole.training.evaluation import METRICS
+from mmbee_plugin.recbole.training.trainer import MMBeeTrainer, resumable
 
 RECBOLE_VERSION = "1.2.1"
-
-COMPONENTS = {
-    "MMBee": "mmbee_plugin.recbole.models.mmbee",
-    "SIM": "mmbee_plugin.recbole.models.sim",
-    "MMoE": "mmbee_plugin.recbole.models.mmoe",
-    "MMGCN": "mmbee_plugin.recbole.models.mmgcn",
-    "GRCN": "mmbee_plugin.recbole.models.grcn",
-    "EgoGCN": "mmbee_plugin.recbole.models.egogcn",
-    "MMMLP": "mmbee_plugin.recbole.models.mmmlp",
-    "MMSSL": "mmbee_plugin.recbole.models.mmssl",
-}
-"""Every model of this package and the module that holds it, which is imported when the model is first asked
-for."""
-
-PROPERTIES = Path(__file__).parent / "properties"
-STOCK_PROPERTIES = Path(recbole.__file__).parent / "properties" / "model"
-
-Layer = Path | Mapping[str, Any]
-"""Default settings of one class: a YAML file, or the settings themselves."""
-
-_registered: dict[str, tuple[type, Layer]] = {}
-
-DATA_SETTINGS = ("mmbee_dataset", "history", "mask_valid", "row_order", "sampler", "train_newest")
-"""Settings of our dataset, loaders and sampler, which RecBole's own list of data settings lacks."""
 
 
 def register() -> None:
@@ -109,43 +102,17 @@ def register_model(model: type, defaults: Layer | None = None) -> None:
     if not (isinstance(model, type) and issubclass(model, AbstractRecommender)):
         raise InputError(f"{model!r} cannot be registered: it is no subclass of a RecBole model")
     name = model.__name__
-    taken = {known.lower(): known for known in known_models() if known != name or known not in _registered}
+    taken = {known.lower(): known for known in known_models() if known != name or known not in REGISTERED}
     if name.lower() in taken:
         raise InputError(f"model {name!r} cannot be registered: the name {taken[name.lower()]} is taken")
     if isinstance(defaults, Path) and not defaults.is_file():
         raise InputError(f"{defaults}: no such file with the default settings of {name}")
-    _registered[name] = (model, {} if defaults is None else defaults)
+    REGISTERED[name] = (model, {} if defaults is None else defaults)
     alias = ModuleType(_alias_path(name), f"Holds {name} under a name that RecBole looks up.")
     alias.__spec__ = ModuleSpec(alias.__name__, loader=None)
     setattr(alias, name, model)
     sys.modules[alias.__name__] = alias
     _add_parts(name, _trainer_of(model))
-
-
-def known_models() -> list[str]:
-    """The names ``--model`` takes: this package's, registered ones, then RecBole's in alphabetical order."""
-    stock = sorted((file.stem for file in STOCK_PROPERTIES.glob("*.yaml")), key=str.lower)
-    return [*COMPONENTS, *_registered, *stock]
-
-
-def default_layers(name: str) -> list[Layer]:
-    """The default settings of the model called `name`, those of its base classes first; later ones win."""
-    if name not in COMPONENTS and name not in _registered:
-        return [STOCK_PROPERTIES / f"{name}.yaml"]
-    model = get_model(name)
-    base = _stock_base(model)
-    return [*([STOCK_PROPERTIES / f"{base}.yaml"] if base else []), *_own_layers(model)]
-
-
-def check_model(name: str) -> None:
-    """Raises InputError with the known names if there is no model called `name`."""
-    known = known_models()
-    if name in known:
-        return
-    close = {model.lower(): model for model in known}
-    nearest = difflib.get_close_matches(name.lower(), close, n=1)
-    hint = f"did you mean {close[nearest[0]]}? " if nearest else ""
-    raise InputError(f"model {name!r} is not known; {hint}Known models: {', '.join(known)}")
 
 
 def _wrap(owner: Any, name: str, wrapping: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
@@ -158,28 +125,24 @@ def _wrap(owner: Any, name: str, wrapping: Callable[[Callable[..., Any]], Callab
 
 
 def _with_our_properties(stock: Callable[..., None]) -> Callable[..., None]:
-    from mmbee_plugin.recbole.training.evaluation import chosen_metrics, chosen_valid_metric
-
     def load(self: Config, model: str, model_class: type, dataset: str) -> None:
-        from mmbee_plugin.recbole.config import configs, options
-
-        layers = _own_layers(model_class)
+        layers = own_layers(model_class)
         if layers:
             configs.add_base_settings(self, model, dataset)
         # RecBole chooses among its defaults for sequential models by name: a registered one has its base's.
         self._update_internal_config_dict = _noting_sources(self)
-        stock(self, (_stock_base(model_class) if layers else None) or model, model_class, dataset)
+        stock(self, (stock_base(model_class) if layers else None) or model, model_class, dataset)
         del self._update_internal_config_dict
         own: dict[str, Any] = {}
         for layer in layers:
-            settings = options.layer_settings(layer)
-            own = options.merged(own, settings)
+            settings = layer_settings(layer)
+            own = merged(own, settings)
             name = f"properties/{layer.name}" if isinstance(layer, Path) else "registered defaults"
             self.internal_sources.append(Source(name, settings))
-        self.internal_config_dict = options.merged(self.internal_config_dict, own)
+        self.internal_config_dict = merged(self.internal_config_dict, own)
         for key, given in self.external_config_dict.items():  # graph.top_k alone leaves graph.folds as it is
             if key in own and isinstance(given, Mapping):
-                self.external_config_dict[key] = options.merged(own, {key: given})[key]
+                self.external_config_dict[key] = merged(own, {key: given})[key]
         given = self.external_config_dict
         given["metrics"] = chosen_metrics({**self.internal_config_dict, **given})
         settings = {**self.internal_config_dict, **given}
@@ -190,8 +153,6 @@ def _with_our_properties(stock: Callable[..., None]) -> Callable[..., None]:
 
 def _fitted_to_data(stock: Callable[..., None]) -> Callable[..., None]:
     def init(self: Config, *arguments: Any, **named: Any) -> None:
-        from mmbee_plugin.recbole.config import configs
-
         stock(self, *arguments, **named)
         configs.fit_to_data(self)
 
@@ -225,8 +186,6 @@ def _naming_known_models(stock: Callable[..., Any]) -> Callable[..., Any]:
 
 def _with_our_samplers(stock: Callable[..., Any]) -> Callable[..., Any]:
     def create(config: Config, dataset: Any, built_datasets: list[Any]) -> Any:
-        from mmbee_plugin.recbole.data import sampler
-
         return sampler.make_samplers(config, dataset, built_datasets) or stock(
             config, dataset, built_datasets
         )
@@ -236,8 +195,6 @@ def _with_our_samplers(stock: Callable[..., Any]) -> Callable[..., Any]:
 
 def _with_our_loaders(stock: Callable[..., type]) -> Callable[..., type]:
     def get(config: Config, phase: str) -> type:
-        from mmbee_plugin.recbole.data import dataloader
-
         return dataloader.loader_class(config, phase) or stock(config, phase)
 
     return get
@@ -245,9 +202,6 @@ def _with_our_loaders(stock: Callable[..., type]) -> Callable[..., type]:
 
 def _add_models() -> None:
     """Names our models where ``recbole.utils.get_model`` looks, and the classes that go with them."""
-    from mmbee_plugin.recbole.training.adversarial import AdversarialTrainer
-    from mmbee_plugin.recbole.training.trainer import MMBeeTrainer
-
     trainers = {"MMSSL": AdversarialTrainer}
     for name, module in COMPONENTS.items():
         alias = _lazy_module(_alias_path(name), name, module)
@@ -261,37 +215,15 @@ def _alias_path(name: str) -> str:
 
 def _add_parts(name: str, trainer: type) -> None:
     """Names the dataset and trainer class where RecBole looks for those of the model called `name`."""
-    from mmbee_plugin.recbole.data.dataset import MMBeeDataset
-
     setattr(importlib.import_module("recbole.data.dataset"), f"{name}Dataset", MMBeeDataset)
     setattr(importlib.import_module("recbole.trainer"), f"{name}Trainer", trainer)
 
 
 def _trainer_of(model: Any) -> type:
     """The trainer of the nearest base that has its own, else of the model's type; resumable if it can be."""
-    from mmbee_plugin.recbole.training.trainer import resumable
-
     own = vars(importlib.import_module("recbole.trainer"))
     bases = [base.__name__ for base in model.__mro__[1:] if f"{base.__name__}Trainer" in own]
     return resumable(get_trainer(model.type, bases[0] if bases else "no such"))
-
-
-def _stock_base(model: type) -> str | None:
-    """The nearest class of RecBole's own that has default settings."""
-    bases = (base.__name__ for base in model.__mro__ if base.__module__.startswith("recbole.model."))
-    return next((base for base in bases if (STOCK_PROPERTIES / f"{base}.yaml").is_file()), None)
-
-
-def _own_layers(model: type) -> list[Layer]:
-    """The default settings of this package's and of registered classes among the model's bases and itself."""
-    layers: list[Layer] = []
-    for base in reversed(model.__mro__):
-        registered, defaults = _registered.get(base.__name__, (None, {}))
-        if registered is base:
-            layers.append(defaults)
-        elif COMPONENTS.get(base.__name__) == base.__module__:
-            layers.append(PROPERTIES / f"{base.__name__}.yaml")
-    return layers
 
 
 def _lazy_module(path: str, name: str, target: str) -> ModuleType:
@@ -310,15 +242,11 @@ def _lazy_module(path: str, name: str, target: str) -> ModuleType:
 
 def _add_data_settings() -> None:
     """Our data settings join those by which RecBole decides whether a cached dataset may be used again."""
-    from recbole.utils import dataset_arguments
-
     dataset_arguments.extend(key for key in DATA_SETTINGS if key not in dataset_arguments)
 
 
 def _add_metrics() -> None:
     from recbole.evaluator import register as tables
-
-    from mmbee_plugin.recbole.training.evaluation import METRICS
 
     for name, metric in METRICS.items():
         tables.metrics_dict.setdefault(name, metric)

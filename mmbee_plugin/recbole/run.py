@@ -26,8 +26,18 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import check_writable
 from mmbee_plugin.recbole.config import options
-from mmbee_plugin.recbole.config.configs import base_sources, build_config, machine_settings
-from mmbee_plugin.recbole.config.sources import OF_THE_DATA, Source, described, files_line, merged
+from mmbee_plugin.recbole.config.configs import build_config, machine_settings
+from mmbee_plugin.recbole.config.files import base_sources
+from mmbee_plugin.recbole.config.known import check_given
+from mmbee_plugin.recbole.config.layers import default_settings
+from mmbee_plugin.recbole.config.sources import (
+    OF_THE_DATA,
+    Source,
+    described,
+    files_line,
+    merged,
+    plain_settings,
+)
 from mmbee_plugin.recbole.config.splitting import data_lines, split_line
 from mmbee_plugin.recbole.config.tuned import hint, is_stale, tuning_for, tunings_folder
 from mmbee_plugin.recbole.data.dataset import MMBeeDataset
@@ -52,7 +62,7 @@ def _run(argv: list[str]) -> None:
     folder = ensure(chosen.dataset, chosen.data_path)
     if chosen.tuned is not None:
         chosen = with_tuned(chosen, folder)
-    options.check_given(chosen.given, chosen.models)
+    check_given(chosen.given, chosen.models)
     configs = [build_config(model, folder, chosen.given) for model in chosen.models]
     if chosen.resume:
         check_same_settings(checkpoint.load(chosen.resume, "cpu")["config"], configs[0], chosen.resume)
@@ -162,7 +172,7 @@ def load_mmbee(path: Path) -> dict[str, Any]:
 
 def _check_version(path: Path, config: Config) -> None:
     """Raises InputError for a run that did not know a setting of today's."""
-    newer = options.default_settings(config["model"]).keys() - config.final_config_dict.keys()
+    newer = default_settings(config["model"]).keys() - config.final_config_dict.keys()
     if newer:
         raise InputError(
             f"{path}: of an older version, it does not know the setting {min(newer)!r}; train it again"
@@ -227,7 +237,7 @@ def train_and_test(
             valid={name: float(value) for name, value in valid.items()},
             test={name: float(value) for name, value in test.items()},
             dataset=facts,
-            settings=report.plain_settings(config.final_config_dict),
+            settings=plain_settings(config.final_config_dict),
             seconds=round(time.perf_counter() - start, 3),
             peak_rss_mb=round(memory.megabytes(), 1),
             checkpoint=str(trainer.saved_model_file) if saved else "",

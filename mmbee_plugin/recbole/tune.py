@@ -14,7 +14,10 @@ from mmbee_plugin.command.entry import exit_status
 from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config import options
-from mmbee_plugin.recbole.plugin import check_model
+from mmbee_plugin.recbole.config.files import config_folder
+from mmbee_plugin.recbole.config.known import check_given, check_settings, known_settings
+from mmbee_plugin.recbole.config.layers import check_model
+from mmbee_plugin.recbole.config.sources import merged, of_model
 from mmbee_plugin.recbole.run import build_config, train_and_test
 from mmbee_plugin.recbole.training import report
 
@@ -44,13 +47,13 @@ def _tune(argv: list[str]) -> None:
     params_file = chosen.params_file or space_file(model)
     searched_settings(params_file, model)
     given = options.given_settings(chosen.config_files, rest)
-    options.check_given(given, [model])
-    given = options.of_model(given, model)
+    check_given(given, [model])
+    given = of_model(given, model)
     folder = ensure(chosen.dataset, chosen.data_path)
     config = build_config(model, folder, given)  # refuses bad settings before the search starts
 
     def objective(params: dict[str, Any], _files: Any = None) -> dict[str, Any]:
-        trial = build_config(model, folder, options.merged(given, nested(params)))
+        trial = build_config(model, folder, merged(given, nested(params)))
         result = train_and_test(trial, folder, quiet="state" not in given, saved=False)
         return {
             "model": model,
@@ -81,7 +84,7 @@ Objective = Callable[..., dict[str, Any]]
 
 def space_file(model: str) -> Path:
     """Where the settings that are searched for a model stand."""
-    return options.config_folder() / "tuning" / f"{model}.hyper"
+    return config_folder() / "tuning" / f"{model}.hyper"
 
 
 def searched_settings(params_file: Path, model: str) -> list[str]:
@@ -100,8 +103,8 @@ def searched_settings(params_file: Path, model: str) -> list[str]:
         raise InputError(
             f"{params_file}: no settings to search; a line is: name choice|uniform|quniform|loguniform values"
         )
-    known = options.known_settings(model)
-    options.check_settings([name.partition(".")[0] for name in names], known, str(params_file))
+    known = known_settings(model)
+    check_settings([name.partition(".")[0] for name in names], known, str(params_file))
     return names
 
 
@@ -129,5 +132,5 @@ def nested(params: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in params.items():
         outer, _, inner = name.partition(".")
-        found = options.merged(found, {outer: {inner: value}} if inner else {outer: value})
+        found = merged(found, {outer: {inner: value}} if inner else {outer: value})
     return found

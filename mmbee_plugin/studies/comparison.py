@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mmbee_plugin.evaluation import bootstrap
 from mmbee_plugin.evaluation.resampling import ResampledUsers, difference
-from mmbee_plugin.tables.layout import p_text, percent
+from mmbee_plugin.experiments.sheet import p_text, percent
 from mmbee_plugin.tables.measures import METRICS, Samples, mean, spread
 
 HEADINGS = tuple(text for metric in METRICS for text in (metric.upper(), "Impr.", "p"))

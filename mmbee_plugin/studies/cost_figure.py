@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mmbee_plugin.experiments.cells import Cell
+from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.studies.cost import OWN, PARTS, Shape, growth, total
-from mmbee_plugin.tables.layout import Sheet
 
 Costs = Mapping[Shape, Cell]
 

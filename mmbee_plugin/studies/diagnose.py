@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.studies.findings import LOOK, Finding
 from mmbee_plugin.studies.modality_checks import (
     Attention,
@@ -26,7 +27,6 @@ from mmbee_plugin.studies.query_checks import (
     within_cosines,
 )
 from mmbee_plugin.studies.scoring import Trained
-from mmbee_plugin.tables.layout import Sheet
 
 SPLIT = "valid"
 """a diagnosis leads to changes, so it looks at validation rows"""

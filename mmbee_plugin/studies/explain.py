@@ -11,10 +11,10 @@ import plotly.graph_objects as go
 import torch
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.figures.moments import clock
 from mmbee_plugin.studies import parts
 from mmbee_plugin.studies.scoring import Trained
-from mmbee_plugin.tables.layout import Sheet
 
 COLOURS = {
     parts.BEHAVIOUR: "#4c78a8",

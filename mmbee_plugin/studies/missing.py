@@ -13,10 +13,10 @@ from plotly.subplots import make_subplots
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.cells import Job
+from mmbee_plugin.experiments.sheet import SIGNIFICANT, Sheet, p_text, percent
 from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
 from mmbee_plugin.studies.degraded import Units, with_noise, without
 from mmbee_plugin.studies.scoring import Trained
-from mmbee_plugin.tables.layout import SIGNIFICANT, Sheet, p_text, percent
 from mmbee_plugin.tables.measures import METRICS, mean
 from mmbee_plugin.tables.run import labelled_jobs
 

@@ -24,10 +24,10 @@ from scipy.sparse import csr_matrix, identity
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation import bootstrap
 from mmbee_plugin.evaluation.bootstrap import Interval
+from mmbee_plugin.experiments.sheet import Sheet, p_text
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.settings import Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
-from mmbee_plugin.tables.layout import Sheet, p_text
 
 ROWS = 4096
 """Nodes worked on at once; bounds memory."""

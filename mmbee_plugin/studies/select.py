@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.cells import Cell
+from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.studies.importance import MODEL, SIDES
-from mmbee_plugin.tables.layout import Sheet
 from mmbee_plugin.tables.measures import METRICS
 
 

@@ -22,16 +22,16 @@ from plotly.subplots import make_subplots
 
 from mmbee_plugin.data.histories import Histories
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.sheet import SIGNIFICANT, Sheet
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.offline.stage import snapshot_of
 from mmbee_plugin.recbole.config import settings
+from mmbee_plugin.recbole.config.modalities import chosen_modalities
 from mmbee_plugin.recbole.data.interest import InterestTable
-from mmbee_plugin.recbole.data.modalities import chosen_modalities
 from mmbee_plugin.recbole.offline import gifts
 from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
 from mmbee_plugin.studies.scoring import Trained
-from mmbee_plugin.tables.layout import SIGNIFICANT, Sheet
 from mmbee_plugin.tables.measures import METRICS, Samples
 
 DAY = 86_400

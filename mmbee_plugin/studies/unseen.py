@@ -16,11 +16,12 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation.metrics import user_auc
 from mmbee_plugin.experiments.cells import Cell, Job
+from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.training import SPLITS
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.training.logs import without_recbole_warnings
 from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
-from mmbee_plugin.tables.layout import BEST, Sheet
+from mmbee_plugin.tables.layout import BEST
 from mmbee_plugin.tables.measures import METRICS, Samples, mean
 from mmbee_plugin.tables.rows import FULL, Row
 from mmbee_plugin.tables.run import labelled_jobs

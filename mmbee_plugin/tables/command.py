@@ -14,8 +14,10 @@ from mmbee_plugin.experiments.making import cells_of_rows
 from mmbee_plugin.experiments.terminal import shown
 from mmbee_plugin.experiments.training import check_split
 from mmbee_plugin.recbole.config import options
+from mmbee_plugin.recbole.config.known import check_given
+from mmbee_plugin.recbole.config.modalities import chosen_modalities
 from mmbee_plugin.recbole.config.settings import chosen_metapaths
-from mmbee_plugin.recbole.data.modalities import chosen_modalities
+from mmbee_plugin.recbole.config.sources import of_model
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.recbole.training.report import provenance_lines
 from mmbee_plugin.tables.layout import sheets
@@ -60,8 +62,8 @@ def run_table(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
     check_number(chosen.number)
     check_split(chosen.split)
     given = options.given_settings(None, arguments)
-    options.check_given(given, [MODEL])
-    given = options.of_model(given, MODEL)
+    check_given(given, [MODEL])
+    given = of_model(given, MODEL)
     folder = ensure(chosen.dataset, chosen.data_path)
     table = planned(chosen, folder, given)
     report = Report(chosen.out)

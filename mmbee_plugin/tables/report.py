@@ -9,7 +9,7 @@ from typing import Any
 from mmbee_plugin.experiments.cells import Cell
 from mmbee_plugin.experiments.files import Report
 from mmbee_plugin.experiments.html import page
-from mmbee_plugin.tables.layout import Sheet
+from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.tables.measures import METRICS, Measures, mean, spread
 from mmbee_plugin.tables.plots import plots
 

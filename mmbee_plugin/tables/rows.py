@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.config.options import merged, paper_settings
+from mmbee_plugin.recbole.config.files import paper_settings
+from mmbee_plugin.recbole.config.sources import merged
 
 NUMBERS = (2, 4, 5, 6, 7)
 """of the tables on labelled samples; Table 3 ranks, see :mod:`mmbee_plugin.tables.ranking`"""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mmbee_plugin.experiments import terminal
+from mmbee_plugin.experiments.sheet import Sheet, lines
 from mmbee_plugin.experiments.terminal import shown
-from mmbee_plugin.tables.layout import Sheet, lines
 
 WIDE = Sheet(
     "Table 2. A title that is itself longer than a terminal of eighty characters is, as titles with counts are",

@@ -15,8 +15,9 @@ from sklearn.metrics import log_loss, roc_auc_score
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import tune
+from mmbee_plugin.recbole.config.metrics import chosen_metrics
 from mmbee_plugin.recbole.run import build_config, train_and_test
-from mmbee_plugin.recbole.training.evaluation import METRICS, SampleCollector, chosen_metrics
+from mmbee_plugin.recbole.training.evaluation import METRICS, SampleCollector
 
 LABELLED = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": "user", "mode": "labeled"}
 METRIC_NAMES = ["AUC", "UAUC", "GAUC", "LogLoss"]

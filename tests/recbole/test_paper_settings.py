@@ -18,13 +18,10 @@ from mmbee_plugin.graph.donations import donation_graph
 from mmbee_plugin.graph.metapaths import Metapath, expand
 from mmbee_plugin.offline.node_vectors import GraphCLSettings, train_graphcl
 from mmbee_plugin.recbole.config import settings
-from mmbee_plugin.recbole.config.options import (
-    default_settings,
-    given_settings,
-    layer_settings,
-    paper_settings,
-)
-from mmbee_plugin.recbole.plugin import DATA_SETTINGS, PROPERTIES
+from mmbee_plugin.recbole.config.files import paper_settings
+from mmbee_plugin.recbole.config.known import DATA_SETTINGS
+from mmbee_plugin.recbole.config.layers import PROPERTIES, default_settings, layer_settings
+from mmbee_plugin.recbole.config.options import given_settings
 from mmbee_plugin.recbole.run import build_config
 
 ROOT = Path(__file__).parents[2]

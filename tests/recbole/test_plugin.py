@@ -1,6 +1,7 @@
 """Registration: names resolve, nothing stock changes, mistakes are explained."""
 
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +16,22 @@ import mmbee_plugin
 from mmbee_plugin.builtin import sample
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import plugin
+from mmbee_plugin.recbole.config.known import DATA_SETTINGS, known_settings, recbole_names
+from mmbee_plugin.recbole.config.layers import (
+    COMPONENTS,
+    PROPERTIES,
+    REGISTERED,
+    check_model,
+    default_layers,
+    default_settings,
+    known_models,
+)
 from mmbee_plugin.recbole.run import build_config
 
 ROOT = Path(mmbee_plugin.__file__).parents[1]
 
 
-@pytest.mark.parametrize("name", plugin.COMPONENTS)
+@pytest.mark.parametrize("name", COMPONENTS)
 def test_every_component_resolves(name):
     from recbole import trainer
     from recbole.data import dataset
@@ -30,15 +41,15 @@ def test_every_component_resolves(name):
 
     found = get_model(name)
     assert found.__name__ == name
-    assert found.__module__ == plugin.COMPONENTS[name]
+    assert found.__module__ == COMPONENTS[name]
     assert getattr(dataset, f"{name}Dataset") is MMBeeDataset
     assert issubclass(getattr(trainer, f"{name}Trainer"), MMBeeTrainer)
-    assert (plugin.PROPERTIES / f"{name}.yaml").is_file()
+    assert (PROPERTIES / f"{name}.yaml").is_file()
 
 
 def test_components_hide_no_model_of_recbole():
     stock = {file.stem for file in Path(recbole.__file__).parent.glob("model/*/*.py")}
-    assert not stock & {name.lower() for name in plugin.COMPONENTS}
+    assert not stock & {name.lower() for name in COMPONENTS}
 
 
 def test_registering_again_changes_nothing():
@@ -62,7 +73,7 @@ def test_registering_again_changes_nothing():
 
 
 def test_data_settings_are_among_those_that_invalidate_a_cache():
-    assert set(plugin.DATA_SETTINGS) <= set(dataset_arguments)
+    assert set(DATA_SETTINGS) <= set(dataset_arguments)
 
 
 def test_another_version_of_recbole_is_refused(monkeypatch):
@@ -88,7 +99,7 @@ def test_an_unknown_model_is_answered_with_the_known_ones(name):
 
 def test_the_nearest_model_is_suggested():
     with pytest.raises(InputError, match="did you mean LightGCN"):
-        plugin.check_model("lightgnc")
+        check_model("lightgnc")
 
 
 def test_a_known_model_whose_library_is_missing_says_so():
@@ -99,7 +110,7 @@ def test_a_known_model_whose_library_is_missing_says_so():
 
 
 def test_every_name_listed_as_known_is_a_model():
-    for name in plugin.known_models():
+    for name in known_models():
         if name not in {"lightgbm", "xgboost"}:
             try:
                 assert get_model(name).__name__ == name
@@ -135,9 +146,8 @@ def registered(monkeypatch):
     from recbole import trainer
     from recbole.data import dataset
 
-    monkeypatch.setattr(plugin, "_registered", dict(plugin._registered))
-
     def register(model, defaults=None):
+        monkeypatch.setitem(REGISTERED, model.__name__, (model, {}))
         for place, name in ((dataset, "Dataset"), (trainer, "Trainer")):
             monkeypatch.setattr(place, model.__name__ + name, None, raising=False)
         monkeypatch.setitem(sys.modules, plugin._alias_path(model.__name__), None)
@@ -155,7 +165,6 @@ def test_a_registered_model_resolves_by_name_and_inherits_defaults(registered, m
     from recbole.trainer import Trainer
     from recbole.utils import get_trainer
 
-    from mmbee_plugin.recbole.config import options
     from mmbee_plugin.recbole.training.trainer import Resumable
 
     own = tmp_path / "own.yaml"
@@ -177,10 +186,10 @@ def test_a_registered_model_resolves_by_name_and_inherits_defaults(registered, m
     config["nested"]["a"].append(2)
     assert make_config("SecondDIN")["nested"] == {"a": [1], "b": 3}
     assert make_config("SecondDIN", nested={"b": 4})["nested"] == {"a": [1], "b": 4}
-    assert options.default_settings("SecondDIN").items() >= expected.items()
-    assert {"second", "mlp_hidden_size", "pooling_mode"} <= options.known_settings("SecondDIN")
-    assert "second" not in options.known_settings("FirstDIN")
-    assert plugin.known_models()[-1] != "SecondDIN" and "SecondDIN" in plugin.known_models()
+    assert default_settings("SecondDIN").items() >= expected.items()
+    assert {"second", "mlp_hidden_size", "pooling_mode"} <= known_settings("SecondDIN")
+    assert "second" not in known_settings("FirstDIN")
+    assert known_models()[-1] != "SecondDIN" and "SecondDIN" in known_models()
 
 
 def test_a_registered_model_keeps_its_base_classes_trainer(registered):
@@ -194,7 +203,7 @@ def test_a_registered_model_keeps_its_base_classes_trainer(registered):
 
 def test_sim_has_the_settings_of_mmbee_but_for_those_it_names(make_config):
     mmbee, sim = (make_config(name).final_config_dict for name in ("MMBee", "SIM"))
-    named = yaml.safe_load((plugin.PROPERTIES / "SIM.yaml").read_text())
+    named = yaml.safe_load((PROPERTIES / "SIM.yaml").read_text())
     differ = {key for key in mmbee if mmbee[key] != sim[key]}
     assert differ == {"model", *named} and mmbee.keys() == sim.keys()
     assert sim["content"] == sim["interest"] == "none"
@@ -207,7 +216,7 @@ def test_registering_again_replaces(registered):
     second = type("Variant", (MMBee,), {})
     plugin.register_model(second, {"heads": 2})
     assert get_model("Variant") is second
-    assert plugin.default_layers("Variant")[-1] == {"heads": 2}
+    assert default_layers("Variant")[-1] == {"heads": 2}
 
 
 @pytest.mark.parametrize(
@@ -243,4 +252,16 @@ def test_models_that_cannot_be_registered(name, base, defaults, message):
     model = type(name, (get_model(base),) if base else (), {})
     with pytest.raises(InputError, match=message):
         plugin.register_model(model, defaults)
-    assert name not in plugin._registered
+    assert name not in REGISTERED
+
+
+def test_the_names_of_settings_are_those_of_the_installed_recbole():
+    """What a new pin adds or drops is named by the difference; `mmbee_plugin.recbole.config.known` reads the file."""
+    from recbole.utils import argument_list
+
+    asked = re.compile(r"""config\[\s*["'](\w+)["']""")
+    sources = (file.read_text(encoding="utf-8") for file in Path(recbole.__file__).parent.rglob("*.py"))
+    names = {name for source in sources for name in asked.findall(source)}
+    kinds = ("general", "training", "evaluation", "dataset")
+    names |= {name for kind in kinds for name in vars(argument_list)[f"{kind}_arguments"]}
+    assert recbole_names() == names - {*DATA_SETTINGS}

@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +13,7 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import tune
 from mmbee_plugin.recbole.config import options
+from mmbee_plugin.recbole.config.files import dataset_settings
 from mmbee_plugin.recbole.run import build_config, main
 from mmbee_plugin.recbole.training import report
 
@@ -212,7 +214,7 @@ def test_later_settings_win(folder):
     config = build_config("BPR", folder, given)
     assert [config[key] for key in ("epochs", "learning_rate", "stopping_step", "seed")] == [20, 0.1, 4, 6]
     assert build_config("Pop", folder, {})["epochs"] == 10
-    assert options.dataset_settings("tiny", "BPR", is_sample=True)["epochs"] == 2
+    assert dataset_settings(SimpleNamespace(name="tiny", kind="sample", live=None), "BPR")["epochs"] == 2
 
 
 def test_one_entry_of_a_dict_leaves_the_defaults_of_the_others(folder):

@@ -11,7 +11,9 @@ from recbole.config import Config
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.recbole.config import options
 from mmbee_plugin.recbole.config.configs import build_config
-from mmbee_plugin.recbole.config.sources import RECBOLE
+from mmbee_plugin.recbole.config.known import check_settings, known_settings
+from mmbee_plugin.recbole.config.layers import default_settings
+from mmbee_plugin.recbole.config.sources import RECBOLE, merged
 from mmbee_plugin.recbole.config.tuned import Finalist, Trial, Tuning, base_of
 from mmbee_plugin.recbole.run import main
 
@@ -65,7 +67,7 @@ def test_every_setting_has_its_source(capsys):
         "# device: cpu  # worked out",
         "# data_path: datasets/tiny  # the dataset",
     ):
-        expected = line.replace("backbone: sim", f"backbone: {options.default_settings('MMBee')['backbone']}")
+        expected = line.replace("backbone: sim", f"backbone: {default_settings('MMBee')['backbone']}")
         assert f"\n{expected}" in out, expected
 
 
@@ -112,7 +114,7 @@ def test_all_recboles_files_are_noted(monkeypatch, model, dataset):
     together: dict = {"MODEL_TYPE": config["MODEL_TYPE"]}
     for source in config.internal_sources:
         own = source.file != RECBOLE
-        together = options.merged(together, source.settings) if own else {**together, **source.settings}
+        together = merged(together, source.settings) if own else {**together, **source.settings}
     assert config.internal_config_dict == together
 
 
@@ -203,4 +205,4 @@ def test_the_tunings_in_the_repository_name_settings_of_their_models():
         content = json.loads(file.read_text())
         settings = [each["settings"] for each in content["trials"] + content["finalists"]]
         for found in settings:
-            options.check_settings(found, options.known_settings(content["model"]), str(file))
+            check_settings(found, known_settings(content["model"]), str(file))

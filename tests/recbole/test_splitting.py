@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from mmbee_plugin.command.yaml_settings import read_mapping
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.inspect.info import read_info
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.config.options import (
-    config_folder,
-    dataset_settings,
-    given_settings,
-    of_model,
-    read_mapping,
-)
+from mmbee_plugin.recbole.config.files import config_folder, dataset_settings
+from mmbee_plugin.recbole.config.options import given_settings
+from mmbee_plugin.recbole.config.sources import of_model
 from mmbee_plugin.recbole.config.splitting import data_lines, split_line
 from mmbee_plugin.recbole.run import build_config, main, seeded_dataset
 from mmbee_plugin.tables.ranking.run import with_protocol
@@ -206,7 +204,7 @@ def test_no_shipped_settings_read_an_order_that_data_lack() -> None:
     for name in ("tiktok", "movielens"):
         content = read_mapping(config_folder() / f"{name}.yaml")
         for model in content["models"]:
-            found = dataset_settings(name, model, is_sample=False)
+            found = dataset_settings(SimpleNamespace(name=name, kind="real", live=None), model)
             assert found.get("row_order") is None and found.get("history") != "prefix", (name, model)
             assert (found.get("graph") or {}).get("fold_by") != "order", (name, model)
             assert found["eval_args"].get("order") != "TO", (name, model)

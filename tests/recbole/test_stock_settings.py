@@ -15,6 +15,7 @@ from mmbee_plugin.command.yaml_settings import read_mapping
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config import options
+from mmbee_plugin.recbole.config.layers import _defaults_of_all, default_settings
 from mmbee_plugin.recbole.config.stock_settings import (
     ENTRIES,
     GIVEN_SPLIT,
@@ -58,7 +59,7 @@ def build(folder, *arguments: str, model: str = "BPR"):
 
 def test_every_setting_of_recboles_is_one_or_the_other() -> None:
     listed = {name for part in PARTS for name in vars(argument_list)[f"{part}_arguments"]}
-    stated = listed | options._defaults_of_all().keys()
+    stated = listed | _defaults_of_all().keys()
     assert stated - HONOURED - REFUSED.keys() == set()
     assert not HONOURED & REFUSED.keys()
     assert (HONOURED | REFUSED.keys()) - stated == {"encoding", "world_size"}  # known, without a default
@@ -66,7 +67,7 @@ def test_every_setting_of_recboles_is_one_or_the_other() -> None:
 
 @pytest.mark.parametrize("name", sorted(REFUSED.keys() - {"RATING_FIELD"}))
 def test_what_is_refused_may_keep_its_default(rated, name) -> None:
-    default = options.default_settings("BPR").get(name)
+    default = default_settings("BPR").get(name)
     build_config("BPR", rated, {name: default})
     other = True if isinstance(default, bool) else "other" if isinstance(default, str) else ["other"]
     with pytest.raises(InputError, match=f"^{name} "):

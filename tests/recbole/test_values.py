@@ -11,9 +11,8 @@ import torch
 
 from mmbee_plugin.command import entry
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.recbole.config import options
+from mmbee_plugin.recbole.config.layers import default_settings, known_models
 from mmbee_plugin.recbole.config.values import check_values
-from mmbee_plugin.recbole.plugin import known_models
 from mmbee_plugin.recbole.run import main
 from mmbee_plugin.recbole.tune import main as tune
 
@@ -114,7 +113,7 @@ def test_a_search_refuses_the_same(folder, capsys):
 @pytest.mark.parametrize("model", known_models())
 def test_the_defaults_of_every_model_are_allowed(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    defaults = options.default_settings(model)
+    defaults = default_settings(model)
     settings = {k: v for k, v in defaults.items() if k not in ("eval_args", "save_dataset")}
     check_values({**settings, "checkpoint_dir": "saved"}, model)
 

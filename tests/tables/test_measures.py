@@ -12,7 +12,8 @@ import pytest
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation import metrics
 from mmbee_plugin.experiments.files import Report
-from mmbee_plugin.tables.layout import UNTESTED, lines, sheets
+from mmbee_plugin.experiments.sheet import UNTESTED, lines
+from mmbee_plugin.tables.layout import sheets
 from mmbee_plugin.tables.measures import measure
 from mmbee_plugin.tables.report import write_report
 from mmbee_plugin.tables.rows import make_table

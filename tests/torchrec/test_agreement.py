@@ -25,21 +25,20 @@ from mmbee_plugin.modules.exchange import USER_TABLES, WORD_TABLES, word_table
 from mmbee_plugin.modules.gie import GIE
 from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, INTERESTS
 from mmbee_plugin.modules.sim import SEARCHES
-from mmbee_plugin.recbole.config.options import layer_settings
+from mmbee_plugin.recbole.config.layers import PROPERTIES, layer_settings
 from mmbee_plugin.recbole.data.dataloader import FOLD, MMBeeFullSortLoader
 from mmbee_plugin.recbole.data.dataset import SEGMENT, TASKS, MMBeeDataset
 from mmbee_plugin.recbole.models.mmbee import MMBee
-from mmbee_plugin.recbole.plugin import PROPERTIES
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.torchrec.batches.batch import Batch
 from mmbee_plugin.torchrec.batches.inputs import Inputs, open_store
 from mmbee_plugin.torchrec.batches.maker import BatchMaker
 from mmbee_plugin.torchrec.batches.negatives import draw_negatives
 from mmbee_plugin.torchrec.batches.reader import EvalReader, GlobalRows, TrainReader
-from mmbee_plugin.torchrec.plan.workload import workload
 from mmbee_plugin.torchrec.settings import Settings, parse_settings
 from mmbee_plugin.torchrec.sharded.model import TrainModel
 from mmbee_plugin.torchrec.sharded.sharding import table_names
+from mmbee_plugin.torchrec.sharded.workload import workload
 from mmbee_plugin.torchrec.shards.store import ShardStore
 from mmbee_plugin.torchrec.shards.write import write_shards
 

@@ -16,9 +16,9 @@ from mmbee_plugin.torchrec.plan.plan import (
     parse_count,
     plan,
 )
-from mmbee_plugin.torchrec.plan.workload import workload
 from mmbee_plugin.torchrec.settings import parse_settings
 from mmbee_plugin.torchrec.sharded.tables import Tables
+from mmbee_plugin.torchrec.sharded.workload import workload
 
 GIB = 1024**3
 USERS, AUTHORS, WIDTH, QUERIES = 10**9, 10**7, 64, 8

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole import plugin
+from mmbee_plugin.recbole.config.layers import PROPERTIES
 from mmbee_plugin.torchrec.settings import (
     ModelSettings,
     Settings,
@@ -130,7 +130,7 @@ def test_files_that_are_no_settings_are_named(tmp_path, content):
 def test_the_models_defaults_are_those_of_the_recbole_adapter():
     """Under RecBole's names; node tables may come from the shards here, and are trained before the run there."""
     names = {"width": "embedding_size", "dropout": "dropout_prob", "hidden": "mlp_hidden_size"}
-    theirs = yaml.safe_load((plugin.PROPERTIES / "MMBee.yaml").read_text())
+    theirs = yaml.safe_load((PROPERTIES / "MMBee.yaml").read_text())
     shared = {name: names.get(name, name) for name in ModelSettings.model_fields if name != "node_tables"}
     shared = {name: other for name, other in shared.items() if other in theirs}
     assert len(shared) > 25

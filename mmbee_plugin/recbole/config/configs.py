@@ -23,12 +23,13 @@ from recbole.utils import ModelType, get_model
 from mmbee_plugin.builtin.sample import ensure
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.config import options
-from mmbee_plugin.recbole.config.sources import Source, merged, settings_of
+from mmbee_plugin.recbole.config.files import base_sources
+from mmbee_plugin.recbole.config.layers import default_settings
+from mmbee_plugin.recbole.config.metrics import chosen_valid_metric
+from mmbee_plugin.recbole.config.sources import merged, of_model, settings_of
 from mmbee_plugin.recbole.config.splitting import settle
 from mmbee_plugin.recbole.config.stock_settings import check_stock_settings
 from mmbee_plugin.recbole.config.values import check_values
-from mmbee_plugin.recbole.training.evaluation import chosen_valid_metric
 
 _by_run: ContextVar[bool] = ContextVar("_by_run", default=False)
 """whether the Config that is being made is a run's, whose settings are complete"""
@@ -59,14 +60,6 @@ def machine_settings() -> dict[str, Any]:
     this keeps the user's choice."""
     gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "0") if torch.cuda.is_available() else ""
     return {"gpu_id": gpu, "show_progress": sys.stderr.isatty()}
-
-
-def base_sources(model: str, folder: DatasetFolder) -> list[Source]:
-    """What a run sets above RecBole's and the model's defaults where nothing else is given."""
-    return [
-        Source("a run's defaults", options.RUN_DEFAULTS),
-        *options.dataset_sources(folder.name, model, folder.kind == "sample", folder.live is not None),
-    ]
 
 
 def add_base_settings(config: Config, model: str, dataset: str) -> None:
@@ -103,10 +96,10 @@ def fit_to_data(config: Config) -> None:
 
 def _chosen_settings(model: str, folder: DatasetFolder, given: Mapping[str, Any]) -> dict[str, Any]:
     """Given settings over those of :func:`base_sources`, as RecBole is to have them."""
-    given = options.of_model(given, model)
+    given = of_model(given, model)
     chosen = merged(settings_of(base_sources(model, folder), model), given)
     check_values(chosen, model)
-    effective = {**options.default_settings(model), **chosen}
+    effective = {**default_settings(model), **chosen}
     if effective["use_gpu"] is False:
         chosen["gpu_id"] = ""  # RecBole chooses the device by gpu_id alone
     chosen["valid_metric"] = chosen_valid_metric(effective, given)

@@ -29,8 +29,8 @@ from mmbee_plugin.modules.mfq import QUERY_STARTS, OrthogonalProjection, chosen_
 from mmbee_plugin.modules.sim import GAP_BUCKETS, SEARCHES, SIMSettings, chosen_search
 from mmbee_plugin.modules.tokens import ContentSettings
 from mmbee_plugin.offline.node_vectors import GraphCLSettings
-from mmbee_plugin.recbole.data.checks import chosen_history
-from mmbee_plugin.recbole.data.modalities import chosen_modalities
+from mmbee_plugin.recbole.config.modalities import chosen_modalities
+from mmbee_plugin.recbole.config.splitting import chosen_history
 
 Section = TypeVar("Section")
 

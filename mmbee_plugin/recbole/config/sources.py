@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
-
-from mmbee_plugin.recbole.training.report import plain_settings
 
 RECBOLE = "RecBole's defaults"
 COMMAND_LINE = "command line"
@@ -37,6 +36,11 @@ class Source:
         return f"{self.file}, {self.section}" if self.section else self.file
 
 
+def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as JSON has them; what it has no form for (a device, an enum) as text."""
+    return json.loads(json.dumps(dict(sorted(settings.items())), default=str))
+
+
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """`base` updated by `over`; where both have a dict under a key, entry by entry."""
     result = dict(base)
@@ -53,6 +57,24 @@ def settings_of(sources: Iterable[Source], model: str) -> dict[str, Any]:
         if source.model in (None, model):
             found = merged(found, source.settings)
     return found
+
+
+def combined(sources: Iterable[Source]) -> dict[str, Any]:
+    """Settings of every model, and under ``models`` those of sources for some (see :func:`of_model`)."""
+    sources = list(sources)
+    found = settings_of((source for source in sources if source.model is None), "")
+    sections: dict[str, dict[str, Any]] = {}
+    for source in sources:
+        if source.model is not None:
+            own = settings_of(sources, source.model)
+            sections.setdefault(source.model, {}).update({key: own[key] for key in source.settings})
+    return {**found, "models": sections} if sections else found
+
+
+def of_model(given: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """Given settings as one model has them: those of all models, and over them its own section."""
+    shared = {key: value for key, value in given.items() if key != "models"}
+    return merged(shared, given.get("models", {}).get(model, {}))
 
 
 def files_line(sources: Iterable[Source], model: str) -> str:

@@ -10,7 +10,6 @@ from mmbee_plugin.data.order import chosen_row_order, order_lines
 from mmbee_plugin.data.recbole_files import TIMESTAMP
 from mmbee_plugin.data.splits import check_split, chosen_split, split_words
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.config.options import dataset_settings
 
 
 def settle(config: Any, folder: DatasetFolder) -> None:
@@ -35,6 +34,11 @@ def settle(config: Any, folder: DatasetFolder) -> None:
     check_split(folder.order, config["row_order"], config["eval_args"], folder.name)
 
 
+def chosen_history(config: Any, live: bool, in_order: bool) -> str:
+    """What a training row sees of its user's history: as configured, else by what is known of the order of rows."""
+    return config["history"] or ("daily" if live else "prefix" if in_order else "others")
+
+
 def split_line(settings: Mapping[str, Any], folder: DatasetFolder) -> str:
     """How settled settings split the folder's rows, in one line."""
     return split_words(folder.order, _given_files(settings, folder), settings["eval_args"])
@@ -48,8 +52,3 @@ def data_lines(settings: Mapping[str, Any], folder: DatasetFolder) -> list[str]:
 def _given_files(settings: Any, folder: DatasetFolder) -> list[str] | None:
     parts = settings["benchmark_filename"] or folder.splits
     return None if parts is None else [f"{folder.name}.{part}.inter" for part in parts]
-
-
-def settings_of(folder: DatasetFolder) -> dict[str, Any]:
-    """What a run of MMBee reads from the dataset's file of settings; nothing where there is none."""
-    return dataset_settings(folder.name, "MMBee", folder.kind == "sample", folder.live is not None)

@@ -14,6 +14,7 @@ from recbole.utils import InputType, ModelType
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.config.layers import default_settings
 from mmbee_plugin.recbole.config.stock_columns import check_columns
 
 HONOURED = frozenset(
@@ -111,8 +112,6 @@ def check_stock_settings(config: Any, folder: DatasetFolder) -> None:
 
     Reads the headers of the folder's files, and no row.
     """
-    from mmbee_plugin.recbole.config.options import default_settings
-
     given, defaults = config.external_config_dict, {"encoding": "utf-8", **default_settings(config["model"])}
     for name, reason in REFUSED.items():
         read = config["model"] in READ_BY.get(name, ())

@@ -15,8 +15,8 @@ from typing import Any
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import write_json
-from mmbee_plugin.recbole.config.options import config_folder, dataset_settings, merged, of_model
-from mmbee_plugin.recbole.training.report import plain_settings
+from mmbee_plugin.recbole.config.files import config_folder, dataset_settings
+from mmbee_plugin.recbole.config.sources import merged, of_model, plain_settings
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def is_stale(tuning: Tuning, folder: DatasetFolder, given: Mapping[str, Any]) ->
 
 def base_of(model: str, folder: DatasetFolder) -> dict[str, Any]:
     """What the dataset's file says for the model, as plain values."""
-    of_dataset = dataset_settings(folder.name, model, folder.kind == "sample", folder.live is not None)
+    of_dataset = dataset_settings(folder, model)
     return plain_settings(of_dataset)
 
 

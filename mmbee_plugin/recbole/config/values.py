@@ -16,7 +16,7 @@ from typing import Any
 from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import check_folder
-from mmbee_plugin.recbole.config.options import default_settings
+from mmbee_plugin.recbole.config.layers import default_settings
 
 
 @dataclass(frozen=True)

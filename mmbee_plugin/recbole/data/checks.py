@@ -28,11 +28,6 @@ def check_config(config: Any) -> None:
         raise InputError(f"train_newest {newest!r}: expected a whole number from 1")
 
 
-def chosen_history(config: Any, live: bool, in_order: bool) -> str:
-    """What a training row sees of its user's history: as configured, else by what is known of the order of rows."""
-    return config["history"] or ("daily" if live else "prefix" if in_order else "others")
-
-
 def check_parts(dataset: Any, splits: list[Any]) -> None:
     """Raises InputError for a part that was asked for and has no rows, and for training without a positive.
 

@@ -20,15 +20,9 @@ from mmbee_plugin.data.live import LiveRows
 from mmbee_plugin.data.order import drawn_order
 from mmbee_plugin.data.recbole_files import field_types, read_fields
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.config.splitting import settle
+from mmbee_plugin.recbole.config.splitting import chosen_history, settle
 from mmbee_plugin.recbole.config.stock_settings import check_stock_settings, repeats
-from mmbee_plugin.recbole.data.checks import (
-    check_config,
-    check_known,
-    check_labels,
-    check_parts,
-    chosen_history,
-)
+from mmbee_plugin.recbole.data.checks import check_config, check_known, check_labels, check_parts
 from mmbee_plugin.recbole.data.trained_rows import TrainedRows
 
 FILE_ROW = "row_in_file"

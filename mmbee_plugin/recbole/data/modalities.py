@@ -1,54 +1,13 @@
-"""A dataset's modalities under RecBole: which of them a model reads, and the features of static items as tables."""
+"""The features of static items as tables, looked up by RecBole's ids."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from mmbee_plugin.data.features import BagFeatures, DenseFeatures, standardise
-from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.tokens import WORD_WIDTH
-
-
-def chosen_modalities(config: Any, folder: DatasetFolder) -> tuple[str, ...]:
-    """The modalities a model reads: those asked for, or all that the dataset has.
-
-    Raises:
-        InputError: for a modality that the dataset does not have.
-    """
-    available = tuple(folder.modalities)
-    if config["modalities"] is None:
-        return available
-    for name in config["modalities"]:
-        if not isinstance(name, str):
-            raise InputError(
-                f"modalities: {name!r} is a {type(name).__name__}; put a name like that in quotes"
-            )
-        if name not in available:
-            known = ", ".join(available) or "none, the folder has no features"
-            raise InputError(f"unknown modality {name!r}; this dataset has: {known}")
-        if config["modalities"].count(name) > 1:
-            raise InputError(f"modality {name!r} is listed twice")
-    return tuple(config["modalities"])
-
-
-def needed_modalities(config: Any, folder: DatasetFolder) -> tuple[str, ...]:
-    """As `chosen_modalities`, for a model that needs at least one.
-
-    Raises:
-        InputError: the folder has no features, or not those asked for.
-    """
-    names = chosen_modalities(config, folder)
-    if not names:
-        raise InputError(
-            f"{config['model']} reads item features and {folder.path} has none: "
-            "add <modality>.npy, one row an item, or choose a model of ids alone"
-        )
-    return names
 
 
 class DenseTable(nn.Module):

@@ -18,11 +18,12 @@ from mmbee_plugin.modules.exchange import model_settings, word_table
 from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser, GTRModel
 from mmbee_plugin.modules.sim import gap_buckets
 from mmbee_plugin.recbole.config import settings
+from mmbee_plugin.recbole.config.modalities import chosen_modalities
 from mmbee_plugin.recbole.data.content import ContentTable
 from mmbee_plugin.recbole.data.dataloader import FOLD
 from mmbee_plugin.recbole.data.dataset import SEGMENT, TASKS
 from mmbee_plugin.recbole.data.interest import InterestTable, PeerTable
-from mmbee_plugin.recbole.data.modalities import BagTable, chosen_modalities
+from mmbee_plugin.recbole.data.modalities import BagTable
 from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.training.progress import begin_stage
 

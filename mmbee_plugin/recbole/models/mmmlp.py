@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmbee_plugin.modules.losses import sampled_softmax
 from mmbee_plugin.modules.named import module_name
-from mmbee_plugin.recbole.data.modalities import needed_modalities
+from mmbee_plugin.recbole.config.modalities import needed_modalities
 from mmbee_plugin.recbole.models.multimodal import ItemContent, linear, number, xavier
 
 

@@ -18,7 +18,8 @@ from mmbee_plugin.data.features import BagFeatures
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.losses import bayesian_personalised_ranking
 from mmbee_plugin.modules.named import ModalityModules, ModalityParameters
-from mmbee_plugin.recbole.data.modalities import BagTable, DenseTable, needed_modalities
+from mmbee_plugin.recbole.config.modalities import needed_modalities
+from mmbee_plugin.recbole.data.modalities import BagTable, DenseTable
 from mmbee_plugin.recbole.models.bipartite import both_ways
 
 

@@ -8,19 +8,17 @@ ranking run it stays RecBole's.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from recbole.evaluator import Collector, metric_types, smaller_metrics
+from recbole.evaluator import Collector
 from recbole.evaluator.base_metric import AbstractMetric
 from recbole.evaluator.collector import DataStruct
 from recbole.utils import EvaluatorType
 
-from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation.metrics import gauc, uauc
+from mmbee_plugin.recbole.config.metrics import GROUPED
 
 USERS = "data.user"
 
@@ -62,94 +60,8 @@ class LabelledGAUC(GroupedMetric):
         return gauc(users, labels, scores)
 
 
-METRICS: dict[str, type[GroupedMetric]] = {"uauc": UAUC, "labelledgauc": LabelledGAUC}
+METRICS: dict[str, type[GroupedMetric]] = dict(zip(GROUPED, (UAUC, LabelledGAUC), strict=True))
 """Names to register with RecBole, lower case."""
-
-
-def chosen_metrics(settings: dict[str, Any]) -> list[str]:
-    """`metrics` as RecBole must see them: in labelled evaluation `GAUC` is spelled `LabelledGAUC`.
-
-    Args:
-        settings: RecBole's merged settings, before it checks them; read are `metrics` and `eval_args.mode`.
-
-    Raises:
-        InputError: an unknown mode; UAUC without labelled evaluation, which needs users' labelled samples; a metric of
-            rankings in labelled evaluation.
-    """
-    metrics = settings["metrics"]
-    metrics = [metrics] if isinstance(metrics, str) else list(metrics or ())
-    arguments = settings["eval_args"] if isinstance(settings.get("eval_args"), Mapping) else {}
-    mode = arguments.get("mode", "full")
-    modes = set(map(str, mode.values())) if isinstance(mode, Mapping) else {str(mode)}
-    for one in modes:
-        if not re.fullmatch(r"full|labeled|(uni|pop)[1-9]\d*", one):
-            raise InputError(
-                f"eval_args.mode {one!r}: known are full, labeled, uni100 and pop100, with any number of negatives"
-            )
-    if modes == {"labeled"}:
-        metrics = ["LabelledGAUC" if metric.lower() == "gauc" else metric for metric in metrics]
-    ranking = [metric for metric in metrics if metric_types.get(metric.lower()) == EvaluatorType.RANKING]
-    if ranking and "labeled" in modes:
-        raise InputError(
-            f"metrics {', '.join(ranking)}: computed on rankings, and eval_args.mode labeled has none; choose among "
-            "AUC, UAUC, GAUC, LogLoss, MAE and RMSE"
-        )
-    grouped = [metric for metric in metrics if metric.lower() in METRICS]
-    if grouped and "full" in modes:
-        raise InputError(
-            f"metrics {', '.join(grouped)}: computed on labelled samples; set eval_args.mode to labeled"
-        )
-    return metrics
-
-
-def measured(settings: Mapping[str, Any]) -> list[str]:
-    """What an evaluation measures: `NDCG@10` for a metric of the best `topk`, `AUC` and `GAUC` as they are.
-
-    Raises:
-        InputError: no metric, or `topk` is no positive integer and no list of them.
-    """
-    topk, metrics = (
-        value if isinstance(value, list | tuple) else [value]
-        for value in (settings["topk"], settings["metrics"])
-    )
-    if not metrics or not all(isinstance(metric, str) for metric in metrics):
-        raise InputError(
-            f"metrics {settings['metrics']}: a name is needed, for instance Recall, or a list of them"
-        )
-    for k in topk or [None]:
-        if type(k) is not int or k < 1:
-            raise InputError(f"topk {settings['topk']}: a positive integer is needed, or a list of them")
-    names: list[str] = []
-    for metric in metrics:
-        name = "GAUC" if metric.lower() == "labelledgauc" else metric
-        whole = name.lower() in ("gauc", *METRICS) or metric_types.get(name.lower()) == EvaluatorType.VALUE
-        names += [name] if whole else [f"{name}@{k}" for k in topk]
-    return names
-
-
-def chosen_valid_metric(settings: Mapping[str, Any], given: Mapping[str, Any]) -> str:
-    """The metric that chooses the best epoch, one of those that are measured.
-
-    Args:
-        settings: RecBole's merged settings; read are `valid_metric`, `metrics` and `topk`.
-        given: those that were asked for: a `valid_metric` that is not among them follows `metrics` and `topk`.
-
-    Raises:
-        InputError: one was asked for that is not measured, or `valid_metric_bigger` says the opposite of what holds.
-    """
-    names, wanted = measured(settings), str(settings["valid_metric"])
-    if wanted.lower() not in map(str.lower, names):
-        if "valid_metric" in given:
-            raise InputError(f"valid_metric {wanted}: not measured; metrics and topk give {', '.join(names)}")
-        metric = wanted.partition("@")[0].lower()
-        wanted = next((name for name in names if name.partition("@")[0].lower() == metric), names[0])
-    bigger = wanted.partition("@")[0].lower() not in smaller_metrics
-    if given.get("valid_metric_bigger", bigger) != bigger:
-        raise InputError(
-            f"valid_metric_bigger {given['valid_metric_bigger']}: of {wanted} the {'bigger' if bigger else 'smaller'} "
-            "value is the better one; leave the setting out"
-        )
-    return wanted
 
 
 class SampleCollector(Collector):

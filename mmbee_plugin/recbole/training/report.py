@@ -3,10 +3,9 @@ was."""
 
 import contextlib
 import hashlib
-import json
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,11 +129,6 @@ def write_results(path: Path, results: Sequence[RunResult], as_list: bool) -> No
         write_json(path, content if as_list else content[0])
     except OSError as error:
         raise InputError(f"{path}: the result cannot be written: {error.strerror or error}") from None
-
-
-def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as JSON has them; what it has no form for (a device, an enum) as text."""
-    return json.loads(json.dumps(dict(sorted(settings.items())), default=str))
 
 
 class PeakMemory:

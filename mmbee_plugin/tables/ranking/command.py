@@ -17,7 +17,8 @@ from mmbee_plugin.experiments.progress import cell_bar
 from mmbee_plugin.experiments.terminal import shown
 from mmbee_plugin.experiments.training import check_split
 from mmbee_plugin.recbole.config import options
-from mmbee_plugin.recbole.config.options import merged
+from mmbee_plugin.recbole.config.known import check_given
+from mmbee_plugin.recbole.config.sources import merged
 from mmbee_plugin.recbole.config.splitting import data_lines
 from mmbee_plugin.recbole.config.tuned import Finalist, Tuning, is_stale, read_tuning, tunings_folder
 from mmbee_plugin.recbole.training.report import provenance_lines
@@ -46,7 +47,7 @@ def run_table_3(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
     known = table_rows()
     rows = chosen_rows(known, chosen.only)
     given = options.given_settings(None, arguments)
-    options.check_given(given, [row.model for row in known if row.model])
+    check_given(given, [row.model for row in known if row.model])
     folder = ensure(chosen.dataset, chosen.data_path)
     return ranking_table(rows, REFERENCE, folder, given, chosen)
 

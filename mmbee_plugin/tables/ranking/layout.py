@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmbee_plugin.tables.layout import Sheet, p_text, standing, untested
+from mmbee_plugin.experiments.sheet import Sheet, p_text, standing, untested
 from mmbee_plugin.tables.ranking.measures import (
     ALL,
     FEW,

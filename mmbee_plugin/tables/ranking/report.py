@@ -11,7 +11,7 @@ import numpy as np
 from mmbee_plugin.experiments.cells import Cell
 from mmbee_plugin.experiments.files import Report
 from mmbee_plugin.experiments.html import page
-from mmbee_plugin.tables.layout import Sheet
+from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.tables.ranking.measures import ALL, METRICS, RankingMeasures
 from mmbee_plugin.tables.ranking.plots import ranking_plots
 from mmbee_plugin.tables.ranking.rows import NUMBER

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.config.options import paper_settings
+from mmbee_plugin.recbole.config.files import paper_settings
 from mmbee_plugin.recbole.untrained import Score, most_popular, walk
 from mmbee_plugin.tables.rows import PAPER
 

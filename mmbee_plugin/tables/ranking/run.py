@@ -23,16 +23,12 @@ from mmbee_plugin.experiments.training import (
     state_of_the_code,
     versions,
 )
-from mmbee_plugin.recbole.config.options import (
-    RUN_DEFAULTS,
-    dataset_settings,
-    default_settings,
-    merged,
-    of_model,
-)
+from mmbee_plugin.recbole.config.files import RUN_DEFAULTS, dataset_settings
+from mmbee_plugin.recbole.config.layers import default_settings
+from mmbee_plugin.recbole.config.metrics import chosen_valid_metric
+from mmbee_plugin.recbole.config.sources import merged, of_model
 from mmbee_plugin.recbole.data.dataset import MMBeeDataset
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
-from mmbee_plugin.recbole.training.evaluation import chosen_valid_metric
 from mmbee_plugin.recbole.training.logs import run_log
 from mmbee_plugin.recbole.training.ranking import positive_ranks
 from mmbee_plugin.recbole.training.report import PeakMemory
@@ -53,7 +49,7 @@ PROTOCOL: dict[str, Any] = {"eval_args": {"mode": "full"}, "valid_metric": "Reca
 
 def with_protocol(model: str, folder: DatasetFolder, given: Mapping[str, Any]) -> dict[str, Any]:
     """Given settings, and below them those of :data:`PROTOCOL` that the dataset's file leaves open."""
-    of_dataset = dataset_settings(folder.name, model, folder.kind == "sample", folder.live is not None)
+    of_dataset = dataset_settings(folder, model)
     shared = merged(PROTOCOL, {key: of_dataset[key] for key in PROTOCOL if key in of_dataset})
     settings = merged(shared, given)
     effective = {**default_settings(model), **RUN_DEFAULTS, **of_dataset, **of_model(settings, model)}

@@ -10,6 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
+PEERS = {"u": "peers_user", "a": "peers_author"}
+"""feature of each side's peers"""
+
 
 class Bag(NamedTuple):
     """One feature of ``n`` rows: lengths (n,), ids (nnz,) and, where they are weighted, weights (nnz,)."""

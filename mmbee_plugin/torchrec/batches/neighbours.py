@@ -7,10 +7,9 @@ import torch
 from numpy.typing import NDArray
 
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
-from mmbee_plugin.torchrec.batches.bags import Bag
+from mmbee_plugin.torchrec.batches.bags import PEERS, Bag
 from mmbee_plugin.torchrec.batches.batch import AuthorPart, UserPart
 from mmbee_plugin.torchrec.batches.inputs import Inputs
-from mmbee_plugin.torchrec.sharded.tables import PEERS
 from mmbee_plugin.torchrec.shards.store import ShardStore
 
 

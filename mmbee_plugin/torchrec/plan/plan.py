@@ -23,7 +23,6 @@ from torchrec.distributed.planner.types import PlannerError, ShardingOption, Sto
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec.batches.inputs import Inputs
 from mmbee_plugin.torchrec.plan.outcome import Cluster, Plan, PlannedTable, Shortage
-from mmbee_plugin.torchrec.plan.workload import workload
 from mmbee_plugin.torchrec.settings import Settings
 from mmbee_plugin.torchrec.sharded.sharding import (
     check_device,
@@ -34,6 +33,7 @@ from mmbee_plugin.torchrec.sharded.sharding import (
     table_settings,
 )
 from mmbee_plugin.torchrec.sharded.tables import Tables
+from mmbee_plugin.torchrec.sharded.workload import workload
 from mmbee_plugin.torchrec.shards.layout import DESCRIPTION, Live, Modality, read_description
 
 LARGEST = 1024

@@ -24,12 +24,12 @@ from torchrec.optim.optimizers import in_backward_optimizer_filter
 from torchrec.optim.rowwise_adagrad import RowWiseAdagrad
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.torchrec.plan.workload import workload
 from mmbee_plugin.torchrec.processes.collectives import from_first
 from mmbee_plugin.torchrec.settings import Settings, TableSettings, TablesSettings
 from mmbee_plugin.torchrec.sharded.cpu_kernels import speed_up
 from mmbee_plugin.torchrec.sharded.model import TrainModel
 from mmbee_plugin.torchrec.sharded.tables import section_of
+from mmbee_plugin.torchrec.sharded.workload import workload
 
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, float]]] = {
     "rowwise_adagrad": (RowWiseAdagrad, {"eps": 1e-8}),

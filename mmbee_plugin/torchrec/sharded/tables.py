@@ -33,6 +33,7 @@ from mmbee_plugin.graph.pools import Pool
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.exchange import WORD_TABLES, word_table
 from mmbee_plugin.modules.tokens import WORD_WIDTH
+from mmbee_plugin.torchrec.batches.bags import PEERS
 from mmbee_plugin.torchrec.batches.batch import AuthorPart, Batch, UserPart
 from mmbee_plugin.torchrec.batches.inputs import Inputs
 
@@ -40,8 +41,6 @@ Config = TypeVar("Config", bound=BaseEmbeddingConfig)
 
 NODES = {"u": "nodes_user", "a": "nodes_author"}
 """node table of each side."""
-PEERS = {"u": "peers_user", "a": "peers_author"}
-"""feature of each side's peers."""
 
 Looked = tuple[dict[str, JaggedTensor], KeyedTensor | None, KeyedTensor | None]
 """what the three modules return for a batch."""

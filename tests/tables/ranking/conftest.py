@@ -14,7 +14,8 @@ import pytest
 from mmbee_plugin.data.writer import DatasetContent, Interactions, SourceFeatures, write_folder
 from mmbee_plugin.experiments import pool
 from mmbee_plugin.experiments.cells import Cell
-from mmbee_plugin.recbole.config.options import merged, paper_settings
+from mmbee_plugin.recbole.config.files import paper_settings
+from mmbee_plugin.recbole.config.sources import merged
 from mmbee_plugin.tables.ranking import rows
 
 USERS, ITEMS, TASTES = 40, 24, 4

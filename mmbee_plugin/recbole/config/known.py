@@ -1,0 +1,52 @@
+"""The settings that mean something to a model; any other is refused."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.config.layers import PROPERTIES, check_model, default_settings
+
+NAMES = PROPERTIES / "recbole-1.2.1.txt"
+"""the names of the pinned version, one a line"""
+
+DATA_SETTINGS = ("mmbee_dataset", "history", "mask_valid", "row_order", "sampler", "train_newest")
+"""Settings of our dataset, loaders and sampler, which RecBole's own list of data settings lacks."""
+
+SET_BY_RECBOLE = frozenset(
+    {"model", "dataset", "device", "MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "local_rank", "single_spec"}
+    | {"valid_neg_sample_args", "test_neg_sample_args", "mmbee_dataset"}
+)
+"""Entries of a Config that are worked out, not given."""
+
+
+@functools.cache
+def recbole_names() -> frozenset[str]:
+    """The settings that RecBole's source reads or lists, with a default or without."""
+    return frozenset(NAMES.read_text(encoding="utf-8").split())
+
+
+def known_settings(model: str) -> set[str]:
+    """Every setting that means something to `model`."""
+    return {*default_settings(model), *recbole_names(), *DATA_SETTINGS} - SET_BY_RECBOLE
+
+
+def check_given(given: Mapping[str, Any], models: Iterable[str]) -> None:
+    """Raises InputError for a given setting that means something to none of `models`, or not to its section's."""
+    for model, section in given.get("models", {}).items():
+        check_model(model)
+        check_settings(section, known_settings(model), f"settings of {model}")
+    known: set[str] = set().union(*map(known_settings, models))
+    check_settings((key for key in given if key != "models"), known, "settings")
+
+
+def check_settings(settings: Iterable[str], known: set[str], where: str) -> None:
+    """Raises InputError for the first setting not in `known`, naming the closest one that is."""
+    for key in settings:
+        if key not in known:
+            nearest = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise InputError(f"{where}: setting {key!r} is not known{hint}")

@@ -1,0 +1,107 @@
+"""The models that a run knows by name, and the layers of default settings that each of them is made of."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import recbole
+from recbole.utils import get_model
+
+from mmbee_plugin.command.yaml_settings import read_mapping
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.config.sources import merged
+
+COMPONENTS = {
+    "MMBee": "mmbee_plugin.recbole.models.mmbee",
+    "SIM": "mmbee_plugin.recbole.models.sim",
+    "MMoE": "mmbee_plugin.recbole.models.mmoe",
+    "MMGCN": "mmbee_plugin.recbole.models.mmgcn",
+    "GRCN": "mmbee_plugin.recbole.models.grcn",
+    "EgoGCN": "mmbee_plugin.recbole.models.egogcn",
+    "MMMLP": "mmbee_plugin.recbole.models.mmmlp",
+    "MMSSL": "mmbee_plugin.recbole.models.mmssl",
+}
+"""Every model of this package and the module that holds it, which is imported when the model is first asked
+for."""
+
+PROPERTIES = Path(__file__).parents[1] / "properties"
+STOCK_PROPERTIES = Path(recbole.__file__).parent / "properties"
+
+Layer = Path | Mapping[str, Any]
+"""Default settings of one class: a YAML file, or the settings themselves."""
+
+REGISTERED: dict[str, tuple[type, Layer]] = {}
+"""Models of other packages by name, with their default settings."""
+
+
+def known_models() -> list[str]:
+    """The names ``--model`` takes: this package's, registered ones, then RecBole's in alphabetical order."""
+    stock = sorted((file.stem for file in STOCK_PROPERTIES.glob("model/*.yaml")), key=str.lower)
+    return [*COMPONENTS, *REGISTERED, *stock]
+
+
+def default_layers(name: str) -> list[Layer]:
+    """The default settings of the model called `name`, those of its base classes first; later ones win."""
+    if name not in COMPONENTS and name not in REGISTERED:
+        return [STOCK_PROPERTIES / "model" / f"{name}.yaml"]
+    model = get_model(name)
+    base = stock_base(model)
+    return [*([STOCK_PROPERTIES / "model" / f"{base}.yaml"] if base else []), *own_layers(model)]
+
+
+def check_model(name: str) -> None:
+    """Raises InputError with the known names if there is no model called `name`."""
+    known = known_models()
+    if name in known:
+        return
+    close = {model.lower(): model for model in known}
+    nearest = difflib.get_close_matches(name.lower(), close, n=1)
+    hint = f"did you mean {close[nearest[0]]}? " if nearest else ""
+    raise InputError(f"model {name!r} is not known; {hint}Known models: {', '.join(known)}")
+
+
+def default_settings(model: str) -> dict[str, Any]:
+    """The defaults of RecBole and of `model`, as their YAML files give them."""
+    defaults = copy.deepcopy(_defaults_of_all())
+    for layer in default_layers(model):
+        defaults = merged(defaults, layer_settings(layer))
+    return defaults
+
+
+@functools.cache
+def _defaults_of_all() -> dict[str, Any]:
+    """RecBole's defaults that are no model's own."""
+    files = [STOCK_PROPERTIES / "overall.yaml", STOCK_PROPERTIES / "dataset" / "sample.yaml"]
+    files += sorted(STOCK_PROPERTIES.glob("quick_start_config/*.yaml"))
+    defaults: dict[str, Any] = {}
+    for file in files:
+        defaults |= read_mapping(file)
+    return defaults
+
+
+def layer_settings(layer: Layer) -> dict[str, Any]:
+    """One class's default settings, a copy of its own."""
+    return read_mapping(layer) if isinstance(layer, Path) else copy.deepcopy(dict(layer))
+
+
+def stock_base(model: type) -> str | None:
+    """The nearest class of RecBole's own that has default settings."""
+    bases = (base.__name__ for base in model.__mro__ if base.__module__.startswith("recbole.model."))
+    return next((base for base in bases if (STOCK_PROPERTIES / "model" / f"{base}.yaml").is_file()), None)
+
+
+def own_layers(model: type) -> list[Layer]:
+    """The default settings of this package's and of registered classes among the model's bases and itself."""
+    layers: list[Layer] = []
+    for base in reversed(model.__mro__):
+        registered, defaults = REGISTERED.get(base.__name__, (None, {}))
+        if registered is base:
+            layers.append(defaults)
+        elif COMPONENTS.get(base.__name__) == base.__module__:
+            layers.append(PROPERTIES / f"{base.__name__}.yaml")
+    return layers

@@ -1,0 +1,45 @@
+"""Which of a dataset's modalities a model reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.errors import InputError
+
+
+def chosen_modalities(config: Any, folder: DatasetFolder) -> tuple[str, ...]:
+    """The modalities a model reads: those asked for, or all that the dataset has.
+
+    Raises:
+        InputError: for a modality that the dataset does not have.
+    """
+    available = tuple(folder.modalities)
+    if config["modalities"] is None:
+        return available
+    for name in config["modalities"]:
+        if not isinstance(name, str):
+            raise InputError(
+                f"modalities: {name!r} is a {type(name).__name__}; put a name like that in quotes"
+            )
+        if name not in available:
+            known = ", ".join(available) or "none, the folder has no features"
+            raise InputError(f"unknown modality {name!r}; this dataset has: {known}")
+        if config["modalities"].count(name) > 1:
+            raise InputError(f"modality {name!r} is listed twice")
+    return tuple(config["modalities"])
+
+
+def needed_modalities(config: Any, folder: DatasetFolder) -> tuple[str, ...]:
+    """As `chosen_modalities`, for a model that needs at least one.
+
+    Raises:
+        InputError: the folder has no features, or not those asked for.
+    """
+    names = chosen_modalities(config, folder)
+    if not names:
+        raise InputError(
+            f"{config['model']} reads item features and {folder.path} has none: "
+            "add <modality>.npy, one row an item, or choose a model of ids alone"
+        )
+    return names
