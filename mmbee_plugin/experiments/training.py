@@ -25,6 +25,7 @@ from recbole.utils import get_model, get_trainer, init_seed
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.code import code_digest
+from mmbee_plugin.modules.parts import reads_graph
 from mmbee_plugin.recbole.config.sources import plain_settings
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.training import checkpoint
@@ -224,7 +225,7 @@ def _timed(work: Callable[..., Any], seconds: list[float]) -> Callable[..., Any]
 @contextmanager
 def _one_builds(config: Any, folder: DatasetFolder) -> Iterator[float]:
     """Cells that read the same graph build it once: the others wait for the first. Yields the seconds waited."""
-    if config["interest"] in (None, "none"):
+    if not reads_graph(config["interest"], config["metapaths"]):
         yield 0.0
         return
     chosen = json.dumps([folder.hash, *(str(config[name]) for name in OF_THE_GRAPH)])

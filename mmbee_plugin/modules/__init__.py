@@ -7,13 +7,13 @@ from mmbee_plugin.modules.dien import DIEN
 from mmbee_plugin.modules.din import DIN
 from mmbee_plugin.modules.ego_fusion import EgoFusion
 from mmbee_plugin.modules.gie import GIE
-from mmbee_plugin.modules.gtr import GTRModel, GTRSettings
+from mmbee_plugin.modules.gtr import GTRModel
 from mmbee_plugin.modules.mfq import MFQ, OrthogonalProjection
 from mmbee_plugin.modules.mmoe import MMoEHead
 from mmbee_plugin.modules.mta import MTA
 from mmbee_plugin.modules.sasrec import SASRec
-from mmbee_plugin.modules.sim import SIM, SIMSettings
-from mmbee_plugin.modules.tokens import ContentSettings
+from mmbee_plugin.modules.shapes import ContentSettings, GTRSettings, SIMSettings
+from mmbee_plugin.modules.sim import SIM
 
 __all__ = [
     "DIEN",

@@ -1,41 +1,84 @@
-"""What GTRModel asks of a backbone: to look at a user's history with a target author in mind."""
+"""The interface of a backbone: the part of GTRModel that reads a user's history, with a target author or without."""
 
 from __future__ import annotations
+
+from typing import Self
 
 import torch
 from torch import nn
 
 from mmbee_plugin.modules.batch import UserSide
+from mmbee_plugin.modules.heads import Head
+from mmbee_plugin.modules.shapes import GTRSettings, SIMSettings
 
 Memory = dict[str, torch.Tensor]
-"""what a backbone keeps of a user, computed once for all targets; every tensor's first axis is the user's."""
+"""What a backbone keeps of its users, computed once for all targets; the first axis of every tensor is the users'."""
 
 
 class Backbone(nn.Module):
-    """Base of SIM, DIN, DIEN, SASRec and MeanHistory.
+    """Base of the backbones.
 
-    ``summary`` and ``remember`` run once a user; ``cross`` runs for every pair, so nothing that depends on one side
-    alone belongs there.
+    A subclass describes a history without a target (``summary``) or with one (``remember`` and ``cross``), sets
+    ``user_width`` or ``cross_width``, and is one row of :data:`~mmbee_plugin.modules.parts.BACKBONES`. ``summary`` and
+    ``remember`` run once a user, ``cross`` once a pair: what depends on one side alone belongs to the former.
     """
 
+    reads_order: bool = True
+    """Whether the order of the behaviours counts. Such a backbone is not trained on histories that hold what came after
+    the target. True unless a class says otherwise, so that a new backbone cannot learn from the future unnoticed."""
+    reads_newest: bool = False
+    """Whether it reads the ``short`` newest behaviours (:class:`SIMSettings`) apart, which is order too if above 0."""
+    searches: bool = False
+    """Whether it searches the history as :class:`SIMSettings` say, by category where the data have categories."""
+    head: type[Head] | None = None
+    """Head that belongs to the backbone, in place of the head that is set."""
+    title: str
+    """Name to show; that of the class unless it sets one."""
+    knows_user: bool
+    """Whether it describes a user without a target: whether the class has a ``summary``."""
+    per_pair: bool
+    """Whether every pair of user and author costs something: whether the class has a ``cross``."""
+
     user_width: int = 0
-    """width of what ``summary`` returns, 0 for nothing."""
+    """Width of the ``summary``, 0 for none."""
     cross_width: int = 0
-    """width of what ``cross`` returns, 0 for nothing."""
+    """Width of what ``cross`` returns, 0 for nothing."""
+    may_have_unused_parameters: bool = False
+    """Whether a batch may leave parameters without a gradient."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.title = cls.__dict__.get("title", cls.__name__)
+        cls.knows_user = cls.summary is not Backbone.summary
+        cls.per_pair = cls.cross is not Backbone.cross
+
+    @classmethod
+    def from_settings(cls, settings: GTRSettings, sim: SIMSettings) -> Self:
+        """The backbone of a model with these settings; by default a class is given the model width alone."""
+        return cls(settings.width)
+
+    def idle(self, longest: int) -> str | None:
+        """Why the backbone has nothing to do in histories of up to ``longest`` behaviours, or None."""
+        return None
 
     def summary(self, side: UserSide) -> torch.Tensor | None:
-        """What the history says of the users whatever the target: (B, user_width), or None."""
+        """Users described by their histories, whatever the target: (B, user_width), or None."""
         return None
 
     def remember(self, side: UserSide) -> Memory:
-        """Prepares ``B`` users' histories for any number of targets; nothing where there is no ``cross``."""
+        """Prepares ``B`` users' histories for any number of targets; empty without a ``cross``."""
         return {}
 
     def cross(
         self, memory: Memory, author: torch.Tensor, category: torch.Tensor | None = None
     ) -> torch.Tensor | None:
-        """Interest of each user in each target: author (B or 1, C, d), category (B or 1, C) where there are any ->
-        (B, C, cross_width), or None."""
+        """Interest of each user in each target: (B, C, cross_width), or None.
+
+        Args:
+            memory: of ``B`` users, from ``remember``.
+            author: (B, C, d) id vectors of each user's targets, or (1, C, d) of targets that all users share.
+            category: (B, C) or (1, C) their categories, where the data have any.
+        """
         return None
 
     def auxiliary_loss(
@@ -45,10 +88,10 @@ class Backbone(nn.Module):
         labels: torch.Tensor,
         weights: torch.Tensor | None = None,
     ) -> torch.Tensor | None:
-        """Loss () of the backbone's own auxiliary task, or None where it has none.
+        """Loss () of the backbone's own auxiliary task, or None.
 
         Args:
-            memory: what ``remember`` returned for ``B`` users.
+            memory: of ``B`` users, from ``remember``.
             author: (B, C, d) their candidates' id vectors.
             labels: (B, C) 1 for the candidates gifted to.
             weights: (B,) as in :mod:`~mmbee_plugin.modules.losses`.
@@ -57,6 +100,11 @@ class Backbone(nn.Module):
 
 
 def masked_softmax(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Softmax over the last axis where mask is true; a row without any true entry is all zero."""
+    """Softmax over the last axis where mask is true; a row without any true entry is all zero.
+
+    >>> masked_softmax(torch.zeros(2, 3), torch.tensor([[True, True, False], [False, False, False]]))
+    tensor([[0.5000, 0.5000, 0.0000],
+            [0.0000, 0.0000, 0.0000]])
+    """
     weight = torch.softmax(logits.masked_fill(~mask, torch.finfo(logits.dtype).min), dim=-1)
     return weight * mask

@@ -6,10 +6,12 @@ import torch
 from torch import nn
 
 from mmbee_plugin.modules.batch import AuthorSide
-from mmbee_plugin.modules.tokens import ContentSettings, ModalityTokens, some_usable
+from mmbee_plugin.modules.content import Content
+from mmbee_plugin.modules.shapes import ContentSettings
+from mmbee_plugin.modules.tokens import ModalityTokens, some_usable
 
 
-class Concat(nn.Module):
+class Concat(Content):
     r"""Averages each modality over its present segments, concatenates, and projects.
 
     .. math:: c = W [\bar X_v ; \bar X_s ; \bar X_t] + b

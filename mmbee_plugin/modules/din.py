@@ -47,6 +47,8 @@ class DIN(Backbone):
         width: model width ``d``.
     """
 
+    reads_order = False
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.unit = ActivationUnit(width)

@@ -9,10 +9,12 @@ from torch import nn
 
 from mmbee_plugin.modules.backbone import masked_softmax
 from mmbee_plugin.modules.batch import AuthorSide
-from mmbee_plugin.modules.tokens import ContentSettings, ModalityTokens, some_usable
+from mmbee_plugin.modules.content import Content
+from mmbee_plugin.modules.shapes import ContentSettings
+from mmbee_plugin.modules.tokens import ModalityTokens, some_usable
 
 
-class EgoFusion(nn.Module):
+class EgoFusion(Content):
     r"""Passes messages between segments in each modality, every sender modulated by its own other modalities.
 
     .. math:: a = \mathrm{softmax}_j(X_m X_m^T / \sqrt d),\quad a' = \mathrm{softmax}_j(X_m w^T / \sqrt d),\quad

@@ -16,10 +16,9 @@ import torch
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import replaced
-from mmbee_plugin.modules.gtr import GTRSettings
 from mmbee_plugin.modules.named import module_name
-from mmbee_plugin.modules.sim import SIMSettings
-from mmbee_plugin.modules.tokens import ContentSettings
+from mmbee_plugin.modules.parts import BACKBONES, CONTENTS
+from mmbee_plugin.modules.shapes import ContentSettings, GTRSettings, SIMSettings
 
 FORMAT = "mmbee_plugin exchange 2"
 USER_TABLES = ("user", "nodes_user")
@@ -83,10 +82,11 @@ def model_settings(
         segments: of a sample, L; of static items 0 or 1, which mean the same.
     """
     parts: dict[str, Any] = {"gtr": asdict(gtr), "history_length": history_length}
-    del parts["gtr"]["head" if gtr.backbone == "mmoe" else "experts"]  # mmoe has a head of its own
-    if gtr.content != "none":
+    backbone = BACKBONES[gtr.backbone]
+    del parts["gtr"]["experts" if backbone.head is None else "head"]
+    if CONTENTS[gtr.content].reads_modalities:
         parts["content"], parts["segments"] = asdict(content), max(1, segments)
-    if gtr.backbone == "sim":
+    if backbone.searches:
         parts["sim"] = asdict(sim)
     return _plain(parts)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import nn
 
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
+from mmbee_plugin.modules.interest import Interest
+from mmbee_plugin.modules.shapes import GTRSettings
 
 
-class GIE(nn.Module):
+class GIE(Interest):
     r"""Interest of one side from its neighbours, already pooled.
 
     A neighbour's vector is its row of the node table Θ plus its projected content attribute. A mean commutes with
@@ -35,8 +39,14 @@ class GIE(nn.Module):
     """
 
     POOLINGS = ("concat", "set")
+    takes_means = True
     gain = 1.0
-    """starting gain of the blocks in a dot head."""
+
+    @classmethod
+    def from_settings(cls, settings: GTRSettings, metapaths: tuple[str, ...]) -> Self | None:
+        if not metapaths:
+            return None
+        return cls(metapaths, settings.width, settings.attribute_width, settings.pooling)
 
     def __init__(
         self, metapaths: tuple[str, ...], width: int, attribute_width: int = 0, pooling: str = "concat"

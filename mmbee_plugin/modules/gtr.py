@@ -6,74 +6,20 @@ segments, an interest encoder at both sides' neighbours in the graphs, and a hea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from typing import Any
 
 import torch
 from torch import nn
 
-from mmbee_plugin.modules.backbone import Backbone, Memory
+from mmbee_plugin.modules.backbone import Memory
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
-from mmbee_plugin.modules.bdr import PeerAttention, Perspectives
-from mmbee_plugin.modules.concat import Concat
-from mmbee_plugin.modules.dien import DIEN
-from mmbee_plugin.modules.din import DIN
-from mmbee_plugin.modules.ego_fusion import EgoFusion
-from mmbee_plugin.modules.gie import GIE
-from mmbee_plugin.modules.heads import Block, DotHead, Head, MLPHead, total_width
-from mmbee_plugin.modules.mean import MeanHistory
-from mmbee_plugin.modules.mfq import MFQ
-from mmbee_plugin.modules.mmoe import MMoEHead
-from mmbee_plugin.modules.mta import MTA
+from mmbee_plugin.modules.content import Content
+from mmbee_plugin.modules.heads import Block, Head, HeadInputs
+from mmbee_plugin.modules.interest import Interest
+from mmbee_plugin.modules.parts import BACKBONES, CONTENTS, INTERESTS, head_of, pays_per_pair
 from mmbee_plugin.modules.reach import Reach
-from mmbee_plugin.modules.sasrec import SASRec
-from mmbee_plugin.modules.sim import SIM, SIMSettings
-from mmbee_plugin.modules.tokens import ContentSettings
-
-
-@dataclass(frozen=True)
-class GTRSettings:
-    """Which parts make the model, and their shapes."""
-
-    backbone: str = "sim"
-    """sim, din, dien, sasrec, mmoe (the mean of the history under a head of its own) or mean."""
-    content: str = "mfq"
-    """none, concat, mfq, mta or ego_fusion."""
-    interest: str = "gie"
-    """none, gie or bdr."""
-    head: str = "mlp"
-    """mlp (the paper's) or dot (ids and two towers); unused with mmoe."""
-    width: int = 64
-    """model width d."""
-    hidden: tuple[int, int] = (200, 80)
-    """hidden widths of the mlp head; of mmoe's experts and of their towers."""
-    dropout: float = 0.0
-    """dropout in the head."""
-    history_dropout: float = 0.0
-    """dropout in sasrec; no other backbone has any."""
-    pooling: str = "concat"
-    """concat: one mean per metapath; set: one mean over all that a side's metapaths lead to, each once."""
-    neighbour_weights: bool = True
-    """whether the means given are weighted by the neighbours' scores, or plain."""
-    user_metapaths: tuple[str, ...] = ()
-    """metapaths that start at the user, in the order of the tensors."""
-    author_metapaths: tuple[str, ...] = ()
-    """metapaths that start at the author."""
-    attribute_width: int = 0
-    """width D of the neighbours' mean attributes, 0 for none."""
-    reach: bool = False
-    """add what the stored long walk says of the pair."""
-    reach_floor: float = 1e-4
-    """entry of the long walk's list that starts to count: a probability, or a lift (about 10) where it holds lifts."""
-    reach_weight: float = 1.0
-    """what its logarithm weighs at the start; a list of probabilities drowns an MLP's first logits, so 0 there."""
-    user_ids: bool = True
-    """whether a user has an id vector; without one a user is known by history and neighbours alone."""
-    tasks: tuple[str, ...] = ("gift",)
-    """what mmoe predicts, the first of them the one to rank by; every other backbone predicts the first alone."""
-    experts: int = 8
-    """experts of mmoe."""
+from mmbee_plugin.modules.shapes import ContentSettings, GTRSettings, SIMSettings
 
 
 @dataclass
@@ -132,48 +78,6 @@ class EncodedAuthor:
         return EncodedAuthor(**{name: torch.cat([getattr(part, name) for part in parts]) for name in known})
 
 
-BACKBONES: dict[str, Callable[[GTRSettings, SIMSettings], Backbone]] = {
-    "sim": lambda settings, sim: SIM(sim),
-    "din": lambda settings, sim: DIN(settings.width),
-    "dien": lambda settings, sim: DIEN(settings.width),
-    "sasrec": lambda settings, sim: SASRec(settings.width, settings.history_dropout),
-    "mmoe": lambda settings, sim: MeanHistory(settings.width),
-    "mean": lambda settings, sim: MeanHistory(settings.width),
-}
-CONTENTS: dict[str, Callable[[ContentSettings], nn.Module] | None] = {
-    "none": None,
-    "concat": Concat,
-    "mfq": MFQ,
-    "mta": MTA,
-    "ego_fusion": EgoFusion,
-}
-INTERESTS = ("none", "gie", "bdr")
-HEADS = ("mlp", "dot")
-
-
-def needs_user_ids(backbone: str, interest: str, metapaths: Sequence[str]) -> str | None:
-    """Why these parts cannot do without users' id vectors, or None if they can."""
-    if interest == "bdr":
-        return "user_ids false: interest bdr reads users' id vectors; set user_ids to true"
-    pooled = interest == "gie" and any(path.startswith("u") for path in metapaths)
-    if backbone in ("sim", "din", "dien") and not pooled:
-        known = f"backbone {backbone} without a metapath from users knows nothing of a user alone"
-        return f"user_ids false: {known}; set user_ids to true"
-    return None
-
-
-def needs_prefixes(backbone: str, short: int, history: str) -> str | None:
-    """Why a backbone cannot be trained on histories of this kind (``prefix``, ``others``, ``daily``), or None.
-
-    Args:
-        short: newest behaviours that SIM's second unit reads.
-    """
-    if (backbone in ("dien", "sasrec") or (backbone == "sim" and short)) and history == "others":
-        reads = f"backbone {backbone} reads the order of behaviours"
-        return f"{reads}, and history others has what came after the target; set history to prefix"
-    return None
-
-
 class GTRModel(nn.Module):
     """Backbone x content x interest, then a head.
 
@@ -186,13 +90,13 @@ class GTRModel(nn.Module):
     def __init__(self, settings: GTRSettings, content: ContentSettings, sim: SIMSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.backbone = BACKBONES[settings.backbone](settings, sim)
-        encoder = CONTENTS[settings.content]
-        self.content = encoder(content) if encoder is not None and content.widths else None
-        self.user_interest = self._interest(settings.user_metapaths)
-        self.author_interest = self._interest(settings.author_metapaths)
-        bdr = settings.interest == "bdr"
-        self.perspectives = Perspectives(settings.width, dropout=settings.dropout) if bdr else None
+        self.backbone = BACKBONES[settings.backbone].from_settings(settings, sim)
+        self.content = CONTENTS[settings.content].from_settings(content)
+        interest = INTERESTS[settings.interest]
+        self.user_interest = interest.from_settings(settings, settings.user_metapaths)
+        self.author_interest = interest.from_settings(settings, settings.author_metapaths)
+        score = interest.pair_score
+        self.perspectives = None if score is None else score(settings.width, settings.dropout)
         self.reach = Reach(settings.reach_weight, settings.reach_floor) if settings.reach else None
         self.head = self._head()
 
@@ -203,9 +107,19 @@ class GTRModel(nn.Module):
 
     @property
     def pays_per_pair(self) -> bool:
-        """True if scoring a pair needs attention, experts or BDR; the softmax then uses each row's own candidates."""
-        heavy = self.backbone.cross_width or self.perspectives is not None or self.head.breadth > 1
-        return bool(heavy)
+        """As :func:`~mmbee_plugin.modules.parts.pays_per_pair`."""
+        return pays_per_pair(self.settings.backbone, self.settings.interest, self.settings.head)
+
+    def may_have_unused_parameters(self, segments: int, draws_negatives: bool) -> bool:
+        """Whether a batch may leave parameters without a gradient.
+
+        Args:
+            segments: of a sample, L.
+            draws_negatives: whether training draws negatives, which have labels of the first task alone.
+        """
+        one_segment = self.content is not None and self.content.unused_in_one_segment and segments <= 1
+        one_task = self.head.several_tasks and draws_negatives
+        return self.backbone.may_have_unused_parameters or one_segment or one_task
 
     def encode_user(self, side: UserSide) -> EncodedUser:
         """Everything about ``B`` users that does not depend on a target."""
@@ -291,36 +205,23 @@ class GTRModel(nn.Module):
         if self.perspectives is not None:
             yield self.perspectives(user.views, author.views)
 
-    def _interest(self, metapaths: tuple[str, ...]) -> GIE | PeerAttention | None:
-        settings = self.settings
-        if settings.interest == "bdr":
-            return PeerAttention(settings.width)
-        if settings.interest == "none" or not metapaths:
-            return None
-        return GIE(metapaths, settings.width, settings.attribute_width, settings.pooling)
-
     def _head(self) -> Head:
-        settings, cross_width = self.settings, self.backbone.cross_width
         # Gain 1: the block starts at the identity, 0: at zero. Pre-trained node blocks get 1; user ids 1 only if no
         # side has nodes (else both towers start at zero and get no gradient); author ids 1 only without user ids.
-        width = settings.width
+        settings, width = self.settings, self.settings.width
         ids = settings.user_ids + self.backbone.user_width // width
         user_nodes, author_nodes = self._blocks(self.user_interest), self._blocks(self.author_interest)
         nodes = any(gain for _, gain in user_nodes + author_nodes)
-        user_blocks = [(width, 0.0 if nodes else 1.0)] * ids + user_nodes
-        author_blocks = [(width, 0.0 if ids else 1.0), *self._blocks(self.content), *author_nodes]
-        if settings.backbone != "mmoe" and settings.head == "dot":
-            return DotHead(ids, user_blocks, author_blocks, cross_width, width, settings.dropout)
-        widths = total_width(user_blocks), total_width(author_blocks)
-        if settings.backbone == "mmoe":
-            return MMoEHead(*widths, settings.hidden, len(settings.tasks), settings.experts, settings.dropout)
-        return MLPHead(*widths, cross_width, settings.hidden, settings.dropout)
+        user = [(width, 0.0 if nodes else 1.0)] * ids + user_nodes
+        author = [(width, 0.0 if ids else 1.0), *self._blocks(self.content), *author_nodes]
+        inputs = HeadInputs(ids, user, author, self.backbone.cross_width)
+        return head_of(settings.backbone, settings.head).from_settings(settings, inputs)
 
-    def _blocks(self, part: Any) -> list[Block]:
-        """What a part gives: blocks of width d with its gain, or one at gain 0, of any width."""
+    def _blocks(self, part: Content | Interest | None) -> list[Block]:
+        """The output of a part: blocks of width d with its gain, or one block of any width at gain 0."""
         if part is None:
             return []
-        if not (gain := getattr(part, "gain", 0.0)):
+        if not part.gain:
             return [(part.out_width, 0.0)]
         width = self.settings.width
-        return [(width, gain)] * (part.out_width // width)
+        return [(width, part.gain)] * (part.out_width // width)

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple, Self
 
 import torch
 from torch import nn
 
+from mmbee_plugin.modules.shapes import GTRSettings
+
 Block = tuple[int, float]
 """Width of a part of a head's input, and the gain at which it starts in a dot head's tower."""
+
+
+class HeadInputs(NamedTuple):
+    """Vectors that a head reads of a user, an author and a pair."""
+
+    ids: int
+    """How many of the user's blocks, the first ones, are of the space of id vectors."""
+    user: Sequence[Block]
+    """Blocks of the user vector."""
+    author: Sequence[Block]
+    """Blocks of the author vector, the id vector first."""
+    cross_width: int
+    """Width of the cross vector, 0 for none."""
 
 
 def total_width(blocks: Sequence[Block]) -> int:
@@ -20,10 +36,20 @@ def total_width(blocks: Sequence[Block]) -> int:
 class Head(nn.Module):
     """Base of the heads: ``user`` and ``author`` run once a side, ``pair`` for every pair."""
 
+    several_tasks: bool = False
+    """Whether it predicts all tasks of the settings, not the first alone."""
+    per_pair: bool = False
+    """Whether a pair costs more than the last layers of an MLP."""
+
     tasks: int = 1
-    """logits a pair gets."""
+    """Logits of a pair."""
     breadth: int = 1
-    """vectors of hidden width that a pair needs at once; bounds how many pairs fit into memory."""
+    """Vectors of hidden width that a pair needs at once; bounds how many pairs fit into memory."""
+
+    @classmethod
+    def from_settings(cls, settings: GTRSettings, inputs: HeadInputs) -> Self:
+        """The head of a model with these settings."""
+        raise NotImplementedError
 
     def user(self, x: torch.Tensor) -> torch.Tensor:
         """User vectors (B, D_u) -> (B, h)."""
@@ -62,6 +88,11 @@ class MLPHead(Head):
         hidden: widths of the hidden layers.
         dropout: before the second layer, in training.
     """
+
+    @classmethod
+    def from_settings(cls, settings: GTRSettings, inputs: HeadInputs) -> Self:
+        widths = total_width(inputs.user), total_width(inputs.author)
+        return cls(*widths, inputs.cross_width, settings.hidden, settings.dropout)
 
     def __init__(
         self,
@@ -113,6 +144,10 @@ class DotHead(Head):
         width: width ``d`` of the towers and of every block with a gain.
         dropout: on the inputs of both towers, in training.
     """
+
+    @classmethod
+    def from_settings(cls, settings: GTRSettings, inputs: HeadInputs) -> Self:
+        return cls(*inputs, settings.width, settings.dropout)
 
     def __init__(
         self,

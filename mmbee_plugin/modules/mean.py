@@ -19,6 +19,9 @@ class MeanHistory(Backbone):
         width: model width ``d``.
     """
 
+    reads_order = False
+    title = "mean of the history"
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.empty = nn.Parameter(torch.randn(width) * 0.02)

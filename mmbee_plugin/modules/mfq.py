@@ -10,7 +10,9 @@ from torch import nn
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.attention import AttentionBlock
 from mmbee_plugin.modules.batch import AuthorSide
-from mmbee_plugin.modules.tokens import ContentSettings, ModalityTokens, some_usable
+from mmbee_plugin.modules.content import Content
+from mmbee_plugin.modules.shapes import ContentSettings
+from mmbee_plugin.modules.tokens import ModalityTokens, some_usable
 
 
 class OrthogonalProjection(nn.Module):
@@ -108,7 +110,7 @@ def chosen_start(start: str | None, live: bool, width: int, id_width: int) -> st
     return start
 
 
-class MFQ(nn.Module):
+class MFQ(Content):
     r"""Fuses a segment's modalities and reads them with the author's own query tokens (eq. 3-7).
 
     1. ``Y = OrthogonalProjection(X)``, then per modality cross-attention from X to Y (eq. 5). With one segment there is
@@ -131,6 +133,8 @@ class MFQ(nn.Module):
         - output: :math:`(B, 2 N d)`, :math:`(B, N d)` without match, or :math:`(B, d)` without queries
     """
 
+    reads_queries = True
+    has_heads = True
     default_queries: torch.Tensor
 
     def __init__(self, settings: ContentSettings) -> None:

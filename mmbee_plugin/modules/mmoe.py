@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import nn
 
-from mmbee_plugin.modules.heads import Head, tower
+from mmbee_plugin.modules.heads import Head, HeadInputs, total_width, tower
+from mmbee_plugin.modules.mean import MeanHistory
+from mmbee_plugin.modules.shapes import GTRSettings
 
 
 class MMoEHead(Head):
@@ -32,6 +35,14 @@ class MMoEHead(Head):
         - user: :math:`(B, D_u)`, author: :math:`(C, D_a)`
         - output of ``pair``: :math:`(B, C, T)`
     """
+
+    several_tasks = True
+    per_pair = True
+
+    @classmethod
+    def from_settings(cls, settings: GTRSettings, inputs: HeadInputs) -> Self:
+        widths = total_width(inputs.user), total_width(inputs.author)
+        return cls(*widths, settings.hidden, len(settings.tasks), settings.experts, settings.dropout)
 
     def __init__(
         self,
@@ -67,3 +78,14 @@ class MMoEHead(Head):
         gates = gates.unflatten(-1, (self.tasks, self.breadth))[:, :, :tasks]
         mixed = torch.softmax(gates, dim=-1) @ experts  # (B, C, T, width)
         return torch.cat([self.towers[k](mixed[:, :, k]) for k in range(mixed.shape[2])], dim=-1)
+
+
+class MMoE(MeanHistory):
+    """The mean of the history under a head of its own: the backbone for several tasks.
+
+    Args:
+        width: model width ``d``.
+    """
+
+    head = MMoEHead
+    title = "MMoE"

@@ -7,8 +7,10 @@ from torch import nn
 
 from mmbee_plugin.modules.attention import AttentionBlock, FeedForwardBlock
 from mmbee_plugin.modules.batch import AuthorSide
+from mmbee_plugin.modules.content import Content
 from mmbee_plugin.modules.mfq import OrthogonalProjection
-from mmbee_plugin.modules.tokens import ContentSettings, ModalityTokens, some_usable
+from mmbee_plugin.modules.shapes import ContentSettings
+from mmbee_plugin.modules.tokens import ModalityTokens, some_usable
 
 
 class JointLayer(nn.Module):
@@ -40,7 +42,7 @@ class JointLayer(nn.Module):
         return torch.stack(heard, dim=1)
 
 
-class MTA(nn.Module):
+class MTA(Content):
     r"""Stacked :class:`JointLayer`, a residual from the first to the last, and a GRU over the segments.
 
     .. math:: J = [X^n_v + X^0_v ; X^n_s + X^0_s ; X^n_t + X^0_t],\quad c = W \mathrm{GRU}(J) + b
@@ -53,6 +55,9 @@ class MTA(nn.Module):
         - input: :class:`AuthorSide`
         - output: :math:`(B, d)`
     """
+
+    has_heads = True
+    unused_in_one_segment = True  # the GRU's
 
     def __init__(self, settings: ContentSettings) -> None:
         super().__init__()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import nn
 
 from mmbee_plugin.modules.attention import AttentionBlock, FeedForwardBlock
 from mmbee_plugin.modules.backbone import Backbone
 from mmbee_plugin.modules.batch import UserSide
+from mmbee_plugin.modules.shapes import GTRSettings, SIMSettings
 
 POSITIONS = 50
 """Behaviours, counted from the newest, that have a position of their own; older ones share the last."""
@@ -20,7 +23,7 @@ class SASRec(Backbone):
 
     both with residual and LayerNorm. Positions count back from the newest behaviour, so that they mean the same in
     short and long histories. A row must be one moment of a user, without later behaviours
-    (:func:`~mmbee_plugin.modules.gtr.needs_prefixes`): then no causal mask is needed, and the places before the last
+    (``reads_order``): then no causal mask is needed, and the places before the last
     one are never computed. An empty history gives a learned vector. The output is of norm sqrt(d), far above that of
     a fresh id vector beside it.
 
@@ -28,6 +31,10 @@ class SASRec(Backbone):
         width: model width ``d``.
         dropout: on the behaviours' vectors and on the output of both layers, in training.
     """
+
+    @classmethod
+    def from_settings(cls, settings: GTRSettings, sim: SIMSettings) -> Self:
+        return cls(settings.width, settings.history_dropout)
 
     def __init__(self, width: int, dropout: float = 0.0) -> None:
         super().__init__()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import nn
@@ -13,6 +13,7 @@ from mmbee_plugin.modules import losses
 from mmbee_plugin.modules.backbone import Backbone, Memory, masked_softmax
 from mmbee_plugin.modules.batch import UserSide
 from mmbee_plugin.modules.din import ActivationUnit
+from mmbee_plugin.modules.shapes import GTRSettings, SIMSettings
 
 GAP_BUCKETS = 1 + math.ceil(math.log2(1 + 10 * 365 * 86400))
 """buckets of floor(log2(1 + seconds)), up to ten years."""
@@ -45,39 +46,6 @@ def chosen_search(asked: str | None, categories: bool) -> str:
     return asked or ("hard" if categories else "soft")
 
 
-@dataclass(frozen=True)
-class SIMSettings:
-    """Shape of the search and of the two attention units."""
-
-    width: int = 64
-    """model width d."""
-    heads: int = 2
-    """attention heads of the exact search unit; each sees the whole behaviour vector."""
-    search: str = "soft"
-    """hard: by category, the newest of equals; soft: by embedding."""
-    searched: int = 20
-    """behaviours K at most that the general search unit keeps of a history."""
-    short: int = 0
-    """newest behaviours S that a DIN unit sees and the search leaves out; 0 for data without an order."""
-    gaps: int = 0
-    """buckets of the time gap; 0 for data without time."""
-
-    def idle(self, longest: int) -> str | None:
-        """Why a soft search keeps every behaviour of histories of up to ``longest``, or None if it leaves some out.
-
-        Hard search leaves out other categories however short the history.
-        """
-        left = longest - self.short
-        if self.search == "hard" or left > self.searched:
-            return None
-        beside = f" beside the {self.short} newest" if self.short else ""
-        return (
-            f"SIM's search unit is idle: histories have at most {max(0, left)} behaviours{beside}, and it keeps "
-            f"{self.searched}; the model is SIM's exact search unit over all of them. Set searched to less, or keep "
-            "longer histories"
-        )
-
-
 class SIM(Backbone):
     r"""Searches a long history for what fits the target, then attends to what it found.
 
@@ -99,6 +67,15 @@ class SIM(Backbone):
     (there: concatenation) are our reading.
     """
 
+    reads_order = False
+    reads_newest = True
+    searches = True
+    may_have_unused_parameters = True  # the search's, in batches of histories too short to be searched
+
+    @classmethod
+    def from_settings(cls, settings: GTRSettings, sim: SIMSettings) -> Self:
+        return cls(sim)
+
     def __init__(self, settings: SIMSettings) -> None:
         super().__init__()
         self.settings = settings
@@ -113,6 +90,9 @@ class SIM(Backbone):
         self.short_unit = ActivationUnit(width) if settings.short else None
         self.empty = nn.Parameter(torch.randn(heads * width) * 0.02)
         self.cross_width = heads * width + (width if settings.short else 0)
+
+    def idle(self, longest: int) -> str | None:
+        return self.settings.idle(longest)
 
     def remember(self, side: UserSide) -> Memory:
         history, mask, short = side.history, side.history_mask, self.settings.short

@@ -2,56 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 
 from mmbee_plugin.modules.batch import AuthorSide
 from mmbee_plugin.modules.named import ModalityModules
+from mmbee_plugin.modules.shapes import ContentSettings
 
 WORD_WIDTH = 64
 """width of the learned word vectors of a modality given as a bag of words."""
 PAST = 0.5
 """standard deviation of the age vectors of all segments but the newest: about that of a token, so that attention tells
 what is on now from what was before from the first step. At 0.02, the newest's, five segments did worse than one."""
-
-
-@dataclass(frozen=True)
-class ContentSettings:
-    """What the content encoders share."""
-
-    widths: dict[str, int]
-    """raw feature width D_m of each modality, in token order."""
-    width: int = 64
-    """width d of the encoder and of its query tokens; need not be the model's."""
-    heads: int = 4
-    """attention heads."""
-    num_queries: int = 4
-    """query tokens N an author owns."""
-    use_queries: bool = True
-    """off (the paper's q_m(-) row): the fused tokens are averaged instead of being read by queries."""
-    shared_queries: bool = True
-    """an author's queries are offsets from those that all authors share; off (the paper's), each author has its own
-    alone."""
-    match: bool = True
-    """MFQ also gives each query times what is on now; off, its output is the paper's."""
-    projection: str = "sum"
-    """reading of the orthogonal projection: elementwise, token or sum."""
-    dropout: float = 0.0
-    """dropout in the attention blocks."""
-    joint_layers: int = 2
-    """MTA's stacked layers."""
-    fusion: str = "soft"
-    """EgoFusion's modulation: soft (gated) or hard (where the edge is strong enough)."""
-    fusion_threshold: float = 0.4
-    """attention above which hard modulation sets in."""
-    modality_dropout: float = 0.1
-    """chance that a present modality is hidden in training, never the last one of an author."""
-    default_query_rate: float = 0.1
-    """chance in training that an author reads with the default queries, as one never seen does."""
-    max_segments: int = 32
-    """rows of the segment-age embedding."""
 
 
 def some_usable(mask: torch.Tensor) -> torch.Tensor:

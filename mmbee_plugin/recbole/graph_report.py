@@ -16,6 +16,7 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath, explain
 from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.modules.parts import reads_graph
 from mmbee_plugin.recbole import offline
 from mmbee_plugin.recbole.config import options
 from mmbee_plugin.recbole.config.known import check_given
@@ -58,8 +59,8 @@ def open_graph(
     check_given(given, ["MMBee"])
     folder = ensure(dataset, data_path)
     config = build_config("MMBee", folder, given)
-    if config["interest"] == "none":
-        raise InputError("interest none: a model with these settings reads no graph")
+    if not reads_graph(config["interest"], config["metapaths"]):
+        raise InputError(f"interest {config['interest']}: a model with these settings reads no graph")
     stages: list[str] = []
 
     def note(stage: str) -> None:

@@ -21,6 +21,7 @@ from mmbee_plugin.evaluation.resampling import ResampledUsers
 from mmbee_plugin.experiments.cells import Cell, CellStore
 from mmbee_plugin.experiments.training import SPLITS, prepared
 from mmbee_plugin.graph.metapaths import every_metapath
+from mmbee_plugin.modules.parts import INTERESTS
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.studies.scoring import Trained
 from mmbee_plugin.tables.measures import METRICS
@@ -54,7 +55,7 @@ def importances(
     names = [path.name for path in every_metapath()]
     chosen = {**given, "metapaths": names}
     config = build_config(MODEL, folder, chosen)
-    if config["interest"] != "gie":
+    if not INTERESTS[config["interest"]].takes_means:
         raise InputError("interest: only gie reads metapaths of choice, so there is nothing to select")
     if config["pooling"] == "set":
         raise InputError("pooling set: no metapath has a mean of its own to permute; set pooling to concat")

@@ -14,6 +14,7 @@ from plotly.subplots import make_subplots
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.cells import Job
 from mmbee_plugin.experiments.sheet import SIGNIFICANT, Sheet, p_text, percent
+from mmbee_plugin.modules.parts import BACKBONES, CONTENTS
 from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
 from mmbee_plugin.studies.degraded import Units, with_noise, without
 from mmbee_plugin.studies.scoring import Trained
@@ -21,7 +22,6 @@ from mmbee_plugin.tables.measures import METRICS, mean
 from mmbee_plugin.tables.run import labelled_jobs
 
 ALL = "all"
-BACKBONES = {"sim": "SIM", "mmoe": "MMoE", "sasrec": "SASRec", "mean": "mean of the history"}
 OF_THE_PROCESS = ("gpu_id", "show_progress", "checkpoint_dir", "state")
 """given settings that say how a run went, and not what it computed"""
 INTACT = "nothing changed"
@@ -87,11 +87,11 @@ def bare_job(trained: Trained) -> tuple[str, Job]:
         InputError: a checkpoint without content.
     """
     config = trained.config
-    if config["content"] == "none":
+    if not CONTENTS[config["content"]].reads_modalities:
         raise InputError(f"{trained.path}: a model without content has no modality that could be missing")
     given = {name: value for name, value in config.external_config_dict.items() if name not in OF_THE_PROCESS}
     bare = {**given, "content": "none", "interest": "none"}
-    name = BACKBONES.get(config["backbone"], config["backbone"].upper())
+    name = BACKBONES[config["backbone"]].title
     return name, labelled_jobs(name, "MMBee", trained.folder, bare, [config["seed"]])[0]
 
 

@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from mmbee_plugin.modules.bdr import PEER_PATHS
-from mmbee_plugin.recbole.data.interest import InterestTable, NeighbourLists
 from mmbee_plugin.studies.findings import Finding, below
 from mmbee_plugin.studies.scoring import Trained
 
@@ -51,10 +49,8 @@ def read_lists(trained: Trained) -> dict[str, csr_matrix]:
         return {}
     train = trained.train
     sizes = {"u": train.user_num, "a": train.item_num}
-    names = interest.lists if isinstance(interest, InterestTable) else PEER_PATHS
     found = {}
-    for name in names:
-        lists: NeighbourLists = interest.lists[name if isinstance(interest, InterestTable) else name[0]]
+    for name, lists in interest.lists.items():
         ids, weights = (lists.get_buffer(f"{part}_None").cpu().numpy() for part in ("ids", "weights"))
         row, column = np.nonzero(weights > 0)
         there = np.ones(len(row), dtype=np.float32)

@@ -12,8 +12,8 @@ import torch
 from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.graph.pools import pools_of
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
-from mmbee_plugin.modules.bdr import PEER_PATHS
 from mmbee_plugin.modules.gtr import GTRModel
+from mmbee_plugin.modules.parts import INTERESTS
 
 Side = TypeVar("Side", UserSide, AuthorSide)
 BEHAVIOUR, WALK, MODALITY, SEGMENT = "behaviour", "long walk", "modality", "segment"
@@ -65,12 +65,13 @@ def graph(gtr: GTRModel, user: UserSide, author: AuthorSide) -> Iterator[Candida
     """What each mean over neighbours is taken over (a metapath, or all of a side), or BDR's lists of peers, and the
     stored long walk from the user to the author."""
     settings = gtr.settings
-    if settings.interest == "bdr":
-        paths: tuple[tuple[str, ...], ...] = PEER_PATHS[:1], PEER_PATHS[1:]
-    else:
-        names = settings.user_metapaths, settings.author_metapaths
-        pools = [pools_of([Metapath.parse(name) for name in side], settings.pooling) for side in names]
-        paths = tuple(tuple(pool.name for pool in side) for side in pools)
+    peers = INTERESTS[settings.interest].peer_paths
+    names = settings.user_metapaths, settings.author_metapaths
+    paths = [
+        [path for path in peers if path.startswith(start)]
+        or [pool.name for pool in pools_of([Metapath.parse(name) for name in means], settings.pooling)]
+        for start, means in zip("ua", names, strict=True)
+    ]
     sides: tuple[tuple[str, UserSide | AuthorSide], ...] = (
         ("user metapath", user),
         ("author metapath", author),

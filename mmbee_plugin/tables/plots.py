@@ -9,8 +9,8 @@ from plotly.subplots import make_subplots
 
 from mmbee_plugin.tables.layout import BEST
 from mmbee_plugin.tables.measures import METRICS, Measures
+from mmbee_plugin.tables.rows import COLOURS
 
-COLOURS = {"mmoe": "#4c78a8", "sim": "#e4572e"}
 OTHER = "#7a828e"
 
 

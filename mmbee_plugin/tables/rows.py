@@ -16,6 +16,8 @@ WIDTHS = (32, 64, 128)
 LENGTHS = (5, 10, 20)
 
 Settings = Mapping[str, Any]
+COLOURS = {"mmoe": "#4c78a8", "sim": "#e4572e"}
+"""of the rows with a backbone, in plots"""
 FULL: Settings = {"backbone": "sim", "content": "mfq", "interest": "gie"}
 PAPER = "MMBee, the paper's"
 """the row with the settings of ``recbole_configs/paper.yaml``, whatever the dataset's file says"""

@@ -91,14 +91,14 @@ class Trainer:
         nodes = store.nodes() if settings.model.node_tables == "stored" and inputs.pools else None
         LOG.info("%s", store.provenance)
         LOG.info("%s", threads.line())
-        longest = min(settings.data.history_length, store.longest_history)
-        if settings.model.backbone == "sim" and (idle := inputs.sim_settings().idle(longest)):
-            LOG.warning("%s", idle)
         if inputs.pools:
             LOG.info("Node tables start %s", "from stored vectors" if nodes is not None else "fresh")
         torch.manual_seed(key(Purpose.WEIGHTS, settings.train.seed))
         initial = InitialRows(inputs, settings.train.seed, nodes)
         model = TrainModel(inputs, settings.train.precision)
+        longest = min(settings.data.history_length, store.longest_history)
+        if idle := model.scorer.gtr.backbone.idle(longest):
+            LOG.warning("%s", idle)
         self.model, self.optimizer = shard(model, settings, process.device)
         write_initial(self.model.module.tables, initial)
         self.store = store

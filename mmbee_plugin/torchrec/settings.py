@@ -11,12 +11,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from mmbee_plugin.command.yaml_settings import NAMES, parse_value, read_mapping
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath
-from mmbee_plugin.modules.bdr import PEER_PATHS
 from mmbee_plugin.modules.ego_fusion import EgoFusion
 from mmbee_plugin.modules.gie import GIE
-from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS, GTRSettings, needs_user_ids
 from mmbee_plugin.modules.mfq import QUERY_STARTS, OrthogonalProjection
-from mmbee_plugin.modules.tokens import ContentSettings
+from mmbee_plugin.modules.parts import BACKBONES, CONTENTS, HEADS, INTERESTS, needs_user_ids
+from mmbee_plugin.modules.shapes import ContentSettings, GTRSettings
 from mmbee_plugin.offline.node_vectors import GraphCLSettings
 
 Sharding = Literal["auto", "table_wise", "row_wise", "column_wise"]
@@ -133,7 +132,7 @@ class ModelSettings(_Section):
             "backbone": tuple(BACKBONES),
             "content": tuple(CONTENTS),
             "interest": tuple(INTERESTS),
-            "head": HEADS,
+            "head": tuple(HEADS),
             "projection": OrthogonalProjection.READINGS,
             "fusion": EgoFusion.FORMS,
             "pooling": GIE.POOLINGS,
@@ -147,7 +146,7 @@ class ModelSettings(_Section):
                 raise ValueError(f"{name}: {twice[0]!r} is there twice")
         for path in self.metapaths:
             Metapath.parse(path)
-        if self.content in ("mfq", "mta") and self.content_width % self.heads:
+        if CONTENTS[self.content].has_heads and self.content_width % self.heads:
             name = "width" if self.mfq_width is None else "mfq_width"
             raise ValueError(f"{name} {self.content_width} is no multiple of heads {self.heads}")
         if self.query_start not in (None, *QUERY_STARTS):
@@ -166,7 +165,7 @@ class ModelSettings(_Section):
     @property
     def lists(self) -> tuple[str, ...]:
         """The metapaths whose neighbours the interest encoder reads."""
-        return {"gie": self.metapaths, "bdr": PEER_PATHS}.get(self.interest, ())
+        return INTERESTS[self.interest].lists(self.metapaths)
 
 
 class TableSettings(_Section):

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mmbee_plugin.modules import ContentSettings, GTRModel, GTRSettings, SIMSettings
-from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, HEADS, INTERESTS, needs_prefixes, needs_user_ids
 from mmbee_plugin.modules.heads import DotHead
+from mmbee_plugin.modules.parts import BACKBONES, CONTENTS, HEADS, INTERESTS, needs_prefixes, needs_user_ids
 
 
 def model(**changes):

@@ -14,7 +14,7 @@ from recbole.utils import get_model
 from mmbee_plugin.data.features import bag_from_pairs, save_bag
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.exchange import Exchange, check_same_model
-from mmbee_plugin.modules.gtr import CONTENTS
+from mmbee_plugin.modules.parts import CONTENTS
 from mmbee_plugin.recbole.config.modalities import chosen_modalities
 from mmbee_plugin.recbole.config.options import given_settings
 from mmbee_plugin.recbole.data.dataset import MMBeeDataset

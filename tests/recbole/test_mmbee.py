@@ -188,7 +188,7 @@ def test_peers_are_rows_of_the_models_own_tables(build):
     assert {int(batch[FOLD][0]) for batch in train} == {0, 1}
     items = torch.arange(model.n_items)
     side = model.author_side(items, fold=1)
-    ids = model.interest.lists["a"].get_buffer("ids_1").long()
+    ids = model.interest.lists["a2a"].get_buffer("ids_1").long()
     assert torch.equal(side.peers, model.author.weight[ids])
     has = side.peer_weights.sum(dim=1) > 0
     assert has.any() and torch.allclose(side.peer_weights.sum(dim=1)[has], torch.tensor(1.0))

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, INTERESTS
+from mmbee_plugin.modules.parts import BACKBONES, CONTENTS, INTERESTS
 from mmbee_plugin.recbole.config.files import paper_settings
 from mmbee_plugin.recbole.config.sources import merged
 from mmbee_plugin.tables.rows import FULL, NUMBERS, PAPER, kept_note, make_table, over

@@ -23,7 +23,7 @@ from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.modules.exchange import USER_TABLES, WORD_TABLES, word_table
 from mmbee_plugin.modules.gie import GIE
-from mmbee_plugin.modules.gtr import BACKBONES, CONTENTS, INTERESTS
+from mmbee_plugin.modules.parts import BACKBONES, CONTENTS, INTERESTS
 from mmbee_plugin.modules.sim import SEARCHES
 from mmbee_plugin.recbole.config.layers import PROPERTIES, layer_settings
 from mmbee_plugin.recbole.data.dataloader import FOLD, MMBeeFullSortLoader

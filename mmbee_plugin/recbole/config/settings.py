@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Collection
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -13,21 +14,20 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.graph.settings import GraphSettings
-from mmbee_plugin.modules.bdr import PEER_PATHS
 from mmbee_plugin.modules.ego_fusion import EgoFusion
 from mmbee_plugin.modules.gie import GIE
-from mmbee_plugin.modules.gtr import (
+from mmbee_plugin.modules.mfq import QUERY_STARTS, OrthogonalProjection, chosen_start
+from mmbee_plugin.modules.parts import (
     BACKBONES,
     CONTENTS,
     HEADS,
     INTERESTS,
-    GTRSettings,
+    head_of,
     needs_prefixes,
     needs_user_ids,
 )
-from mmbee_plugin.modules.mfq import QUERY_STARTS, OrthogonalProjection, chosen_start
-from mmbee_plugin.modules.sim import GAP_BUCKETS, SEARCHES, SIMSettings, chosen_search
-from mmbee_plugin.modules.tokens import ContentSettings
+from mmbee_plugin.modules.shapes import ContentSettings, GTRSettings, SIMSettings
+from mmbee_plugin.modules.sim import GAP_BUCKETS, SEARCHES, chosen_search
 from mmbee_plugin.offline.node_vectors import GraphCLSettings
 from mmbee_plugin.recbole.config.modalities import chosen_modalities
 from mmbee_plugin.recbole.config.splitting import chosen_history
@@ -37,10 +37,10 @@ Section = TypeVar("Section")
 LOSSES = ("bce", "bpr", "softmax")
 NODE_TABLES = ("graphcl", "fresh")
 TABLE_OPTIMIZERS = (None, "rowwise_adagrad")
-CHOICES: dict[str, tuple[str, ...]] = {
-    "backbone": tuple(BACKBONES),
-    "content": tuple(CONTENTS),
-    "interest": tuple(INTERESTS),
+CHOICES: dict[str, Collection[str]] = {
+    "backbone": BACKBONES,
+    "content": CONTENTS,
+    "interest": INTERESTS,
     "head": HEADS,
     "loss": LOSSES,
     "projection": OrthogonalProjection.READINGS,
@@ -78,13 +78,13 @@ RANGES: dict[str, tuple[float, float]] = {
 def check_choices(config: Any) -> None:
     """Raises InputError for a setting outside its list, naming the known ones."""
     for key, known in CHOICES.items():
-        if config[key] not in known:
+        if config[key] not in tuple(known):
             raise InputError(f"unknown {key} {config[key]!r}; known: {', '.join(known)}")
     for key in SWITCHES:
         if not isinstance(config[key], bool):
             raise InputError(f"{key} {config[key]!r}: expected true or false")
-    if config["head"] == "mlp" and len(config["mlp_hidden_size"]) != 2:
-        raise InputError(f"mlp_hidden_size {config['mlp_hidden_size']}: the mlp head has two hidden layers")
+    if len(config["mlp_hidden_size"]) != 2:
+        raise InputError(f"mlp_hidden_size {config['mlp_hidden_size']}: heads have two hidden layers")
     for key, (low, high) in RANGES.items():
         value = config[key]
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
@@ -101,7 +101,7 @@ def check_choices(config: Any) -> None:
     width = config["mfq_width"]
     if width is not None and (isinstance(width, bool) or not isinstance(width, int) or width < 1):
         raise InputError(f"mfq_width {width!r} is out of range, expected a whole number of at least 1, or ~")
-    if config["content"] in ("mfq", "mta") and content_width(config) % config["heads"]:
+    if CONTENTS[config["content"]].has_heads and content_width(config) % config["heads"]:
         name = "embedding_size" if width is None else "mfq_width"
         raise InputError(f"{name} {content_width(config)} is no multiple of heads {config['heads']}")
     if config["query_start"] not in (None, *QUERY_STARTS):
@@ -123,20 +123,23 @@ def refuse_settings(config: Any, folder: DatasetFolder) -> None:
     search_categories(config, folder)
     graph_settings(config)
     graphcl_settings(config)
-    if config["content"] != "none":
+    if CONTENTS[config["content"]].reads_modalities:
         chosen_modalities(config, folder)
-    if config["content"] == "mfq" and config["use_queries"]:
+    if reads_queries(config):
         query_start(config, folder)
 
 
 def chosen_metapaths(config: Any) -> tuple[Metapath, ...]:
-    """The metapaths to store, parsed: the configured ones and those that BDR reads; none for an empty slot."""
-    if config["interest"] == "none":
-        return ()
-    names = tuple(config["metapaths"] or ())
-    if config["interest"] == "bdr":
-        names += tuple(name for name in PEER_PATHS if name not in names)
-    return tuple(Metapath.parse(name) for name in names)
+    """The metapaths to store, parsed: the configured ones and those that the interest encoder reads besides; none where
+    it reads none."""
+    names, interest = tuple(config["metapaths"] or ()), INTERESTS[config["interest"]]
+    read = interest.lists(names)
+    return tuple(Metapath.parse(name) for name in dict.fromkeys(names + read)) if read else ()
+
+
+def reads_queries(config: Any) -> bool:
+    """Whether authors own query tokens."""
+    return CONTENTS[config["content"]].reads_queries and config["use_queries"]
 
 
 def attribute_modalities(config: Any, folder: DatasetFolder, chosen: tuple[str, ...]) -> tuple[str, ...]:
@@ -191,7 +194,8 @@ def gtr_settings(config: Any, attribute_width: int, tasks: tuple[str, ...] = ())
         attribute_width: width of the neighbours' mean attributes, 0 for none.
         tasks: what the data's rows are labelled with besides gifts, for the backbone that learns several tasks.
     """
-    paths = chosen_metapaths(config) if config["interest"] == "gie" else ()
+    paths = chosen_metapaths(config) if INTERESTS[config["interest"]].takes_means else ()
+    several = head_of(config["backbone"], config["head"]).several_tasks
     return GTRSettings(
         backbone=config["backbone"],
         content=config["content"],
@@ -209,7 +213,7 @@ def gtr_settings(config: Any, attribute_width: int, tasks: tuple[str, ...] = ())
         reach=bool(paths) and graph_settings(config).reach_top_k > 0,
         reach_floor=config["reach_floor"],
         reach_weight=config["reach_weight"],
-        tasks=("gift", *(tasks if config["backbone"] == "mmoe" else ())),
+        tasks=("gift", *(tasks if several else ())),
         experts=config["experts"],
         user_ids=config["user_ids"],
     )
@@ -236,12 +240,12 @@ def content_settings(config: Any, widths: dict[str, int]) -> ContentSettings:
 
 
 def search_categories(config: Any, folder: DatasetFolder) -> NDArray[np.int64] | None:
-    """(n_items,) the items' categories in file order, by which SIM searches; None for soft search and other backbones.
+    """(n_items,) the items' categories in file order, by which a backbone searches; None where none does.
 
     Raises:
         InputError: hard search of data without categories; a ``category_field`` that is no such column.
     """
-    if config["backbone"] != "sim":
+    if not BACKBONES[config["backbone"]].searches:
         return None
     categories = folder.categories(config["category_field"])
     return categories if chosen_search(config["search"], categories is not None) == "hard" else None

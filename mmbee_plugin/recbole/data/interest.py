@@ -14,7 +14,6 @@ from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.pools import Pool, pools_of
 from mmbee_plugin.graph.reach import NOBODY
 from mmbee_plugin.graph.snapshot import Snapshot
-from mmbee_plugin.modules.bdr import PEER_PATHS
 
 
 def rectangular_lists(
@@ -246,19 +245,28 @@ class PeerTable(nn.Module):
 
     Args:
         dataset: an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
-        snapshot: with the lists of :data:`~mmbee_plugin.modules.bdr.PEER_PATHS`.
+        snapshot: with the lists of the paths.
+        paths: ``peer_paths`` of an interest encoder.
         user, author: the model's tables of id vectors.
     """
 
     attribute_width = 0
 
-    def __init__(self, dataset: Any, snapshot: Snapshot, user: nn.Embedding, author: nn.Embedding) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        snapshot: Snapshot,
+        paths: tuple[str, ...],
+        user: nn.Embedding,
+        author: nn.Embedding,
+    ) -> None:
         super().__init__()
         rows = {"u": dataset.user_rows, "a": dataset.item_rows}
-        paths = [Metapath.parse(name) for name in PEER_PATHS]
-        self.lists = nn.ModuleDict(
-            {path.start: pooled_lists(Pool((path,)), snapshot, rows)[path.name] for path in paths}
-        )
+        lists: dict[str, NeighbourLists] = {}
+        for name in paths:
+            lists |= pooled_lists(Pool((Metapath.parse(name),)), snapshot, rows)
+        self.lists = nn.ModuleDict(lists)
+        self._path = {name[0]: name for name in paths}
         self._tables = {"u": user, "a": author}  # a plain dict: as submodules they would be saved twice
 
     def tables(self) -> dict[str, nn.Module]:
@@ -274,7 +282,7 @@ class PeerTable(nn.Module):
         return self._side("a", items, fold)
 
     def _side(self, side: str, nodes: torch.Tensor, fold: int | None) -> dict[str, torch.Tensor]:
-        lists: Any = self.lists[side]
+        lists: Any = self.lists[self._path[side]]
         ids, weights = lists.of(nodes, fold)
         return {"peers": self._tables[side](ids), "peer_weights": weights}
 

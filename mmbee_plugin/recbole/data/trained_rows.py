@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mmbee_plugin.data.histories import Histories
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.donations import fold_of, fold_of_time
+from mmbee_plugin.modules.parts import reads_graph
 
 
 class TrainedRows:
@@ -44,10 +45,8 @@ class TrainedRows:
         Raises:
             InputError: folds by time of data without it.
         """
-        # BDR reads metapaths of its own, GIE the configured ones; a model without an interest encoder none.
-        interest = self.config["interest"]
-        reads_graph = interest == "bdr" or (interest not in (None, "none") and self.config["metapaths"])
-        settings = (self.config["graph"] or {}) if reads_graph else {}
+        reads = reads_graph(self.config["interest"], self.config["metapaths"])
+        settings = (self.config["graph"] or {}) if reads else {}
         folds = settings.get("folds")
         if not folds:
             return None

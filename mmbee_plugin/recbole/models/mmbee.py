@@ -16,6 +16,7 @@ from mmbee_plugin.modules import losses
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.exchange import model_settings, word_table
 from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser, GTRModel
+from mmbee_plugin.modules.parts import CONTENTS, INTERESTS
 from mmbee_plugin.modules.sim import gap_buckets
 from mmbee_plugin.recbole.config import settings
 from mmbee_plugin.recbole.config.modalities import chosen_modalities
@@ -84,9 +85,9 @@ class MMBee(GeneralRecommender):
         if paths:
             dense = settings.attribute_modalities(config, dataset.folder, modalities)
             snapshot = snapshot_for(config, dataset, lambda stage: begin_stage(f"graph stage: {stage}"))
-            if config["interest"] == "bdr":
+            if peers := INTERESTS[config["interest"]].peer_paths:
                 assert self.user is not None
-                self.interest = PeerTable(dataset, snapshot, self.user, self.author)
+                self.interest = PeerTable(dataset, snapshot, peers, self.user, self.author)
             else:
                 self.interest = InterestTable(
                     dataset,
@@ -99,12 +100,12 @@ class MMBee(GeneralRecommender):
                     pooling=config["pooling"],
                     neighbour_weights=config["neighbour_weights"],
                 )
-        reads_queries = config["content"] == "mfq" and config["use_queries"]
+        reads_queries = settings.reads_queries(config)
         segments = settings.segment_count(config, dataset.folder)
         from_author = reads_queries and settings.query_start(config, dataset.folder) == "author"
         self.content = ContentTable(
             dataset,
-            modalities if config["content"] != "none" else (),
+            modalities if CONTENTS[config["content"]].reads_modalities else (),
             settings.content_width(config),
             config["num_queries"] if reads_queries else 0,
             segments,
@@ -125,7 +126,7 @@ class MMBee(GeneralRecommender):
         self.scoring_settings = model_settings(*parts, self.history_length, segments)
         self._ranked: EncodedAuthor | None = None
         longest = min(self.history_length, int(np.diff(self.histories.indptr).max()))
-        if config["backbone"] == "sim" and (idle := parts[2].idle(longest)):
+        if idle := self.gtr.backbone.idle(longest):
             self.logger.warning(idle)
 
     def tables(self) -> dict[str, nn.Embedding | nn.EmbeddingBag]:

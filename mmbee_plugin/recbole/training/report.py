@@ -16,6 +16,7 @@ from mmbee_plugin.command import threads
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import write_json
+from mmbee_plugin.modules.parts import reads_graph
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,10 @@ def table(results: Sequence[RunResult]) -> str:
         )
         for row in rows
     ]
-    reads_graph = any(result.settings.get("interest") not in (None, "none") for result in results)
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], *(["", GRAPH_COST] if reads_graph else [])])
+    graph = any(
+        reads_graph(each.settings.get("interest"), each.settings.get("metapaths")) for each in results
+    )
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], *(["", GRAPH_COST] if graph else [])])
 
 
 def file_lines(results: Sequence[RunResult]) -> list[str]:

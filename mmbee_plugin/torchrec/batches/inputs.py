@@ -10,11 +10,11 @@ from typing import Protocol
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.graph.pools import Pool, pools_of
-from mmbee_plugin.modules.bdr import PEER_PATHS
-from mmbee_plugin.modules.gtr import GTRSettings, needs_prefixes
 from mmbee_plugin.modules.mfq import chosen_start
-from mmbee_plugin.modules.sim import GAP_BUCKETS, SIMSettings, chosen_search
-from mmbee_plugin.modules.tokens import WORD_WIDTH, ContentSettings
+from mmbee_plugin.modules.parts import BACKBONES, CONTENTS, INTERESTS, head_of, needs_prefixes, pays_per_pair
+from mmbee_plugin.modules.shapes import ContentSettings, GTRSettings, SIMSettings
+from mmbee_plugin.modules.sim import GAP_BUCKETS, chosen_search
+from mmbee_plugin.modules.tokens import WORD_WIDTH
 from mmbee_plugin.torchrec.settings import ModelSettings, Settings
 from mmbee_plugin.torchrec.shards.layout import Live, Modality
 from mmbee_plugin.torchrec.shards.store import ShardStore
@@ -76,20 +76,26 @@ class Inputs:
         chosen = tuple(data.modalities) if model.modalities is None else model.modalities
         _check("modality", chosen, data.modalities)
         _check("metapath", model.lists, data.metapaths)
-        paths = [Metapath.parse(name) for name in model.lists] if model.interest == "gie" else []
+        paths = (
+            [Metapath.parse(name) for name in model.metapaths]
+            if INTERESTS[model.interest].takes_means
+            else []
+        )
         live = data.live
         if live is not None and model.segments > live.per_sample:
             raise InputError(
                 f"model.segments {model.segments}: the data hold the last {live.per_sample} of a sample"
             )
-        modalities = chosen if model.content != "none" else ()
+        modalities = chosen if CONTENTS[model.content].reads_modalities else ()
         kinds = {name: data.modalities[name] for name in modalities}
+        searches = BACKBONES[model.backbone].searches
+        several = head_of(model.backbone, model.head).several_tasks
         inputs = cls(
             model=model,
             n_users=data.n_users,
             n_authors=data.n_authors,
             ordered=data.ordered,
-            search=chosen_search(model.search, data.categories) if model.backbone == "sim" else "soft",
+            search=chosen_search(model.search, data.categories) if searches else "soft",
             modalities=modalities,
             dense={name: one.width for name, one in kinds.items() if one.kind == "dense"},
             words={name: one.vocabulary for name, one in kinds.items() if one.kind == "bag"},
@@ -98,7 +104,7 @@ class Inputs:
             attribute_width=data.attribute_width if paths and model.attributes else 0,
             reach=bool(paths) and model.reach and data.has_reach,
             segments=0 if live is None else model.segments,
-            tasks=("gift", *(live.tasks if live is not None and model.backbone == "mmoe" else ())),
+            tasks=("gift", *(live.tasks if live is not None and several else ())),
         )
         if inputs.num_queries:
             _ = inputs.query_start
@@ -107,7 +113,7 @@ class Inputs:
     @property
     def peer_paths(self) -> tuple[str, ...]:
         """The metapaths to a user's and an author's peers; none where nobody reads them."""
-        return PEER_PATHS if self.model.interest == "bdr" else ()
+        return INTERESTS[self.model.interest].peer_paths
 
     @property
     def pools(self) -> tuple[Pool, ...]:
@@ -121,7 +127,7 @@ class Inputs:
     @property
     def num_queries(self) -> int:
         """Query tokens an author owns, 0 where nothing reads them."""
-        reads = self.model.content == "mfq" and self.model.use_queries and self.modalities
+        reads = CONTENTS[self.model.content].reads_queries and self.model.use_queries and self.modalities
         return self.model.num_queries if reads else 0
 
     @property
@@ -134,8 +140,8 @@ class Inputs:
     def shares_pool(self) -> bool:
         """Whether the softmax runs over all candidates of the global batch: where no pair pays for attention,
         experts or peers."""
-        cheap = self.model.backbone in ("mean", "sasrec") and self.model.interest != "bdr"
-        return self.model.loss == "softmax" and cheap
+        model = self.model
+        return model.loss == "softmax" and not pays_per_pair(model.backbone, model.interest, model.head)
 
     def gtr_settings(self) -> GTRSettings:
         """Names and shapes of the model's parts."""

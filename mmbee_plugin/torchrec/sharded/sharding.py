@@ -139,9 +139,8 @@ def shard(
     check_device(settings.tables, device.type)
     give_optimizers(model.tables, settings.tables)
     stride, factors = workload(model.inputs, settings, dist.get_world_size())
-    wrapper = DefaultDataParallelWrapper(
-        static_graph=False, find_unused_parameters=_may_rest(model, settings)
-    )
+    unused = model.scorer.gtr.may_have_unused_parameters(model.inputs.segments, settings.train.negatives > 0)
+    wrapper = DefaultDataParallelWrapper(static_graph=False, find_unused_parameters=unused)
     distributed = DistributedModelParallel(
         model,
         env=ShardingEnv.from_process_group(dist.group.WORLD),
@@ -159,15 +158,6 @@ def shard(
         ),
     )
     return distributed, CombinedOptimizer([distributed.fused_optimizer, dense])
-
-
-def _may_rest(model: TrainModel, settings: Settings) -> bool:
-    """Whether a part of the model may be without a gradient in some batch: SIM's search where histories are too short
-    to be searched, MTA's recurrence over one segment, MMoE's other tasks where negatives are drawn."""
-    chosen = settings.model
-    one_segment = chosen.content == "mta" and model.inputs.segments <= 1
-    one_task = chosen.backbone == "mmoe" and settings.train.negatives > 0
-    return chosen.backbone == "sim" or one_segment or one_task
 
 
 def _topology(world_size: int, device: torch.device) -> Topology:
