@@ -29,7 +29,6 @@ from mmbee_plugin.recbole.data.checks import (
     check_parts,
     chosen_history,
 )
-from mmbee_plugin.recbole.data.trained_rows import TrainedRows
 
 FILE_ROW = "row_in_file"
 SEGMENT, TASKS = "segment_row", "task_labels"
@@ -38,7 +37,7 @@ SEGMENT, TASKS = "segment_row", "task_labels"
 HISTORY_MODES = ("prefix", "others", "daily")
 
 
-class MMBeeDataset(TrainedRows, Dataset):
+class MMBeeDataset(Dataset):
     """One dataset for all models: the same split, the same histories, the same mask.
 
     Differences from RecBole's Dataset:
