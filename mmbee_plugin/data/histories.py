@@ -140,10 +140,6 @@ class Histories:
         row, entry = ragged(self.indptr[user], self.indptr[user + 1])
         return row, self.items[entry].astype(np.int64)
 
-    def item_counts(self, n_items: int) -> NDArray[np.int64]:
-        """(n_items,) how often each item occurs in the histories."""
-        return np.bincount(self.items, minlength=n_items).astype(np.int64)
-
     def _targets(self, entry: NDArray, targets: ArrayLike | None) -> NDArray:
         return self.items[entry] if targets is None else np.asarray(targets)
 

@@ -16,6 +16,7 @@ from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.sheet import Sheet
+from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.recbole.run import LABELLED_RUN, load_mmbee, seeded_dataset
 from mmbee_plugin.recbole.training.logs import without_recbole_warnings
 
@@ -81,7 +82,7 @@ def read_authors(path: Path, min_rows: int = MIN_ROWS) -> AuthorVectors:
     authors = pl.read_parquet(planted, columns=["author_id", "type"])
     type_of = dict(zip(authors["author_id"].to_list(), authors["type"].to_list(), strict=True))
     tokens = np.asarray(train.field2id_token[train.iid_field], dtype=str)
-    items = train.inter_feat[train.iid_field].numpy()[train.trained_rows()]
+    items = train.inter_feat[train.iid_field].numpy()[training_rows(train).kept]
     counts = np.bincount(items, minlength=train.item_num)
     ids = np.flatnonzero((counts >= min_rows) & np.isin(tokens, list(type_of)))
     names = {QUERIES: "content.queries.weight", IDS: "author.weight"}

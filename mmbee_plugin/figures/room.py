@@ -15,6 +15,7 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.recbole_files import read_header
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.mfq import MFQ
+from mmbee_plugin.recbole.data.training_rows import learned_items
 from mmbee_plugin.recbole.run import LABELLED_RUN
 
 ROOM = "room_id:token"
@@ -94,7 +95,7 @@ def read_timeline(network: Any, train: Any, room: str | None = None) -> Timeline
     ]
     if np.isin(folder.rows("train").segments, rows).any():
         notes.append("The model was trained on rows of this room.")
-    if not train.learned_items()[item]:
+    if not learned_items(train)[item]:
         notes.append("The author has no training row, so the queries are those that all such authors share.")
     if apart.any():
         notes.append(

@@ -67,44 +67,6 @@ def weigh(graph: csr_matrix, amount: Amount) -> csr_matrix:
     return weighted
 
 
-def fold_of(users: ArrayLike, authors: ArrayLike, folds: int, seed: int) -> np.ndarray:
-    """The cross-fitting fold of each interaction, by a seeded hash of its pair.
-
-    The pair decides, not the row, so that a repeated gift never has its twin in another fold, and a pair's
-    fold does not depend on which other interactions there are.
-
-    Returns:
-        (n,) int64 in [0, folds).
-    """
-    # splitmix64's finaliser (Steele, Lea and Flood, OOPSLA 2014), once for each part of the key.
-    mixed = _splitmix(np.asarray(users, dtype=np.uint64) + np.uint64(seed % 2**64))
-    return (_splitmix(mixed ^ np.asarray(authors, dtype=np.uint64)) % np.uint64(folds)).astype(np.int64)
-
-
-def fold_of_time(times: ArrayLike, training: ArrayLike, folds: int) -> np.ndarray:
-    """The stretch of time in which each moment lies, of ``folds`` equal ones between the first and last gift.
-
-    Args:
-        times: (n,) seconds; what lies outside belongs to the first or last stretch.
-        training: (m,) seconds of the training gifts.
-        folds: how many stretches.
-
-    Returns:
-        (n,) int64 in [0, folds).
-    """
-    given = np.asarray(training, dtype=np.float64)
-    first, last = (given.min(), given.max()) if len(given) else (0.0, 0.0)
-    bounds = np.linspace(first, last, folds + 1)[1:-1]
-    return np.searchsorted(bounds, np.asarray(times, dtype=np.float64), side="right")
-
-
-def _splitmix(values: np.ndarray) -> np.ndarray:
-    mixed = values + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
-
-
 def _rows(name: str, values: ArrayLike, count: int) -> np.ndarray:
     rows = np.asarray(values)
     if rows.ndim != 1 or (rows.size and not np.issubdtype(rows.dtype, np.integer)):

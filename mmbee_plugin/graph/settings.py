@@ -7,14 +7,17 @@ from typing import Literal, get_args
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from mmbee_plugin.data.folds import deal
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph.donations import Amount, fold_of, fold_of_time
+from mmbee_plugin.graph.donations import Amount
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath, Neighbours, Normalisation
 
 OPTIONAL = ("amounts", "later", "times")
 """Columns of :class:`Interactions` that may be absent."""
 
 FoldBy = Literal["order", "pair", "time"]
+SEEN: dict[str, np.ufunc] = {"pair": np.not_equal, "order": np.greater, "time": np.less}
+"""How the folds that a fold's graph is built from compare with it."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +106,9 @@ class Interactions:
 
     def seen_by(self, fold: int, settings: GraphSettings) -> "Interactions":
         """Those which the graph of this fold is built from."""
-        if settings.fold_by == "pair":
-            seen = fold_of(self.users, self.authors, settings.folds, settings.fold_seed) != fold
-        elif settings.fold_by == "order":
-            assert self.later is not None
-            seen = np.asarray(self.later) > fold
-        else:
-            assert self.times is not None
-            seen = fold_of_time(self.times, self.times, settings.folds) < fold
+        every = np.ones(len(self.users), dtype=bool)
+        folds = deal(settings, self.users, self.authors, every, self.later, self.times)
+        seen = SEEN[settings.fold_by](folds, fold)
         columns = {name: getattr(self, name) for name in ("users", "authors", *OPTIONAL)}
         return replace(self, **{name: part[seen] for name, part in columns.items() if part is not None})
 

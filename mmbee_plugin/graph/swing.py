@@ -4,10 +4,10 @@ import numpy as np
 from numba import njit
 from scipy.sparse import csr_matrix
 
+from mmbee_plugin.data.folds import fold_of
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.best import keep_best
 from mmbee_plugin.graph.blocks import over_blocks
-from mmbee_plugin.graph.donations import fold_of
 
 
 def swing(

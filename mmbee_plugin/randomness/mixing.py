@@ -21,7 +21,13 @@ def mix(key: int, places: NDArray) -> NDArray[np.uint64]:
         uint64 in the shape of the places.
     """
     with np.errstate(over="ignore"):  # arithmetic is modulo 2^64
-        mixed = (np.asarray(places).astype(np.uint64) + np.uint64(1)) * STEP + np.uint64(key)
+        return finalised(np.asarray(places).astype(np.uint64) * STEP + np.uint64(key))
+
+
+def finalised(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The number that splitmix64 draws after each state."""
+    with np.errstate(over="ignore"):
+        mixed = values + STEP
         mixed = (mixed ^ (mixed >> np.uint64(30))) * FACTORS[0]
         mixed = (mixed ^ (mixed >> np.uint64(27))) * FACTORS[1]
     return mixed ^ (mixed >> np.uint64(31))

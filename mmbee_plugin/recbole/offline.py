@@ -12,6 +12,7 @@ from mmbee_plugin.offline.node_vectors import GraphCLSettings
 from mmbee_plugin.offline.stage import snapshot_of
 from mmbee_plugin.recbole.config import settings
 from mmbee_plugin.recbole.config.modalities import chosen_modalities
+from mmbee_plugin.recbole.data.training_rows import training_rows
 
 
 def snapshot_for(config: Any, dataset: Any, progress: Callable[[str], None] | None = None) -> Snapshot:
@@ -59,7 +60,8 @@ def open_snapshot(
     Raises:
         InputError: the folder cannot be written.
     """
-    interactions = replace(gifts(dataset), later=dataset.later_gifts()[dataset.positive_rows()])
+    chosen = training_rows(dataset)
+    interactions = replace(gifts(dataset), later=chosen.later[chosen.positive])
     return snapshot_of(
         dataset.folder, interactions, graph, graphcl, modalities, seed, progress, until=dataset.trained_until
     )

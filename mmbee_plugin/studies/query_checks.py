@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.figures.queries import MIN_ROWS
+from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.studies.findings import Finding, above, below
 from mmbee_plugin.studies.scoring import Trained
 
@@ -69,7 +70,7 @@ def read_queries(trained: Trained, split: str = "valid", min_rows: int = MIN_ROW
     content, train = trained.network.content, trained.train
     if not content.num_queries:
         return None
-    items = train.inter_feat[train.iid_field].numpy()[train.trained_rows()]
+    items = train.inter_feat[train.iid_field].numpy()[training_rows(train).kept]
     ids = np.flatnonzero(np.bincount(items, minlength=train.item_num) >= min_rows)
     if len(ids) < MIN_AUTHORS:
         raise InputError(

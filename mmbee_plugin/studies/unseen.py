@@ -18,6 +18,7 @@ from mmbee_plugin.evaluation.metrics import user_auc
 from mmbee_plugin.experiments.cells import Cell, Job
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.training import SPLITS
+from mmbee_plugin.recbole.data.training_rows import learned_items
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.training.logs import without_recbole_warnings
 from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
@@ -101,7 +102,7 @@ def measure_unseen(
                 "eval_args.order TO"
             )
     users = rows.user_rows[rows.inter_feat[rows.uid_field].numpy()]
-    new = ~train.learned_items()[items]
+    new = ~learned_items(train)[items]
     scores = {name: [cell.arrays[f"{split} scores"] for cell in seeds] for name, seeds in cells.items()}
     truth = folder.path / "truth" / f"{split}.npy"
     if truth.exists() and folder.splits:

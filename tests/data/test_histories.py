@@ -85,12 +85,11 @@ def test_slices_are_the_lists(timed: bool, labelled: bool, n_items: int, length:
         plain.check(cut(users[own], histories.positions[own], length), [expected(r) for r in own], length)
 
 
-def test_ragged_items_and_counts() -> None:
+def test_ragged_items() -> None:
     histories = Histories([2, 1, 2, 2], [5, 6, 5, 7], n_users=4)
     row, items = histories.items_of([2, 3, 1])
     assert row.tolist() == [0, 0, 0, 2]
     assert items.tolist() == [5, 5, 7, 6]
-    assert histories.item_counts(9).tolist() == [0, 0, 0, 0, 0, 2, 1, 1, 0]
 
 
 def test_no_interactions_at_all() -> None:

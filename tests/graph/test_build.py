@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mmbee_plugin.data.folds import fold_of, fold_of_time
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.attributes import Attributes, mean_attributes
 from mmbee_plugin.graph.build import build
-from mmbee_plugin.graph.donations import donation_graph, fold_of, fold_of_time, weigh
+from mmbee_plugin.graph.donations import donation_graph, weigh
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath, expand
 from mmbee_plugin.graph.reach import reach
 from mmbee_plugin.graph.settings import GraphSettings

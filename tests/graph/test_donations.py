@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph.donations import donation_graph, fold_of, weigh
+from mmbee_plugin.graph.donations import donation_graph, weigh
 
 
 def test_repeated_pairs_are_summed():
@@ -39,17 +39,3 @@ def test_bad_rows_are_named(users, authors, amounts, message):
 
 def test_no_interactions_give_an_empty_graph():
     assert donation_graph([], [], None, 3, 4).nnz == 0
-
-
-def test_folds_follow_the_pair_and_the_seed():
-    random = np.random.default_rng(0)
-    users, authors = random.integers(0, 500, 20_000), random.integers(0, 300, 20_000)
-    part = fold_of(users, authors, 5, 7)
-    assert set(part) == set(range(5))
-    counts = np.bincount(part)
-    assert counts.min() > 3_600
-    shuffled = random.permutation(len(users))
-    np.testing.assert_array_equal(fold_of(users[shuffled], authors[shuffled], 5, 7), part[shuffled])
-    assert (fold_of(users, authors, 5, 8) != part).mean() > 0.7
-    # A fold is no function of either end alone.
-    assert len(set(part[users == users[0]])) == 5

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mmbee_plugin.data.folds import fold_of_time
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph.donations import fold_of_time
 from mmbee_plugin.graph.settings import GraphSettings
 
 

@@ -3,8 +3,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from mmbee_plugin.data.folds import fold_of
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph.donations import donation_graph, fold_of
+from mmbee_plugin.graph.donations import donation_graph
 from mmbee_plugin.graph.swing import swing
 
 

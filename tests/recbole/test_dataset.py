@@ -12,6 +12,7 @@ from recbole.utils import init_seed
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.data.dataset import MMBeeDataset
+from mmbee_plugin.recbole.data.training_rows import training_rows
 
 PRE_SPLIT = {
     "train": [("u1", "i1"), ("u2", "i2"), ("u1", "i3"), ("u2", "i4")],
@@ -270,7 +271,7 @@ def test_random_row_order_permutes_histories_and_nothing_else(
 def test_train_newest_keeps_each_users_last_rows(write_folder, make_dataset, random_rows) -> None:
     write_folder(random_rows)
     train, *_ = make_dataset("BPR", train_newest=2)[1].build()
-    users, kept = train.inter_feat["user_id"].numpy(), train.trained_rows()
+    users, kept = train.inter_feat["user_id"].numpy(), training_rows(train).kept
     degrees = np.bincount(users, minlength=train.user_num)
     assert np.array_equal(np.bincount(users[kept], minlength=train.user_num), np.clip(degrees - 1, 0, 2)), (
         "the first row of a user has no history"
@@ -278,4 +279,4 @@ def test_train_newest_keeps_each_users_last_rows(write_folder, make_dataset, ran
     left, kept_position = train.histories.positions[~kept], train.histories.positions[kept]
     for user in np.unique(users[kept]):
         assert kept_position[users[kept] == user].min() > left[users[~kept] == user].max()
-    assert train.trained_counts().sum() == kept.sum()
+    assert training_rows(train).counts(train.item_num).sum() == kept.sum()

@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 from mmbee_plugin import cli
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.mfq import OWN_GAIN
+from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.studies.diagnose import diagnose, diagnosis_figure
 from mmbee_plugin.studies.findings import LOOK, OK
 from mmbee_plugin.studies.modality_checks import hide_each, modality_findings, read_attention
@@ -122,7 +123,7 @@ def test_queries_and_lists_are_those_of_the_checkpoint(live_checkpoint):
     trained = open_trained(live_checkpoint())
     found = read_queries(trained, "valid", min_rows=1)
     train, rows = trained.train, trained.rows("valid")
-    ids = np.unique(train.inter_feat["item_id"].numpy()[train.trained_rows()])
+    ids = np.unique(train.inter_feat["item_id"].numpy()[training_rows(train).kept])
     own = trained.network.content.queries.weight.detach()[ids]
     shared = trained.network.gtr.content.default_queries.detach()
     np.testing.assert_array_equal(found.own, own.numpy())

@@ -28,6 +28,7 @@ from mmbee_plugin.modules.sim import SEARCHES
 from mmbee_plugin.recbole.config.layers import PROPERTIES, layer_settings
 from mmbee_plugin.recbole.data.dataloader import FOLD, MMBeeFullSortLoader
 from mmbee_plugin.recbole.data.dataset import SEGMENT, TASKS, MMBeeDataset
+from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.recbole.models.mmbee import MMBee
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.torchrec.batches.batch import Batch
@@ -248,7 +249,7 @@ def test_losses_of_a_labelled_batch_agree(live_pair, live, parts):
     """With histories of earlier days, the past's neighbours, auxiliary losses, and several tasks where there are."""
     ours, model, store, settings = live_pair(**parts)
     dataset = live[1][0]
-    folds = dataset.folds()
+    folds = training_rows(dataset).folds
     for fold in (0, 4):
         rows = np.flatnonzero(folds == fold)[:50]
         chosen = dataset.inter_feat[torch.from_numpy(rows)]

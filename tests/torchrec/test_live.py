@@ -18,6 +18,7 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.data.content import ContentTable
 from mmbee_plugin.recbole.data.dataset import SEGMENT, TASKS, MMBeeDataset
+from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.recbole.exchange import load_exchange
 from mmbee_plugin.recbole.models.mmbee import MMBee
 from mmbee_plugin.recbole.offline import snapshot_for
@@ -87,7 +88,7 @@ def test_shards_hold_what_the_recbole_adapter_reads(live_folder, live_shards, mo
     expected = of(train) | {
         "position": train.histories.positions.tolist(),
         "position_by_day": train.positions_by_day.tolist(),
-        "fold": train.folds().tolist(),
+        "fold": training_rows(train).folds.tolist(),
     }
     tasks = train.inter_feat[TASKS].T.tolist()
     expected |= {f"task_{name}": column for name, column in zip(live_folder.tasks, tasks, strict=True)}

@@ -20,6 +20,7 @@ from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.recbole.config.settings import chosen_metapaths
 from mmbee_plugin.recbole.data.content import ContentTable
 from mmbee_plugin.recbole.data.interest import InterestTable
+from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.torchrec.shards.rows import split_folder
@@ -54,18 +55,23 @@ def recbole_splits(folder, monkeypatch, **settings):
 def check_rows(store, splits):
     """The Parquet files and histories hold RecBole's rows, in its order, by row of the folder."""
     train = splits[0]
-    kept = np.flatnonzero(train.trained_rows())
+    kept = np.flatnonzero(training_rows(train).kept)
     users = train.user_rows[train.inter_feat[train.uid_field].numpy()]
     authors = train.item_rows[train.inter_feat[train.iid_field].numpy()]
     written = {name: column.to_numpy() for name, column in zip(*columns_of(store, "train"), strict=True)}
     assert len(kept) and written["user"].tolist() == users[kept].tolist()
     assert written["author"].tolist() == authors[kept].tolist()
     assert written["position"].tolist() == train.histories.positions[kept].tolist()
-    assert written["fold"].tolist() == train.folds()[kept].tolist()
-    assert store.description.rows == tuple(np.bincount(train.folds()[kept], minlength=store.folds))
+    assert written["fold"].tolist() == training_rows(train).folds[kept].tolist()
+    assert store.description.rows == tuple(
+        np.bincount(training_rows(train).folds[kept], minlength=store.folds)
+    )
     if store.labelled:
         assert written["label"].tolist() == train.positive_rows()[kept].astype(int).tolist()
-    assert store.drawn[1:][train.item_rows[1:]].tolist() == train.trained_counts()[1:].tolist()
+    assert (
+        store.drawn[1:][train.item_rows[1:]].tolist()
+        == training_rows(train).counts(train.item_num)[1:].tolist()
+    )
     for name, split in zip(("valid", "test"), splits[1:], strict=True):
         rows = {key: column.to_numpy() for key, column in zip(*columns_of(store, name), strict=True)}
         pairs = (

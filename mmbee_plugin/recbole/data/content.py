@@ -14,6 +14,7 @@ from mmbee_plugin.modules.batch import AuthorSide
 from mmbee_plugin.modules.mfq import initial_queries
 from mmbee_plugin.modules.named import ModalityModules
 from mmbee_plugin.recbole.data.modalities import BagTable, DenseTable
+from mmbee_plugin.recbole.data.training_rows import learned_items
 
 
 class SegmentTable(nn.Module):
@@ -115,7 +116,7 @@ class ContentTable(nn.Module):
         self.windows = SegmentWindows(dataset, length) if tables and folder.live is not None else None
         self.widths = {name: table.width for name, table in tables.items()}
         self.num_queries = num_queries if modalities else 0
-        seen = torch.from_numpy(dataset.learned_items())
+        seen = torch.from_numpy(learned_items(dataset))
         self.register_buffer("seen", seen, persistent=False)
         if self.num_queries:
             self.queries = nn.Embedding(dataset.item_num, self.num_queries * width, padding_idx=0)

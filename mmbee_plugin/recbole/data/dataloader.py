@@ -20,6 +20,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config.stock_settings import AUTOENCODERS
 from mmbee_plugin.recbole.data.dataset import MMBeeDataset
 from mmbee_plugin.recbole.data.sampler import NegativeSampler
+from mmbee_plugin.recbole.data.training_rows import training_rows
 
 FOLD = "fold"
 MIN_USERS = 256
@@ -50,15 +51,15 @@ class MMBeeTrainLoader(TrainDataLoader):
         self.draws = (
             self.neg_sample_args["distribution"] != "none" and self.neg_sample_args["sample_num"] != "none"
         )
-        self.rows = _training_rows(dataset, positives_only=self.draws)
+        chosen = training_rows(dataset)
+        self.rows = _numbers(dataset, chosen.kept & chosen.positive if self.draws else chosen.kept)
         if len(self.rows) == 0:
             raise InputError(
                 f"{dataset.folder.name}: no row is left to train on by train_newest and graph.fold_by: order, "
                 "which need users with two interactions"
             )
         getLogger().info(f"Training on {len(self.rows):,} of {len(dataset.inter_feat):,} rows")
-        folds = dataset.folds()
-        self.folds = None if folds is None else torch.from_numpy(folds)[self.rows]
+        self.folds = None if chosen.folds is None else torch.from_numpy(chosen.folds)[self.rows]
         self.batches: list[Tensor] = []
         self.sample_size = len(self.rows)
         if self.folds is not None:
@@ -235,11 +236,8 @@ def _take(rows: Interaction, index: Tensor) -> Interaction:
     return Interaction({name: column[index] for name, column in rows.interaction.items()})
 
 
-def _training_rows(dataset: MMBeeDataset, positives_only: bool) -> Tensor:
-    """Numbers of the rows to train on (R,)."""
-    kept = dataset.trained_rows()
-    if positives_only:
-        kept = kept & dataset.positive_rows()
+def _numbers(dataset: MMBeeDataset, kept: np.ndarray) -> Tensor:
+    """Numbers (R,) of the rows kept (rows,), for sequential models of those with a history."""
     rows = torch.from_numpy(np.flatnonzero(kept))
     if dataset.sequential:
         lengths = [dataset.training_history(part)[1] for part in rows.split(ROWS_AT_ONCE) if len(part)]

@@ -23,7 +23,6 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config.splitting import chosen_history, settle
 from mmbee_plugin.recbole.config.stock_settings import check_stock_settings, repeats
 from mmbee_plugin.recbole.data.checks import check_config, check_known, check_labels, check_parts
-from mmbee_plugin.recbole.data.trained_rows import TrainedRows
 
 FILE_ROW = "row_in_file"
 SEGMENT, TASKS = "segment_row", "task_labels"
@@ -32,7 +31,7 @@ SEGMENT, TASKS = "segment_row", "task_labels"
 HISTORY_MODES = ("prefix", "others", "daily")
 
 
-class MMBeeDataset(TrainedRows, Dataset):
+class MMBeeDataset(Dataset):
     """One dataset for all models: the same split, the same histories, the same mask.
 
     Differences from RecBole's Dataset:

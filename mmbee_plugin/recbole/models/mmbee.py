@@ -25,6 +25,7 @@ from mmbee_plugin.recbole.data.dataloader import FOLD
 from mmbee_plugin.recbole.data.dataset import SEGMENT, TASKS
 from mmbee_plugin.recbole.data.interest import InterestTable, PeerTable
 from mmbee_plugin.recbole.data.modalities import BagTable
+from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.training.progress import begin_stage
 
@@ -71,7 +72,7 @@ class MMBee(GeneralRecommender):
         self.end_of_training = float(dataset.times.max()) if dataset.ordered else 0.0
 
         width = config["embedding_size"]
-        drawn = torch.from_numpy(dataset.trained_counts()).float()
+        drawn = torch.from_numpy(training_rows(dataset).counts(self.n_items)).float()
         self.register_buffer("drawn", drawn, persistent=False)
         self.user = nn.Embedding(self.n_users, width, padding_idx=0) if config["user_ids"] else None
         self.author = nn.Embedding(self.n_items, width, padding_idx=0)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmbee_plugin.modules.losses import sampled_softmax
 from mmbee_plugin.modules.named import module_name
 from mmbee_plugin.recbole.config.modalities import needed_modalities
+from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.recbole.models.multimodal import ItemContent, linear, number, xavier
 
 
@@ -52,7 +53,7 @@ class MMMLP(SequentialRecommender):
         self.draws = number(config, "sampled_items", 1)
         self.content = ItemContent(config, dataset, lambda _: width)
         self.items = nn.Embedding(self.n_items, width, padding_idx=0)
-        counts = torch.from_numpy(dataset.trained_counts()).float()
+        counts = torch.from_numpy(training_rows(dataset).counts(self.n_items)).float()
         self.register_buffer("drawn", counts, persistent=False)
 
         def mixers(channels: int, depth: int) -> nn.ModuleList:

@@ -1,4 +1,4 @@
-"""Which interactions of a dataset folder are trained on, in which fold, and after how much of a history."""
+"""The rows of a dataset folder's splits, and the choice of those which are trained on."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.data.histories import Histories, positions_by_day
+from mmbee_plugin.data.histories import Histories
 from mmbee_plugin.data.live import LiveRows
 from mmbee_plugin.data.order import chosen_row_order, drawn_order
 from mmbee_plugin.data.splits import split_by_user
+from mmbee_plugin.data.training_rows import TrainingRows
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph.donations import fold_of, fold_of_time
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.torchrec.shards.layout import SPLITS
 
@@ -107,25 +107,6 @@ def split_folder(
     return parts
 
 
-@dataclass(frozen=True)
-class TrainingRows:
-    """The training split and what is known of each of its rows.
-
-    Shapes:
-        - later: (n,) how many of the user's positives come after the row
-        - by_day: (n,) int32, how many of the user's positives come before the row's day; None without time
-        - kept: (n,) bool, trained on
-        - folds: (n,) the cross-fitting fold, -1 for a row in none; None where nothing is cross-fitted
-    """
-
-    rows: Rows
-    histories: Histories
-    later: NDArray[np.int64]
-    kept: NDArray[np.bool_]
-    folds: NDArray[np.int64] | None
-    by_day: NDArray[np.int32] | None
-
-
 def training_rows(
     rows: Rows, n_users: int, graph: GraphSettings | None, train_newest: int | None = None
 ) -> TrainingRows:
@@ -141,27 +122,12 @@ def training_rows(
         InputError: no positive row is left; folds by time of data without it.
     """
     histories = Histories(rows.users, rows.authors, n_users, rows.times, kept=rows.positive)
-    later = np.diff(histories.indptr)[rows.users] - histories.positions - rows.positive
-
-    def newest(count: int) -> NDArray[np.bool_]:
-        return (later < count) & (histories.positions > 0)
-
-    kept = np.ones(len(rows), dtype=bool) if train_newest is None else newest(train_newest)
-    folds = None
-    if graph is not None and graph.folds:
-        if graph.fold_by == "order":
-            folds = np.where(newest(graph.folds), later, -1)
-        elif graph.fold_by == "time":
-            if rows.times is None:
-                raise InputError("graph.fold_by: time, but the data have no time")
-            folds = fold_of_time(rows.times, rows.times[rows.positive], graph.folds)
-        else:
-            folds = fold_of(rows.users, rows.authors, graph.folds, graph.fold_seed)
-        kept &= folds >= 0
-    if not (kept & rows.positive).any():
+    chosen = TrainingRows.chosen(
+        rows.users, rows.authors, rows.positive, rows.times, histories, train_newest, graph
+    )
+    if not (chosen.kept & rows.positive).any():
         raise InputError(
             "no positive row is left to train on by train_newest and graph.fold_by: order, which need users "
             "with two interactions"
         )
-    by_day = None if rows.times is None else positions_by_day(rows.users, rows.times, rows.positive, n_users)
-    return TrainingRows(rows, histories, later, kept, folds, by_day)
+    return chosen

@@ -9,6 +9,8 @@ import numpy as np
 
 from mmbee_plugin.data.features import BagFeatures, DenseFeatures, standardise
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.histories import positions_by_day
+from mmbee_plugin.data.training_rows import TrainingRows
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import published
 from mmbee_plugin.graph.metapaths import Metapath
@@ -21,7 +23,7 @@ from mmbee_plugin.torchrec.shards.files import ShardWriter
 from mmbee_plugin.torchrec.shards.ids import token_keys
 from mmbee_plugin.torchrec.shards.layout import DESCRIPTION, NODES, Description, Live, Modality
 from mmbee_plugin.torchrec.shards.row_groups import TASK
-from mmbee_plugin.torchrec.shards.rows import Rows, TrainingRows, split_folder, training_rows
+from mmbee_plugin.torchrec.shards.rows import Rows, split_folder, training_rows
 from mmbee_plugin.torchrec.shards.segments import write_segments
 
 ROWS_PER_GROUP = 65_536
@@ -76,7 +78,7 @@ def write_shards(
     until = _end_of_training(folder)
     snapshot = None
     if graph is not None:
-        gifts = _gifts(folder, train)
+        gifts = _gifts(folder, parts["train"], train)
         snapshot = snapshot_of(folder, gifts, graph, graphcl, tuple(chosen), seed, progress, until)
     with published(destination) as beside:
         writer = ShardWriter(beside)
@@ -96,8 +98,8 @@ def write_shards(
                 for name, table in zip(NODES.values(), snapshot.nodes(), strict=True):
                     writer.array(name.removesuffix(".npy"), table)
         note("rows to files")
-        _write_rows(writer, train, parts["valid"], parts["test"], rows_per_group, folder.tasks)
-        _write_sides(writer, folder, train)
+        _write_rows(writer, parts, train, rows_per_group, folder.tasks)
+        _write_sides(writer, folder, parts["train"], train)
         if categories is not None:
             writer.array("authors/category", categories)
         writer.describe(_description(folder, parts, train, chosen, snapshot, writer.sizes))
@@ -129,15 +131,15 @@ def _end_of_training(folder: DatasetFolder) -> float | None:
     return None if times is None else float(times.max())
 
 
-def _gifts(folder: DatasetFolder, train: TrainingRows) -> Interactions:
-    positives = train.rows.taken(train.rows.positive)
+def _gifts(folder: DatasetFolder, rows: Rows, train: TrainingRows) -> Interactions:
+    positives = rows.taken(rows.positive)
     return Interactions(
         positives.users,
         positives.authors,
         None if positives.live is None else positives.live.amounts,
         n_users=len(folder.user_tokens),
         n_authors=len(folder.item_tokens),
-        later=train.later[train.rows.positive],
+        later=train.later[rows.positive],
         times=positives.times,
     )
 
@@ -171,19 +173,21 @@ def _write_lists(
 
 def _write_rows(
     writer: ShardWriter,
+    parts: dict[str, Rows],
     train: TrainingRows,
-    valid: Rows,
-    test: Rows,
     rows_per_group: int,
     tasks: tuple[str, ...],
 ) -> None:
-    kept, rows = train.kept, train.rows
+    kept, rows = train.kept, parts["train"]
+    by_day = None
+    if rows.times is not None:
+        by_day = positions_by_day(rows.users, rows.times, rows.positive, len(train.histories.indptr) - 1)
     columns = {
         "user": rows.users[kept].astype(np.int32),
         "author": rows.authors[kept].astype(np.int32),
         "position": train.histories.positions[kept],
         "time": rows.times[kept] if rows.times is not None else None,
-        "position_by_day": train.by_day[kept] if train.by_day is not None else None,
+        "position_by_day": by_day[kept] if by_day is not None else None,
         "fold": train.folds[kept].astype(np.int16) if train.folds is not None else None,
         "label": rows.labels[kept] if rows.labels is not None else None,
         "segment": rows.live.segments[kept] if rows.live is not None else None,
@@ -191,8 +195,8 @@ def _write_rows(
     if rows.live is not None:
         columns |= {TASK + name: rows.live.tasks[kept, place] for place, name in enumerate(tasks)}
     writer.table("train", columns, rows_per_group)
-    for name, part in (("valid", valid), ("test", test)):
-        by_user = part.taken(np.argsort(part.users, kind="stable"))
+    for name in ("valid", "test"):
+        by_user = parts[name].taken(np.argsort(parts[name].users, kind="stable"))
         columns = {
             "user": by_user.users.astype(np.int32),
             "author": by_user.authors.astype(np.int32),
@@ -203,21 +207,18 @@ def _write_rows(
         writer.table(name, columns, rows_per_group)
 
 
-def _write_sides(writer: ShardWriter, folder: DatasetFolder, train: TrainingRows) -> None:
+def _write_sides(writer: ShardWriter, folder: DatasetFolder, rows: Rows, train: TrainingRows) -> None:
     """What is known of each user and each author, row by row."""
     n_users, n_authors = len(folder.user_tokens), len(folder.item_tokens)
-    histories, rows = train.histories, train.rows
+    histories = train.histories
     for name in ("indptr", "items", "repeats"):
         writer.array(f"histories/{name}", getattr(histories, name))
     if histories.times is not None:
         writer.array("histories/times", histories.times)
     writer.array("users/known", np.bincount(rows.users, minlength=n_users) > 0)
-    known = np.bincount(rows.authors, minlength=n_authors) > 0
-    writer.array("authors/known", known)
-    # Of live data every row teaches an author's own vectors something, of other data the positives.
-    writer.array("authors/seen", known if rows.live is not None else histories.item_counts(n_authors) > 0)
-    drawn = np.bincount(rows.authors[train.kept & rows.positive] + 1, minlength=n_authors + 1)
-    writer.array("authors/drawn", drawn.astype(np.int64))
+    writer.array("authors/known", np.bincount(rows.authors, minlength=n_authors) > 0)
+    writer.array("authors/seen", train.learned(n_authors, rows.live is not None))
+    writer.array("authors/drawn", np.append(0, train.counts(n_authors)))
     for side, tokens in (("users", folder.user_tokens), ("authors", folder.item_tokens)):
         writer.tokens(side, tokens)
         writer.array(f"{side}/keys", token_keys(tokens))
@@ -231,9 +232,9 @@ def _description(
     snapshot: Snapshot | None,
     files: dict[str, int],
 ) -> Description:
-    folds = snapshot.settings.folds if snapshot is not None else 0
-    fold = np.zeros(len(train.rows), dtype=np.int64) if train.folds is None else train.folds
-    counted = {"rows": train.kept, "positives": train.kept & train.rows.positive}
+    folds, rows = snapshot.settings.folds if snapshot is not None else 0, parts["train"]
+    fold = np.zeros(len(rows), dtype=np.int64) if train.folds is None else train.folds
+    counted = {"rows": train.kept, "positives": train.kept & rows.positive}
     return Description.model_validate(
         {
             "kind": folder.kind,
@@ -242,9 +243,9 @@ def _description(
             "snapshot": snapshot.manifest["key"] if snapshot is not None else None,
             "users": len(folder.user_tokens),
             "authors": len(folder.item_tokens),
-            "labelled": train.rows.labels is not None,
-            "ordered": train.rows.times is not None,
-            "until": None if train.rows.times is None else float(train.rows.times.max()),
+            "labelled": rows.labels is not None,
+            "ordered": rows.times is not None,
+            "until": None if rows.times is None else float(rows.times.max()),
             "categories": "authors/category.npy" in files,
             "declared": folder.order.by == "rows",
             "folds": folds,

@@ -1,0 +1,40 @@
+"""The chosen rows of RecBole's training split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmbee_plugin.data.training_rows import TrainingRows
+from mmbee_plugin.recbole.config.settings import graph_settings
+
+
+def training_rows(dataset: Any) -> TrainingRows:
+    """By ``train_newest`` and, where the model reads a graph, by its settings.
+
+    Args:
+        dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
+
+    Raises:
+        InputError: folds by time of data without it.
+    """
+    users, items = (dataset.inter_feat[field].numpy() for field in (dataset.uid_field, dataset.iid_field))
+    config = dataset.config
+    graph = graph_settings(config) if config["interest"] is not None else None
+    return TrainingRows.chosen(
+        users,
+        items,
+        dataset.positive_rows(),
+        dataset.times,
+        dataset.histories,
+        newest=config["train_newest"],
+        folding=graph if graph is not None and graph.metapaths else None,
+        pairs=(dataset.user_rows[users], dataset.item_rows[items]),
+    )
+
+
+def learned_items(dataset: Any) -> NDArray[np.bool_]:
+    """(n_items,) bool, whether a row of the training split teaches the item's own vectors something."""
+    return training_rows(dataset).learned(dataset.item_num, dataset.folder.live is not None)
