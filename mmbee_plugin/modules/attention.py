@@ -1,4 +1,4 @@
-"""Attention and feed-forward blocks, each with a residual and LayerNorm; eq. 5-7 of the paper repeat the first."""
+"""Attention and feed-forward blocks, each with a residual and LayerNorm."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mmbee_plugin.modules.expect import expect_width
+
 
 class AttentionBlock(nn.Module):
     r"""Multi-head attention, residual, LayerNorm.
 
     .. math:: \mathrm{LN}(Q + \mathrm{softmax}(Q W_Q (K W_K)^T / \sqrt{d_h}) K W_V W_O)
 
-    Source: MMBee, eq. 5-7, which give the attention alone; heads, residual and LayerNorm are our reading.
+    Source: MMBee (https://arxiv.org/abs/2407.00056), eq. 5-7, which give the attention alone; heads, residual and
+    LayerNorm are our reading.
 
     Args:
         width: model width ``d``, a multiple of ``heads``.
@@ -25,11 +28,18 @@ class AttentionBlock(nn.Module):
         - query: :math:`(B, Q, d)`; key_value: :math:`(B, K, d)`; key_mask: :math:`(B, K)` bool, true = usable,
           at least one a row
         - output: :math:`(B, Q, d)`
+
+    Example:
+        >>> attend = AttentionBlock(width=8, heads=2)
+        >>> attend(torch.randn(3, 4, 8), torch.randn(3, 5, 8)).shape
+        torch.Size([3, 4, 8])
     """
 
     def __init__(self, width: int, heads: int = 4, dropout: float = 0.0) -> None:
         super().__init__()
-        self.heads = heads
+        if width % heads:
+            raise ValueError(f"width {width} is no multiple of heads {heads}")
+        self.heads, self.width = heads, width
         self.to_query = nn.Linear(width, width)
         self.to_key_value = nn.Linear(width, 2 * width)
         self.to_output = nn.Linear(width, width)
@@ -39,6 +49,8 @@ class AttentionBlock(nn.Module):
     def forward(
         self, query: torch.Tensor, key_value: torch.Tensor, key_mask: torch.Tensor | None = None
     ) -> torch.Tensor:
+        expect_width("query", query, self.width)
+        expect_width("key_value", key_value, self.width)
         q = self._split_heads(self.to_query(query))
         k, v = self.to_key_value(key_value).chunk(2, dim=-1)
         mask = None if key_mask is None else key_mask[:, None, None, :]
@@ -62,17 +74,21 @@ class AttentionBlock(nn.Module):
 
 
 class FeedForwardBlock(nn.Module):
-    r"""Two layers on every token, residual, LayerNorm.
+    r"""Two layers applied to every token, residual, LayerNorm.
 
     .. math:: \mathrm{LN}(X + W_2 \mathrm{ReLU}(W_1 X + b_1) + b_2)
 
     Args:
         width: model width ``d``.
         hidden: width between the layers.
-        dropout: on the output of the second, in training.
+        dropout: on the output of the second layer, in training.
 
     Shapes:
         - input, output: :math:`(..., d)`
+
+    Example:
+        >>> FeedForwardBlock(width=8, hidden=32)(torch.randn(3, 4, 8)).shape
+        torch.Size([3, 4, 8])
     """
 
     def __init__(self, width: int, hidden: int, dropout: float = 0.0) -> None:

@@ -1,6 +1,6 @@
-"""BDR: a user and an author seen through their most similar peers, from both perspectives at once.
+"""BDR: a user and an author described by their most similar peers, scored from both perspectives.
 
-The MMBee paper compares with it and says no more than this; the equations are our reading.
+A competitor in the MMBee paper, which gives no equations (section 6.2); these are our reading.
 """
 
 from __future__ import annotations
@@ -14,31 +14,37 @@ from torch import nn
 from mmbee_plugin.modules import losses
 from mmbee_plugin.modules.backbone import masked_softmax
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
+from mmbee_plugin.modules.expect import expect_given, expect_width
 from mmbee_plugin.modules.heads import MLPHead
 from mmbee_plugin.modules.interest import Interest, PairScore
 from mmbee_plugin.modules.shapes import GTRSettings
 
 PEER_PATHS = ("u2a2u", "a2a")
-"""the metapaths whose neighbours are a user's and an author's peers."""
+"""Metapaths to a user's and to an author's peers."""
 
 
 class Perspectives(PairScore):
-    r"""Would this user, seen through similar users, give to the author; and would this author, so seen, receive?
+    r"""Score of a pair from both perspectives: the user described by its peers, and the author described by its peers.
 
     .. math:: s_u = \mathrm{MLP}_u([z_u ; e_a ; z_u \odot e_a]),\quad s_a = \mathrm{MLP}_a([z_a ; e_u ; z_a \odot e_u])
 
-    Their mean joins the logit of the gift; each has a loss of its own. The first layers are split, so that a pair
-    pays for the product alone where the authors are shared.
+    Their mean is added to the logit of the gift, and each has a loss of its own. The first layers are split, so that a
+    pair costs the product alone where the authors are shared.
 
     Args:
         width: model width ``d``.
-        hidden: width of the hidden layer.
         dropout: before the last layer, in training.
-        loss_weight: of the two perspectives' losses.
+        hidden: width of the hidden layer.
+        loss_weight: weight of the two losses.
 
     Shapes:
         - user: :math:`(B, 2d)`, ``[z_u ; e_u]``; author: :math:`(B|1, C, 2d)`, ``[z_a ; e_a]``
         - output: :math:`(B, C)`
+
+    Example:
+        >>> score = Perspectives(8)
+        >>> score(torch.randn(3, 16), torch.randn(1, 5, 16)).shape  # 5 authors that all users share
+        torch.Size([3, 5])
     """
 
     def __init__(self, width: int, dropout: float = 0.0, hidden: int = 64, loss_weight: float = 0.5) -> None:
@@ -58,7 +64,6 @@ class Perspectives(PairScore):
         labels: torch.Tensor,
         weights: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Logistic losses () of both perspectives on labels (B, C), weighted; ``weights`` (B,) as in ``losses``."""
         both = [
             losses.binary_cross_entropy(logits.float(), labels, weights=weights)
             for logits in self._both(user, author)
@@ -77,7 +82,7 @@ class Perspectives(PairScore):
 
 
 class PeerAttention(Interest):
-    r"""A node plus what its most similar nodes of the same type say, attended to by fit and similarity.
+    r"""Attention of a node to its peers, the most similar nodes of its type, by fit and similarity.
 
     .. math:: z = \mathrm{LN}(e + W_o \sum_k \alpha_k W e_k),\quad
               \alpha = \mathrm{softmax}_k(\mathrm{LeakyReLU}(v^T [W e ; W e_k]) + \ln w_k)
@@ -85,8 +90,13 @@ class PeerAttention(Interest):
     A node without peers gives LN(e).
 
     Shapes:
-        - own: :math:`(B, d)`; peers: :math:`(B, K, d)`; weights: :math:`(B, K)`, 0 where the list is filled up
+        - own: :math:`(B, d)`; peers: :math:`(B, K, d)`; weights: :math:`(B, K)`, 0 for padding
         - output: :math:`(B, d)`
+
+    Example:
+        >>> attend = PeerAttention(8)
+        >>> attend(torch.randn(3, 8), torch.randn(3, 5, 8), torch.rand(3, 5)).shape
+        torch.Size([3, 8])
     """
 
     peer_paths = PEER_PATHS
@@ -113,6 +123,6 @@ class PeerAttention(Interest):
         return self.norm(own + self.output((attention.unsqueeze(1) @ values).squeeze(1)))
 
     def read(self, own: torch.Tensor | None, side: UserSide | AuthorSide) -> torch.Tensor:
-        """The interest of a side with the id vectors ``own``."""
-        assert own is not None and side.peers is not None and side.peer_weights is not None
-        return self(own, side.peers, side.peer_weights)
+        peers = expect_given("peers", side.peers)
+        expect_width("peers", peers, self.out_width)
+        return self(expect_given("user", own), peers, expect_given("peer_weights", side.peer_weights))

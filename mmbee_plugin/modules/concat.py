@@ -1,4 +1,4 @@
-"""Plain concatenation of the modalities: the content encoder that MFQ is measured against."""
+"""Plain concatenation of the modalities: the content encoder that MFQ is compared with."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ class Concat(Content):
     Shapes:
         - input: :class:`AuthorSide`
         - output: :math:`(B, d)`
+
+    Example:
+        >>> encoder = Concat(ContentSettings({"visual": 5}, width=8))
+        >>> raw, mask = torch.randn(2, 3, 1, 5), torch.ones(2, 3, dtype=torch.bool)  # 3 segments of a frame
+        >>> encoder(AuthorSide(torch.randn(2, 8), segments={"visual": raw}, segment_mask={"visual": mask})).shape
+        torch.Size([2, 8])
     """
 
     def __init__(self, settings: ContentSettings) -> None:

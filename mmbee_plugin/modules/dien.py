@@ -12,15 +12,15 @@ from mmbee_plugin.modules.batch import UserSide
 
 
 class AUGRU(nn.Module):
-    r"""A GRU whose update gate is scaled by how relevant each step is to the target.
+    r"""A GRU whose update gate is scaled by each step's relevance to the target.
 
     .. math::
         u &= \sigma(W_u h_t + V_u s_{t-1} + b_u),\quad r = \sigma(W_r h_t + V_r s_{t-1} + b_r) \\
         c &= \tanh(W_c h_t + b_c + r \odot V_c s_{t-1}),\quad
         s_t = (1 - a_t u) \odot s_{t-1} + a_t u \odot c
 
-    from :math:`s_0 = 0`. A step of relevance 0, padding among them, keeps the state. The products with h are taken
-    once for all targets; the recurrence runs for every pair, H steps of :math:`6 d^2` operations.
+    from :math:`s_0 = 0`. A step of relevance 0, such as padding, keeps the state. Products with h are computed once
+    for all targets; the recurrence runs for every pair, H steps of :math:`6 d^2` operations.
 
     Source: DIEN, eq. 4 with the gate of eq. 9-10.
 
@@ -35,7 +35,7 @@ class AUGRU(nn.Module):
         self.from_state = nn.Linear(width, 3 * width, bias=False)
 
     def prepare(self, hidden: torch.Tensor) -> torch.Tensor:
-        """hidden (B, H, d) -> what they add to the two gates and to the candidate (B, H, 3d)."""
+        """Terms (B, H, 3d) of the hidden states (B, H, d) in the two gates and the candidate."""
         return self.from_input(hidden)
 
     def forward(self, inputs: torch.Tensor, relevance: torch.Tensor) -> torch.Tensor:
@@ -53,8 +53,8 @@ class AUGRU(nn.Module):
 class DIEN(Backbone):
     r"""Extracts interests with a GRU over the history, then lets them evolve towards the target.
 
-    Extraction: :math:`h_t = \mathrm{GRU}(e_t, h_{t-1})`, once a user. Its states are told apart by the auxiliary
-    task: :math:`h_t` predicts the next behaviour against one drawn at random,
+    Extraction: :math:`h_t = \mathrm{GRU}(e_t, h_{t-1})`, once a user. Its states learn from the auxiliary task, too:
+    :math:`h_t` predicts the next behaviour against one drawn at random,
     :math:`-\ln \sigma(\langle h_t, e_{t+1} \rangle) - \ln(1 - \sigma(\langle h_t, e^-_{t+1} \rangle))`.
     Evolution: :class:`AUGRU` with the relevance :math:`a_t = \mathrm{softmax}_t(h_t^T W e_a)`. An empty history
     gives a learned vector (our reading).
@@ -63,6 +63,14 @@ class DIEN(Backbone):
 
     Args:
         width: model width ``d``.
+
+    Example:
+        >>> dien = DIEN(8)
+        >>> memory = dien.remember(UserSide(None, torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)))
+        >>> dien.cross(memory, torch.randn(1, 7, 8)).shape  # 7 targets that both users share
+        torch.Size([2, 7, 8])
+        >>> dien.auxiliary_loss(memory, torch.randn(2, 3, 8), torch.zeros(2, 3)).shape
+        torch.Size([])
     """
 
     def __init__(self, width: int) -> None:
@@ -99,11 +107,11 @@ class DIEN(Backbone):
         labels: torch.Tensor,
         weights: torch.Tensor | None = None,
     ) -> torch.Tensor | None:
-        """Mean loss () of predicting each next behaviour, over a row's steps, then over the rows.
+        """Loss () of predicting each next behaviour: a mean over a row's steps, then over the rows.
 
-        The random behaviour is another row's, at the same step of its history counted round: all rows take theirs
-        from the row that stands the same random distance further in the batch. A row without two behaviours, or
-        whose other row has none, counts zero.
+        The random behaviour is that of another row, a random distance further in the batch and the same for all rows,
+        at the same step modulo its length. A row with fewer than two behaviours, or whose other row has none, counts
+        zero.
         """
         history, mask, hidden = memory["history"], memory["mask"], memory["hidden"][:, :-1]
         own = torch.arange(len(history), device=history.device)

@@ -10,12 +10,12 @@ from mmbee_plugin.modules.batch import UserSide
 
 
 class ActivationUnit(nn.Module):
-    r"""Sum of behaviours, each weighted by how well it fits the target; the weights are not normalised.
+    r"""Sum of the behaviours, each weighted by its fit to the target; the weights are not normalised.
 
     .. math:: o = \sum_j g_j e_j,\quad g_j = \mathrm{MLP}_{80-40-1}([e_a ; e_j ; e_a - e_j ; e_a \odot e_j])
 
-    The first layer is split so that only the product is paid per pair: the weights of the difference act on each
-    side alone and are part of the two others.
+    The first layer is split, so that a pair costs the product alone: the weights of the difference act on each side
+    and are part of the two others.
 
     Source: DIN, section 4.3.
 
@@ -41,10 +41,18 @@ class ActivationUnit(nn.Module):
 
 
 class DIN(Backbone):
-    """Target attention over the whole history.
+    """Target attention over the whole history (:class:`ActivationUnit`). An empty history gives a learned vector.
+
+    Source: DIN (Zhou et al., KDD 2018), section 4.3.
 
     Args:
         width: model width ``d``.
+
+    Example:
+        >>> din = DIN(8)
+        >>> side = UserSide(None, torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool))
+        >>> din.cross(din.remember(side), torch.randn(1, 7, 8)).shape  # 7 targets that both users share
+        torch.Size([2, 7, 8])
     """
 
     reads_order = False

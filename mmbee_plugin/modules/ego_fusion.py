@@ -15,7 +15,7 @@ from mmbee_plugin.modules.tokens import ModalityTokens, some_usable
 
 
 class EgoFusion(Content):
-    r"""Passes messages between segments in each modality, every sender modulated by its own other modalities.
+    r"""Messages between segments in each modality, each sender modulated by its own other modalities.
 
     .. math:: a = \mathrm{softmax}_j(X_m X_m^T / \sqrt d),\quad a' = \mathrm{softmax}_j(X_m w^T / \sqrt d),\quad
               H_m = \mathrm{LN}(X_m + a' w)
@@ -28,12 +28,18 @@ class EgoFusion(Content):
     Then :math:`c = W [\bar H_v ; \bar H_s ; \bar H_t] + b`, a mean over the segments that have the modality. Edges join
     all segments, each to itself too: with one segment the message is the modulated token itself.
 
-    Source: EgoGCN for the modulation. That the nodes are the sample's segments is our reading of the MMBee paper, which
-    applies EgoGCN's fusion to the nodes' attributes.
+    Source: EgoGCN for the modulation. That the nodes are the sample's segments is our reading of the MMBee paper
+    (section 6.2), which applies EgoGCN's fusion to the nodes' attributes.
 
     Shapes:
         - input: :class:`AuthorSide`
         - output: :math:`(B, d)`
+
+    Example:
+        >>> encoder = EgoFusion(ContentSettings({"visual": 5}, width=8))
+        >>> raw, mask = torch.randn(2, 3, 1, 5), torch.ones(2, 3, dtype=torch.bool)  # 3 segments of a frame
+        >>> encoder(AuthorSide(torch.randn(2, 8), segments={"visual": raw}, segment_mask={"visual": mask})).shape
+        torch.Size([2, 8])
     """
 
     FORMS = ("soft", "hard")
@@ -64,7 +70,7 @@ class EgoFusion(Content):
         return self.project(((heard * weight).sum(dim=2) / weight.sum(dim=2)).flatten(1))
 
     def _message(self, tokens: torch.Tensor, modulated: torch.Tensor, senders: torch.Tensor) -> torch.Tensor:
-        """What each token hears, (B, M, L, d); senders (B, M, 1, L) bool."""
+        """Messages (B, M, L, d) to each token; senders (B, M, 1, L) bool."""
         scale = 1 / math.sqrt(tokens.shape[-1])
         fit = tokens @ modulated.transpose(2, 3) * scale  # (B, M, L, L)
         if not self.hard:
@@ -75,7 +81,7 @@ class EgoFusion(Content):
         return (attention * informative) @ modulated + (attention * ~informative) @ tokens
 
     def _modulated(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Each token averaged with its segment's other modalities, gated or (hard) as they are."""
+        """Tokens averaged with their segment's other modalities, gated or (hard) as they are."""
         present = mask.unsqueeze(-1).to(tokens.dtype)  # (B, M, L, 1)
         sent = tokens * present
         others = present.sum(dim=1, keepdim=True) - present

@@ -1,7 +1,7 @@
-"""One file with a trained model's tables and weights, which either adapter writes and either reads.
+"""Exchange files: a trained model's tables and weights, written and read by both adapters.
 
-It is a plain torch file of tensors and values, read without running code from it. A table of users or authors has
-one row more than there are tokens: row r + 1 belongs to token r, row 0 to whoever is not among them.
+An exchange file is a torch file of tensors and plain values, read without running code from it. A table of users or
+authors has one row more than there are tokens: row r + 1 belongs to token r, row 0 to unknown tokens.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ FORMAT = "mmbee_plugin exchange 2"
 USER_TABLES = ("user", "nodes_user")
 AUTHOR_TABLES = ("author", "query", "nodes_author")
 WORD_TABLES = "words_"
-"""prefix of the tables of bag modalities, whose rows are words; see `word_table`."""
+"""Prefix of the tables of bag modalities, whose rows are words; see `word_table`."""
 IN_TRAINING_ONLY = ("dropout", "history_dropout", "modality_dropout", "default_query_rate", "reach_weight")
 """Settings that do not change a score."""
 
 
 @dataclass
 class Exchange:
-    """A trained model, apart from where its tables were."""
+    """A trained model, independent of the adapter."""
 
     tables: dict[str, torch.Tensor]
-    """by name, as in ``USER_TABLES`` and ``AUTHOR_TABLES`` (rows, width), or a name of `word_table`."""
+    """Tables (rows, width) by name: ``USER_TABLES``, ``AUTHOR_TABLES`` or a name of `word_table`."""
     dense: dict[str, torch.Tensor]
-    """state of the :class:`~mmbee_plugin.modules.gtr.GTRModel`."""
+    """State of the :class:`~mmbee_plugin.modules.gtr.GTRModel`."""
     users: list[str]
-    """the users' tokens."""
+    """Tokens of the users."""
     authors: list[str]
-    """the authors' tokens."""
+    """Tokens of the authors."""
     settings: dict[str, Any]
-    """which model it is, as `model_settings` gives it."""
+    """Settings of the model, as `model_settings` returns them."""
 
     def __post_init__(self) -> None:
         for kind, tokens in (("user", self.users), ("author", self.authors)):
@@ -61,21 +61,26 @@ class Exchange:
                 raise InputError(f"{name!r} holds values that are not finite")
 
     def rows_of(self, table: str, tokens: list[str]) -> torch.Tensor:
-        """(len(tokens), width) rows of a table of users or authors, row 0 where a token is unknown."""
+        """Rows (len(tokens), width) of a table of users or authors, row 0 for unknown tokens."""
         known = self.users if table in USER_TABLES else self.authors
         place = {token: row for row, token in enumerate(known, start=1)}
         return self.tables[table][torch.tensor([place.get(token, 0) for token in tokens], dtype=torch.long)]
 
 
 def word_table(modality: str) -> str:
-    """The name of a bag modality's table, and of the feature that is looked up in it."""
+    """Name of a bag modality's table, and of the feature that is looked up in it.
+
+    Example:
+        >>> word_table("text")
+        'words_text'
+    """
     return WORD_TABLES + module_name(modality)
 
 
 def model_settings(
     gtr: GTRSettings, content: ContentSettings, sim: SIMSettings, history_length: int, segments: int
 ) -> dict[str, Any]:
-    """What has to be equal for two models to score alike, as plain values: the parts in use and their shapes.
+    """Settings that have to be equal for two models to score alike, as plain values: parts in use and their shapes.
 
     Args:
         history_length: behaviours of a user that are read.
@@ -94,9 +99,9 @@ def model_settings(
 def fill_unknown_queries(
     tables: Mapping[str, torch.Tensor], dense: Mapping[str, torch.Tensor], settings: Mapping[str, Any]
 ) -> None:
-    """Writes row 0 of the query table, where there is one: what an author reads with whom the file does not know.
+    """Writes row 0 of the query table, where there is one: the queries of authors that are not in the file.
 
-    That is zeros, no offset from the shared queries, or, where authors share none, the default queries.
+    That is zeros, no offset from the shared queries, or the default queries, where none are shared.
 
     Args:
         tables, dense, settings: as in :class:`Exchange`.
@@ -107,7 +112,7 @@ def fill_unknown_queries(
 
 
 def write_exchange(path: Path, exchange: Exchange) -> None:
-    """Writes beside ``path`` first, then renames. Raises InputError where nothing can be written."""
+    """Writes a file, beside ``path`` first. Raises InputError if it cannot be written."""
     content = {
         "format": FORMAT,
         "tables": exchange.tables,
@@ -123,10 +128,10 @@ def write_exchange(path: Path, exchange: Exchange) -> None:
 
 
 def read_exchange(path: Path) -> Exchange:
-    """Reads a file that `write_exchange` wrote.
+    """Reads a file of `write_exchange`.
 
     Raises:
-        InputError: no such file, one cut short, one that holds other things or tables of a wrong shape.
+        InputError: a file that is missing, cut short or of another kind, or tables of a wrong shape.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -146,13 +151,10 @@ def read_exchange(path: Path) -> Exchange:
 
 
 def check_same_model(exchange: Exchange, own: Mapping[str, Any], source: Path) -> None:
-    """Raises InputError naming the first setting in which the file's model differs from one's own
-    (`model_settings`)."""
+    """Raises InputError with the first setting in which the file's model differs from ``own`` (`model_settings`)."""
     before, now = _flat(exchange.settings), _flat(own)
     for path in sorted(before.keys() | now.keys()):
-        in_training_only = (
-            path[-1] in IN_TRAINING_ONLY and "widths" not in path
-        )  # whose entries are modalities
+        in_training_only = path[-1] in IN_TRAINING_ONLY and "widths" not in path  # its entries are modalities
         if not in_training_only and before.get(path) != now.get(path):
             name = ".".join(path)
             raise InputError(
@@ -161,7 +163,7 @@ def check_same_model(exchange: Exchange, own: Mapping[str, Any], source: Path) -
 
 
 def _flat(settings: Mapping[str, Any], outer: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
-    """The values by the keys that lead to them."""
+    """Values by the keys that lead to them."""
     flat: dict[tuple[str, ...], Any] = {}
     for name, value in settings.items():
         path = (*outer, name)

@@ -1,4 +1,4 @@
-"""GIE: the vectors of a node's metapath neighbours as its expanded interest (MMBee, section 5.3, eq. 10-12)."""
+"""GIE: graph-guided interest expansion (MMBee, section 5.3, eq. 10-12)."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ import torch
 from torch import nn
 
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
+from mmbee_plugin.modules.expect import expect_given, expect_width
 from mmbee_plugin.modules.interest import Interest
 from mmbee_plugin.modules.shapes import GTRSettings
 
 
 class GIE(Interest):
-    r"""Interest of one side from its neighbours, already pooled.
+    r"""Expanded interest of a user or an author: means over its neighbours along metapaths.
 
     A neighbour's vector is its row of the node table Θ plus its projected content attribute. A mean commutes with
-    a projection, so pooled rows and mean attributes suffice:
+    a projection, so the mean row and the mean attribute suffice:
 
     .. math:: h_\rho = \overline{\Theta}_\rho + W \bar x_\rho
 
-    where an absent attribute counts as zero, the mean of standardised ones. A mean over nobody is a learned vector.
-    The paper takes one mean, over the set that a side's metapaths lead to (``set``); one mean a metapath, side by
-    side, is the default (``concat``). Whether the mean is plain, as in eq. 12, or weighted by the neighbours' scores
-    is up to whoever pools them.
+    where an absent attribute counts as zero, the mean of standardised ones. A node without neighbours gets a learned
+    vector. The paper takes one mean, over the set of a side's neighbours (``set``); one mean a metapath, side by side,
+    is the default (``concat``). The means given may be plain, as in eq. 12, or weighted by the neighbours' scores.
+
+    Source: MMBee (https://arxiv.org/abs/2407.00056), eq. 10-12.
 
     Args:
         metapaths: names of the side's metapaths, for ``concat`` in the order of the tensors.
@@ -36,6 +38,14 @@ class GIE(Interest):
 
         - neighbours: :math:`(B, P, d)`; count: :math:`(B, P)`; attributes: :math:`(B, P, D)` or None
         - output: :math:`(B, P d)`
+
+    Raises:
+        ValueError: means of another number or width.
+
+    Example:
+        >>> gie = GIE(("u2a2u", "u2a2a"), width=8)
+        >>> gie(torch.randn(3, 2, 8), torch.tensor([[4, 0], [1, 2], [0, 0]])).shape
+        torch.Size([3, 16])
     """
 
     POOLINGS = ("concat", "set")
@@ -65,12 +75,15 @@ class GIE(Interest):
         count: torch.Tensor,
         attributes: torch.Tensor | None = None,
     ) -> torch.Tensor:
+        if neighbours.shape[1:] != self.empty.shape:
+            found, expected = tuple(neighbours.shape[1:]), tuple(self.empty.shape)
+            raise ValueError(f"neighbours: means of shape {found}, expected {expected}")
         pooled = neighbours
         if self.attribute is not None and attributes is not None:
+            expect_width("attributes", attributes, self.attribute.in_features)
             pooled = pooled + self.attribute(attributes)
         return torch.where((count > 0).unsqueeze(-1), pooled, self.empty).flatten(1)
 
     def read(self, own: torch.Tensor | None, side: UserSide | AuthorSide) -> torch.Tensor:
-        """The interest of a side, whose id vectors ``own`` it does not need."""
-        assert side.neighbours is not None and side.neighbour_count is not None
-        return self(side.neighbours, side.neighbour_count, side.attributes)
+        count = expect_given("neighbour_count", side.neighbour_count)
+        return self(expect_given("neighbours", side.neighbours), count, side.attributes)

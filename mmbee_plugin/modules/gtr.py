@@ -1,7 +1,7 @@
 """GTRModel: the gift-through rate of a user for an author's current segment (MMBee, eq. 1).
 
-One model, composed by name: a backbone looks at the history with the target in mind, a content encoder at the author's
-segments, an interest encoder at both sides' neighbours in the graphs, and a head scores. It owns no table.
+A model is composed of four parts by name: a backbone reads the history, a content encoder the author's segments, an
+interest encoder both sides' neighbours in the graphs, and a head scores. It owns no table.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import nn
 from mmbee_plugin.modules.backbone import Memory
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.content import Content
+from mmbee_plugin.modules.expect import expect_given, expect_width
 from mmbee_plugin.modules.heads import Block, Head, HeadInputs
 from mmbee_plugin.modules.interest import Interest
 from mmbee_plugin.modules.parts import BACKBONES, CONTENTS, INTERESTS, head_of, pays_per_pair
@@ -24,41 +25,41 @@ from mmbee_plugin.modules.shapes import ContentSettings, GTRSettings, SIMSetting
 
 @dataclass
 class EncodedUser:
-    """A batch of users, ready to meet any author."""
+    """A batch of ``B`` users, to be scored with any authors."""
 
     top: torch.Tensor
-    """(B, h) the head's user part."""
+    """(B, h) from the head."""
     memory: Memory
-    """the backbone's tensors, first axis B."""
+    """Tensors of the backbone, first axis B."""
     reach_ids: torch.Tensor | None = None
     """(B, K) as in :class:`UserSide`."""
     reach_weights: torch.Tensor | None = None
     """(B, K)."""
     views: torch.Tensor | None = None
-    """(B, 2d) what BDR compares: the users seen through their peers, and their id vectors."""
+    """(B, 2d) expanded interests and id vectors, for a score of the interest encoder."""
 
 
 @dataclass
 class EncodedAuthor:
-    """A batch of authors, ready to meet any user."""
+    """A batch of ``C`` authors, or ``C`` candidates of each of ``B`` users, to be scored with any users."""
 
     top: torch.Tensor
-    """(C, h) or (B, C, h) the head's author part."""
+    """(C, h) or (B, C, h) from the head."""
     author: torch.Tensor
-    """(C, d) or (B, C, d) id vectors, the backbone's target."""
+    """(C, d) or (B, C, d) id vectors, the targets of the backbone."""
     ids: torch.Tensor | None = None
     """(C,) or (B, C) as in :class:`AuthorSide`."""
     views: torch.Tensor | None = None
-    """(C, 2d) or (B, C, 2d), BDR's as on the user's side."""
+    """(C, 2d) or (B, C, 2d) as on the user's side."""
     category: torch.Tensor | None = None
     """(C,) or (B, C) as in :class:`AuthorSide`."""
 
     def take(self, index: torch.Tensor) -> EncodedAuthor:
-        """Rows by position: index (B, C) into C' authors -> fields (B, C, ·)."""
+        """Authors by position: index (B, C) into C' authors -> fields (B, C, ·)."""
         return self._each(lambda field: field[index])
 
     def unsqueeze(self, axis: int) -> EncodedAuthor:
-        """Every field with one more axis."""
+        """All fields with one more axis."""
         return self._each(lambda field: field.unsqueeze(axis))
 
     def split(self, rows: int) -> Iterator[EncodedAuthor]:
@@ -72,19 +73,46 @@ class EncodedAuthor:
 
     @staticmethod
     def cat(parts: list[EncodedAuthor]) -> EncodedAuthor:
-        """Pieces put together again, along the authors."""
+        """One batch of several, along the authors."""
         first = parts[0]
         known = [one.name for one in fields(first) if getattr(first, one.name) is not None]
         return EncodedAuthor(**{name: torch.cat([getattr(part, name) for part in parts]) for name in known})
 
 
 class GTRModel(nn.Module):
-    """Backbone x content x interest, then a head.
+    """Backbone, content encoder, interest encoder and head in one model, with three ways to score the same pairs.
+
+    ``score`` takes aligned rows, ``score_candidates`` each user's own candidates, ``score_all`` all users and authors.
+    Sides are encoded first, each once.
+
+    Source: MMBee (https://arxiv.org/abs/2407.00056), eq. 1; BPR, softmax and logistic losses (eq. 2) are in
+    :mod:`~mmbee_plugin.modules.losses`.
 
     Args:
         settings: names and shapes of the parts.
-        content: shapes of the content encoder; an empty ``widths`` means there is no content.
-        sim: shapes of SIM.
+        content: shapes of the content encoder; with empty ``widths`` there is none.
+        sim: shapes of a backbone that searches.
+
+    Example:
+        >>> from mmbee_plugin.modules import AuthorSide, ContentSettings, GTRModel, GTRSettings, SIMSettings, UserSide
+        >>> settings = GTRSettings("sim", "mfq", "none", width=8, hidden=(16, 4))
+        >>> content = ContentSettings({"visual": 5}, width=8, num_queries=2)
+        >>> gtr = GTRModel(settings, content, SIMSettings(width=8)).eval()
+        >>> user = gtr.encode_user(
+        ...     UserSide(torch.randn(3, 8), torch.randn(3, 6, 8), torch.ones(3, 6, dtype=torch.bool))
+        ... )
+        >>> author = gtr.encode_author(
+        ...     AuthorSide(
+        ...         author=torch.randn(4, 8),
+        ...         queries=torch.randn(4, 2, 8),
+        ...         segments={"visual": torch.randn(4, 1, 1, 5)},
+        ...         segment_mask={"visual": torch.ones(4, 1, dtype=torch.bool)},
+        ...     )
+        ... )
+        >>> gtr.score_all(user, author).shape  # logits of 3 users and 4 authors
+        torch.Size([3, 4])
+        >>> gtr.score(user, author.take(torch.tensor([0, 2, 2]))).shape  # of 3 pairs
+        torch.Size([3])
     """
 
     def __init__(self, settings: GTRSettings, content: ContentSettings, sim: SIMSettings) -> None:
@@ -102,7 +130,7 @@ class GTRModel(nn.Module):
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """What ``score_tasks`` scores, in order."""
+        """Tasks of ``score_tasks``, in order."""
         return self.settings.tasks[: self.head.tasks]
 
     @property
@@ -122,7 +150,14 @@ class GTRModel(nn.Module):
         return self.backbone.may_have_unused_parameters or one_segment or one_task
 
     def encode_user(self, side: UserSide) -> EncodedUser:
-        """Everything about ``B`` users that does not depend on a target."""
+        """Encodes ``B`` users, independent of targets.
+
+        Raises:
+            ValueError: vectors that are missing, or of another width than the model's.
+        """
+        if side.user is not None or self.settings.user_ids:
+            expect_width("user", expect_given("user", side.user), self.settings.width)
+        expect_width("history", side.history, self.settings.width)
         parts = [] if side.user is None else [side.user]
         summary = self.backbone.summary(side)
         if summary is not None:
@@ -132,12 +167,16 @@ class GTRModel(nn.Module):
         top = self.head.user(torch.cat(parts, dim=1))
         views = None
         if self.perspectives is not None:
-            assert side.user is not None
-            views = torch.cat([parts[-1], side.user], dim=1)
+            views = torch.cat([parts[-1], expect_given("user", side.user)], dim=1)
         return EncodedUser(top, self.backbone.remember(side), side.reach_ids, side.reach_weights, views)
 
     def encode_author(self, side: AuthorSide) -> EncodedAuthor:
-        """Everything about ``C`` authors that does not depend on a user."""
+        """Encodes ``C`` authors, independent of users.
+
+        Raises:
+            ValueError: vectors or modalities that are missing, or of another width than the model's.
+        """
+        expect_width("author", side.author, self.settings.width)
         parts = [side.author]
         if self.content is not None:
             parts.append(self.content(side))
@@ -152,9 +191,9 @@ class GTRModel(nn.Module):
         return self.score_candidates(user, author.unsqueeze(1)).squeeze(1)
 
     def score_candidates(self, user: EncodedUser, author: EncodedAuthor) -> torch.Tensor:
-        """Logits (B, C) of the first task for each user against its own ``C`` candidates.
+        """Logits (B, C) of the first task, of each user with its own ``C`` candidates.
 
-        The author's fields are (B, C, ·), or shared (1, C, ·).
+        The author's fields are (B, C, ·), or (1, C, ·) for candidates that all users share.
         """
         return self.score_tasks(user, author, 1).squeeze(2)
 
@@ -167,7 +206,7 @@ class GTRModel(nn.Module):
         return logits
 
     def score_all(self, user: EncodedUser, author: EncodedAuthor, chunk: int = 1 << 20) -> torch.Tensor:
-        """Logits (B, C) of every user against every author (fields (C, ·)).
+        """Logits (B, C) of every user with every author (fields (C, ·)).
 
         Args:
             chunk: pairs scored at once, times their history length or experts; bounds memory.
@@ -185,7 +224,7 @@ class GTRModel(nn.Module):
         labels: torch.Tensor,
         weights: torch.Tensor | None = None,
     ) -> torch.Tensor | None:
-        """Loss () of what the parts learn beside the score, on each user's own candidates (B, C, ·), or None.
+        """Sum () of the parts' auxiliary losses on each user's own candidates (B, C, ·), or None.
 
         Args:
             labels: (B, C) of the first task.
@@ -194,12 +233,12 @@ class GTRModel(nn.Module):
         loss = self.backbone.auxiliary_loss(user.memory, author.author, labels, weights)
         if self.perspectives is None:
             return loss
-        assert user.views is not None and author.views is not None
-        sides = self.perspectives.loss(user.views, author.views, labels, weights)
+        views = expect_given("user.views", user.views), expect_given("author.views", author.views)
+        sides = self.perspectives.loss(*views, labels, weights)
         return sides if loss is None else loss + sides
 
     def _added(self, user: EncodedUser, author: EncodedAuthor) -> Iterator[torch.Tensor]:
-        """What parts beside the head add to the first task's logits, each (B, C)."""
+        """Terms (B, C) that parts beside the head add to the first task's logits."""
         if self.reach is not None:
             yield self.reach(user.reach_ids, user.reach_weights, author.ids)
         if self.perspectives is not None:

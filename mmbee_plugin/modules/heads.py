@@ -9,10 +9,11 @@ from typing import NamedTuple, Self
 import torch
 from torch import nn
 
+from mmbee_plugin.modules.expect import expect_width
 from mmbee_plugin.modules.shapes import GTRSettings
 
 Block = tuple[int, float]
-"""Width of a part of a head's input, and the gain at which it starts in a dot head's tower."""
+"""Width of a part of a head's input, and gain at which it starts in a dot head's tower."""
 
 
 class HeadInputs(NamedTuple):
@@ -29,7 +30,12 @@ class HeadInputs(NamedTuple):
 
 
 def total_width(blocks: Sequence[Block]) -> int:
-    """Width of the blocks side by side."""
+    """Width of the blocks side by side.
+
+    Example:
+        >>> total_width([(64, 1.0), (32, 0.0)])
+        96
+    """
     return sum(width for width, _ in blocks)
 
 
@@ -65,13 +71,13 @@ class Head(nn.Module):
         """user (B, h), author (B|1, C, h'), cross (B, C, D_c) or None -> logits (B, C, T).
 
         Args:
-            tasks: only the first so many; all by default.
+            tasks: number of tasks T to score, the first ones; all by default.
         """
         raise NotImplementedError
 
 
 def tower(widths: Sequence[int], dropout: float = 0.0) -> list[nn.Module]:
-    """Layers from ``widths[0]`` activations over the other widths to one number, with dropout on what comes in."""
+    """Layers from ``widths[0]`` activations over the other widths to one number, with dropout on the input."""
     layers: list[nn.Module] = [nn.Dropout(dropout)]
     for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.PReLU()]
@@ -87,6 +93,12 @@ class MLPHead(Head):
         user_width, author_width, cross_width: widths of the three inputs; no cross part at 0.
         hidden: widths of the hidden layers.
         dropout: before the second layer, in training.
+
+    Example:
+        >>> head = MLPHead(user_width=8, author_width=6, cross_width=4, hidden=(16, 8))
+        >>> user, author = head.user(torch.randn(5, 8)), head.author(torch.randn(7, 6))
+        >>> head.pair(user, author.unsqueeze(0), cross=torch.randn(5, 7, 4)).shape
+        torch.Size([5, 7, 1])
     """
 
     @classmethod
@@ -110,9 +122,11 @@ class MLPHead(Head):
         self.rest = nn.Sequential(nn.PReLU(), *tower(hidden, dropout))
 
     def user(self, x: torch.Tensor) -> torch.Tensor:
+        expect_width("user vectors", x, self.from_user.in_features)
         return self.from_user(x)
 
     def author(self, x: torch.Tensor) -> torch.Tensor:
+        expect_width("author vectors", x, self.from_author.in_features)
         return self.from_author(x)
 
     def pair(
@@ -130,19 +144,26 @@ class DotHead(Head):
     .. math::
         \langle \textstyle\sum_k e_k + W_c x_c,\ v \rangle + \langle W_u x_u,\ W_a x_a \rangle + \langle w, x_a \rangle
 
-    The inputs x are blocks: on the user's side first those of the id space e (an id vector, the summary of the
-    history), on the author's its id vector v; then what the content encoder gives, one mean per metapath. Blocks are
-    of width ``d``, but for content, which may have its own. The towers read them all; ids meet ids once more with no
-    matrix and no dropout between them. A block starts in its tower with the identity times its gain: at gain 1 the node
-    vectors of GraphCL score from the first step, at gain 0 a block is silent until it is found useful. W_c and w start
-    at zero.
+    The inputs x are blocks. The user's are first those of the space of id vectors, e (the id vector, the summary of the
+    history), the author's first its id vector v; then come the output of the content encoder and the means over
+    neighbours. Blocks have width ``d``, except content. The towers read all blocks; id vectors are multiplied once
+    more without matrix and dropout. A block starts in its tower as the identity times its gain: at gain 1 the node
+    vectors of GraphCL score from the first step, at gain 0 a block is zero until training finds it useful. W_c and w
+    start at zero.
 
     Args:
-        ids: how many of the user's blocks are of the id space.
+        ids: number of the user's blocks in the space of id vectors.
         user_blocks, author_blocks: width and starting gain of each block of the two inputs.
         cross_width: width of the cross part x_c; none at 0.
         width: width ``d`` of the towers and of every block with a gain.
         dropout: on the inputs of both towers, in training.
+
+    Example:
+        >>> head = DotHead(ids=1, user_blocks=[(4, 1.0)], author_blocks=[(4, 0.0)], cross_width=0, width=4)
+        >>> user, author = torch.randn(5, 4), torch.randn(7, 4)
+        >>> logits = head.pair(head.user(user), head.author(author).unsqueeze(0), cross=None).squeeze(2)
+        >>> torch.allclose(logits, user @ author.T, atol=1e-5)  # towers of gain 1 and 0: ids alone at the start
+        True
     """
 
     @classmethod
@@ -174,10 +195,12 @@ class DotHead(Head):
                 tower.weight.copy_(torch.cat([gain * torch.eye(width, size) for size, gain in blocks], dim=1))
 
     def user(self, x: torch.Tensor) -> torch.Tensor:
+        expect_width("user vectors", x, self.from_user.in_features)
         own = x[:, : self.ids * self.width].unflatten(1, (self.ids, self.width)).sum(dim=1)
         return torch.cat([own, self.from_user(self.dropout(x))], dim=1)
 
     def author(self, x: torch.Tensor) -> torch.Tensor:
+        expect_width("author vectors", x, self.from_author.in_features)
         kept = self.dropout(x)
         return torch.cat([x[..., : self.width], self.from_author(kept), self.bias(kept)], dim=-1)
 
@@ -185,8 +208,7 @@ class DotHead(Head):
         self, user: torch.Tensor, author: torch.Tensor, cross: torch.Tensor | None, tasks: int | None = None
     ) -> torch.Tensor:
         sides, bias = author[..., :-1], author[..., -1]  # (1|B, C, 2d): v and the tower
-        # One set of authors for all users is a plain matrix product.
-        shared = author.shape[0] == 1
+        shared = author.shape[0] == 1  # then a plain matrix product
         scores = user @ sides[0].T if shared else (sides @ user.unsqueeze(2)).squeeze(2)
         if cross is not None:
             scores = scores + (self.from_cross(cross) * sides[..., : self.width]).sum(dim=2)

@@ -10,13 +10,18 @@ from mmbee_plugin.modules.batch import UserSide
 
 
 class MeanHistory(Backbone):
-    """Mean of the behaviours' vectors as part of the user; there is nothing to pay per pair.
+    """Mean of the behaviours' vectors as part of the user vector; a pair costs nothing.
 
-    What DIN is measured against in its paper (its "base model"), and the choice where histories are too short to
-    be searched.
+    The base model of the DIN paper, and the choice for histories too short to be searched. An empty history gives a
+    learned vector.
 
     Args:
         width: model width ``d``.
+
+    Example:
+        >>> side = UserSide(None, torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool))
+        >>> MeanHistory(8).summary(side).shape
+        torch.Size([2, 8])
     """
 
     reads_order = False

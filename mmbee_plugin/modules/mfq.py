@@ -11,16 +11,17 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.attention import AttentionBlock
 from mmbee_plugin.modules.batch import AuthorSide
 from mmbee_plugin.modules.content import Content
+from mmbee_plugin.modules.expect import expect_given
 from mmbee_plugin.modules.shapes import ContentSettings
 from mmbee_plugin.modules.tokens import ModalityTokens, some_usable
 
 
 class OrthogonalProjection(nn.Module):
-    r"""Adds to each modality what the others do not share with it (eq. 3-4). It has no parameters.
+    r"""Adds to each modality's tokens the parts of the others that are not correlated with them (eq. 3-4).
 
     .. math:: Y_m = X_m + \sum_{m' \neq m} X_{m'} (1 - \mathrm{Corr}_{m m'})
 
-    The paper leaves open along which axis the softmax in Corr runs:
+    It has no parameters. The paper leaves open along which axis the softmax in Corr runs:
 
     * ``elementwise``: :math:`\mathrm{softmax}_d(X_m \odot X_{m'})`, one weight a feature. Its mean is 1/d, so at d = 64
       the result is close to ``sum``.
@@ -30,9 +31,19 @@ class OrthogonalProjection(nn.Module):
 
     A missing modality adds nothing.
 
+    Source: MMBee (https://arxiv.org/abs/2407.00056), eq. 3-4.
+
+    Args:
+        reading: of the equation, one of the three above.
+
     Shapes:
         - tokens: :math:`(B, M, L, d)`; mask: :math:`(B, M, L)` bool
         - output: :math:`(B, M, L, d)`
+
+    Example:
+        >>> tokens, mask = torch.ones(1, 3, 1, 2), torch.tensor([[[True], [True], [False]]])
+        >>> OrthogonalProjection("sum")(tokens, mask)[0, :, 0].tolist()  # the third modality is missing
+        [[2.0, 2.0], [2.0, 2.0], [3.0, 3.0]]
     """
 
     READINGS = ("elementwise", "token", "sum")
@@ -69,20 +80,20 @@ OWN_GAIN = 5.0
 """Offsets from the shared queries are stored as offset / OWN_GAIN, so one Adam step moves an offset OWN_GAIN times
 further; rarely seen authors need this. Without shared queries an author's tokens are stored as they are."""
 QUERY_STD = 0.02
-"""Spread at which stored offsets start: the offsets themselves start at .02 x OWN_GAIN = .1. An author's tokens without
-shared queries start at 1, the spread of the normed tokens they are compared with, and so do the shared ones."""
+"""Spread of stored offsets at the start: the offsets themselves start at .02 x OWN_GAIN = .1. Shared queries, and
+authors' queries where none are shared, start at 1, the spread of the normed tokens that they are compared with."""
 AUTHOR_NOISE = 0.1
-"""Noise that tells an author's N tokens apart where all start from its id vector, as a share of the vector's spread."""
+"""Noise added to each of an author's N tokens that start from its id vector, as a share of the vector's spread."""
 
 
 def initial_queries(drawn: torch.Tensor, shared: bool, authors: torch.Tensor | None = None) -> torch.Tensor:
-    """Rows of the query table before the first step: (A, N d).
+    """Rows (A, N d) of the query table at the start.
 
-    The paper's tokens start at random (section 4), on public data from the item's embedding (section 6.4).
+    In the paper tokens start at random (section 4), on public data from the item's embedding (section 6.4).
 
     Args:
         drawn: (A, N d) standard normal numbers.
-        shared: whether the rows are offsets from queries that all authors share.
+        shared: whether the rows are offsets from shared queries.
         authors: (A, d) id vectors to start from; None for a random start.
     """
     if authors is None:
@@ -93,13 +104,14 @@ def initial_queries(drawn: torch.Tensor, shared: bool, authors: torch.Tensor | N
 
 
 def chosen_start(start: str | None, live: bool, width: int, id_width: int) -> str:
-    """How authors' tokens start: ``random`` or ``author``; for None as in the paper, random of live data, else author.
+    """Start of authors' tokens: ``random``, or ``author`` for their id vectors; None as in the paper, random for live
+    data and author for other data.
 
     Args:
         width: of a token; id_width: of an id vector.
 
     Raises:
-        InputError: id vectors of another width than the tokens that should start from them.
+        InputError: start from id vectors of another width.
     """
     start = start or ("random" if live else "author")
     if start == "author" and width != id_width:
@@ -111,26 +123,46 @@ def chosen_start(start: str | None, live: bool, width: int, id_width: int) -> st
 
 
 class MFQ(Content):
-    r"""Fuses a segment's modalities and reads them with the author's own query tokens (eq. 3-7).
+    r"""Multi-modal fusion of a segment's modalities, read by the author's query tokens (eq. 3-7).
 
     1. ``Y = OrthogonalProjection(X)``, then per modality cross-attention from X to Y (eq. 5). With one segment there is
        one key: attention is 1 and the query and key weights of this block get no gradient.
     2. Self-attention over all modalities' tokens (eq. 5).
     3. Cross-attention from the author's N queries to them (eq. 6), self-attention among the queries (eq. 7).
-    4. Match, not in the paper: each query times what is on now, :math:`q_n \odot g_n(c)`, where c are the newest
-       segment's tokens of step 2 side by side and g has one hidden layer. Attention says where a query looks, and
-       its weights always sum to 1; the product says how much of what this author is gifted for is there.
+    4. Match, not in the paper: each query times the newest segment, :math:`q_n \odot g_n(c)`, where c are that
+       segment's tokens of step 2 side by side and g has one hidden layer. The weights of attention always sum to 1, so
+       step 3 tells where a query looks; the product tells how much it finds there.
 
-    In the paper each author owns N query tokens (``shared_queries`` off). With ``shared_queries``, our own addition,
-    the N queries are those that all authors share plus the author's offset: the shared ones start far apart, so that
-    they read different tokens from the first step and an author with few rows reads as all do.
+    In the paper each author owns N query tokens (``shared_queries`` off). With ``shared_queries``, our addition, the
+    queries are N shared ones plus the author's offsets. The shared ones start far apart, so that they read different
+    tokens from the first step, and authors with few rows read as all others do.
 
-    Authors never seen in training read with the default queries: the shared ones alone, or, where nothing is shared,
-    N tokens of a random start, which learn by ``default_query_rate`` alone, replacing a seen author's now and then.
+    Authors never seen in training read with the default queries: the shared ones alone, or, where none are shared,
+    N tokens of a random start. These learn from ``default_query_rate`` of the authors in training, whose own queries
+    they replace.
+
+    Source: MMBee (https://arxiv.org/abs/2407.00056), section 4, eq. 3-7.
+
+    Args:
+        settings: shapes and rates.
 
     Shapes:
         - input: :class:`AuthorSide` with ``queries`` :math:`(B, N, d)`
         - output: :math:`(B, 2 N d)`, :math:`(B, N d)` without match, or :math:`(B, d)` without queries
+
+    Raises:
+        ValueError: a missing modality, features or queries of another shape.
+
+    Example:
+        >>> mfq = MFQ(ContentSettings({"visual": 5, "text": 3}, width=8, num_queries=2))
+        >>> side = AuthorSide(
+        ...     author=torch.randn(4, 8),
+        ...     queries=torch.randn(4, 2, 8),
+        ...     segments={"visual": torch.randn(4, 3, 1, 5), "text": torch.randn(4, 3, 1, 3)},
+        ...     segment_mask={name: torch.ones(4, 3, dtype=torch.bool) for name in ("visual", "text")},
+        ... )
+        >>> mfq(side).shape, mfq.attention(side).shape  # 2 queries and 2 matches; 2 modalities of 3 segments
+        (torch.Size([4, 32]), torch.Size([4, 2, 2, 3]))
     """
 
     reads_queries = True
@@ -151,7 +183,7 @@ class MFQ(Content):
             default = torch.randn(blocks, width)
             if settings.shared_queries or settings.default_query_rate > 0:
                 self.default_queries = nn.Parameter(default)
-            else:  # read by nobody in training; as a parameter, weight decay alone would move it
+            else:  # not read in training; as a parameter, weight decay alone would move it
                 self.register_buffer("default_queries", default)
             self.read = AttentionBlock(width, heads, dropout)
             self.mix = AttentionBlock(width, heads, dropout)
@@ -176,21 +208,21 @@ class MFQ(Content):
         return found.flatten(1)
 
     def attention(self, side: AuthorSide) -> torch.Tensor:
-        """What each query reads (eq. 6): (B, N, M, L), the mean over the heads; the parts of a query sum to 1.
+        """Attention (B, N, M, L) of each query to the tokens (eq. 6), the mean over the heads; a query's sum to 1.
 
-        A token has heard the others before it is read (eq. 5), so it stands for more than its segment and modality.
-        A missing one gets 0, but where all are missing the placeholders are read.
+        Self-attention (eq. 5) has mixed the tokens before they are read, so each contains parts of the others. Missing
+        tokens get 0, unless all are missing: then the placeholders are read.
         """
         fused, mask = self._fused(side)
         found = self.read.weights(self._queries(side), fused, mask).mean(dim=1)  # (B, N, M L)
         return found.unflatten(2, (len(self.per_modality), -1))
 
     def queries(self, own: torch.Tensor) -> torch.Tensor:
-        """What authors read with, from their rows of the query table: (B, N, d) -> (B, N, d)."""
+        """Queries (B, N, d) of authors, from their rows (B, N, d) of the query table."""
         return self.default_queries + OWN_GAIN * own if self.settings.shared_queries else own
 
     def _fused(self, side: AuthorSide) -> tuple[torch.Tensor, torch.Tensor]:
-        """All modalities' tokens after eq. 3-5, modality by modality: (B, M L, d), and their mask (B, M L)."""
+        """Tokens of all modalities after eq. 3-5 (B, M L, d), modality by modality, and their mask (B, M L)."""
         tokens, mask = self.tokens(side)
         # An author without any content keeps its placeholders as keys, so that attention is defined.
         mask = mask | ~mask.flatten(1).any(dim=1)[:, None, None]
@@ -204,13 +236,15 @@ class MFQ(Content):
         return self.fuse(fused_tokens, fused_tokens, fused_mask), fused_mask
 
     def _now(self, fused: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """What each query is held against: (B, N, d), from the newest segment, a missing modality being zero."""
+        """Factors (B, N, d) of the queries in the match: g of the newest segment, missing modalities being zero."""
         tokens = (fused * mask.unsqueeze(-1)).unflatten(1, (len(self.per_modality), -1))  # (B, M, L, d)
         return self.held_against(tokens[:, :, -1].flatten(1)).unflatten(1, (self.settings.num_queries, -1))
 
     def _queries(self, side: AuthorSide) -> torch.Tensor:
-        assert side.queries is not None
-        own = side.queries  # (B, N, d)
+        own = expect_given("queries", side.queries)  # (B, N, d)
+        if own.shape[1:] != self.default_queries.shape:
+            found, expected = tuple(own.shape[1:]), tuple(self.default_queries.shape)
+            raise ValueError(f"queries: tokens of shape {found}, expected {expected}")
         replace = torch.zeros(own.shape[0], dtype=torch.bool, device=own.device)
         if side.seen is not None:
             replace = ~side.seen

@@ -1,4 +1,4 @@
-"""MMoE: multi-gate mixture of experts (Ma et al., KDD 2018), the head for several tasks at once."""
+"""MMoE: multi-gate mixture of experts (Ma et al., KDD 2018), the head for several tasks."""
 
 from __future__ import annotations
 
@@ -8,32 +8,39 @@ from typing import Self
 import torch
 from torch import nn
 
+from mmbee_plugin.modules.expect import expect_width
 from mmbee_plugin.modules.heads import Head, HeadInputs, total_width, tower
 from mmbee_plugin.modules.mean import MeanHistory
 from mmbee_plugin.modules.shapes import GTRSettings
 
 
 class MMoEHead(Head):
-    r"""Experts that all tasks share, a gate a task that mixes them, and a tower a task that scores.
+    r"""Experts shared by all tasks, mixed by a gate a task, and scored by a tower a task.
 
     .. math:: y_k = \mathrm{tower}_k\Big(\sum_n g^k_n f_n\Big),\quad f_n = \mathrm{ReLU}(W_n x + b_n),\quad
               g^k = \mathrm{softmax}(W_g^k x),\quad x = [x_u ; x_a]
 
-    Experts and gates are linear in x before their non-linearity, so both sides' parts are computed once and a pair
-    pays from the sum on.
+    Experts and gates are linear in x before their non-linearity, so their products with either side are computed once a
+    side, and a pair costs the sum and what follows.
 
     Source: MMoE, section 4.2; one layer an expert and gates without bias as there.
 
     Args:
         user_width, author_width: widths of the two inputs.
         hidden: width of an expert, and of the towers' hidden layers.
-        tasks: how many, the first of them the one to rank by.
-        experts: how many.
-        dropout: on what the towers get, in training.
+        tasks: number of tasks T, the first of them the one to rank by.
+        experts: number of experts.
+        dropout: on the inputs of the towers, in training.
 
     Shapes:
         - user: :math:`(B, D_u)`, author: :math:`(C, D_a)`
         - output of ``pair``: :math:`(B, C, T)`
+
+    Example:
+        >>> head = MMoEHead(user_width=8, author_width=6, hidden=(16, 4), tasks=2, experts=3)
+        >>> user, author = head.user(torch.randn(5, 8)), head.author(torch.randn(7, 6))
+        >>> head.pair(user, author.unsqueeze(0), cross=None).shape
+        torch.Size([5, 7, 2])
     """
 
     several_tasks = True
@@ -64,9 +71,11 @@ class MMoEHead(Head):
         self.towers = nn.ModuleList(nn.Sequential(*tower(hidden, dropout)) for _ in range(tasks))
 
     def user(self, x: torch.Tensor) -> torch.Tensor:
+        expect_width("user vectors", x, self.expert_user.in_features)
         return torch.cat([self.expert_user(x), self.gate_user(x)], dim=-1)
 
     def author(self, x: torch.Tensor) -> torch.Tensor:
+        expect_width("author vectors", x, self.expert_author.in_features)
         return torch.cat([self.expert_author(x), self.gate_author(x)], dim=-1)
 
     def pair(

@@ -14,11 +14,11 @@ from mmbee_plugin.modules.tokens import ModalityTokens, some_usable
 
 
 class JointLayer(nn.Module):
-    r"""Lets each modality read what the others do not share with it.
+    r"""Attention of each modality to its orthogonal projection, then a feed-forward block.
 
     .. math:: Z_m = \mathrm{LN}(X_m + \mathrm{MHA}(X_m, Y_m, Y_m)),\quad X_m' = \mathrm{LN}(Z_m + \mathrm{FFN}(Z_m))
 
-    with Y the orthogonal projection, taken feature by feature.
+    with Y from :class:`OrthogonalProjection`, read feature by feature.
 
     Shapes:
         - tokens: :math:`(B, M, L, d)`; mask: :math:`(B, M, L)` bool
@@ -47,13 +47,19 @@ class MTA(Content):
 
     .. math:: J = [X^n_v + X^0_v ; X^n_s + X^0_s ; X^n_t + X^0_t],\quad c = W \mathrm{GRU}(J) + b
 
-    A segment without any modality is skipped by the GRU. With one segment there is nothing to run over:
-    :math:`c = W J + b`, and the GRU gets no gradient. The paper's abstract gives the orthogonal projection, the
-    stacking and the residuals; the rest is our reading.
+    The GRU skips segments without any modality. With one segment there is nothing to run over:
+    :math:`c = W J + b`, and the GRU gets no gradient. The abstract of MTA gives the orthogonal projection, the stacking
+    and the residuals; the rest is our reading.
 
     Shapes:
         - input: :class:`AuthorSide`
         - output: :math:`(B, d)`
+
+    Example:
+        >>> encoder = MTA(ContentSettings({"visual": 5}, width=8))
+        >>> raw, mask = torch.randn(2, 3, 1, 5), torch.ones(2, 3, dtype=torch.bool)  # 3 segments of a frame
+        >>> encoder(AuthorSide(torch.randn(2, 8), segments={"visual": raw}, segment_mask={"visual": mask})).shape
+        torch.Size([2, 8])
     """
 
     has_heads = True

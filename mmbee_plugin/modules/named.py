@@ -1,8 +1,8 @@
-"""Modules and parameters by modality, whatever a modality's file is called.
+"""Modules and parameters by modality, for modalities of any name.
 
 torch refuses a dot in the name of a submodule or parameter, and the names of a container's own attributes, such as
 `keys` and `training`. Every adapter names parts of a model, tables and features after modalities by
-:func:`module_name`, so that checkpoints and exchange files of both agree.
+:func:`module_name`, so that the checkpoints and exchange files of both agree.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import ItemsView, Iterator, KeysView
 from torch import nn
 
 ESCAPES = {"%": "%25", ".": "%2E", " ": "%20"}
-"""A blank is escaped for names made of two modalities, which are joined by one."""
+"""Blanks are escaped because they join names made of two modalities."""
 _TAKEN = (nn.ModuleDict(), nn.ParameterDict())
 
 
 def module_name(modality: str) -> str:
-    """The name of a modality's submodule or parameter: its own, where torch allows that.
+    """Name of a modality's submodule or parameter: the modality's own where torch allows that.
 
     No two modalities share a name: escapes are those of URLs, and a lone `%` at the end marks an attribute's name.
 
@@ -38,7 +38,12 @@ def _modality(name: str) -> str:
 
 
 class ModalityModules(nn.ModuleDict):
-    """An `nn.ModuleDict` whose keys are modalities of any name."""
+    """An `nn.ModuleDict` whose keys are modalities of any name.
+
+    Example:
+        >>> list(ModalityModules({"clip.vit": nn.Identity(), "keys": nn.Identity()}))
+        ['clip.vit', 'keys']
+    """
 
     def __getitem__(self, key: str) -> nn.Module:
         return super().__getitem__(module_name(key))

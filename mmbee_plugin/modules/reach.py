@@ -1,28 +1,36 @@
-"""Reach: what the stored long walk from a user says of an author, as a part of the logit."""
+"""Reach: the entry of an author in a user's stored long walk, as a part of the logit."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
+from mmbee_plugin.modules.expect import expect_given
+
 
 class Reach(nn.Module):
-    r"""Adds the log of the walk's probability, or of its lift over popularity, times a learned weight.
+    r"""Logarithm of the walk's probability, or of its lift over popularity, times a learned weight.
 
     .. math:: w \log(1 + p_{ua} / \epsilon)
 
-    where p is the entry of author a in user u's list, 0 where there is none. Pooled neighbours lose which author was
-    reached, and how well; this keeps it. Not in the paper: an addition for data where plain walks rank well.
+    where p is the entry of author a in user u's list, 0 where it has none. A mean over neighbours does not tell which
+    author was reached, and how well; this does. Not in the paper: an addition for data where plain walks rank well.
 
     Args:
-        start: the weight at the start.
-        floor: :math:`\epsilon`, the entry that starts to count.
+        start: weight w at the start.
+        floor: :math:`\epsilon`, the entry from which on it counts.
 
     Shapes:
         - ids: :math:`(B, K)` authors in the users' lists, ascending, padded at the end with ids that no author has
         - weights: :math:`(B, K)`
         - authors: :math:`(B|1, C)` the candidates' ids
         - output: :math:`(B, C)`
+
+    Example:
+        >>> reach = Reach(start=1.0, floor=0.1)
+        >>> ids, weights = torch.tensor([[3, 7]]), torch.tensor([[0.2, 0.1]])
+        >>> reach(ids, weights, torch.tensor([[7, 5]])).detach().round(decimals=2)  # 5 is not in the list
+        tensor([[0.6900, 0.0000]])
     """
 
     def __init__(self, start: float = 1.0, floor: float = 1e-4) -> None:
@@ -30,7 +38,11 @@ class Reach(nn.Module):
         self.floor = floor
         self.weight = nn.Parameter(torch.tensor(start))
 
-    def forward(self, ids: torch.Tensor, weights: torch.Tensor, authors: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, ids: torch.Tensor | None, weights: torch.Tensor | None, authors: torch.Tensor | None
+    ) -> torch.Tensor:
+        ids, weights = expect_given("reach_ids", ids), expect_given("reach_weights", weights)
+        authors = expect_given("ids", authors)
         if authors.shape[0] == 1:
             return self.weight * _spread(ids, self._counted(weights), authors)
         return self.weight * self._counted(_searched(ids, weights, authors))
@@ -40,14 +52,14 @@ class Reach(nn.Module):
 
 
 def _searched(ids: torch.Tensor, values: torch.Tensor, authors: torch.Tensor) -> torch.Tensor:
-    """The value (B, C) of each user's own candidates (B, C), searched in its list."""
+    """Values (B, C) of each user's own candidates (B, C), searched in its list; 0 where they are not in it."""
     authors = authors.contiguous()
     place = torch.searchsorted(ids, authors).clamp(max=ids.shape[1] - 1)
     return values.gather(1, place) * (ids.gather(1, place) == authors)
 
 
 def _spread(ids: torch.Tensor, values: torch.Tensor, authors: torch.Tensor) -> torch.Tensor:
-    """The same for candidates (1, C) that all users share: the lists, shorter than these, are spread over them."""
+    """Values (B, C) of candidates (1, C) that all users share: lists, which are shorter, scattered over them."""
     distinct, column = authors[0].unique(return_inverse=True)
     place = torch.searchsorted(distinct, ids).clamp(max=len(distinct) - 1)
     found = values * (distinct[place] == ids)

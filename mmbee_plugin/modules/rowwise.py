@@ -1,4 +1,4 @@
-"""Row-wise Adagrad on dense gradients: what sharded tables are updated with, for tables that are not sharded."""
+"""Row-wise Adagrad on dense gradients: for tables that are not sharded, the same updates as for sharded ones."""
 
 from __future__ import annotations
 
@@ -23,6 +23,14 @@ class RowwiseAdagrad(torch.optim.Optimizer):
         tables: parameters (n, d).
         lr: learning rate :math:`\eta`.
         eps: :math:`\epsilon`, beside the root.
+
+    Example:
+        >>> table = torch.nn.Parameter(torch.zeros(2, 4))
+        >>> optimiser = RowwiseAdagrad([table], lr=0.5)
+        >>> table[0].sum().backward()
+        >>> _ = optimiser.step()
+        >>> table.tolist()
+        [[-0.5, -0.5, -0.5, -0.5], [0.0, 0.0, 0.0, 0.0]]
     """
 
     def __init__(self, tables: Iterable[torch.nn.Parameter], lr: float = 0.05, eps: float = EPS) -> None:

@@ -1,4 +1,4 @@
-"""Self-attention over the history, read at the newest behaviour (SASRec, Kang and McAuley, ICDM 2018)."""
+"""SASRec: self-attention over the history (Kang and McAuley, ICDM 2018), as a backbone."""
 
 from __future__ import annotations
 
@@ -13,23 +13,27 @@ from mmbee_plugin.modules.batch import UserSide
 from mmbee_plugin.modules.shapes import GTRSettings, SIMSettings
 
 POSITIONS = 50
-"""Behaviours, counted from the newest, that have a position of their own; older ones share the last."""
+"""Positions, counted from the newest behaviour; older behaviours share the last."""
 
 
 class SASRec(Backbone):
-    r"""One block of SASRec with one head, at the last place, as part of the user; there is nothing to pay per pair.
+    r"""One block of SASRec with one head, at the newest behaviour, as part of the user vector; a pair costs nothing.
 
     .. math:: x_j = \mathrm{LN}(e_j + p_{n - j}), \quad \mathrm{summary} = \mathrm{FFN}(\mathrm{Attention}(x_n, X))
 
     both with residual and LayerNorm. Positions count back from the newest behaviour, so that they mean the same in
-    short and long histories. A row must be one moment of a user, without later behaviours
-    (``reads_order``): then no causal mask is needed, and the places before the last
-    one are never computed. An empty history gives a learned vector. The output is of norm sqrt(d), far above that of
-    a fresh id vector beside it.
+    short and long histories. A history holds nothing after the target (``reads_order``), so no causal mask is needed,
+    and the block is computed at the newest behaviour only. An empty history gives a learned vector. The output has
+    norm sqrt(d), far above that of a fresh id vector beside it.
 
     Args:
         width: model width ``d``.
         dropout: on the behaviours' vectors and on the output of both layers, in training.
+
+    Example:
+        >>> side = UserSide(None, torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool))
+        >>> SASRec(8).summary(side).shape
+        torch.Size([2, 8])
     """
 
     @classmethod

@@ -7,101 +7,100 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class GTRSettings:
-    """Which parts make the model, and their shapes."""
+    """Names of the parts of a model (:mod:`~mmbee_plugin.modules.parts`), and their shapes."""
 
     backbone: str = "sim"
-    """sim, din, dien, sasrec, mmoe (the mean of the history under a head of its own) or mean."""
+    """Name in ``BACKBONES``."""
     content: str = "mfq"
-    """none, concat, mfq, mta or ego_fusion."""
+    """Name in ``CONTENTS``."""
     interest: str = "gie"
-    """none, gie or bdr."""
+    """Name in ``INTERESTS``."""
     head: str = "mlp"
-    """mlp (the paper's) or dot (ids and two towers); unused with mmoe."""
+    """Name in ``HEADS``; unused with a backbone that has a head of its own."""
     width: int = 64
-    """model width d."""
+    """Model width d."""
     hidden: tuple[int, int] = (200, 80)
-    """hidden widths of the mlp head; of mmoe's experts and of their towers."""
+    """Widths of the MLP head's hidden layers, or of MMoE's experts and towers."""
     dropout: float = 0.0
-    """dropout in the head."""
+    """Dropout in the head."""
     history_dropout: float = 0.0
-    """dropout in sasrec; no other backbone has any."""
+    """Dropout in SASRec; no other backbone has any."""
     pooling: str = "concat"
-    """concat: one mean per metapath; set: one mean over all that a side's metapaths lead to, each once."""
+    """Means over neighbours: one a metapath (``concat``), or one over the set of a side's neighbours (``set``)."""
     neighbour_weights: bool = True
-    """whether the means given are weighted by the neighbours' scores, or plain."""
+    """Whether these means are weighted by the neighbours' scores, or plain."""
     user_metapaths: tuple[str, ...] = ()
-    """metapaths that start at the user, in the order of the tensors."""
+    """Metapaths from users, in the order of the tensors."""
     author_metapaths: tuple[str, ...] = ()
-    """metapaths that start at the author."""
+    """Metapaths from authors."""
     attribute_width: int = 0
-    """width D of the neighbours' mean attributes, 0 for none."""
+    """Width D of the neighbours' mean attributes, 0 for none."""
     reach: bool = False
-    """add what the stored long walk says of the pair."""
+    """Whether the stored long walk from the user to the author adds to the logit (:class:`Reach`)."""
     reach_floor: float = 1e-4
-    """entry of the long walk's list that starts to count: a probability, or a lift (about 10) where it holds lifts."""
+    """Entry of the long walk's list from which on it counts: a probability, or a lift (about 10) in lists of lifts."""
     reach_weight: float = 1.0
-    """what its logarithm weighs at the start; a list of probabilities drowns an MLP's first logits, so 0 there."""
+    """Weight of its logarithm at the start; 0 with an MLP head, whose first logits it would drown."""
     user_ids: bool = True
-    """whether a user has an id vector; without one a user is known by history and neighbours alone."""
+    """Whether users have id vectors; without, they are known by history and neighbours alone."""
     tasks: tuple[str, ...] = ("gift",)
-    """what mmoe predicts, the first of them the one to rank by; every other backbone predicts the first alone."""
+    """Tasks to predict, the first of them the one to rank by; most heads predict the first alone."""
     experts: int = 8
-    """experts of mmoe."""
+    """Experts of MMoE."""
 
 
 @dataclass(frozen=True)
 class ContentSettings:
-    """What the content encoders share."""
+    """Shapes and rates of the content encoders."""
 
     widths: dict[str, int]
-    """raw feature width D_m of each modality, in token order."""
+    """Width D_m of each modality's raw features, in token order."""
     width: int = 64
-    """width d of the encoder and of its query tokens; need not be the model's."""
+    """Width d of the encoder and of its query tokens; need not be the model's."""
     heads: int = 4
-    """attention heads."""
+    """Attention heads."""
     num_queries: int = 4
-    """query tokens N an author owns."""
+    """Query tokens N of an author."""
     use_queries: bool = True
-    """off (the paper's q_m(-) row): the fused tokens are averaged instead of being read by queries."""
+    """Whether queries read the fused tokens; off (the paper's q_m(-) row), these are averaged."""
     shared_queries: bool = True
-    """an author's queries are offsets from those that all authors share; off (the paper's), each author has its own
-    alone."""
+    """Whether an author's queries are offsets from shared ones; off (the paper's), they are the author's own."""
     match: bool = True
-    """MFQ also gives each query times what is on now; off, its output is the paper's."""
+    """Whether MFQ adds each query times the newest segment; off, its output is the paper's."""
     projection: str = "sum"
-    """reading of the orthogonal projection: elementwise, token or sum."""
+    """Reading of the orthogonal projection: elementwise, token or sum."""
     dropout: float = 0.0
-    """dropout in the attention blocks."""
+    """Dropout in the attention blocks."""
     joint_layers: int = 2
-    """MTA's stacked layers."""
+    """Stacked layers of MTA."""
     fusion: str = "soft"
-    """EgoFusion's modulation: soft (gated) or hard (where the edge is strong enough)."""
+    """Modulation in EgoFusion: soft (gated), or hard (where the edge is strong enough)."""
     fusion_threshold: float = 0.4
-    """attention above which hard modulation sets in."""
+    """Attention above which hard modulation sets in."""
     modality_dropout: float = 0.1
-    """chance that a present modality is hidden in training, never the last one of an author."""
+    """Rate at which present modalities are hidden in training, never the last one of an author."""
     default_query_rate: float = 0.1
-    """chance in training that an author reads with the default queries, as one never seen does."""
+    """Rate at which authors read with the default queries in training, as authors never seen do later."""
     max_segments: int = 32
-    """rows of the segment-age embedding."""
+    """Rows of the segment-age embedding, so the most segments of a sample."""
 
 
 @dataclass(frozen=True)
 class SIMSettings:
-    """Shape of the search and of the two attention units."""
+    """Shapes of SIM's search and of its two attention units."""
 
     width: int = 64
-    """model width d."""
+    """Model width d."""
     heads: int = 2
-    """attention heads of the exact search unit; each sees the whole behaviour vector."""
+    """Attention heads of the exact search unit; each reads the whole behaviour vector."""
     search: str = "soft"
-    """hard: by category, the newest of equals; soft: by embedding."""
+    """Search by category, newest first (``hard``), or by embedding (``soft``)."""
     searched: int = 20
-    """behaviours K at most that the general search unit keeps of a history."""
+    """Most behaviours K that the general search unit keeps of a history."""
     short: int = 0
-    """newest behaviours S that a DIN unit sees and the search leaves out; 0 for data without an order."""
+    """Newest behaviours S that a DIN unit reads and the search leaves out; 0 for data without an order."""
     gaps: int = 0
-    """buckets of the time gap; 0 for data without time."""
+    """Buckets of the time gap; 0 for data without time."""
 
     def idle(self, longest: int) -> str | None:
         """Why a soft search keeps every behaviour of histories of up to ``longest``, or None if it leaves some out.

@@ -13,10 +13,11 @@ from mmbee_plugin.modules import losses
 from mmbee_plugin.modules.backbone import Backbone, Memory, masked_softmax
 from mmbee_plugin.modules.batch import UserSide
 from mmbee_plugin.modules.din import ActivationUnit
+from mmbee_plugin.modules.expect import expect_given
 from mmbee_plugin.modules.shapes import GTRSettings, SIMSettings
 
 GAP_BUCKETS = 1 + math.ceil(math.log2(1 + 10 * 365 * 86400))
-"""buckets of floor(log2(1 + seconds)), up to ten years."""
+"""Buckets of floor(log2(1 + seconds)), up to ten years."""
 SEARCHES = ("hard", "soft")
 
 
@@ -27,7 +28,11 @@ def gap_buckets(times: torch.Tensor, moments: torch.Tensor) -> torch.Tensor:
         times: (B, H) seconds. moments: (B,) of the requests, counted from the same start.
 
     Shapes:
-        - output: (B, H) int64; 0 for what is not before the request, as other histories than prefixes may hold
+        - output: (B, H) int64; 0 for behaviours that are not before the request, in histories other than prefixes
+
+    Example:
+        >>> gap_buckets(torch.tensor([[0.0, 60.0, 200.0]]), torch.tensor([100.0]))
+        tensor([[6, 5, 0]])
     """
     elapsed = (moments.unsqueeze(1) - times).clamp(min=0)
     return torch.log2(1 + elapsed).long()
@@ -49,22 +54,34 @@ def chosen_search(asked: str | None, categories: bool) -> str:
 class SIM(Backbone):
     r"""Searches a long history for what fits the target, then attends to what it found.
 
-    General search unit: gives each behaviour a relevance :math:`r_j` and keeps the K largest.
+    General search unit: keeps the K behaviours of the largest relevance :math:`r_j`.
 
-    * Hard: :math:`r_j = 1[c_j = c_a]`, c the authors' categories; an unknown one equals none. Only behaviours with
-      :math:`r_j = 1` are kept, of more than K the newest. It has no weights and no auxiliary task.
-    * Soft: :math:`r_j = \langle W_b e_j, W_a e_a \rangle / \sqrt{d}`; of K or fewer behaviours all are kept. The
+    * Hard: :math:`r_j = 1[c_j = c_a]`, c the authors' categories; an unknown category equals none. Behaviours with
+      :math:`r_j = 1` are kept, the newest K of more than K. It has no weights and no auxiliary task.
+    * Soft: :math:`r_j = \langle W_b e_j, W_a e_a \rangle / \sqrt{d}`; up to K behaviours are all kept. The
       selection has no gradient: W_a and W_b learn from the auxiliary task
       :math:`p_{gsu} = \sigma(\mathrm{MLP}([\sum_j \mathrm{softmax}(r)_j e_j ; e_a ; e_u]))`,
       e_u zero for a user without a vector.
 
     Exact search unit: per head i
-    :math:`o_i = \sum_j \mathrm{softmax}_j(\langle W_b^i z_j, W_a^i e_a \rangle) z_j` over the kept ones,
-    :math:`z_j = e_j + t_j` with t the embedded gap between behaviour and request. Where none is kept, a learned vector.
+    :math:`o_i = \sum_j \mathrm{softmax}_j(\langle W_b^i z_j, W_a^i e_a \rangle) z_j` over those kept,
+    :math:`z_j = e_j + t_j` with t the embedded gap between behaviour and request; a learned vector where none is kept.
 
     Source: SIM, section 3.2 (general search, hard and soft) and section 3.3 (exact search, time intervals, the loss:
     that of soft search weighs 1, hard search has none); scaling, the softmax in the auxiliary sum and the sum in z
     (there: concatenation) are our reading.
+
+    Args:
+        settings: shapes, and the kind of search.
+
+    Example:
+        >>> sim = SIM(SIMSettings(width=8, heads=2, searched=3))
+        >>> side = UserSide(torch.randn(2, 8), torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool))
+        >>> memory = sim.remember(side)
+        >>> sim.cross(memory, torch.randn(1, 7, 8)).shape  # 7 targets that both users share, 2 heads of 8
+        torch.Size([2, 7, 16])
+        >>> sim.auxiliary_loss(memory, torch.randn(2, 4, 8), torch.zeros(2, 4)).shape
+        torch.Size([])
     """
 
     reads_order = False
@@ -113,8 +130,7 @@ class SIM(Backbone):
         if self.settings.search == "soft":
             memory["search_key"] = self.search_behaviour(history)  # (B, H, d)
         else:
-            assert side.history_category is not None
-            memory["category"] = side.history_category
+            memory["category"] = expect_given("history_category", side.history_category)
         memory["key"] = self.key(behaviours).unflatten(-1, (self.settings.heads, -1))  # (B, H, heads, d)
         return memory
 
@@ -140,8 +156,7 @@ class SIM(Backbone):
         labels: torch.Tensor,
         weights: torch.Tensor | None = None,
     ) -> torch.Tensor | None:
-        """Logistic loss () of the soft search's task; None for hard search, and where every history is short enough to
-        go unsearched."""
+        """Logistic loss () of the soft search's task; None for hard search, and where no history is longer than K."""
         if self.settings.search == "hard" or not self._searches(memory):
             return None
         weight = masked_softmax(self._relevance(memory, author), memory["mask"].unsqueeze(1))
@@ -153,23 +168,22 @@ class SIM(Backbone):
         return losses.binary_cross_entropy(logits.float(), labels, weights=weights)
 
     def _searches(self, memory: Memory) -> bool:
-        """Whether a history of the batch may be longer than what the search keeps."""
+        """Whether a history of the batch may be longer than the search keeps."""
         return memory["mask"].shape[1] - self.settings.short > self.settings.searched
 
     @torch.no_grad()
     def _kept(self, memory: Memory, author: torch.Tensor, category: torch.Tensor | None) -> torch.Tensor:
-        """(B, C, H) bool: the behaviours that the exact search unit sees with each target."""
+        """(B, C, H) bool: the behaviours that the exact search unit reads with each target."""
         mask = memory["mask"].unsqueeze(1).expand(-1, author.shape[1], -1)
         if self.settings.search == "hard":
-            assert category is not None
-            wanted = category.unsqueeze(2)  # (B|1, C, 1)
+            wanted = expect_given("category", category).unsqueeze(2)  # (B|1, C, 1)
             mask = mask & (memory["category"].unsqueeze(1) == wanted) & (wanted > 0)
             if not self._searches(memory):
                 return mask
-            newer = (
+            rank = (
                 mask.flip(2).cumsum(2, dtype=torch.int32).flip(2)
-            )  # of the matching ones, each itself included
-            return mask & (newer <= self.settings.searched)
+            )  # among those that match, 1 for the newest
+            return mask & (rank <= self.settings.searched)
         if not self._searches(memory):
             return mask
         relevance = self._relevance(memory, author).masked_fill(~mask, -math.inf)

@@ -88,15 +88,13 @@ def changes(trained, moment):
             yield "behaviour", name, forgotten(train, user, tokens == token)
     yield "behaviour", f"all {len(tokens)}", forgotten(train, user, tokens == tokens)
     interest = network.interest
-    bdr = network.gtr.settings.interest == "bdr"
-    for name, lists in interest.lists.items():
-        path = {"u": "u2a2u", "a": "a2a"}[name] if bdr else name
+    for path, lists in interest.lists.items():
         side, node = ("user", user) if path[0] == "u" else ("author", item)
         count = int((lists.weights_None[node] > 0).sum())
         tables = [table for key, table in lists.named_buffers() if key in ("weights_None", "attributes_None")]
         if count:
             yield f"{side} metapath", f"{path}, {count} neighbours", zeroed(*((one, node) for one in tables))
-    if not bdr and (interest.reach.ids_None[user] == item).any():
+    if network.gtr.reach is not None and (interest.reach.ids_None[user] == item).any():
         yield "long walk", None, zeroed((interest.reach.weights_None, user))
     tables = network.content.tables
     for name, table in tables.items():
