@@ -59,6 +59,10 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
 
     Raises:
         InputError: lengths differ, labels are not 0/1 or all the same, a score is NaN.
+
+    Example:
+        >>> auc([1, 0, 1, 0], [0.9, 0.1, 0.4, 0.4])  # of four pairs, three are right and one is a tie
+        0.875
     """
     positive, score = _checked(labels, scores)
     value = user_auc(np.zeros(len(score), dtype=np.int8), positive, score).auc
@@ -78,6 +82,10 @@ def user_auc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> UserAUC:
 
     Raises:
         InputError: lengths differ, labels are not 0/1, a score is NaN.
+
+    Example:
+        >>> user_auc([7, 7, 7, 9, 9], [1, 0, 0, 1, 1], [0.9, 0.2, 0.3, 0.5, 0.6])  # user 9 has no negative
+        UserAUC(users=array([7]), auc=array([1.]), impressions=array([3]))
     """
     positive, score = _checked(labels, scores)
     user = np.asarray(users).reshape(-1)
@@ -114,6 +122,10 @@ def uauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> float:
 
     Raises:
         InputError: as `user_auc`, or no user has both classes.
+
+    Example:
+        >>> uauc([7, 7, 7, 7, 9, 9], [1, 0, 0, 0, 1, 0], [0.9, 0.1, 0.2, 0.3, 0.4, 0.5])  # 1 and 0
+        0.5
     """
     per_user = _some_user(user_auc(users, labels, scores))
     return exact_mean(exact_sum(per_user.auc), len(per_user.auc))
@@ -122,8 +134,14 @@ def uauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> float:
 def gauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> float:
     """Mean of AUC over the users that have both classes, weighted by the user's impressions (eq. 13).
 
+    Source: MMBee (https://arxiv.org/abs/2407.00056), eq. 13.
+
     Raises:
         InputError: as `user_auc`, or no user has both classes.
+
+    Example:
+        >>> gauc([7, 7, 7, 7, 9, 9], [1, 0, 0, 0, 1, 0], [0.9, 0.1, 0.2, 0.3, 0.4, 0.5])  # 4 of 1 and 2 of 0
+        0.6666666666666666
     """
     per_user = _some_user(user_auc(users, labels, scores))
     return exact_mean(exact_sum(per_user.auc, per_user.impressions), int(per_user.impressions.sum()))
@@ -139,6 +157,10 @@ def hourly(metric: Callable[..., float], times: ArrayLike, *columns: ArrayLike) 
 
     Raises:
         InputError: as the metric for labels or scores that are none, lengths differ, it is defined in no hour.
+
+    Example:
+        >>> hourly(auc, [0, 60, 3600, 3660], [1, 0, 1, 1], [0.9, 0.1, 0.4, 0.4])  # the second hour has no negative
+        Hourly(hours=array([0]), values=array([1.]), mean=1.0, undefined=1)
     """
     checked = [np.asarray(column).reshape(-1) for column in columns]
     _checked(*checked[-2:])
@@ -166,6 +188,10 @@ def log_loss(labels: ArrayLike, scores: ArrayLike) -> float:
 
     Raises:
         InputError: as `log_losses`, or there is no sample.
+
+    Example:
+        >>> round(log_loss([1, 0], [0.8, 0.2]), 4)
+        0.2231
     """
     losses = log_losses(labels, scores)
     if len(losses) == 0:
@@ -203,6 +229,11 @@ def ranking_metrics(
 
     Shapes:
         - each metric: (n,)
+
+    Example:
+        >>> hits = np.array([[True, False, True]])  # the first and the third of the list
+        >>> {name: round(float(value[0]), 3) for name, value in ranking_metrics(hits, np.array([4]), [3]).items()}
+        {'recall@3': 0.5, 'precision@3': 0.667, 'ndcg@3': 0.704}
     """
     discount = 1 / np.log2(np.arange(2, max(topk) + 2))
     ideal = np.concatenate([[0.0], np.cumsum(discount)])
@@ -227,6 +258,11 @@ def metrics_of_ranks(
 
     Returns:
         the users (U,), ascending, and per metric one value a user (U,).
+
+    Example:
+        >>> users, values = metrics_of_ranks(np.array([5, 5, 8]), np.array([0, 9, 1]), topk=[2])
+        >>> users.tolist(), values["recall@2"].tolist()
+        ([5, 8], [0.5, 1.0])
     """
     names, row, positives = np.unique(users, return_inverse=True, return_counts=True)
     hits = np.zeros((len(names), max(topk)), dtype=bool)
@@ -244,6 +280,11 @@ def exact_sum(values: NDArray[np.float64], weights: NDArray[np.int64] | None = N
 
     Returns:
         (2,) the sum's 2^-24ths, and what they leave over in 2^-54ths.
+
+    Example:
+        >>> parts = exact_sum(np.array([0.25])) + exact_sum(np.array([0.75, 0.5]))  # of two processes
+        >>> exact_mean(parts, 3)
+        0.5
     """
     scaled = np.asarray(values, dtype=np.float64) * 2.0**24
     high = np.floor(scaled)

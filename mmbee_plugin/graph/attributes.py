@@ -43,6 +43,12 @@ def mean_attributes(neighbours: Neighbours, attributes: Attributes) -> MeanAttri
     For a linear projection W of features that are zero where absent,
     :math:`\mathrm{mean}(\theta + W x) = \mathrm{mean}(\theta) + \mathrm{fraction} \cdot
     W\,\mathrm{values}`, so a model gets the projected mean of K neighbours for the price of one row.
+
+    Example:
+        >>> lists = Neighbours(np.array([0, 2, 3]), np.array([0, 1, 1]), np.array([0.6, 0.4, 1.0]))
+        >>> mean_attributes(lists, Attributes(np.array([[3.0], [0.0]]), np.array([True, False])))
+        MeanAttributes(values=array([[3.],
+               [0.]], dtype=float32), fraction=array([0.6, 0. ], dtype=float32))
     """
     present = np.asarray(attributes.present, dtype=bool)
     weights = neighbours.matrix(len(present)).astype(np.float64)

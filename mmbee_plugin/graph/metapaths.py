@@ -36,6 +36,11 @@ class Metapath:
         Raises:
             InputError: anything but u and a joined by 2, a step from u to u, fewer than one or more than
                 three steps.
+
+        Example:
+            >>> path = Metapath.parse("u2a2a")
+            >>> path.start, path.end, path.hops, path.steps
+            ('u', 'a', 2, ('u2a', 'a2a'))
         """
         if re.fullmatch(f"[ua](2[ua]){{1,{MAX_HOPS}}}", name) and "u2u" not in name:
             return cls(name.replace("2", ""))
@@ -69,7 +74,12 @@ class Metapath:
 
 
 def every_metapath(hops: int = MAX_HOPS) -> tuple[Metapath, ...]:
-    """All metapaths of up to so many hops, those from users first, shorter ones first: 16 of up to three."""
+    """All metapaths of up to so many hops, those from users first, shorter ones first: 16 of up to three.
+
+    Example:
+        >>> [path.name for path in every_metapath(hops=2)]
+        ['u2a', 'u2a2u', 'u2a2a', 'a2u', 'a2a', 'a2u2a', 'a2a2u', 'a2a2a']
+    """
     names = ("2".join(nodes) for count in range(2, hops + 2) for nodes in product("ua", repeat=count))
     paths = [Metapath.parse(name) for name in names if "u2u" not in name]
     return tuple(sorted(paths, key=lambda path: path.start == "a"))
@@ -130,6 +140,12 @@ def expand(
 
     Raises:
         InputError: an option out of range, an a2a step without its graph, graphs that do not fit each other.
+
+    Example:
+        >>> u2a = csr_matrix([[1.0, 1.0], [0.0, 2.0], [4.0, 0.0]])  # amounts of 3 users to 2 authors
+        >>> found = expand(Metapath.parse("u2a2u"), u2a, None, top_k=1)
+        >>> found.of(0)  # the user who gave most to the authors of user 0
+        (array([2], dtype=int32), array([0.4], dtype=float32))
     """
     if top_k < 1:
         raise InputError(f"top_k: {top_k} is out of range, expected at least 1")
@@ -184,6 +200,11 @@ def explain(
 
     Raises:
         InputError: as ``expand``, or a node outside its graph.
+
+    Example:
+        >>> u2a = csr_matrix([[1.0, 1.0], [0.0, 2.0], [4.0, 0.0]])
+        >>> explain(Metapath.parse("u2a2u"), u2a, None, start=0, end=2)
+        [ScoredPath(nodes=(0, 0, 2), weight=0.4)]
     """
     matrices = step_graphs(path, u2a, a2a, normalisation)
     for name, node, count in (("start", start, matrices[0].shape[0]), ("end", end, matrices[-1].shape[1])):

@@ -74,7 +74,13 @@ class Pool:
 
 
 def pools_of(paths: Sequence[Metapath], pooling: str) -> tuple[Pool, ...]:
-    """The pools of metapaths, the users' first: one a metapath (``concat``), or one a side (``set``)."""
+    """The pools of metapaths, the users' first: one a metapath (``concat``), or one a side (``set``).
+
+    Example:
+        >>> paths = [Metapath.parse(name) for name in ("u2a2u", "u2a2a", "a2a")]
+        >>> [pool.name for pool in pools_of(paths, "set")]
+        ['u2a2u+u2a2a', 'a2a']
+    """
     sides = {start: tuple(path for path in paths if path.start == start) for start in "ua"}
     if pooling == "set":
         return tuple(Pool(side) for side in sides.values() if side)

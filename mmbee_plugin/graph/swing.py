@@ -50,6 +50,11 @@ def swing(
 
     Raises:
         InputError: an option out of range.
+
+    Example:
+        >>> u2a = csr_matrix([[1, 1, 0], [1, 1, 0], [0, 1, 1]])  # who gave to whom
+        >>> swing(u2a, include_self=False).toarray().tolist()  # authors 0 and 1 share two users
+        [[0.0, 0.6666666865348816, 0.0], [0.6666666865348816, 0.0, 0.0], [0.0, 0.0, 0.0]]
     """
     for name, value, least in (
         ("alpha", alpha, 0),

@@ -21,6 +21,22 @@ class Backbone(nn.Module):
     A subclass describes a history without a target (``summary``) or with one (``remember`` and ``cross``), sets
     ``user_width`` or ``cross_width``, and is one row of :data:`~mmbee_plugin.modules.parts.BACKBONES`. ``summary`` and
     ``remember`` run once a user, ``cross`` once a pair: what depends on one side alone belongs to the former.
+
+    Example:
+        >>> class Longest(Backbone):
+        ...     '''The number of behaviours, as part of the user vector.'''
+        ...
+        ...     reads_order = False
+        ...
+        ...     def __init__(self, width):
+        ...         super().__init__()
+        ...         self.user_width = width
+        ...         self.weight = nn.Parameter(torch.ones(width))
+        ...
+        ...     def summary(self, side):
+        ...         return side.history_mask.sum(dim=1, keepdim=True).log1p() * self.weight
+        >>> Longest.knows_user, Longest.per_pair
+        (True, False)
     """
 
     reads_order: bool = True

@@ -12,14 +12,27 @@ from mmbee_plugin.modules.shapes import ContentSettings
 
 
 class Content(nn.Module):
-    """Base of the content encoders.
+    r"""Base of the content encoders.
 
     A subclass is built from :class:`ContentSettings`, sets ``out_width``, implements ``forward``, and is one row of
     :data:`~mmbee_plugin.modules.parts.CONTENTS`.
 
     Shapes:
         - input: :class:`AuthorSide` with ``segments`` and ``segment_mask`` of every modality
-        - output: :math:`(B, \\mathrm{out\\_width})`
+        - output: :math:`(B, \mathrm{out\_width})`
+
+    Example:
+        >>> class HowMany(Content):
+        ...     '''The number of segments with each modality.'''
+        ...
+        ...     def __init__(self, settings):
+        ...         super().__init__()
+        ...         self.out_width = len(settings.widths)
+        ...
+        ...     def forward(self, side):
+        ...         return torch.stack([mask.sum(dim=1) for mask in side.segment_mask.values()], dim=1).float()
+        >>> HowMany.from_settings(ContentSettings({"visual": 5, "text": 3})).out_width
+        2
     """
 
     reads_modalities: bool = True

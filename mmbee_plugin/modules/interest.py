@@ -42,6 +42,25 @@ class Interest(nn.Module):
 
     A subclass says which lists of neighbours it reads, sets ``out_width``, implements ``from_settings`` and ``read``,
     and is one row of :data:`~mmbee_plugin.modules.parts.INTERESTS`.
+
+    Example:
+        >>> class Largest(Interest):
+        ...     '''The largest of the means over neighbours, feature by feature.'''
+        ...
+        ...     takes_means = True
+        ...
+        ...     def __init__(self, width):
+        ...         super().__init__()
+        ...         self.out_width = width
+        ...
+        ...     @classmethod
+        ...     def from_settings(cls, settings, metapaths):
+        ...         return cls(settings.width) if metapaths else None
+        ...
+        ...     def read(self, own, side):
+        ...         return side.neighbours.amax(dim=1)
+        >>> Largest.lists(("u2a2u", "a2a"))
+        ('u2a2u', 'a2a')
     """
 
     takes_means: bool = False

@@ -18,8 +18,8 @@ from mmbee_plugin.recbole.config.sources import merged
 
 COMPONENTS = {
     "MMBee": "mmbee_plugin.recbole.models.mmbee",
-    "SIM": "mmbee_plugin.recbole.models.sim",
-    "MMoE": "mmbee_plugin.recbole.models.mmoe",
+    "SIM": "mmbee_plugin.recbole.models.bare",
+    "MMoE": "mmbee_plugin.recbole.models.bare",
     "MMGCN": "mmbee_plugin.recbole.models.mmgcn",
     "GRCN": "mmbee_plugin.recbole.models.grcn",
     "EgoGCN": "mmbee_plugin.recbole.models.egogcn",

@@ -1,1 +1,1 @@
-"""The models: MMBee and the baselines that RecBole lacks, one file each."""
+"""The models: MMBee, its backbones on their own, and the baselines that RecBole lacks."""
