@@ -6,8 +6,6 @@ part of a batch passes what each of its rows counts in the whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 
@@ -91,20 +89,20 @@ def sampled_softmax(
 
 
 def log_expected_draws(
-    counts: torch.Tensor, total: float | torch.Tensor, shape: Sequence[int], n_authors: int
+    counts: torch.Tensor, total: float | torch.Tensor, rows: int, draws: int, n_authors: int
 ) -> torch.Tensor:
     r"""Log of how often each candidate is expected in a pool of positives and evenly drawn negatives.
 
-    .. math:: \log(B c_a / \textstyle\sum_i c_i + B M / n)
+    .. math:: \log(B c_a / \textstyle\sum_i c_i + M / n)
 
     Args:
         counts: (C,) how often each candidate is the positive of a training row, c.
         total: sum of the counts of all authors.
-        shape: (B, 1 + M) of the candidates that make the pool.
+        rows: positives B of the pool.
+        draws: negatives M of all rows together.
         n_authors: n.
     """
-    rows, width = shape
-    return torch.log(rows * counts / total + rows * (width - 1) / n_authors)
+    return torch.log(rows * counts / total + draws / n_authors)
 
 
 def over_rows(loss: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:

@@ -249,9 +249,8 @@ class MMBee(GeneralRecommender):
         allowed = self.histories.lack(users.cpu().numpy(), pool.cpu().numpy())
         expected = None
         if self.log_q:
-            expected = log_expected_draws(
-                self.drawn[pool], self.drawn.sum(), position.shape, self.n_items - 1
-            )
+            rows, draws = len(position), position[:, 1:].numel()
+            expected = log_expected_draws(self.drawn[pool], self.drawn.sum(), rows, draws, self.n_items - 1)
         return Targets(
             position=position[:, 0],
             allowed=torch.from_numpy(allowed).to(users.device),

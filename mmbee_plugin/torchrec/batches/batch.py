@@ -27,7 +27,7 @@ class Batch(Pipelineable):
     users: UserSide | None = None
     """None where the batch has no users; without what the tables give, as the side of the authors."""
     authors: AuthorSide | None = None
-    place: torch.Tensor | None = None
+    paired: torch.Tensor | None = None
     """(B,) which of the authors each user is paired with, where rows are scored pair by pair."""
     targets: Targets | None = None
     pool: torch.Tensor | None = None

@@ -168,7 +168,7 @@ class BatchMaker:
         targets = Targets(
             position=torch.from_numpy(position[own, 0]),
             allowed=torch.from_numpy(allowed),
-            log_expected=self._log_expected(slots.ravel(), candidates.shape) if self.log_q else None,
+            log_expected=self._log_expected(slots.ravel(), len(drawn), drawn.size) if self.log_q else None,
             weights=weights,
         )
         moments, stride = Moments(slots[:, self.rank]), max(len(slots), len(own))
@@ -178,9 +178,9 @@ class BatchMaker:
         """(b,) the same for each row that counts, of ``total`` in the global batch; 0 for the others."""
         return torch.from_numpy(np.where(counted, self.world_size / max(1, total), 0).astype(np.float32))
 
-    def _log_expected(self, pool: NDArray, shape: tuple[int, int]) -> torch.Tensor:
+    def _log_expected(self, pool: NDArray, rows: int, draws: int) -> torch.Tensor:
         counts = torch.from_numpy(self.store.drawn[self.store.author_ids(pool)].astype(np.float64))
-        return log_expected_draws(counts, self._positives, shape, self.store.n_authors).float()
+        return log_expected_draws(counts, self._positives, rows, draws, self.store.n_authors).float()
 
     def _batch(
         self,
@@ -202,7 +202,7 @@ class BatchMaker:
             pools=keyed(lookups.pools, stride) if lookups.pools else None,
             users=user_side if len(users) else None,
             authors=author_side if len(authors.authors) else None,
-            place=authors.place,
+            paired=authors.paired,
             targets=targets,
             pool=None if pool is None else torch.from_numpy(pool),
         )

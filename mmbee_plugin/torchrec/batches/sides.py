@@ -54,19 +54,19 @@ class Moments:
     Shapes:
         - authors: (C,) author rows
         - segments: (C,) rows of their newest known segments, -1 for none; None for the end of training
-        - place: (B,) which of them each row has, where rows are scored pair by pair
+        - paired: (B,) which of them each row has, where rows are scored pair by pair
     """
 
     authors: NDArray
     segments: NDArray | None = None
-    place: torch.Tensor | None = None
+    paired: torch.Tensor | None = None
 
     @classmethod
     def of_rows(cls, authors: NDArray, segments: NDArray | None, n_authors: int) -> Moments:
         """Each author and segment of some rows (B,) once."""
         newest = None if segments is None else torch.from_numpy(segments)
-        rows, place = distinct_moments(torch.from_numpy(authors), newest, n_authors)
-        return cls(authors[rows], None if segments is None else segments[rows], place)
+        rows, paired = distinct_moments(torch.from_numpy(authors), newest, n_authors)
+        return cls(authors[rows], None if segments is None else segments[rows], paired)
 
 
 class Sides:

@@ -45,7 +45,7 @@ class Scorer(nn.Module):
         """The batch's authors; where rows are scored pair by pair, each row's own, which rows of one author and moment
         pay for once."""
         author = self.gtr.encode_author(author_side(self.inputs, batch, looked))
-        return author if batch.place is None else author.take(batch.place)
+        return author if batch.paired is None else author.take(batch.paired)
 
     def autocast(self, device: torch.device) -> torch.autocast:
         """The precision of the dense part, as a context."""
