@@ -140,6 +140,15 @@ class Histories:
         row, entry = ragged(self.indptr[user], self.indptr[user + 1])
         return row, self.items[entry].astype(np.int64)
 
+    def lack(self, users: ArrayLike, items: NDArray) -> NDArray[np.bool_]:
+        """(B, C) whether each of the items (C,), distinct and ascending, is not among the entries of each user (B,)."""
+        row, known = self.items_of(users)
+        place = np.searchsorted(items, known).clip(max=len(items) - 1)
+        hit = items[place] == known
+        lacking = np.ones((np.size(users), len(items)), dtype=bool)
+        lacking[row[hit], place[hit]] = False
+        return lacking
+
     def _targets(self, entry: NDArray, targets: ArrayLike | None) -> NDArray:
         return self.items[entry] if targets is None else np.asarray(targets)
 

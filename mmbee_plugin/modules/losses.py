@@ -63,28 +63,46 @@ def bayesian_personalised_ranking(
 def sampled_softmax(
     logits: torch.Tensor,
     target: torch.Tensor,
-    allowed: torch.Tensor,
-    log_expected: torch.Tensor,
+    allowed: torch.Tensor | None = None,
+    log_expected: torch.Tensor | None = None,
     weights: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Cross-entropy of the target against a shared pool of candidates, corrected for how often each is drawn.
+    """Cross-entropy of the target against a pool of candidates, corrected for how often each is drawn.
 
     Args:
         logits: (B, C) scores of the pool, already divided by the temperature.
         target: (B,) column of the positive.
-        allowed: (B, C) bool, false for columns that are other positives of the row.
-        log_expected: (C,) log of how often a candidate is expected in a pool; it is subtracted from the logits
-            (Bengio and Senécal, 2008), so that popular candidates are not punished for being drawn often. Zeros turn
-            it off.
+        allowed: (B, C) bool, false for columns that are other positives of the row; None allows all.
+        log_expected: (C,) of a pool that rows share, as :func:`log_expected_draws`; it is subtracted from the logits
+            (Bengio and Senécal, 2008), so that popular candidates are not punished for being drawn often.
 
     Shapes:
         - output: scalar
     """
-    corrected = logits - log_expected
-    columns = torch.arange(logits.shape[1], device=logits.device)
-    keep = allowed | (columns == target.unsqueeze(1))
-    corrected = corrected.masked_fill(~keep, torch.finfo(logits.dtype).min)
-    return over_rows(F.cross_entropy(corrected, target, reduction="none"), weights)
+    if log_expected is not None:
+        logits = logits - log_expected
+    if allowed is not None:
+        columns = torch.arange(logits.shape[1], device=logits.device)
+        keep = allowed | (columns == target.unsqueeze(1))
+        logits = logits.masked_fill(~keep, torch.finfo(logits.dtype).min)
+    return over_rows(F.cross_entropy(logits, target, reduction="none"), weights)
+
+
+def log_expected_draws(
+    counts: torch.Tensor, total: float | torch.Tensor, rows: int, draws: int, n_authors: int
+) -> torch.Tensor:
+    r"""Log of how often each candidate is expected in a pool of positives and evenly drawn negatives.
+
+    .. math:: \log(B c_a / \textstyle\sum_i c_i + M / n)
+
+    Args:
+        counts: (C,) how often each candidate is the positive of a training row, c.
+        total: sum of the counts of all authors.
+        rows: positives B of the pool.
+        draws: negatives M of all rows together.
+        n_authors: n.
+    """
+    return torch.log(rows * counts / total + draws / n_authors)
 
 
 def over_rows(loss: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:

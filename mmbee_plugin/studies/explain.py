@@ -146,7 +146,7 @@ def explain(trained: Trained, moment: Moment) -> Explanation:
         logit,
         tuple(sorted(found, key=lambda part: -abs(part.fall))),
         tuple(f"{one.kind} {one.name}" for one in candidates if one.leave_out is None),
-        network.loss == "bce",
+        network.objective.loss == "bce",
     )
 
 

@@ -107,7 +107,7 @@ def hide_each(
         show(f"scoring without {name}")
         with without(trained.network, [name]):
             scores[name] = trained.scores(split)
-    logits = {name: _logits(one, trained.network.loss) for name, one in scores.items()}
+    logits = {name: _logits(one, trained.network.objective.loss) for name, one in scores.items()}
     deviation = max(float(logits[WHOLE].std()), 1e-12)
     moved = {
         name: float(np.sqrt(np.square(logits[name] - logits[WHOLE]).mean())) / deviation for name in names

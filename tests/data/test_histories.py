@@ -92,6 +92,12 @@ def test_ragged_items() -> None:
     assert items.tolist() == [5, 5, 7, 6]
 
 
+def test_items_that_a_user_lacks() -> None:
+    histories = Histories([2, 1, 2, 2], [5, 6, 5, 7], n_users=4)
+    found = histories.lack([2, 3, 1], np.array([4, 5, 6]))
+    assert found.tolist() == [[True, False, True], [True, True, True], [True, True, False]]
+
+
 def test_no_interactions_at_all() -> None:
     histories = Histories(np.empty(0, np.int64), np.empty(0, np.int64), n_users=3, times=np.empty(0))
     ids, lengths, times = histories.all([0, 2], 4)

@@ -56,6 +56,11 @@ def test_sampled_softmax_by_hand():
     assert math.isclose(value, sum(rows) / 2, rel_tol=1e-5)
 
 
+def test_expected_draws_by_hand():
+    found = losses.log_expected_draws(torch.tensor([3.0, 0.0]), 12, rows=8, draws=16, n_authors=4)
+    torch.testing.assert_close(found, torch.log(torch.tensor([8 * 3 / 12 + 16 / 4, 16 / 4])))
+
+
 def test_weighted_parts_add_up_to_the_mean():
     logits, labels = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)), torch.eye(6, 3)
     target, allowed, expected = labels.argmax(dim=1), torch.ones(6, 3, dtype=torch.bool), torch.zeros(3)

@@ -17,7 +17,7 @@ from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.offline.node_vectors import GraphCLSettings
 
 MISSING = [name for name in ("torchrec", "fbgemm_gpu", "pyarrow") if importlib.util.find_spec(name) is None]
-collect_ignore_glob = ["test_*.py"] if MISSING else []
+collect_ignore_glob = ["test_*.py", "agreement"] if MISSING else []
 
 
 def pytest_report_header() -> str | None:

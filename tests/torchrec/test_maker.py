@@ -41,7 +41,7 @@ def ids(batch, keys, feature):
 def test_parts_are_the_global_batch(sample_shards, world_size, batch_size, backbone):
     store, rows, batches = parts(sample_shards, world_size, batch_size, backbone=backbone)
     assert len({batch.bags.stride() for batch in batches}) == 1
-    assert len({batch.users.count for batch in batches}) == 1
+    assert len({len(batch.users.history_mask) for batch in batches}) == 1
     weights = torch.stack([batch.targets.weights for batch in batches], dim=1).flatten()
     users = np.stack([ids(batch, "bags", "user") for batch in batches], axis=1).ravel()
     np.testing.assert_array_equal(users[: len(rows.users)], store.user_ids(rows.users))
@@ -57,11 +57,11 @@ def test_shared_pool_holds_every_candidate_once(sample_shards):
     np.testing.assert_array_equal(interleaved[: len(pool)], pool)
     for rank, batch in enumerate(batches):
         targets = batch.targets
-        np.testing.assert_array_equal(targets.pool_ids.numpy(), interleaved)
+        np.testing.assert_array_equal(batch.pool.numpy(), interleaved)
         assert not targets.allowed[:, len(pool) :].any()
         place, known = store.known(rows.users[rank::3])
         for row, user in enumerate(rows.users[rank::3]):
-            assert targets.pool_ids[targets.position[row]] == rows.authors[rank::3][row]
+            assert batch.pool[targets.position[row]] == rows.authors[rank::3][row]
             forbidden = np.isin(pool, known[place == row])
             np.testing.assert_array_equal(targets.allowed[row, : len(pool)].numpy(), ~forbidden, str(user))
 
@@ -103,8 +103,8 @@ def test_moving_a_batch_moves_every_tensor(sample_shards):
     _, _, (batch,) = parts(sample_shards, 1, 4)
     moved = batch.to(torch.device("meta"))
     assert moved.bags.values().device.type == moved.targets.weights.device.type == "meta"
-    assert moved.authors.raw["visual"].device.type == moved.users.neighbour_count.device.type == "meta"
-    assert moved.users.longest == batch.users.longest
+    assert moved.authors.segments["visual"].device.type == moved.users.neighbour_count.device.type == "meta"
+    assert moved.users.history.shape == batch.users.history.shape
 
 
 def test_unknown_inputs_are_named(sample_shards):

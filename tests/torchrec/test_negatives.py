@@ -1,6 +1,6 @@
 import numpy as np
 
-from mmbee_plugin.torchrec.batches.negatives import draw_negatives, lacks_nobody
+from mmbee_plugin.torchrec.batches.negatives import draw_negatives, has_every_author
 
 
 class Known:
@@ -40,6 +40,6 @@ def test_any_rows_of_a_batch_get_what_they_get_in_the_whole():
 
 
 def test_who_has_every_author_is_known_and_gets_any():
-    assert lacks_nobody(Known(), np.array([4, 5, 0, 5])).tolist() == [False, True, False, True]
+    assert has_every_author(Known(), np.array([4, 5, 0, 5])).tolist() == [False, True, False, True]
     drawn = draw([5, 1], [0, 1])
     assert set(drawn[0]) == set(range(5)) and set(drawn[1]) == set(range(1, 5))

@@ -12,10 +12,11 @@ from recbole.utils import InputType
 from torch import nn
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.modules import losses
-from mmbee_plugin.modules.batch import AuthorSide, UserSide
+from mmbee_plugin.modules.batch import AuthorSide, Targets, UserSide, distinct_moments
 from mmbee_plugin.modules.exchange import model_settings, word_table
 from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser, GTRModel
+from mmbee_plugin.modules.losses import log_expected_draws
+from mmbee_plugin.modules.objective import Objective
 from mmbee_plugin.modules.parts import CONTENTS, INTERESTS
 from mmbee_plugin.modules.sim import gap_buckets
 from mmbee_plugin.recbole.config import settings
@@ -59,8 +60,7 @@ class MMBee(GeneralRecommender):
             raise InputError(
                 f"loss {config['loss']!r} needs drawn negatives; labelled samples are trained with bce"
             )
-        self.loss = config["loss"]
-        self.temperature = config["temperature"]
+        self.objective = Objective(config["loss"], config["temperature"])
         self.log_q = config["log_q"]
         self.histories = dataset.histories
         self.history_length = config["MAX_ITEM_LIST_LENGTH"]
@@ -187,37 +187,24 @@ class MMBee(GeneralRecommender):
 
     def calculate_loss(self, interaction: Any) -> torch.Tensor:
         """Loss of one batch: labelled samples (label (B,)), or positives against negatives (B, M)."""
-        users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
         fold = int(interaction[FOLD][0]) if FOLD in interaction else None
         user = self._encode_users(interaction, fold)
-        if self.negatives_field not in interaction:
-            author = self._encode_authors(interaction, fold)
-            labels = interaction[self.label_field].float()
-            loss = self._labelled_loss(user, author, labels, interaction)
-            return loss + self._auxiliary(user, author, torch.arange(len(items))[:, None], labels[:, None])
-        candidates = torch.cat([items.unsqueeze(1), interaction[self.negatives_field]], dim=1)  # (B, 1 + M)
-        pool, position = candidates.unique(return_inverse=True)
-        author = self.gtr.encode_author(self.author_side(pool, fold))
-        labels = torch.zeros(candidates.shape, device=items.device)
-        labels[:, 0] = 1
-        if self.loss == "softmax" and not self.gtr.pays_per_pair:
-            logits = self.gtr.score_all(user, author) / self.temperature
-            loss = losses.sampled_softmax(
-                logits,
-                position[:, 0],
-                self._allowed(users, pool),
-                self._log_expected(pool, candidates.shape),
-            )
+        if self.negatives_field in interaction:
+            items, drawn = interaction[self.ITEM_ID], interaction[self.negatives_field]
+            candidates = torch.cat([items.unsqueeze(1), drawn], dim=1)  # (B, 1 + M)
+            pool, position = candidates.unique(return_inverse=True)
+            author = self.gtr.encode_author(self.author_side(pool, fold))
+            targets = self._drawn_targets(interaction[self.USER_ID], pool, position)
         else:
-            logits = self.gtr.score_candidates(user, author.take(position))
-            loss = self._list_loss(logits, labels)
-        return loss + self._auxiliary(user, author, position, labels)
+            author = self._encode_authors(interaction, fold)
+            targets = self._labelled_targets(interaction)
+        return self.objective(self.gtr, user, author, targets)[0]
 
     def predict(self, interaction: Any) -> torch.Tensor:
         """Scores (B,) of aligned users and items; probabilities of a gift where the loss is logistic."""
         author = self._encode_authors(interaction)
         logits = self.gtr.score(self._encode_users(interaction), author)
-        return torch.sigmoid(logits) if self.loss == "bce" else logits
+        return torch.sigmoid(logits) if self.objective.loss == "bce" else logits
 
     def full_sort_predict(self, interaction: Any) -> torch.Tensor:
         """Scores (B, n_items) of each user against every item; the items are encoded once an evaluation."""
@@ -226,15 +213,13 @@ class MMBee(GeneralRecommender):
             parts = [self.gtr.encode_author(self.author_side(part)) for part in items.split(ENCODE_ROWS)]
             self._ranked = EncodedAuthor.cat(parts)
         logits = self.gtr.score_all(self._encode_users(interaction), self._ranked)
-        return torch.sigmoid(logits) if self.loss == "bce" else logits
+        return torch.sigmoid(logits) if self.objective.loss == "bce" else logits
 
     def _encode_authors(self, interaction: Any, fold: int | None = None) -> EncodedAuthor:
         """The authors (B,) of aligned rows, each as of its row's moment; rows of one author and segment pay once."""
         items = interaction[self.ITEM_ID]
         segments = interaction.interaction.get(SEGMENT) if self.content.windows is not None else None
-        state = items if segments is None else torch.where(segments >= 0, self.n_items + segments, items)
-        states, place = state.unique(return_inverse=True)
-        row = place.new_empty(len(states)).scatter_(0, place, torch.arange(len(items), device=items.device))
+        row, place = distinct_moments(items, segments, self.n_items)
         side = self.author_side(items[row], fold, None if segments is None else segments[row])
         return self.gtr.encode_author(side).take(place)
 
@@ -250,57 +235,24 @@ class MMBee(GeneralRecommender):
         moments = interaction.interaction.get(self.moment_field)
         return self.gtr.encode_user(self.user_side(users, history, times, fold, moments))
 
-    def _labelled_loss(
-        self, user: EncodedUser, author: EncodedAuthor, labels: torch.Tensor, interaction: Any
-    ) -> torch.Tensor:
-        """Loss of aligned rows with labels (B,), and of the other tasks where the model has any."""
-        if len(self.gtr.tasks) == 1:
-            return losses.binary_cross_entropy(self.gtr.score(user, author), labels)
-        logits = self.gtr.score_tasks(user, author.unsqueeze(1)).squeeze(1)  # (B, T)
-        others = interaction[TASKS].to(labels.dtype)
-        known = torch.cat([torch.ones_like(labels[:, None]), (others >= 0).to(labels.dtype)], dim=1)
-        return losses.multi_task(logits, torch.cat([labels[:, None], others], dim=1), known)
+    def _labelled_targets(self, interaction: Any) -> Targets:
+        """Labels of aligned rows, of the other tasks too where the model has any."""
+        labels = interaction[self.label_field].float().unsqueeze(1)
+        if len(self.gtr.tasks) > 1:
+            labels = torch.cat([labels, interaction[TASKS].to(labels.dtype)], dim=1)
+        return Targets(labels)
 
-    def _list_loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Loss of each row's own candidates, logits and labels (B, 1 + M), the positive first.
-
-        The softmax comes here where a pair pays for itself (attention, experts): the batch's whole pool for every
-        row would not fit.
-        """
-        if self.loss == "bpr":
-            return losses.bayesian_personalised_ranking(logits[:, 0], logits[:, 1:])
-        if self.loss == "bce":
-            return losses.binary_cross_entropy(logits, labels)
-        return losses.sampled_softmax(
-            logits / self.temperature,
-            labels.argmax(dim=1),
-            torch.ones_like(logits, dtype=torch.bool),
-            logits.new_zeros(logits.shape[1]),
+    def _drawn_targets(self, users: torch.Tensor, pool: torch.Tensor, position: torch.Tensor) -> Targets:
+        """Candidates of users (B,), which are at places (B, 1 + M) of a pool (C,), the positive first."""
+        if not self.objective.shares_pool(self.gtr.pays_per_pair):
+            return Targets(position=position)
+        allowed = self.histories.lack(users.cpu().numpy(), pool.cpu().numpy())
+        expected = None
+        if self.log_q:
+            rows, draws = len(position), position[:, 1:].numel()
+            expected = log_expected_draws(self.drawn[pool], self.drawn.sum(), rows, draws, self.n_items - 1)
+        return Targets(
+            position=position[:, 0],
+            allowed=torch.from_numpy(allowed).to(users.device),
+            log_expected=expected,
         )
-
-    def _auxiliary(
-        self, user: EncodedUser, author: EncodedAuthor, position: torch.Tensor, labels: torch.Tensor
-    ) -> torch.Tensor:
-        loss = self.gtr.auxiliary_loss(user, author.take(position), labels)
-        return labels.new_zeros(()) if loss is None else loss
-
-    def _allowed(self, users: torch.Tensor, pool: torch.Tensor) -> torch.Tensor:
-        """(B, C) bool: false where the user has the candidate among its training items."""
-        row, items = self.histories.items_of(users.cpu().numpy())
-        column = torch.full((self.n_items,), -1, dtype=torch.long)
-        column[pool.cpu()] = torch.arange(len(pool))
-        known = column[torch.from_numpy(items)]
-        allowed = torch.ones(len(users), len(pool), dtype=torch.bool)
-        hit = known >= 0
-        allowed[torch.from_numpy(row)[hit], known[hit]] = False
-        return allowed.to(users.device)
-
-    def _log_expected(self, pool: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-        """(C,) log of how often each candidate is expected in a pool.
-
-        Positives come from the rows that are trained on, negatives uniformly.
-        """
-        if not self.log_q:
-            return torch.zeros(len(pool), device=pool.device)
-        positives = shape[0] * self.drawn[pool] / self.drawn.sum()
-        return torch.log(positives + shape[0] * (shape[1] - 1) / (self.n_items - 1))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from recbole.model.abstract_recommender import SequentialRecommender
 from torch import Tensor, nn
 
-from mmbee_plugin.modules.losses import sampled_softmax
+from mmbee_plugin.modules.losses import log_expected_draws, sampled_softmax
 from mmbee_plugin.modules.named import module_name
 from mmbee_plugin.recbole.config.modalities import needed_modalities
 from mmbee_plugin.recbole.data.training_rows import training_rows
@@ -107,10 +107,10 @@ class MMMLP(SequentialRecommender):
             return F.cross_entropy(query @ self.items.weight[1:].T, target - 1)
         drawn = torch.randint(1, self.n_items, (self.draws,), device=target.device)
         pool, place = torch.cat([target, drawn]).unique(return_inverse=True)
-        expected = len(target) * self.drawn[pool] / self.drawn.sum() + self.draws / (self.n_items - 1)
+        counts, authors = self.drawn[pool], self.n_items - 1
+        expected = log_expected_draws(counts, self.drawn.sum(), len(target), self.draws, authors)
         logits = query @ self.items(pool).T
-        everything = torch.ones_like(logits, dtype=torch.bool)
-        return sampled_softmax(logits, place[: len(target)], everything, expected.log())
+        return sampled_softmax(logits, place[: len(target)], log_expected=expected)
 
     def predict(self, interaction: Any) -> Tensor:
         """Scores (B,) of the rows' histories and items."""

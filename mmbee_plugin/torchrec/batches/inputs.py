@@ -11,6 +11,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.graph.pools import Pool, pools_of
 from mmbee_plugin.modules.mfq import chosen_start
+from mmbee_plugin.modules.objective import Objective
 from mmbee_plugin.modules.parts import BACKBONES, CONTENTS, INTERESTS, head_of, needs_prefixes, pays_per_pair
 from mmbee_plugin.modules.shapes import ContentSettings, GTRSettings, SIMSettings
 from mmbee_plugin.modules.sim import GAP_BUCKETS, chosen_search
@@ -137,11 +138,15 @@ class Inputs:
         return chosen_start(model.query_start, self.segments > 0, model.content_width, model.width)
 
     @property
+    def objective(self) -> Objective:
+        """The loss of a batch."""
+        return Objective(self.model.loss, self.model.temperature)
+
+    @property
     def shares_pool(self) -> bool:
-        """Whether the softmax runs over all candidates of the global batch: where no pair pays for attention,
-        experts or peers."""
+        """Whether the rows of the global batch have one pool of candidates."""
         model = self.model
-        return model.loss == "softmax" and not pays_per_pair(model.backbone, model.interest, model.head)
+        return self.objective.shares_pool(pays_per_pair(model.backbone, model.interest, model.head))
 
     def gtr_settings(self) -> GTRSettings:
         """Names and shapes of the model's parts."""

@@ -25,8 +25,8 @@ class KnownItems(Protocol):
         """users (B,) rows -> (B,) training items, repeated ones counted again."""
 
 
-def lacks_nobody(store: KnownItems, users: NDArray) -> NDArray[np.bool_]:
-    """(B,) whether a user has every author as a training item: there is nothing to tell its positive from."""
+def has_every_author(store: KnownItems, users: NDArray) -> NDArray[np.bool_]:
+    """(B,) users who have every author as a training item, so no negative exists."""
     found = np.zeros(len(users), dtype=bool)
     many = np.flatnonzero(store.history_lengths(users) >= store.n_authors)
     if len(many):
@@ -42,7 +42,7 @@ def draw_negatives(
     """Authors drawn evenly from those that a user has no training item with.
 
     What hits a training item is drawn again; users with nearly every author get the rest from what they lack. One with
-    every author (`lacks_nobody`) gets any.
+    every author (`has_every_author`) gets any.
 
     Args:
         store: whose training items they are.

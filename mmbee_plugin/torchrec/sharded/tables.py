@@ -15,6 +15,7 @@ unseen (`torchrec.shards.ids`); ``query`` has none, since unseen authors read th
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from typing import TypeVar
 
@@ -33,14 +34,11 @@ from mmbee_plugin.graph.pools import Pool
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.exchange import WORD_TABLES, word_table
 from mmbee_plugin.modules.tokens import WORD_WIDTH
-from mmbee_plugin.torchrec.batches.bags import PEERS
-from mmbee_plugin.torchrec.batches.batch import AuthorPart, Batch, UserPart
+from mmbee_plugin.torchrec.batches.bags import NODES, PEERS
+from mmbee_plugin.torchrec.batches.batch import Batch
 from mmbee_plugin.torchrec.batches.inputs import Inputs
 
 Config = TypeVar("Config", bound=BaseEmbeddingConfig)
-
-NODES = {"u": "nodes_user", "a": "nodes_author"}
-"""node table of each side."""
 
 Looked = tuple[dict[str, JaggedTensor], KeyedTensor | None, KeyedTensor | None]
 """what the three modules return for a batch."""
@@ -118,61 +116,48 @@ class Tables(nn.Module):
 
 
 def user_side(inputs: Inputs, batch: Batch, looked: Looked) -> UserSide:
-    """The batch's users as tensors of GTRModel."""
+    """The batch's users with what the tables gave."""
     sequences, bags, pools = looked
-    part = batch.users
-    assert part is not None
-    history = sequences["history"]
-    mask = torch.arange(part.longest, device=history.lengths().device) < history.lengths()[: part.count, None]
+    side = batch.users
+    assert side is not None
+    count, longest = side.history_mask.shape
     user = None
     if inputs.peer_paths:
         user = sequences["user"].values()
     elif inputs.model.user_ids:
         assert bags is not None
-        user = bags["user"][: part.count]
-    return UserSide(
+        user = bags["user"][:count]
+    return replace(
+        side,
         user=user,
-        history=history.to_padded_dense(part.longest)[: part.count],
-        history_mask=mask,
-        history_gap=part.gap,
-        history_category=part.category,
-        neighbours=_means(pools, inputs.pools_of("u"), part.count),
-        neighbour_count=part.neighbour_count,
-        attributes=part.attributes,
-        peers=_peers(sequences, "u", part),
-        peer_weights=part.peer_weights,
-        reach_ids=part.reach_ids,
-        reach_weights=part.reach_weights,
+        history=sequences["history"].to_padded_dense(longest)[:count],
+        neighbours=_means(pools, inputs.pools_of("u"), count),
+        peers=_peers(sequences, "u", side.peer_weights),
     )
 
 
 def author_side(inputs: Inputs, batch: Batch, looked: Looked) -> AuthorSide:
-    """The batch's authors as tensors of GTRModel."""
+    """The batch's authors with what the tables gave."""
     sequences, bags, pools = looked
-    part = batch.authors
-    assert part is not None
-    side = AuthorSide(
-        author=sequences["author"].values(),
-        ids=part.ids,
-        category=part.category,
-        seen=part.seen,
-        neighbours=_means(pools, inputs.pools_of("a"), part.count),
-        neighbour_count=part.neighbour_count,
-        attributes=part.attributes,
-        peers=_peers(sequences, "a", part),
-        peer_weights=part.peer_weights,
-    )
+    side = batch.authors
+    assert side is not None
+    count = len(side.author)
+    queries, segments = None, side.segments
     if inputs.num_queries:
         assert bags is not None
-        side.queries = bags["query"][: part.count].unflatten(1, (inputs.num_queries, -1))
-    for name in inputs.modalities:
-        if name in inputs.words:
-            assert bags is not None
-            side.segments[name] = bags[word_table(name)][: part.count, None, None, :]
-        else:
-            side.segments[name] = part.raw[name]
-        side.segment_mask[name] = part.present[name]
-    return side
+        queries = bags["query"][:count].unflatten(1, (inputs.num_queries, -1))
+    if inputs.words:
+        assert bags is not None
+        words = {name: bags[word_table(name)][:count, None, None, :] for name in inputs.words}
+        segments = {name: words[name] if name in words else segments[name] for name in inputs.modalities}
+    return replace(
+        side,
+        author=sequences["author"].values(),
+        queries=queries,
+        segments=segments,
+        neighbours=_means(pools, inputs.pools_of("a"), count),
+        peers=_peers(sequences, "a", side.peer_weights),
+    )
 
 
 def _means(looked: KeyedTensor | None, pools: tuple[Pool, ...], count: int) -> torch.Tensor | None:
@@ -183,11 +168,14 @@ def _means(looked: KeyedTensor | None, pools: tuple[Pool, ...], count: int) -> t
     return torch.stack(list(means), dim=1)
 
 
-def _peers(sequences: dict[str, JaggedTensor], side: str, part: UserPart | AuthorPart) -> torch.Tensor | None:
-    """(B, K, d) the vectors of each node's peers, zero where the list is filled up; None where nobody reads them."""
-    if part.peer_weights is None:
-        return None
-    return sequences[PEERS[side]].to_padded_dense(part.peer_weights.shape[1])[: part.count]
+def _peers(
+    sequences: dict[str, JaggedTensor], side: str, weights: torch.Tensor | None
+) -> torch.Tensor | None:
+    """The vectors (B, K, d) of each node's peers with weights (B, K), zero where the list is filled up; None where
+    nobody reads them."""
+    return (
+        None if weights is None else sequences[PEERS[side]].to_padded_dense(weights.shape[1])[: len(weights)]
+    )
 
 
 def _config(kind: type[Config], name: str, rows: int, width: int, features: list[str]) -> Config:

@@ -175,6 +175,10 @@ class ShardStore:
         """All training positives of user rows (b,): place in the batch and author row, both (nnz,)."""
         return self._histories.items_of(users)
 
+    def lack(self, users: NDArray, authors: NDArray) -> NDArray[np.bool_]:
+        """(b, c) whether author rows (c,), distinct and ascending, are no training positives of user rows (b,)."""
+        return self._histories.lack(users, authors)
+
     def neighbours(
         self, path: str, rows: NDArray, fold: int | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
