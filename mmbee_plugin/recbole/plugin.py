@@ -12,9 +12,9 @@ everybody else exactly what it did before. The wraps are:
 * ``Config.__init__``: afterwards settles what depends on the data, for the same models;
 * ``Config._get_model_and_dataset``: an unknown model name is answered with the names that are known;
 * ``recbole.data.utils.create_samplers`` and ``get_dataloader``: our dataset class brings its own;
-* ``torch.save`` and ``torch.load``, for calls made by RecBole, and
-  ``recbole.trainer.hyper_tuning.exhaustive_search``; autograd's anomaly detection, which RecBole's sequential models
-  switch on, goes back to where it was: see `mmbee_plugin.recbole.compat`.
+* what RecBole's modules that read checkpoints call ``torch`` and what its search calls ``np``, and
+  ``load_data_and_model``; autograd's anomaly detection, which RecBole's sequential models switch on, goes back to
+  where it was: see `mmbee_plugin.recbole.compat`.
 
 They are looked up at the time of the call, so it does not matter whether ``recbole.quick_start`` was
 imported before.

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from recbole.model.sequential_recommender.din import DIN
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from recbole.model.sequential_recommender.din import DIN
 
 CELLS = 1 << 20
 """activations of one layer at once; bounds memory"""
@@ -21,6 +23,10 @@ CELLS = 1 << 20
 
 def give_full_ranking(model: Any) -> None:
     """Gives `din_scores` as ``full_sort_predict`` to DIN, and to models made from it that score as it does."""
+    from recbole.model.sequential_recommender.din import (
+        DIN,  # only after `compat`: it switches anomaly detection on
+    )
+
     own = ("forward", "predict", "full_sort_predict")
     if isinstance(model, DIN) and all(getattr(type(model), name) is getattr(DIN, name) for name in own):
         model.full_sort_predict = partial(din_scores, model)
