@@ -142,7 +142,7 @@ def load_data_and_model(model_file: str) -> tuple[Any, ...]:
     dataset = create_dataset(config)
     loaders = data_preparation(config, dataset)
     init_seed(config["seed"], config["reproducibility"])
-    model = get_model(config["model"])(config, loaders[0].dataset).to(config["device"])
+    model = get_model(config["model"])(config, loaders[0]._dataset).to(config["device"])
     model.load_state_dict(state["state_dict"])
     model.load_other_parameter(state["other_parameter"])
     return config, model, dataset, *loaders

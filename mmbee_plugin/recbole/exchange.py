@@ -92,7 +92,7 @@ def export_run(path: Path, destination: Path) -> None:
     state = load_mmbee(path)
     config = state["config"]
     with without_recbole_warnings():
-        dataset = data_preparation(config, seeded_dataset(config))[0]._dataset
+        dataset = data_preparation(config, seeded_dataset(config))[0].dataset
         model = MMBee(config, dataset)
     if dataset.folder.hash != config["dataset_hash"]:
         raise InputError(f"{path}: {dataset.folder.path} has changed since that run")

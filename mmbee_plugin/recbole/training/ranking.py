@@ -46,7 +46,7 @@ def positive_ranks(score: Callable[[Any], Tensor], loader: Any) -> Ranks:
         step = max(1, CELLS // scores.shape[1])
         pairs = zip(positive_user.split(step), positive_item.split(step), strict=True)
         ranks = torch.cat([_ranks(scores, users, items) for users, items in pairs])
-        parts.append((interaction[loader._dataset.uid_field][positive_user], positive_item, ranks))
+        parts.append((interaction[loader.dataset.uid_field][positive_user], positive_item, ranks))
     users, items, found = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
     return Ranks(users, items, found)
 

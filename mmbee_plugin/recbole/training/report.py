@@ -65,9 +65,9 @@ def dataset_facts(folder: DatasetFolder, valid_data: Any, test_data: Any) -> dic
     pairs."""
     digest = hashlib.sha256()
     for loader in (valid_data, test_data):
-        rows = loader._dataset.inter_feat
+        rows = loader.dataset.inter_feat
         pairs = np.stack(
-            [rows[loader._dataset.uid_field].numpy(), rows[loader._dataset.iid_field].numpy()], axis=1
+            [rows[loader.dataset.uid_field].numpy(), rows[loader.dataset.iid_field].numpy()], axis=1
         )
         digest.update(np.ascontiguousarray(pairs[np.lexsort(pairs.T)]).tobytes())
     return {
