@@ -16,7 +16,8 @@ FLOORS = {
     "": (
         ("errors",),
         ("files", "command", "randomness", "evaluation"),
-        ("data", "modules", "graph"),
+        ("data",),
+        ("modules", "graph"),
         ("offline", "logs"),
         ("livesim",),
         ("builtin",),
