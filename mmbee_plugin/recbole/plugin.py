@@ -31,6 +31,7 @@ from typing import Any
 
 import recbole
 from recbole.config import Config
+from recbole.data.dataset import Dataset
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import dataset_arguments, get_trainer
 
@@ -185,7 +186,7 @@ def _naming_known_models(stock: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _with_our_samplers(stock: Callable[..., Any]) -> Callable[..., Any]:
-    def create(config: Config, dataset: Any, built_datasets: list[Any]) -> Any:
+    def create(config: Config, dataset: Dataset, built_datasets: list[Dataset]) -> Any:
         return sampler.make_samplers(config, dataset, built_datasets) or stock(
             config, dataset, built_datasets
         )
@@ -219,7 +220,7 @@ def _add_parts(name: str, trainer: type) -> None:
     setattr(importlib.import_module("recbole.trainer"), f"{name}Trainer", trainer)
 
 
-def _trainer_of(model: Any) -> type:
+def _trainer_of(model: type[AbstractRecommender]) -> type:
     """The trainer of the nearest base that has its own, else of the model's type; resumable if it can be."""
     own = vars(importlib.import_module("recbole.trainer"))
     bases = [base.__name__ for base in model.__mro__[1:] if f"{base.__name__}Trainer" in own]

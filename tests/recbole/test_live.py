@@ -16,7 +16,8 @@ from mmbee_plugin.data.histories import DAY
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules import losses
 from mmbee_plugin.recbole.config import settings
-from mmbee_plugin.recbole.data.dataset import SEGMENT, TASKS, MMBeeDataset
+from mmbee_plugin.recbole.data.dataset import MMBeeDataset
+from mmbee_plugin.recbole.data.rows import SEGMENT, TASKS
 from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.run import build_config, train_and_test
 

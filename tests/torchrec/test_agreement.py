@@ -27,7 +27,8 @@ from mmbee_plugin.modules.parts import BACKBONES, CONTENTS, INTERESTS
 from mmbee_plugin.modules.sim import SEARCHES
 from mmbee_plugin.recbole.config.layers import PROPERTIES, layer_settings
 from mmbee_plugin.recbole.data.dataloader import FOLD, MMBeeFullSortLoader
-from mmbee_plugin.recbole.data.dataset import SEGMENT, TASKS, MMBeeDataset
+from mmbee_plugin.recbole.data.dataset import MMBeeDataset
+from mmbee_plugin.recbole.data.rows import SEGMENT, TASKS
 from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.recbole.models.mmbee import MMBee
 from mmbee_plugin.recbole.run import build_config

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
 
 
-def _generators(loaders: list[Any]) -> Iterator[Any]:
+def _generators(loaders: list[AbstractDataLoader | None]) -> Iterator[Any]:
     """Everything in the loaders that draws numbers of its own: torch and numpy generators, in a fixed
     order."""
     for loader in loaders:
@@ -25,7 +26,7 @@ def _generators(loaders: list[Any]) -> Iterator[Any]:
                 yield from (item for item in own if isinstance(item, torch.Generator | np.random.Generator))
 
 
-def random_states(loaders: list[Any]) -> dict[str, Any]:
+def random_states(loaders: list[AbstractDataLoader | None]) -> dict[str, Any]:
     """The state of every source of random numbers a run draws from, as plain values."""
     return {
         "python": random.getstate(),
@@ -39,7 +40,7 @@ def random_states(loaders: list[Any]) -> dict[str, Any]:
     }
 
 
-def restore_random_states(states: dict[str, Any], loaders: list[Any]) -> None:
+def restore_random_states(states: dict[str, Any], loaders: list[AbstractDataLoader | None]) -> None:
     """Puts back what `random_states` read. CUDA states are skipped on a machine with another number of
     GPUs."""
     random.setstate(states["python"])

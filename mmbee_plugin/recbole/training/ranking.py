@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
+from recbole.data.interaction import Interaction
 from torch import Tensor
 
 CELLS = 1 << 23
@@ -29,7 +31,7 @@ class Ranks(NamedTuple):
 
 
 @torch.no_grad()
-def positive_ranks(score: Callable[[Any], Tensor], loader: Any) -> Ranks:
+def positive_ranks(score: Callable[[Interaction], Tensor], loader: AbstractDataLoader) -> Ranks:
     """Ranks every user's items, as RecBole's trainer does, and finds the positives among them.
 
     Args:

@@ -16,7 +16,9 @@ from typing import Any
 
 import torch
 from recbole.config import Config
+from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
 from recbole.data.interaction import Interaction
+from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.trainer import Trainer
 from torch import Tensor
 
@@ -37,7 +39,7 @@ class Resumable:
     """Mixed in before a RecBole trainer class; see the module's docstring. `resumable` does the mixing."""
 
     config: Config
-    model: Any
+    model: AbstractRecommender
     optimizer: torch.optim.Optimizer
     saved_model_file: str
     start_epoch: int
@@ -55,7 +57,7 @@ class Resumable:
     epoch_seconds: list[float]
     """of each epoch's training alone"""
 
-    def __init__(self, config: Config, model: Any) -> None:
+    def __init__(self, config: Config, model: AbstractRecommender) -> None:
         checkpoint.plain_config(
             config
         )  # a setting that no checkpoint can hold is refused before training, not after
@@ -64,7 +66,7 @@ class Resumable:
         self._unclaimed = self.saved_model_file = self._name()
         give_full_ranking(model)
         self.eval_collector = SampleCollector(config)
-        self._loaders: list[Any] = []
+        self._loaders: list[AbstractDataLoader | None] = []
         self._alone = ExitStack()
         self.epoch_seconds: list[float] = []
         self._keeps_last = False
@@ -113,8 +115,8 @@ class Resumable:
 
     def fit(
         self,
-        train_data: Any,
-        valid_data: Any = None,
+        train_data: AbstractDataLoader,
+        valid_data: AbstractDataLoader | None = None,
         verbose: bool = True,
         saved: bool = True,
         show_progress: bool = False,
@@ -183,7 +185,11 @@ class Resumable:
         return self.start_epoch >= self.epochs or self.cur_step > self.stopping_step
 
     def _train_epoch(
-        self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
+        self,
+        train_data: AbstractDataLoader,
+        epoch_idx: int,
+        loss_func: Callable[..., Tensor] | None = None,
+        show_progress: bool = False,
     ) -> float | tuple[float, ...]:
         """Between two epochs nothing is half done: the state is saved here, and random states are restored
         here."""
@@ -200,7 +206,9 @@ class Resumable:
             self.progress.trained(self, epoch_idx, total / max(1, len(train_data)))
         return loss
 
-    def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, dict[str, float]]:
+    def _valid_epoch(
+        self, valid_data: AbstractDataLoader, show_progress: bool = False
+    ) -> tuple[float, dict[str, float]]:
         score, result = super()._valid_epoch(valid_data, show_progress)  # type: ignore[misc]
         self._latest_valid_result = result
         if self.progress is not None:
