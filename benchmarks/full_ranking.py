@@ -36,7 +36,7 @@ def main() -> None:
     config = build_config(args.model, folder, given_settings(None, rest))
     init_seed(config["seed"], True)
     train, valid, _ = data_preparation(config, MMBeeDataset(config))
-    model = get_model(args.model)(config, train._dataset).to(config["device"])
+    model = get_model(args.model)(config, train.dataset).to(config["device"])
     for parameter in model.parameters():  # untrained parts may be silent: let every part speak
         parameter.data.add_(torch.randn_like(parameter) * 0.01)
     model.eval()

@@ -58,7 +58,7 @@ def run_recbole(config: Config) -> Result:
         start, in_epochs = time.perf_counter(), 0.0
         loaders = data_preparation(config, seeded_dataset(config))
         init_seed(config["seed"], config["reproducibility"])
-        network = get_model("MMBee")(config, loaders[0]._dataset).to(config["device"])
+        network = get_model("MMBee")(config, loaders[0].dataset).to(config["device"])
 
         class Timed(resumable(get_trainer(config["MODEL_TYPE"], "MMBee"))):  # type: ignore[misc]
             def _train_epoch(self, *args: Any, **kwargs: Any) -> Any:
@@ -77,7 +77,7 @@ def run_recbole(config: Config) -> Result:
             "epochs": len(trainer.train_loss_dict),
             "samples_per_second": len(loaders[0].rows) * len(trainer.train_loss_dict) / in_epochs,
             "seconds": time.perf_counter() - start,
-            "snapshot": snapshot_for(config, loaders[0]._dataset).manifest["key"],
+            "snapshot": snapshot_for(config, loaders[0].dataset).manifest["key"],
         }
 
 

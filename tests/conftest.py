@@ -117,7 +117,7 @@ def live_checkpoint(live_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
         small = {"embedding_size": 8, "gpu_id": "", "show_progress": False, "graphcl": {"epochs": 1}}
         config = build_config("MMBee", DatasetFolder(live_path), {**small, **given})
-        train = data_preparation(config, seeded_dataset(config))[0]._dataset
+        train = data_preparation(config, seeded_dataset(config))[0].dataset
         model = get_model("MMBee")(config, train)
         with torch.no_grad():
             for weight in (one for one in model.parameters() if one.dim() > 1):

@@ -10,7 +10,7 @@ import platform
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,9 +29,10 @@ from mmbee_plugin.modules.parts import reads_graph
 from mmbee_plugin.recbole.config.sources import plain_settings
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.training import checkpoint
+from mmbee_plugin.recbole.training.checkpoint import MAY_DIFFER
 from mmbee_plugin.recbole.training.logs import run_log
 from mmbee_plugin.recbole.training.report import PeakMemory
-from mmbee_plugin.recbole.training.trainer import MAY_DIFFER, resumable
+from mmbee_plugin.recbole.training.trainer import resumable
 
 SPLITS = ("valid", "test")
 OF_THE_RUN = (MAY_DIFFER - {"epochs", "stopping_step"}) | {"dataset_hash", "seed"}
@@ -66,7 +67,6 @@ class Training:
     Attributes:
         train, evaluated: RecBole's loaders; ``evaluated`` are those of :data:`SPLITS`.
         curve: (epoch, validation metric) of every evaluation while training.
-        epoch_seconds: of each epoch's training alone.
     """
 
     model: str
@@ -83,7 +83,6 @@ class Training:
     memory: PeakMemory
     valid: dict[str, float] = field(default_factory=dict)
     curve: list[tuple[int, float]] = field(default_factory=list)
-    epoch_seconds: list[float] = field(default_factory=list)
 
     def fit(self) -> None:
         """Trains; then the network has the weights of the epoch that was best on validation."""
@@ -107,7 +106,8 @@ class Training:
 
     def facts(self) -> dict[str, Any]:
         """What to keep beside the arrays of a cell: settings, validation metrics, cost so far, versions."""
-        epochs = len(self.epoch_seconds)
+        seconds = self.trainer.epoch_seconds
+        epochs = len(seconds)
         sign = 1 if self.config["valid_metric_bigger"] else -1
         best = max(self.curve, key=lambda each: sign * each[1], default=(0, 0.0))
         return {
@@ -119,10 +119,8 @@ class Training:
             "epochs": epochs,
             "best_epoch": best[0] + 1,
             "seconds": round(time.perf_counter() - self.begun, 3),
-            "epoch_seconds": round(sum(self.epoch_seconds) / max(1, epochs), 3),
-            "train_samples_per_s": round(
-                epochs * rows_of(self.train) / max(1e-9, sum(self.epoch_seconds)), 1
-            ),
+            "epoch_seconds": round(sum(seconds) / max(1, epochs), 3),
+            "train_samples_per_s": round(epochs * rows_of(self.train) / max(1e-9, sum(seconds)), 1),
             "parameters": sum(weight.numel() for weight in self.network.parameters()),
             "peak_rss_mb": round(self.memory.megabytes(), 1),
             "versions": versions(),
@@ -134,7 +132,6 @@ class Training:
             if seconds is not None and time.perf_counter() - self.begun > seconds:
                 raise TimeUpError
 
-        self.trainer._train_epoch = _timed(self.trainer._train_epoch, self.epoch_seconds)
         try:
             self.trainer.fit(
                 self.train,
@@ -163,7 +160,7 @@ def prepared(model: str, path: Path, given: Mapping[str, Any], seed: int) -> Ite
             train, *evaluated = data_preparation(config, seeded_dataset(config))
             init_seed(seed, config["reproducibility"])
             with _one_builds(config, folder) as waited:
-                network = get_model(model)(config, train._dataset).to(config["device"])
+                network = get_model(model)(config, train.dataset).to(config["device"])
             trainer = resumable(get_trainer(config["MODEL_TYPE"], model))(config, network)
             yield Training(
                 *(model, folder, given, seed, config, network, trainer, train, evaluated),
@@ -179,7 +176,7 @@ def ran_away(error: ValueError) -> bool:
 
 def rows_of(loader: Any) -> int:
     """Rows that one epoch trains on; drawn negatives do not count."""
-    return len(loader.rows) if hasattr(loader, "rows") else len(loader._dataset)
+    return len(loader.rows) if hasattr(loader, "rows") else len(loader.dataset)
 
 
 def settings_of_the_key(config: Any) -> dict[str, Any]:
@@ -208,18 +205,6 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
-
-
-def _timed(work: Callable[..., Any], seconds: list[float]) -> Callable[..., Any]:
-    """``work``, every call of which adds its seconds to the list."""
-
-    def timed(*arguments: Any, **named: Any) -> Any:
-        begun = time.perf_counter()
-        result = work(*arguments, **named)
-        seconds.append(time.perf_counter() - begun)
-        return result
-
-    return timed
 
 
 @contextmanager

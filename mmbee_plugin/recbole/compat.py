@@ -6,14 +6,15 @@ mix up runs.
 with ``saved=True``), `Trainer.resume_checkpoint`, `load_data_and_model` and the models that start from a
 pre-trained file all fail.
 
-The fix is not to trust pickles again. While the caller is a module of RecBole's, ``torch.save`` of such a
-dict writes plain data (`mmbee_plugin.recbole.training.checkpoint`), and ``torch.load`` reads it back with
-``weights_only=True`` and the `Config` rebuilt. Any other caller gets torch's own functions, unchanged. A
-pickle from elsewhere is refused.
+The fix is not to trust pickles again. In RecBole's modules that read or write checkpoints the name ``torch`` stands for
+a `Substitute`, whose ``save`` writes such a dict as plain data (`mmbee_plugin.recbole.training.checkpoint`) and whose
+``load`` reads it back with ``weights_only=True`` and the `Config` rebuilt; a pickle from elsewhere is refused. Torch
+itself is as it was, for every other caller. `load_data_and_model` imports torch within its body and gets a body of this
+module, also where it was imported before.
 
 **Exhaustive search** (hyperopt 0.2.7, the newest). RecBole's default algorithm in `HyperTuning` draws with a
-numpy `RandomState`; hyperopt calls ``integers`` on it, which only the newer `Generator` has. It gets that
-method for the duration of the call.
+numpy `RandomState`; hyperopt calls ``integers`` on it, which only the newer `Generator` has. In RecBole's module the
+name ``np`` stands for a `Substitute` whose `RandomState` has that method.
 
 **Anomaly detection.** The module of RecBole's SINE switches autograd's on, and with it every process that looks up or
 imports one of RecBole's sequential models (SASRec, DIN, ...): each operation then keeps its formatted traceback, which
@@ -25,18 +26,21 @@ one second share them, and one loads the other's weights. Where it asks for the 
 digits with it; not in a run of several processes, which have to agree on it.
 """
 
-import functools
 import importlib
 import os
 import sys
 from collections.abc import Mapping
+from logging import getLogger
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from recbole.config import Config
+from recbole.data import create_dataset, data_preparation
+from recbole.quick_start import quick_start
 from recbole.trainer import hyper_tuning
-from recbole.utils import get_local_time
+from recbole.utils import get_local_time, get_model, init_logger, init_seed
 
 from mmbee_plugin.files import stamp
 from mmbee_plugin.recbole.training import checkpoint
@@ -44,11 +48,49 @@ from mmbee_plugin.recbole.training import checkpoint
 NAMING = ("recbole.trainer.trainer", "recbole.utils.logger", "recbole.utils.utils")
 """modules of RecBole that name files after the time"""
 SINE = "recbole.model.sequential_recommender.sine"
+PRETRAINED = (
+    *(f"general_recommender.{name}" for name in ("convncf", "nais", "neumf", "ract")),
+    "context_aware_recommender.kd_dagfm",
+    "sequential_recommender.s3rec",
+)
+"""RecBole's models that start from a file"""
 
 
-def _called_by_recbole() -> bool:
-    caller = sys._getframe(2).f_globals.get("__name__", "")
-    return caller == "recbole" or caller.startswith("recbole.")
+class Substitute(ModuleType):
+    """Stands for a module where one of RecBole's names it: some names are replaced, all others are the module's."""
+
+    def __init__(self, module: ModuleType, **replaced: Any) -> None:
+        super().__init__(module.__name__)
+        self._module = module
+        vars(self).update(replaced)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+class _RandomState(np.random.RandomState):
+    """A `RandomState` with the one method of `Generator` that hyperopt calls."""
+
+    def integers(self, low: int, high: int | None = None, size: Any = None) -> Any:
+        """As ``Generator.integers``: `high` is left out."""
+        return self.randint(low, high, size)
+
+
+def _save(obj: Any, f: Any, *args: Any, **kwargs: Any) -> None:
+    if isinstance(obj, Mapping) and isinstance(obj.get("config"), Config):
+        checkpoint.save(obj, f)
+    else:
+        torch.save(obj, f, *args, **kwargs)
+
+
+def _load(f: Any, map_location: Any = None, **kwargs: Any) -> Any:
+    if isinstance(f, str | os.PathLike):
+        return checkpoint.load_plain(f, map_location)
+    return torch.load(f, map_location, **kwargs)
+
+
+TORCH = Substitute(torch, save=_save, load=_load)
+NUMPY = Substitute(np, random=Substitute(np.random, RandomState=_RandomState))
 
 
 def install() -> None:
@@ -56,10 +98,10 @@ def install() -> None:
     _leave_anomaly_detection()
     for module in NAMING:
         vars(importlib.import_module(module))["get_local_time"] = _time_of_a_name
-    if not hasattr(torch.load, "__mmbee__"):
-        _keep_checkpoints_plain()
-    if not hasattr(hyper_tuning.exhaustive_search, "__mmbee__"):
-        _let_hyperopt_draw_integers()
+    for module in ("recbole.trainer.trainer", *(f"recbole.model.{name}" for name in PRETRAINED)):
+        vars(importlib.import_module(module))["torch"] = TORCH
+    vars(hyper_tuning)["np"] = NUMPY
+    quick_start.load_data_and_model.__code__ = _load_data_and_model.__code__
 
 
 def _time_of_a_name() -> str:
@@ -76,44 +118,31 @@ def _leave_anomaly_detection() -> None:
     torch.autograd.set_detect_anomaly(before, torch.is_anomaly_check_nan_enabled())
 
 
-def _keep_checkpoints_plain() -> None:
-    torch_save, torch_load = torch.save, torch.load
+def _load_data_and_model(model_file: str) -> Any:
+    """The body that RecBole's function gets; it reads RecBole's globals, hence the import."""
+    from mmbee_plugin.recbole import compat
 
-    @functools.wraps(torch_save)
-    def save(obj: Any, f: Any, *args: Any, **kwargs: Any) -> None:
-        if _called_by_recbole() and isinstance(obj, Mapping) and isinstance(obj.get("config"), Config):
-            checkpoint.save(obj, f)
-        else:
-            torch_save(obj, f, *args, **kwargs)
-
-    @functools.wraps(torch_load)
-    def load(f: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
-        if _called_by_recbole() and isinstance(f, str | os.PathLike):
-            return checkpoint.load_plain(f, map_location)
-        return torch_load(f, map_location, *args, **kwargs)
-
-    vars(save)["__mmbee__"] = vars(load)["__mmbee__"] = True
-    torch.save, torch.load = save, load
+    return compat.load_data_and_model(model_file)
 
 
-class _RandomState(np.random.RandomState):
-    """A `RandomState` with the one method of `Generator` that hyperopt calls."""
+def load_data_and_model(model_file: str) -> tuple[Any, ...]:
+    """A trained model from a checkpoint of plain data: what RecBole's function of this name returns.
 
-    def integers(self, low: int, high: int | None = None, size: Any = None) -> Any:
-        """As ``Generator.integers``: `high` is left out."""
-        return self.randint(low, high, size)
+    Returns:
+        config, model, dataset, and the loaders of training, validation and test.
 
-
-def _let_hyperopt_draw_integers() -> None:
-    stock = hyper_tuning.exhaustive_search
-
-    @functools.wraps(stock)
-    def exhaustive_search(*args: Any, **kwargs: Any) -> Any:
-        kept, np.random.RandomState = np.random.RandomState, _RandomState  # type: ignore[misc]
-        try:
-            return stock(*args, **kwargs)
-        finally:
-            np.random.RandomState = kept  # type: ignore[misc]
-
-    exhaustive_search.__mmbee__ = True  # type: ignore[attr-defined]
-    hyper_tuning.exhaustive_search = exhaustive_search
+    Raises:
+        InputError: as `checkpoint.load`.
+    """
+    state = checkpoint.load(model_file)
+    config = state["config"]
+    init_logger(config)
+    getLogger().info(config)
+    init_seed(config["seed"], config["reproducibility"])
+    dataset = create_dataset(config)
+    loaders = data_preparation(config, dataset)
+    init_seed(config["seed"], config["reproducibility"])
+    model = get_model(config["model"])(config, loaders[0]._dataset).to(config["device"])
+    model.load_state_dict(state["state_dict"])
+    model.load_other_parameter(state["other_parameter"])
+    return config, model, dataset, *loaders

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from recbole.data import data_preparation
@@ -11,12 +10,13 @@ from recbole.data import data_preparation
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules import exchange as files
 from mmbee_plugin.modules.exchange import Exchange
+from mmbee_plugin.recbole.data.split import TrainingSplit
 from mmbee_plugin.recbole.models.mmbee import MMBee
 from mmbee_plugin.recbole.run import load_mmbee, seeded_dataset
 from mmbee_plugin.recbole.training.logs import without_recbole_warnings
 
 
-def load_exchange(model: MMBee, dataset: Any, path: Path) -> None:
+def load_exchange(model: MMBee, dataset: TrainingSplit, path: Path) -> None:
     """Gives a model the weights of a file; it then scores as the model that they were taken from.
 
     Users and items that the file does not know get its default row; RecBole's padding gets zeros.
@@ -62,7 +62,7 @@ def load_exchange(model: MMBee, dataset: Any, path: Path) -> None:
     model.train(model.training)  # forgets the authors encoded before
 
 
-def save_exchange(model: MMBee, dataset: Any, path: Path) -> None:
+def save_exchange(model: MMBee, dataset: TrainingSplit, path: Path) -> None:
     """Writes a model's weights, rows in the order of the dataset's files; the default rows are zeros, but for queries
     (`fill_unknown_queries`).
 
@@ -92,7 +92,7 @@ def export_run(path: Path, destination: Path) -> None:
     state = load_mmbee(path)
     config = state["config"]
     with without_recbole_warnings():
-        dataset = data_preparation(config, seeded_dataset(config))[0]._dataset
+        dataset = data_preparation(config, seeded_dataset(config))[0].dataset
         model = MMBee(config, dataset)
     if dataset.folder.hash != config["dataset_hash"]:
         raise InputError(f"{path}: {dataset.folder.path} has changed since that run")
@@ -100,7 +100,7 @@ def export_run(path: Path, destination: Path) -> None:
     save_exchange(model, dataset, destination)
 
 
-def _tokens(dataset: Any) -> dict[str, list[str]]:
+def _tokens(dataset: TrainingSplit) -> dict[str, list[str]]:
     """The tokens of RecBole's ids from 1 on."""
     fields = {"users": dataset.uid_field, "authors": dataset.iid_field}
     return {

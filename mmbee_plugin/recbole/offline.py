@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+
+from recbole.config import Config
 
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
@@ -12,10 +13,13 @@ from mmbee_plugin.offline.node_vectors import GraphCLSettings
 from mmbee_plugin.offline.stage import snapshot_of
 from mmbee_plugin.recbole.config import settings
 from mmbee_plugin.recbole.config.modalities import chosen_modalities
+from mmbee_plugin.recbole.data.split import TrainingSplit
 from mmbee_plugin.recbole.data.training_rows import training_rows
 
 
-def snapshot_for(config: Any, dataset: Any, progress: Callable[[str], None] | None = None) -> Snapshot:
+def snapshot_for(
+    config: Config, dataset: TrainingSplit, progress: Callable[[str], None] | None = None
+) -> Snapshot:
     """The snapshot that a model with these settings reads, as :func:`open_snapshot`.
 
     Args:
@@ -40,7 +44,7 @@ def snapshot_for(config: Any, dataset: Any, progress: Callable[[str], None] | No
 
 
 def open_snapshot(
-    dataset: Any,
+    dataset: TrainingSplit,
     graph: GraphSettings,
     graphcl: GraphCLSettings | None = None,
     modalities: tuple[str, ...] = (),
@@ -67,7 +71,7 @@ def open_snapshot(
     )
 
 
-def gifts(dataset: Any) -> Interactions:
+def gifts(dataset: TrainingSplit) -> Interactions:
     """The positives of a split, by row of the folder, in the split's order."""
     kept = dataset.positive_rows()
     users = dataset.inter_feat[dataset.uid_field].numpy()[kept]

@@ -12,9 +12,9 @@ everybody else exactly what it did before. The wraps are:
 * ``Config.__init__``: afterwards settles what depends on the data, for the same models;
 * ``Config._get_model_and_dataset``: an unknown model name is answered with the names that are known;
 * ``recbole.data.utils.create_samplers`` and ``get_dataloader``: our dataset class brings its own;
-* ``torch.save`` and ``torch.load``, for calls made by RecBole, and
-  ``recbole.trainer.hyper_tuning.exhaustive_search``; autograd's anomaly detection, which RecBole's sequential models
-  switch on, goes back to where it was: see `mmbee_plugin.recbole.compat`.
+* what RecBole's modules that read checkpoints call ``torch`` and what its search calls ``np``, and
+  ``load_data_and_model``; autograd's anomaly detection, which RecBole's sequential models switch on, goes back to
+  where it was: see `mmbee_plugin.recbole.compat`.
 
 They are looked up at the time of the call, so it does not matter whether ``recbole.quick_start`` was
 imported before.
@@ -31,6 +31,7 @@ from typing import Any
 
 import recbole
 from recbole.config import Config
+from recbole.data.dataset import Dataset
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import dataset_arguments, get_trainer
 
@@ -185,7 +186,7 @@ def _naming_known_models(stock: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _with_our_samplers(stock: Callable[..., Any]) -> Callable[..., Any]:
-    def create(config: Config, dataset: Any, built_datasets: list[Any]) -> Any:
+    def create(config: Config, dataset: Dataset, built_datasets: list[Dataset]) -> Any:
         return sampler.make_samplers(config, dataset, built_datasets) or stock(
             config, dataset, built_datasets
         )
@@ -219,7 +220,7 @@ def _add_parts(name: str, trainer: type) -> None:
     setattr(importlib.import_module("recbole.trainer"), f"{name}Trainer", trainer)
 
 
-def _trainer_of(model: Any) -> type:
+def _trainer_of(model: type[AbstractRecommender]) -> type:
     """The trainer of the nearest base that has its own, else of the model's type; resumable if it can be."""
     own = vars(importlib.import_module("recbole.trainer"))
     bases = [base.__name__ for base in model.__mro__[1:] if f"{base.__name__}Trainer" in own]

@@ -44,7 +44,7 @@ from mmbee_plugin.recbole.data.dataset import MMBeeDataset
 from mmbee_plugin.recbole.training import checkpoint, report
 from mmbee_plugin.recbole.training.logs import log_file, run_log
 from mmbee_plugin.recbole.training.progress import Progress, begin_stage
-from mmbee_plugin.recbole.training.trainer import Resumable, check_same_settings, resumable
+from mmbee_plugin.recbole.training.trainer import Resumable, resumable
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -65,7 +65,11 @@ def _run(argv: list[str]) -> None:
     check_given(chosen.given, chosen.models)
     configs = [build_config(model, folder, chosen.given) for model in chosen.models]
     if chosen.resume:
-        check_same_settings(checkpoint.load(chosen.resume, "cpu")["config"], configs[0], chosen.resume)
+        with checkpoint.alone(
+            checkpoint.last_file(checkpoint.best_file(chosen.resume))
+        ):  # refused before data are read
+            state = checkpoint.load(chosen.resume, "cpu")
+        checkpoint.check_same_settings(state["config"], configs[0], chosen.resume)
     if chosen.print_config:
         sys.stdout.write("---\n".join(_printed(config, folder, chosen.sources) for config in configs))
         return
@@ -215,7 +219,7 @@ def train_and_test(
         }
         begin_stage(f"building {config['model']}")
         init_seed(config["seed"], config["reproducibility"])
-        model = get_model(config["model"])(config, train_data._dataset).to(config["device"])
+        model = get_model(config["model"])(config, train_data.dataset).to(config["device"])
         log.info(model)
         trainer = resumable(get_trainer(config["MODEL_TYPE"], config["model"]))(config, model)
         if resume:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
+from recbole.data.interaction import Interaction
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
@@ -14,13 +14,13 @@ from mmbee_plugin.graph.donations import donation_graph, weigh
 from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.graph.swing import swing
 from mmbee_plugin.graph.walks import Walk
-from mmbee_plugin.recbole.data.dataset import MMBeeDataset
+from mmbee_plugin.recbole.data.split import TrainingSplit
 
-Score = Callable[[Any], Tensor]
+Score = Callable[[Interaction], Tensor]
 """a batch of B users -> (B, n_items), as a model's ``full_sort_predict``"""
 
 
-def most_popular(dataset: MMBeeDataset) -> Score:
+def most_popular(dataset: TrainingSplit) -> Score:
     """Every user's scores are the items' numbers of training interactions, equal ones by row in the ``.item`` file.
 
     RecBole's Pop is something else: it counts an item once a batch.
@@ -31,7 +31,7 @@ def most_popular(dataset: MMBeeDataset) -> Score:
     return lambda interaction: scores.repeat(len(interaction), 1)
 
 
-def walk(dataset: MMBeeDataset, nodes: str) -> Score:
+def walk(dataset: TrainingSplit, nodes: str) -> Score:
     """The chance that a walk from a user along ``nodes``, such as ``uaua``, ends at an item, all interactions alike.
 
     The step aa follows Swing similarity.
@@ -41,7 +41,7 @@ def walk(dataset: MMBeeDataset, nodes: str) -> Score:
     return lambda interaction: torch.from_numpy(found(interaction[dataset.uid_field].numpy()))
 
 
-def training_graph(dataset: MMBeeDataset) -> csr_matrix:
+def training_graph(dataset: TrainingSplit) -> csr_matrix:
     """(n_users, n_items) of RecBole's ids, 1 for each pair of the training split."""
     users, items = (dataset.inter_feat[field].numpy() for field in (dataset.uid_field, dataset.iid_field))
     kept = dataset.positive_rows()

@@ -85,7 +85,7 @@ def importance_cell(
     with prepared(MODEL, folder.path, given, seed) as training:
         training.fit()
         loaders = dict(zip(SPLITS, training.evaluated, strict=True))
-        model = training.config, training.network, training.train._dataset
+        model = training.config, training.network, training.train.dataset
         cell = measured(Trained(folder.path, folder, *model, loaders), permutations, seed, show)
         return Cell(cell.arrays, {**training.facts(), **cell.facts})
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mmbee_plugin.experiments.sheet import SIGNIFICANT, p_text, percent
 from mmbee_plugin.modules.mfq import MFQ
-from mmbee_plugin.recbole.data.dataset import SEGMENT
+from mmbee_plugin.recbole.data.rows import SEGMENT
 from mmbee_plugin.studies.comparison import Compared, compare
 from mmbee_plugin.studies.degraded import without
 from mmbee_plugin.studies.findings import Finding, above

@@ -45,7 +45,7 @@ class Trained:
 
     def rows(self, split: str) -> Any:
         """The dataset of a split's rows, in the order of :meth:`scores`; of live data that is the file's order."""
-        return self.loaders[split]._dataset
+        return self.loaders[split].dataset
 
     def samples(self, split: str) -> Samples:
         """The labelled rows of a split, in the order of :meth:`scores`; times in seconds of the folder's clock."""
@@ -78,7 +78,7 @@ def open_trained(path: Path) -> Trained:
             raise InputError(f"{path}: {folder.path} has changed since that run")
         train, *evaluated = data_preparation(config, seeded_dataset(config))
         init_seed(config["seed"], config["reproducibility"])
-        network = get_model("MMBee")(config, train._dataset).to(config["device"])
+        network = get_model("MMBee")(config, train.dataset).to(config["device"])
     try:
         network.load_state_dict(state["state_dict"])
     except RuntimeError as error:
@@ -87,4 +87,4 @@ def open_trained(path: Path) -> Trained:
         ) from None
     network.eval()
     loaders = dict(zip(SPLITS, evaluated, strict=True))
-    return Trained(path, folder, config, network, train._dataset, loaders)
+    return Trained(path, folder, config, network, train.dataset, loaders)

@@ -87,7 +87,7 @@ def predictions(network: Any, loader: Any, origin: float | None = None) -> tuple
     Returns:
         users, labels, scores and times as in :func:`labelled_cell`, in the loader's order; and the seconds it took.
     """
-    dataset = loader._dataset
+    dataset = loader.dataset
     fields = {"users": dataset.uid_field, "labels": dataset.label_field}
     if origin is not None:
         fields["times"] = dataset.time_field

@@ -36,7 +36,7 @@ def test_ensure_makes_livesim_once(tmp_path, monkeypatch):
         4,
     }  # chat, games, music, outdoors
     config = build_config("SIM", made, {"gpu_id": "", "show_progress": False})
-    train = data_preparation(config, seeded_dataset(config))[0]._dataset
+    train = data_preparation(config, seeded_dataset(config))[0].dataset
     model = get_model("SIM")(config, train)
     assert model.gtr.backbone.settings.search == "hard"
     assert model.category[1:].tolist() == categories[train.item_rows[1:]].tolist()

@@ -7,7 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mmbee_plugin.logs.counts import Counts
 from mmbee_plugin.logs.folder import LogFolder
+from mmbee_plugin.logs.period import Period
+from mmbee_plugin.logs.rows import sample_rows
 from mmbee_plugin.logs.schema import TABLES
 from mmbee_plugin.logs.settings import SampleSettings
 from mmbee_plugin.logs.writer import LogInfo, writing
@@ -85,3 +88,35 @@ def logs() -> SimpleNamespace:
 @pytest.fixture
 def tables() -> dict[str, pl.DataFrame]:
     return random_tables()
+
+
+@pytest.fixture
+def rows_of(logs):
+    def of(folder, tables, settings=logs.SMALL):
+        log = logs.write(folder, tables)
+        period = Period.of(log, settings.train_days, settings.valid_days, settings.test_days)
+        counts = Counts()
+        return log, period, sample_rows(log, period, settings, counts), counts.values
+
+    return of
+
+
+@pytest.fixture
+def one_visit(logs):
+    """A function that makes a log of one visit to a room that starts at START, and a visit of another user a day."""
+
+    def make(enter, leave, gifts, feedback=()):
+        place = {"author_id": "a", "room_id": "r"}
+        times = [START + day * DAY for day in range(4)]
+        other = {"user_id": "other", "author_id": "b", "room_id": "s"}
+        others = [{**other, "enter": time, "exit": time} for time in times]
+        visit = {"user_id": "u", **place, "enter": START + enter, "exit": START + leave}
+        given = [{"user_id": "u", **place, "time": START + time, "amount": 1.0} for time in gifts]
+        return {
+            "visits": logs.table("visits", [visit, *others]),
+            "gifts": logs.table("gifts", given),
+            "rooms": logs.table("rooms", [{**place, "start": START, "end": START + HOUR}]),
+            "feedback": logs.table("feedback", list(feedback)),
+        }
+
+    return make

@@ -141,6 +141,6 @@ def build_planted(planted_folder: Path, make_config: Callable[..., Config]) -> C
         init_seed(config["seed"], True)
         loaders = data_preparation(config, MMBeeDataset(config))
         init_seed(config["seed"], True)
-        return get_model(name)(config, loaders[0]._dataset), config, loaders
+        return get_model(name)(config, loaders[0].dataset), config, loaders
 
     return make

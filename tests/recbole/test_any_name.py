@@ -57,7 +57,7 @@ def build(folder, make_config):
         config["data_path"] = str(folder)
         loaders = data_preparation(config, MMBeeDataset(config))
         torch.manual_seed(len(given))
-        return get_model(name)(config, loaders[0]._dataset), loaders
+        return get_model(name)(config, loaders[0].dataset), loaders
 
     return make
 
@@ -86,10 +86,10 @@ def test_every_model_trains_and_loads_again(build, tmp_path, name, variant):
 def test_an_exchange_file_takes_them_along(build, tmp_path):
     graph = {"interest": "none"}
     (model, (train, valid, _)), (again, _) = build("MMBee", **graph), build("MMBee", **graph)
-    save_exchange(model, train._dataset, tmp_path / "model.pt")
+    save_exchange(model, train.dataset, tmp_path / "model.pt")
     with torch.no_grad():
         again.content.tables["keys"].bag.weight.zero_()
-    load_exchange(again, train._dataset, tmp_path / "model.pt")
+    load_exchange(again, train.dataset, tmp_path / "model.pt")
     rows = next(iter(valid))[0]
     with torch.no_grad():
         scores = [one.eval().full_sort_predict(rows)[:, 1:] for one in (model, again)]
@@ -126,7 +126,7 @@ def test_names_on_the_command_line(argument, names):
 
 
 def test_names_that_are_none_or_twice(build, folder):
-    config = build("MMGCN")[1][0]._dataset
+    config = build("MMGCN")[1][0].dataset
     for names, message in (([1], "modalities: 1 is a int"), (["1", "1"], "'1' is listed twice")):
         with pytest.raises(InputError, match=message):
             chosen_modalities({"modalities": names}, config.folder)

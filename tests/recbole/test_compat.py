@@ -1,17 +1,22 @@
 """Checkpoints as plain data: RecBole's own functions work again, and no pickle is trusted."""
 
+import importlib
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import recbole
 import scipy.sparse
 import torch
+from recbole.model.general_recommender.bpr import BPR
 from recbole.quick_start import run_recbole
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole import compat
 from mmbee_plugin.recbole.training import checkpoint
 
 QUICK = {
@@ -57,9 +62,8 @@ def test_stock_training_saves_and_tests(stock_run):
     assert state["config"]["__config__"]["settings"]["model"] == "BPR"
 
 
-def test_stock_training_fails_without_the_wraps(stock_run, monkeypatch):
-    monkeypatch.setattr(torch, "save", torch.save.__wrapped__)
-    monkeypatch.setattr(torch, "load", torch.load.__wrapped__)
+def test_stock_training_fails_without_the_substitute(stock_run, monkeypatch):
+    monkeypatch.setattr("recbole.trainer.trainer.torch", torch)
     with pytest.raises(pickle.UnpicklingError, match=r"(?i)weights.only"):
         stock_run()
 
@@ -169,12 +173,51 @@ def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]
 
 
-def test_other_callers_get_torchs_own_functions(tmp_path):
+def test_torch_is_as_it_was_while_recbole_trains(stock_run, monkeypatch):
+    seen = []
+    stock = BPR.calculate_loss
+
+    def calculate_loss(self, interaction):
+        seen.append((torch.save, torch.load, np.random.RandomState))
+        return stock(self, interaction)
+
+    monkeypatch.setattr(BPR, "calculate_loss", calculate_loss)
+    stock_run()
+    own = (torch.serialization.save, torch.serialization.load)
+    assert set(seen) == {(torch.save, torch.load, np.random.RandomState)}
+    assert (torch.save, torch.load) == own and all(each.__module__ == "torch.serialization" for each in own)
+    assert np.random.RandomState.__module__ == "numpy.random.mtrand"
+
+
+def test_a_substitute_is_the_module_but_for_what_is_replaced():
+    from recbole.trainer import trainer
+
+    assert trainer.torch is compat.TORCH
+    assert trainer.torch.save is not torch.save and trainer.torch.Tensor is torch.Tensor
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = trainer.torch.nothing
+
+
+def test_recbole_saves_what_is_no_checkpoint_as_torch_does(tmp_path):
     file = tmp_path / "a.pth"
-    torch.save({"path": Path("x")}, file)
+    compat.TORCH.save({"path": Path("x")}, file)
     assert torch.load(file, weights_only=False) == {"path": Path("x")}
-    with pytest.raises(pickle.UnpicklingError):
-        torch.load(file)
+    with file.open("rb") as opened:
+        assert compat.TORCH.load(opened, weights_only=False) == {"path": Path("x")}
+    with pytest.raises(InputError, match="holds pickled objects"):
+        compat.TORCH.load(file)
+
+
+def test_every_module_of_recbole_that_reads_checkpoints_has_the_substitute():
+    """Another pin of RecBole may read them elsewhere."""
+    root = Path(recbole.__file__).parent
+    reading = {
+        file.relative_to(root.parent).with_suffix("")
+        for file in root.rglob("*.py")
+        if re.search(r"torch\.(load|save)\(", file.read_text(encoding="utf-8"))
+    }
+    modules = {".".join(path.parts) for path in reading} - {"recbole.quick_start.quick_start"}
+    assert {vars(importlib.import_module(module))["torch"] for module in modules} == {compat.TORCH}
 
 
 @pytest.mark.parametrize(

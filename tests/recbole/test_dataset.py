@@ -12,6 +12,7 @@ from recbole.utils import init_seed
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.data.dataset import MMBeeDataset
+from mmbee_plugin.recbole.data.split import TrainingSplit
 from mmbee_plugin.recbole.data.training_rows import training_rows
 
 PRE_SPLIT = {
@@ -225,6 +226,25 @@ def test_settings_it_cannot_serve(write_folder, make_dataset, random_rows, setti
     write_folder(random_rows)
     with pytest.raises(InputError, match=message):
         make_dataset(**settings)[1].build()
+
+
+def test_recboles_dien_is_refused_for_its_drawn_histories(write_folder, make_dataset, random_rows) -> None:
+    write_folder(random_rows)
+    with pytest.raises(
+        InputError, match=r"model DIEN: .* needs drawn histories.*--model=SIM --backbone=dien"
+    ):
+        make_dataset("DIEN")
+
+
+def test_a_training_part_has_what_models_read(write_folder, make_dataset, random_rows) -> None:
+    write_folder(random_rows)
+    _, dataset = make_dataset()
+    train = dataset.build()[0]
+    needed = {
+        *TrainingSplit.__annotations__,
+        *(name for name in vars(TrainingSplit) if name.startswith("positive")),
+    }
+    assert len(needed) > 15 and {name for name in needed if not hasattr(train, name)} == set()
 
 
 def test_a_stale_cache_of_recbole_is_refused(write_folder, make_dataset, random_rows, tmp_path) -> None:

@@ -16,7 +16,8 @@ from mmbee_plugin.data.histories import DAY
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules import losses
 from mmbee_plugin.recbole.config import settings
-from mmbee_plugin.recbole.data.dataset import SEGMENT, TASKS, MMBeeDataset
+from mmbee_plugin.recbole.data.dataset import MMBeeDataset
+from mmbee_plugin.recbole.data.rows import SEGMENT, TASKS
 from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.run import build_config, train_and_test
 
@@ -46,7 +47,7 @@ def build(tmp_path, monkeypatch):
         )
         init_seed(config["seed"], True)
         loaders = data_preparation(config, MMBeeDataset(config))
-        return get_model(model)(config, loaders[0]._dataset), loaders
+        return get_model(model)(config, loaders[0].dataset), loaders
 
     return make
 
@@ -74,7 +75,7 @@ def test_every_row_has_its_own_segment_and_tasks(build, folder):
         for batch in loader:
             batch = batch if split == "train" else batch[0]
             own = torch.cat([batch[SEGMENT][:, None], batch[TASKS], batch["label"][:, None]], dim=1).tolist()
-            of_row = keys(loader._dataset, batch, loader._dataset._origin)
+            of_row = keys(loader.dataset, batch, loader.dataset._origin)
             found += [(*key, *value) for key, value in zip(of_row, own, strict=True)]
             assert not {"amount", "segment", *folder.tasks} & set(batch.interaction)
         assert sorted(found) == expected
@@ -83,7 +84,7 @@ def test_every_row_has_its_own_segment_and_tasks(build, folder):
 def test_a_training_row_sees_the_gifts_before_its_day(build, folder):
     """Earlier gifts to the same author too, as at test."""
     _, (train, valid, _) = build(folder, interest="none", MAX_ITEM_LIST_LENGTH=50)
-    dataset = train._dataset
+    dataset = train.dataset
     gifts = table(folder, "train").query("`label:float` == 1")
     origin = min(table(folder, split)["timestamp:float"].min() for split in folder.splits)
     repeated = 0
@@ -119,7 +120,7 @@ def test_content_is_the_standardised_features_of_the_last_segments(build, folder
                 np.testing.assert_allclose(side.segments[name][place, slot].numpy(), expected, atol=1e-4)
     # Without a row's moment an author is as it was when training ended.
     items = torch.arange(model.n_items)
-    newest = np.append(-1, segments.newest(until)[train._dataset.item_rows[1:]])
+    newest = np.append(-1, segments.newest(until)[train.dataset.item_rows[1:]])
     as_of_end = model.author_side(items, None, torch.from_numpy(newest))
     assert torch.equal(model.author_side(items).segments["visual"], as_of_end.segments["visual"])
 
@@ -167,7 +168,7 @@ def test_tasks_are_learned_where_the_backbone_has_several(build, folder):
 
 def test_the_graph_weighs_amounts_and_its_folds_see_the_past(build, folder):
     _, (train, _, _) = build(folder)
-    dataset = train._dataset
+    dataset = train.dataset
     snapshot = snapshot_for(dataset.config, dataset)
     rows = table(folder, "train").query("`label:float` == 1")
     users = [folder.user_tokens.index(token) for token in rows["user_id:token"]]
@@ -196,7 +197,7 @@ def test_the_graph_weighs_amounts_and_its_folds_see_the_past(build, folder):
 
 def test_mean_attributes_are_the_authors_past_means(build, folder):
     model, (train, _, _) = build(folder, modalities=["visual"])
-    dataset = train._dataset
+    dataset = train.dataset
     snapshot = snapshot_for(dataset.config, dataset)
     means = folder.segments.author_means("visual", dataset.trained_until)
     stored, lists = snapshot.attributes("visual", "a2a"), snapshot.neighbours("a2a")
@@ -232,7 +233,7 @@ def test_nothing_of_valid_and_test_reaches_training(build, folder, tmp_path):
     seen = []
     for one in (folder, DatasetFolder(path)):
         model, (train, _, _) = build(one)
-        snapshot = snapshot_for(train._dataset.config, train._dataset)
+        snapshot = snapshot_for(train.dataset.config, train.dataset)
         files = {name: entry["sha256"] for name, entry in snapshot.manifest["files"].items()}
         past = {
             name: part[: len(later)][~later] if name.endswith("values") else part

@@ -46,7 +46,7 @@ def build(folder, tmp_path, monkeypatch):
         config = build_config("MMBee", folder, {**SMALL, **settings})
         init_seed(config["seed"], True)
         loaders = data_preparation(config, MMBeeDataset(config))
-        return get_model("MMBee")(config, loaders[0]._dataset), loaders
+        return get_model("MMBee")(config, loaders[0].dataset), loaders
 
     return make
 
@@ -116,7 +116,7 @@ def test_every_switch_trains_and_ranks_as_it_predicts(build, settings):
 def test_stored_lists_meet_recboles_ids(build):
     """RecBole numbers tokens by appearance, the snapshot by row: a user's list names the same tokens in both."""
     model, (train, _, _) = build()
-    dataset = train._dataset
+    dataset = train.dataset
     lists = model.interest.lists["u2a2u2a"]
     items = np.asarray(dataset.field2id_token["item_id"])
     users = np.asarray(dataset.field2id_token["user_id"])
@@ -138,7 +138,7 @@ def test_interest_is_the_mean_over_neighbours_one_by_one(build, pooling, weighte
     """Eq. 10-12 literally, for ``set`` and plain means: each distinct neighbour's Θ(v) + W x, some without x."""
     paths = list(PAPER_METAPATHS)
     model, (train, _, _) = build(pooling=pooling, neighbour_weights=weighted, metapaths=paths)
-    dataset, folder = train._dataset, train._dataset.folder
+    dataset, folder = train.dataset, train.dataset.folder
     snapshot = snapshot_for(dataset.config, dataset)
     dense = [folder.features(name) for name in ("visual", "acoustic")]
     content = np.concatenate([standardise(one.values, one.present) for one in dense], axis=1)

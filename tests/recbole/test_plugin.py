@@ -53,7 +53,7 @@ def test_components_hide_no_model_of_recbole():
 
 
 def test_registering_again_changes_nothing():
-    import torch
+    from recbole.trainer import hyper_tuning, trainer
 
     utils = importlib.import_module("recbole.data.utils")
 
@@ -62,8 +62,8 @@ def test_registering_again_changes_nothing():
             Config._load_internal_config_dict,
             utils.get_dataloader,
             utils.create_samplers,
-            torch.load,
-            torch.save,
+            trainer.torch,
+            hyper_tuning.np,
         )
         return wraps, list(dataset_arguments)
 

@@ -11,7 +11,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config import configs
 from mmbee_plugin.recbole.config.sources import plain_settings
 from mmbee_plugin.recbole.run import main
-from mmbee_plugin.recbole.training.trainer import MAY_DIFFER
+from mmbee_plugin.recbole.training.checkpoint import MAY_DIFFER
 
 SHORT = {"epochs": 2, "content": "none", "interest": "none", "gpu_id": "", "show_progress": False}
 

@@ -29,7 +29,7 @@ def build(live_path, tmp_path, monkeypatch):
         config = build_config("SIM", DatasetFolder(live_path), {**SMALL, **given})
         init_seed(config["seed"], True)
         loaders = data_preparation(config, MMBeeDataset(config))
-        return get_model("SIM")(config, loaders[0]._dataset), loaders
+        return get_model("SIM")(config, loaders[0].dataset), loaders
 
     return make
 
@@ -45,7 +45,7 @@ def test_it_searches_by_the_authors_categories(build, live_path):
     assert model.gtr.backbone.settings == build(category_field="category")[0].gtr.backbone.settings
     lines = (live_path / f"{live_path.name}.item").read_text().splitlines()[1:]
     kind = dict(line.split("\t") for line in lines)
-    tokens = loaders[0]._dataset.field2id_token["item_id"][1:]
+    tokens = loaders[0].dataset.field2id_token["item_id"][1:]
     names = {}
     for token, category in zip(tokens, model.category[1:].tolist(), strict=True):
         names.setdefault(category, set()).add(kind[token])
@@ -89,7 +89,7 @@ def test_gaps_are_to_the_moment_of_the_row(build, monkeypatch):
 
 def test_a_request_without_a_moment_is_at_the_end_of_training(build, monkeypatch):
     model, loaders = build()
-    train = loaders[0]._dataset
+    train = loaders[0].dataset
     users = torch.arange(1, train.user_num)
     read = []
     monkeypatch.setattr(model, "user_side", lambda *given: read.append(given))
@@ -112,7 +112,7 @@ def said(caplog, build, **given):
 
 def test_an_idle_search_is_said_once(build, live_path, caplog):
     assert said(caplog, build, searched=100) == []  # of category, however short the histories
-    longest = int(np.diff(build(search="soft")[1][0]._dataset.histories.indptr).max())
+    longest = int(np.diff(build(search="soft")[1][0].dataset.histories.indptr).max())
     assert longest > 5
     for given in (
         {"MAX_ITEM_LIST_LENGTH": 5, "searched": 5},

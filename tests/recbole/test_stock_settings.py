@@ -241,7 +241,7 @@ def test_columns_that_are_dropped_still_order_and_mask(rated, make_config, model
         config = make_config(model, load_col=None, **given, **dropped)
         dataset = MMBeeDataset(config)
         train, valid, test = data_preparation(config, dataset)
-        splits.append([part._dataset.positive_keys().tolist() for part in (train, valid, test)])
+        splits.append([part.dataset.positive_keys().tolist() for part in (train, valid, test)])
         fields = set(next(iter(train)).interaction) | set(next(iter(test))[0].interaction)
         assert fields.isdisjoint({"rating", "timestamp", "age"}) == bool(dropped)
     assert splits[0] == splits[1]

@@ -13,6 +13,7 @@ from recbole.trainer import KGTrainer, Trainer, XGBoostTrainer
 from recbole.utils import get_trainer
 
 import mmbee_plugin
+from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.run import main
 from mmbee_plugin.recbole.training import checkpoint
 from mmbee_plugin.recbole.training.trainer import MMBeeTrainer, Resumable, resumable
@@ -139,6 +140,52 @@ def test_models_without_training_can_be_resumed_too(run):
     whole = run(model="ItemKNN")
     last = next(Path("saved").glob("*-last.pth"))
     assert metrics(run(f"--resume={last}", model="ItemKNN")) == metrics(whole)
+
+
+def test_a_run_that_goes_on_elsewhere_is_not_resumed(run, capsys):
+    run("--epochs=1")
+    last = next(Path("saved").glob("*-last.pth"))
+    held = (
+        f"import sys; from pathlib import Path; from mmbee_plugin.recbole.training import checkpoint\n"
+        f"with checkpoint.alone(Path({str(last)!r})): print('held', flush=True); sys.stdin.read()"
+    )
+    for either in (last, checkpoint.best_file(last)):
+        other = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", held],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert other.stdout.readline() == b"held\n"
+        before = last.read_bytes()
+        assert main([*settings(epochs=2), f"--resume={either}"]) == 2
+        error = capsys.readouterr().err
+        assert (
+            error
+            == f"error: saved: the run of {last.name} goes on in another process; let it end, or stop it\n"
+        )
+        assert last.read_bytes() == before
+        other.kill()
+        other.communicate()
+    assert main([*settings(epochs=2), f"--resume={last}"]) == 0
+
+
+def test_a_run_holds_its_files_while_it_trains_and_not_after(run, monkeypatch):
+    train_epoch, refused = Trainer._train_epoch, []
+
+    def within(self, *arguments, **named):
+        with pytest.raises(InputError, match="goes on in another process"), checkpoint.alone(self.last_file):
+            pytest.fail("not held")
+        refused.append(self.last_file)
+        return train_epoch(self, *arguments, **named)
+
+    monkeypatch.setattr(Trainer, "_train_epoch", within)
+    run("--epochs=2")
+    last = refused[0]
+    run("--epochs=3", f"--resume={last}")
+    assert refused == [last] * 3
+    with checkpoint.alone(last):
+        pass
 
 
 def test_more_epochs_continue_a_finished_run(run):

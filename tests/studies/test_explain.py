@@ -13,7 +13,7 @@ from mmbee_plugin.cli import app
 from mmbee_plugin.data.histories import Histories
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.figures.moments import clock
-from mmbee_plugin.recbole.data.dataset import SEGMENT
+from mmbee_plugin.recbole.data.rows import SEGMENT
 from mmbee_plugin.studies.explain import explain, explanation_figure, find_moment
 from mmbee_plugin.studies.scoring import open_trained
 

@@ -92,7 +92,7 @@ def recbole_model(sample_folder, tmp_path_factory):
             config = build_config("MMBee", sample_folder, chosen | settings)
             init_seed(config["seed"], True)
             train = data_preparation(config, MMBeeDataset(config))[0]
-            return get_model("MMBee")(config, train._dataset).eval(), train._dataset
+            return get_model("MMBee")(config, train.dataset).eval(), train.dataset
 
     return build
 

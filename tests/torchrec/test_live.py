@@ -17,7 +17,8 @@ from mmbee_plugin.cli import app
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.data.content import ContentTable
-from mmbee_plugin.recbole.data.dataset import SEGMENT, TASKS, MMBeeDataset
+from mmbee_plugin.recbole.data.dataset import MMBeeDataset
+from mmbee_plugin.recbole.data.rows import SEGMENT, TASKS
 from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.recbole.exchange import load_exchange
 from mmbee_plugin.recbole.models.mmbee import MMBee

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from recbole.config import Config
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 
 
-def chosen_modalities(config: Any, folder: DatasetFolder) -> tuple[str, ...]:
+def chosen_modalities(config: Config, folder: DatasetFolder) -> tuple[str, ...]:
     """The modalities a model reads: those asked for, or all that the dataset has.
 
     Raises:
@@ -30,7 +30,7 @@ def chosen_modalities(config: Any, folder: DatasetFolder) -> tuple[str, ...]:
     return tuple(config["modalities"])
 
 
-def needed_modalities(config: Any, folder: DatasetFolder) -> tuple[str, ...]:
+def needed_modalities(config: Config, folder: DatasetFolder) -> tuple[str, ...]:
     """As `chosen_modalities`, for a model that needs at least one.
 
     Raises:

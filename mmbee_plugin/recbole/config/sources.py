@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from recbole.config import Config
 
 RECBOLE = "RecBole's defaults"
 COMMAND_LINE = "command line"
@@ -90,7 +91,7 @@ def files_line(sources: Iterable[Source], model: str) -> str:
     return " < ".join(named)
 
 
-def described(config: Any, sources: Sequence[Source]) -> list[str]:
+def described(config: Config, sources: Sequence[Source]) -> list[str]:
     """Every setting in effect as a line of YAML, its source in a comment; lines of a dict's entries are indented.
 
     Settings that are not given but worked out are comments as a whole, so that the lines can be given as a file.

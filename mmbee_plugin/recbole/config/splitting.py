@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from recbole.config import Config
+
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.order import chosen_row_order, order_lines
 from mmbee_plugin.data.recbole_files import TIMESTAMP
@@ -12,7 +14,7 @@ from mmbee_plugin.data.splits import check_split, chosen_split, split_words
 from mmbee_plugin.errors import InputError
 
 
-def settle(config: Any, folder: DatasetFolder) -> None:
+def settle(config: Config, folder: DatasetFolder) -> None:
     """Writes `row_order` and what `eval_args` leaves open into a Config; a second call changes nothing.
 
     RecBole's own defaults differ from model to model, and split data with time at random; here they are those of
@@ -34,7 +36,7 @@ def settle(config: Any, folder: DatasetFolder) -> None:
     check_split(folder.order, config["row_order"], config["eval_args"], folder.name)
 
 
-def chosen_history(config: Any, live: bool, in_order: bool) -> str:
+def chosen_history(config: Config, live: bool, in_order: bool) -> str:
     """What a training row sees of its user's history: as configured, else by what is known of the order of rows."""
     return config["history"] or ("daily" if live else "prefix" if in_order else "others")
 

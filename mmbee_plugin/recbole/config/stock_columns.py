@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from recbole.config import Config
 from recbole.utils import ModelType
 
 from mmbee_plugin.data.folder import DatasetFolder
@@ -15,7 +16,7 @@ Columns = Mapping[str, Mapping[str, str]]
 """Per file ending (inter, user, item, …) its columns: name -> type."""
 
 
-def check_columns(config: Any, folder: DatasetFolder, check_interval: Callable[[str, Any], None]) -> None:
+def check_columns(config: Config, folder: DatasetFolder, check_interval: Callable[[str, Any], None]) -> None:
     """Raises InputError for a setting that names a column or file which the folder lacks, or which cannot serve.
 
     Args:
@@ -72,7 +73,7 @@ def check_columns(config: Any, folder: DatasetFolder, check_interval: Callable[[
         raise InputError(f"transform {config['transform']}: of histories, for RecBole's sequential models")
 
 
-def _loaded(config: Any, columns: Columns) -> dict[str, str]:
+def _loaded(config: Config, columns: Columns) -> dict[str, str]:
     """The columns that the dataset has, name -> type: of `load_col`, and what it needs itself, without `unload_col`."""
     needed = {config[f"{name}_FIELD"] for name in ("USER_ID", "ITEM_ID", "TIME", "LABEL")}
     loaded: dict[str, str] = {}
@@ -86,7 +87,7 @@ def _loaded(config: Any, columns: Columns) -> dict[str, str]:
     return loaded
 
 
-def _dict_of(config: Any, name: str) -> Mapping[str, Any]:
+def _dict_of(config: Config, name: str) -> Mapping[str, Any]:
     value = config[name] if config[name] is not None else {}
     if not isinstance(value, Mapping):
         raise InputError(f"{name} {value!r}: entries {{column: value}} are needed")
@@ -125,7 +126,7 @@ def _check_selection(setting: str, chosen: Any, columns: Columns) -> None:
         _check_names(f"{setting}.{ending}", names, columns[ending], TYPES, "of the file")
 
 
-def _check_dropped(config: Any) -> None:
+def _check_dropped(config: Config) -> None:
     """What the dataset itself needs may be left out of batches, but for the ids and the labels."""
     both = [name for name in config["load_col"] or () if name in (config["unload_col"] or ())]
     if both:

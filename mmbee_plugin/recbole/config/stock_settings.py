@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from recbole.config import Config
 from recbole.utils import InputType, ModelType
 
 from mmbee_plugin.data.folder import DatasetFolder
@@ -107,7 +108,7 @@ AUTOENCODERS = frozenset(
 )
 
 
-def check_stock_settings(config: Any, folder: DatasetFolder) -> None:
+def check_stock_settings(config: Config, folder: DatasetFolder) -> None:
     """Raises InputError for a setting of RecBole's that would have no effect, or an entry or value that is none.
 
     Reads the headers of the folder's files, and no row.
@@ -137,7 +138,7 @@ def check_stock_settings(config: Any, folder: DatasetFolder) -> None:
     check_columns(config, folder, check_interval)
 
 
-def repeats(config: Any) -> bool:
+def repeats(config: Config) -> bool:
     """Whether items that a user has had are ranked, and drawn as negatives, like any other: `repeatable`.
 
     RecBole's sequential models have it on by default and cannot have it off. Here models are compared under one mask,
@@ -148,13 +149,13 @@ def repeats(config: Any) -> bool:
     return bool(config["repeatable"])
 
 
-def draws(config: Any) -> bool:
+def draws(config: Config) -> bool:
     """Whether training draws negatives."""
     arguments = config["train_neg_sample_args"]
     return "none" not in (arguments["distribution"], arguments["sample_num"])
 
 
-def reads_labels(config: Any) -> bool:
+def reads_labels(config: Config) -> bool:
     """Whether training learns the labels of the rows."""
     if draws(config) or config["loss_type"] == "CE" or config["model"] in AUTOENCODERS:
         return False
@@ -211,7 +212,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _check_negatives(given: Mapping[str, Any] | None, config: Any) -> None:
+def _check_negatives(given: Mapping[str, Any] | None, config: Config) -> None:
     """Of the arguments of negative sampling, those that were asked for and would change nothing."""
     if not given or not draws(config):
         return

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from recbole.config import Config
+from recbole.data.dataset import Dataset
 from recbole.utils import FeatureType, ModelType
 
 from mmbee_plugin.errors import InputError
@@ -14,11 +15,18 @@ from mmbee_plugin.recbole.config.stock_settings import PARTS, reads_labels
 SERVED_TYPES = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.CONTEXT, ModelType.SEQUENTIAL)
 
 
-def check_config(config: Any) -> None:
+def check_config(config: Config) -> None:
     """Raises InputError for a model that needs another dataset class, and for RecBole's caches of datasets."""
     if config["MODEL_TYPE"] not in SERVED_TYPES:
         raise InputError(
             f"model {config['model']}: knowledge and tree models need RecBole's own dataset classes"
+        )
+    if "recbole.model.sequential_recommender.dien" in {
+        base.__module__ for base in config.model_class.__mro__
+    }:
+        raise InputError(
+            f"model {config['model']}: RecBole's DIEN needs drawn histories, which RecBole's own dataset class makes; "
+            "this package's DIEN is --model=SIM --backbone=dien"
         )
     cache = f"{config['checkpoint_dir']}/{config['dataset']}-for-{config['model']}-dataloader.pth"
     if Path(cache).exists():
@@ -28,7 +36,7 @@ def check_config(config: Any) -> None:
         raise InputError(f"train_newest {newest!r}: expected a whole number from 1")
 
 
-def check_parts(dataset: Any, splits: list[Any]) -> None:
+def check_parts(dataset: Dataset, splits: list[Dataset]) -> None:
     """Raises InputError for a part that was asked for and has no rows, and for training without a positive.
 
     Args:
@@ -51,7 +59,7 @@ def check_parts(dataset: Any, splits: list[Any]) -> None:
         _check_classes(dataset, part, name)
 
 
-def _check_classes(dataset: Any, part: Any, name: str) -> None:
+def _check_classes(dataset: Dataset, part: Dataset, name: str) -> None:
     """Raises InputError where the rows of a part are all of one label, and that is to be learned or measured."""
     config, positive = dataset.config, part.positive_rows()
     compares = {"auc", "uauc", "labelledgauc"} & {metric.lower() for metric in config["metrics"]}
@@ -67,7 +75,7 @@ def _check_classes(dataset: Any, part: Any, name: str) -> None:
         )
 
 
-def check_labels(dataset: Any) -> None:
+def check_labels(dataset: Dataset) -> None:
     """Raises InputError for labels that are to be learned or measured, and are missing or neither 0 nor 1.
 
     Args:
@@ -90,7 +98,7 @@ def check_labels(dataset: Any) -> None:
         )
 
 
-def check_known(dataset: Any, name: str) -> None:
+def check_known(dataset: Dataset, name: str) -> None:
     """Raises InputError for missing values in the columns with labels or a threshold: RecBole would fill them up."""
     rows = dataset.inter_feat
     for field in {dataset.label_field, *(dataset.config["threshold"] or {})}:

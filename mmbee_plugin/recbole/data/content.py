@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import nn
 
-from mmbee_plugin.data.features import BagFeatures
 from mmbee_plugin.data.segments import SegmentFeatures, windows
 from mmbee_plugin.modules.batch import AuthorSide
 from mmbee_plugin.modules.mfq import initial_queries
 from mmbee_plugin.modules.named import ModalityModules
-from mmbee_plugin.recbole.data.modalities import BagTable, DenseTable
+from mmbee_plugin.recbole.data.modalities import BagTable, DenseTable, item_table
+from mmbee_plugin.recbole.data.split import TrainingSplit
 from mmbee_plugin.recbole.data.training_rows import learned_items
 
 
@@ -61,8 +59,9 @@ class SegmentWindows(nn.Module):
     first: torch.Tensor
     newest: torch.Tensor
 
-    def __init__(self, dataset: Any, length: int) -> None:
+    def __init__(self, dataset: TrainingSplit, length: int) -> None:
         super().__init__()
+        assert dataset.trained_until is not None  # live data have time
         segments, rows = dataset.folder.segments, dataset.item_rows
         self.length = length
         newest = np.where(rows >= 0, segments.newest(dataset.trained_until)[rows], -1)
@@ -94,7 +93,7 @@ class ContentTable(nn.Module):
 
     def __init__(
         self,
-        dataset: Any,
+        dataset: TrainingSplit,
         modalities: tuple[str, ...],
         width: int,
         num_queries: int = 4,
@@ -107,11 +106,10 @@ class ContentTable(nn.Module):
         tables: dict[str, DenseTable | BagTable | SegmentTable] = {}
         for name in modalities:
             if folder.live is not None:
+                assert dataset.trained_until is not None  # live data have time
                 tables[name] = SegmentTable(folder.segments, name, dataset.trained_until)
-                continue
-            features = folder.features(name)
-            kind = BagTable if isinstance(features, BagFeatures) else DenseTable
-            tables[name] = kind(features, dataset.item_rows)
+            else:
+                tables[name] = item_table(folder.features(name), dataset.item_rows)
         self.tables = ModalityModules(tables)
         self.windows = SegmentWindows(dataset, length) if tables and folder.live is not None else None
         self.widths = {name: table.width for name, table in tables.items()}

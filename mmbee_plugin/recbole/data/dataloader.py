@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from logging import getLogger
 from typing import Any
 
 import numpy as np
 import torch
+from recbole.config import Config
 from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoader, TrainDataLoader
 from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader, NegSampleDataLoader
+from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import InputType
@@ -44,7 +47,9 @@ class MMBeeTrainLoader(TrainDataLoader):
     `item_length` 0.
     """
 
-    def __init__(self, config: Any, dataset: MMBeeDataset, sampler: Any, shuffle: bool = False) -> None:
+    def __init__(
+        self, config: Config, dataset: MMBeeDataset, sampler: NegativeSampler | None, shuffle: bool = False
+    ) -> None:
         self._set_neg_sample_args(
             config, dataset, config["MODEL_INPUT_TYPE"], config["train_neg_sample_args"]
         )
@@ -68,7 +73,7 @@ class MMBeeTrainLoader(TrainDataLoader):
             self.sample_size = len(self.batches)
         NegSampleDataLoader.__init__(self, config, dataset, sampler, shuffle=shuffle)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Interaction]:
         if self.folds is not None:
             self._deal(self.generator)
         return super().__iter__()
@@ -120,7 +125,9 @@ class MMBeeTrainLoader(TrainDataLoader):
             batch[FOLD] = self.folds[chosen].repeat(copies)
         return self.transform(dataset, batch)
 
-    def _set_neg_sample_args(self, config: Any, dataset: Any, dl_format: Any, neg_sample_args: Any) -> None:
+    def _set_neg_sample_args(
+        self, config: Config, dataset: Dataset, dl_format: InputType, neg_sample_args: dict[str, Any]
+    ) -> None:
         if dl_format != InputType.LISTWISE:
             super()._set_neg_sample_args(config, dataset, dl_format, neg_sample_args)
             return
@@ -145,7 +152,9 @@ class MMBeeFullSortLoader(FullSortEvalDataLoader):
     that bound.
     """
 
-    def __init__(self, config: Any, dataset: MMBeeDataset, sampler: Any, shuffle: bool = False) -> None:
+    def __init__(
+        self, config: Config, dataset: MMBeeDataset, sampler: NegativeSampler | None, shuffle: bool = False
+    ) -> None:
         self.uid_field, self.iid_field = dataset.uid_field, dataset.iid_field
         n_items = dataset.item_num
         keys = dataset.positive_keys()
@@ -206,20 +215,22 @@ class MMBeeEvalLoader(NegSampleEvalDataLoader):
     in every pass, and of labelled data only the positives are ranked against them.
     """
 
-    def __init__(self, config: Any, dataset: MMBeeDataset, sampler: Any, shuffle: bool = False) -> None:
+    def __init__(
+        self, config: Config, dataset: MMBeeDataset, sampler: NegativeSampler | None, shuffle: bool = False
+    ) -> None:
         if sampler is not None and dataset.labelled:
             dataset = dataset.copy(
                 _take(dataset.inter_feat, torch.from_numpy(np.flatnonzero(dataset.positive_rows())))
             )
         super().__init__(config, dataset, sampler, shuffle=shuffle)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Interaction]:
         if isinstance(self._sampler, NegativeSampler):
             self._sampler.restart()
         return super().__iter__()
 
 
-def loader_class(config: Any, phase: str) -> type | None:
+def loader_class(config: Config, phase: str) -> type | None:
     """The loader for a phase (`train`, `valid`, `test`), or None where RecBole's own is to be used.
 
     Ours belong to MMBeeDataset (which marks its config); autoencoders keep RecBole's loader for training.

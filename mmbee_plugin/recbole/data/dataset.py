@@ -1,53 +1,37 @@
-"""RecBole's Dataset on a dataset folder: checked rows, ids for all users and items, and their histories."""
+"""The dataset of a run: rows split, and the histories, positives and masks that the training split gives."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
-from recbole.data.dataset import Dataset
+from recbole.config import Config
 from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType, ModelType
 from torch import Tensor
 
-from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.histories import Histories, Slices, positions_by_day
-from mmbee_plugin.data.live import LiveRows
-from mmbee_plugin.data.order import drawn_order
-from mmbee_plugin.data.recbole_files import field_types, read_fields
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.config.splitting import chosen_history, settle
-from mmbee_plugin.recbole.config.stock_settings import check_stock_settings, repeats
-from mmbee_plugin.recbole.data.checks import check_config, check_known, check_labels, check_parts
-
-FILE_ROW = "row_in_file"
-SEGMENT, TASKS = "segment_row", "task_labels"
-"""What rows of live data bring to our own models: (B,) int64, -1 for none, and (B, T) int8, -1 for unknown."""
+from mmbee_plugin.recbole.config.splitting import chosen_history
+from mmbee_plugin.recbole.config.stock_settings import repeats
+from mmbee_plugin.recbole.data.checks import check_parts
+from mmbee_plugin.recbole.data.rows import FILE_ROW, FolderRows
 
 HISTORY_MODES = ("prefix", "others", "daily")
 
 
-class MMBeeDataset(Dataset):
+class MMBeeDataset(FolderRows):
     """One dataset for all models: the same split, the same histories, the same mask.
 
     Differences from RecBole's Dataset:
 
-    * DatasetFolder's reader reads every file, so that RecBole has the rows, users and items that the folder has: a bad
-      row is an error that names file, line and value, and a quotation mark or a word like `NA` is text;
-    * every user and item listed in `.user` and `.item` has an id, with or without interactions;
-    * data have time where their folder has; it counts from the earliest interaction, in seconds, and is not
-      normalised; rows are ordered by the exact time (RecBole rounds it to float32 first), ties by their order in the
-      file, data without time as `row_order` says;
+    * its rows are :class:`FolderRows`;
     * rows are split as :func:`~mmbee_plugin.recbole.config.splitting.settle` says: by time where there is time;
     * histories come from the training split alone. Of labelled data only the positives are history, edges of
       the interaction matrix, and positives of sampled training or ranking;
-    * sequential models get histories by slicing, also on pre-split folders; nothing is augmented;
-    * of a live folder's rows every model sees user, item, time and label; our own models see the segment and the tasks'
-      labels too, and nothing else of a row reaches a batch.
+    * sequential models get histories by slicing, also on pre-split folders; nothing is augmented.
 
     Args:
         config: RecBole's Config. Read here, besides RecBole's own `eval_args` and `benchmark_filename` (not
@@ -66,10 +50,6 @@ class MMBeeDataset(Dataset):
             on by default; here it counts for them where it is given, so that all models have one mask.
 
     Attributes:
-        folder: the DatasetFolder.
-        user_rows, item_rows: (n_users,), (n_items,) int64, RecBole id -> row of the file; -1 for padding.
-        ordered: whether there is time.
-        labelled: whether rows carry a 0/1 label.
         sequential: whether the model is one of RecBole's sequential ones, or made from one.
         times: (rows,) float64 of a split, seconds since the earliest interaction; None without time, before `build`.
         amounts: (rows,) float64 of a split of live data, what was given; else None.
@@ -82,50 +62,29 @@ class MMBeeDataset(Dataset):
             RecBole cache that would be loaded instead.
     """
 
-    def __init__(self, config: Any) -> None:
-        check_config(config)
-        config.uses_mmbee_dataset = True  # an attribute, not a setting: checkpoints compare settings
-        self.folder = DatasetFolder(Path(config["data_path"]))
-        check_stock_settings(config, self.folder)
-        settle(config, self.folder)
-        self.folder.validate_interactions()
-
-        model = config.model_class
-        self.sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
-        own = not model.__module__.startswith("recbole.")
-        self.reads_history = self.sequential or getattr(model, "reads_history", own)
-        self.row_order: str = config["row_order"]
-        self.max_item_list_len = config["MAX_ITEM_LIST_LENGTH"]
-        self.item_list_length_field = config["ITEM_LIST_LENGTH_FIELD"]
-        self.item_id_list_field = config["ITEM_ID_FIELD"] + config["LIST_SUFFIX"]
-        self.time_list_field = config["TIME_FIELD"] + config["LIST_SUFFIX"]
+    def __init__(self, config: Config) -> None:
         self.histories: Histories | None = None
         self.mask_keys: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self.times: NDArray[np.float64] | None = None
         self.amounts: NDArray[np.float64] | None = None
         self.trained_until: float | None = None
         self.positions_by_day: NDArray[np.int32] = np.empty(0, dtype=np.int32)
-        self._times: NDArray[np.float64] | None = None
-        self._origin = 0.0
-        self._live: LiveRows | None = None
-        self._columns: set[str] | None = None
         super().__init__(config)
 
-        self.ordered = self.folder.ordered
-        self.labelled = self.label_field in self.inter_feat
+        model = config.model_class
+        self.sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+        own = not model.__module__.startswith("recbole.")
+        self.reads_history = self.sequential or getattr(model, "reads_history", own)
+        self.max_item_list_len = config["MAX_ITEM_LIST_LENGTH"]
+        self.item_list_length_field = config["ITEM_LIST_LENGTH_FIELD"]
+        self.item_id_list_field = config["ITEM_ID_FIELD"] + config["LIST_SUFFIX"]
+        self.time_list_field = config["TIME_FIELD"] + config["LIST_SUFFIX"]
         live, in_order = self.folder.live is not None, self.folder.order.by is not None or self.sequential
         self.history_mode = chosen_history(config, live, in_order)
         if self.history_mode not in HISTORY_MODES:
             raise InputError(f"history {self.history_mode!r}: known are {', '.join(HISTORY_MODES)}")
         if self.history_mode == "daily" and not self.ordered:
             raise InputError(f"history daily: {self.folder.name} has no time")
-        self.user_rows = _file_rows(self.field2id_token[self.uid_field], self.folder.user_tokens)
-        self.item_rows = _file_rows(self.field2id_token[self.iid_field], self.folder.item_tokens)
-        for name, rows in (("user", self.user_rows), ("item", self.item_rows)):
-            if (rows[1:] < 0).any():
-                raise InputError(
-                    f"alias_of_{name}_id: its columns have {name}s that {self.folder.name} does not"
-                )
         if self.reads_history:
             self._declare_history_fields()
 
@@ -170,18 +129,6 @@ class MMBeeDataset(Dataset):
             test.mask_keys = np.union1d(seen, valid.positive_keys())
         return splits
 
-    def positive_rows(self) -> NDArray[np.bool_]:
-        """(rows,) bool: label 1, or every row of data without labels."""
-        if not self.labelled:
-            return np.ones(len(self.inter_feat), dtype=bool)
-        return self.inter_feat[self.label_field].numpy() > 0
-
-    def positive_keys(self) -> NDArray[np.int64]:
-        """Sorted distinct `user * n_items + item` of the positive rows."""
-        kept = self.positive_rows()
-        users = self.inter_feat[self.uid_field].numpy()[kept]
-        return np.unique(users * self.item_num + self.inter_feat[self.iid_field].numpy()[kept])
-
     def training_history(self, rows: Tensor) -> Slices:
         """Histories of training rows (B,), without the rows themselves, by the configured mode."""
         assert self.histories is not None
@@ -213,118 +160,6 @@ class MMBeeDataset(Dataset):
     def __getitem__(self, index: Any, join: bool = True) -> Interaction:
         return self.add_whole_history(super().__getitem__(index, join))
 
-    def inter_matrix(self, form: str = "coo", value_field: str | None = None) -> Any:
-        """RecBole's (n_users, n_items) sparse matrix; of labelled data the positive rows only."""
-        positives = Interaction(
-            {
-                name: column[torch.from_numpy(self.positive_rows())]
-                for name, column in self.inter_feat.interaction.items()
-            }
-        )
-        return self._create_sparse_matrix(positives, self.uid_field, self.iid_field, form, value_field)
-
-    def sort(self, by: Any, ascending: Any = True) -> None:
-        """RecBole's sort; by time on data without time it keeps the order of the rows."""
-        if by == self.time_field and not self.folder.ordered:
-            return
-        super().sort(by, ascending)
-
-    def _get_load_and_unload_col(self, source: Any) -> tuple[set[str] | None, set[str] | None]:
-        chosen, left_out = super()._get_load_and_unload_col(source)
-        if self.folder.live is not None and source == FeatureSource.INTERACTION:
-            # What a row led to, or a number that means nothing as a feature.
-            left_out = (left_out or set()) | {"amount", "segment", *self.folder.tasks}
-        if source == FeatureSource.INTERACTION:
-            if self.folder.ordered and self.time_field in (left_out or ()):
-                raise InputError(
-                    f"unload_col: {self.folder.name} is ordered by {self.time_field!r}; leave it loaded"
-                )
-            if not self.folder.ordered:
-                left_out = (left_out or set()) | {self.time_field}
-        if chosen is None:
-            return chosen, left_out
-        columns = {self.uid_field, self.iid_field, self.time_field, self.label_field}
-        needed = {
-            FeatureSource.INTERACTION: columns | set(self.config["threshold"] or {}),
-            FeatureSource.USER: {self.uid_field},
-            FeatureSource.ITEM: {self.iid_field},
-        }
-        return chosen | needed.get(source, set()), left_out
-
-    def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
-        """The columns of one file as DatasetFolder reads them, and their types for RecBole; None for no column.
-
-        RecBole's own reading takes a quotation mark for the start of a field that goes on over tabs and lines.
-        """
-        path = Path(filepath)
-        chosen, left_out = self._get_load_and_unload_col(source)
-        frame = read_fields(path, chosen, left_out or ())
-        if not len(frame.columns):
-            return None
-        if source == FeatureSource.INTERACTION:
-            self._columns = self._columns or set(frame)
-            if odd := self._columns ^ set(frame):
-                raise InputError(
-                    f"{path}, line 1: column {min(odd)!r} is not in each of the three files, whose rows are one table"
-                )
-        types = field_types(path)
-        for field in frame:
-            kind = FeatureType(types[field])
-            self.field2source[field], self.field2type[field] = source, kind
-            self.field2seqlen[field] = 1
-            if kind in (FeatureType.FLOAT, FeatureType.FLOAT_SEQ):
-                self.field2bucketnum[field] = 2
-            if kind in (FeatureType.TOKEN_SEQ, FeatureType.FLOAT_SEQ):
-                limit = (self.config["seq_len"] or {}).get(field)
-                frame[field] = _sequences(
-                    path, frame[field], field, kind, self.config["seq_separator"], limit
-                )
-                self.field2seqlen[field] = max(map(len, frame[field]), default=0)
-        return frame
-
-    def _get_preset(self) -> None:
-        super()._get_preset()
-        self.benchmark_filename_list: list[str] | None = self.config["benchmark_filename"]
-        if self.benchmark_filename_list is None and self.folder.splits:
-            self.benchmark_filename_list = list(self.folder.splits)
-
-    def _normalize(self) -> None:
-        """Counts time exactly, from the earliest interaction, and leaves it out of `normalize_all`."""
-        if self.time_field in self.inter_feat:
-            stamps = self.inter_feat[self.time_field].to_numpy(dtype=np.float64)
-            self._origin = float(stamps.min())
-            self._times = stamps - self._origin
-        super()._normalize()
-        if self._times is not None:
-            self.inter_feat[self.time_field] = self._times
-
-    def _fill_nan(self) -> None:
-        check_known(self, self.folder.name)
-        super()._fill_nan()
-
-    def _set_label_by_threshold(self) -> None:
-        super()._set_label_by_threshold()
-        check_labels(self)
-
-    def _change_feat_format(self) -> None:
-        super()._change_feat_format()
-        rows = np.arange(len(self.inter_feat))
-        if self.row_order == "random":
-            rows = drawn_order(len(rows), self.config["seed"])
-        self.inter_feat[FILE_ROW] = torch.from_numpy(rows)
-        if self.folder.live is not None:
-            self._add_live_columns(self.benchmark_filename_list or [])
-        ordered_by_time = self.config["eval_args"]["order"] == "TO" and self.benchmark_filename_list is None
-        if ordered_by_time and self._times is not None:
-            self.inter_feat._reindex(torch.from_numpy(np.argsort(self._times, kind="stable")))
-
-    def _add_live_columns(self, parts: list[str]) -> None:
-        """Gives each row its segment and task labels; RecBole has the rows of the files `parts`, one after another."""
-        self._live = LiveRows.concatenate([self.folder.rows(part) for part in parts])
-        if not self.config.model_class.__module__.startswith("recbole."):
-            self.inter_feat[SEGMENT] = torch.from_numpy(self._live.segments)
-            self.inter_feat[TASKS] = torch.from_numpy(self._live.tasks)
-
     def _declare_history_fields(self) -> None:
         length = self.max_item_list_len
         interaction = FeatureSource.INTERACTION
@@ -333,26 +168,3 @@ class MMBeeDataset(Dataset):
         self.field2id_token[self.item_id_list_field] = self.field2id_token[self.iid_field]
         if self.ordered:
             self.set_field_property(self.time_list_field, FeatureType.FLOAT_SEQ, interaction, length)
-
-
-def _sequences(
-    path: Path, texts: pd.Series, field: str, kind: FeatureType, separator: str, limit: int | None
-) -> list[NDArray]:
-    """The parts of each text, at most `limit`: an array of object (tokens) or float64 (numbers) a row."""
-    rows = []
-    for number, text in enumerate(texts):
-        parts = [part for part in (text or "").split(separator) if part][:limit]
-        try:
-            rows.append(np.array(parts, dtype=object if kind == FeatureType.TOKEN_SEQ else np.float64))
-        except ValueError:
-            raise InputError(
-                f"{path}, row {number + 1}, column {field}:float_seq: {(text or '')[:80]!r} holds no numbers"
-            ) from None
-    return rows
-
-
-def _file_rows(id_tokens: NDArray, file_tokens: Any) -> NDArray[np.int64]:
-    """(ids,) row of each token in the file, -1 for the padding id 0 and for unknown tokens."""
-    rows = pd.Index(np.asarray(file_tokens, dtype=object)).get_indexer(id_tokens.astype(object))
-    rows[0] = -1
-    return rows.astype(np.int64)

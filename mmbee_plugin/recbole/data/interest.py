@@ -14,6 +14,7 @@ from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.pools import Pool, pools_of
 from mmbee_plugin.graph.reach import NOBODY
 from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.recbole.data.split import TrainingSplit
 
 
 def rectangular_lists(
@@ -167,7 +168,7 @@ class InterestTable(nn.Module):
 
     def __init__(
         self,
-        dataset: Any,
+        dataset: TrainingSplit,
         snapshot: Snapshot,
         metapaths: tuple[Metapath, ...],
         width: int,
@@ -254,7 +255,7 @@ class PeerTable(nn.Module):
 
     def __init__(
         self,
-        dataset: Any,
+        dataset: TrainingSplit,
         snapshot: Snapshot,
         paths: tuple[str, ...],
         user: nn.Embedding,

@@ -10,6 +10,11 @@ from mmbee_plugin.data.features import BagFeatures, DenseFeatures, standardise
 from mmbee_plugin.modules.tokens import WORD_WIDTH
 
 
+def item_table(features: DenseFeatures | BagFeatures, rows: np.ndarray) -> DenseTable | BagTable:
+    """The table of a modality; `rows` (n_items,) are the rows of RecBole's items, -1 for padding."""
+    return BagTable(features, rows) if isinstance(features, BagFeatures) else DenseTable(features, rows)
+
+
 class DenseTable(nn.Module):
     """Frozen vectors of one modality, standardised. Row i belongs to RecBole's item i; padding is absent."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from recbole.config import Config
+from recbole.data.dataset import Dataset
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
@@ -157,7 +157,7 @@ class NegativeSampler:
 
 
 def make_samplers(
-    config: Any, dataset: Any, built: list[Any]
+    config: Config, dataset: Dataset, built: list[Dataset]
 ) -> tuple[NegativeSampler | None, NegativeSampler | None, NegativeSampler | None] | None:
     """The samplers of the three phases, None for a phase that draws nothing (full ranking, labels).
 

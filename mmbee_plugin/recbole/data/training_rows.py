@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from mmbee_plugin.data.training_rows import TrainingRows
 from mmbee_plugin.recbole.config.settings import graph_settings
+from mmbee_plugin.recbole.data.split import TrainingSplit
 
 
-def training_rows(dataset: Any) -> TrainingRows:
+def training_rows(dataset: TrainingSplit) -> TrainingRows:
     """By ``train_newest`` and, where the model reads a graph, by its settings.
 
     Args:
@@ -35,6 +34,6 @@ def training_rows(dataset: Any) -> TrainingRows:
     )
 
 
-def learned_items(dataset: Any) -> NDArray[np.bool_]:
+def learned_items(dataset: TrainingSplit) -> NDArray[np.bool_]:
     """(n_items,) bool, whether a row of the training split teaches the item's own vectors something."""
     return training_rows(dataset).learned(dataset.item_num, dataset.folder.live is not None)

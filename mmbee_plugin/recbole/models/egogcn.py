@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
+from recbole.config import Config
 from torch import Tensor, nn
 
 from mmbee_plugin.modules.named import ModalityParameters, module_name
+from mmbee_plugin.recbole.data.split import TrainingSplit
 from mmbee_plugin.recbole.models.multimodal import (
     GraphRecommender,
     ItemContent,
@@ -49,7 +49,7 @@ class EgoGCN(GraphRecommender):
         dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
     """
 
-    def __init__(self, config: Any, dataset: Any) -> None:
+    def __init__(self, config: Config, dataset: TrainingSplit) -> None:
         super().__init__(config, dataset)
         self.rounds, self.layers = number(config, "n_rounds", 0), number(config, "n_layers", 1)
         self.threshold = number(config, "threshold_gate", 0.0, 1.0)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
+from recbole.config import Config
 from torch import Tensor
 
 from mmbee_plugin.modules.named import ModalityParameters
+from mmbee_plugin.recbole.data.split import TrainingSplit
 from mmbee_plugin.recbole.models.bipartite import Edges
 from mmbee_plugin.recbole.models.multimodal import (
     GraphRecommender,
@@ -50,7 +50,7 @@ class GRCN(GraphRecommender):
         dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
     """
 
-    def __init__(self, config: Any, dataset: Any) -> None:
+    def __init__(self, config: Config, dataset: TrainingSplit) -> None:
         super().__init__(config, dataset)
         self.rounds, self.layers = number(config, "n_routings", 0), number(config, "n_layers", 1)
         self.hard = choice(config, "pruning", "soft", "hard") == "hard"

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from recbole.config import Config
+from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from torch import nn
@@ -23,9 +25,10 @@ from mmbee_plugin.recbole.config import settings
 from mmbee_plugin.recbole.config.modalities import chosen_modalities
 from mmbee_plugin.recbole.data.content import ContentTable
 from mmbee_plugin.recbole.data.dataloader import FOLD
-from mmbee_plugin.recbole.data.dataset import SEGMENT, TASKS
 from mmbee_plugin.recbole.data.interest import InterestTable, PeerTable
 from mmbee_plugin.recbole.data.modalities import BagTable
+from mmbee_plugin.recbole.data.rows import SEGMENT, TASKS
+from mmbee_plugin.recbole.data.split import TrainingSplit
 from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.training.progress import begin_stage
@@ -48,7 +51,7 @@ class MMBee(GeneralRecommender):
     input_type = InputType.LISTWISE
     refuse_settings = staticmethod(settings.refuse_settings)
 
-    def __init__(self, config: Any, dataset: Any) -> None:
+    def __init__(self, config: Config, dataset: TrainingSplit) -> None:
         super().__init__(config, dataset)
         settings.check_choices(config)
         draws = config["train_neg_sample_args"]["distribution"] != "none"
@@ -69,7 +72,7 @@ class MMBee(GeneralRecommender):
         self.history_field = self.ITEM_ID + config["LIST_SUFFIX"]
         self.moment_field = config["TIME_FIELD"]
         self.time_field = self.moment_field + config["LIST_SUFFIX"] if dataset.ordered else None
-        self.end_of_training = float(dataset.times.max()) if dataset.ordered else 0.0
+        self.end_of_training = 0.0 if dataset.times is None else float(dataset.times.max())
 
         width = config["embedding_size"]
         drawn = torch.from_numpy(training_rows(dataset).counts(self.n_items)).float()
@@ -185,7 +188,7 @@ class MMBee(GeneralRecommender):
             return side
         return replace(side, **self.interest.author(items, fold))
 
-    def calculate_loss(self, interaction: Any) -> torch.Tensor:
+    def calculate_loss(self, interaction: Interaction) -> torch.Tensor:
         """Loss of one batch: labelled samples (label (B,)), or positives against negatives (B, M)."""
         fold = int(interaction[FOLD][0]) if FOLD in interaction else None
         user = self._encode_users(interaction, fold)
@@ -200,13 +203,13 @@ class MMBee(GeneralRecommender):
             targets = self._labelled_targets(interaction)
         return self.objective(self.gtr, user, author, targets)[0]
 
-    def predict(self, interaction: Any) -> torch.Tensor:
+    def predict(self, interaction: Interaction) -> torch.Tensor:
         """Scores (B,) of aligned users and items; probabilities of a gift where the loss is logistic."""
         author = self._encode_authors(interaction)
         logits = self.gtr.score(self._encode_users(interaction), author)
         return torch.sigmoid(logits) if self.objective.loss == "bce" else logits
 
-    def full_sort_predict(self, interaction: Any) -> torch.Tensor:
+    def full_sort_predict(self, interaction: Interaction) -> torch.Tensor:
         """Scores (B, n_items) of each user against every item; the items are encoded once an evaluation."""
         if self._ranked is None or self.training:
             items = torch.arange(self.n_items, device=self.device)
@@ -215,7 +218,7 @@ class MMBee(GeneralRecommender):
         logits = self.gtr.score_all(self._encode_users(interaction), self._ranked)
         return torch.sigmoid(logits) if self.objective.loss == "bce" else logits
 
-    def _encode_authors(self, interaction: Any, fold: int | None = None) -> EncodedAuthor:
+    def _encode_authors(self, interaction: Interaction, fold: int | None = None) -> EncodedAuthor:
         """The authors (B,) of aligned rows, each as of its row's moment; rows of one author and segment pay once."""
         items = interaction[self.ITEM_ID]
         segments = interaction.interaction.get(SEGMENT) if self.content.windows is not None else None
@@ -223,7 +226,7 @@ class MMBee(GeneralRecommender):
         side = self.author_side(items[row], fold, None if segments is None else segments[row])
         return self.gtr.encode_author(side).take(place)
 
-    def _encode_users(self, interaction: Any, fold: int | None = None) -> EncodedUser:
+    def _encode_users(self, interaction: Interaction, fold: int | None = None) -> EncodedUser:
         users = interaction[self.USER_ID]
         if self.history_field in interaction:
             history = interaction[self.history_field]
@@ -235,7 +238,7 @@ class MMBee(GeneralRecommender):
         moments = interaction.interaction.get(self.moment_field)
         return self.gtr.encode_user(self.user_side(users, history, times, fold, moments))
 
-    def _labelled_targets(self, interaction: Any) -> Targets:
+    def _labelled_targets(self, interaction: Interaction) -> Targets:
         """Labels of aligned rows, of the other tasks too where the model has any."""
         labels = interaction[self.label_field].float().unsqueeze(1)
         if len(self.gtr.tasks) > 1:

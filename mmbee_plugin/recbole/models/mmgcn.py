@@ -6,10 +6,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from recbole.config import Config
 from torch import Tensor, nn
 from torch_geometric.nn import SimpleConv
 
 from mmbee_plugin.modules.named import ModalityModules, ModalityParameters
+from mmbee_plugin.recbole.data.split import TrainingSplit
 from mmbee_plugin.recbole.models.multimodal import (
     GraphRecommender,
     ItemContent,
@@ -49,7 +51,7 @@ class MMGCN(GraphRecommender):
         dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
     """
 
-    def __init__(self, config: Any, dataset: Any) -> None:
+    def __init__(self, config: Config, dataset: TrainingSplit) -> None:
         super().__init__(config, dataset)
         widest, layers = number(config, "feature_width", 1), number(config, "n_layers", 1)
         concatenates = choice(config, "combine", "concat", "sum") == "concat"

@@ -6,12 +6,15 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from recbole.config import Config
+from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import SequentialRecommender
 from torch import Tensor, nn
 
 from mmbee_plugin.modules.losses import log_expected_draws, sampled_softmax
 from mmbee_plugin.modules.named import module_name
 from mmbee_plugin.recbole.config.modalities import needed_modalities
+from mmbee_plugin.recbole.data.split import TrainingSplit
 from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.recbole.models.multimodal import ItemContent, linear, number, xavier
 
@@ -44,7 +47,7 @@ class MMMLP(SequentialRecommender):
     drawn: Tensor
     refuse_settings = staticmethod(needed_modalities)
 
-    def __init__(self, config: Any, dataset: Any) -> None:
+    def __init__(self, config: Config, dataset: TrainingSplit) -> None:
         super().__init__(config, dataset)
         width, ratio = number(config, "embedding_size", 1), number(config, "expansion", 1)
         dropout = number(config, "dropout_prob", 0.0, 0.99)
@@ -94,7 +97,7 @@ class MMMLP(SequentialRecommender):
         last = self.gather_indexes(padded(x, places, history.shape), length - 1)
         return self.end(self.output(last))
 
-    def calculate_loss(self, interaction: Any) -> Tensor:
+    def calculate_loss(self, interaction: Interaction) -> Tensor:
         """Cross-entropy of the rows' items; labelled rows count where the label is 1."""
         query = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
         target = interaction[self.POS_ITEM_ID]
@@ -112,12 +115,12 @@ class MMMLP(SequentialRecommender):
         logits = query @ self.items(pool).T
         return sampled_softmax(logits, place[: len(target)], log_expected=expected)
 
-    def predict(self, interaction: Any) -> Tensor:
+    def predict(self, interaction: Interaction) -> Tensor:
         """Scores (B,) of the rows' histories and items."""
         query = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
         return (query * self.items(interaction[self.ITEM_ID])).sum(dim=1)
 
-    def full_sort_predict(self, interaction: Any) -> Tensor:
+    def full_sort_predict(self, interaction: Interaction) -> Tensor:
         """Scores (B, n_items) of each history against every item."""
         scores = (
             self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]) @ self.items.weight.T

@@ -7,9 +7,12 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from recbole.config import Config
+from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.data.split import TrainingSplit
 from mmbee_plugin.recbole.models.bipartite import Edges, both_ways
 from mmbee_plugin.recbole.models.critic import Critic
 from mmbee_plugin.recbole.models.multimodal import GraphRecommender, ItemContent, number
@@ -73,7 +76,7 @@ class MMSSL(GraphRecommender):
 
     generated: Tensor
 
-    def __init__(self, config: Any, dataset: Any) -> None:
+    def __init__(self, config: Config, dataset: TrainingSplit) -> None:
         super().__init__(config, dataset)
         self.layers, self.heads = number(config, "n_layers", 1), number(config, "heads", 1)
         if self.width % self.heads:
@@ -138,7 +141,9 @@ class MMSSL(GraphRecommender):
         """The vectors of all users (U, d) and items (I, d)."""
         return self.split(self.views().final)
 
-    def calculate_loss(self, interaction: Any, critic_step: Callable[[Tensor], None] | None = None) -> Tensor:
+    def calculate_loss(
+        self, interaction: Interaction, critic_step: Callable[[Tensor], None] | None = None
+    ) -> Tensor:
         """Loss of a batch of rows (user, item, drawn item).
 
         Args:
@@ -231,5 +236,5 @@ class MMSSL(GraphRecommender):
         self.train(training)
 
 
-def _rebuild(model: Any, _: Any) -> None:
+def _rebuild(model: MMSSL, _: object) -> None:
     model._graphs = None

@@ -10,20 +10,22 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from recbole.config import Config
+from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from torch import Tensor, nn
 
-from mmbee_plugin.data.features import BagFeatures
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.losses import bayesian_personalised_ranking
 from mmbee_plugin.modules.named import ModalityModules, ModalityParameters
 from mmbee_plugin.recbole.config.modalities import needed_modalities
-from mmbee_plugin.recbole.data.modalities import BagTable, DenseTable
+from mmbee_plugin.recbole.data.modalities import BagTable, DenseTable, item_table
+from mmbee_plugin.recbole.data.split import TrainingSplit
 from mmbee_plugin.recbole.models.bipartite import both_ways
 
 
-def number(config: Any, key: str, low: float, high: float = math.inf) -> Any:
+def number(config: Config, key: str, low: float, high: float = math.inf) -> Any:
     """The setting `key`, a number from `low` to `high`; whole if `low` is an int. Raises InputError."""
     value = config[key]
     kind = int if isinstance(low, int) else (int, float)
@@ -35,7 +37,7 @@ def number(config: Any, key: str, low: float, high: float = math.inf) -> Any:
     return value
 
 
-def choice(config: Any, key: str, *known: str) -> str:
+def choice(config: Config, key: str, *known: str) -> str:
     """The setting `key`, one of `known`. Raises InputError."""
     if config[key] not in known:
         raise InputError(f"unknown {key} {config[key]!r}; known: {', '.join(known)}")
@@ -58,16 +60,16 @@ class ItemContent(nn.Module):
         widths: of the projections by modality, in the order of the mask's columns.
     """
 
-    def __init__(self, config: Any, dataset: Any, width: Callable[[int], int]) -> None:
+    def __init__(self, config: Config, dataset: TrainingSplit, width: Callable[[int], int]) -> None:
         super().__init__()
         tables: dict[str, DenseTable | BagTable] = {}
         for name in needed_modalities(config, dataset.folder):
             if dataset.folder.live is not None:
-                features = dataset.folder.segments.author_means(name, dataset.trained_until)
+                assert dataset.trained_until is not None  # live data have time
+                means = dataset.folder.segments.author_means(name, dataset.trained_until)
+                tables[name] = DenseTable(means, dataset.item_rows)
             else:
-                features = dataset.folder.features(name)
-            kind = BagTable if isinstance(features, BagFeatures) else DenseTable
-            tables[name] = kind(features, dataset.item_rows)
+                tables[name] = item_table(dataset.folder.features(name), dataset.item_rows)
         self.hidden = number(config, "modality_dropout", 0.0, 1.0)
         self.widths = {name: width(table.width) for name, table in tables.items()}
         self.tables = ModalityModules(tables)
@@ -111,7 +113,7 @@ class GraphRecommender(GeneralRecommender):
     reads_history = False  # asked for by the dataset, which then makes none
     refuse_settings = staticmethod(needed_modalities)
 
-    def __init__(self, config: Any, dataset: Any) -> None:
+    def __init__(self, config: Config, dataset: TrainingSplit) -> None:
         super().__init__(config, dataset)
         if "none" in (
             config["train_neg_sample_args"]["distribution"],
@@ -149,7 +151,7 @@ class GraphRecommender(GeneralRecommender):
         self._ranked = None
         return super().train(mode)
 
-    def calculate_loss(self, interaction: Any) -> Tensor:
+    def calculate_loss(self, interaction: Interaction) -> Tensor:
         """Loss of a batch of rows (user, item, drawn item)."""
         batch = (interaction[self.USER_ID], interaction[self.ITEM_ID], interaction[self.NEG_ITEM_ID])
         users, items = self.encode()
@@ -164,12 +166,12 @@ class GraphRecommender(GeneralRecommender):
         lost, won = ((mine * items[item]).sum(dim=1) for item in (negative, positive))
         return bayesian_personalised_ranking(won, lost.unsqueeze(1))
 
-    def predict(self, interaction: Any) -> Tensor:
+    def predict(self, interaction: Interaction) -> Tensor:
         """Scores (B,) of aligned users and items."""
         users, items = self._vectors()
         return (users[interaction[self.USER_ID]] * items[interaction[self.ITEM_ID]]).sum(dim=1)
 
-    def full_sort_predict(self, interaction: Any) -> Tensor:
+    def full_sort_predict(self, interaction: Interaction) -> Tensor:
         """Scores (B, n_items) of each user against every item."""
         users, items = self._vectors()
         scores = users[interaction[self.USER_ID]] @ items.T
@@ -197,5 +199,5 @@ def linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
     return layer
 
 
-def _forget(model: Any, _: Any) -> None:
+def _forget(model: GraphRecommender, _: object) -> None:
     model._ranked = None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
+from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
 from torch import Tensor
 
 from mmbee_plugin.recbole.training.trainer import MMBeeTrainer
@@ -29,7 +31,11 @@ class AdversarialTrainer(MMBeeTrainer):
         return super()._build_optimizer(params=rest, **kwargs)
 
     def _train_epoch(
-        self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
+        self,
+        train_data: AbstractDataLoader,
+        epoch_idx: int,
+        loss_func: Callable[..., Tensor] | None = None,
+        show_progress: bool = False,
     ) -> float | tuple[float, ...]:
         if epoch_idx > 0:
             self.model.refresh_graphs()

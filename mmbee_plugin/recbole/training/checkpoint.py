@@ -11,6 +11,7 @@ import os
 import pickle
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,18 @@ from recbole.config import Config
 from recbole.utils import EvaluatorType, InputType, ModelType
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.files import replaced
+from mmbee_plugin.files import locked, replaced
 
 FORMAT = "mmbee_plugin checkpoint 1"
+
+MAY_DIFFER = frozenset(
+    {
+        "epochs", "stopping_step", "checkpoint_dir", "data_path", "gpu_id", "use_gpu", "nproc", "world_size",
+        "ip", "port", "offset", "show_progress", "state", "verbose", "loss_decimal_place", "save_dataset",
+        "dataset_save_path", "save_dataloaders", "dataloaders_save_path", "log_wandb", "wandb_project",
+    }
+)  # fmt: skip
+"""Settings a resumed run may change: how long, where and how verbosely it runs, not what it computes."""
 
 _ENUMS: dict[str, type[Enum]] = {
     "MODEL_TYPE": ModelType,
@@ -33,6 +43,25 @@ _ENUMS: dict[str, type[Enum]] = {
 }
 # Facts about the machine, worked out afresh wherever a checkpoint is read.
 _OF_THE_MACHINE = frozenset({"device", "local_rank", "single_spec"})
+
+
+def last_file(best: str | Path) -> Path:
+    """Where a run keeps its state between the last two epochs; `best` is the file of its best epoch."""
+    path = Path(best)
+    return path.with_name(f"{path.stem}-last{path.suffix}")
+
+
+def best_file(either: str | Path) -> Path:
+    """The file of a run's best epoch, from that or :func:`last_file`."""
+    path = Path(either)
+    return path.with_name(f"{path.stem.removesuffix('-last')}.pth")
+
+
+def alone(last: Path) -> AbstractContextManager[None]:
+    """A block in which no other process trains the run of these files; a kill ends it too. Raises InputError where one
+    does."""
+    complaint = f"the run of {last.name} goes on in another process; let it end, or stop it"
+    return locked(last.with_name(f".{last.name}.lock"), complaint)
 
 
 def save(state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
@@ -106,6 +135,19 @@ def plain_config(config: Config) -> dict[str, Any]:
         "settings": _encode(settings, "settings"),
         "given": _encode(dict(config.external_config_dict), "settings"),
     }
+
+
+def check_same_settings(saved: Config, current: Config, path: str | Path) -> None:
+    """Raises InputError naming the first setting in which the run saved in `path` differs from the current
+    one."""
+    before, now = (plain_config(config)["settings"] for config in (saved, current))
+    keys = sorted(before.keys() | now.keys(), key=lambda key: (key not in ("model", "dataset"), key))
+    for key in keys:
+        if key not in MAY_DIFFER and before.get(key) != now.get(key):
+            raise InputError(
+                f"{path}: its run had {key}={before.get(key)!r}, this one has {key}={now.get(key)!r}; "
+                "a run is resumed with its own settings"
+            )
 
 
 def rebuild_config(plain: Mapping[str, Any]) -> Config:

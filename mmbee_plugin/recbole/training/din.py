@@ -9,29 +9,37 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from recbole.model.sequential_recommender.din import DIN
+from recbole.data.interaction import Interaction
+from recbole.model.abstract_recommender import AbstractRecommender
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from recbole.model.sequential_recommender.din import DIN
 
 CELLS = 1 << 20
 """activations of one layer at once; bounds memory"""
 
 
-def give_full_ranking(model: Any) -> None:
+def give_full_ranking(model: AbstractRecommender) -> None:
     """Gives `din_scores` as ``full_sort_predict`` to DIN, and to models made from it that score as it does."""
+    from recbole.model.sequential_recommender.din import (
+        DIN,  # only after `compat`: it switches anomaly detection on
+    )
+
     own = ("forward", "predict", "full_sort_predict")
     if isinstance(model, DIN) and all(getattr(type(model), name) is getattr(DIN, name) for name in own):
         model.full_sort_predict = partial(din_scores, model)
 
 
-def din_scores(model: DIN, interaction: Any) -> Tensor:
+def din_scores(model: DIN, interaction: Interaction) -> Tensor:
     """Probabilities (B, n_items) of each user with every item, as ``DIN.predict`` has them pair by pair."""
     return torch.sigmoid(din_logits(model, interaction))
 
 
-def din_logits(model: DIN, interaction: Any) -> Tensor:
+def din_logits(model: DIN, interaction: Interaction) -> Tensor:
     r"""Logits (B, n_items) of ``DIN.forward``; for the ``full_sort_predict`` of a class that adds to them.
 
     The attention's first layer reads :math:`[q ; k ; q - k ; q \odot k]`. For one behaviour k it is affine in the item

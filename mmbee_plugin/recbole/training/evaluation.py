@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
+from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
+from recbole.data.interaction import Interaction
 from recbole.evaluator import Collector
 from recbole.evaluator.base_metric import AbstractMetric
 from recbole.evaluator.collector import DataStruct
@@ -71,7 +73,7 @@ class SampleCollector(Collector):
     in an AttributeError. The number of items is theirs: without the padding row, which is never recommended.
     """
 
-    def data_collect(self, train_data: Any) -> None:
+    def data_collect(self, train_data: AbstractDataLoader) -> None:
         """What the metrics need of the training split."""
         super().data_collect(train_data)
         for count in ("data.num_items", "data.num_users"):
@@ -81,7 +83,7 @@ class SampleCollector(Collector):
     def eval_batch_collect(
         self,
         scores_tensor: torch.Tensor,
-        interaction: Any,
+        interaction: Interaction,
         positive_u: torch.Tensor,
         positive_i: torch.Tensor,
     ) -> None:

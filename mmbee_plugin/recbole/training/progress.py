@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
+from recbole.trainer import Trainer
 from recbole.trainer import trainer as recbole_trainer
 from recbole.utils import early_stopping
 
@@ -100,7 +100,7 @@ class Progress(logging.Handler):
         ready = f"ready after {time.perf_counter() - self._begun:.1f} s"
         self.say(f"{ready}; at most {epochs} epochs of {batches:,} batches{resumed}")
 
-    def trained(self, trainer: Any, epoch: int, loss: float) -> None:
+    def trained(self, trainer: Trainer, epoch: int, loss: float) -> None:
         """An epoch was trained; its line waits for its evaluation if it is to have one.
 
         Args:
@@ -113,7 +113,7 @@ class Progress(logging.Handler):
         if (epoch + 1) % trainer.eval_step:
             self.flush_epoch(trainer)
 
-    def validated(self, trainer: Any, score: float) -> None:
+    def validated(self, trainer: Trainer, score: float) -> None:
         """An epoch was evaluated; RecBole has not yet noted whether it is the best."""
         if self._epoch is None:
             return
@@ -127,12 +127,12 @@ class Progress(logging.Handler):
         self._epoch.seconds += seconds
         self._write_epoch(trainer, f", {trainer.valid_metric} {score:.4f}{mark}", misses, stops)
 
-    def flush_epoch(self, trainer: Any) -> None:
+    def flush_epoch(self, trainer: Trainer) -> None:
         """Writes the line of an epoch that is not evaluated."""
         if self._epoch is not None:
             self._write_epoch(trainer, "", trainer.cur_step, False)
 
-    def _write_epoch(self, trainer: Any, valid: str, misses: int, stops: bool) -> None:
+    def _write_epoch(self, trainer: Trainer, valid: str, misses: int, stops: bool) -> None:
         assert self._epoch is not None
         number, epochs = self._epoch.epoch + 1, max(trainer.epochs, self._epoch.epoch + 1)
         if stops:
@@ -144,7 +144,7 @@ class Progress(logging.Handler):
         )
         self._epoch = None
 
-    def _time_left(self, trainer: Any, number: int, epochs: int, misses: int) -> str:
+    def _time_left(self, trainer: Trainer, number: int, epochs: int, misses: int) -> str:
         """Until the last epoch, and until early stopping if no evaluation is better from now on."""
         if number == epochs:
             return ""

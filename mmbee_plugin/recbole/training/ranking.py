@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
+from recbole.data.interaction import Interaction
 from torch import Tensor
 
 CELLS = 1 << 23
@@ -29,7 +31,7 @@ class Ranks(NamedTuple):
 
 
 @torch.no_grad()
-def positive_ranks(score: Callable[[Any], Tensor], loader: Any) -> Ranks:
+def positive_ranks(score: Callable[[Interaction], Tensor], loader: AbstractDataLoader) -> Ranks:
     """Ranks every user's items, as RecBole's trainer does, and finds the positives among them.
 
     Args:
@@ -46,7 +48,7 @@ def positive_ranks(score: Callable[[Any], Tensor], loader: Any) -> Ranks:
         step = max(1, CELLS // scores.shape[1])
         pairs = zip(positive_user.split(step), positive_item.split(step), strict=True)
         ranks = torch.cat([_ranks(scores, users, items) for users, items in pairs])
-        parts.append((interaction[loader._dataset.uid_field][positive_user], positive_item, ranks))
+        parts.append((interaction[loader.dataset.uid_field][positive_user], positive_item, ranks))
     users, items, found = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
     return Ranks(users, items, found)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
 
 from mmbee_plugin.command import threads
 from mmbee_plugin.data.folder import DatasetFolder
@@ -60,14 +61,16 @@ def provenance_lines(folder: DatasetFolder) -> list[str]:
     return [*lines, *(f"warning: {line}" for line in folder.unread)]
 
 
-def dataset_facts(folder: DatasetFolder, valid_data: Any, test_data: Any) -> dict[str, Any]:
+def dataset_facts(
+    folder: DatasetFolder, valid_data: AbstractDataLoader, test_data: AbstractDataLoader
+) -> dict[str, Any]:
     """The ``dataset`` part of a result; the split's digest is equal for models that are tested on the same
     pairs."""
     digest = hashlib.sha256()
     for loader in (valid_data, test_data):
-        rows = loader._dataset.inter_feat
+        rows = loader.dataset.inter_feat
         pairs = np.stack(
-            [rows[loader._dataset.uid_field].numpy(), rows[loader._dataset.iid_field].numpy()], axis=1
+            [rows[loader.dataset.uid_field].numpy(), rows[loader.dataset.iid_field].numpy()], axis=1
         )
         digest.update(np.ascontiguousarray(pairs[np.lexsort(pairs.T)]).tobytes())
     return {

@@ -5,18 +5,22 @@ digits. ``<name>.pth`` has the best epoch, as in RecBole.
 ``<name>-last.pth`` has the run as it stood between the last two epochs: weights, every optimizer, all random
 states, early stopping and the best result so far. It is replaced in one step, so that a kill leaves either
 the old or the new one. Resuming repeats the epoch that was cut short; on a CPU the outcome is the same to
-the last digit.
+the last digit. While a run trains no other process may go on with it.
 """
 
-import random
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from recbole.config import Config
+from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
+from recbole.data.interaction import Interaction
+from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.trainer import Trainer
+from torch import Tensor
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import check_folder, claim, stamp
@@ -25,15 +29,7 @@ from mmbee_plugin.recbole.training import checkpoint
 from mmbee_plugin.recbole.training.din import give_full_ranking
 from mmbee_plugin.recbole.training.evaluation import SampleCollector
 from mmbee_plugin.recbole.training.progress import Progress
-
-MAY_DIFFER = frozenset(
-    {
-        "epochs", "stopping_step", "checkpoint_dir", "data_path", "gpu_id", "use_gpu", "nproc", "world_size",
-        "ip", "port", "offset", "show_progress", "state", "verbose", "loss_decimal_place", "save_dataset",
-        "dataset_save_path", "save_dataloaders", "dataloaders_save_path", "log_wandb", "wandb_project",
-    }
-)  # fmt: skip
-"""Settings a resumed run may change: how long, where and how verbosely it runs, not what it computes."""
+from mmbee_plugin.recbole.training.randomness import random_states, restore_random_states
 
 TABLE_LEARNING_RATE = 0.05
 """``table_learning_rate`` where it is left open."""
@@ -43,7 +39,7 @@ class Resumable:
     """Mixed in before a RecBole trainer class; see the module's docstring. `resumable` does the mixing."""
 
     config: Config
-    model: Any
+    model: AbstractRecommender
     optimizer: torch.optim.Optimizer
     saved_model_file: str
     start_epoch: int
@@ -58,8 +54,10 @@ class Resumable:
     eval_collector: Any
     progress: Progress | None = None
     """is told of every epoch"""
+    epoch_seconds: list[float]
+    """of each epoch's training alone"""
 
-    def __init__(self, config: Config, model: Any) -> None:
+    def __init__(self, config: Config, model: AbstractRecommender) -> None:
         checkpoint.plain_config(
             config
         )  # a setting that no checkpoint can hold is refused before training, not after
@@ -68,7 +66,9 @@ class Resumable:
         self._unclaimed = self.saved_model_file = self._name()
         give_full_ranking(model)
         self.eval_collector = SampleCollector(config)
-        self._loaders: list[Any] = []
+        self._loaders: list[AbstractDataLoader | None] = []
+        self._alone = ExitStack()
+        self.epoch_seconds: list[float] = []
         self._keeps_last = False
         self._resumed: dict[str, Any] | None = None
         self._latest_valid_result: dict[str, float] | None = None
@@ -84,31 +84,39 @@ class Resumable:
     @property
     def last_file(self) -> Path:
         """Where the state between the last two epochs is kept."""
-        best = Path(self.saved_model_file)
-        return best.with_name(f"{best.stem}-last{best.suffix}")
+        return checkpoint.last_file(self.saved_model_file)
 
     def _name(self) -> str:
         """A name for the best epoch's file."""
         name = f"{self.config['model']}-{self.config['dataset']}-{stamp()}.pth"
         return str(Path(self.config["checkpoint_dir"]) / name)
 
+    @property
+    def _writes(self) -> bool:
+        """Whether this is the process that writes the files of a run of several."""
+        return self.config["single_spec"] or self.config["local_rank"] == 0
+
     def _claim_files(self) -> None:
-        """Makes sure that no other run writes to this run's files, unless their name was chosen from outside."""
-        if self.saved_model_file != self._unclaimed:
-            return
-        if self.config["single_spec"] or self.config["local_rank"] == 0:
-            while not claim(self.last_file):
+        """Files of this run alone, unless their name was chosen from outside; no other run may write to them now."""
+        if self.saved_model_file == self._unclaimed:
+            while self._writes and not claim(self.last_file):
                 self.saved_model_file = self._name()
-        if not self.config["single_spec"]:  # the other processes load the best epoch from it
-            names = [self.saved_model_file]
-            torch.distributed.broadcast_object_list(names)
-            self.saved_model_file = names[0]
-        self._unclaimed = ""
+            if not self.config["single_spec"]:  # the other processes load the best epoch from it
+                names = [self.saved_model_file]
+                torch.distributed.broadcast_object_list(names)
+                self.saved_model_file = names[0]
+            self._unclaimed = ""
+        if self._resumed is None:
+            self._hold()
+
+    def _hold(self) -> None:
+        if self._writes:
+            self._alone.enter_context(checkpoint.alone(self.last_file))
 
     def fit(
         self,
-        train_data: Any,
-        valid_data: Any = None,
+        train_data: AbstractDataLoader,
+        valid_data: AbstractDataLoader | None = None,
         verbose: bool = True,
         saved: bool = True,
         show_progress: bool = False,
@@ -119,40 +127,49 @@ class Resumable:
 
         Returns:
             the best validation score and the metrics it came with.
+
+        Raises:
+            InputError: another run writes to the same files, or they cannot be written.
         """
         self._loaders = [train_data, valid_data]
         self._keeps_last = saved
-        if self._resumed is not None and self._has_ended():
-            self.eval_collector.data_collect(train_data)
-            return self.best_valid_score, self.best_valid_result
-        if saved:
-            self._claim_files()
-        if self.progress is not None:
-            self.progress.begin_training(self.start_epoch, self.epochs, len(train_data))
-        result = super().fit(train_data, valid_data, verbose, saved, show_progress, callback_fn)  # type: ignore[misc]
-        if self.progress is not None:
-            self.progress.flush_epoch(self)
-        if saved:
-            self._save_state(
-                max([self.start_epoch, *(epoch + 1 for epoch in self.train_loss_dict)]), self.last_file
-            )
+        with self._alone:
+            if self._resumed is not None and self._has_ended():
+                self.eval_collector.data_collect(train_data)
+                return self.best_valid_score, self.best_valid_result
+            if saved:
+                self._claim_files()
+            if self.progress is not None:
+                self.progress.begin_training(self.start_epoch, self.epochs, len(train_data))
+            result = super().fit(train_data, valid_data, verbose, saved, show_progress, callback_fn)  # type: ignore[misc]
+            if self.progress is not None:
+                self.progress.flush_epoch(self)
+            if saved:
+                ended = max([self.start_epoch, *(epoch + 1 for epoch in self.train_loss_dict)])
+                self._save_state(ended, self.last_file)
         return result
+
+    def scores(self, interaction: Interaction) -> Tensor:
+        """Users (B,) against every item, (B, n_items), minus infinity for padding; after an evaluation.
+
+        A model that ranks no list scores its pairs.
+        """
+        return self._full_sort_batch_eval((interaction, None, None, None))[1]  # type: ignore[attr-defined]
 
     def resume_checkpoint(self, resume_file: str | Path) -> None:
         """Takes up the run saved in `resume_file`, either of the two files; call it before `fit`.
 
         Raises:
             InputError: the file is damaged or no checkpoint of this plugin, the run had other settings (the
-                first one that differs is named), or the weights of the best epoch are missing.
+                first one that differs is named), it goes on elsewhere, or the weights of the best epoch are missing.
         """
         state = checkpoint.load(resume_file, self.device)
-        check_same_settings(state["config"], self.config, resume_file)
-        best = Path(resume_file).with_name(
-            Path(resume_file).name.removesuffix("-last.pth").removesuffix(".pth") + ".pth"
-        )
+        best = checkpoint.best_file(resume_file)
+        self.saved_model_file = str(best)
+        self._hold()
+        checkpoint.check_same_settings(state["config"], self.config, resume_file)
         if state["best_valid_result"] is not None and not best.exists():
             raise InputError(f"{best}: missing; it has the best epoch of the run in {resume_file}")
-        self.saved_model_file = str(best)
         self.start_epoch, self.cur_step = state["epoch"] + 1, state["cur_step"]
         self.best_valid_score, self.best_valid_result = state["best_valid_score"], state["best_valid_result"]
         self.train_loss_dict = dict(state["train_loss_dict"])
@@ -168,7 +185,11 @@ class Resumable:
         return self.start_epoch >= self.epochs or self.cur_step > self.stopping_step
 
     def _train_epoch(
-        self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
+        self,
+        train_data: AbstractDataLoader,
+        epoch_idx: int,
+        loss_func: Callable[..., Tensor] | None = None,
+        show_progress: bool = False,
     ) -> float | tuple[float, ...]:
         """Between two epochs nothing is half done: the state is saved here, and random states are restored
         here."""
@@ -177,13 +198,17 @@ class Resumable:
             self._resumed = None
         if self._keeps_last:
             self._save_state(epoch_idx, self.last_file)
+        begun = time.perf_counter()
         loss = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)  # type: ignore[misc]
+        self.epoch_seconds.append(time.perf_counter() - begun)
         if self.progress is not None:
             total = sum(loss) if isinstance(loss, tuple) else loss
             self.progress.trained(self, epoch_idx, total / max(1, len(train_data)))
         return loss
 
-    def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, dict[str, float]]:
+    def _valid_epoch(
+        self, valid_data: AbstractDataLoader, show_progress: bool = False
+    ) -> tuple[float, dict[str, float]]:
         score, result = super()._valid_epoch(valid_data, show_progress)  # type: ignore[misc]
         self._latest_valid_result = result
         if self.progress is not None:
@@ -199,7 +224,7 @@ class Resumable:
             self.logger.info(f"Saving current: {path}")
 
     def _save_state(self, next_epoch: int, path: str | Path) -> None:
-        if not self.config["single_spec"] and self.config["local_rank"] != 0:
+        if not self._writes:
             return
         optimizers = {
             k: v.state_dict() for k, v in vars(self).items() if isinstance(v, torch.optim.Optimizer)
@@ -261,60 +286,3 @@ class MMBeeTrainer(Resumable, Trainer):
         assert self.table_optimizer is not None
         self.table_optimizer.step()
         self.table_optimizer.zero_grad()
-
-
-def check_same_settings(saved: Config, current: Config, path: str | Path) -> None:
-    """Raises InputError naming the first setting in which the run saved in `path` differs from the current
-    one."""
-    before, now = (checkpoint.plain_config(config)["settings"] for config in (saved, current))
-    keys = sorted(before.keys() | now.keys(), key=lambda key: (key not in ("model", "dataset"), key))
-    for key in keys:
-        if key not in MAY_DIFFER and before.get(key) != now.get(key):
-            raise InputError(
-                f"{path}: its run had {key}={before.get(key)!r}, this one has {key}={now.get(key)!r}; "
-                "a run is resumed with its own settings"
-            )
-
-
-def _generators(loaders: list[Any]) -> Iterator[Any]:
-    """Everything in the loaders that draws numbers of its own: torch and numpy generators, in a fixed
-    order."""
-    for loader in loaders:
-        # a knowledge-graph loader is two loaders in one
-        for part in (
-            loader,
-            getattr(loader, "general_dataloader", None),
-            getattr(loader, "kg_dataloader", None),
-        ):
-            for owner in (part, getattr(part, "_sampler", None)):
-                own = vars(owner).values() if owner is not None else ()
-                yield from (item for item in own if isinstance(item, torch.Generator | np.random.Generator))
-
-
-def random_states(loaders: list[Any]) -> dict[str, Any]:
-    """The state of every source of random numbers a run draws from, as plain values."""
-    return {
-        "python": random.getstate(),
-        "numpy": np.random.get_state(),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "loaders": [
-            item.get_state() if isinstance(item, torch.Generator) else item.bit_generator.state
-            for item in _generators(loaders)
-        ],
-    }
-
-
-def restore_random_states(states: dict[str, Any], loaders: list[Any]) -> None:
-    """Puts back what `random_states` read. CUDA states are skipped on a machine with another number of
-    GPUs."""
-    random.setstate(states["python"])
-    np.random.set_state(states["numpy"])
-    torch.set_rng_state(states["torch"].cpu())
-    if states["cuda"] and len(states["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
-    for item, state in zip(_generators(loaders), states["loaders"], strict=True):
-        if isinstance(item, torch.Generator):
-            item.set_state(state.cpu())
-        else:
-            item.bit_generator.state = state

@@ -110,14 +110,11 @@ def ranking_cell(model: str, path: Path, given: Mapping[str, Any], seed: int) ->
                 raise
             return Cell({}, {**training.facts(), "valid": {}, FAILED: str(error)})
 
-        def score(interaction: Any) -> Any:  # RecBole's, which also ranks by models that score single pairs
-            return training.trainer._full_sort_batch_eval((interaction, None, None, None))[1]
-
         arrays: dict[str, NDArray] = {}
         seconds = []
         for split, loader in zip(SPLITS, training.evaluated, strict=True):
             begun = time.perf_counter()
-            arrays |= ranked(score, loader, training.train._dataset, split)
+            arrays |= ranked(training.trainer.scores, loader, training.train.dataset, split)
             seconds.append(time.perf_counter() - begun)
         facts = {**training.facts(), "valid_seconds": round(seconds[0], 3)}
     return Cell(arrays, facts)
@@ -131,10 +128,10 @@ def counted_cell(count: Callable[[MMBeeDataset], Score], path: Path, given: Mapp
     with run_log(config, quiet=True), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         train, *evaluated = data_preparation(config, seeded_dataset(config))
-        score = count(train._dataset)
+        score = count(train.dataset)
         arrays: dict[str, NDArray] = {}
         for split, loader in zip(SPLITS, evaluated, strict=True):
-            arrays |= ranked(score, loader, train._dataset, split)
+            arrays |= ranked(score, loader, train.dataset, split)
     facts = {
         "data": {"name": folder.name, "counts": dict(folder.counts), "hash": folder.hash},
         "seconds": round(time.perf_counter() - begun, 3),

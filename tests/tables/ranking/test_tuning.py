@@ -96,7 +96,7 @@ def test_a_trial_is_cut_for_time_and_never_sees_the_test_split(begin, toy, monke
     cut = tuning._trial(begin(), toy, {"learning_rate": 0.01}, seconds=0)
     assert (cut.epochs, cut.cut) == (1, True) and cut.score is not None
     pairs = len(DatasetFolder(toy).interactions("valid"))
-    assert len(seen) == 3 and all(len(loader._dataset) == pairs for loader in seen)
+    assert len(seen) == 3 and all(len(loader.dataset) == pairs for loader in seen)
 
 
 def test_what_does_not_belong_together_is_refused(begin, toy, tried):

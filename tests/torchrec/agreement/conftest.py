@@ -20,7 +20,8 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.modules.exchange import USER_TABLES, WORD_TABLES
 from mmbee_plugin.recbole.config.layers import PROPERTIES, layer_settings
 from mmbee_plugin.recbole.data.dataloader import FOLD
-from mmbee_plugin.recbole.data.dataset import SEGMENT, MMBeeDataset
+from mmbee_plugin.recbole.data.dataset import MMBeeDataset
+from mmbee_plugin.recbole.data.rows import SEGMENT
 from mmbee_plugin.recbole.models.mmbee import MMBee
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.torchrec.batches.batch import Batch

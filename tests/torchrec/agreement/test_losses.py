@@ -8,7 +8,7 @@ from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
 from mmbee_plugin.modules.gie import GIE
 from mmbee_plugin.modules.parts import BACKBONES, INTERESTS
 from mmbee_plugin.recbole.data.dataloader import FOLD
-from mmbee_plugin.recbole.data.dataset import SEGMENT, TASKS
+from mmbee_plugin.recbole.data.rows import SEGMENT, TASKS
 from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.torchrec.batches.reader import GlobalRows
 
