@@ -189,7 +189,7 @@ class MFQ(Content):
             self.mix = AttentionBlock(width, heads, dropout)
             if settings.match:
                 now = len(settings.widths) * width
-                self.held_against = nn.Sequential(
+                self.held_against = nn.Sequential(  # g; checkpoints have this name
                     nn.Linear(now, 2 * width), nn.ReLU(), nn.Linear(2 * width, blocks * width)
                 )
                 blocks *= 2

@@ -97,4 +97,3 @@ class MMoE(MeanHistory):
     """
 
     head = MMoEHead
-    title = "MMoE"
