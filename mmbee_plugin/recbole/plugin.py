@@ -72,14 +72,18 @@ def register() -> None:
             f"pip install recbole=={RECBOLE_VERSION}"
         )
     compat.install()
-    _wrap(Config, "__init__", _fitted_to_data)
-    _wrap(Config, "_load_internal_config_dict", _with_our_properties)
-    _wrap(Config, "_get_model_and_dataset", _naming_known_models)
+    _wrap(Config, "__init__", _fit_to_data)
+    _wrap(Config, "_load_internal_config_dict", _load_defaults)
+    _wrap(Config, "_get_model_and_dataset", _find_model)
     utils = importlib.import_module("recbole.data.utils")
-    _wrap(utils, "create_samplers", _with_our_samplers)
-    _wrap(utils, "get_dataloader", _with_our_loaders)
-    _add_models()
-    _add_data_settings()
+    _wrap(utils, "create_samplers", _samplers)
+    _wrap(utils, "get_dataloader", _loader)
+    for name, module in COMPONENTS.items():
+        if _alias_path(name) not in sys.modules:
+            find = functools.partial(_class_in, module, name)
+            _add_model(name, find, AdversarialTrainer if name == "MMSSL" else MMBeeTrainer)
+    # RecBole decides by these whether a cached dataset may be used again.
+    dataset_arguments.extend(key for key in DATA_SETTINGS if key not in dataset_arguments)
     _add_metrics()
 
 
@@ -109,55 +113,51 @@ def register_model(model: type, defaults: Layer | None = None) -> None:
     if isinstance(defaults, Path) and not defaults.is_file():
         raise InputError(f"{defaults}: no such file with the default settings of {name}")
     REGISTERED[name] = (model, {} if defaults is None else defaults)
-    alias = ModuleType(_alias_path(name), f"Holds {name} under a name that RecBole looks up.")
-    alias.__spec__ = ModuleSpec(alias.__name__, loader=None)
-    setattr(alias, name, model)
-    sys.modules[alias.__name__] = alias
-    _add_parts(name, _trainer_of(model))
+    _add_model(name, lambda: model, _trainer_of(model))
 
 
-def _wrap(owner: Any, name: str, wrapping: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+def _wrap(owner: Any, name: str, around: Callable[..., Any]) -> None:
+    """Has `around` called in place of a function, with that function first."""
     stock = getattr(owner, name)
     if hasattr(stock, "__mmbee__"):
         return
-    wrapper = functools.wraps(stock)(wrapping(stock))
-    wrapper.__mmbee__ = True  # type: ignore[attr-defined]
+
+    @functools.wraps(stock)
+    def wrapper(*arguments: Any, **named: Any) -> Any:
+        return around(stock, *arguments, **named)
+
+    vars(wrapper)["__mmbee__"] = True
     setattr(owner, name, wrapper)
 
 
-def _with_our_properties(stock: Callable[..., None]) -> Callable[..., None]:
-    def load(self: Config, model: str, model_class: type, dataset: str) -> None:
-        layers = own_layers(model_class)
-        if layers:
-            configs.add_base_settings(self, model, dataset)
-        # RecBole chooses among its defaults for sequential models by name: a registered one has its base's.
-        self._update_internal_config_dict = _noting_sources(self)
-        stock(self, (stock_base(model_class) if layers else None) or model, model_class, dataset)
-        del self._update_internal_config_dict
-        own: dict[str, Any] = {}
-        for layer in layers:
-            settings = layer_settings(layer)
-            own = merged(own, settings)
-            name = f"properties/{layer.name}" if isinstance(layer, Path) else "registered defaults"
-            self.internal_sources.append(Source(name, settings))
-        self.internal_config_dict = merged(self.internal_config_dict, own)
-        for key, given in self.external_config_dict.items():  # graph.top_k alone leaves graph.folds as it is
-            if key in own and isinstance(given, Mapping):
-                self.external_config_dict[key] = merged(own, {key: given})[key]
-        given = self.external_config_dict
-        given["metrics"] = chosen_metrics({**self.internal_config_dict, **given})
-        settings = {**self.internal_config_dict, **given}
-        given["valid_metric"] = chosen_valid_metric(settings, given)
-
-    return load
+def _fit_to_data(stock: Callable[..., None], config: Config, *arguments: Any, **named: Any) -> None:
+    stock(config, *arguments, **named)
+    configs.fit_to_data(config)
 
 
-def _fitted_to_data(stock: Callable[..., None]) -> Callable[..., None]:
-    def init(self: Config, *arguments: Any, **named: Any) -> None:
-        stock(self, *arguments, **named)
-        configs.fit_to_data(self)
-
-    return init
+def _load_defaults(
+    stock: Callable[..., None], config: Config, model: str, model_class: type, dataset: str
+) -> None:
+    layers = own_layers(model_class)
+    if layers:
+        configs.add_base_settings(config, model, dataset)
+    # RecBole chooses among its defaults for sequential models by name: a registered one has its base's.
+    config._update_internal_config_dict = _noting_sources(config)
+    stock(config, (stock_base(model_class) if layers else None) or model, model_class, dataset)
+    del config._update_internal_config_dict
+    own: dict[str, Any] = {}
+    for layer in layers:
+        settings = layer_settings(layer)
+        own = merged(own, settings)
+        name = f"properties/{layer.name}" if isinstance(layer, Path) else "registered defaults"
+        config.internal_sources.append(Source(name, settings))
+    config.internal_config_dict = merged(config.internal_config_dict, own)
+    given = config.external_config_dict
+    for key in own.keys() & given.keys():  # graph.top_k alone leaves graph.folds as it is
+        if isinstance(given[key], Mapping):
+            given[key] = merged(own, {key: given[key]})[key]
+    given["metrics"] = chosen_metrics({**config.internal_config_dict, **given})
+    given["valid_metric"] = chosen_valid_metric({**config.internal_config_dict, **given}, given)
 
 
 def _noting_sources(config: Config) -> Callable[[str], Mapping[str, Any] | None]:
@@ -172,50 +172,48 @@ def _noting_sources(config: Config) -> Callable[[str], Mapping[str, Any] | None]
     return update
 
 
-def _naming_known_models(stock: Callable[..., Any]) -> Callable[..., Any]:
-    def get(self: Config, model: Any, dataset: str | None) -> Any:
-        try:
-            return stock(self, model, dataset)
-        except (ModuleNotFoundError, AttributeError, ValueError):
-            name = self.external_config_dict.get("model") if model is None else model
-            if isinstance(name, str):
-                check_model(name)
-            raise
-
-    return get
+def _find_model(stock: Callable[..., Any], config: Config, model: Any, dataset: str | None) -> Any:
+    try:
+        return stock(config, model, dataset)
+    except (ModuleNotFoundError, AttributeError, ValueError):
+        name = config.external_config_dict.get("model") if model is None else model
+        if isinstance(name, str):
+            check_model(name)
+        raise
 
 
-def _with_our_samplers(stock: Callable[..., Any]) -> Callable[..., Any]:
-    def create(config: Config, dataset: Dataset, built_datasets: list[Dataset]) -> Any:
-        return sampler.make_samplers(config, dataset, built_datasets) or stock(
-            config, dataset, built_datasets
-        )
-
-    return create
+def _samplers(stock: Callable[..., Any], config: Config, dataset: Dataset, built: list[Dataset]) -> Any:
+    return sampler.make_samplers(config, dataset, built) or stock(config, dataset, built)
 
 
-def _with_our_loaders(stock: Callable[..., type]) -> Callable[..., type]:
-    def get(config: Config, phase: str) -> type:
-        return dataloader.loader_class(config, phase) or stock(config, phase)
-
-    return get
-
-
-def _add_models() -> None:
-    """Names our models where ``recbole.utils.get_model`` looks, and the classes that go with them."""
-    trainers = {"MMSSL": AdversarialTrainer}
-    for name, module in COMPONENTS.items():
-        alias = _lazy_module(_alias_path(name), name, module)
-        sys.modules.setdefault(alias.__name__, alias)
-        _add_parts(name, trainers.get(name, MMBeeTrainer))
+def _loader(stock: Callable[..., type], config: Config, phase: str) -> type:
+    return dataloader.loader_class(config, phase) or stock(config, phase)
 
 
 def _alias_path(name: str) -> str:
     return f"recbole.model.general_recommender.{name.lower()}"
 
 
-def _add_parts(name: str, trainer: type) -> None:
-    """Names the dataset and trainer class where RecBole looks for those of the model called `name`."""
+def _class_in(module: str, name: str) -> type:
+    return getattr(importlib.import_module(module), name)
+
+
+def _add_model(name: str, find: Callable[[], type], trainer: type) -> None:
+    """Names a model where ``recbole.utils.get_model`` looks, and the classes that go with it.
+
+    Args:
+        find: the model's class, asked for when RecBole first reads it.
+    """
+    alias = ModuleType(_alias_path(name), f"Holds {name} under a name that RecBole looks up.")
+    alias.__spec__ = ModuleSpec(alias.__name__, loader=None)
+
+    def attribute(wanted: str) -> type:
+        if wanted != name:
+            raise AttributeError(f"module {alias.__name__!r} has no attribute {wanted!r}")
+        return find()
+
+    vars(alias)["__getattr__"] = attribute
+    sys.modules[alias.__name__] = alias
     setattr(importlib.import_module("recbole.data.dataset"), f"{name}Dataset", MMBeeDataset)
     setattr(importlib.import_module("recbole.trainer"), f"{name}Trainer", trainer)
 
@@ -225,25 +223,6 @@ def _trainer_of(model: type[AbstractRecommender]) -> type:
     own = vars(importlib.import_module("recbole.trainer"))
     bases = [base.__name__ for base in model.__mro__[1:] if f"{base.__name__}Trainer" in own]
     return resumable(get_trainer(model.type, bases[0] if bases else "no such"))
-
-
-def _lazy_module(path: str, name: str, target: str) -> ModuleType:
-    """A module called `path` with the one attribute `name`, taken from module `target` when first read."""
-    alias = ModuleType(path, f"Stands for {target}, under a name that RecBole looks up.")
-    alias.__spec__ = ModuleSpec(path, loader=None)
-
-    def attribute(wanted: str) -> Any:
-        if wanted != name:
-            raise AttributeError(f"module {path!r} has no attribute {wanted!r}")
-        return getattr(importlib.import_module(target), name)
-
-    alias.__dict__["__getattr__"] = attribute
-    return alias
-
-
-def _add_data_settings() -> None:
-    """Our data settings join those by which RecBole decides whether a cached dataset may be used again."""
-    dataset_arguments.extend(key for key in DATA_SETTINGS if key not in dataset_arguments)
 
 
 def _add_metrics() -> None:

@@ -17,7 +17,7 @@ from mmbee_plugin.recbole.config import options
 from mmbee_plugin.recbole.config.files import config_folder
 from mmbee_plugin.recbole.config.known import check_given, check_settings, known_settings
 from mmbee_plugin.recbole.config.layers import check_model
-from mmbee_plugin.recbole.config.sources import merged, of_model
+from mmbee_plugin.recbole.config.sources import merged, nested, of_model
 from mmbee_plugin.recbole.run import build_config, train_and_test
 from mmbee_plugin.recbole.training import report
 
@@ -125,12 +125,3 @@ def search_of(objective: Objective, params_file: Path, seed: int, **chosen: Any)
             f"{params_file}: {error}; a line is: name choice|uniform|quniform|loguniform values, of an exhaustive "
             "search choice alone, and none of them a list"
         ) from None
-
-
-def nested(params: dict[str, Any]) -> dict[str, Any]:
-    """``{"graph.top_k": 5}`` -> ``{"graph": {"top_k": 5}}``; other names stay as they are."""
-    found: dict[str, Any] = {}
-    for name, value in params.items():
-        outer, _, inner = name.partition(".")
-        found = merged(found, {outer: {inner: value}} if inner else {outer: value})
-    return found

@@ -19,7 +19,6 @@ from mmbee_plugin.recbole.config.layers import _defaults_of_all, default_setting
 from mmbee_plugin.recbole.config.stock_settings import (
     ENTRIES,
     GIVEN_SPLIT,
-    HONOURED,
     REFUSED,
     check_interval,
     repeats,
@@ -28,6 +27,27 @@ from mmbee_plugin.recbole.data.dataset import MMBeeDataset
 from mmbee_plugin.recbole.run import build_config
 
 PARTS = ("general", "training", "evaluation", "dataset")
+HONOURED = frozenset(
+    {
+        # by RecBole's Config, trainer, log and evaluator, which are in use as they are
+        "gpu_id", "use_gpu", "seed", "reproducibility", "state", "checkpoint_dir", "show_progress", "log_wandb",
+        "wandb_project", "epochs", "train_batch_size", "learner", "learning_rate", "eval_step", "stopping_step",
+        "clip_grad_norm", "weight_decay", "loss_decimal_place", "require_pow", "enable_amp", "enable_scaler",
+        "eval_batch_size", "metric_decimal_place", "metrics", "topk", "worker",
+        # by our run, dataset, sampler and loaders
+        "data_path", "train_neg_sample_args", "eval_args", "repeatable", "valid_metric", "valid_metric_bigger",
+        "shuffle", "transform", "seq_separator", "seq_len", "TIME_FIELD", "LABEL_FIELD", "NEG_PREFIX",
+        "ITEM_LIST_LENGTH_FIELD", "LIST_SUFFIX", "MAX_ITEM_LIST_LENGTH", "load_col", "unload_col", "unused_col",
+        "additional_feat_suffix", "benchmark_filename", "threshold",
+        # by RecBole's Dataset, of which ours is made, on the rows that our reader gives it
+        "rm_dup_inter", "val_interval", "filter_inter_by_user_or_item", "user_inter_num_interval",
+        "item_inter_num_interval", "alias_of_user_id", "alias_of_item_id", "preload_weight", "normalize_field",
+        "normalize_all", "numerical_features", "discretization",
+        # ours, in RecBole's list of data settings
+        "mmbee_dataset", "history", "mask_valid", "row_order", "sampler", "train_newest",
+    }
+)  # fmt: skip
+"""Settings that have their effect."""
 RATED = ("rating:float", "timestamp:float")
 
 

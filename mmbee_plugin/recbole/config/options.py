@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from mmbee_plugin.command.yaml_settings import NAMES, parse_value, read_mapping
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config.layers import check_model
-from mmbee_plugin.recbole.config.sources import COMMAND_LINE, Source, combined, merged
+from mmbee_plugin.recbole.config.sources import COMMAND_LINE, Source, combined, merged, nested
 
 LISTS = frozenset({"modalities", "metapaths", "metrics", "topk"})
 """Settings that are lists, so that ``--metapaths=a2a,u2a2u`` needs no brackets."""
@@ -151,8 +151,7 @@ def given_sources(config_files: str | None, rest: Iterable[str]) -> tuple[Source
         key, text = match.groups()
         literal = not text or (key in INTERVALS and text[0] in "[(")
         value = text if literal else parse_value(text, f"argument {argument!r}", names=key in NAMES)
-        outer, _, inner = key.partition(".")
-        given = merged(given, {outer: {inner: value}} if inner else {outer: value})
+        given = merged(given, nested({key: value}))
     return (*files, *sections, Source(COMMAND_LINE, _with_lists(given)))
 
 

@@ -51,6 +51,15 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def nested(params: dict[str, Any]) -> dict[str, Any]:
+    """``{"graph.top_k": 5}`` -> ``{"graph": {"top_k": 5}}``; other names stay as they are."""
+    found: dict[str, Any] = {}
+    for name, value in params.items():
+        outer, _, inner = name.partition(".")
+        found = merged(found, {outer: {inner: value}} if inner else {outer: value})
+    return found
+
+
 def settings_of(sources: Iterable[Source], model: str) -> dict[str, Any]:
     """What the sources come to for a model; later ones win, dicts entry by entry."""
     found: dict[str, Any] = {}

@@ -18,32 +18,14 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config.layers import default_settings
 from mmbee_plugin.recbole.config.stock_columns import check_columns
 
-HONOURED = frozenset(
-    {
-        # by RecBole's Config, trainer, log and evaluator, which are in use as they are
-        "gpu_id", "use_gpu", "seed", "reproducibility", "state", "checkpoint_dir", "show_progress", "log_wandb",
-        "wandb_project", "epochs", "train_batch_size", "learner", "learning_rate", "eval_step", "stopping_step",
-        "clip_grad_norm", "weight_decay", "loss_decimal_place", "require_pow", "enable_amp", "enable_scaler",
-        "eval_batch_size", "metric_decimal_place", "metrics", "topk", "worker",
-        # by our run, dataset, sampler and loaders
-        "data_path", "train_neg_sample_args", "eval_args", "repeatable", "valid_metric", "valid_metric_bigger",
-        "shuffle", "transform", "seq_separator", "seq_len", "TIME_FIELD", "LABEL_FIELD", "NEG_PREFIX",
-        "ITEM_LIST_LENGTH_FIELD", "LIST_SUFFIX", "MAX_ITEM_LIST_LENGTH", "load_col", "unload_col", "unused_col",
-        "additional_feat_suffix", "benchmark_filename", "threshold",
-        # by RecBole's Dataset, of which ours is made, on the rows that our reader gives it
-        "rm_dup_inter", "val_interval", "filter_inter_by_user_or_item", "user_inter_num_interval",
-        "item_inter_num_interval", "alias_of_user_id", "alias_of_item_id", "preload_weight", "normalize_field",
-        "normalize_all", "numerical_features", "discretization",
-        # ours, in RecBole's list of data settings
-        "mmbee_dataset", "history", "mask_valid", "row_order", "sampler", "train_newest",
-    }
-)  # fmt: skip
-"""Settings that have their effect."""
-
 _CACHE = "not supported, RecBole's caches do not know this dataset's settings"
 _KNOWLEDGE = (
     "knowledge graphs are not read here; RecBole's own knowledge models need RecBole's own dataset class"
 )
+_KNOWLEDGE_SETTINGS = (
+    "HEAD_ENTITY_ID_FIELD", "TAIL_ENTITY_ID_FIELD", "RELATION_ID_FIELD", "ENTITY_ID_FIELD", "kg_reverse_r",
+    "alias_of_entity_id", "alias_of_relation_id", "entity_kg_num_interval", "relation_kg_num_interval",
+)  # fmt: skip
 REFUSED: dict[str, str] = {
     "config_file": "nothing reads it; settings files are named by --config_files",
     "save_dataset": _CACHE,
@@ -57,24 +39,7 @@ REFUSED: dict[str, str] = {
     "RATING_FIELD": "DMF alone reads it; labels come from LABEL_FIELD or threshold",
     "POSITION_FIELD": "no model of RecBole 1.2.1 reads it",
     "world_size": "training runs in one process here; the TorchRec job has several",
-    **dict.fromkeys(
-        (
-            *(
-                "HEAD_ENTITY_ID_FIELD",
-                "TAIL_ENTITY_ID_FIELD",
-                "RELATION_ID_FIELD",
-                "ENTITY_ID_FIELD",
-                "kg_reverse_r",
-            ),
-            *(
-                "alias_of_entity_id",
-                "alias_of_relation_id",
-                "entity_kg_num_interval",
-                "relation_kg_num_interval",
-            ),
-        ),
-        _KNOWLEDGE,
-    ),
+    **dict.fromkeys(_KNOWLEDGE_SETTINGS, _KNOWLEDGE),
 }
 """Settings that may keep their default alone, and why."""
 

@@ -49,12 +49,10 @@ class MMBeeDataset(FolderRows):
             `repeatable`: rank, and draw as negatives, what a user has had already. RecBole's sequential models have it
             on by default; here it counts for them where it is given, so that all models have one mask.
 
-    Attributes:
+    Attributes: those of :class:`~mmbee_plugin.recbole.data.split.TrainingSplit`; before `build` there are no histories,
+        times, amounts and `trained_until`. Afterwards the three parts have the training part's histories and
+        `trained_until`, and rows, times and amounts of their own.
         sequential: whether the model is one of RecBole's sequential ones, or made from one.
-        times: (rows,) float64 of a split, seconds since the earliest interaction; None without time, before `build`.
-        amounts: (rows,) float64 of a split of live data, what was given; else None.
-        trained_until: the latest training row's time as in the file, in seconds; None without time, before `build`.
-        histories: Histories of the training split, the same object on the three splits; None before `build`.
         mask_keys: sorted int64 `user * n_items + item`, the pairs left out of this split's ranking.
 
     Raises:

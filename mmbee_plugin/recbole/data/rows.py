@@ -41,12 +41,6 @@ class FolderRows(Dataset):
       file, data without time as `row_order` says;
     * of a live folder's rows every model sees user, item, time and label; our own models see the segment and the tasks'
       labels too, and nothing else of a row reaches a batch.
-
-    Attributes:
-        folder: the DatasetFolder.
-        user_rows, item_rows: (n_users,), (n_items,) int64, RecBole id -> row of the file; -1 for padding.
-        ordered: whether there is time.
-        labelled: whether rows carry a 0/1 label.
     """
 
     def __init__(self, config: Config) -> None:

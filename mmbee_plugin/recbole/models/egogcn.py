@@ -46,7 +46,6 @@ class EgoGCN(GraphRecommender):
 
     Args:
         config: RecBole's Config; defaults in ``properties/EgoGCN.yaml``.
-        dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
     """
 
     def __init__(self, config: Config, dataset: TrainingSplit) -> None:

@@ -47,7 +47,6 @@ class GRCN(GraphRecommender):
 
     Args:
         config: RecBole's Config; defaults in ``properties/GRCN.yaml``.
-        dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
     """
 
     def __init__(self, config: Config, dataset: TrainingSplit) -> None:

@@ -48,7 +48,6 @@ class MMGCN(GraphRecommender):
 
     Args:
         config: RecBole's Config; defaults in ``properties/MMGCN.yaml``.
-        dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
     """
 
     def __init__(self, config: Config, dataset: TrainingSplit) -> None:

@@ -41,7 +41,6 @@ class MMMLP(SequentialRecommender):
 
     Args:
         config: RecBole's Config; defaults in ``properties/MMMLP.yaml``.
-        dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
     """
 
     drawn: Tensor

@@ -71,7 +71,6 @@ class MMSSL(GraphRecommender):
 
     Args:
         config: RecBole's Config; defaults in ``properties/MMSSL.yaml``.
-        dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
     """
 
     generated: Tensor

@@ -53,7 +53,6 @@ class ItemContent(nn.Module):
 
     Args:
         config: read are `modalities` and `modality_dropout`.
-        dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
         width: from a modality's own width to that of its projection.
 
     Attributes:

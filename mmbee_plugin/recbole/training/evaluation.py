@@ -39,7 +39,8 @@ class GroupedMetric(AbstractMetric):
         )
         return {self.name: round(self.value(users, labels, scores), self.decimal_place)}
 
-    def value(self, users: NDArray, labels: NDArray, scores: NDArray) -> float:
+    @staticmethod
+    def value(users: NDArray, labels: NDArray, scores: NDArray) -> float:
         """users, labels, scores (n,) each -> the metric."""
         raise NotImplementedError
 
@@ -47,19 +48,13 @@ class GroupedMetric(AbstractMetric):
 class UAUC(GroupedMetric):
     """Plain mean of AUC over users with both classes; see `mmbee_plugin.evaluation.metrics.uauc`."""
 
-    name = "uauc"
-
-    def value(self, users: NDArray, labels: NDArray, scores: NDArray) -> float:
-        return uauc(users, labels, scores)
+    name, value = "uauc", staticmethod(uauc)
 
 
 class LabelledGAUC(GroupedMetric):
     """AUC over users with both classes, weighted by impressions; see `mmbee_plugin.evaluation.metrics.gauc`."""
 
-    name = "gauc"
-
-    def value(self, users: NDArray, labels: NDArray, scores: NDArray) -> float:
-        return gauc(users, labels, scores)
+    name, value = "gauc", staticmethod(gauc)
 
 
 METRICS: dict[str, type[GroupedMetric]] = dict(zip(GROUPED, (UAUC, LabelledGAUC), strict=True))

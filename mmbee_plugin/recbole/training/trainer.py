@@ -35,47 +35,30 @@ TABLE_LEARNING_RATE = 0.05
 """``table_learning_rate`` where it is left open."""
 
 
-class Resumable:
-    """Mixed in before a RecBole trainer class; see the module's docstring. `resumable` does the mixing."""
+class Resumable(Trainer):
+    """Mixed in before a trainer class of RecBole's; see the module's docstring. `resumable` does the mixing."""
 
-    config: Config
-    model: AbstractRecommender
-    optimizer: torch.optim.Optimizer
-    saved_model_file: str
-    start_epoch: int
-    epochs: int
-    cur_step: int
-    stopping_step: int
-    best_valid_score: float
-    best_valid_result: dict[str, float] | None
-    train_loss_dict: dict[int, float]
-    logger: Any
-    device: torch.device
-    eval_collector: Any
     progress: Progress | None = None
     """is told of every epoch"""
-    epoch_seconds: list[float]
-    """of each epoch's training alone"""
 
     def __init__(self, config: Config, model: AbstractRecommender) -> None:
-        checkpoint.plain_config(
-            config
-        )  # a setting that no checkpoint can hold is refused before training, not after
+        checkpoint.plain_config(config)  # refuses before training what no checkpoint can hold
         check_folder(Path(config["checkpoint_dir"]), "checkpoints")
-        super().__init__(config, model)  # type: ignore[call-arg]
+        super().__init__(config, model)
         self._unclaimed = self.saved_model_file = self._name()
         give_full_ranking(model)
         self.eval_collector = SampleCollector(config)
         self._loaders: list[AbstractDataLoader | None] = []
         self._alone = ExitStack()
         self.epoch_seconds: list[float] = []
+        """of each epoch's training alone"""
         self._keeps_last = False
         self._resumed: dict[str, Any] | None = None
         self._latest_valid_result: dict[str, float] | None = None
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
         """RecBole's, but that Adam updates a weight and its moments in one pass over memory instead of many."""
-        optimizer = super()._build_optimizer(**kwargs)  # type: ignore[misc]
+        optimizer = super()._build_optimizer(**kwargs)
         if isinstance(optimizer, torch.optim.Adam):
             for group in optimizer.param_groups:
                 group["fused"] = True
@@ -141,7 +124,7 @@ class Resumable:
                 self._claim_files()
             if self.progress is not None:
                 self.progress.begin_training(self.start_epoch, self.epochs, len(train_data))
-            result = super().fit(train_data, valid_data, verbose, saved, show_progress, callback_fn)  # type: ignore[misc]
+            result = super().fit(train_data, valid_data, verbose, saved, show_progress, callback_fn)
             if self.progress is not None:
                 self.progress.flush_epoch(self)
             if saved:
@@ -154,7 +137,7 @@ class Resumable:
 
         A model that ranks no list scores its pairs.
         """
-        return self._full_sort_batch_eval((interaction, None, None, None))[1]  # type: ignore[attr-defined]
+        return self._full_sort_batch_eval((interaction, None, None, None))[1]
 
     def resume_checkpoint(self, resume_file: str | Path) -> None:
         """Takes up the run saved in `resume_file`, either of the two files; call it before `fit`.
@@ -175,7 +158,7 @@ class Resumable:
         self.train_loss_dict = dict(state["train_loss_dict"])
         self.model.load_state_dict(state["state_dict"])
         self.model.load_other_parameter(state["other_parameter"])
-        vars(self.model).update(state["counters"])
+        self.model.__dict__.update(state["counters"])
         for name, optimizer_state in state["optimizers"].items():
             getattr(self, name).load_state_dict(optimizer_state)
         self._resumed = state
@@ -199,7 +182,7 @@ class Resumable:
         if self._keeps_last:
             self._save_state(epoch_idx, self.last_file)
         begun = time.perf_counter()
-        loss = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)  # type: ignore[misc]
+        loss = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
         self.epoch_seconds.append(time.perf_counter() - begun)
         if self.progress is not None:
             total = sum(loss) if isinstance(loss, tuple) else loss
@@ -209,7 +192,7 @@ class Resumable:
     def _valid_epoch(
         self, valid_data: AbstractDataLoader, show_progress: bool = False
     ) -> tuple[float, dict[str, float]]:
-        score, result = super()._valid_epoch(valid_data, show_progress)  # type: ignore[misc]
+        score, result = super()._valid_epoch(valid_data, show_progress)
         self._latest_valid_result = result
         if self.progress is not None:
             self.progress.validated(self, score)
@@ -252,12 +235,13 @@ def resumable(trainer_class: type) -> type:
     trainers."""
     if issubclass(trainer_class, Resumable) or not issubclass(trainer_class, Trainer):
         return trainer_class
+    name, bases = f"Resumable{trainer_class.__name__}", (Resumable, trainer_class)
     return type(
-        f"Resumable{trainer_class.__name__}", (Resumable, trainer_class), {"__doc__": trainer_class.__doc__}
+        name, bases if trainer_class is not Trainer else bases[:1], {"__doc__": trainer_class.__doc__}
     )
 
 
-class MMBeeTrainer(Resumable, Trainer):
+class MMBeeTrainer(Resumable):
     """RecBole's `Trainer`, resumable, with an optimizer of their own for the tables where the model wants one.
 
     Under ``table_optimizer: rowwise_adagrad`` the model's ``tables()`` are updated by

@@ -21,10 +21,10 @@ from typing import Any
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.training import prepared, ran_away, state_of_the_code
-from mmbee_plugin.recbole.config.sources import merged, of_model, plain_settings
+from mmbee_plugin.recbole.config.sources import merged, nested, of_model, plain_settings
 from mmbee_plugin.recbole.config.tuned import Trial, Tuning, base_of, read_tuning
 from mmbee_plugin.recbole.run import build_config
-from mmbee_plugin.recbole.tune import nested, search_of, searched_settings
+from mmbee_plugin.recbole.tune import search_of, searched_settings
 from mmbee_plugin.tables.ranking.run import with_protocol
 
 SEED = 2020
