@@ -16,7 +16,7 @@ from mmbee_plugin import files
 from mmbee_plugin.data.writer import DatasetContent, Interactions, write_folder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.cells import Cell, CellStore
-from mmbee_plugin.experiments.files import Report
+from mmbee_plugin.experiments.report import Report
 from mmbee_plugin.graph import build as graph
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.graph.settings import Interactions as Pairs
@@ -58,7 +58,9 @@ KINDS: dict[str, Callable[[Path], object]] = {
         folder / "a.pt", Exchange({"user": torch.zeros(2, 1)}, {}, ["u"], [], {})
     ),
     "cell": lambda folder: CellStore(folder / "cells").put({"a": 1}, Cell({"x": np.zeros(2)}, {"y": 1})),
-    "report": lambda folder: Report(folder / "r").write(["a"], [{"a": 1}], {"a": 1}, "<html>"),
+    "report": lambda folder: Report(folder / "r").write(
+        "title", [], [], ["Data: toy"], True, ["a"], [{"a": 1}], {"a": 1}, {}
+    ),
     "dataset": _dataset,
     "snapshot": _snapshot,
     "names of the node vectors": _shards,

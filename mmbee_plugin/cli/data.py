@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath, stage_display
+from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath
+from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.formats import READERS, convert
 from mmbee_plugin.data.writer import KEPT

@@ -13,10 +13,10 @@ from recbole.utils import get_model, init_seed
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.comparison import Samples
 from mmbee_plugin.experiments.training import SPLITS
 from mmbee_plugin.recbole.run import LABELLED_RUN, load_mmbee, seeded_dataset
 from mmbee_plugin.recbole.training.logs import without_recbole_warnings
-from mmbee_plugin.tables.measures import Samples
 from mmbee_plugin.tables.run import predictions
 
 

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.experiments.cells import Cell, Job
+from mmbee_plugin.experiments.cells import Cell, Job, seed_jobs
 from mmbee_plugin.experiments.training import SPLITS, prepared, settings_of_the_key, state_of_the_code
 from mmbee_plugin.recbole.run import build_config
 
@@ -37,17 +37,11 @@ def labelled_jobs(
             f"{folder.name}: evaluates by ranking; AUC needs labelled samples, eval_args.mode labeled (see "
             "recbole_configs/labelled.yaml), or --dataset=livesim, which has them"
         )
-    settings = settings_of_the_key(config)
-    key = {"kind": KIND, "data": folder.hash, "settings": settings, **state_of_the_code(model)}
-    return [
-        Job(
-            f"{name}, seed {seed}",
-            {**key, "seed": seed},
-            labelled_cell,
-            (model, folder.path, dict(given), seed),
-        )
-        for seed in seeds
-    ]
+    key = {
+        **{"kind": KIND, "data": folder.hash, "settings": settings_of_the_key(config)},
+        **state_of_the_code(model),
+    }
+    return seed_jobs(name, key, labelled_cell, (model, folder.path, dict(given)), seeds)
 
 
 def labelled_cell(model: str, path: Path, given: Mapping[str, Any], seed: int) -> Cell:

@@ -40,7 +40,7 @@ def test_every_change_is_scored_and_set_against_the_bare_model(live_checkpoint):
     with without(trained.network, ["visual"]):
         expected = samples.pooled(trained.scores("test"))
     found = study.rows["visual missing, 100%"]
-    assert {name: value for name, [value] in found.values.items()} == expected
+    assert {name: value for name, [value] in found.pooled.items()} == expected
     assert found.gains["auc"] == pytest.approx(expected["auc"] - samples.pooled(alone)["auc"])
     sheet, figure = missing_figure(study)
     assert len(sheet.rows) == 7 and all(len(row) == len(sheet.headings) for row in sheet.rows)
