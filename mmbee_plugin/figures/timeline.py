@@ -13,11 +13,11 @@ import typer
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from mmbee_plugin.experiments.scoring import open_trained
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.figures.moments import clock
 from mmbee_plugin.figures.room import Timeline, read_timeline
-from mmbee_plugin.studies.scoring import open_trained
 
 GIFT, LINE, SHADE = "#e4572e", "#4c78a8", "#ffd54f"
 PANELS = ("gifts", "attention by modality", "attention by query and modality", "change", "logit")

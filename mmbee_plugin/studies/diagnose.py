@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mmbee_plugin.command.stages import stage_display
+from mmbee_plugin.experiments.scoring import Trained, open_trained
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.studies.findings import LOOK, Finding
@@ -29,7 +30,6 @@ from mmbee_plugin.studies.query_checks import (
     read_queries,
     within_cosines,
 )
-from mmbee_plugin.studies.scoring import Trained, open_trained
 
 SPLIT = "valid"
 """a diagnosis leads to changes, so it looks at validation rows"""

@@ -13,11 +13,11 @@ import torch
 import typer
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.scoring import Trained, open_trained
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.figures.moments import clock, parsed_time
 from mmbee_plugin.studies import parts
-from mmbee_plugin.studies.scoring import Trained, open_trained
 
 COLOURS = {
     parts.BEHAVIOUR: "#4c78a8",

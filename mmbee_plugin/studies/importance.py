@@ -20,11 +20,11 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation.resampling import ResampledUsers
 from mmbee_plugin.experiments.cells import Cell, CellStore
 from mmbee_plugin.experiments.comparison import METRICS
+from mmbee_plugin.experiments.scoring import Trained
 from mmbee_plugin.experiments.training import SPLITS, prepared
 from mmbee_plugin.graph.metapaths import every_metapath
 from mmbee_plugin.modules.parts import INTERESTS
 from mmbee_plugin.recbole.run import build_config
-from mmbee_plugin.studies.scoring import Trained
 from mmbee_plugin.tables.run import labelled_jobs
 
 MODEL = "MMBee"

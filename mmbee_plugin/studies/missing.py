@@ -19,12 +19,12 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.cells import Job
 from mmbee_plugin.experiments.comparison import METRICS
 from mmbee_plugin.experiments.making import cells_of_rows
+from mmbee_plugin.experiments.scoring import Trained, open_trained
 from mmbee_plugin.experiments.sheet import SIGNIFICANT, Sheet, mean, p_text, percent
 from mmbee_plugin.experiments.study import Answer, numbers, study
 from mmbee_plugin.modules.parts import BACKBONES, CONTENTS
 from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
 from mmbee_plugin.studies.degraded import Units, with_noise, without
-from mmbee_plugin.studies.scoring import Trained, open_trained
 from mmbee_plugin.tables.run import labelled_jobs
 
 ALL = "all"

@@ -25,6 +25,7 @@ from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.data.histories import Histories
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.comparison import METRICS, Samples
+from mmbee_plugin.experiments.scoring import Trained, open_trained
 from mmbee_plugin.experiments.sheet import SIGNIFICANT, Sheet
 from mmbee_plugin.experiments.study import Answer, numbers, study
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
@@ -35,7 +36,6 @@ from mmbee_plugin.recbole.config.modalities import chosen_modalities
 from mmbee_plugin.recbole.data.interest import InterestTable
 from mmbee_plugin.recbole.offline import gifts
 from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
-from mmbee_plugin.studies.scoring import Trained, open_trained
 
 DAY = 86_400
 COLUMNS = ("users", "authors", "amounts", "times")

@@ -11,9 +11,9 @@ import pytest
 from mmbee_plugin import cli
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments import making
+from mmbee_plugin.experiments.scoring import open_trained
 from mmbee_plugin.studies.degraded import without
 from mmbee_plugin.studies.missing import INTACT, bare_job, measure, missing_figure, planned
-from mmbee_plugin.studies.scoring import open_trained
 
 
 def test_the_plan_has_each_modality_and_all_at_once():
