@@ -17,7 +17,7 @@ from typing import Any, NoReturn, TypeGuard
 
 import numpy as np
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        raise InputError(f"{path}: cannot be read ({one_line(error)})") from None
 
 
 def refusal(path: Path, error: Exception, wanted: str = "a pickle of arrays") -> InputError:
     """The one-line error for a file that is not `wanted`; `error` is what its parser met."""
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    reason = one_line(error)
     return InputError(f"{path}: not {wanted}, or truncated: {reason}")
 
 

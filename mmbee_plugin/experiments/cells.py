@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import replaced
 
 
@@ -114,4 +114,4 @@ class CellStore:
             with replaced(file) as stream:
                 stream.write(json.dumps({"key": dict(key), "facts": cell.facts}, indent=1) + "\n")
         except OSError as error:
-            raise InputError(f"{file}: the cell cannot be kept: {error.strerror or error}") from None
+            raise InputError(f"{file}: the cell cannot be kept: {one_line(error)}") from None

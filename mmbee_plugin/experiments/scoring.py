@@ -14,7 +14,7 @@ from recbole.data import data_preparation
 from recbole.utils import get_model, init_seed
 
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.experiments.comparison import Samples
 from mmbee_plugin.experiments.training import SPLITS
 from mmbee_plugin.recbole.run import LABELLED_RUN, load_mmbee, seeded_dataset
@@ -83,9 +83,7 @@ def open_trained(path: Path) -> Trained:
     try:
         network.load_state_dict(state["state_dict"])
     except RuntimeError as error:
-        raise InputError(
-            f"{path}: other weights than this version's: {' '.join(str(error).split())[:200]}"
-        ) from None
+        raise InputError(f"{path}: other weights than this version's: {one_line(error)}") from None
     network.eval()
     loaders = dict(zip(SPLITS, evaluated, strict=True))
     return Trained(path, folder, config, network, train.dataset, loaders)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import folder_beside, publish
 from mmbee_plugin.graph.attributes import Attributes, mean_attributes
 from mmbee_plugin.graph.donations import donation_graph, weigh
@@ -81,8 +81,7 @@ def build(
             publish(writing, folder, keeps=is_sound)
     except OSError as error:
         raise InputError(
-            f"{root}: cannot write a graph snapshot ({error.strerror or error}), "
-            "expected a folder with room for it"
+            f"{root}: cannot write a graph snapshot ({one_line(error)}), expected a folder with room for it"
         ) from error
     return Snapshot.open(folder)
 

@@ -11,7 +11,7 @@ from typing import IO
 
 import numpy as np
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class SnapshotFile:
         try:
             found = self.path.stat().st_size
         except OSError as error:
-            raise InputError(f"{self.path}: {error.strerror}; build the snapshot again") from None
+            raise InputError(f"{self.path}: {one_line(error)}; build the snapshot again") from None
         if found != self.size:
             raise InputError(f"{self.path}: {found} bytes, expected {self.size}; build the snapshot again")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import folder_beside, publish
 from mmbee_plugin.graph.files import SnapshotFile, peak_memory, write_npy, write_npz
 from mmbee_plugin.graph.metapaths import Neighbours
@@ -130,7 +130,7 @@ def with_nodes(
             writer.manifest({**snapshot.manifest, **changed})
             publish(writing, root / key, keeps=is_sound)
     except OSError as error:
-        raise InputError(f"{root}: cannot write a graph snapshot ({error.strerror or error})") from error
+        raise InputError(f"{root}: cannot write a graph snapshot ({one_line(error)})") from error
     return Snapshot.open(root / key)
 
 

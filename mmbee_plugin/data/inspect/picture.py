@@ -8,7 +8,7 @@ import numpy as np
 
 from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.data.inspect.info import DatasetInfo
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import replaced
 
 BINS = 60
@@ -74,7 +74,7 @@ def draw(info: DatasetInfo, path: Path) -> None:
         with replaced(path) as file:
             figure.write_html(file, include_plotlyjs=True)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
+        raise InputError(f"{path}: cannot be written ({one_line(error)})") from None
 
 
 def _at_least(degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

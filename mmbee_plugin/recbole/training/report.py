@@ -15,7 +15,7 @@ from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
 
 from mmbee_plugin.command import threads
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import write_json
 from mmbee_plugin.modules.parts import reads_graph
 
@@ -134,7 +134,7 @@ def write_results(path: Path, results: Sequence[RunResult], as_list: bool) -> No
     try:
         write_json(path, content if as_list else content[0])
     except OSError as error:
-        raise InputError(f"{path}: the result cannot be written: {error.strerror or error}") from None
+        raise InputError(f"{path}: the result cannot be written: {one_line(error)}") from None
 
 
 class PeakMemory:

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch.distributed._shard.sharded_tensor import ShardedTensor
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import write_json
 from mmbee_plugin.torchrec.processes.launch import Process
 from mmbee_plugin.torchrec.shards.layout import NODE_PAIR, NODES
@@ -45,7 +45,7 @@ def write_nodes(folder: Path, tables: list[ShardedTensor], process: Process) -> 
     except OSError as error:
         for file in files:
             file.unlink(missing_ok=True)
-        raise InputError(f"{folder}: cannot write the node vectors ({error.strerror})") from None
+        raise InputError(f"{folder}: cannot write the node vectors ({one_line(error)})") from None
     dist.barrier()
     return files[0], files[1]
 

@@ -39,7 +39,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 
 DESCRIPTION = "shards.json"
 SPLITS = ("train", "valid", "test")
@@ -125,7 +125,7 @@ def read_description(folder: Path) -> Description:
     try:
         description = Description.model_validate_json(source.read_bytes())
     except OSError as error:
-        raise InputError(f"{source}: cannot be read ({error.strerror})") from None
+        raise InputError(f"{source}: cannot be read ({one_line(error)})") from None
     except ValidationError as error:
         first = error.errors()[0]
         entry = ".".join(str(part) for part in first["loc"])
@@ -136,7 +136,7 @@ def read_description(folder: Path) -> Description:
         try:
             found = (folder / name).stat().st_size
         except OSError as error:
-            raise InputError(f"{folder / name}: {error.strerror}; write the shards again") from None
+            raise InputError(f"{folder / name}: {one_line(error)}; write the shards again") from None
         if found != size:
             raise InputError(f"{folder / name}: {found} bytes, expected {size}; write the shards again")
     return description
