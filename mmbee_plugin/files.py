@@ -102,6 +102,14 @@ def publish(writing: Path, folder: Path, keeps: Callable[[Path], bool] | None = 
     shutil.rmtree(old, ignore_errors=True)
 
 
+def discard(folder: Path) -> None:
+    """Removes a published folder, out of sight first, so that no half of it is ever found. Raises OSError."""
+    if folder.exists():
+        hidden = beside(folder, "old")
+        os.replace(folder, hidden)
+        shutil.rmtree(hidden)
+
+
 @contextmanager
 def published(folder: Path) -> Iterator[Path]:
     """A new folder that takes the place of `folder` when the block ends without an error.

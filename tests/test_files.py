@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -175,3 +176,17 @@ def test_a_file_where_a_folder_should_be(tmp_path):
             files.check_folder(folder, "checkpoints")
         with pytest.raises(InputError, match="cannot be made"):
             files.claim(folder / "b")
+
+
+def test_nothing_else_renames():
+    """A rename of a frame's columns is none of files."""
+    rolled_own = re.compile(
+        r"\bos\.(replace|renames?)\b|shutil\.move|mkstemp|NamedTemporaryFile|\.rename\((?!columns|\{|names)"
+    )
+    root = Path(files.__file__).parent
+    found = {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*.py")
+        if rolled_own.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == {"files.py"}

@@ -16,7 +16,7 @@ from recbole.utils import get_model, init_seed
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.experiments.comparison import Samples
-from mmbee_plugin.experiments.training import SPLITS
+from mmbee_plugin.experiments.training import EVALUATED
 from mmbee_plugin.recbole.run import LABELLED_RUN, load_mmbee, seeded_dataset
 from mmbee_plugin.recbole.training.logs import without_recbole_warnings
 
@@ -85,7 +85,7 @@ def open_trained(path: Path) -> Trained:
     except RuntimeError as error:
         raise InputError(f"{path}: other weights than this version's: {one_line(error)}") from None
     network.eval()
-    loaders = dict(zip(SPLITS, evaluated, strict=True))
+    loaders = dict(zip(EVALUATED, evaluated, strict=True))
     return Trained(path, folder, config, network, train.dataset, loaders)
 
 

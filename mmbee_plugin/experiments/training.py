@@ -22,7 +22,9 @@ import torch
 from recbole.data import data_preparation
 from recbole.utils import get_model, get_trainer, init_seed
 
+from mmbee_plugin.command.memory import PeakMemory
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.writer import SPLITS
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.code import code_digest
 from mmbee_plugin.modules.parts import reads_graph
@@ -33,10 +35,10 @@ from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.training import checkpoint
 from mmbee_plugin.recbole.training.checkpoint import MAY_DIFFER
 from mmbee_plugin.recbole.training.logs import run_log
-from mmbee_plugin.recbole.training.report import PeakMemory
 from mmbee_plugin.recbole.training.trainer import resumable
 
-SPLITS = ("valid", "test")
+EVALUATED = SPLITS[1:]
+"""the splits that a cell has scores of"""
 OF_THE_RUN = (MAY_DIFFER - {"epochs", "stopping_step"}) | {"dataset_hash", "seed"}
 """settings that are no part of a cell's key, or stand in it on their own"""
 OF_THE_GRAPH = (
@@ -58,8 +60,8 @@ class TimeUpError(Exception):
 
 def check_split(split: str) -> None:
     """Raises InputError for a split that no cell has."""
-    if split not in SPLITS:
-        raise InputError(f"--split {split!r}: one of {', '.join(SPLITS)} is needed")
+    if split not in EVALUATED:
+        raise InputError(f"--split {split!r}: one of {', '.join(EVALUATED)} is needed")
 
 
 def settings_given(model: str, arguments: Sequence[str]) -> dict[str, Any]:
@@ -74,7 +76,7 @@ class Training:
     """A model with its data, before and after :meth:`fit`.
 
     Attributes:
-        train, evaluated: RecBole's loaders; ``evaluated`` are those of :data:`SPLITS`.
+        train, evaluated: RecBole's loaders; ``evaluated`` are those of :data:`EVALUATED`.
         curve: (epoch, validation metric) of every evaluation while training.
     """
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import sys
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,16 +82,6 @@ def read_npz(file: SnapshotFile, kinds: Mapping[str, type]) -> dict[str, np.ndar
             found = f"{arrays[name].dtype} {arrays[name].shape}"
             raise InputError(f"{file.path}: {name} is {found}, expected one-dimensional {np.dtype(kind)}")
     return arrays
-
-
-def peak_memory() -> int | None:
-    """Megabytes: the most this process has held in memory so far; ``None`` where the system does not tell."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024))
 
 
 def _write(file: IO[bytes], array: np.ndarray) -> None:

@@ -21,7 +21,7 @@ from mmbee_plugin.evaluation.resampling import ResampledUsers
 from mmbee_plugin.experiments.cells import Cell, CellStore
 from mmbee_plugin.experiments.comparison import METRICS
 from mmbee_plugin.experiments.scoring import Trained
-from mmbee_plugin.experiments.training import SPLITS, prepared
+from mmbee_plugin.experiments.training import EVALUATED, prepared
 from mmbee_plugin.graph.metapaths import every_metapath
 from mmbee_plugin.modules.parts import INTERESTS
 from mmbee_plugin.recbole.run import build_config
@@ -84,7 +84,7 @@ def importance_cell(
     show("training")
     with prepared(MODEL, folder.path, given, seed) as training:
         training.fit()
-        loaders = dict(zip(SPLITS, training.evaluated, strict=True))
+        loaders = dict(zip(EVALUATED, training.evaluated, strict=True))
         model = training.config, training.network, training.train.dataset
         cell = measured(Trained(folder.path, folder, *model, loaders), permutations, seed, show)
         return Cell(cell.arrays, {**training.facts(), **cell.facts})

@@ -25,7 +25,7 @@ from mmbee_plugin.experiments.plots import arms
 from mmbee_plugin.experiments.rows import Row, check_own, chosen
 from mmbee_plugin.experiments.sheet import BEST, Sheet, mean_of_seeds
 from mmbee_plugin.experiments.study import Answer, study
-from mmbee_plugin.experiments.training import SPLITS, check_split, settings_given
+from mmbee_plugin.experiments.training import EVALUATED, check_split, settings_given
 from mmbee_plugin.recbole.data.training_rows import learned_items
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.training.logs import without_recbole_warnings
@@ -114,7 +114,7 @@ def measure_unseen(
     """
     with without_recbole_warnings():
         train, *others = seeded_dataset(build_config(MODEL, folder, {**given, **FULL})).build()
-    rows = others[SPLITS.index(split)]
+    rows = others[EVALUATED.index(split)]
     items = rows.inter_feat[rows.iid_field].numpy()
     labels = rows.positive_rows()
     for name, seeds in cells.items():

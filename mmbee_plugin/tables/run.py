@@ -15,7 +15,7 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.cells import Cell, Job, seed_jobs
 from mmbee_plugin.experiments.scoring import predictions
-from mmbee_plugin.experiments.training import SPLITS, prepared, settings_of_the_key, state_of_the_code
+from mmbee_plugin.experiments.training import EVALUATED, prepared, settings_of_the_key, state_of_the_code
 from mmbee_plugin.recbole.run import build_config
 
 KIND = "labelled 1"
@@ -56,12 +56,12 @@ def labelled_cell(model: str, path: Path, given: Mapping[str, Any], seed: int) -
         origin = _origin(training.folder)
         arrays: dict[str, NDArray] = {}
         inference = 0.0
-        for split, loader in zip(SPLITS, training.evaluated, strict=True):
+        for split, loader in zip(EVALUATED, training.evaluated, strict=True):
             columns, seconds = predictions(training.network, loader, origin)
             arrays |= {f"{split} {name}": values for name, values in columns.items()}
             inference += seconds
         batch = next(iter(training.evaluated[1]))[0].to(training.config["device"])
-        scored = sum(len(arrays[f"{split} scores"]) for split in SPLITS)
+        scored = sum(len(arrays[f"{split} scores"]) for split in EVALUATED)
         facts = {
             **training.facts(),
             "infer_samples_per_s": round(scored / inference, 1),

@@ -1,10 +1,7 @@
 """What a run leaves behind: a table on the screen, lines in the log, a JSON file. Each says what data it
 was."""
 
-import contextlib
 import hashlib
-import resource
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -135,21 +132,3 @@ def write_results(path: Path, results: Sequence[RunResult], as_list: bool) -> No
         write_json(path, content if as_list else content[0])
     except OSError as error:
         raise InputError(f"{path}: the result cannot be written: {one_line(error)}") from None
-
-
-class PeakMemory:
-    """The most resident memory since it was made; on Linux the kernel's own mark is reset, elsewhere it
-    covers the process."""
-
-    def __init__(self) -> None:
-        with contextlib.suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")
-
-    def megabytes(self) -> float:
-        """In MB (10^6 bytes)."""
-        try:
-            status = Path("/proc/self/status").read_text()
-        except OSError:
-            unit = 1 if sys.platform == "darwin" else 1024
-            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6

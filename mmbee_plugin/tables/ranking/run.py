@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from recbole.data import data_preparation
 
+from mmbee_plugin.command.memory import PeakMemory
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.cells import Cell, Job, seed_jobs
 from mmbee_plugin.experiments.rows import over
 from mmbee_plugin.experiments.training import (
-    SPLITS,
+    EVALUATED,
     cost_facts,
     prepared,
     ran_away,
@@ -32,7 +33,6 @@ from mmbee_plugin.recbole.data.dataset import MMBeeDataset
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.training.logs import run_log
 from mmbee_plugin.recbole.training.ranking import positive_ranks
-from mmbee_plugin.recbole.training.report import PeakMemory
 from mmbee_plugin.recbole.untrained import Score
 from mmbee_plugin.tables.ranking.rows import RankedRow
 
@@ -105,7 +105,7 @@ def ranking_cell(model: str, path: Path, given: Mapping[str, Any], seed: int) ->
 
         arrays: dict[str, NDArray] = {}
         seconds = []
-        for split, loader in zip(SPLITS, training.evaluated, strict=True):
+        for split, loader in zip(EVALUATED, training.evaluated, strict=True):
             begun = time.perf_counter()
             arrays |= ranked(training.trainer.scores, loader, training.train.dataset, split)
             seconds.append(time.perf_counter() - begun)
@@ -123,7 +123,7 @@ def counted_cell(count: Callable[[MMBeeDataset], Score], path: Path, given: Mapp
         train, *evaluated = data_preparation(config, seeded_dataset(config))
         score = count(train.dataset)
         arrays: dict[str, NDArray] = {}
-        for split, loader in zip(SPLITS, evaluated, strict=True):
+        for split, loader in zip(EVALUATED, evaluated, strict=True):
             arrays |= ranked(score, loader, train.dataset, split)
     return Cell(arrays, cost_facts(folder, begun, memory))
 

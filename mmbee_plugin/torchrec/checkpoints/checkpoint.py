@@ -23,7 +23,7 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torchrec.optim.keyed import CombinedOptimizer, KeyedOptimizer, KeyedOptimizerWrapper
 
 from mmbee_plugin.errors import InputError, one_line
-from mmbee_plugin.files import publish, write_json
+from mmbee_plugin.files import discard, publish, write_json
 from mmbee_plugin.torchrec.checkpoints.metadata import PlainReader
 from mmbee_plugin.torchrec.processes.collectives import from_first
 
@@ -117,7 +117,7 @@ def _publish(beside: Path, path: Path, state: StepState, keep: int, kind: Kind) 
         newest = published.index(path) + 1
         # Those with more steps are of a course that was left.
         for other in published[: max(0, newest - keep)] + published[newest:]:
-            _discard(other)
+            discard(other)
 
 
 @contextmanager
@@ -215,14 +215,6 @@ def tensors_of(path: Path, section: str) -> dict[str, TensorStorageMetadata]:
 def _published(folder: Path, kind: Kind) -> list[Path]:
     named = (path for path in folder.glob(f"{kind}-*") if path.name.removeprefix(f"{kind}-").isdigit())
     return sorted(named, key=lambda path: int(path.name.removeprefix(f"{kind}-")))
-
-
-def _discard(path: Path) -> None:
-    """Removes a published checkpoint, out of sight first, so that no half of it is ever found."""
-    if path.exists():
-        hidden = path.with_name(f".{path.name}-old")
-        path.rename(hidden)
-        shutil.rmtree(hidden)
 
 
 def _lazy_parts(optimizer: KeyedOptimizer) -> Iterator[KeyedOptimizer]:
