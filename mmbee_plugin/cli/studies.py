@@ -43,9 +43,10 @@ class _Deferred(TyperCommand):
     def make_context(self, *arguments: Any, **given: Any) -> Any:
         """That of the study's own command, which runs in place of this one."""
         app = typer.Typer(add_completion=False)
-        function = self.study.load()
+        function, options = self.study.load()
         settings = WITH_SETTINGS if "arguments" in inspect.signature(function).parameters else {}
-        app.command(self.name, help=self.help, context_settings=settings)(_command(self.study, function))
+        command = _command(self.study, function, options)
+        app.command(self.name, help=self.help, context_settings=settings)(command)
         return typer.main.get_command(app).make_context(*arguments, **given)
 
 
@@ -53,7 +54,7 @@ def _unloaded() -> None:
     """Stands in the list of commands; the study's own command runs in its place."""
 
 
-def _command(study: Declared, function: Any) -> Any:
+def _command(study: Declared, function: Any, options: dict[str, Any]) -> Any:
     """The study as a command: its own options, those that it shares with others, and where to write its page."""
 
     def run(**chosen: Any) -> None:
@@ -65,17 +66,18 @@ def _command(study: Declared, function: Any) -> Any:
             chosen["arguments"] = chosen["arguments"].args
         _show(function(**chosen), out)
 
-    own = inspect.signature(function, eval_str=True).parameters.values()
-    shared = [
-        one.replace(annotation=_ANNOTATIONS[one.name], default=_DEFAULTS.get(one.name, one.default))
-        if one.name in GIVEN
-        else one
-        for one in own
+    def parameter(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+    parameters = [
+        parameter(name, _DEFAULTS.get(name, one.default), _ANNOTATIONS[name])
+        if name in GIVEN
+        else parameter(name, one.default, Annotated[one.annotation, options[name]])
+        for name, one in inspect.signature(function, eval_str=True).parameters.items()
     ]
-    keyword = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in shared]
-    out = inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=study.out, annotation=Out)
-    run.__signature__ = inspect.Signature([*keyword, out])  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in (*keyword, out)}
+    parameters.append(parameter("out", study.out, Out))
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run
 
 

@@ -80,10 +80,6 @@ class SegmentFeatures:
         """(S,) int64, row of the first segment of the same author."""
         return torch.from_numpy(np.searchsorted(self.authors, self.authors))
 
-    def window(self, rows: Tensor, length: int) -> Tensor:
-        """rows (B,), -1 for none -> (B, length) rows of the author's segments up to it, see :func:`windows`."""
-        return windows(self.first, rows, length)
-
     def newest(self, until: float) -> np.ndarray:
         """(n_items,) int64, row of each author's newest segment that has ended by `until` (seconds); -1 for none."""
         newest = np.full(self.n_items, -1, dtype=np.int64)

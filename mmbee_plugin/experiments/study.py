@@ -1,7 +1,7 @@
 """A study: a question of one function, which answers with a sheet and a figure, and which `mmbee` makes a command of.
 
 Its parameters are the command's: the names in :data:`GIVEN` are those that all studies share, any other is an option of
-its own, annotated with ``typer.Option``. A study is found by its decorator, so a file with one is all that it takes.
+its own, which the decorator describes. A study is found by its decorator, so a file with one is all that it takes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import mmbee_plugin
 from mmbee_plugin.errors import InputError
@@ -42,19 +42,20 @@ class Answer:
 
 Number = TypeVar("Number", int, float)
 Function = TypeVar("Function", bound=Callable[..., Answer])
-_STUDIES: dict[str, Callable[..., Answer]] = {}
+_STUDIES: dict[str, tuple[Callable[..., Answer], dict[str, Any]]] = {}
 
 
-def study(command: str, out: str) -> Callable[[Function], Function]:
+def study(command: str, out: str, **options: Any) -> Callable[[Function], Function]:
     """Makes a function a study.
 
     Args:
         command: the words after ``mmbee``, such as ``study missing``.
         out: name of the page that it writes to ``results/``, without ``.html``.
+        options: ``typer.Option`` of the parameters that are its own.
     """
 
     def registered(function: Function) -> Function:
-        _STUDIES[command] = function
+        _STUDIES[command] = function, options
         return function
 
     return registered
@@ -78,8 +79,8 @@ class Declared:
     help: str
     module: str
 
-    def load(self) -> Callable[..., Answer]:
-        """Its function."""
+    def load(self) -> tuple[Callable[..., Answer], dict[str, Any]]:
+        """Its function, and the options of its own."""
         importlib.import_module(self.module)
         return _STUDIES[self.command]
 
@@ -89,14 +90,12 @@ def declared() -> Iterator[Declared]:
     root = Path(mmbee_plugin.__file__).parent
     for folder in FOLDERS:
         for path in sorted((root / folder).glob("*.py")):
-            text = path.read_text(encoding="utf-8")
-            for node in ast.parse(text).body if f"\n@{study.__name__}(" in text else ():
+            source = path.read_text(encoding="utf-8")
+            for node in ast.parse(source).body if f"\n@{study.__name__}(" in source else ():
                 if isinstance(node, ast.FunctionDef) and (call := _decorator(node)) is not None:
                     command, out = map(ast.literal_eval, call.args)
-                    module = f"{mmbee_plugin.__name__}.{folder}.{path.stem}"
-                    yield Declared(
-                        command, Path(f"results/{out}.html"), ast.get_docstring(node) or "", module
-                    )
+                    module, text = f"{mmbee_plugin.__name__}.{folder}.{path.stem}", ast.get_docstring(node)
+                    yield Declared(command, Path(f"results/{out}.html"), text or "", module)
 
 
 def _decorator(node: ast.FunctionDef) -> ast.Call | None:

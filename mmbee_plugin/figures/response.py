@@ -7,7 +7,6 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import plotly.graph_objects as go
@@ -104,13 +103,12 @@ class Response:
     covered: float
 
 
-@study("figure 6", "figure-6")
-def response(
-    dataset: str,
-    data_path: Path,
-    arguments: list[str],
-    requests: Annotated[int, typer.Option(min=1, help="Requests timed a metapath.")] = 2000,
-) -> Answer:
+@study(
+    "figure 6",
+    "figure-6",
+    requests=typer.Option(min=1, help="Requests timed a metapath."),
+)
+def response(dataset: str, data_path: Path, arguments: list[str], requests: int = 2000) -> Answer:
     """The time to answer a request by walking the graph online, and by reading the stored list of the snapshot.
 
     The settings of the graph may follow, as for a run: --graph.top_k=20. It is built if it is not there.

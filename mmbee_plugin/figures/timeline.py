@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import plotly.express as px
@@ -23,13 +22,12 @@ GIFT, LINE, SHADE = "#e4572e", "#4c78a8", "#ffd54f"
 PANELS = ("gifts", "attention by modality", "attention by query and modality", "change", "logit")
 
 
-@study("figure room", "figure-room")
-def room(
-    checkpoint: Path,
-    room: Annotated[
-        str | None, typer.Option(metavar="ID", help="Default: that with the most gifts in the test part.")
-    ] = None,
-) -> Answer:
+@study(
+    "figure room",
+    "figure-room",
+    room=typer.Option(metavar="ID", help="Default: that with the most gifts in the test part."),
+)
+def room(checkpoint: Path, room: str | None = None) -> Answer:
     """The timeline of one live room: what the author's queries read by segment, and the gifts on it.
 
     The checkpoint is of MMBee on live data.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import plotly.express as px
@@ -22,14 +21,19 @@ from mmbee_plugin.studies.cost import OWN, PARTS, Shape, cost_jobs, growth, meas
 Costs = Mapping[Shape, Cell]
 
 
-@study("graph cost", "cost")
+@study(
+    "graph cost",
+    "cost",
+    sizes=typer.Option(metavar="TIMES", help="Times the data's users."),
+    densities=typer.Option(metavar="TIMES", help="Times its edges a user."),
+)
 def graph_cost(
     dataset: str,
     data_path: Path,
     arguments: list[str],
     cells: Path,
-    sizes: Annotated[str, typer.Option(metavar="TIMES", help="Times the data's users.")] = "0.5,1,2,4,8",
-    densities: Annotated[str, typer.Option(metavar="TIMES", help="Times its edges a user.")] = "0.5,1,2,4",
+    sizes: str = "0.5,1,2,4,8",
+    densities: str = "0.5,1,2,4",
 ) -> Answer:
     """Measure seconds and bytes of the expansion on graphs like the dataset's, smaller, larger and denser.
 

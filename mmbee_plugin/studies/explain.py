@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -78,18 +78,16 @@ class Explanation:
     is_chance: bool
 
 
-@study("explain", "explain")
-def explanation(
-    checkpoint: Path,
-    user: Annotated[str, typer.Option(metavar="ID")],
-    author: Annotated[str, typer.Option(metavar="ID")],
-    time: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHEN", help="Seconds since 1970 or 2025-05-12T20:15:30 (UTC). Default: a test row's."
-        ),
-    ] = None,
-) -> Answer:
+@study(
+    "explain",
+    "explain",
+    user=typer.Option(metavar="ID"),
+    author=typer.Option(metavar="ID"),
+    time=typer.Option(
+        metavar="WHEN", help="Seconds since 1970 or 2025-05-12T20:15:30 (UTC). Default: a test row's."
+    ),
+)
+def explanation(checkpoint: Path, user: str, author: str, time: str | None = None) -> Answer:
     """Which behaviours, metapaths, modalities and segments carried the score of one user for one author."""
     moment = None if time is None else parsed_time(time)
     trained = open_trained(checkpoint)

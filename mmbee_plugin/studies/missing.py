@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import plotly.express as px
 import plotly.graph_objects as go
@@ -66,20 +65,21 @@ class MissingStudy:
     """whether differences have p-values; those of generated samples say nothing."""
 
 
-@study("study missing", "missing")
+@study(
+    "study missing",
+    "missing",
+    rates=typer.Option(metavar="SHARES", help="Shares of authors or segments that lack a modality."),
+    noise=typer.Option(metavar="LEVELS", help="Noise, in deviations of each column."),
+    by=typer.Option(metavar="author|segment", help="What loses a modality as one."),
+    seed=typer.Option(help="Of the draws of who is hit and of the noise."),
+)
 def missing(
     checkpoint: Path,
     cells: Path,
-    rates: Annotated[
-        str, typer.Option(metavar="SHARES", help="Shares of authors or segments that lack a modality.")
-    ] = "0.25,0.5,1",
-    noise: Annotated[
-        str, typer.Option(metavar="LEVELS", help="Noise, in deviations of each column.")
-    ] = "0.5,1,2",
-    by: Annotated[
-        str, typer.Option(metavar="author|segment", help="What loses a modality as one.")
-    ] = "author",
-    seed: Annotated[int, typer.Option(help="Of the draws of who is hit and of the noise.")] = 0,
+    rates: str = "0.25,0.5,1",
+    noise: str = "0.5,1,2",
+    by: str = "author",
+    seed: int = 0,
 ) -> Answer:
     """Score the test rows with each modality missing or noisy, beside SIM without content, which is trained once."""
     shares, levels = numbers(rates, "--rates", float), numbers(noise, "--noise", float)

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import plotly.graph_objects as go
@@ -78,13 +77,12 @@ class Hits:
     recall: dict[str, NDArray]
 
 
-@study("study neighbours", "neighbours")
-def neighbours(
-    dataset: str,
-    data_path: Path,
-    arguments: list[str],
-    split: Annotated[str, typer.Option(metavar="valid|test", help="What counts as later.")] = "test",
-) -> Answer:
+@study(
+    "study neighbours",
+    "neighbours",
+    split=typer.Option(metavar="valid|test", help="What counts as later."),
+)
+def neighbours(dataset: str, data_path: Path, arguments: list[str], split: str = "test") -> Answer:
     """How many of the stored neighbours come true later, by metapath, against popular and random lists.
 
     The settings of the graph may follow, as for a run: --graph.top_k=20. It is built if it is not there.

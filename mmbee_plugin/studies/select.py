@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -49,18 +49,23 @@ class Importance:
         return float(self.losses.std())
 
 
-@study("graph select", "select")
+@study(
+    "graph select",
+    "select",
+    keep=typer.Option(min=1, help="Metapaths to keep."),
+    metric=typer.Option(metavar="auc|uauc|gauc", help="Ranks them; default: what a run is tuned to."),
+    permutations=typer.Option(min=1, help="Of each metapath."),
+    seeds=typer.Option(min=1, help="Models trained."),
+)
 def graph_select(
     dataset: str,
     data_path: Path,
     arguments: list[str],
     cells: Path,
-    keep: Annotated[int, typer.Option(min=1, help="Metapaths to keep.")] = 5,
-    metric: Annotated[
-        str | None, typer.Option(metavar="auc|uauc|gauc", help="Ranks them; default: what a run is tuned to.")
-    ] = None,
-    permutations: Annotated[int, typer.Option(min=1, help="Of each metapath.")] = 5,
-    seeds: Annotated[int, typer.Option(min=1, help="Models trained.")] = 1,
+    keep: int = 5,
+    metric: str | None = None,
+    permutations: int = 5,
+    seeds: int = 1,
 ) -> Answer:
     """Rank every metapath of up to three hops by its permutation importance on validation.
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -60,10 +60,12 @@ class Aged:
     scores: NDArray
 
 
-@study("study stale", "stale")
-def stale(
-    checkpoint: Path, ages: Annotated[str, typer.Option(metavar="DAYS", help="Whole days.")] = "0,1,3,7"
-) -> Answer:
+@study(
+    "study stale",
+    "stale",
+    ages=typer.Option(metavar="DAYS", help="Whole days."),
+)
+def stale(checkpoint: Path, ages: str = "0,1,3,7") -> Answer:
     """What an old graph snapshot costs: the model on lists built so many days before the test day."""
     days = numbers(ages, "--ages", int)
     with stage_display() as show:

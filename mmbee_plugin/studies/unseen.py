@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import plotly.express as px
@@ -57,19 +57,22 @@ class Part:
     rows: dict[str, Compared]
 
 
-@study("study unseen", "unseen")
+@study(
+    "study unseen",
+    "unseen",
+    seeds=typer.Option(min=1, help="Trainings of each model."),
+    split=typer.Option(metavar="valid|test", help="Whose rows are scored."),
+    only=typer.Option(metavar="MODEL", help="This one and those it is measured from; may be repeated."),
+)
 def unseen(
     dataset: str,
     data_path: Path,
     arguments: list[str],
     jobs: int,
     cells: Path,
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each model.")] = 1,
-    split: Annotated[str, typer.Option(metavar="valid|test", help="Whose rows are scored.")] = "test",
-    only: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODEL", help="This one and those it is measured from; may be repeated."),
-    ] = None,
+    seeds: int = 1,
+    split: str = "test",
+    only: list[str] | None = None,
 ) -> Answer:
     """Compare what the parts are worth for authors never seen in training, and for all others.
 
