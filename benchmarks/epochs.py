@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from mmbee_plugin.command.memory import peak_megabytes
 
 OURS, RECBOLE = "mmbee", "RecBole"
 TURNS = (OURS, RECBOLE, RECBOLE, OURS)
@@ -100,7 +101,7 @@ def measure(
         "prepare": prepared,
         "epochs": seconds[1:],
         "ranking": time.process_time() - start if ranking else None,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak": peak_megabytes(),
     }
 
 

@@ -13,14 +13,12 @@ columns are rough estimates and are marked so with a tilde; --every 1 measures t
 import argparse
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from mmbee_plugin.command.memory import PeakMemory
 from mmbee_plugin.graph.donations import donation_graph
-from mmbee_plugin.graph.files import peak_memory
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath, expand
 from mmbee_plugin.graph.swing import swing
 
@@ -105,17 +103,11 @@ def compile_kernels() -> None:
 
 def measured(work: Callable[[], object]) -> tuple:
     """What it returns, its wall and processor seconds, and the peak megabytes meanwhile."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+    memory = PeakMemory()
     wall, cpu = time.perf_counter(), time.process_time()
     result = work()
     seconds = time.perf_counter() - wall, time.process_time() - cpu
-    try:
-        status = Path("/proc/self/status").read_text()
-        peak = int(status.split("VmHWM:")[1].split()[0]) // 1024
-    except OSError:
-        peak = peak_memory()
-    return result, seconds, peak
+    return result, seconds, round(memory.megabytes())
 
 
 def report(

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from mmbee_plugin.command.memory import peak_megabytes
+
 BATCH = 2048
 
 
@@ -40,7 +42,7 @@ def columns(interactions: int) -> dict[str, torch.Tensor]:
 def resident(peak: bool) -> int:
     """Bytes of memory this process holds, or held at most."""
     if peak:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return round(peak_megabytes() * 1e6)
     with open("/proc/self/statm") as stream:
         return int(stream.read().split()[1]) * resource.getpagesize()
 

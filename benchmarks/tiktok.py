@@ -16,6 +16,7 @@ from ablations import ABLATIONS
 from walks import favoured_walk
 
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.experiments.rows import chosen
 from mmbee_plugin.experiments.training import SPLITS
 from mmbee_plugin.recbole.config.files import config_folder
 from mmbee_plugin.recbole.config.options import given_settings
@@ -23,13 +24,13 @@ from mmbee_plugin.recbole.config.sources import of_model
 from mmbee_plugin.recbole.untrained import walk
 from mmbee_plugin.tables.command import TableOptions
 from mmbee_plugin.tables.ranking.command import ranking_table
-from mmbee_plugin.tables.ranking.rows import REFERENCE, RankedRow, chosen_rows, table_rows
+from mmbee_plugin.tables.ranking.rows import REFERENCE, RankedRow, table_rows
 
 ORDER = of_model(given_settings(str(config_folder() / "tiktok-order.yaml"), []), "MMBee")
 """what takes the file's row order for time"""
 CONTROLS = (
-    RankedRow("BPR", "BPR", tuning="BPR"),
-    RankedRow("MMBee, row order read", "MMBee", ORDER, "MMBee"),
+    RankedRow("BPR", model="BPR", tuning="BPR"),
+    RankedRow("MMBee, row order read", ORDER, model="MMBee", tuning="MMBee"),
     RankedRow("walk u-a-u-a-u-a", count=partial(walk, nodes="uauaua")),
     # the best whole strength on validation (order_artefact.py)
     RankedRow("walk u-a-u-a-u-a, order", count=partial(favoured_walk, nodes="uauaua", strength=3.0)),
@@ -54,10 +55,11 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", metavar="key=value", help="further settings of every model")
     args = parser.parse_args()
     ablations = tuple(
-        RankedRow(name, "MMBee", given_settings(None, extra), "MMBee") for name, extra in ABLATIONS.items()
+        RankedRow(name, given_settings(None, extra), model="MMBee", tuning="MMBee")
+        for name, extra in ABLATIONS.items()
     )
     known = ablations if args.ablate else (*table_rows(), *CONTROLS)
-    rows = chosen_rows(known, [*args.rows, args.reference] if args.rows else [])
+    rows = chosen(known, [*args.rows, args.reference] if args.rows else [], "table 3")
     folder = DatasetFolder(args.folder)
     given = given_settings(None, [f"--{text}" for text in args.settings])
     options = TableOptions(

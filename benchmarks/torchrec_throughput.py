@@ -20,7 +20,6 @@ import argparse
 import json
 import logging
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -38,8 +37,10 @@ from numpy.typing import NDArray
 from torch import nn
 from torchrec.sparse.jagged_tensor import JaggedTensor
 
+from mmbee_plugin.command.memory import peak_megabytes
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath
 from mmbee_plugin.modules.rowwise import RowwiseAdagrad
+from mmbee_plugin.randomness.mixing import mix
 from mmbee_plugin.torchrec.batches.batch import Batch
 from mmbee_plugin.torchrec.batches.inputs import Inputs
 from mmbee_plugin.torchrec.batches.maker import BatchMaker
@@ -211,7 +212,7 @@ def rate(
 
 
 def report(options: argparse.Namespace, rates: dict[str, float]) -> None:
-    peak = torch.tensor(float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+    peak = torch.tensor(peak_megabytes() * 1e6)
     dist.all_reduce(peak)
     if dist.get_rank() == 0:
         options.result.write_text(json.dumps({"rates": rates, "peak": float(peak)}))
@@ -306,10 +307,8 @@ class MadeStore:
 
 def scattered(rows: NDArray, count: int, size: int, salt: int) -> NDArray:
     """(b, count) numbers below `size`, all over the range."""
-    keys = (
-        rows[:, None].astype(np.uint64) * np.uint64(count) + np.arange(count, dtype=np.uint64)
-    ) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(salt)
-    return ((keys ^ (keys >> np.uint64(29))) % np.uint64(size)).astype(np.int64)
+    places = rows[:, None] * count + np.arange(count)
+    return (mix(salt, places) % np.uint64(size)).astype(np.int64)
 
 
 def global_rows(options: argparse.Namespace, index: int) -> GlobalRows:

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 
 
 def beside(path: Path, state: str = "writing") -> Path:
@@ -102,6 +102,14 @@ def publish(writing: Path, folder: Path, keeps: Callable[[Path], bool] | None = 
     shutil.rmtree(old, ignore_errors=True)
 
 
+def discard(folder: Path) -> None:
+    """Removes a published folder, out of sight first, so that no half of it is ever found. Raises OSError."""
+    if folder.exists():
+        hidden = beside(folder, "old")
+        os.replace(folder, hidden)
+        shutil.rmtree(hidden)
+
+
 @contextmanager
 def published(folder: Path) -> Iterator[Path]:
     """A new folder that takes the place of `folder` when the block ends without an error.
@@ -115,9 +123,7 @@ def published(folder: Path) -> Iterator[Path]:
             yield writing
             publish(writing, folder)
     except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be written ({error.strerror or error}); nothing was changed"
-        ) from None
+        raise InputError(f"{folder}: cannot be written ({one_line(error)}); nothing was changed") from None
 
 
 def stamp() -> str:
@@ -137,7 +143,7 @@ def claim(path: Path) -> bool:
     except OSError as error:
         if isinstance(error, FileExistsError) and path.parent.is_dir():
             return False
-        raise InputError(f"{path}: cannot be made ({error.strerror or error})") from None
+        raise InputError(f"{path}: cannot be made ({one_line(error)})") from None
     return True
 
 
@@ -173,7 +179,7 @@ def locked(path: Path, complaint: str | None = None) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
     except OSError as error:
-        raise InputError(f"{path}: cannot be made ({error.strerror or error})") from None
+        raise InputError(f"{path}: cannot be made ({one_line(error)})") from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if complaint else 0))

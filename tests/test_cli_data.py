@@ -63,7 +63,9 @@ def test_info_prints_and_draws(mmbee, source, tmp_path):
         "8 inter", "7 inter"
     ).replace("test 3", "test 2")
     assert "warning: 2 of 2 valid pairs are in train as well" in lines and lines[-1] == f"picture: {picture}"
-    assert picture.stat().st_size > 1_000_000
+    html = picture.read_text(encoding="utf-8")
+    assert "Plotly.newPlot" in html and 'src="http' not in html and lines[0] in html
+    assert "warning: 2 of 2 valid pairs are in train as well" in html
     status, out, err = mmbee("data", "info", "toy", "--data-path", tmp_path, "--picture", "toy.png")
     assert (status, out, err) == (2, "", "error: toy.png: a picture is an .html file\n")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from mmbee_plugin import files
 from mmbee_plugin.data.writer import DatasetContent, Interactions, write_folder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.cells import Cell, CellStore
-from mmbee_plugin.experiments.files import Report
+from mmbee_plugin.experiments.report import Report
 from mmbee_plugin.graph import build as graph
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.graph.settings import Interactions as Pairs
@@ -58,7 +59,9 @@ KINDS: dict[str, Callable[[Path], object]] = {
         folder / "a.pt", Exchange({"user": torch.zeros(2, 1)}, {}, ["u"], [], {})
     ),
     "cell": lambda folder: CellStore(folder / "cells").put({"a": 1}, Cell({"x": np.zeros(2)}, {"y": 1})),
-    "report": lambda folder: Report(folder / "r").write(["a"], [{"a": 1}], {"a": 1}, "<html>"),
+    "report": lambda folder: Report(folder / "r").write(
+        "title", [], [], ["Data: toy"], True, ["a"], [{"a": 1}], {"a": 1}, {}
+    ),
     "dataset": _dataset,
     "snapshot": _snapshot,
     "names of the node vectors": _shards,
@@ -173,3 +176,17 @@ def test_a_file_where_a_folder_should_be(tmp_path):
             files.check_folder(folder, "checkpoints")
         with pytest.raises(InputError, match="cannot be made"):
             files.claim(folder / "b")
+
+
+def test_nothing_else_renames():
+    """A rename of a frame's columns is none of files."""
+    rolled_own = re.compile(
+        r"\bos\.(replace|renames?)\b|shutil\.move|mkstemp|NamedTemporaryFile|\.rename\((?!columns|\{|names)"
+    )
+    root = Path(files.__file__).parent
+    found = {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*.py")
+        if rolled_own.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == {"files.py"}

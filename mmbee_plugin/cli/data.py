@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath, stage_display
+from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath
+from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.formats import READERS, convert
-from mmbee_plugin.data.writer import KEPT
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.logs import check_installed
 from mmbee_plugin.logs.formats import LOG_FORMATS, convert_log
@@ -156,7 +156,7 @@ def data_info(
     """Check a dataset from end to end: counts, degrees, splits and leaks, features, and what popularity scores."""
     from mmbee_plugin.builtin.sample import ensure
     from mmbee_plugin.data.inspect.info import read_info, report
-    from mmbee_plugin.data.inspect.picture import check_picture, draw
+    from mmbee_plugin.data.inspect.picture import check_picture, drawn
 
     if picture is not None:
         check_picture(picture)
@@ -169,7 +169,12 @@ def data_info(
     info = read_info(folder, settings)
     typer.echo("\n".join(report(info)))
     if picture is not None:
-        draw(info, picture)
+        from mmbee_plugin.experiments.page import write_page
+
+        data, real = [folder.provenance()], folder.kind == "real"
+        data += [] if real else [f"{folder.kind.upper()}: these data are generated."]
+        data += [line for line in info.leaks if line.startswith("warning")]
+        write_page(picture, f"Dataset {folder.name}", [], [("", drawn(info))], data, real)
         typer.echo(f"picture: {picture}")
 
 
@@ -234,6 +239,8 @@ def _print_summary(folder: DatasetFolder) -> None:
     if not folder.modalities:
         typer.echo("  no features")
     for note in folder.notes:
-        typer.echo(f"{'warning' if note.endswith(KEPT) else 'note'}: {note}", err=True)
+        typer.echo(f"note: {note}", err=True)
+    for warning in folder.warnings:
+        typer.echo(f"warning: {warning}", err=True)
     if folder.get_real:
         typer.echo(folder.get_real)

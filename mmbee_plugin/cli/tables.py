@@ -61,7 +61,7 @@ def table(
     Finished cells are kept and not run again, so it goes on after an interruption. Settings of all rows may follow, as
     for a run: --epochs=3. The dataset's are in recbole_configs/NAME.yaml.
     """
-    from mmbee_plugin.experiments.files import Report
+    from mmbee_plugin.experiments.report import Report
     from mmbee_plugin.tables.command import TableOptions, run_table
     from mmbee_plugin.tables.ranking.command import run_table_3
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 
 
 class _Loader(yaml.SafeLoader):
@@ -57,7 +57,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        raise InputError(f"{path}: cannot be read: {one_line(error)}") from None
     except RecursionError:
         raise InputError(f"{path}: not valid YAML: nested too deeply") from None
     except (yaml.YAMLError, ValueError) as error:  # a date that no calendar has is a ValueError

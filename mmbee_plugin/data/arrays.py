@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mmbee_plugin.data.pickles import PickledArray, load, read_bytes, refusal
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 
 
 def read_rows(path: Path) -> list[list[int]]:
@@ -57,7 +57,7 @@ def read_array(path: Path, *, dimensions: int, kinds: str) -> np.ndarray:
     try:
         array = np.lib.format.open_memmap(path, mode="r")
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise InputError(f"{path}: cannot be read ({one_line(error)})") from None
     except Exception as error:  # foreign bytes: numpy raises whatever its parser meets
         raise refusal(path, error, "a plain .npy array") from None
     _check_array(array, path, dimensions, kinds)

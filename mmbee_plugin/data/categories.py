@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mmbee_plugin.data.recbole_files import MISSING_TOKENS, read_header
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 
 DEFAULT = "category"
 """the column that live data have where their log knows the rooms' categories"""
@@ -46,7 +46,7 @@ def read_categories(file: Path, count: int, field: str | None = None) -> NDArray
             skip_blank_lines=False,
         )[column]  # fmt: skip
     except (OSError, ValueError) as error:
-        raise InputError(f"{file}: not readable: {' '.join(str(error).split())[:200]}") from None
+        raise InputError(f"{file}: not readable: {one_line(error)}") from None
     if len(values) != count:
         raise InputError(f"{file}: {len(values):,} rows, of which {count:,} name an item")
     known_values = ~values.isin(MISSING_TOKENS)

@@ -29,6 +29,7 @@ def check_description(file: Path, found: dict[str, Any], splits: tuple[str, ...]
         ("source", str),
         ("ordered", bool),
         ("notes", list),
+        ("warnings", list),
         ("hash", str),
         ("counts", dict),
         ("modalities", dict),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmbee_plugin.data.arrays import read_array
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 
 CHUNK_ROWS = 65_536
 PRESENT = ".present"
@@ -115,7 +115,7 @@ def open_bag(path: Path, n_items: int) -> BagFeatures:
         with np.load(path, allow_pickle=False) as archive:
             indptr, words, vocabulary = archive["indptr"], archive["words"], archive["vocabulary"]
     except Exception as error:  # foreign bytes: zip and npy readers raise whatever they meet
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise InputError(
             f"{path}: not a word bag with indptr, words and vocabulary: {reason}; dense features are a .npy"
         ) from None

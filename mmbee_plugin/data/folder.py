@@ -44,7 +44,7 @@ class DatasetFolder:
         path: the folder; its last part is the dataset's name.
 
     Attributes:
-        name, kind, source, notes, get_real: as in `dataset.json`.
+        name, kind, source, notes, warnings, get_real: as in `dataset.json`.
         order: what orders the rows.
         ordered: whether that is time.
         splits: ("train", "valid", "test") for a pre-split folder, else None.
@@ -86,6 +86,7 @@ class DatasetFolder:
         self.order: Order = find_order(self._tables, self._description.get("ordered") is True)
         self.ordered: bool = self.order.by == "time"
         self.notes: list[str] = self._description.get("notes", [])
+        self.warnings: list[str] = self._description.get("warnings", [])
         self.get_real: str | None = self._description.get("get_real")
         self._features: dict[str, DenseFeatures | BagFeatures] = {}
 

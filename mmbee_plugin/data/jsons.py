@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 
 
 def read_object(path: Path, needed: str = "a JSON object") -> dict[str, Any]:
@@ -15,9 +15,9 @@ def read_object(path: Path, needed: str = "a JSON object") -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes())
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        raise InputError(f"{path}: cannot be read ({one_line(error)})") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as JSON: {' '.join(str(error).split())[:200]}") from None
+        raise InputError(f"{path}: not readable as JSON: {one_line(error)}") from None
     if not isinstance(value, dict):
         raise InputError(f"{path}: {needed} is needed")
     return value

@@ -13,11 +13,11 @@ import pickle
 import pickletools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeGuard
+from typing import Any
 
 import numpy as np
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,8 @@ def read_sparse(path: Path) -> SparsePairs:
     """Reads a pickled `scipy.sparse` COO or CSR matrix of any scipy version, else raises InputError."""
     value = load(read_bytes(path), path)
     try:
-        if not isinstance(value, _Sparse):
-            raise pickle.UnpicklingError("it holds no scipy sparse matrix in COO or CSR form")
-        pairs = value.pairs()
+        _check(isinstance(value, _Sparse), "it holds no scipy sparse matrix in COO or CSR form")
+        pairs = _pairs(value)
     except (pickle.UnpicklingError, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise refusal(path, error) from None
     for axis, ids in enumerate((pairs.rows, pairs.columns)):
@@ -52,16 +51,20 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        raise InputError(f"{path}: cannot be read ({one_line(error)})") from None
 
 
 def refusal(path: Path, error: Exception, wanted: str = "a pickle of arrays") -> InputError:
     """The one-line error for a file that is not `wanted`; `error` is what its parser met."""
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return InputError(f"{path}: not {wanted}, or truncated: {reason}")
+    return InputError(f"{path}: not {wanted}, or truncated: {one_line(error)}")
 
 
-# ---- the stand-ins: slots only, so that a pickle cannot hang attributes on them ----
+# ---- the stand-ins: slots only, and a state is checked, so that a pickle cannot hang attributes on them ----
+
+
+def _check(fine: bool, refused: str) -> None:
+    if not fine:
+        raise pickle.UnpicklingError(refused)
 
 
 class _Function:
@@ -75,8 +78,8 @@ class _Function:
     def __call__(self, *arguments: object) -> object:
         return self._run(*arguments)
 
-    def __setstate__(self, state: object) -> NoReturn:
-        raise pickle.UnpicklingError("it sets attributes of a function")
+    def __setstate__(self, state: object) -> None:
+        _check(False, "it sets attributes of a function")
 
 
 class _DType:
@@ -85,15 +88,14 @@ class _DType:
     __slots__ = ("dtype",)
     _CODES = frozenset(("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "O8"))
 
-    def __init__(self, code: object, align: object = False, copy: object = False) -> None:
-        if not isinstance(code, str) or code not in self._CODES:
-            raise pickle.UnpicklingError("it uses an array type other than numbers and objects")
+    def __init__(self, code: Any, align: object = False, copy: object = False) -> None:
+        fine = isinstance(code, str) and code in self._CODES
+        _check(fine, "it uses an array type other than numbers and objects")
         self.dtype = np.dtype("O" if code == "O8" else code)
 
     def __setstate__(self, state: Any) -> None:
-        order, sub_array, names, fields = state[1:5]
-        if order not in ("<", ">", "|", "=") or (sub_array, names, fields) != (None, None, None):
-            raise pickle.UnpicklingError("it uses a structured array type")
+        order, *others = state[1:5]
+        _check(order in ("<", ">", "|", "=") and others == [None] * 3, "it uses a structured array type")
         if order in "<>":
             self.dtype = self.dtype.newbyteorder(order)
 
@@ -104,132 +106,106 @@ class PickledArray:
     __slots__ = ("value",)
     value: np.ndarray | list[Any]
 
-    def __new__(cls) -> PickledArray:
+    def __new__(cls) -> PickledArray:  # all that an opcode calls
         array = super().__new__(cls)
         array.value = []
         return array
 
     def __setstate__(self, state: Any) -> None:
         _, shape, kind, fortran, data = state
-        self._fill(data, kind, shape, bool(fortran))
-
-    def _fill(self, data: Any, kind: Any, shape: Any, fortran: bool) -> None:
-        if not isinstance(kind, _DType) or not _is_shape(shape):
-            raise pickle.UnpicklingError("an array in it has no valid type or shape")
-        size = math.prod(shape)
-        if kind.dtype.hasobject:
-            if not isinstance(data, list) or len(data) != size or len(shape) > 2 or fortran:
-                raise pickle.UnpicklingError(f"an object array in it does not hold its {size} elements")
-            width = shape[1] if len(shape) == 2 else 0
-            self.value = [data[i : i + width] for i in range(0, size, width)] if width else list(data)
-            return
-        if isinstance(data, str):  # as pickled by Python 2
-            data = data.encode("latin1")
-        if not isinstance(data, (bytes, bytearray)) or len(data) != size * kind.dtype.itemsize:
-            raise pickle.UnpicklingError(f"an array in it does not hold its {size} elements")
-        self.value = np.frombuffer(data, kind.dtype).reshape(shape, order="F" if fortran else "C")
+        self.value = _filled(data, kind, shape, bool(fortran))
 
 
 class _Sparse:
-    """Stands for a `scipy.sparse` matrix: holds the attributes, reads the pairs off them."""
+    """Stands for a `scipy.sparse` matrix: holds its attributes."""
 
-    __slots__ = ("_attributes",)
-    _attributes: dict[str, Any]
+    __slots__ = ("state",)
+    state: dict[str, Any]
 
     def __new__(cls) -> _Sparse:
         matrix = super().__new__(cls)
-        matrix._attributes = {}
+        matrix.state = {}
         return matrix
 
     def __setstate__(self, state: Any) -> None:
-        self._attributes = dict(state)
-
-    def pairs(self) -> SparsePairs:
-        raise NotImplementedError
-
-    def _whole(self, value: object) -> np.ndarray:
-        array = value.value if isinstance(value, PickledArray) else None
-        if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in "iu":
-            raise pickle.UnpicklingError("the matrix in it lacks its index arrays")
-        return array.astype(np.int64)
-
-    def _stored(self, size: int) -> np.ndarray:
-        data = self._attributes.get("data")
-        array = data.value if isinstance(data, PickledArray) else None
-        if not isinstance(array, np.ndarray) or array.shape != (size,):
-            raise pickle.UnpicklingError("the matrix in it does not hold one value a cell")
-        return array != 0
-
-    def _shape(self) -> tuple[int, int]:
-        shape = self._attributes.get("_shape")
-        if not _is_shape(shape) or len(shape) != 2 or max(shape) >= 2**31:
-            raise pickle.UnpicklingError("the matrix in it has no valid shape")
-        return shape[0], shape[1]
+        self.state = dict(state)
 
 
 class _Coo(_Sparse):
     __slots__ = ()
 
-    def pairs(self) -> SparsePairs:
-        both = self._attributes.get("coords")  # scipy >= 1.13; earlier `row` and `col`
-        if not isinstance(both, tuple) or len(both) != 2:
-            both = (self._attributes.get("row"), self._attributes.get("col"))
-        rows, columns = self._whole(both[0]), self._whole(both[1])
-        if rows.shape != columns.shape:
-            raise pickle.UnpicklingError("the matrix in it has more rows than columns, or fewer")
-        stored = self._stored(rows.size)
-        return SparsePairs(rows[stored], columns[stored], self._shape())
-
 
 class _Csr(_Sparse):
     __slots__ = ()
 
-    def pairs(self) -> SparsePairs:
-        indptr, columns = (
-            self._whole(self._attributes.get("indptr")),
-            self._whole(self._attributes.get("indices")),
-        )
-        shape = self._shape()
-        if (
-            indptr.size != shape[0] + 1
-            or indptr[0] != 0
-            or indptr[-1] != columns.size
-            or (np.diff(indptr) < 0).any()
-        ):
-            raise pickle.UnpicklingError("the row pointers of the matrix in it do not fit")
-        stored = self._stored(columns.size)
-        rows = np.repeat(np.arange(shape[0], dtype=np.int64), np.diff(indptr))
-        return SparsePairs(rows[stored], columns[stored], shape)
+
+def _filled(data: Any, kind: Any, shape: Any, fortran: bool) -> np.ndarray | list[Any]:
+    _check(isinstance(kind, _DType) and _is_shape(shape), "an array in it has no valid type or shape")
+    size = math.prod(shape)
+    lacking = f"an array in it does not hold its {size} elements"
+    if kind.dtype.hasobject:
+        _check(isinstance(data, list) and len(data) == size and len(shape) < 3 and not fortran, lacking)
+        width = shape[1] if len(shape) == 2 else 0
+        return [data[i : i + width] for i in range(0, size, width)] if width else list(data)
+    if isinstance(data, str):  # as pickled by Python 2
+        data = data.encode("latin1")
+    _check(isinstance(data, bytes | bytearray) and len(data) == size * kind.dtype.itemsize, lacking)
+    return np.frombuffer(data, kind.dtype).reshape(shape, order="F" if fortran else "C")
 
 
-def _is_shape(shape: object) -> TypeGuard[tuple[int, ...]]:
+def _is_shape(shape: object) -> bool:
     return isinstance(shape, tuple) and all(type(length) is int and length >= 0 for length in shape)
 
 
+def _pairs(matrix: Any) -> SparsePairs:
+    state, shape = matrix.state, matrix.state.get("_shape")
+    both = state.get("coords")  # scipy >= 1.13; earlier `row` and `col`
+    if isinstance(matrix, _Csr):
+        both = state.get("indptr"), state.get("indices")
+    elif not isinstance(both, tuple) or len(both) != 2:
+        both = state.get("row"), state.get("col")
+    rows, columns = map(_whole, both)
+    valid = _is_shape(shape) and len(shape) == 2 and max(shape) < 2**31
+    _check(valid, "the matrix in it has no valid shape")
+    if isinstance(matrix, _Csr):
+        counts = np.diff(rows)
+        ends = rows.size == shape[0] + 1 and rows[0] == 0 and rows[-1] == columns.size
+        _check(ends and bool((counts >= 0).all()), "the row pointers of the matrix in it do not fit")
+        rows = np.repeat(np.arange(shape[0], dtype=np.int64), counts)
+    _check(rows.shape == columns.shape, "the matrix in it has more rows than columns, or fewer")
+    data = getattr(state.get("data"), "value", None)
+    whole = isinstance(data, np.ndarray) and data.shape == columns.shape
+    _check(whole, "the matrix in it does not hold one value a cell")
+    return SparsePairs(rows[data != 0], columns[data != 0], shape)
+
+
+def _whole(value: object) -> np.ndarray:
+    array: Any = value.value if isinstance(value, PickledArray) else None
+    whole = isinstance(array, np.ndarray) and array.ndim == 1 and array.dtype.kind in "iu"
+    _check(whole, "the matrix in it lacks its index arrays")
+    return array.astype(np.int64)
+
+
 def _encode(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":
-        raise pickle.UnpicklingError("it encodes text other than array data")
+    _check(encoding == "latin1", "it encodes text other than array data")
     return text.encode("latin1")
 
 
 def _reconstruct(kind: object, shape: object, code: object) -> PickledArray:
-    if kind is not PickledArray:
-        raise pickle.UnpicklingError("it builds an array of a foreign class")
+    _check(kind is PickledArray, "it builds an array of a foreign class")
     return PickledArray()
 
 
 def _from_buffer(data: object, kind: object, shape: object, order: object) -> PickledArray:
     array = PickledArray()
-    array._fill(data, kind, shape, order == "F")
+    array.value = _filled(data, kind, shape, order == "F")
     return array
 
 
 def _scalar(kind: object, data: object) -> object:
-    array = PickledArray()
-    array._fill(data, kind, (1,), False)
-    if not isinstance(array.value, np.ndarray):
-        raise pickle.UnpicklingError("it holds a scalar that is no number")
-    return array.value[0].item()
+    value = _filled(data, kind, (1,), False)
+    _check(isinstance(value, np.ndarray), "it holds a scalar that is no number")
+    return value[0].item()
 
 
 _NAMES: dict[tuple[str, str], object] = {

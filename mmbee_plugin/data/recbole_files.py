@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 
 USER, ITEM = "user_id:token", "item_id:token"
 RATING, TIMESTAMP = "rating:float", "timestamp:float"
@@ -53,7 +53,7 @@ def read_header(path: Path) -> list[str]:
         with path.open("rb") as stream:
             line = stream.readline(1 << 20)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        raise InputError(f"{path}: cannot be read ({one_line(error)})") from None
     try:
         columns = line.decode("utf-8-sig").rstrip("\r\n").split("\t")
     except UnicodeDecodeError:
@@ -249,7 +249,7 @@ def _read_frame(
         )  # fmt: skip
         tabs, zeros = (sum(chunk.count(byte) for chunk in _chunks(path)) for byte in (b"\t", b"\0"))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        raise InputError(f"{path}: cannot be read ({one_line(error)})") from None
     except (ValueError, OverflowError) as error:  # pandas' ParserError and UnicodeDecodeError are ValueErrors
         raise first_bad_row(path) or _unexplained(path, str(error)) from None
     # A short row is filled up, a long one becomes an index, and a field ends at a zero byte, in silence.

@@ -22,7 +22,7 @@ from mmbee_plugin.data.features import (
     present_rows,
 )
 from mmbee_plugin.data.recbole_files import read_header
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 
 AUTHOR, START, END = "author_id:token", "start:float", "end:float"
 
@@ -79,10 +79,6 @@ class SegmentFeatures:
     def first(self) -> Tensor:
         """(S,) int64, row of the first segment of the same author."""
         return torch.from_numpy(np.searchsorted(self.authors, self.authors))
-
-    def window(self, rows: Tensor, length: int) -> Tensor:
-        """rows (B,), -1 for none -> (B, length) rows of the author's segments up to it, see :func:`windows`."""
-        return windows(self.first, rows, length)
 
     def newest(self, until: float) -> np.ndarray:
         """(n_items,) int64, row of each author's newest segment that has ended by `until` (seconds); -1 for none."""
@@ -179,7 +175,7 @@ def _read_segments(file: Path, items: list[str], seconds: int) -> tuple[np.ndarr
             na_filter=False, quoting=3, encoding="utf-8",
         )  # fmt: skip
     except (OSError, ValueError) as error:
-        raise InputError(f"{file}: not readable: {' '.join(str(error).split())[:200]}") from None
+        raise InputError(f"{file}: not readable: {one_line(error)}") from None
     tokens = frame[AUTHOR].astype("category").array
     of_token = pd.Index(items, dtype=object).get_indexer(tokens.categories.astype(object))
     authors = of_token[tokens.codes].astype(np.int64)

@@ -17,8 +17,6 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import published
 
 SPLITS = ("train", "valid", "test")
-KEPT = "; kept as given"
-"""Ends every note on the splits of a dataset."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,8 @@ def _write_content(folder: Path, name: str, content: DatasetContent) -> None:
         "splits": list(content.interactions) if "" not in content.interactions else None,
         "counts": counts,
         "modalities": modalities,
-        "notes": [*content.notes, *_notes(content.interactions)],
+        "notes": content.notes,
+        "warnings": _warnings(content.interactions),
         "hash": content_hash(folder),
         "get_real": content.get_real,
     }
@@ -177,16 +176,16 @@ def _without_idle_times(content: DatasetContent) -> DatasetContent:
     return replace(content, interactions=parts, notes=[*content.notes, note])
 
 
-def _notes(interactions: dict[str, Interactions]) -> list[str]:
+def _warnings(interactions: dict[str, Interactions]) -> list[str]:
     """What a reader of results must know of the splits: pairs that leak from training, repeated pairs."""
-    notes = []
+    found = []
     keys = {split: rows.users << 32 | rows.items for split, rows in interactions.items()}
     for split, pairs in keys.items():
         if split in ("valid", "test") and (leaked := int(np.isin(pairs, keys["train"]).sum())):
-            notes.append(f"{leaked:,} of {len(pairs):,} {split} pairs are in training as well{KEPT}")
+            found.append(f"{leaked:,} of {len(pairs):,} {split} pairs are in training as well; kept as given")
         if split and (repeated := len(pairs) - len(np.unique(pairs))):
-            notes.append(f"{repeated:,} of {len(pairs):,} {split} pairs are repetitions{KEPT}")
-    return notes
+            found.append(f"{repeated:,} of {len(pairs):,} {split} pairs are repetitions; kept as given")
+    return found
 
 
 def _kind(description: Path) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import replaced
 
 
@@ -40,6 +40,37 @@ class Job:
     work: Callable[..., Cell]
     """a function of a module, so that another process finds it."""
     arguments: tuple[Any, ...]
+
+
+def seed_jobs(
+    name: str,
+    key: Mapping[str, Any],
+    work: Callable[..., Cell],
+    arguments: tuple[Any, ...],
+    seeds: Sequence[int],
+) -> list[Job]:
+    """A row's jobs, ``work(*arguments, seed)`` for each seed."""
+    return [Job(f"{name}, seed {seed}", {**key, "seed": seed}, work, (*arguments, seed)) for seed in seeds]
+
+
+def alike(
+    cells: Mapping[str, Sequence[Cell]], split: str, columns: Sequence[str], did: str, cure: str
+) -> Cell:
+    """The first of a table's cells, if all of them have the same columns of a split.
+
+    Args:
+        did: what a cell did to which rows, as ``scored {} rows``. cure: what makes them the same.
+
+    Raises:
+        InputError: two cells differ.
+    """
+    first = next(iter(cells.values()))[0]
+    for name, of_row in cells.items():
+        for cell in of_row:
+            arrays = ((each.arrays[f"{split} {column}"] for each in (cell, first)) for column in columns)
+            if not all(np.array_equal(own, other) for own, other in arrays):
+                raise InputError(f"{name}: {did.format(f'other {split}')} than {next(iter(cells))}; {cure}")
+    return first
 
 
 class CellStore:
@@ -83,4 +114,4 @@ class CellStore:
             with replaced(file) as stream:
                 stream.write(json.dumps({"key": dict(key), "facts": cell.facts}, indent=1) + "\n")
         except OSError as error:
-            raise InputError(f"{file}: the cell cannot be kept: {error.strerror or error}") from None
+            raise InputError(f"{file}: the cell cannot be kept: {one_line(error)}") from None

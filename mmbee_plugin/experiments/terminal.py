@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from textwrap import wrap
 
-from mmbee_plugin.experiments.sheet import Sheet, lines
+from mmbee_plugin.experiments.sheet import Sheet, line, lines, rule
 
 BETWEEN = len(" | ")
 EDGES = len("| ") + len(" |")
@@ -78,13 +78,9 @@ def _block(sheet: Sheet, columns: Sequence[int], width: int) -> list[str]:
     found = []
     for row in (sheet.headings, *sheet.rows):
         cells = [wrap(row[place], size) or [""] for place, size in zip(columns, widths, strict=True)]
-        for line in range(max(map(len, cells))):
-            texts = [cell[line] if line < len(cell) else "" for cell in cells]
-            padded = [
-                text.ljust(size) if place < sheet.names else text.rjust(size)
-                for place, text, size in zip(columns, texts, widths, strict=True)
-            ]
-            found.append(f"| {' | '.join(padded)} |")
+        for place in range(max(map(len, cells))):
+            texts = [cell[place] if place < len(cell) else "" for cell in cells]
+            found.append(line(texts, widths, sheet.names))
         if row is sheet.headings:
-            found.append("|" + "|".join("-" * (size + 2) for size in widths) + "|")
+            found.append(rule(widths))
     return found

@@ -10,7 +10,7 @@ import platform
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,19 +22,23 @@ import torch
 from recbole.data import data_preparation
 from recbole.utils import get_model, get_trainer, init_seed
 
+from mmbee_plugin.command.memory import PeakMemory
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.writer import SPLITS
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.code import code_digest
 from mmbee_plugin.modules.parts import reads_graph
-from mmbee_plugin.recbole.config.sources import plain_settings
+from mmbee_plugin.recbole.config import options
+from mmbee_plugin.recbole.config.known import check_given
+from mmbee_plugin.recbole.config.sources import of_model, plain_settings
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.training import checkpoint
 from mmbee_plugin.recbole.training.checkpoint import MAY_DIFFER
 from mmbee_plugin.recbole.training.logs import run_log
-from mmbee_plugin.recbole.training.report import PeakMemory
 from mmbee_plugin.recbole.training.trainer import resumable
 
-SPLITS = ("valid", "test")
+EVALUATED = SPLITS[1:]
+"""the splits that a cell has scores of"""
 OF_THE_RUN = (MAY_DIFFER - {"epochs", "stopping_step"}) | {"dataset_hash", "seed"}
 """settings that are no part of a cell's key, or stand in it on their own"""
 OF_THE_GRAPH = (
@@ -56,8 +60,15 @@ class TimeUpError(Exception):
 
 def check_split(split: str) -> None:
     """Raises InputError for a split that no cell has."""
-    if split not in SPLITS:
-        raise InputError(f"--split {split!r}: one of {', '.join(SPLITS)} is needed")
+    if split not in EVALUATED:
+        raise InputError(f"--split {split!r}: one of {', '.join(EVALUATED)} is needed")
+
+
+def settings_given(model: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """The settings among a command's arguments, ``--key=value``, as those of one model. Raises InputError."""
+    given = options.given_settings(None, arguments)
+    check_given(given, [model])
+    return of_model(given, model)
 
 
 @dataclass
@@ -65,7 +76,7 @@ class Training:
     """A model with its data, before and after :meth:`fit`.
 
     Attributes:
-        train, evaluated: RecBole's loaders; ``evaluated`` are those of :data:`SPLITS`.
+        train, evaluated: RecBole's loaders; ``evaluated`` are those of :data:`EVALUATED`.
         curve: (epoch, validation metric) of every evaluation while training.
     """
 
@@ -114,16 +125,13 @@ class Training:
             "model": self.model,
             "given": plain_settings(self.given),
             "seed": self.seed,
-            "data": {"name": self.folder.name, "counts": dict(self.folder.counts), "hash": self.folder.hash},
+            **cost_facts(self.folder, self.begun, self.memory),
             "valid": self.valid,
             "epochs": epochs,
             "best_epoch": best[0] + 1,
-            "seconds": round(time.perf_counter() - self.begun, 3),
             "epoch_seconds": round(sum(seconds) / max(1, epochs), 3),
             "train_samples_per_s": round(epochs * rows_of(self.train) / max(1e-9, sum(seconds)), 1),
             "parameters": sum(weight.numel() for weight in self.network.parameters()),
-            "peak_rss_mb": round(self.memory.megabytes(), 1),
-            "versions": versions(),
         }
 
     def _fit(self, seconds: float | None, saved: bool) -> None:
@@ -193,6 +201,16 @@ def state_of_the_code(model: str, *modules: str) -> dict[str, str]:
         ),
         "torch": torch.__version__,
         "recbole": recbole.__version__,
+    }
+
+
+def cost_facts(folder: DatasetFolder, begun: float, memory: PeakMemory) -> dict[str, Any]:
+    """What every cell keeps: its data, what it cost since ``begun``, and what it ran on."""
+    return {
+        "data": {"name": folder.name, "counts": dict(folder.counts), "hash": folder.hash},
+        "seconds": round(time.perf_counter() - begun, 3),
+        "peak_rss_mb": round(memory.megabytes(), 1),
+        "versions": versions(),
     }
 
 

@@ -16,6 +16,7 @@ from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.sheet import Sheet
+from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.recbole.run import LABELLED_RUN, load_mmbee, seeded_dataset
 from mmbee_plugin.recbole.training.logs import without_recbole_warnings
@@ -53,6 +54,16 @@ class Match:
 
     nmi: float
     share: float
+
+
+@study("figure 5", "figure-5")
+def queries(checkpoint: Path) -> Answer:
+    """Whether the learned queries tell the type of an author: t-SNE, clusters, neighbours; id embeddings beside.
+
+    The checkpoint is of MMBee on simulated live data.
+    """
+    authors = read_authors(checkpoint)
+    return Answer(*query_figure(authors), authors.folder, f"Checkpoint: {checkpoint.name}")
 
 
 def read_authors(path: Path, min_rows: int = MIN_ROWS) -> AuthorVectors:

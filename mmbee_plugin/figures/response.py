@@ -10,16 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
+import typer
 from plotly.subplots import make_subplots
 from scipy.sparse import csr_matrix
 
+from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.sheet import Sheet
+from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours, step_graphs
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.recbole.graph_report import open_graph
 
-Answer = tuple[np.ndarray, np.ndarray]
+Listed = tuple[np.ndarray, np.ndarray]
 """ids (n,) and weights (n,) float32 of a node's neighbours, best first."""
 WARM_UP = 20
 COLOURS = {"walked": "#e4572e", "read": "#4c78a8"}
@@ -39,7 +43,7 @@ class OnlineWalk:
         self._steps = step_graphs(path, u2a, a2a, settings.normalisation)
         self._own = u2a if path.start == "u" else u2a.T.tocsr()
 
-    def of(self, node: int) -> Answer:
+    def of(self, node: int) -> Listed:
         """The neighbours of one node, as :func:`~mmbee_plugin.graph.metapaths.expand` finds them."""
         row = self._steps[0][node]
         for step in self._steps[1:]:
@@ -70,13 +74,13 @@ class StoredLists:
         file = snapshot.path / "neighbours" / f"{metapath}.npz"
         self.lists = Neighbours(*(_mapped(file, name) for name in ("indptr", "ids", "weights")))
 
-    def of(self, node: int) -> Answer:
+    def of(self, node: int) -> Listed:
         """The neighbours of one node, copied out of the file."""
         ids, weights = self.lists.of(node)
         return ids.copy(), weights.copy()
 
 
-def same(first: Answer, second: Answer, tolerance: float = 1e-5) -> bool:
+def same(first: Listed, second: Listed, tolerance: float = 1e-5) -> bool:
     """Whether two lists agree but for rounding: weights alike place by place, and another id only where
     weights tie."""
     (ids, weights), (other_ids, other_weights) = first, second
@@ -97,6 +101,22 @@ class Response:
     walked: np.ndarray
     read: np.ndarray
     covered: float
+
+
+@study(
+    "figure 6",
+    "figure-6",
+    requests=typer.Option(min=1, help="Requests timed a metapath."),
+)
+def response(dataset: str, data_path: Path, arguments: list[str], requests: int = 2000) -> Answer:
+    """The time to answer a request by walking the graph online, and by reading the stored list of the snapshot.
+
+    The settings of the graph may follow, as for a run: --graph.top_k=20. It is built if it is not there.
+    """
+    with stage_display() as show:
+        opened = open_graph(dataset, data_path, arguments, show)
+    measured = measure(opened.snapshot, requests)
+    return Answer(*response_figure(opened.snapshot, measured), opened.folder)
 
 
 def measure(snapshot: Snapshot, requests: int, seed: int = 0) -> dict[str, Response]:
@@ -123,7 +143,7 @@ def measure(snapshot: Snapshot, requests: int, seed: int = 0) -> dict[str, Respo
     return found
 
 
-def _timed(answer: Callable[[int], Answer], nodes: list[int]) -> tuple[np.ndarray, list[Answer]]:
+def _timed(answer: Callable[[int], Listed], nodes: list[int]) -> tuple[np.ndarray, list[Listed]]:
     for node in nodes[:WARM_UP]:
         answer(node)
     times, answers = np.empty(len(nodes)), []

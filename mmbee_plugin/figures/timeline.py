@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import plotly.express as px
 import plotly.graph_objects as go
+import typer
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from mmbee_plugin.experiments.scoring import open_trained
 from mmbee_plugin.experiments.sheet import Sheet
+from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.figures.moments import clock
-from mmbee_plugin.figures.room import Timeline
+from mmbee_plugin.figures.room import Timeline, read_timeline
 
 GIFT, LINE, SHADE = "#e4572e", "#4c78a8", "#ffd54f"
 PANELS = ("gifts", "attention by modality", "attention by query and modality", "change", "logit")
+
+
+@study(
+    "figure room",
+    "figure-room",
+    room=typer.Option(metavar="ID", help="Default: that with the most gifts in the test part."),
+)
+def room(checkpoint: Path, room: str | None = None) -> Answer:
+    """The timeline of one live room: what the author's queries read by segment, and the gifts on it.
+
+    The checkpoint is of MMBee on live data.
+    """
+    trained = open_trained(checkpoint)
+    line = read_timeline(trained.network, trained.train, room)
+    return Answer(*room_figure(line), trained.folder, f"Checkpoint: {checkpoint.name}")
 
 
 def room_figure(line: Timeline) -> tuple[Sheet, go.Figure]:

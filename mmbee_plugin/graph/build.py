@@ -8,18 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import folder_beside, publish
 from mmbee_plugin.graph.attributes import Attributes, mean_attributes
 from mmbee_plugin.graph.donations import donation_graph, weigh
-from mmbee_plugin.graph.metapaths import Metapath, Neighbours, expand
+from mmbee_plugin.graph.metapaths import POSITIVES, Metapath, Neighbours, expand
 from mmbee_plugin.graph.reach import reach
 from mmbee_plugin.graph.settings import GraphSettings, Interactions, NodeStage
 from mmbee_plugin.graph.snapshot import SCHEMA, Snapshot, fold_folder
 from mmbee_plugin.graph.swing import swing
 from mmbee_plugin.graph.writer import SnapshotWriter, is_sound
-
-POSITIVES = ("u2a2u", "a2u2a")
 
 
 def build(
@@ -81,8 +79,7 @@ def build(
             publish(writing, folder, keeps=is_sound)
     except OSError as error:
         raise InputError(
-            f"{root}: cannot write a graph snapshot ({error.strerror or error}), "
-            "expected a folder with room for it"
+            f"{root}: cannot write a graph snapshot ({one_line(error)}), expected a folder with room for it"
         ) from error
     return Snapshot.open(folder)
 
@@ -125,7 +122,7 @@ def _write_stages(
             lists = reach(u2a, *sizes, exclude_own=not settings.reach_own, lift=settings.reach_lift)
             writer.lists(f"{folder}reach.npz", lists)
     positives: dict[str, Neighbours] = {}
-    for name in dict.fromkeys([*settings.metapaths, *(POSITIVES if nodes is not None else ())]):
+    for name in dict.fromkeys([*settings.metapaths, *(POSITIVES.values() if nodes is not None else ())]):
         with writer.stage(f"{name}{within}"):
             found = expand(
                 Metapath.parse(name),
@@ -137,7 +134,7 @@ def _write_stages(
             )
             if name in settings.metapaths:
                 writer.lists(f"{folder}neighbours/{name}.npz", found)
-            if name in POSITIVES:
+            if name in POSITIVES.values():
                 positives[name] = found
         for modality, feature in attributes.items():
             if name in settings.metapaths and name.endswith("a"):
@@ -151,7 +148,7 @@ def _write_stages(
             writer.array(f"attributes/own/{modality}.npy", own)
     if nodes is not None:
         with writer.stage("nodes"):
-            tables = nodes.train(u2a, *(positives[name] for name in POSITIVES))
+            tables = nodes.train(u2a, *(positives[name] for name in POSITIVES.values()))
             for kind, table in zip(("user", "author"), tables, strict=True):
                 writer.array(f"nodes_{kind}.npy", np.asarray(table, dtype=np.float32))
 

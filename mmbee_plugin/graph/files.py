@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import sys
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import IO
 
 import numpy as np
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class SnapshotFile:
         try:
             found = self.path.stat().st_size
         except OSError as error:
-            raise InputError(f"{self.path}: {error.strerror}; build the snapshot again") from None
+            raise InputError(f"{self.path}: {one_line(error)}; build the snapshot again") from None
         if found != self.size:
             raise InputError(f"{self.path}: {found} bytes, expected {self.size}; build the snapshot again")
 
@@ -83,16 +82,6 @@ def read_npz(file: SnapshotFile, kinds: Mapping[str, type]) -> dict[str, np.ndar
             found = f"{arrays[name].dtype} {arrays[name].shape}"
             raise InputError(f"{file.path}: {name} is {found}, expected one-dimensional {np.dtype(kind)}")
     return arrays
-
-
-def peak_memory() -> int | None:
-    """Megabytes: the most this process has held in memory so far; ``None`` where the system does not tell."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024))
 
 
 def _write(file: IO[bytes], array: np.ndarray) -> None:

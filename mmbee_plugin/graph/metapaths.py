@@ -12,6 +12,8 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.product import best_of_product
 
 PAPER_METAPATHS = ("u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a")
+POSITIVES = {"u": "u2a2u", "a": "a2u2a"}
+"""the metapath whose neighbours GraphCL draws a side's nodes near to"""
 MAX_HOPS = 3
 
 Normalisation = Literal["row", "symmetric"]

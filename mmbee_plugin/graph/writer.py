@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from mmbee_plugin.errors import InputError
-from mmbee_plugin.files import folder_beside, publish
-from mmbee_plugin.graph.files import SnapshotFile, peak_memory, write_npy, write_npz
+from mmbee_plugin.command.memory import peak_megabytes
+from mmbee_plugin.errors import InputError, one_line
+from mmbee_plugin.files import folder_beside, publish, write_json
+from mmbee_plugin.graph.files import SnapshotFile, write_npy, write_npz
 from mmbee_plugin.graph.metapaths import Neighbours
 from mmbee_plugin.graph.settings import GraphSettings, Interactions, NodeStage
 from mmbee_plugin.graph.snapshot import SCHEMA, Snapshot
@@ -38,7 +39,9 @@ class SnapshotWriter:
         start = time.perf_counter()
         yield
         seconds = round(time.perf_counter() - start, 3)
-        self.stages.append({"stage": name, "seconds": seconds, "peak_megabytes_so_far": peak_memory()})
+        self.stages.append(
+            {"stage": name, "seconds": seconds, "peak_megabytes_so_far": round(peak_megabytes())}
+        )
 
     def array(self, name: str, array: np.ndarray) -> None:
         """Writes one array under a name within the snapshot."""
@@ -79,10 +82,7 @@ class SnapshotWriter:
 
     def manifest(self, manifest: Mapping[str, object]) -> None:
         """Writes ``manifest.json``, the last file."""
-        with open(self.folder / "manifest.json", "w", encoding="utf-8") as file:
-            json.dump(manifest, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
+        write_json(self.folder / "manifest.json", manifest)
 
     def _take_down(self, name: str, written: SnapshotFile) -> None:
         self.files[name] = {"size": written.size, "sha256": written.sha256}
@@ -130,7 +130,7 @@ def with_nodes(
             writer.manifest({**snapshot.manifest, **changed})
             publish(writing, root / key, keeps=is_sound)
     except OSError as error:
-        raise InputError(f"{root}: cannot write a graph snapshot ({error.strerror or error})") from error
+        raise InputError(f"{root}: cannot write a graph snapshot ({one_line(error)})") from error
     return Snapshot.open(root / key)
 
 

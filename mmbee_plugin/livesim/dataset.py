@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmbee_plugin.data.writer import check_replaceable
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import folder_beside, publish
 from mmbee_plugin.livesim.display import day_bar
 from mmbee_plugin.livesim.settings import LiveSimSettings
@@ -33,4 +33,6 @@ def write(folder: Path, settings: LiveSimSettings | None = None, samples: Sample
         try:
             publish(made, folder)
         except OSError as error:
-            raise InputError(f"{folder}: cannot be written ({error.strerror}); nothing was changed") from None
+            raise InputError(
+                f"{folder}: cannot be written ({one_line(error)}); nothing was changed"
+            ) from None

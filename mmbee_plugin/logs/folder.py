@@ -11,7 +11,7 @@ from typing import NamedTuple
 import polars as pl
 
 from mmbee_plugin.data.jsons import read_object
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.logs.schema import TABLES, check_columns, modalities
 from mmbee_plugin.logs.writer import INFO_FILE, LogInfo
 
@@ -107,7 +107,7 @@ class LogFolder:
             try:
                 schema = pl.read_parquet_schema(file)
             except (OSError, pl.exceptions.PolarsError) as error:
-                reason = " ".join(str(error).split())[:200]
+                reason = one_line(error)
                 raise InputError(f"{file}: not readable as Parquet ({reason})") from None
             check_columns(name, schema, file)
             if schemas and schema != schemas[0]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import replaced
 from mmbee_plugin.modules.named import module_name
 from mmbee_plugin.modules.parts import BACKBONES, CONTENTS
@@ -124,7 +124,7 @@ def write_exchange(path: Path, exchange: Exchange) -> None:
         with replaced(path, "wb") as file:
             torch.save(content, file)
     except (OSError, RuntimeError) as error:  # torch's writer has its own for a full disk
-        raise InputError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
+        raise InputError(f"{path}: cannot be written ({one_line(error)})") from None
 
 
 def read_exchange(path: Path) -> Exchange:

@@ -22,6 +22,7 @@ from recbole.utils import get_model, get_trainer, init_seed
 from mmbee_plugin.builtin.sample import ensure
 from mmbee_plugin.command import threads
 from mmbee_plugin.command.entry import exit_status
+from mmbee_plugin.command.memory import PeakMemory
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import check_writable
@@ -204,7 +205,7 @@ def train_and_test(
         saved: False keeps no checkpoint, and tests the last epoch's weights instead of the best.
         progress: told of stages and epochs.
     """
-    start, memory = time.perf_counter(), report.PeakMemory()
+    start, memory = time.perf_counter(), PeakMemory()
     with run_log(config, quiet) as log, progress.listening() if progress else contextlib.nullcontext():
         for line in [*report.provenance_lines(folder), *data_lines(config.final_config_dict, folder)]:
             log.info(line)

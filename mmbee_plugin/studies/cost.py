@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from mmbee_plugin.command.memory import PeakMemory
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.cells import Cell, CellStore, Job
 from mmbee_plugin.experiments.code import code_digest
@@ -27,7 +28,6 @@ from mmbee_plugin.graph.build import build
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.recbole.graph_report import OpenedGraph
-from mmbee_plugin.recbole.training.report import PeakMemory
 
 PARTS = ("graphs", "lists", "walk", "means")
 """What a snapshot holds: U2A and A2A, the neighbours, the long walk's lists, the mean attributes. Node vectors are

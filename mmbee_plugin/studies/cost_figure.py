@@ -3,17 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import plotly.express as px
 import plotly.graph_objects as go
+import typer
 from plotly.subplots import make_subplots
 
+from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.experiments.cells import Cell
 from mmbee_plugin.experiments.sheet import Sheet
-from mmbee_plugin.studies.cost import OWN, PARTS, Shape, growth, total
+from mmbee_plugin.experiments.study import Answer, numbers, study
+from mmbee_plugin.recbole.graph_report import open_graph
+from mmbee_plugin.studies.cost import OWN, PARTS, Shape, cost_jobs, growth, measured_costs, shapes_of, total
 
 Costs = Mapping[Shape, Cell]
+
+
+@study(
+    "graph cost",
+    "cost",
+    sizes=typer.Option(metavar="TIMES", help="Times the data's users."),
+    densities=typer.Option(metavar="TIMES", help="Times its edges a user."),
+)
+def graph_cost(
+    dataset: str,
+    data_path: Path,
+    arguments: list[str],
+    cells: Path,
+    sizes: str = "0.5,1,2,4,8",
+    densities: str = "0.5,1,2,4",
+) -> Answer:
+    """Measure seconds and bytes of the expansion on graphs like the dataset's, smaller, larger and denser.
+
+    The settings of the graph may follow, as for a run: --graph.top_k=20.
+    """
+    shapes = shapes_of(numbers(sizes, "--sizes", float), numbers(densities, "--densities", float))
+    with stage_display() as show:
+        opened = open_graph(dataset, data_path, arguments, show)
+    own, *costs = measured_costs(cost_jobs(opened, shapes), cells)
+    of_shapes = dict(zip(shapes, costs, strict=True))
+    return Answer(*cost_figure(own, of_shapes, opened.snapshot.settings.top_k), opened.folder)
 
 
 def cost_figure(own: Cell, costs: Costs, top_k: int) -> tuple[Sheet, go.Figure]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from mmbee_plugin.command.stages import stage_display
+from mmbee_plugin.experiments.scoring import Trained, open_trained
 from mmbee_plugin.experiments.sheet import Sheet
+from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.studies.findings import LOOK, Finding
 from mmbee_plugin.studies.modality_checks import (
     Attention,
@@ -26,7 +30,6 @@ from mmbee_plugin.studies.query_checks import (
     read_queries,
     within_cosines,
 )
-from mmbee_plugin.studies.scoring import Trained
 
 SPLIT = "valid"
 """a diagnosis leads to changes, so it looks at validation rows"""
@@ -43,6 +46,16 @@ class Diagnosis:
     attention: Attention | None
     hidden: Hidden | None
     paths: dict[str, Generic]
+
+
+@study("diagnose", "diagnosis")
+def diagnosis(checkpoint: Path) -> Answer:
+    """Look a trained model over for parts that fail quietly: queries, modalities, neighbours; ok or look at this."""
+    with stage_display() as show:
+        show("opening the model")
+        trained = open_trained(checkpoint)
+        found = diagnose(trained, show)
+    return Answer(*diagnosis_figure(found), trained.folder, f"Checkpoint: {checkpoint.name}")
 
 
 def diagnose(trained: Trained, show: Callable[[str], None] = lambda stage: None) -> Diagnosis:

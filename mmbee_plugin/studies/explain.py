@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 import torch
+import typer
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.scoring import Trained, open_trained
 from mmbee_plugin.experiments.sheet import Sheet
-from mmbee_plugin.figures.moments import clock
+from mmbee_plugin.experiments.study import Answer, study
+from mmbee_plugin.figures.moments import clock, parsed_time
 from mmbee_plugin.studies import parts
-from mmbee_plugin.studies.scoring import Trained
 
 COLOURS = {
     parts.BEHAVIOUR: "#4c78a8",
@@ -73,6 +76,23 @@ class Explanation:
     parts: tuple[Part, ...]
     absent: tuple[str, ...]
     is_chance: bool
+
+
+@study(
+    "explain",
+    "explain",
+    user=typer.Option(metavar="ID"),
+    author=typer.Option(metavar="ID"),
+    time=typer.Option(
+        metavar="WHEN", help="Seconds since 1970 or 2025-05-12T20:15:30 (UTC). Default: a test row's."
+    ),
+)
+def explanation(checkpoint: Path, user: str, author: str, time: str | None = None) -> Answer:
+    """Which behaviours, metapaths, modalities and segments carried the score of one user for one author."""
+    moment = None if time is None else parsed_time(time)
+    trained = open_trained(checkpoint)
+    found = explain(trained, find_moment(trained, user, author, moment))
+    return Answer(*explanation_figure(trained, found), trained.folder, f"Checkpoint: {checkpoint.name}")
 
 
 def find_moment(trained: Trained, user: str, author: str, time: float | None = None) -> Moment:

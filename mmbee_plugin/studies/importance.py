@@ -19,12 +19,12 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation.resampling import ResampledUsers
 from mmbee_plugin.experiments.cells import Cell, CellStore
-from mmbee_plugin.experiments.training import SPLITS, prepared
+from mmbee_plugin.experiments.comparison import METRICS
+from mmbee_plugin.experiments.scoring import Trained
+from mmbee_plugin.experiments.training import EVALUATED, prepared
 from mmbee_plugin.graph.metapaths import every_metapath
 from mmbee_plugin.modules.parts import INTERESTS
 from mmbee_plugin.recbole.run import build_config
-from mmbee_plugin.studies.scoring import Trained
-from mmbee_plugin.tables.measures import METRICS
 from mmbee_plugin.tables.run import labelled_jobs
 
 MODEL = "MMBee"
@@ -84,7 +84,7 @@ def importance_cell(
     show("training")
     with prepared(MODEL, folder.path, given, seed) as training:
         training.fit()
-        loaders = dict(zip(SPLITS, training.evaluated, strict=True))
+        loaders = dict(zip(EVALUATED, training.evaluated, strict=True))
         model = training.config, training.network, training.train.dataset
         cell = measured(Trained(folder.path, folder, *model, loaders), permutations, seed, show)
         return Cell(cell.arrays, {**training.facts(), **cell.facts})

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import plotly.express as px
 import plotly.graph_objects as go
+import typer
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.cells import Job
-from mmbee_plugin.experiments.sheet import SIGNIFICANT, Sheet, p_text, percent
+from mmbee_plugin.experiments.comparison import METRICS
+from mmbee_plugin.experiments.making import cells_of_rows
+from mmbee_plugin.experiments.scoring import Trained, open_trained
+from mmbee_plugin.experiments.sheet import SIGNIFICANT, Sheet, mean, p_text, percent
+from mmbee_plugin.experiments.study import Answer, numbers, study
 from mmbee_plugin.modules.parts import BACKBONES, CONTENTS
 from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
 from mmbee_plugin.studies.degraded import Units, with_noise, without
-from mmbee_plugin.studies.scoring import Trained
-from mmbee_plugin.tables.measures import METRICS, mean
 from mmbee_plugin.tables.run import labelled_jobs
 
 ALL = "all"
@@ -58,6 +63,35 @@ class MissingStudy:
     """test rows, and gifts among them."""
     tested: bool
     """whether differences have p-values; those of generated samples say nothing."""
+
+
+@study(
+    "study missing",
+    "missing",
+    rates=typer.Option(metavar="SHARES", help="Shares of authors or segments that lack a modality."),
+    noise=typer.Option(metavar="LEVELS", help="Noise, in deviations of each column."),
+    by=typer.Option(metavar="author|segment", help="What loses a modality as one."),
+    seed=typer.Option(help="Of the draws of who is hit and of the noise."),
+)
+def missing(
+    checkpoint: Path,
+    cells: Path,
+    rates: str = "0.25,0.5,1",
+    noise: str = "0.5,1,2",
+    by: str = "author",
+    seed: int = 0,
+) -> Answer:
+    """Score the test rows with each modality missing or noisy, beside SIM without content, which is trained once."""
+    shares, levels = numbers(rates, "--rates", float), numbers(noise, "--noise", float)
+    with stage_display() as show:
+        show("opening the model")
+        trained = open_trained(checkpoint)
+    name, job = bare_job(trained)
+    changes = planned(list(trained.network.content.tables), shares, levels)
+    alone = cells_of_rows({name: [job]}, cells)[name][0].arrays["test scores"]
+    with stage_display() as show:
+        found = measure(trained, changes, (name, alone), by, seed, show)
+    return Answer(*missing_figure(found), trained.folder, f"Checkpoint: {checkpoint.name}")
 
 
 def planned(modalities: Sequence[str], rates: Sequence[float], levels: Sequence[float]) -> tuple[Change, ...]:
@@ -137,30 +171,30 @@ def _made(trained: Trained, change: Change, units: Units, seed: int) -> Abstract
     return without(network, names, units.hit(change.amount))
 
 
-def missing_figure(study: MissingStudy) -> tuple[Sheet, go.Figure]:
+def missing_figure(found: MissingStudy) -> tuple[Sheet, go.Figure]:
     """The table, and for each metric a plot of what is left at growing rates and levels."""
-    rows = tuple((name, *compared.cells()) for name, compared in study.rows.items())
-    unit = "authors" if study.by == "author" else "segments"
+    rows = tuple((name, *compared.cells()) for name, compared in found.rows.items())
+    unit = "authors" if found.by == "author" else "segments"
     notes = (
         f"Missing: a share of the {unit} lacks the modality, at every rate the same and more. Noise: normal, in "
         "deviations of each column.",
         "Changed is what a sample shows; the neighbours' mean attributes in the graph are those of training.",
-        f"{study.bare}: the same settings and seed without content and graph. Impr.: over {study.bare}; p: paired "
+        f"{found.bare}: the same settings and seed without content and graph. Impr.: over {found.bare}; p: paired "
         "bootstrap over users, Holm-corrected over the rows.",
         "Measured on test, with settings that were chosen on validation.",
-        *_verdict(study),
+        *_verdict(found),
     )
     title = (
-        f"A modality missing or noisy at test time: {study.counts[0]:,} samples, {study.counts[1]:,} gifts"
+        f"A modality missing or noisy at test time: {found.counts[0]:,} samples, {found.counts[1]:,} gifts"
     )
-    return Sheet(title, ("content", *HEADINGS), rows, notes), _plots(study)
+    return Sheet(title, ("content", *HEADINGS), rows, notes), _plots(found)
 
 
-def _verdict(study: MissingStudy) -> Iterator[str]:
+def _verdict(found: MissingStudy) -> Iterator[str]:
     """Whether the model stays above the bare one with any one modality gone; a line a metric."""
-    gone = [one for one in study.changes if one.kind == "missing" and one.amount == 1 and one.modality != ALL]
+    gone = [one for one in found.changes if one.kind == "missing" and one.amount == 1 and one.modality != ALL]
     for metric in METRICS if gone else ():
-        rows = {one.modality: study.rows[str(one)] for one in gone}
+        rows = {one.modality: found.rows[str(one)] for one in gone}
         below = [name for name, row in rows.items() if row.gains[metric] <= 0]
         chance = [
             name
@@ -168,41 +202,41 @@ def _verdict(study: MissingStudy) -> Iterator[str]:
             if row.gains[metric] > 0 and row.p_values[metric] >= SIGNIFICANT
         ]
         line = f"{metric.upper()} with any one modality gone: "
-        line += f"not above {study.bare} without {', '.join(below)}" if below else f"above {study.bare}"
-        if chance and study.tested:
+        line += f"not above {found.bare} without {', '.join(below)}" if below else f"above {found.bare}"
+        if chance and found.tested:
             line += f"{'; above,' if below else ','} but not beyond chance, without {', '.join(chance)}"
         least = percent(min(row.gains[metric] for row in rows.values()))
         largest = p_text(max(row.p_values[metric] for row in rows.values()))
-        yield f"{line} (least gain {least}{f', largest p {largest}' if study.tested else ''})."
+        yield f"{line} (least gain {least}{f', largest p {largest}' if found.tested else ''})."
 
 
-def _plots(study: MissingStudy) -> go.Figure:
-    kinds = [kind for kind in ("missing", "noise") if any(one.kind == kind for one in study.changes)]
+def _plots(found: MissingStudy) -> go.Figure:
+    kinds = [kind for kind in ("missing", "noise") if any(one.kind == kind for one in found.changes)]
     metrics = list(METRICS)
     titles = [f"{metric.upper()}, {kind}" for kind in kinds for metric in metrics]
     figure = make_subplots(len(kinds), len(metrics), subplot_titles=titles)
-    modalities = list(dict.fromkeys(one.modality for one in study.changes))
+    modalities = list(dict.fromkeys(one.modality for one in found.changes))
     for row, kind in enumerate(kinds, start=1):
         for column, metric in enumerate(metrics, start=1):
             for number, modality in enumerate(modalities):
-                own = [one for one in study.changes if (one.kind, one.modality) == (kind, modality)]
+                own = [one for one in found.changes if (one.kind, one.modality) == (kind, modality)]
                 if not own:
                     continue
                 line = go.Scatter(
                     x=[0, *(one.amount for one in own)],
-                    y=[_mean(study, name, metric) for name in (INTACT, *map(str, own))],
+                    y=[_mean(found, name, metric) for name in (INTACT, *map(str, own))],
                     name=modality,
                     legendgroup=modality,
                     showlegend=(row, column) == (1, 1),
                     line_color=px.colors.qualitative.D3[number % 10],
                 )
                 figure.add_trace(line, row=row, col=column)
-            level = _mean(study, study.bare, metric)
-            figure.add_hline(level, line_dash="dash", annotation_text=study.bare, row=row, col=column)
-        text = "noise, in deviations" if kind == "noise" else f"share of {study.by}s without it"
+            level = _mean(found, found.bare, metric)
+            figure.add_hline(level, line_dash="dash", annotation_text=found.bare, row=row, col=column)
+        text = "noise, in deviations" if kind == "noise" else f"share of {found.by}s without it"
         figure.update_xaxes(title_text=text, row=row)
     return figure.update_layout(template="plotly_white", height=330 * len(kinds), legend_title_text="changed")
 
 
-def _mean(study: MissingStudy, name: str, metric: str) -> float:
-    return mean(study.rows[name].values[metric])
+def _mean(found: MissingStudy, name: str, metric: str) -> float:
+    return mean(found.rows[name].pooled[metric])

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmbee_plugin.experiments.scoring import Trained
 from mmbee_plugin.experiments.sheet import SIGNIFICANT, p_text, percent
 from mmbee_plugin.modules.mfq import MFQ
 from mmbee_plugin.recbole.data.rows import SEGMENT
 from mmbee_plugin.studies.comparison import Compared, compare
 from mmbee_plugin.studies.degraded import without
 from mmbee_plugin.studies.findings import Finding, above
-from mmbee_plugin.studies.scoring import Trained
 
 HEARD = 0.25
 """Attention on a modality below this part of its fair share, its share of the tokens, is called ignoring it."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from mmbee_plugin.experiments.scoring import Trained
 from mmbee_plugin.studies.findings import Finding, below
-from mmbee_plugin.studies.scoring import Trained
 
 OVERLAP = 0.5
 """Mean overlap of two nodes' lists from which lists are called generic."""

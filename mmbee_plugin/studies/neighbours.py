@@ -14,20 +14,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
+import typer
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 from scipy.sparse import csr_matrix, identity
 
+from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation import bootstrap
 from mmbee_plugin.evaluation.bootstrap import Interval
+from mmbee_plugin.experiments.plots import arms, percentage
 from mmbee_plugin.experiments.sheet import Sheet, p_text
+from mmbee_plugin.experiments.study import Answer, study
+from mmbee_plugin.experiments.training import check_split
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.settings import Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.recbole.graph_report import open_graph
+from mmbee_plugin.recbole.offline import gifts
 
 ROWS = 4096
 """Nodes worked on at once; bounds memory."""
@@ -69,6 +77,24 @@ class Hits:
     recall: dict[str, NDArray]
 
 
+@study(
+    "study neighbours",
+    "neighbours",
+    split=typer.Option(metavar="valid|test", help="What counts as later."),
+)
+def neighbours(dataset: str, data_path: Path, arguments: list[str], split: str = "test") -> Answer:
+    """How many of the stored neighbours come true later, by metapath, against popular and random lists.
+
+    The settings of the graph may follow, as for a run: --graph.top_k=20. It is built if it is not there.
+    """
+    check_split(split)
+    with stage_display() as show:
+        opened = open_graph(dataset, data_path, arguments, show)
+        train, valid, test = opened.splits
+        found = hits(opened.snapshot, gifts(train), gifts(test if split == "test" else valid), show)
+    return Answer(*neighbours_figure(found, split), opened.folder)
+
+
 def hits(
     snapshot: Snapshot, before: Interactions, later: Interactions, show: Callable[[str], None]
 ) -> dict[str, Hits]:
@@ -101,7 +127,7 @@ def hits(
 
 def truths(path: Metapath, before: Interactions, later: Interactions, exclude_own: bool) -> Truth:
     """What comes true of a path's ends, for all of its starts."""
-    old, new = (_pairs(gifts) for gifts in (before, later))
+    old, new = (_pairs(one) for one in (before, later))
     if path.start == path.end:
         if path.start == "u":
             true = (new @ new.T).tocsr()
@@ -122,10 +148,10 @@ def truths(path: Metapath, before: Interactions, later: Interactions, exclude_ow
     return Truth(true, excluded)
 
 
-def _pairs(gifts: Interactions) -> csr_matrix:
+def _pairs(given: Interactions) -> csr_matrix:
     """(n_users, n_authors) float32, 1 where there was a gift."""
-    ones = np.ones(len(gifts.users), dtype=np.float32)
-    pairs = csr_matrix((ones, (gifts.users, gifts.authors)), shape=(gifts.n_users, gifts.n_authors))
+    ones = np.ones(len(given.users), dtype=np.float32)
+    pairs = csr_matrix((ones, (given.users, given.authors)), shape=(given.n_users, given.n_authors))
     pairs.sum_duplicates()
     pairs.data[:] = 1
     return pairs
@@ -228,11 +254,8 @@ def _plots(found: dict[str, Hits]) -> go.Figure:
             intervals = [_interval(getattr(one, part)[kind]) for one in found.values()]
             bars = go.Bar(
                 x=list(found),
-                y=[100 * one.mean for one in intervals],
-                error_y={
-                    "array": [100 * (one.high - one.mean) for one in intervals],
-                    "arrayminus": [100 * (one.mean - one.low) for one in intervals],
-                },
+                y=[percentage(one.mean) for one in intervals],
+                error_y=arms(intervals, percentage),
                 name=kind,
                 marker_color=colour,
                 showlegend=column == 1,

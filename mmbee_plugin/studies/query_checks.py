@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.scoring import Trained
 from mmbee_plugin.figures.queries import MIN_ROWS
 from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.studies.findings import Finding, above, below
-from mmbee_plugin.studies.scoring import Trained
 
 COSINE = 0.9
 """Mean cosine from which vectors are called one."""

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+import typer
 from numpy.typing import NDArray
 
+from mmbee_plugin.builtin.sample import ensure
+from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.experiments.cells import Cell
+from mmbee_plugin.experiments.cells import Cell, CellStore
+from mmbee_plugin.experiments.comparison import METRICS
 from mmbee_plugin.experiments.sheet import Sheet
+from mmbee_plugin.experiments.study import Answer, study
+from mmbee_plugin.experiments.training import settings_given
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
 from mmbee_plugin.recbole.run import build_config
-from mmbee_plugin.studies.importance import MODEL, SIDES
-from mmbee_plugin.tables.measures import METRICS
+from mmbee_plugin.studies.importance import MODEL, SIDES, importances
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,36 @@ class Importance:
     def spread(self) -> float:
         """Standard deviation over all permutations of all seeds."""
         return float(self.losses.std())
+
+
+@study(
+    "graph select",
+    "select",
+    keep=typer.Option(min=1, help="Metapaths to keep."),
+    metric=typer.Option(metavar="auc|uauc|gauc", help="Ranks them; default: what a run is tuned to."),
+    permutations=typer.Option(min=1, help="Of each metapath."),
+    seeds=typer.Option(min=1, help="Models trained."),
+)
+def graph_select(
+    dataset: str,
+    data_path: Path,
+    arguments: list[str],
+    cells: Path,
+    keep: int = 5,
+    metric: str | None = None,
+    permutations: int = 5,
+    seeds: int = 1,
+) -> Answer:
+    """Rank every metapath of up to three hops by its permutation importance on validation.
+
+    One model a seed is trained with all of them. Its settings may follow, as for a run: --epochs=2.
+    """
+    given = settings_given(MODEL, arguments)
+    folder = ensure(dataset, data_path)
+    chosen = ranking_metric(metric, folder, given)
+    with stage_display() as show:
+        found = importances(folder, given, seeds, permutations, CellStore(cells), show)
+    return Answer(*select_figure(found, chosen, keep), folder)
 
 
 def ranking_metric(wanted: str | None, folder: DatasetFolder, given: Mapping[str, Any]) -> str:

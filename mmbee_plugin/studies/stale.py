@@ -17,12 +17,17 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import torch
+import typer
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.data.histories import Histories
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.comparison import METRICS, Samples
+from mmbee_plugin.experiments.scoring import Trained, open_trained
 from mmbee_plugin.experiments.sheet import SIGNIFICANT, Sheet
+from mmbee_plugin.experiments.study import Answer, numbers, study
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.offline.stage import snapshot_of
@@ -31,8 +36,6 @@ from mmbee_plugin.recbole.config.modalities import chosen_modalities
 from mmbee_plugin.recbole.data.interest import InterestTable
 from mmbee_plugin.recbole.offline import gifts
 from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
-from mmbee_plugin.studies.scoring import Trained
-from mmbee_plugin.tables.measures import METRICS, Samples
 
 DAY = 86_400
 COLUMNS = ("users", "authors", "amounts", "times")
@@ -55,6 +58,20 @@ class Aged:
     edges: int
     covered: float
     scores: NDArray
+
+
+@study(
+    "study stale",
+    "stale",
+    ages=typer.Option(metavar="DAYS", help="Whole days."),
+)
+def stale(checkpoint: Path, ages: str = "0,1,3,7") -> Answer:
+    """What an old graph snapshot costs: the model on lists built so many days before the test day."""
+    days = numbers(ages, "--ages", int)
+    with stage_display() as show:
+        trained = open_trained(checkpoint)
+        samples, found = aged(trained, days, show)
+    return Answer(*stale_figure(samples, found), trained.folder, f"Checkpoint: {checkpoint.name}")
 
 
 def aged(trained: Trained, ages: Sequence[int], show: Callable[[str], None]) -> tuple[Samples, list[Aged]]:

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import plotly.express as px
 import plotly.graph_objects as go
+import typer
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from mmbee_plugin.builtin.sample import ensure
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation.metrics import user_auc
 from mmbee_plugin.experiments.cells import Cell, Job
-from mmbee_plugin.experiments.sheet import Sheet
-from mmbee_plugin.experiments.training import SPLITS
+from mmbee_plugin.experiments.comparison import METRICS, Samples
+from mmbee_plugin.experiments.making import cells_of_rows
+from mmbee_plugin.experiments.plots import arms
+from mmbee_plugin.experiments.rows import Row, check_own, chosen
+from mmbee_plugin.experiments.sheet import BEST, Sheet, mean_of_seeds
+from mmbee_plugin.experiments.study import Answer, study
+from mmbee_plugin.experiments.training import EVALUATED, check_split, settings_given
 from mmbee_plugin.recbole.data.training_rows import learned_items
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.training.logs import without_recbole_warnings
 from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
-from mmbee_plugin.tables.layout import BEST
-from mmbee_plugin.tables.measures import METRICS, Samples, mean
-from mmbee_plugin.tables.rows import FULL, Row
+from mmbee_plugin.tables.command import MODEL
+from mmbee_plugin.tables.rows import FULL
 from mmbee_plugin.tables.run import labelled_jobs
 
 BARE: Mapping[str, Any] = {"backbone": "sim", "content": "none", "interest": "none"}
@@ -37,6 +44,7 @@ ROWS = (
     Row("no queries", {**FULL, "use_queries": False}, "SIM+MFQ+GIE"),
 )
 """What is trained: Table 2's rows, and the full model without what an unseen author has of MFQ."""
+STUDY = "this study"
 UNSEEN, SEEN = "never seen", "seen in training"
 
 
@@ -49,16 +57,35 @@ class Part:
     rows: dict[str, Compared]
 
 
-def chosen_rows(only: Sequence[str] = ()) -> tuple[Row, ...]:
-    """These rows and those they are set against; all by default. Raises InputError, naming those there are."""
-    known = {row.name: row for row in ROWS}
-    if unknown := [name for name in only if name not in known]:
-        raise InputError(f"--only {unknown[0]!r}: this study has: {', '.join(known)}")
-    wanted = set(only or known)
-    for row in reversed(ROWS):  # a row stands behind the one it is set against
-        if row.name in wanted and row.against:
-            wanted.add(row.against)
-    return tuple(row for row in ROWS if row.name in wanted)
+@study(
+    "study unseen",
+    "unseen",
+    seeds=typer.Option(min=1, help="Trainings of each model."),
+    split=typer.Option(metavar="valid|test", help="Whose rows are scored."),
+    only=typer.Option(metavar="MODEL", help="This one and those it is measured from; may be repeated."),
+)
+def unseen(
+    dataset: str,
+    data_path: Path,
+    arguments: list[str],
+    jobs: int,
+    cells: Path,
+    seeds: int = 1,
+    split: str = "test",
+    only: list[str] | None = None,
+) -> Answer:
+    """Compare what the parts are worth for authors never seen in training, and for all others.
+
+    Trains SIM with and without MFQ and GIE, and MMBee without its shared queries and without any; they are cells of
+    mmbee table, kept in --cells. Settings of all models may follow, as for a run: --epochs=3.
+    """
+    check_split(split)
+    rows = chosen(ROWS, only or (), STUDY)
+    given = settings_given(MODEL, arguments)
+    folder = ensure(dataset, data_path)
+    made = cells_of_rows(unseen_jobs(folder, given, seeds, rows), cells, jobs)
+    parts = measure_unseen(folder, given, made, split)
+    return Answer(*unseen_figure(parts, seeds, split), folder, f"Settings given: {given or 'none'}")
 
 
 def unseen_jobs(
@@ -69,12 +96,10 @@ def unseen_jobs(
     Raises:
         InputError: a setting that the rows themselves make, or as `labelled_jobs`.
     """
-    for key in sorted({key for row in ROWS for key in row.settings}):
-        if key in given:
-            raise InputError(f"setting {key!r}: the rows of this study set it")
+    check_own(ROWS, given, STUDY)
     numbers = range(1, seeds + 1)
     return {
-        row.name: labelled_jobs(row.name, "MMBee", folder, {**given, **row.settings}, numbers) for row in rows
+        row.name: labelled_jobs(row.name, MODEL, folder, {**given, **row.settings}, numbers) for row in rows
     }
 
 
@@ -91,8 +116,8 @@ def measure_unseen(
             cells of other samples.
     """
     with without_recbole_warnings():
-        train, *others = seeded_dataset(build_config("MMBee", folder, {**given, **FULL})).build()
-    rows = others[SPLITS.index(split)]
+        train, *others = seeded_dataset(build_config(MODEL, folder, {**given, **FULL})).build()
+    rows = others[EVALUATED.index(split)]
     items = rows.inter_feat[rows.iid_field].numpy()
     labels = rows.positive_rows()
     for name, seeds in cells.items():
@@ -109,15 +134,15 @@ def measure_unseen(
         scores[BEST] = [np.load(truth)]
     against = {row.name: row.against for row in ROWS if row.against and row.name in cells}
     parts = {}
-    for kind, chosen in ((UNSEEN, new), (SEEN, ~new)):
-        if not chosen.any():
+    for kind, own in ((UNSEEN, new), (SEEN, ~new)):
+        if not own.any():
             raise InputError(f"{folder.path}: no {split} row is of an author {kind}")
-        if labels[chosen].all() or not labels[chosen].any():
-            found = "nothing but gifts" if labels[chosen].any() else "no gift"
+        if labels[own].all() or not labels[own].any():
+            found = "nothing but gifts" if labels[own].any() else "no gift"
             raise InputError(f"{folder.path}: {found} among the {split} rows of authors {kind}")
-        samples = Samples(users[chosen], labels[chosen], None)
-        compared = compare(samples, _only(scores, chosen), against)
-        parts[kind] = Part(len(np.unique(items[chosen])), samples, compared)
+        samples = Samples(users[own], labels[own], None)
+        compared = compare(samples, _only(scores, own), against)
+        parts[kind] = Part(len(np.unique(items[own])), samples, compared)
     return parts
 
 
@@ -135,8 +160,7 @@ def unseen_figure(parts: Mapping[str, Part], seeds: int, split: str = "test") ->
     ]
     notes = [
         f"{'; '.join(counts)}. An author is seen if a sample of it is trained on.",
-        f"Mean of {seeds} seed{'s, in brackets the largest minus the smallest' if seeds > 1 else ''}. Impr.: over SIM; "
-        "of the last two over SIM+MFQ+GIE.",
+        f"{mean_of_seeds(seeds)}. Impr.: over SIM; of the last two over SIM+MFQ+GIE.",
         "p: paired bootstrap over users, Holm-corrected over the rows of each kind of author.",
         "An unseen author reads with the queries that all share. Never alone: default_query_rate 0, so that in "
         "training an author's own were always added to them. No queries: use_queries false.",
@@ -159,12 +183,11 @@ def _plots(parts: Mapping[str, Part]) -> go.Figure:
     figure = make_subplots(1, len(METRICS), subplot_titles=[metric.upper() for metric in METRICS])
     for column, metric in enumerate(METRICS, start=1):
         for number, (kind, part) in enumerate(parts.items()):
-            middle = np.array([mean(one.values[metric]) for one in part.rows.values()])
-            low, high = np.array([one.intervals[metric] for one in part.rows.values()]).T
+            found = [one.interval(metric) for one in part.rows.values()]
             points = go.Scatter(
                 x=list(part.rows),
-                y=middle,
-                error_y={"array": high - middle, "arrayminus": middle - low},
+                y=[one.mean for one in found],
+                error_y=arms(found),
                 mode="markers",
                 marker={"size": 9, "color": px.colors.qualitative.D3[number]},
                 name=kind,

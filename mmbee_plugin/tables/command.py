@@ -9,21 +9,18 @@ from typing import Any
 
 from mmbee_plugin.builtin.sample import ensure
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.experiments.files import Report
 from mmbee_plugin.experiments.making import cells_of_rows
-from mmbee_plugin.experiments.terminal import shown
-from mmbee_plugin.experiments.training import check_split
-from mmbee_plugin.recbole.config import options
-from mmbee_plugin.recbole.config.known import check_given
+from mmbee_plugin.experiments.report import Report
+from mmbee_plugin.experiments.rows import over
+from mmbee_plugin.experiments.training import check_split, settings_given
 from mmbee_plugin.recbole.config.modalities import chosen_modalities
 from mmbee_plugin.recbole.config.settings import chosen_metapaths
-from mmbee_plugin.recbole.config.sources import of_model
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.recbole.training.report import provenance_lines
 from mmbee_plugin.tables.layout import sheets
 from mmbee_plugin.tables.measures import measure
 from mmbee_plugin.tables.report import write_report
-from mmbee_plugin.tables.rows import FULL, Table, check_number, make_table, over
+from mmbee_plugin.tables.rows import FULL, Table, check_number, make_table
 from mmbee_plugin.tables.run import labelled_jobs
 
 MODEL = "MMBee"
@@ -61,12 +58,9 @@ def run_table(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
     """
     check_number(chosen.number)
     check_split(chosen.split)
-    given = options.given_settings(None, arguments)
-    check_given(given, [MODEL])
-    given = of_model(given, MODEL)
+    given = settings_given(MODEL, arguments)
     folder = ensure(chosen.dataset, chosen.data_path)
     table = planned(chosen, folder, given)
-    report = Report(chosen.out)
     seeds = range(1, chosen.seeds + 1)
     jobs = {
         row.name: labelled_jobs(row.name, MODEL, folder, over(given, row.settings), seeds)
@@ -83,9 +77,7 @@ def run_table(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
         "code": jobs[table.rows[0].name][0].key["code"],
         "data": folder.hash,
     }
-    write_report(report, measures, printed, provenance, folder.kind, facts, cells)
-    body = [line for sheet in printed for line in [*shown(sheet), ""]]
-    return [*provenance, "", *body, f"Written: {report.csv}, {report.json}, {report.html}"]
+    return write_report(Report(chosen.out), measures, printed, provenance, folder.kind, facts, cells)
 
 
 def planned(chosen: TableOptions, folder: DatasetFolder, given: Mapping[str, Any]) -> Table:
@@ -98,4 +90,4 @@ def planned(chosen: TableOptions, folder: DatasetFolder, given: Mapping[str, Any
     modalities = chosen_modalities(config, folder)
     table = make_table(chosen.number, modalities, [path.name for path in chosen_metapaths(config)])
     table.check_settings(given)
-    return table.only(chosen.only) if chosen.only else table
+    return table.only(chosen.only)

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mmbee_plugin.experiments.sheet import SIGNIFICANT, Sheet, p_text, percent, untested
-from mmbee_plugin.tables.measures import METRICS, Comparison, Measured, Measures, mean, spread
-
-BEST = "best possible"
+from mmbee_plugin.experiments.comparison import METRICS
+from mmbee_plugin.experiments.sheet import (
+    BEST,
+    SIGNIFICANT,
+    Sheet,
+    beside,
+    difference_sheet,
+    mean_of_seeds,
+    p_text,
+    percent,
+    seeds_text,
+    untested,
+)
+from mmbee_plugin.tables.measures import Measured, Measures
 
 
 def sheets(measures: Measures, notes: Sequence[str] = ()) -> list[Sheet]:
@@ -30,10 +40,7 @@ def of_full_lines(measures: Measures) -> list[str]:
     """What the full model's comparisons come to, a line for each metric."""
     found = []
     for metric in METRICS:
-        each = {
-            name: (c.differences[metric].interval.mean, c.p_values[metric])
-            for name, c in measures.of_full.items()
-        }
+        each = {name: (c.gain(metric), c.p_values[metric]) for name, c in measures.of_full.items()}
         sure = [
             name for name, (gain, p) in each.items() if gain > 0 and (p < SIGNIFICANT or not measures.tested)
         ]
@@ -57,7 +64,7 @@ def _pooled(measures: Measures) -> Sheet:
     for name, measured in measures.rows.items():
         cells = [*(measured.row.labels or (name,))]
         for metric in table.metrics:
-            cells += [_value(measured.pooled[metric]), *_gain(measures.improvements.get(name), metric)]
+            cells += [seeds_text(measured.pooled[metric]), *_gain(measures, name, metric)]
         rows.append((*cells, *(_costs(measured) if table.costs else ())))
     if measures.best:
         best = measures.best["pooled"]
@@ -73,18 +80,14 @@ def _pooled(measures: Measures) -> Sheet:
 
 def _notes(measures: Measures) -> list[str]:
     notes = [
-        f"Mean of {measures.seeds} seed{'s'[: measures.seeds > 1]}"
-        + (", in brackets the largest minus the smallest" if measures.seeds > 1 else "")
-        + "; Impr.: absolute, over "
-        + ", ".join(dict.fromkeys(c.against for c in measures.improvements.values()))
+        f"{mean_of_seeds(measures.seeds)}; Impr.: absolute, over "
+        + ", ".join(dict.fromkeys(row.against for row in measures.table.rows if row.against))
         + ("; p: paired bootstrap over users, Holm-corrected over the rows." if measures.tested else "."),
     ]
     if measures.table.costs:
-        beside = measures.side_by_side
-        side = f"with up to {beside} cells side by side" if beside > 1 else "with no other cell beside it"
         notes.append(
-            f"Speed: one thread, {side}; FLOPs: products of matrices in inference, a multiplication and its addition "
-            "counting two."
+            f"Speed: one thread, {beside(measures.side_by_side)}; FLOPs: products of matrices in inference, a "
+            "multiplication and its addition counting two."
         )
     if measures.best:
         notes.append(f"{BEST}: the simulator's planted probabilities as scores.")
@@ -106,7 +109,7 @@ def hourly_lines(measures: Measures) -> list[str]:
     for metric in METRICS:
         other = []
         for name, comparison in measures.improvements.items():
-            pooled = comparison.differences[metric].interval.mean
+            pooled = comparison.gain(metric)
             hourly = measures.hourly_gain(name, metric)
             if hourly is not None and pooled * hourly < 0:
                 other.append(f"{name} (pooled {percent(pooled)}, hourly {percent(hourly)})")
@@ -124,7 +127,7 @@ def _hourly(measures: Measures) -> Sheet:
         cells = [*(measured.row.labels or (name,))]
         for metric in table.metrics:
             gain = measures.hourly_gain(name, metric)
-            cells += [_value(measured.hourly[metric]), "-" if gain is None else percent(gain)]
+            cells += [seeds_text(measured.hourly[metric]), "-" if gain is None else percent(gain)]
         rows.append(tuple(cells))
     if measures.best:
         best = measures.best["hourly"]
@@ -138,29 +141,18 @@ def _hourly(measures: Measures) -> Sheet:
 
 
 def _of_full(measures: Measures) -> Sheet:
-    headings = tuple(text for metric in METRICS for text in (metric.upper(), "p"))
-    rows = []
-    for name, comparison in measures.of_full.items():
-        cells = []
-        for metric in METRICS:
-            found = comparison.differences[metric].interval
-            interval = f"{percent(found.mean)} [{percent(found.low)}, {percent(found.high)}]"
-            cells += [interval, p_text(comparison.p_values[metric])]
-        rows.append((name, *cells))
-    note = "In brackets the 95 % interval over users" + (
-        "; p: Holm-corrected over the rows." if measures.tested else "."
-    )
-    return Sheet(f"{measures.table.full} minus the row", ("Row", *headings), tuple(rows), (note,))
+    note = "In brackets the 95 % interval over users"
+    note += "; p: Holm-corrected over the rows." if measures.tested else "."
+    headings = {metric: metric.upper() for metric in METRICS}
+    title = f"{measures.table.full} minus the row"
+    return difference_sheet(title, measures.of_full, headings, percent, p_text, note)
 
 
-def _value(seeds: Sequence[float]) -> str:
-    return f"{mean(seeds):.4f}" + (f" ({spread(seeds):.4f})" if len(seeds) > 1 else "")
-
-
-def _gain(comparison: Comparison | None, metric: str) -> tuple[str, str]:
-    if comparison is None:
+def _gain(measures: Measures, name: str, metric: str) -> tuple[str, str]:
+    difference = measures.improvements.get(name)
+    if difference is None:
         return "-", ""
-    return percent(comparison.differences[metric].interval.mean), p_text(comparison.p_values[metric])
+    return percent(difference.gain(metric)), p_text(difference.p_values[metric])
 
 
 def _costs(measured: Measured) -> tuple[str, str, str]:

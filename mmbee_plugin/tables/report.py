@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from mmbee_plugin.experiments.cells import Cell
-from mmbee_plugin.experiments.files import Report
-from mmbee_plugin.experiments.html import page
-from mmbee_plugin.experiments.sheet import Sheet
-from mmbee_plugin.tables.measures import METRICS, Measures, mean, spread
+from mmbee_plugin.experiments.comparison import METRICS, Difference
+from mmbee_plugin.experiments.report import Report
+from mmbee_plugin.experiments.sheet import BEST, Sheet, mean, spread
+from mmbee_plugin.tables.measures import Measures
 from mmbee_plugin.tables.plots import plots
 
 COLUMNS = (
@@ -27,15 +27,15 @@ def write_report(
     kind: str,
     facts: Mapping[str, Any],
     cells: Mapping[str, Sequence[Cell]],
-) -> None:
-    """Writes the three files, each replaced whole.
+) -> list[str]:
+    """Writes the three files and returns what to print.
 
     Args:
         provenance: lines that say what the data are. kind: real, sample or simulated.
         facts: settings and versions. cells: of each row, one a seed.
     """
+    full = measures.table.full
     content = {
-        "provenance": list(provenance),
         "kind": kind,
         "table": measures.table.number,
         "split": measures.split,
@@ -43,31 +43,35 @@ def write_report(
         "best possible": measures.best,
         "notes": [note for sheet in printed for note in sheet.notes],
         "rows": {name: _row(measures, name, cells[name]) for name in measures.rows},
-        "full minus the row": {name: asdict(comparison) for name, comparison in measures.of_full.items()},
-        **facts,
+        "full minus the row": {name: _minus(full, name, one) for name, one in measures.of_full.items()},
     }
     title = f"Table {measures.table.number}, {measures.split} split"
-    shown = page(title, printed, plots(measures), provenance, kind == "real", facts)
-    report.write(COLUMNS, _lines(measures, kind), content, shown)
+    page = title, printed, plots(measures), provenance, kind == "real"
+    return report.write(*page, COLUMNS, _lines(measures, kind), content, facts)
 
 
 def _row(measures: Measures, name: str, cells: Sequence[Cell]) -> dict[str, Any]:
-    measured, comparison = measures.rows[name], measures.improvements.get(name)
+    measured, gain = measures.rows[name], measures.improvements.get(name)
     return {
         "settings": dict(measured.row.settings),
         "against": measured.row.against,
         "pooled": measured.pooled,
         "hourly": measured.hourly,
         "intervals": {metric: asdict(measured.interval(metric)) for metric in METRICS},
-        "improvement": asdict(comparison) if comparison else None,
+        "improvement": _minus(name, measured.row.against, gain) if gain else None,
         "hourly improvement": {
-            metric: gain
+            metric: hourly
             for metric in measured.hourly
-            if (gain := measures.hourly_gain(name, metric)) is not None
+            if (hourly := measures.hourly_gain(name, metric)) is not None
         },
         "costs": measured.costs,
         "cells": [cell.facts for cell in cells],
     }
+
+
+def _minus(row: str | None, against: str | None, difference: Difference) -> dict[str, Any]:
+    of_metrics = {metric: asdict(found) for metric, found in difference.found.items()}
+    return {"row": row, "against": against, "differences": of_metrics, "p_values": difference.p_values}
 
 
 def _lines(measures: Measures, kind: str) -> Iterator[dict[str, Any]]:
@@ -85,11 +89,11 @@ def _lines(measures: Measures, kind: str) -> Iterator[dict[str, Any]]:
             yield {**same, "row": name, "metric": cost, "averaged": "cells", "value": value}
     for averaged, values in measures.best.items():
         for metric, value in values.items():
-            yield {**same, "row": "best possible", "metric": metric, "averaged": averaged, "value": value}
+            yield {**same, "row": BEST, "metric": metric, "averaged": averaged, "value": value}
 
 
 def _pooled(measures: Measures, name: str, metric: str) -> dict[str, Any]:
-    measured, comparison = measures.rows[name], measures.improvements.get(name)
+    measured, difference = measures.rows[name], measures.improvements.get(name)
     interval, seeds = measured.interval(metric), measured.pooled[metric]
     line = {
         "metric": metric,
@@ -99,13 +103,13 @@ def _pooled(measures: Measures, name: str, metric: str) -> dict[str, Any]:
         "low": interval.low,
         "high": interval.high,
     }
-    if comparison is None:
+    if difference is None:
         return line
-    gain = comparison.differences[metric]
+    gain = difference.found[metric]
     return {
         **line,
         "improvement": gain.interval.mean,
         "improvement_low": gain.interval.low,
         "improvement_high": gain.interval.high,
-        **({"p": gain.p_value, "p_holm": comparison.p_values[metric]} if measures.tested else {}),
+        **({"p": gain.p_value, "p_holm": difference.p_values[metric]} if measures.tested else {}),
     }

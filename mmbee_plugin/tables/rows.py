@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.rows import PAPER, Row, Settings, check_own, chosen, kept_note
 from mmbee_plugin.recbole.config.files import paper_settings
 from mmbee_plugin.recbole.config.sources import merged
 
@@ -15,15 +15,9 @@ NUMBERS = (2, 4, 5, 6, 7)
 WIDTHS = (32, 64, 128)
 LENGTHS = (5, 10, 20)
 
-Settings = Mapping[str, Any]
 COLOURS = {"mmoe": "#4c78a8", "sim": "#e4572e"}
 """of the rows with a backbone, in plots"""
 FULL: Settings = {"backbone": "sim", "content": "mfq", "interest": "gie"}
-PAPER = "MMBee, the paper's"
-"""the row with the settings of ``recbole_configs/paper.yaml``, whatever the dataset's file says"""
-
-LENGTHS_OF_TRAINING = ("epochs", "eval_step", "stopping_step")
-"""settings that, given for all rows, also win over a row's own, so that all of them may train alike"""
 
 SLOTS: dict[str, tuple[str, str]] = {
     "": ("none", "none"),
@@ -39,22 +33,6 @@ SLOTS: dict[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row: a model by its settings, trained once a seed."""
-
-    name: str
-    settings: Settings
-    """what the row sets; everything else is the dataset's."""
-    against: str | None = None
-    """the row from which its improvement counts; None for a row that others count from."""
-    labels: tuple[str, ...] = ()
-    """what stands in the table's first columns; the name alone by default."""
-    keeps: bool = False
-    """whether a setting given for all rows gives way to the row's own, and a note says so (but for
-    :data:`LENGTHS_OF_TRAINING`); other rows refuse it."""
-
-
-@dataclass(frozen=True)
 class Table:
     """A table of the paper."""
 
@@ -64,29 +42,27 @@ class Table:
     """of the first columns."""
     rows: tuple[Row, ...]
     full: str | None = None
-    """the row that is set against every other one."""
+    """the row that is compared with every other one."""
     costs: bool = False
     """whether it has columns for speed and FLOPs."""
     metrics: tuple[str, ...] = field(default=("auc", "uauc", "gauc"))
 
-    def row(self, name: str) -> Row:
-        """The row called ``name``. Raises InputError, naming those there are."""
-        for row in self.rows:
-            if row.name == name:
-                return row
-        raise InputError(
-            f"table {self.number} has no row {name!r}; it has: {', '.join(row.name for row in self.rows)}"
-        )
+    @property
+    def name(self) -> str:
+        """``table 2``."""
+        return f"table {self.number}"
 
     def only(self, names: Sequence[str]) -> Table:
-        """The table with these rows and those they are measured from."""
-        wanted = {row.name for row in map(self.row, names)}
-        wanted |= {row.against for row in map(self.row, names) if row.against}
-        rows = tuple(row for row in self.rows if row.name in wanted)
-        return replace(self, rows=rows, full=self.full if self.full in wanted else None)
+        """The table with these rows and those they are measured from; all rows for none.
+
+        Raises:
+            InputError: a name that is no row's.
+        """
+        rows = chosen(self.rows, names, self.name)
+        return replace(self, rows=rows, full=self.full if self.full in {row.name for row in rows} else None)
 
     def notes(self, given: Settings) -> list[str]:
-        """What the table says of rows whose own settings win over those given for all rows."""
+        """Notes on rows whose own settings win over those given for all rows."""
         found = []
         for row in self.rows:
             if row.name == PAPER:
@@ -99,43 +75,7 @@ class Table:
 
     def check_settings(self, given: Settings) -> None:
         """Raises InputError for a setting that the rows themselves make, but for rows that keep theirs."""
-        for row in self.rows:
-            for key in () if row.keeps else both_set(row.settings, given):
-                raise InputError(
-                    f"setting {key!r}: the rows of table {self.number} set it; choose rows with --only"
-                )
-
-
-def over(given: Settings, settings: Settings) -> dict[str, Any]:
-    """What a row is trained with: what was given for all rows, and its own settings over that."""
-    own = {
-        name: value
-        for name, value in settings.items()
-        if name not in LENGTHS_OF_TRAINING or name not in given
-    }
-    return merged(given, own)
-
-
-def both_set(settings: Settings, given: Settings) -> list[str]:
-    """The settings in both, by the names that a command line has for them, such as ``graph.folds``."""
-    own = dict(_entries(settings))
-    return [name for name in dict(_entries(given)) if name in own]
-
-
-def kept_note(row: str, settings: Settings, given: Settings) -> list[str]:
-    """A line that says which given settings a row does not follow; none where it follows all."""
-    found, wanted = dict(_entries(over(given, settings))), dict(_entries(given))
-    kept = [f"{name} {found[name]}" for name in wanted if found[name] != wanted[name]]
-    return [f"{row} keeps its own {', '.join(kept)}; what was given is for the other rows."] if kept else []
-
-
-def _entries(settings: Settings, outer: str = "") -> Iterator[tuple[str, Any]]:
-    """A dict's entries one by one, those of dicts inside it under ``outer.inner``."""
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _entries(value, f"{outer}{name}.")
-        else:
-            yield f"{outer}{name}", value
+        check_own(self.rows, given, self.name)
 
 
 def check_number(number: int) -> None:

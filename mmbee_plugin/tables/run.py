@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -15,8 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.experiments.cells import Cell, Job
-from mmbee_plugin.experiments.training import SPLITS, prepared, settings_of_the_key, state_of_the_code
+from mmbee_plugin.experiments.cells import Cell, Job, seed_jobs
+from mmbee_plugin.experiments.scoring import predictions
+from mmbee_plugin.experiments.training import EVALUATED, prepared, settings_of_the_key, state_of_the_code
 from mmbee_plugin.recbole.run import build_config
 
 KIND = "labelled 1"
@@ -37,17 +36,11 @@ def labelled_jobs(
             f"{folder.name}: evaluates by ranking; AUC needs labelled samples, eval_args.mode labeled (see "
             "recbole_configs/labelled.yaml), or --dataset=livesim, which has them"
         )
-    settings = settings_of_the_key(config)
-    key = {"kind": KIND, "data": folder.hash, "settings": settings, **state_of_the_code(model)}
-    return [
-        Job(
-            f"{name}, seed {seed}",
-            {**key, "seed": seed},
-            labelled_cell,
-            (model, folder.path, dict(given), seed),
-        )
-        for seed in seeds
-    ]
+    key = {
+        **{"kind": KIND, "data": folder.hash, "settings": settings_of_the_key(config)},
+        **state_of_the_code(model),
+    }
+    return seed_jobs(name, key, labelled_cell, (model, folder.path, dict(given)), seeds)
 
 
 def labelled_cell(model: str, path: Path, given: Mapping[str, Any], seed: int) -> Cell:
@@ -63,47 +56,18 @@ def labelled_cell(model: str, path: Path, given: Mapping[str, Any], seed: int) -
         origin = _origin(training.folder)
         arrays: dict[str, NDArray] = {}
         inference = 0.0
-        for split, loader in zip(SPLITS, training.evaluated, strict=True):
+        for split, loader in zip(EVALUATED, training.evaluated, strict=True):
             columns, seconds = predictions(training.network, loader, origin)
             arrays |= {f"{split} {name}": values for name, values in columns.items()}
             inference += seconds
         batch = next(iter(training.evaluated[1]))[0].to(training.config["device"])
-        scored = sum(len(arrays[f"{split} scores"]) for split in SPLITS)
+        scored = sum(len(arrays[f"{split} scores"]) for split in EVALUATED)
         facts = {
             **training.facts(),
             "infer_samples_per_s": round(scored / inference, 1),
             "flops": flops(lambda: training.network.predict(batch)) / len(batch),
         }
     return Cell(arrays, facts)
-
-
-@torch.no_grad()
-def predictions(network: Any, loader: Any, origin: float | None = None) -> tuple[dict[str, NDArray], float]:
-    """Every row of a labelled loader with its score.
-
-    Args:
-        origin: what the dataset's times count from; None where there is no time.
-
-    Returns:
-        users, labels, scores and times as in :func:`labelled_cell`, in the loader's order; and the seconds it took.
-    """
-    dataset = loader.dataset
-    fields = {"users": dataset.uid_field, "labels": dataset.label_field}
-    if origin is not None:
-        fields["times"] = dataset.time_field
-    parts: dict[str, list[torch.Tensor]] = {name: [] for name in (*fields, "scores")}
-    begun = time.perf_counter()
-    for batch, *_ in loader:
-        parts["scores"].append(network.predict(batch.to(network.device)).float().cpu())
-        for name, field in fields.items():
-            parts[name].append(batch[field].cpu())
-    seconds = time.perf_counter() - begun
-    found = {name: torch.cat(values).numpy() for name, values in parts.items()}
-    found["users"] = dataset.user_rows[found["users"]].astype(np.int32)
-    found["labels"] = found["labels"] > 0
-    if origin is not None:
-        found["times"] = found["times"].astype(np.float64) + origin
-    return found, seconds
 
 
 def flops(forward: Callable[[], object]) -> int:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation.metrics import exact_mean, exact_sum, log_losses, user_auc
+from mmbee_plugin.randomness.mixing import mix
 from mmbee_plugin.torchrec.processes.collectives import add_up, gather, send_rows
 
 POINTS = 256
@@ -69,8 +70,7 @@ def _checked(user: NDArray, label: NDArray, score: NDArray) -> NDArray[np.float6
 
 def _grouped(user: NDArray, positive: NDArray, score: NDArray, device: torch.device) -> tuple[float, float]:
     """UAUC and GAUC, each user's samples on one process."""
-    mixed = user.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    destination = ((mixed >> np.uint64(32)) % np.uint64(dist.get_world_size())).astype(np.int64)
+    destination = (mix(0, user) % np.uint64(dist.get_world_size())).astype(np.int64)
     mine = user_auc(*send_rows((user, positive, score), destination, device))
     sums = [*exact_sum(mine.auc), *exact_sum(mine.auc, mine.impressions)]
     total = add_up([*sums, len(mine.auc), int(mine.impressions.sum())], device)

@@ -36,7 +36,7 @@ def test_schema_is_that_of_the_real_data(folder):
     assert folder.modalities["visual"]["width"] == folder.modalities["acoustic"]["width"] == 128
     assert 5_000 < folder.counts["interactions"] < 7_000
     assert "mmbee data convert" in folder.get_real
-    assert folder.notes == []  # no pair of validation or test is in training
+    assert folder.warnings == []  # no pair of validation or test is in training
 
 
 def test_gaps_are_there(folder):

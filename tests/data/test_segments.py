@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.segments import windows
 from mmbee_plugin.errors import InputError
 
 
@@ -25,7 +26,7 @@ def edit(path, change):
 def test_windows_are_the_authors_last_segments_oldest_first(folder, length):
     segments = folder.segments
     rows = torch.tensor([-1, 0, 3, 95, 96, 100, 575])
-    for row, window in zip(rows.tolist(), segments.window(rows, length).tolist(), strict=True):
+    for row, window in zip(rows.tolist(), windows(segments.first, rows, length).tolist(), strict=True):
         own = [one for one in range(row + 1) if segments.authors[one] == segments.authors[row]][-length:]
         assert window == [-1] * (length - len(own)) + (own if row >= 0 else [])
 

@@ -71,7 +71,7 @@ def test_counts_pairs_that_leak_from_training_or_repeat(tmp_path, content):
     content.interactions["valid"] = Interactions(np.array([0, 0, 1]), np.array([0, 2, 1]))
     content.interactions["test"] = Interactions(np.array([1, 1]), np.array([3, 3]))
     write_folder(tmp_path / "toy", content)
-    assert DatasetFolder(tmp_path / "toy").notes == [
+    assert DatasetFolder(tmp_path / "toy").warnings == [
         "2 of 3 valid pairs are in training as well; kept as given",
         "1 of 2 test pairs are repetitions; kept as given",
     ]

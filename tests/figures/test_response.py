@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.page import write_page
 from mmbee_plugin.figures import response
-from mmbee_plugin.figures.page import write_page
 from mmbee_plugin.graph.build import build
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
@@ -69,7 +69,8 @@ def test_times_are_kept_by_metapath_and_a_wrong_walk_is_refused(snapshot_with, t
     sheet, figure = response.response_figure(snapshot, found)
     assert [row[0] for row in sheet.rows] == list(PAPER_METAPATHS)
     assert float(sheet.rows[0][1]) == pytest.approx(np.median(found["u2a2u"].walked), abs=1e-4)
-    write_page(tmp_path / "6.html", sheet, figure, ["Data: <made> by a test"], real=False)
+    data = ["Data: <made> by a test"]
+    write_page(tmp_path / "6.html", sheet.title, [sheet], [("", figure)], data, real=False)
     page = (tmp_path / "6.html").read_text()
     assert "u2a2u2a" in page and "&lt;made&gt;" in page and "<script src" not in page
 

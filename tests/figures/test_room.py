@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from mmbee_plugin.cli import app
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.scoring import open_trained
 from mmbee_plugin.figures.room import read_timeline
 from mmbee_plugin.figures.timeline import room_figure
-from mmbee_plugin.studies.scoring import open_trained
 
 SMALL = {"interest": "none", "segments": 3}
 AUTHOR, ROOM = "a0", "a0r7"

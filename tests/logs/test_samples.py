@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.segments import windows
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.logs.samples import write_samples
 
@@ -96,7 +97,7 @@ def seen_in_training(folder):
     lines = (folder.path / "tiny.train.inter").read_text().splitlines()
     rows = [line.rsplit("\t", 1)[0] for line in lines]
     newest = torch.from_numpy(folder.rows("train").segments)
-    window = folder.segments.window(newest, folder.live.per_sample).numpy()
+    window = windows(folder.segments.first, newest, folder.live.per_sample).numpy()
     names = pl.read_csv(folder.path / "tiny.segment", separator="\t")["segment_id:token"].to_list()
     names = np.array([*names, "none"])
     seen = {"rows": rows, "segments": names[window]}

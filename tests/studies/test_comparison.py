@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.evaluation.metrics import auc, gauc
+from mmbee_plugin.experiments.comparison import Samples
 from mmbee_plugin.studies.comparison import HEADINGS, compare
-from mmbee_plugin.tables.measures import Samples
 
 
 def test_a_better_model_is_told_from_an_equal_one():
@@ -21,14 +21,14 @@ def test_a_better_model_is_told_from_an_equal_one():
         "shifted": [plain + 1, plain + 1],
     }
     found = compare(samples, scores, {"better": "plain", "shifted": "plain"})
-    assert found["plain"].values["auc"] == [pytest.approx(auc(labels, one)) for one in scores["plain"]]
-    assert found["better"].values["gauc"][0] == pytest.approx(gauc(users, labels, plain + labels))
-    gains = np.mean(found["better"].values["uauc"]) - np.mean(found["plain"].values["uauc"])
+    assert found["plain"].pooled["auc"] == [pytest.approx(auc(labels, one)) for one in scores["plain"]]
+    assert found["better"].pooled["gauc"][0] == pytest.approx(gauc(users, labels, plain + labels))
+    gains = np.mean(found["better"].pooled["uauc"]) - np.mean(found["plain"].pooled["uauc"])
     assert found["better"].gains["uauc"] == pytest.approx(gains) and gains > 0.1
     assert found["better"].p_values["uauc"] == pytest.approx(2 * 2 / 2000)  # the least there is, of two rows
     assert found["shifted"].p_values["auc"] > 0.05
-    low, high = found["better"].intervals["auc"]
-    assert low < np.mean(found["better"].values["auc"]) < high
+    interval = found["better"].interval("auc")
+    assert interval.low < np.mean(found["better"].pooled["auc"]) == interval.mean < interval.high
     assert not found["plain"].gains
     for compared in found.values():
         assert len(compared.cells()) == len(HEADINGS)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.scoring import open_trained
 from mmbee_plugin.studies.degraded import Units, with_noise, without
-from mmbee_plugin.studies.scoring import open_trained
 
 
 @pytest.fixture

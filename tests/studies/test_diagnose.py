@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 
 from mmbee_plugin import cli
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.scoring import open_trained
 from mmbee_plugin.modules.mfq import OWN_GAIN
 from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.studies.diagnose import diagnose, diagnosis_figure
@@ -26,7 +27,6 @@ from mmbee_plugin.studies.query_checks import (
     read_queries,
     within_cosines,
 )
-from mmbee_plugin.studies.scoring import open_trained
 
 
 def verdicts(findings):

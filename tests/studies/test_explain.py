@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from mmbee_plugin.cli import app
 from mmbee_plugin.data.histories import Histories
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.scoring import open_trained
 from mmbee_plugin.figures.moments import clock
 from mmbee_plugin.recbole.data.rows import SEGMENT
 from mmbee_plugin.studies.explain import explain, explanation_figure, find_moment
-from mmbee_plugin.studies.scoring import open_trained
 
 GIE = {"metapaths": ["u2a2u", "u2a2a", "a2a"], "short_length": 1, "graph": {"folds": 2, "reach_top_k": 4}}
 SET = {**GIE, "metapaths": ["u2a2u2a", "u2a2a", "a2a"], "pooling": "set", "neighbour_weights": False}

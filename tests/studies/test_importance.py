@@ -11,12 +11,12 @@ from mmbee_plugin.cli import app
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation.metrics import auc
 from mmbee_plugin.experiments.cells import Cell
+from mmbee_plugin.experiments.comparison import METRICS
+from mmbee_plugin.experiments.scoring import open_trained
 from mmbee_plugin.graph.metapaths import every_metapath
 from mmbee_plugin.studies import importance
 from mmbee_plugin.studies.importance import SIDES, measured, permuted
-from mmbee_plugin.studies.scoring import open_trained
 from mmbee_plugin.studies.select import ranking, select_figure
-from mmbee_plugin.tables.measures import METRICS
 
 GIE = {"metapaths": ["u2a2u", "u2a2a", "a2u"], "graph": {"folds": 2, "top_k": 3, "reach_top_k": 0}}
 

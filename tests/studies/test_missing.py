@@ -11,9 +11,9 @@ import pytest
 from mmbee_plugin import cli
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments import making
+from mmbee_plugin.experiments.scoring import open_trained
 from mmbee_plugin.studies.degraded import without
 from mmbee_plugin.studies.missing import INTACT, bare_job, measure, missing_figure, planned
-from mmbee_plugin.studies.scoring import open_trained
 
 
 def test_the_plan_has_each_modality_and_all_at_once():
@@ -40,7 +40,7 @@ def test_every_change_is_scored_and_set_against_the_bare_model(live_checkpoint):
     with without(trained.network, ["visual"]):
         expected = samples.pooled(trained.scores("test"))
     found = study.rows["visual missing, 100%"]
-    assert {name: value for name, [value] in found.values.items()} == expected
+    assert {name: value for name, [value] in found.pooled.items()} == expected
     assert found.gains["auc"] == pytest.approx(expected["auc"] - samples.pooled(alone)["auc"])
     sheet, figure = missing_figure(study)
     assert len(sheet.rows) == 7 and all(len(row) == len(sheet.headings) for row in sheet.rows)

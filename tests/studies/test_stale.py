@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from mmbee_plugin.cli import app
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.scoring import open_trained
 from mmbee_plugin.studies import stale
-from mmbee_plugin.studies.scoring import open_trained
 from mmbee_plugin.studies.stale import aged, stale_figure
 
 DAY, START = 86_400, 1_700_006_400  # of the tiny folder; its test day is the eighth

@@ -11,12 +11,13 @@ import pytest
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.cells import Cell
+from mmbee_plugin.experiments.rows import chosen
 from mmbee_plugin.experiments.training import check_split
 from mmbee_plugin.studies.unseen import (
     ROWS,
     SEEN,
+    STUDY,
     UNSEEN,
-    chosen_rows,
     measure_unseen,
     unseen_figure,
     unseen_jobs,
@@ -65,8 +66,8 @@ def test_samples_are_parted_by_what_training_showed(folder):
     assert len(parts[UNSEEN].samples.labels) == new.sum() and len(parts[SEEN].samples.labels) == (~new).sum()
     np.testing.assert_array_equal(parts[UNSEEN].samples.labels, file["label:float"].to_numpy()[new] > 0)
     full = parts[UNSEEN].rows["SIM+MFQ+GIE"]
-    assert full.values["auc"] == [pytest.approx(1, abs=0.01)] and full.gains["auc"] > 0.2
-    assert parts[SEEN].rows["SIM+MFQ+GIE"].values["auc"][0] < 0.8
+    assert full.pooled["auc"] == [pytest.approx(1, abs=0.01)] and full.gains["auc"] > 0.2
+    assert parts[SEEN].rows["SIM+MFQ+GIE"].pooled["auc"][0] < 0.8
     sheet, figure = unseen_figure(parts, 1)
     assert [row[:2] for row in sheet.rows] == [(kind, row.name) for kind in (UNSEEN, SEEN) for row in ROWS]
     assert f"2 authors, {new.sum()} samples" in sheet.notes[0] and len(figure.data) == 6
@@ -76,7 +77,7 @@ def test_truth_is_the_last_line_where_it_is_known(folder):
     (folder.path / "truth").mkdir()
     np.save(folder.path / "truth" / "test.npy", folder.rows("test").labels.astype(np.float32))
     part = measure_unseen(folder, GIVEN, cells(folder))[UNSEEN]
-    assert list(part.rows)[-1] == "best possible" and part.rows["best possible"].values["auc"] == [1.0]
+    assert list(part.rows)[-1] == "best possible" and part.rows["best possible"].pooled["auc"] == [1.0]
 
 
 def test_what_cannot_be_measured_is_said(folder, live_template):
@@ -96,6 +97,6 @@ def test_rows_are_models_of_their_own(folder):
     assert len({json.dumps(job.key, sort_keys=True) for seeds in jobs.values() for job in seeds}) == 12
     with pytest.raises(InputError, match="setting 'content': the rows of this study set it"):
         unseen_jobs(folder, {"content": "mfq"}, 1)
-    assert [row.name for row in chosen_rows(["no queries"])] == ["SIM", "SIM+MFQ+GIE", "no queries"]
-    with pytest.raises(InputError, match="--only 'DIN'"):
-        chosen_rows(["DIN"])
+    assert [row.name for row in chosen(ROWS, ["no queries"], STUDY)] == ["SIM", "SIM+MFQ+GIE", "no queries"]
+    with pytest.raises(InputError, match="this study has no row 'DIN'"):
+        chosen(ROWS, ["DIN"], STUDY)

@@ -11,7 +11,7 @@ import pytest
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation import metrics
-from mmbee_plugin.experiments.files import Report
+from mmbee_plugin.experiments.report import Report
 from mmbee_plugin.experiments.sheet import UNTESTED, lines
 from mmbee_plugin.tables.layout import sheets
 from mmbee_plugin.tables.measures import measure
@@ -62,8 +62,8 @@ def test_improvements_are_tested_and_corrected(measures):
     assert set(measures.improvements) == {"SIM+MFQ", "SIM+GIE", "SIM+MFQ+GIE"}
     for metric in ("auc", "uauc", "gauc"):
         full = measures.improvements["SIM+MFQ+GIE"]
-        assert full.differences[metric].interval.low > 0
-        assert full.p_values[metric] == pytest.approx(3 * full.differences[metric].p_value)
+        assert full.found[metric].interval.low > 0
+        assert full.p_values[metric] == pytest.approx(3 * full.found[metric].p_value)
     assert measures.improvements["SIM+GIE"].p_values["auc"] > 0.05
     assert set(measures.of_full) == {"SIM", "SIM+MFQ", "SIM+GIE"}
     assert all(each.p_values["auc"] < 0.05 for each in measures.of_full.values())
@@ -103,7 +103,7 @@ def test_improvements_of_another_sign_over_hours_are_named(table, cells, tmp_pat
         for each in cells[name]:
             each.arrays["test scores"] = scores.astype(np.float32)
     found = measure(table, cells, "test", NoTruth(tmp_path))
-    pooled = found.improvements["SIM+MFQ"].differences["auc"].interval.mean
+    pooled = found.improvements["SIM+MFQ"].found["auc"].interval.mean
     hourly = found.hourly_gain("SIM+MFQ", "auc")
     assert hourly is not None and hourly < 0 < pooled
     notes = sheets(found)[1].notes
@@ -166,6 +166,6 @@ def test_the_report_stands_alone_and_is_loud_about_simulations(measures, cells, 
             line for line in csv.DictReader(file) if line["row"] == "SIM+MFQ" and line["averaged"] == "pooled"
         ]
     assert [line["metric"] for line in found] == ["auc", "uauc", "gauc"]
-    gain = measures.improvements["SIM+MFQ"].differences["auc"].interval.mean
+    gain = measures.improvements["SIM+MFQ"].found["auc"].interval.mean
     assert float(found[0]["improvement"]) == pytest.approx(gain)
     assert found[0]["kind"] == "simulated"

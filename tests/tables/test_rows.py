@@ -7,10 +7,11 @@ import json
 import pytest
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.rows import PAPER, kept_note, over
 from mmbee_plugin.modules.parts import BACKBONES, CONTENTS, INTERESTS
 from mmbee_plugin.recbole.config.files import paper_settings
 from mmbee_plugin.recbole.config.sources import merged
-from mmbee_plugin.tables.rows import FULL, NUMBERS, PAPER, kept_note, make_table, over
+from mmbee_plugin.tables.rows import FULL, NUMBERS, make_table
 
 MODALITIES = ("visual", "speech", "comment")
 PATHS = ("u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a")

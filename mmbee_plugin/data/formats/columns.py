@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mmbee_plugin.data.recbole_files import MILLISECONDS
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 
 IDS = 2**31
 """ids are whole numbers below this."""
@@ -42,9 +42,9 @@ def read_numbers(
             encoding="utf-8",
         )
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        raise InputError(f"{path}: cannot be read ({one_line(error)})") from None
     except (ValueError, OverflowError) as error:
-        raise InputError(f"{path}: not a readable table: {' '.join(str(error).split())[:200]}") from None
+        raise InputError(f"{path}: not a readable table: {one_line(error)}") from None
     if not isinstance(frame.index, pd.RangeIndex):
         raise InputError(f"{path}, line 2: more columns than the header's {len(header)}")
     columns = {}

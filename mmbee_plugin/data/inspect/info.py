@@ -16,7 +16,7 @@ from mmbee_plugin.data.inspect.leaks import item_order, older_rows, shared_pairs
 from mmbee_plugin.data.inspect.popularity import rank_by_popularity
 from mmbee_plugin.data.order import chosen_row_order, order_lines
 from mmbee_plugin.data.splits import check_split, chosen_split, split_rows, split_words
-from mmbee_plugin.data.writer import KEPT, SPLITS, Interactions
+from mmbee_plugin.data.writer import SPLITS, Interactions
 from mmbee_plugin.evaluation.metrics import auc, gauc, uauc
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
@@ -107,8 +107,7 @@ def report(info: DatasetInfo) -> list[str]:
     cells = n_users * n_items
     pairs = {name: len(np.unique(part.users * n_items + part.items)) for name, part in info.parts.items()}
     lines = [folder.provenance(), f"hash {folder.hash[:16]}"]
-    # What convert found out about the splits is shown below, counted anew.
-    lines += [f"note: {note}" for note in folder.notes if not note.endswith(KEPT)]
+    lines += [f"note: {note}" for note in folder.notes]
     lines += [f"warning: {line}" for line in folder.unread]
     if folder.live is not None:
         lines.append("live data: the counts below are of gifts")

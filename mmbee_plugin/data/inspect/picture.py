@@ -1,15 +1,18 @@
-"""The picture of `mmbee data info`: one HTML file that needs nothing else, with plotly inside."""
+"""The picture of `mmbee data info`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.data.inspect.info import DatasetInfo
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.files import replaced
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 BINS = 60
 
@@ -23,7 +26,7 @@ def check_picture(path: Path) -> None:
     check_extra("plotly", f"{path}: a picture")
 
 
-def draw(info: DatasetInfo, path: Path) -> None:
+def drawn(info: DatasetInfo) -> go.Figure:
     """Degrees of users and items, what share of them holds what share of the training interactions, feature sizes,
     and the popularity baseline."""
     from plotly import graph_objects
@@ -62,19 +65,7 @@ def draw(info: DatasetInfo, path: Path) -> None:
     figure.update_yaxes(type="log", row=1, col=1)
     figure.update_xaxes(title_text="share of the items", tickformat=".0%", row=1, col=2)
     figure.update_yaxes(tickformat=".0%", row=1, col=2)
-    warnings = [line for line in info.leaks if line.startswith("warning")]
-    heading = "<br>".join([info.folder.provenance(), *(f"<b>{line}</b>" for line in warnings)])
-    figure.update_layout(
-        title={"text": heading, "font": {"size": 13}},
-        height=840 + 18 * len(warnings),
-        margin_t=110 + 18 * len(warnings),
-        template="plotly_white",
-    )
-    try:
-        with replaced(path) as file:
-            figure.write_html(file, include_plotlyjs=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
+    return figure.update_layout(height=840, template="plotly_white")
 
 
 def _at_least(degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.logs import check_installed
 from mmbee_plugin.logs.settings import ConvertSettings
 
@@ -60,7 +60,7 @@ def convert_log(
             log.check_rows(source)
             info.notes += counts.notes()
     except PolarsError as error:
-        raise InputError(f"{source}: not readable ({' '.join(str(error).split())[:200]})") from None
+        raise InputError(f"{source}: not readable ({one_line(error)})") from None
     written = LogFolder(folder)
     absent = [f"no table {name}: the files have none" for name in written.absent]
     found = [files.table(*names).described() for names in reader.FILES]

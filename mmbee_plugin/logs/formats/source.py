@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.logs.counts import Counts
 from mmbee_plugin.logs.formats.times import ALL_FORMS, as_time, days_agree, forms_of, in_range, without_zone
 
@@ -169,7 +169,7 @@ class SourceTable:
         try:
             forms = forms_of(opened(file), texts)
         except pl.exceptions.PolarsError as error:
-            raise InputError(f"{file}: not readable ({' '.join(str(error).split())[:200]})") from None
+            raise InputError(f"{file}: not readable ({one_line(error)})") from None
         reads = {}
         for column, name in chosen.items():
             if column in ids:
@@ -235,7 +235,7 @@ def columns_of(file: Path) -> dict[str, pl.DataType]:
     try:
         return dict(opened(file).collect_schema())
     except (OSError, pl.exceptions.PolarsError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise InputError(f"{file}: not readable ({reason})") from None
 
 
@@ -262,7 +262,7 @@ def sound(
     try:
         found = {reason: (count, row) for reason, count, row in rows.collect(engine="streaming").iter_rows()}
     except pl.exceptions.PolarsError as error:
-        raise InputError(f"{file}: not readable ({' '.join(str(error).split())[:200]})") from None
+        raise InputError(f"{file}: not readable ({one_line(error)})") from None
     counts.read(what, sum(count for count, _ in found.values()))
     counts.add(f"{what} written", found.get(None, (0, 0))[0])
     for at, why in enumerate(tests):

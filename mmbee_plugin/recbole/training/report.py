@@ -1,10 +1,7 @@
 """What a run leaves behind: a table on the screen, lines in the log, a JSON file. Each says what data it
 was."""
 
-import contextlib
 import hashlib
-import resource
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +12,7 @@ from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
 
 from mmbee_plugin.command import threads
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import write_json
 from mmbee_plugin.modules.parts import reads_graph
 
@@ -134,22 +131,4 @@ def write_results(path: Path, results: Sequence[RunResult], as_list: bool) -> No
     try:
         write_json(path, content if as_list else content[0])
     except OSError as error:
-        raise InputError(f"{path}: the result cannot be written: {error.strerror or error}") from None
-
-
-class PeakMemory:
-    """The most resident memory since it was made; on Linux the kernel's own mark is reset, elsewhere it
-    covers the process."""
-
-    def __init__(self) -> None:
-        with contextlib.suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")
-
-    def megabytes(self) -> float:
-        """In MB (10^6 bytes)."""
-        try:
-            status = Path("/proc/self/status").read_text()
-        except OSError:
-            unit = 1 if sys.platform == "darwin" else 1024
-            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+        raise InputError(f"{path}: the result cannot be written: {one_line(error)}") from None

@@ -10,11 +10,11 @@ from typing import Any
 from mmbee_plugin.builtin.sample import ensure
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.experiments.files import Report
 from mmbee_plugin.experiments.making import cells_of_rows
 from mmbee_plugin.experiments.pool import Task, run_tasks
 from mmbee_plugin.experiments.progress import cell_bar
-from mmbee_plugin.experiments.terminal import shown
+from mmbee_plugin.experiments.report import Report
+from mmbee_plugin.experiments.rows import PAPER, chosen, kept_note, over
 from mmbee_plugin.experiments.training import check_split
 from mmbee_plugin.recbole.config import options
 from mmbee_plugin.recbole.config.known import check_given
@@ -28,13 +28,12 @@ from mmbee_plugin.tables.ranking.layout import ranking_sheets
 from mmbee_plugin.tables.ranking.measures import measure
 from mmbee_plugin.tables.ranking.published import published
 from mmbee_plugin.tables.ranking.report import write_ranking
-from mmbee_plugin.tables.ranking.rows import REFERENCE, RankedRow, chosen_rows, table_rows
+from mmbee_plugin.tables.ranking.rows import NUMBER, REFERENCE, RankedRow, table_rows
 from mmbee_plugin.tables.ranking.run import FAILED, ranking_jobs
 from mmbee_plugin.tables.ranking.tuning import begin_tuning, tune
-from mmbee_plugin.tables.rows import PAPER, kept_note, over
 
 
-def run_table_3(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
+def run_table_3(asked: TableOptions, arguments: Sequence[str]) -> list[str]:
     """Tunes what is to be tuned, makes the cells that are missing, writes the report and returns the printed lines.
 
     Args:
@@ -43,13 +42,13 @@ def run_table_3(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
     Raises:
         InputError: an option, a setting or data that cannot be; before anything is trained where that is possible.
     """
-    check_split(chosen.split)
+    check_split(asked.split)
     known = table_rows()
-    rows = chosen_rows(known, chosen.only)
+    rows = chosen(known, asked.only, f"table {NUMBER}")
     given = options.given_settings(None, arguments)
     check_given(given, [row.model for row in known if row.model])
-    folder = ensure(chosen.dataset, chosen.data_path)
-    return ranking_table(rows, REFERENCE, folder, given, chosen)
+    folder = ensure(asked.dataset, asked.data_path)
+    return ranking_table(rows, REFERENCE, folder, given, asked)
 
 
 def ranking_table(
@@ -57,7 +56,7 @@ def ranking_table(
     reference: str,
     folder: DatasetFolder,
     given: Mapping[str, Any],
-    chosen: TableOptions,
+    asked: TableOptions,
 ) -> list[str]:
     """A table of any rows on a dataset, as :func:`run_table_3`.
 
@@ -65,30 +64,29 @@ def ranking_table(
         reference: the row that others are set against, where it is among ``rows``.
         given: settings of all rows; they win over tuned ones, and a row's own over both, as the table says.
     """
-    report = Report(chosen.out)
     for row in rows:
         ranking_jobs(row, folder, given, [])  # refuses what cannot be before hours of tuning
-    tuned = chosen.tuned or tunings_folder(folder)
-    if chosen.minutes is not None:
-        _tune(rows, folder, given, tuned, chosen.minutes, chosen.jobs)
+    tuned = asked.tuned or tunings_folder(folder)
+    if asked.minutes is not None:
+        _tune(rows, folder, given, tuned, asked.minutes, asked.jobs)
     tunings = {row.name: read_tuning(tuned / f"{row.tuning}.json") for row in rows if row.tuning}
     found = {
         name: tuning for name, tuning in tunings.items() if tuning is not None and tuning.chosen is not None
     }
-    if chosen.finalists > 1:
-        _decide(rows, folder, given, found, chosen)
-    seeds = range(1, chosen.seeds + 1)
+    if asked.finalists > 1:
+        _decide(rows, folder, given, found, asked)
+    seeds = range(1, asked.seeds + 1)
     jobs = {}
     for row in rows:
         tuned_to = found[row.name].chosen if row.name in found else None
         jobs[row.name] = ranking_jobs(row, folder, merged(tuned_to or {}, given), seeds)
-    cells = cells_of_rows(jobs, chosen.cells, chosen.jobs, fresh=True)
+    cells = cells_of_rows(jobs, asked.cells, asked.jobs, fresh=True)
     for name, of_row in cells.items():
         if any(FAILED in cell.facts for cell in of_row):
             raise InputError(f"{name}: with its settings the loss of a seed is no number; give it others")
     tried = {name: len(tuning.trials) for name, tuning in found.items()}
     tested = folder.kind != "sample"
-    measures = measure(cells, chosen.split, chosen.seeds, tried, reference, tested)
+    measures = measure(cells, asked.split, asked.seeds, tried, reference, tested)
     untuned = [row.name for row in rows if row.tuning and row.name not in found]
     protocol = [
         *_protocol(folder, {name: of_row[0].key["settings"] for name, of_row in jobs.items()}),
@@ -108,9 +106,7 @@ def ranking_table(
             for name, t in found.items()
         },
     }
-    write_ranking(report, measures, printed, provenance, facts, cells)
-    body = [line for sheet in printed for line in [*shown(sheet), ""]]
-    return [*provenance, "", *body, f"Written: {report.csv}, {report.json}, {report.html}"]
+    return write_ranking(Report(asked.out), measures, printed, provenance, facts, cells)
 
 
 def _tune(
@@ -137,10 +133,10 @@ def _decide(
     folder: DatasetFolder,
     given: Mapping[str, Any],
     found: Mapping[str, Tuning],
-    chosen: TableOptions,
+    asked: TableOptions,
 ) -> None:
     """The best trials of each row meet again, with all seeds; their cells are the table's."""
-    seeds = range(1, chosen.seeds + 1)
+    seeds = range(1, asked.seeds + 1)
     jobs = {
         (row.name, place): [
             replace(job, name=f"{job.name}, settings {place + 1}")
@@ -148,9 +144,9 @@ def _decide(
         ]
         for row in rows
         if row.name in found
-        for place, trial in enumerate(found[row.name].leading(chosen.finalists))
+        for place, trial in enumerate(found[row.name].leading(asked.finalists))
     }
-    cells = cells_of_rows(jobs, chosen.cells, chosen.jobs, fresh=True)
+    cells = cells_of_rows(jobs, asked.cells, asked.jobs, fresh=True)
     for name, tuning in found.items():
         tuning.decide(
             Finalist(
@@ -158,7 +154,7 @@ def _decide(
                 [cell.facts["valid"].get(tuning.metric) for cell in cells[name, place]],
                 jobs[name, place][0].key["code"],
             )
-            for place, trial in enumerate(tuning.leading(chosen.finalists))
+            for place, trial in enumerate(tuning.leading(asked.finalists))
         )
 
 

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from mmbee_plugin.experiments.sheet import Sheet, p_text, standing, untested
+from mmbee_plugin.experiments.sheet import (
+    Sheet,
+    beside,
+    difference_sheet,
+    p_text,
+    seeds_text,
+    standing,
+    untested,
+)
 from mmbee_plugin.tables.ranking.measures import (
     ALL,
     FEW,
@@ -92,7 +98,7 @@ def _table(measures: RankingMeasures, protocol: Sequence[str]) -> Sheet:
         + (", in brackets the largest minus the smallest seed" if many else "")
         + "; * the best row. Tried: settings in the row's tuning.",
         *protocol,
-        f"Seconds and peak memory of a cell, one thread, {_beside(measures.side_by_side)}; {GRAPH_COST}.",
+        f"Seconds and peak memory of a cell, one thread, {beside(measures.side_by_side)}; {GRAPH_COST}.",
     ]
     if measures.differences:
         notes += best_other_lines(measures)
@@ -102,24 +108,15 @@ def _table(measures: RankingMeasures, protocol: Sequence[str]) -> Sheet:
 
 
 def _differences(measures: RankingMeasures) -> Sheet:
-    headings = [text for metric in METRICS for text in (metric_name(metric), "p")]
-    rows = []
-    for name, difference in measures.differences[ALL].items():
-        cells = []
-        for metric in METRICS:
-            gain = difference.found[metric].interval
-            cells += [
-                f"{gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]",
-                _p(difference.p_values[metric]),
-            ]
-        rows.append((name, *cells))
     note = (
         "In brackets the 95 % interval"
         + ("; p: two-sided, Holm-corrected over the rows. Both" if measures.tested else ",")
         + " by the paired bootstrap over users of the seeds' mean, 10,000 draws; the spread over seeds is no "
         "part of it."
     )
-    return Sheet(f"{measures.reference} minus the row", ("Row", *headings), tuple(rows), (note,))
+    headings = {metric: metric_name(metric) for metric in METRICS}
+    title = f"{measures.reference} minus the row"
+    return difference_sheet(title, measures.differences[ALL], headings, "{:+.4f}".format, _p, note)
 
 
 def _groups(measures: RankingMeasures) -> Sheet:
@@ -169,14 +166,9 @@ def _published(publication: Publication) -> Sheet:
 
 
 def _value(figures: RowFigures, metric: str, best: float) -> str:
-    value, seeds = figures.value(metric), figures.seeds[metric]
-    spread = f" ({np.ptp(seeds):.4f})" if len(seeds) > 1 else ""
-    return f"{value:.4f}{spread}{'*' if value == best else ' '}"
+    value = figures.value(metric)
+    return f"{seeds_text(figures.seeds[metric], value)}{'*' if value == best else ' '}"
 
 
 def _p(value: float) -> str:
     return p_text(value) if value >= 0.001 else f"{value:.4f}"
-
-
-def _beside(cells: int) -> str:
-    return f"with up to {cells} cells side by side" if cells > 1 else "with no other cell beside it"

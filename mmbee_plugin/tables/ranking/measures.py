@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation import bootstrap
 from mmbee_plugin.evaluation.bootstrap import Interval, PairedDifference
 from mmbee_plugin.evaluation.metrics import metrics_of_ranks
 from mmbee_plugin.evaluation.resampling import means_on_resampled_users
-from mmbee_plugin.experiments.cells import Cell
+from mmbee_plugin.experiments.cells import Cell, alike
+from mmbee_plugin.experiments.comparison import Difference, corrected
 
 TOPK = (10, 20)
 METRICS = tuple(f"{metric}@{k}" for k in TOPK for metric in ("recall", "precision", "ndcg"))
@@ -82,15 +82,6 @@ class RowFigures:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """The reference row minus another one, by metric."""
-
-    found: dict[str, PairedDifference]
-    p_values: dict[str, float]
-    """corrected by Holm over the other rows."""
-
-
-@dataclass(frozen=True)
 class RankingMeasures:
     """All figures of a ranking table.
 
@@ -139,7 +130,11 @@ def measure(
     Raises:
         InputError: two cells ranked other pairs.
     """
-    positives = _positives(cells, split)
+    first = alike(
+        *(cells, split, ("users", "items"), "ranked {} pairs"),
+        "a table needs one split for all rows and seeds: a pre-split folder, or data with time and eval_args.order TO",
+    )
+    positives = Positives.of(first, split)
     groups = positives.groups()
     rows = {
         name: _figures(of_row, split, positives, groups, tried.get(name, 0)) for name, of_row in cells.items()
@@ -168,21 +163,6 @@ def degree_name(low: int, high: int | None) -> str:
     return str(low) if high == low + 1 else f"{low} to {high - 1}"
 
 
-def _positives(cells: Mapping[str, Sequence[Cell]], split: str) -> Positives:
-    first: Positives | None = None
-    for name, of_row in cells.items():
-        for cell in of_row:
-            own = Positives.of(cell, split)
-            first = first or own
-            if not (np.array_equal(own.users, first.users) and np.array_equal(own.items, first.items)):
-                raise InputError(
-                    f"{name}: ranked other {split} pairs than {next(iter(cells))}; a table needs one split for all "
-                    "rows and seeds: a pre-split folder, or data with time and eval_args.order TO"
-                )
-    assert first is not None
-    return first
-
-
 def _figures(
     cells: Sequence[Cell],
     split: str,
@@ -204,34 +184,32 @@ def _figures(
 
 
 def _intervals(rows: Mapping[str, RowFigures]) -> dict[str, dict[str, Interval]]:
-    columns = [of_row.users[ALL][metric] for of_row in rows.values() for metric in METRICS]
-    draws = means_on_resampled_users(np.stack(columns, axis=1)).T.reshape(len(rows), len(METRICS), -1)
+    found = _resampled({name: of_row.users[ALL] for name, of_row in rows.items()})
     return {
-        name: {
-            metric: bootstrap.of_draws(of_row.value(metric), draws[place, column]).interval
-            for column, metric in enumerate(METRICS)
-        }
-        for place, (name, of_row) in enumerate(rows.items())
+        name: {metric: each.interval for metric, each in of_row.items()} for name, of_row in found.items()
     }
 
 
 def _differences(rows: Mapping[str, RowFigures], group: str, reference: str) -> dict[str, Difference]:
-    others = [name for name in rows if name != reference]
     own = rows[reference].users[group]
-    gains = {name: {m: own[m] - rows[name].users[group][m] for m in METRICS} for name in others}
-    columns = [gains[name][metric] for name in others for metric in METRICS]
-    draws = means_on_resampled_users(np.stack(columns, axis=1)).T.reshape(len(others), len(METRICS), -1)
-    found = {
+    gains = {
+        name: {metric: own[metric] - of_row.users[group][metric] for metric in METRICS}
+        for name, of_row in rows.items()
+        if name != reference
+    }
+    return corrected(_resampled(gains))
+
+
+def _resampled(
+    users: Mapping[str, Mapping[str, NDArray[np.float64]]],
+) -> dict[str, dict[str, PairedDifference]]:
+    """The mean over users by name and metric, all on the same draws of users."""
+    columns = [of_name[metric] for of_name in users.values() for metric in METRICS]
+    draws = means_on_resampled_users(np.stack(columns, axis=1)).T.reshape(len(users), len(METRICS), -1)
+    return {
         name: {
-            metric: bootstrap.of_draws(float(gains[name][metric].mean()), draws[place, column])
+            metric: bootstrap.of_draws(float(of_name[metric].mean()), draws[place, column])
             for column, metric in enumerate(METRICS)
         }
-        for place, name in enumerate(others)
-    }
-    corrected = {
-        metric: bootstrap.holm([found[name][metric].p_value for name in others]) for metric in METRICS
-    }
-    return {
-        name: Difference(found[name], {metric: corrected[metric][place] for metric in METRICS})
-        for place, name in enumerate(others)
+        for place, (name, of_name) in enumerate(users.items())
     }

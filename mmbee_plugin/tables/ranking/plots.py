@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from mmbee_plugin.tables.plots import OTHER, error_bars, side_by_side
+from mmbee_plugin.experiments.plots import OTHER, error_bars, interval_bars, side_by_side
 from mmbee_plugin.tables.ranking.layout import SHOWN, metric_name
 from mmbee_plugin.tables.ranking.measures import METRICS, RankingMeasures
 
@@ -27,15 +27,8 @@ def _values(measures: RankingMeasures) -> go.Figure:
     figure = side_by_side([metric_name(metric) for metric in METRICS], len(measures.rows))
     for column, metric in enumerate(METRICS, start=1):
         found = {name: each[metric] for name, each in measures.intervals.items()}
-        values = [each.mean for each in found.values()]
-        bars = go.Bar(
-            y=list(found),
-            x=values,
-            orientation="h",
-            marker_color=[REFERENCE_COLOUR if name == measures.reference else OTHER for name in found],
-            error_x=error_bars([(each.low, each.high) for each in found.values()], values),
-            hovertemplate="%{y}: %{x:.4f}<extra></extra>",
-        )
+        colours = [REFERENCE_COLOUR if name == measures.reference else OTHER for name in found]
+        bars = interval_bars(found, colours, hovertemplate="%{y}: %{x:.4f}<extra></extra>")
         figure.add_trace(bars, row=1, col=column)
     return figure
 
@@ -58,12 +51,11 @@ def _gain_over_degree(measures: RankingMeasures, groups: list[str]) -> go.Figure
             measures.differences[group][other].found[metric].interval
             for group, other in zip(groups, others, strict=True)
         ]
-        values = [each.mean for each in found]
         figure.add_bar(
             x=_labels(measures, groups),
-            y=values,
+            y=[each.mean for each in found],
             name=metric_name(metric),
-            error_y=error_bars([(each.low, each.high) for each in found], values),
+            error_y=error_bars(found),
             customdata=others,
             hovertemplate="%{y:+.4f} over %{customdata}<extra></extra>",
         )

@@ -6,12 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from mmbee_plugin.experiments.cells import Cell
-from mmbee_plugin.experiments.files import Report
-from mmbee_plugin.experiments.html import page
-from mmbee_plugin.experiments.sheet import Sheet
+from mmbee_plugin.experiments.report import Report
+from mmbee_plugin.experiments.sheet import Sheet, spread
 from mmbee_plugin.tables.ranking.measures import ALL, METRICS, RankingMeasures
 from mmbee_plugin.tables.ranking.plots import ranking_plots
 from mmbee_plugin.tables.ranking.rows import NUMBER
@@ -29,15 +26,14 @@ def write_ranking(
     provenance: Sequence[str],
     facts: Mapping[str, Any],
     cells: Mapping[str, Sequence[Cell]],
-) -> None:
-    """Writes the three files, each replaced whole.
+) -> list[str]:
+    """Writes the three files and returns what to print.
 
     Args:
         provenance: lines that say what the data are.
         facts: settings, versions, and ``data``: name, kind, counts and hash. cells: of each row.
     """
     content = {
-        "provenance": list(provenance),
         "table": NUMBER,
         "split": measures.split,
         "counts": {group: {"pairs": n, "users": users} for group, (n, users) in measures.counts.items()},
@@ -46,12 +42,11 @@ def write_ranking(
             group: {name: asdict(difference) for name, difference in of_group.items()}
             for group, of_group in measures.differences.items()
         },
-        **facts,
     }
     data = facts["data"]
     title = f"Table {NUMBER}, {measures.split} split of {data['name']}"
-    shown = page(title, printed, ranking_plots(measures), provenance, data["kind"] == "real", facts)
-    report.write(COLUMNS, _lines(measures, data), content, shown)
+    page = title, printed, ranking_plots(measures), provenance, data["kind"] == "real"
+    return report.write(*page, COLUMNS, _lines(measures, data), content, facts)
 
 
 def _row(measures: RankingMeasures, name: str, cells: Sequence[Cell]) -> dict[str, Any]:
@@ -78,8 +73,11 @@ def _lines(measures: RankingMeasures, data: Mapping[str, Any]) -> Iterator[dict[
                 line["value"] = figures.value(metric, group)
                 if group == ALL:
                     interval = measures.intervals[name][metric]
-                    spread = float(np.ptp(figures.seeds[metric]))
-                    line |= {"spread": spread, "low": interval.low, "high": interval.high}
+                    line |= {
+                        "spread": spread(figures.seeds[metric]),
+                        "low": interval.low,
+                        "high": interval.high,
+                    }
                 yield {**line, **_difference(measures, group, name, metric)}
         for cost, value in figures.costs.items():
             yield {**same, "row": name, "metric": cost, "value": value}

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.rows import PAPER, Row
 from mmbee_plugin.recbole.config.files import paper_settings
 from mmbee_plugin.recbole.untrained import Score, most_popular, walk
-from mmbee_plugin.tables.rows import PAPER
 
 NUMBER = 3
 REFERENCE = "MMBee"
-"""the row that is set against every other one"""
+"""the row that is compared with every other one"""
 
 
 @dataclass(frozen=True)
-class RankedRow:
+class RankedRow(Row):
     """A row: a model trained once a seed, or a count of the training interactions."""
 
-    name: str
     model: str | None = None
     """of RecBole's registry."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """what the row sets; it wins over the dataset's, the tuned and the given settings."""
     tuning: str | None = None
     """the name of its search space and its tuned settings; None for a row that is never tuned."""
     count: partial[Score] | None = None
@@ -57,25 +51,14 @@ WALKS = (("walk u-a-u-a", "uaua"), ("walk u-a-a", "uaa"))
 def table_rows() -> tuple[RankedRow, ...]:
     """All rows of the table. Raises InputError where the file with the paper's settings cannot be read."""
     trained = [
-        RankedRow("DIEN", "SIM", OWN_DIEN, "DIEN") if name == "DIEN" else RankedRow(name, name, tuning=name)
+        RankedRow("DIEN", OWN_DIEN, model="SIM", tuning="DIEN")
+        if name == "DIEN"
+        else RankedRow(name, model=name, tuning=name)
         for name in TRAINED
     ]
     return (
         *trained,
-        RankedRow(PAPER, "MMBee", paper_settings()),
+        RankedRow(PAPER, paper_settings(), model="MMBee"),
         RankedRow("MostPop", count=partial(most_popular)),
         *(RankedRow(name, count=partial(walk, nodes=nodes)) for name, nodes in WALKS),
     )
-
-
-def chosen_rows(rows: Sequence[RankedRow], names: Sequence[str]) -> tuple[RankedRow, ...]:
-    """The rows with these names, all of them for none, in the table's order.
-
-    Raises:
-        InputError: a name that is no row's.
-    """
-    known = [row.name for row in rows]
-    for name in names:
-        if name not in known:
-            raise InputError(f"table {NUMBER} has no row {name!r}; it has: {', '.join(known)}")
-    return tuple(row for row in rows if row.name in names or not names)

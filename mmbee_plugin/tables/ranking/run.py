@@ -12,16 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from recbole.data import data_preparation
 
+from mmbee_plugin.command.memory import PeakMemory
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.experiments.cells import Cell, Job
+from mmbee_plugin.experiments.cells import Cell, Job, seed_jobs
+from mmbee_plugin.experiments.rows import over
 from mmbee_plugin.experiments.training import (
-    SPLITS,
+    EVALUATED,
+    cost_facts,
     prepared,
     ran_away,
     settings_of_the_key,
     state_of_the_code,
-    versions,
 )
 from mmbee_plugin.recbole.config.files import RUN_DEFAULTS, dataset_settings
 from mmbee_plugin.recbole.config.layers import default_settings
@@ -31,10 +33,8 @@ from mmbee_plugin.recbole.data.dataset import MMBeeDataset
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.training.logs import run_log
 from mmbee_plugin.recbole.training.ranking import positive_ranks
-from mmbee_plugin.recbole.training.report import PeakMemory
 from mmbee_plugin.recbole.untrained import Score
 from mmbee_plugin.tables.ranking.rows import RankedRow
-from mmbee_plugin.tables.rows import over
 
 KIND = "ranking 2"
 """the form of these cells; a change in what they hold is another number"""
@@ -78,15 +78,8 @@ def ranking_jobs(
     key = {"kind": KIND, "data": folder.hash, "settings": settings_of_the_key(config)}
     if row.count is None:
         code = state_of_the_code(name, RANKING)
-        return [
-            Job(
-                f"{row.name}, seed {seed}",
-                {**key, **code, "seed": seed},
-                ranking_cell,
-                (name, folder.path, settings, seed),
-            )
-            for seed in seeds
-        ]
+        arguments = name, folder.path, settings
+        return seed_jobs(row.name, {**key, **code}, ranking_cell, arguments, seeds)
     work = row.count.func
     code = state_of_the_code(COUNTED, RANKING, work.__module__)
     counted = [work.__qualname__, dict(row.count.keywords)]
@@ -112,7 +105,7 @@ def ranking_cell(model: str, path: Path, given: Mapping[str, Any], seed: int) ->
 
         arrays: dict[str, NDArray] = {}
         seconds = []
-        for split, loader in zip(SPLITS, training.evaluated, strict=True):
+        for split, loader in zip(EVALUATED, training.evaluated, strict=True):
             begun = time.perf_counter()
             arrays |= ranked(training.trainer.scores, loader, training.train.dataset, split)
             seconds.append(time.perf_counter() - begun)
@@ -130,15 +123,9 @@ def counted_cell(count: Callable[[MMBeeDataset], Score], path: Path, given: Mapp
         train, *evaluated = data_preparation(config, seeded_dataset(config))
         score = count(train.dataset)
         arrays: dict[str, NDArray] = {}
-        for split, loader in zip(SPLITS, evaluated, strict=True):
+        for split, loader in zip(EVALUATED, evaluated, strict=True):
             arrays |= ranked(score, loader, train.dataset, split)
-    facts = {
-        "data": {"name": folder.name, "counts": dict(folder.counts), "hash": folder.hash},
-        "seconds": round(time.perf_counter() - begun, 3),
-        "peak_rss_mb": round(memory.megabytes(), 1),
-        "versions": versions(),
-    }
-    return Cell(arrays, facts)
+    return Cell(arrays, cost_facts(folder, begun, memory))
 
 
 def ranked(score: Score, loader: Any, train: MMBeeDataset, split: str) -> dict[str, NDArray]:

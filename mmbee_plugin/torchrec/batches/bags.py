@@ -10,8 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
-NODES = {"u": "nodes_user", "a": "nodes_author"}
-"""node table of each side"""
 PEERS = {"u": "peers_user", "a": "peers_author"}
 """feature of each side's peers"""
 

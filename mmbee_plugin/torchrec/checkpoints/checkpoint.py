@@ -22,8 +22,8 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torchrec.optim.keyed import CombinedOptimizer, KeyedOptimizer, KeyedOptimizerWrapper
 
-from mmbee_plugin.errors import InputError
-from mmbee_plugin.files import publish, write_json
+from mmbee_plugin.errors import InputError, one_line
+from mmbee_plugin.files import discard, publish, write_json
 from mmbee_plugin.torchrec.checkpoints.metadata import PlainReader
 from mmbee_plugin.torchrec.processes.collectives import from_first
 
@@ -117,7 +117,7 @@ def _publish(beside: Path, path: Path, state: StepState, keep: int, kind: Kind) 
         newest = published.index(path) + 1
         # Those with more steps are of a course that was left.
         for other in published[: max(0, newest - keep)] + published[newest:]:
-            _discard(other)
+            discard(other)
 
 
 @contextmanager
@@ -126,7 +126,7 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+        raise InputError(f"{path}: cannot be written: {one_line(error)}") from None
 
 
 def latest(folder: Path, kind: Kind = "step") -> Path | None:
@@ -198,7 +198,7 @@ def read_into(path: Path, content: dict[str, Any]) -> None:
     except CheckpointException as error:
         raise InputError(f"{path}: does not fit this model: {_cause(error)}") from None
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
-        raise InputError(f"{path}: cannot be loaded: {_one_line(error)}") from None
+        raise InputError(f"{path}: cannot be loaded: {one_line(error)}") from None
 
 
 def tensors_of(path: Path, section: str) -> dict[str, TensorStorageMetadata]:
@@ -217,14 +217,6 @@ def _published(folder: Path, kind: Kind) -> list[Path]:
     return sorted(named, key=lambda path: int(path.name.removeprefix(f"{kind}-")))
 
 
-def _discard(path: Path) -> None:
-    """Removes a published checkpoint, out of sight first, so that no half of it is ever found."""
-    if path.exists():
-        hidden = path.with_name(f".{path.name}-old")
-        path.rename(hidden)
-        shutil.rmtree(hidden)
-
-
 def _lazy_parts(optimizer: KeyedOptimizer) -> Iterator[KeyedOptimizer]:
     """The dense optimizers: they make their state in their first step."""
     if isinstance(optimizer, CombinedOptimizer):
@@ -237,11 +229,7 @@ def _lazy_parts(optimizer: KeyedOptimizer) -> Iterator[KeyedOptimizer]:
 def _cause(error: CheckpointException) -> str:
     """What the first process that failed met."""
     first = next(iter(error.failures.values()))
-    return _one_line(first[0] if isinstance(first, tuple) else first)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return one_line(first[0] if isinstance(first, tuple) else first)
 
 
 @contextmanager

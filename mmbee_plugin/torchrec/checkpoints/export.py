@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.modules import exchange as files
 from mmbee_plugin.modules.exchange import Exchange
 from mmbee_plugin.torchrec.batches.inputs import Inputs, open_store
@@ -111,7 +111,7 @@ def import_exchange(source: Path, settings: Settings) -> Path:
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise InputError(f"{source}: {' '.join(str(error).split())}") from None
+        raise InputError(f"{source}: {one_line(error)}") from None
     start = checkpoint.StepState(0, 0, 0, settings.model_dump(mode="json"), 1, weights_only=True)
     return checkpoint.save(folder, start, model, None)
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch.distributed.checkpoint import FileSystemReader
 from torch.distributed.checkpoint.metadata import Metadata
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 
 PLAIN = {
     "collections": ("OrderedDict",),
@@ -37,9 +37,7 @@ class PlainReader(FileSystemReader):
             with open(path, "rb") as file:
                 metadata = _Unpickler(file).load()
         except (OSError, EOFError, pickle.UnpicklingError, ValueError, LookupError, AttributeError) as error:
-            raise InputError(
-                f"{path}: no readable description of tensors ({' '.join(str(error).split())})"
-            ) from None
+            raise InputError(f"{path}: no readable description of tensors ({one_line(error)})") from None
         if not isinstance(metadata, Metadata) or metadata.storage_meta is None:
             raise InputError(f"{path}: no description of tensors")
         metadata.storage_meta.load_id = self.load_id

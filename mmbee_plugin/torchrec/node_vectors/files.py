@@ -12,10 +12,10 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch.distributed._shard.sharded_tensor import ShardedTensor
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import write_json
 from mmbee_plugin.torchrec.processes.launch import Process
-from mmbee_plugin.torchrec.shards.layout import NODE_PAIR, NODES
+from mmbee_plugin.torchrec.shards.layout import NODE_FILES, NODE_PAIR
 
 PIECE = 65_536
 """rows sent at once"""
@@ -36,7 +36,9 @@ def write_nodes(folder: Path, tables: list[ShardedTensor], process: Process) -> 
         InputError: the folder cannot be written, such as on a full disk; on the first process.
     """
     first = process.rank == 0
-    files = [folder / f"{Path(name).stem}-{os.getpid()}-{time.time_ns():x}.npy" for name in NODES.values()]
+    files = [
+        folder / f"{Path(name).stem}-{os.getpid()}-{time.time_ns():x}.npy" for name in NODE_FILES.values()
+    ]
     try:
         for table, file in zip(tables, files, strict=True):
             gather_rows(table, _created(file, tuple(table.shape)) if first else None, process)
@@ -45,7 +47,7 @@ def write_nodes(folder: Path, tables: list[ShardedTensor], process: Process) -> 
     except OSError as error:
         for file in files:
             file.unlink(missing_ok=True)
-        raise InputError(f"{folder}: cannot write the node vectors ({error.strerror})") from None
+        raise InputError(f"{folder}: cannot write the node vectors ({one_line(error)})") from None
     dist.barrier()
     return files[0], files[1]
 
@@ -53,7 +55,7 @@ def write_nodes(folder: Path, tables: list[ShardedTensor], process: Process) -> 
 def publish_pair(folder: Path, users: str, authors: str) -> None:
     """Makes two files of a shards folder its node vectors, both at one moment; all others are removed."""
     write_json(folder / NODE_PAIR, {"u": users, "a": authors})
-    for name in NODES.values():
+    for name in NODE_FILES.values():
         for file in folder.glob(f"{Path(name).stem}*.npy"):  # a killed run's too
             if file.name not in (users, authors):
                 file.unlink()

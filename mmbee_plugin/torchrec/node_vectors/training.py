@@ -25,23 +25,23 @@ from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import write_json
+from mmbee_plugin.graph.metapaths import POSITIVES
 from mmbee_plugin.graph.pairs import PairBatch
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.graph.writer import with_nodes
 from mmbee_plugin.modules.graphcl import GraphCLLoss
 from mmbee_plugin.offline.node_vectors import Draws, GraphCLSettings, node_stage
-from mmbee_plugin.torchrec.batches.bags import NODES, keyed, singles
+from mmbee_plugin.torchrec.batches.bags import keyed, singles
 from mmbee_plugin.torchrec.loop import progress
 from mmbee_plugin.torchrec.node_vectors.files import write_nodes
 from mmbee_plugin.torchrec.processes.launch import Process, process_group
 from mmbee_plugin.torchrec.settings import Settings
 from mmbee_plugin.torchrec.sharded.initial import local_parts
 from mmbee_plugin.torchrec.sharded.sharding import OPTIMIZERS, plan_tables, sharders
+from mmbee_plugin.torchrec.shards.layout import NODES
 from mmbee_plugin.torchrec.shards.store import ShardStore
 
 LOG = logging.getLogger(__name__)
-POSITIVES = {"u": "u2a2u", "a": "a2u2a"}
-"""the metapath whose neighbours a side's nodes are drawn near to"""
 BLOCK = 8192
 """rows of start vectors drawn at once"""
 

@@ -12,8 +12,7 @@ from torchrec.distributed.planner.types import (
     TrainerConfig,
 )
 
-RESERVED = 0.15
-"""share of the memory left to the dense part, activations and buffers"""
+from mmbee_plugin.torchrec.sharded.sharding import RESERVED
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from torch.distributed._shard.sharded_tensor import ShardedTensor
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.exchange import WORD_TABLES
 from mmbee_plugin.modules.mfq import initial_queries
-from mmbee_plugin.torchrec.batches.bags import NODES
 from mmbee_plugin.torchrec.batches.inputs import Inputs
+from mmbee_plugin.torchrec.shards.layout import NODES
 
 BLOCK = 8192
 """rows that share a generator."""

@@ -38,7 +38,7 @@ OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, float]]] = {
     "adam": (torch.optim.Adam, {}),
 }
 RESERVED = 0.15
-"""share of the memory that the planner leaves to everything but tables"""
+"""share of the memory left to everything but tables: the dense part, activations and buffers"""
 ON_CPU = ("rowwise_adagrad", "adagrad", "sgd")
 """optimizers that fbgemm has for the CPU."""
 

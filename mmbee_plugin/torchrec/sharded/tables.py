@@ -34,9 +34,10 @@ from mmbee_plugin.graph.pools import Pool
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.exchange import WORD_TABLES, word_table
 from mmbee_plugin.modules.tokens import WORD_WIDTH
-from mmbee_plugin.torchrec.batches.bags import NODES, PEERS
+from mmbee_plugin.torchrec.batches.bags import PEERS
 from mmbee_plugin.torchrec.batches.batch import Batch
 from mmbee_plugin.torchrec.batches.inputs import Inputs
+from mmbee_plugin.torchrec.shards.layout import NODES
 
 Config = TypeVar("Config", bound=BaseEmbeddingConfig)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.modules.exchange import word_table
-from mmbee_plugin.torchrec.batches.bags import NODES
 from mmbee_plugin.torchrec.batches.inputs import Inputs
 from mmbee_plugin.torchrec.settings import Settings
+from mmbee_plugin.torchrec.shards.layout import NODES
 
 WORDS_A_BAG = 20
 """words assumed in an author's bag"""

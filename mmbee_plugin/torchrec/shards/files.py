@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mmbee_plugin.graph.files import write_npy
 from mmbee_plugin.graph.metapaths import Neighbours
-from mmbee_plugin.torchrec.shards.layout import DESCRIPTION, NODES, Description
+from mmbee_plugin.torchrec.shards.layout import DESCRIPTION, NODE_FILES, Description
 
 TOKENS_AT_ONCE = 65_536
 
@@ -32,7 +32,7 @@ class ShardWriter:
         """One array as ``<name>.npy``."""
         file = self._place(f"{name}.npy")
         size = write_npy(file, values).size
-        if file.name not in NODES.values():
+        if file.name not in NODE_FILES.values():
             self.sizes[f"{name}.npy"] = size
 
     def lists(self, folder: str, lists: Neighbours) -> None:

@@ -39,11 +39,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 
 DESCRIPTION = "shards.json"
-SPLITS = ("train", "valid", "test")
-NODES = {"u": "nodes_user.npy", "a": "nodes_author.npy"}
+NODES = {"u": "nodes_user", "a": "nodes_author"}
+"""a side's table of node vectors"""
+NODE_FILES = {side: f"{table}.npy" for side, table in NODES.items()}
 NODE_PAIR = "nodes.json"
 
 
@@ -125,7 +126,7 @@ def read_description(folder: Path) -> Description:
     try:
         description = Description.model_validate_json(source.read_bytes())
     except OSError as error:
-        raise InputError(f"{source}: cannot be read ({error.strerror})") from None
+        raise InputError(f"{source}: cannot be read ({one_line(error)})") from None
     except ValidationError as error:
         first = error.errors()[0]
         entry = ".".join(str(part) for part in first["loc"])
@@ -136,7 +137,7 @@ def read_description(folder: Path) -> Description:
         try:
             found = (folder / name).stat().st_size
         except OSError as error:
-            raise InputError(f"{folder / name}: {error.strerror}; write the shards again") from None
+            raise InputError(f"{folder / name}: {one_line(error)}; write the shards again") from None
         if found != size:
             raise InputError(f"{folder / name}: {found} bytes, expected {size}; write the shards again")
     return description
@@ -148,17 +149,17 @@ def node_pair(folder: Path) -> tuple[Path, Path] | None:
     Raises:
         InputError: one of the two is missing.
     """
-    source, names = folder / NODE_PAIR, NODES
+    source, names = folder / NODE_PAIR, NODE_FILES
     if source.exists():
         try:
             names = json.loads(source.read_text(encoding="utf-8"))
-            users, authors = (folder / Path(names[side]).name for side in NODES)
+            users, authors = (folder / Path(names[side]).name for side in NODE_FILES)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{source}: does not name two files ({error}); train the vectors again"
             ) from None
     else:
-        users, authors = (folder / name for name in NODES.values())
+        users, authors = (folder / name for name in NODE_FILES.values())
         if not users.exists() and not authors.exists():
             return None
     for file in (users, authors):

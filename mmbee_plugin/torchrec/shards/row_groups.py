@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.torchrec.shards.store import ShardStore
 
 Columns = dict[str, NDArray]
@@ -61,7 +61,7 @@ class RowGroups:
             # Read, not mapped: pages of a mapped file would count as this process's memory.
             self._parquet = pq.ParquetFile(self.file, memory_map=False)
         except (OSError, pa.ArrowException) as error:
-            raise InputError(f"{self.file}: cannot be read as Parquet ({_one_line(error)})") from None
+            raise InputError(f"{self.file}: cannot be read as Parquet ({one_line(error)})") from None
         schema = self._parquet.schema_arrow
         for name in self._limits:
             fits, kind = _KINDS[name == TIME]
@@ -81,9 +81,7 @@ class RowGroups:
         try:
             table = self._parquet.read_row_group(group, columns=list(self._limits), use_threads=False)
         except (OSError, pa.ArrowException) as error:
-            raise InputError(
-                f"{where}: cannot be read ({_one_line(error)}); write the shards again"
-            ) from None
+            raise InputError(f"{where}: cannot be read ({one_line(error)}); write the shards again") from None
         columns = {}
         for name, (low, limit) in self._limits.items():
             if table[name].null_count:
@@ -105,7 +103,3 @@ def _check(values: NDArray, low: float, limits: NDArray | float, where: str, nam
         limit = np.broadcast_to(limits, values.shape)[row]
         allowed = f"outside {low}..{limit - 1:.0f}" if limit < np.inf else f"no finite number from {low}"
         raise InputError(f"{where}, row {row}: {name} {values[row]} is {allowed}")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

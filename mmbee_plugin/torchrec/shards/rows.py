@@ -13,9 +13,9 @@ from mmbee_plugin.data.live import LiveRows
 from mmbee_plugin.data.order import chosen_row_order, drawn_order
 from mmbee_plugin.data.splits import split_by_user
 from mmbee_plugin.data.training_rows import TrainingRows
+from mmbee_plugin.data.writer import SPLITS
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.settings import GraphSettings
-from mmbee_plugin.torchrec.shards.layout import SPLITS
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from mmbee_plugin.offline.node_vectors import GraphCLSettings
 from mmbee_plugin.offline.stage import snapshot_of
 from mmbee_plugin.torchrec.shards.files import ShardWriter
 from mmbee_plugin.torchrec.shards.ids import token_keys
-from mmbee_plugin.torchrec.shards.layout import DESCRIPTION, NODES, Description, Live, Modality
+from mmbee_plugin.torchrec.shards.layout import DESCRIPTION, NODE_FILES, Description, Live, Modality
 from mmbee_plugin.torchrec.shards.row_groups import TASK
 from mmbee_plugin.torchrec.shards.rows import Rows, split_folder, training_rows
 from mmbee_plugin.torchrec.shards.segments import write_segments
@@ -95,7 +95,7 @@ def write_shards(
                 note("neighbours" if fold is None else f"neighbours without fold {fold}")
                 _write_lists(writer, snapshot, _dense(chosen), fold)
             if graphcl is not None:
-                for name, table in zip(NODES.values(), snapshot.nodes(), strict=True):
+                for name, table in zip(NODE_FILES.values(), snapshot.nodes(), strict=True):
                     writer.array(name.removesuffix(".npy"), table)
         note("rows to files")
         _write_rows(writer, parts, train, rows_per_group, folder.tasks)

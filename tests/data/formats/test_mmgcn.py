@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from mmbee_plugin.data.formats import convert
-from mmbee_plugin.data.writer import KEPT
 from mmbee_plugin.errors import InputError
 
 
@@ -154,7 +153,6 @@ def test_the_authors_own_samples(real, tmp_path, name, counts, modalities, leaks
     folder.validate_interactions()
     assert tuple(folder.counts[key] for key in ("users", "items", "train", "valid", "test")) == counts
     assert {modality: entry["kind"] for modality, entry in folder.modalities.items()} == modalities
-    kept = [note for note in folder.notes if note.endswith(KEPT)]
-    assert [note.split(" valid")[0].split(" test")[0] for note in kept] == leaks
+    assert [one.split(" valid")[0].split(" test")[0] for one in folder.warnings] == leaks
     for modality in modalities:
         assert len(folder.features(modality).present) == counts[1]

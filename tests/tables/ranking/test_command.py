@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.experiments.rows import PAPER
 from mmbee_plugin.recbole.config.tuned import Trial
 from mmbee_plugin.recbole.tune import space_file
 from mmbee_plugin.tables.ranking.rows import OWN_DIEN
 from mmbee_plugin.tables.ranking.tuning import begin_tuning
-from mmbee_plugin.tables.rows import PAPER
 
 SMALL = ("--dataset=toy", "--seeds=1", "--epochs=1", "--jobs=1")
 ROW = "--only=LightGCN"

@@ -13,7 +13,7 @@ import pytest
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation import bootstrap
 from mmbee_plugin.experiments.cells import Cell
-from mmbee_plugin.experiments.files import Report
+from mmbee_plugin.experiments.report import Report
 from mmbee_plugin.experiments.sheet import UNTESTED, lines
 from mmbee_plugin.tables.ranking.layout import best_other_lines, ranking_sheets
 from mmbee_plugin.tables.ranking.measures import ALL, FEW, NEW, measure

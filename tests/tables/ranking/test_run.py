@@ -9,7 +9,8 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.inspect.popularity import rank_by_popularity
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation.metrics import metrics_of_ranks
-from mmbee_plugin.tables.ranking.rows import RankedRow, chosen_rows, table_rows
+from mmbee_plugin.experiments.rows import chosen
+from mmbee_plugin.tables.ranking.rows import RankedRow, table_rows
 from mmbee_plugin.tables.ranking.run import ranking_jobs
 
 ROWS = table_rows()
@@ -31,7 +32,7 @@ def job_of(toy, row: RankedRow, **given):
 
 @pytest.mark.parametrize("name", [row.name for row in ROWS])
 def test_every_row_ranks_all_held_out_pairs(toy, small_paper, name):
-    (row,) = chosen_rows(table_rows(), [name])
+    (row,) = chosen(table_rows(), [name], "table 3")
     job = job_of(toy, row)
     cell = job.work(*job.arguments)
     folder = DatasetFolder(toy)
@@ -57,7 +58,7 @@ def test_every_row_ranks_all_held_out_pairs(toy, small_paper, name):
 
 
 def test_most_popular_is_what_data_info_prints(toy):
-    job = job_of(toy, chosen_rows(ROWS, ["MostPop"])[0])
+    job = job_of(toy, chosen(ROWS, ["MostPop"], "table 3")[0])
     cell, folder = job.work(*job.arguments), DatasetFolder(toy)
     expected = rank_by_popularity(
         folder.interactions("train"), folder.interactions("test"), folder.counts["items"]
@@ -69,7 +70,7 @@ def test_most_popular_is_what_data_info_prints(toy):
 
 def test_walks_know_the_tastes(toy):
     recall = {}
-    for row in chosen_rows(ROWS, ["MostPop", "walk u-a-u-a", "walk u-a-a"]):
+    for row in chosen(ROWS, ["MostPop", "walk u-a-u-a", "walk u-a-a"], "table 3"):
         job = job_of(toy, row)
         cell = job.work(*job.arguments)
         recall[row.name] = metrics_of_ranks(cell.arrays["test users"], cell.arrays["test ranks"], [6])[1][
@@ -80,7 +81,7 @@ def test_walks_know_the_tastes(toy):
 
 
 def test_a_key_is_what_the_outcome_depends_on(toy):
-    light, popular = chosen_rows(ROWS, ["LightGCN", "MostPop"])
+    light, popular = chosen(ROWS, ["LightGCN", "MostPop"], "table 3")
     assert job_of(toy, light).key == job_of(toy, light, show_progress=True).key
     assert job_of(toy, light).key != job_of(toy, light, learning_rate=0.05).key
     assert job_of(toy, light).key != job_of(toy, light, mask_valid=True).key
@@ -90,6 +91,6 @@ def test_a_key_is_what_the_outcome_depends_on(toy):
 
 def test_other_evaluations_are_refused(toy):
     with pytest.raises(InputError, match="toy: table 3 ranks all items"):
-        job_of(toy, chosen_rows(ROWS, ["LightGCN"])[0], eval_args={"mode": "uni100"})
+        job_of(toy, chosen(ROWS, ["LightGCN"], "table 3")[0], eval_args={"mode": "uni100"})
     with pytest.raises(InputError, match="table 3 has no row 'BPR'; it has: NGCF, LightGCN"):
-        chosen_rows(ROWS, ["LightGCN", "BPR"])
+        chosen(ROWS, ["LightGCN", "BPR"], "table 3")

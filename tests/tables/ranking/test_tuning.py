@@ -143,7 +143,7 @@ def test_settings_are_stale_where_neither_the_datasets_nor_the_given_ones_are_th
         "train_newest": 3,
     }
     keys = [
-        ranking_jobs(RankedRow(name, name), folder, given, [1])[0].key["settings"]
+        ranking_jobs(RankedRow(name, model=name), folder, given, [1])[0].key["settings"]
         for name in ("BPR", "LightGCN")
     ]
     assert [key.get("train_newest") for key in keys] == [3, None] and {key["row_order"] for key in keys} == {

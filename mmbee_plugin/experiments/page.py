@@ -1,16 +1,18 @@
-"""The report of a table: one HTML file that needs nothing else, with its plots."""
+"""One HTML file that needs nothing else: sheets, plots, and what data they are of."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from mmbee_plugin.experiments.sheet import Sheet
+from mmbee_plugin.files import replaced
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1b1f24; max-width: 1250px; margin: 2rem auto; padding: 0 1rem }
@@ -23,56 +25,64 @@ thead th { border-bottom: 2px solid #57606a }
 .notes { color: #57606a; font-size: .87rem } pre { font-size: .8rem; overflow-x: auto }
 """
 Plots = Sequence[tuple[str, go.Figure]]
-"""plots, each under its heading"""
+"""plots, each under its heading; none where it is empty"""
 
 
-def page(
+def write_page(
+    path: Path,
     title: str,
-    printed: Sequence[Sheet],
+    sheets: Sequence[Sheet],
     plots: Plots,
     provenance: Sequence[str],
     real: bool,
-    facts: Mapping[str, Any],
-) -> str:
-    """The report as HTML.
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes the page; an older file is replaced whole or not at all.
 
     Args:
-        printed: the table's sheets.
-        plots: what stands below them.
+        sheets: the tables; one of the page's title has no heading of its own.
+        plots: drawn below them.
         provenance: lines that say what the data are.
         real: whether they are real; a red line says so where they are not.
         facts: settings and versions, as JSON has them; each entry is folded away under its name.
+
+    Raises:
+        OSError: it cannot be written.
     """
     loud = "" if real else f'<p class="loud">{escape(" ".join(provenance[1:]) or provenance[0])}</p>'
-    drawn = [
-        f"<h2>{escape(name)}</h2>{figure.to_html(full_html=False, include_plotlyjs=False)}"
-        for name, figure in plots
-    ]
     folded = [
-        f"<details><summary>{escape(name)}</summary><pre>{escape(text)}</pre></details>"
-        for name, text in ((name, json.dumps(value, indent=1, default=str)) for name, value in facts.items())
+        f"<details><summary>{escape(name)}</summary><pre>"
+        f"{escape(json.dumps(value, indent=1, default=str))}</pre></details>"
+        for name, value in (facts or {}).items()
     ]
     body = [
         f"<h1>{escape(title)}</h1>",
         loud,
         *(f"<p>{escape(line)}</p>" for line in provenance),
-        *map(_sheet, printed),
-        *drawn,
-        "<h2>Settings and versions</h2>",
+        *(_heading(sheet.title, title) + _table(sheet) for sheet in sheets),
+        *(
+            _heading(name, title) + figure.to_html(full_html=False, include_plotlyjs=False)
+            for name, figure in plots
+        ),
+        _heading("Settings and versions" if folded else "", title),
         *folded,
     ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style><script>{get_plotlyjs()}</script></head>"
-        f"<body>{''.join(body)}</body></html>\n"
-    )
+    with replaced(path) as file:
+        file.write(
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            f"<title>{escape(title)}</title><style>{STYLE}</style><script>{get_plotlyjs()}</script></head>"
+            f"<body>{''.join(body)}</body></html>\n"
+        )
 
 
-def _sheet(sheet: Sheet) -> str:
+def _heading(text: str, title: str) -> str:
+    return f"<h2>{escape(text)}</h2>" if text not in ("", title) else ""
+
+
+def _table(sheet: Sheet) -> str:
     head = "".join(f"<th>{escape(heading)}</th>" for heading in sheet.headings)
     rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in sheet.rows)
     notes = "".join(f'<p class="notes">{escape(note)}</p>' for note in sheet.notes)
     return (
-        f'<h2>{escape(sheet.title)}</h2><div class="scroll"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>{notes}"
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{notes}'
     )

@@ -1,4 +1,4 @@
-"""The files that a table leaves behind, each replaced whole."""
+"""The files that a table leaves behind, CSV, JSON and one HTML page, each replaced whole."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmbee_plugin.experiments.page import Plots, write_page
+from mmbee_plugin.experiments.sheet import Sheet
+from mmbee_plugin.experiments.terminal import shown
 from mmbee_plugin.files import check_writable, locked, replaced, write_json
 
 
@@ -44,23 +47,32 @@ class Report:
 
     def write(
         self,
+        title: str,
+        printed: Sequence[Sheet],
+        plots: Plots,
+        provenance: Sequence[str],
+        real: bool,
         columns: Sequence[str],
         lines: Iterable[Mapping[str, Any]],
         content: Mapping[str, Any],
-        page: str,
-    ) -> None:
-        """Writes the three files.
+        facts: Mapping[str, Any],
+    ) -> list[str]:
+        """Writes the three files, each of which says what the data are, and returns what to print.
 
         Args:
-            columns, lines: of the CSV; what a line lacks stays empty. content: of the JSON. page: the HTML.
+            title, printed, plots, provenance, real: of the page, see :func:`~mmbee_plugin.experiments.page.write_page`.
+            columns, lines: of the CSV; what a line lacks stays empty.
+            content: of the JSON.
+            facts: settings and versions, of the JSON and the page.
         """
         with replaced(self.csv) as file:
             writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
             writer.writerows(lines)
-        write_json(self.json, content)
-        with replaced(self.html) as file:
-            file.write(page)
+        write_json(self.json, {"provenance": list(provenance), **content, **facts})
+        write_page(self.html, title, printed, plots, provenance, real, facts)
+        body = [line for sheet in printed for line in [*shown(sheet), ""]]
+        return [*provenance, "", *body, f"Written: {self.csv}, {self.json}, {self.html}"]
 
     def _file(self, suffix: str) -> Path:
         return self.path.with_name(f"{self.path.name}.{suffix}")

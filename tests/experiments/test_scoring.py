@@ -8,9 +8,9 @@ import torch
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.scoring import open_trained
 from mmbee_plugin.recbole.run import build_config, train_and_test
 from mmbee_plugin.recbole.training import checkpoint
-from mmbee_plugin.studies.scoring import open_trained
 
 
 def test_an_opened_checkpoint_has_the_metrics_of_its_run(live_path, tmp_path, monkeypatch):

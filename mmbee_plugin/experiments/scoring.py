@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from recbole.data import data_preparation
 from recbole.utils import get_model, init_seed
 
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.errors import InputError
-from mmbee_plugin.experiments.training import SPLITS
+from mmbee_plugin.errors import InputError, one_line
+from mmbee_plugin.experiments.comparison import Samples
+from mmbee_plugin.experiments.training import EVALUATED
 from mmbee_plugin.recbole.run import LABELLED_RUN, load_mmbee, seeded_dataset
 from mmbee_plugin.recbole.training.logs import without_recbole_warnings
-from mmbee_plugin.tables.measures import Samples
-from mmbee_plugin.tables.run import predictions
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,37 @@ def open_trained(path: Path) -> Trained:
     try:
         network.load_state_dict(state["state_dict"])
     except RuntimeError as error:
-        raise InputError(
-            f"{path}: other weights than this version's: {' '.join(str(error).split())[:200]}"
-        ) from None
+        raise InputError(f"{path}: other weights than this version's: {one_line(error)}") from None
     network.eval()
-    loaders = dict(zip(SPLITS, evaluated, strict=True))
+    loaders = dict(zip(EVALUATED, evaluated, strict=True))
     return Trained(path, folder, config, network, train.dataset, loaders)
+
+
+@torch.no_grad()
+def predictions(network: Any, loader: Any, origin: float | None = None) -> tuple[dict[str, NDArray], float]:
+    """Every row of a labelled loader with its score.
+
+    Args:
+        origin: what the dataset's times count from; None where there is no time.
+
+    Returns:
+        users (n,) int32 rows of the folder, labels (n,) bool, scores (n,) float32 and, with time, times (n,) float64 in
+        the file's unit, in the loader's order; and the seconds it took.
+    """
+    dataset = loader.dataset
+    fields = {"users": dataset.uid_field, "labels": dataset.label_field}
+    if origin is not None:
+        fields["times"] = dataset.time_field
+    parts: dict[str, list[torch.Tensor]] = {name: [] for name in (*fields, "scores")}
+    begun = time.perf_counter()
+    for batch, *_ in loader:
+        parts["scores"].append(network.predict(batch.to(network.device)).float().cpu())
+        for name, field in fields.items():
+            parts[name].append(batch[field].cpu())
+    seconds = time.perf_counter() - begun
+    found = {name: torch.cat(values).numpy() for name, values in parts.items()}
+    found["users"] = dataset.user_rows[found["users"]].astype(np.int32)
+    found["labels"] = found["labels"] > 0
+    if origin is not None:
+        found["times"] = found["times"].astype(np.float64) + origin
+    return found, seconds

@@ -1,0 +1,140 @@
+"""Models scored on the same labelled samples: their metrics, and how sure the differences between them are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.evaluation import bootstrap
+from mmbee_plugin.evaluation.bootstrap import Interval, PairedDifference
+from mmbee_plugin.evaluation.metrics import auc, gauc, hourly, uauc
+from mmbee_plugin.evaluation.resampling import ResampledUsers, difference
+
+Name = TypeVar("Name")
+Metric = Callable[[NDArray, NDArray, NDArray], float]
+METRICS: dict[str, Metric] = {
+    "auc": lambda users, labels, scores: auc(labels, scores),
+    "uauc": uauc,
+    "gauc": gauc,
+}
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The labelled rows that all models of a comparison score.
+
+    Shapes:
+        - users: (n,) rows of the folder; labels: (n,) bool; times: (n,) seconds, or None without time
+    """
+
+    users: NDArray
+    labels: NDArray
+    times: NDArray | None
+
+    def pooled(self, scores: NDArray) -> dict[str, float]:
+        """The metrics over all samples."""
+        return {name: metric(self.users, self.labels, scores) for name, metric in METRICS.items()}
+
+    def hourly(self, scores: NDArray) -> dict[str, float]:
+        """The metrics of each clock hour, averaged over the hours that have them (MMBee, section 6.3).
+
+        A user counts anew in each hour, for UAUC and GAUC too. Empty without time; NaN where no hour has a pair to
+        rank.
+        """
+        if self.times is None:
+            return {}
+        found = {}
+        for name, metric in METRICS.items():
+            try:
+                found[name] = hourly(metric, self.times, self.users, self.labels, scores).mean
+            except InputError:  # pooled it is defined, so it is the hours that are too short
+                found[name] = np.nan
+        return found
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A model's metrics over all samples.
+
+    Attributes:
+        pooled: metric -> one value a seed.
+        draws: metric -> (draws,) on resampled users, averaged over the seeds.
+    """
+
+    pooled: dict[str, list[float]]
+    draws: dict[str, NDArray[np.float64]]
+
+    def mean(self, metric: str) -> float:
+        """Over the seeds."""
+        return float(np.mean(self.pooled[metric]))
+
+    def interval(self, metric: str) -> Interval:
+        """The mean over seeds with its 95 % interval over users."""
+        draws = self.draws[metric]
+        return bootstrap.of_draws(self.mean(metric), draws[np.isfinite(draws)]).interval
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A row's metrics minus another row's.
+
+    Attributes:
+        found: metric -> difference of the seeds' means, on all and on resampled users.
+        p_values: metric -> corrected by Holm over the rows of one table.
+    """
+
+    found: dict[str, PairedDifference]
+    p_values: dict[str, float]
+
+    def gain(self, metric: str) -> float:
+        """The difference on all users."""
+        return self.found[metric].interval.mean
+
+
+def scored(samples: Samples, resampled: ResampledUsers, seeds: Sequence[NDArray]) -> Scored:
+    """The metrics of one model.
+
+    Args:
+        seeds: (n,) scores of each seed.
+
+    Raises:
+        InputError: a label that never changes, or for no user.
+    """
+    pooled = [samples.pooled(scores) for scores in seeds]
+    draws = [resampled.values(scores) for scores in seeds]
+    return Scored(
+        {metric: [seed[metric] for seed in pooled] for metric in METRICS},
+        {metric: np.mean([seed[metric] for seed in draws], axis=0) for metric in METRICS},
+    )
+
+
+def differences(rows: Mapping[str, Scored], pairs: Mapping[Name, tuple[str, str]]) -> dict[Name, Difference]:
+    """The first row of each pair minus the second."""
+    return corrected(
+        {
+            name: {
+                metric: difference(
+                    rows[row].draws[metric],
+                    rows[other].draws[metric],
+                    rows[row].mean(metric) - rows[other].mean(metric),
+                )
+                for metric in METRICS
+            }
+            for name, (row, other) in pairs.items()
+        }
+    )
+
+
+def corrected(found: Mapping[Name, Mapping[str, PairedDifference]]) -> dict[Name, Difference]:
+    """Differences by row and metric, with Holm's correction of each metric's p-values over the rows."""
+    p_values: dict[Name, dict[str, float]] = {name: {} for name in found}
+    for metric in next(iter(found.values()), ()):
+        family = bootstrap.holm([each[metric].p_value for each in found.values()])
+        for name, p in zip(found, family, strict=True):
+            p_values[name][metric] = p
+    return {name: Difference(dict(each), p_values[name]) for name, each in found.items()}

@@ -1,0 +1,66 @@
+"""What the plots of tables and studies share: panels of bars, and 95 % intervals on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from mmbee_plugin.evaluation.bootstrap import Interval
+
+OTHER = "#7a828e"
+"""bars of rows that are not set apart by colour"""
+Scale = Callable[[float], float]
+
+
+def side_by_side(titles: list[str], rows: int) -> go.Figure:
+    """Horizontal bars of ``rows`` rows, a panel for each title."""
+    figure = make_subplots(1, len(titles), shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=titles)
+    figure.update_layout(
+        template="plotly_white",
+        showlegend=False,
+        height=140 + 26 * rows,
+        margin={"l": 10, "r": 10, "t": 40, "b": 10},
+    )
+    return figure.update_yaxes(autorange="reversed", automargin=True, type="category")
+
+
+def interval_bars(
+    found: Mapping[str, Interval], colours: Sequence[str], scale: Scale = float, **given: Any
+) -> go.Bar:
+    """A horizontal bar for each name, with its interval; ``given`` is Plotly's."""
+    return go.Bar(
+        y=list(found),
+        x=[scale(each.mean) for each in found.values()],
+        orientation="h",
+        marker_color=list(colours),
+        error_x=error_bars(found.values(), scale),
+        **given,
+    )
+
+
+def error_bars(found: Iterable[Interval], scale: Scale = float) -> dict[str, Any]:
+    """Thin black error bars of intervals."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        **arms(found, scale),
+        "thickness": 1.2,
+        "color": "#1b1f24",
+    }
+
+
+def arms(found: Iterable[Interval], scale: Scale = float) -> dict[str, Any]:
+    """How far intervals reach above and below their means, as Plotly's error bars have it."""
+    ends = [(scale(each.low), scale(each.mean), scale(each.high)) for each in found]
+    return {
+        "array": [high - middle for _, middle, high in ends],
+        "arrayminus": [middle - low for low, middle, _ in ends],
+    }
+
+
+def percentage(value: float) -> float:
+    """In hundredths."""
+    return 100 * value
