@@ -66,9 +66,7 @@ def _run(argv: list[str]) -> None:
     check_given(chosen.given, chosen.models)
     configs = [build_config(model, folder, chosen.given) for model in chosen.models]
     if chosen.resume:
-        with checkpoint.alone(
-            checkpoint.last_file(checkpoint.best_file(chosen.resume))
-        ):  # refused before data are read
+        with checkpoint.alone(chosen.resume):  # refused before data are read
             state = checkpoint.load(chosen.resume, "cpu")
         checkpoint.check_same_settings(state["config"], configs[0], chosen.resume)
     if chosen.print_config:

@@ -54,12 +54,13 @@ def last_file(best: str | Path) -> Path:
 def best_file(either: str | Path) -> Path:
     """The file of a run's best epoch, from that or :func:`last_file`."""
     path = Path(either)
-    return path.with_name(f"{path.stem.removesuffix('-last')}.pth")
+    return path.with_name(f"{path.stem.removesuffix('-last')}{path.suffix}")
 
 
-def alone(last: Path) -> AbstractContextManager[None]:
-    """A block in which no other process trains the run of these files; a kill ends it too. Raises InputError where one
+def alone(either: str | Path) -> AbstractContextManager[None]:
+    """A block in which no other process trains the run of a checkpoint; a kill ends it too. Raises InputError where one
     does."""
+    last = last_file(best_file(either))
     complaint = f"the run of {last.name} goes on in another process; let it end, or stop it"
     return locked(last.with_name(f".{last.name}.lock"), complaint)
 
