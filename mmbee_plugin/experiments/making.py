@@ -14,7 +14,11 @@ Name = TypeVar("Name")
 
 
 def cells_of_rows(
-    jobs: Mapping[Name, Sequence[Job]], folder: Path, processes: int = 1, fresh: bool = False
+    jobs: Mapping[Name, Sequence[Job]],
+    folder: Path,
+    processes: int = 1,
+    fresh: bool = False,
+    of: str = "cells",
 ) -> dict[Name, list[Cell]]:
     """The cells of each row, one a job; those that ``folder`` does not have are made.
 
@@ -22,6 +26,7 @@ def cells_of_rows(
     others.
 
     Args:
+        of: what the cells are called while they are made.
         processes, fresh: as of :func:`~mmbee_plugin.experiments.pool.make_cells`, which says what is raised, too.
     """
     store = CellStore(folder)
@@ -29,7 +34,7 @@ def cells_of_rows(
     in_order = [of_row[seed] for seed in seeds for of_row in jobs.values() if seed < len(of_row)]
     missing = len(missing_jobs(in_order, store))
     distinct = len({store.file(job.key) for job in in_order})
-    with cell_bar(missing, distinct - missing, processes) as show:
+    with cell_bar(missing, distinct - missing, processes, of) as show:
         cells = make_cells(in_order, store, processes, show, fresh)
     made = dict(zip(map(id, in_order), cells, strict=True))
     return {name: [made[id(job)] for job in of_row] for name, of_row in jobs.items()}

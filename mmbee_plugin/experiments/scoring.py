@@ -44,6 +44,13 @@ class Trained:
         """Whether differences on these data have p-values; those of generated samples say nothing."""
         return self.folder.kind != "sample"
 
+    @property
+    def origin(self) -> float:
+        """What the data's times count from; of data with time."""
+        found = first_time(self.folder)
+        assert found is not None
+        return found
+
     def rows(self, split: str) -> Any:
         """The dataset of a split's rows, in the order of :meth:`scores`; of live data that is the file's order."""
         return self.loaders[split].dataset
@@ -52,8 +59,8 @@ class Trained:
         """The labelled rows of a split, in the order of :meth:`scores`; times in seconds of the folder's clock."""
         rows = self.rows(split)
         users = rows.user_rows[rows.inter_feat[rows.uid_field].numpy()]
-        stamps = self.folder.interactions().timestamps
-        times = None if rows.times is None or stamps is None else rows.times + stamps.min()
+        since = first_time(self.folder)
+        times = None if rows.times is None or since is None else rows.times + since
         return Samples(users.astype(np.int32), rows.positive_rows(), times)
 
     def scores(self, split: str) -> NDArray:
@@ -87,6 +94,12 @@ def open_trained(path: Path) -> Trained:
     network.eval()
     loaders = dict(zip(EVALUATED, evaluated, strict=True))
     return Trained(path, folder, config, network, train.dataset, loaders)
+
+
+def first_time(folder: DatasetFolder) -> float | None:
+    """The earliest time of a folder, from which its dataset counts; None without time."""
+    times = folder.interactions().timestamps if folder.ordered else None
+    return None if times is None else float(times.min())
 
 
 @torch.no_grad()

@@ -42,13 +42,7 @@ EVALUATED = SPLITS[1:]
 OF_THE_RUN = (MAY_DIFFER - {"epochs", "stopping_step"}) | {"dataset_hash", "seed"}
 """settings that are no part of a cell's key, or stand in it on their own"""
 OF_THE_GRAPH = (
-    "metapaths",
-    "graph",
-    "graphcl",
-    "node_tables",
-    "embedding_size",
-    "modalities",
-    "attributes",
+    *("metapaths", "graph", "graphcl", "node_tables", "embedding_size", "modalities", "attributes"),
     "seed",
 )
 """settings that make the graph stage what it is"""

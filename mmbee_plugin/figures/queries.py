@@ -108,7 +108,7 @@ def match(vectors: np.ndarray, types: np.ndarray, seed: int = 0) -> tuple[Match,
     from sklearn.cluster import KMeans
     from sklearn.metrics import normalized_mutual_info_score
 
-    unit = _unit(vectors)
+    unit = normalised(vectors)
     clusters = KMeans(len(np.unique(types)), n_init=10, random_state=seed).fit_predict(unit)
     cosine = unit @ unit.T
     np.fill_diagonal(cosine, -np.inf)
@@ -156,8 +156,9 @@ def _chance(values: list[float]) -> str:
     return f"{np.mean(values):.3f} ({np.quantile(values, 0.95):.3f})"
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+def normalised(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (..., width) at length 1; zeros stay."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
 
 
@@ -168,7 +169,7 @@ def _plots(authors: AuthorVectors, seed: int) -> go.Figure:
     figure = make_subplots(1, len(authors.vectors), subplot_titles=list(authors.vectors))
     for column, vectors in enumerate(authors.vectors.values(), start=1):
         # Euclidean on unit vectors, so near means the same here as in the table.
-        places = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(_unit(vectors))
+        places = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(normalised(vectors))
         for number, kind in enumerate(np.unique(authors.types)):
             of_kind = authors.types == kind
             points = go.Scatter(

@@ -18,10 +18,8 @@ from scipy.sparse import csr_matrix
 
 from mmbee_plugin.command.memory import PeakMemory
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.experiments.cells import Cell, CellStore, Job
+from mmbee_plugin.experiments.cells import Cell, Job
 from mmbee_plugin.experiments.code import code_digest
-from mmbee_plugin.experiments.pool import make_cells, missing_jobs
-from mmbee_plugin.experiments.progress import cell_bar
 from mmbee_plugin.experiments.training import versions
 from mmbee_plugin.graph.attributes import Attributes
 from mmbee_plugin.graph.build import build
@@ -85,14 +83,6 @@ def cost_jobs(opened: OpenedGraph, shapes: Sequence[Shape], seed: int = 0) -> li
         Job(name, {**key, "graph": name}, cost_cell, (u2a, shape, settings, width, seed))
         for name, shape in named
     ]
-
-
-def measured_costs(jobs: Sequence[Job], cells: Path) -> list[Cell]:
-    """The cell of each job, one after the other, each in a fresh process; those that ``cells`` has are kept."""
-    store = CellStore(cells)
-    missing = len(missing_jobs(jobs, store))
-    with cell_bar(missing, len(jobs) - missing, 1, of="graphs") as show:
-        return make_cells(jobs, store, 1, show, fresh=True)
 
 
 def cost_cell(u2a: csr_matrix, shape: Shape | None, settings: GraphSettings, width: int, seed: int) -> Cell:

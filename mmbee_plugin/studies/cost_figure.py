@@ -13,10 +13,11 @@ from plotly.subplots import make_subplots
 
 from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.experiments.cells import Cell
+from mmbee_plugin.experiments.making import cells_of_rows
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, numbers, study
 from mmbee_plugin.recbole.graph_report import open_graph
-from mmbee_plugin.studies.cost import OWN, PARTS, Shape, cost_jobs, growth, measured_costs, shapes_of, total
+from mmbee_plugin.studies.cost import OWN, PARTS, Shape, cost_jobs, growth, shapes_of, total
 
 Costs = Mapping[Shape, Cell]
 
@@ -42,7 +43,7 @@ def graph_cost(
     shapes = shapes_of(numbers(sizes, "--sizes", float), numbers(densities, "--densities", float))
     with stage_display() as show:
         opened = open_graph(dataset, data_path, arguments, show)
-    own, *costs = measured_costs(cost_jobs(opened, shapes), cells)
+    own, *costs = cells_of_rows({"": cost_jobs(opened, shapes)}, cells, fresh=True, of="graphs")[""]
     of_shapes = dict(zip(shapes, costs, strict=True))
     return Answer(*cost_figure(own, of_shapes, opened.snapshot.settings.top_k), opened.folder)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -109,7 +108,7 @@ def find_moment(trained: Trained, user: str, author: str, time: float | None = N
     pair = _id_of(trained, train.uid_field, user, "user"), _id_of(trained, train.iid_field, author, "author")
     if time is not None:
         segment = _segment_at(trained, pair[1], time)
-        return Moment(*pair, segment, f"As of {clock(time)}.", time - _origin(train))
+        return Moment(*pair, segment, f"As of {clock(time)}.", time - trained.origin)
     if folder.live is not None:
         rows, live = folder.interactions("test"), folder.rows("test")
         own = np.flatnonzero(
@@ -120,7 +119,7 @@ def find_moment(trained: Trained, user: str, author: str, time: float | None = N
             outcome = f"gave {live.amounts[row]:g}" if live.labels[row] else "left without a gift"
             assert rows.timestamps is not None
             moment = f"As of {clock(rows.timestamps[row])}, a row of the test part: the user {outcome}."
-            time = float(rows.timestamps[row]) - _origin(train)
+            time = float(rows.timestamps[row]) - trained.origin
             return Moment(*pair, int(live.segments[row]), moment, time)
         return Moment(*pair, None, "The pair has no row in the test part: as of the end of training.")
     return Moment(*pair, None, "As of the end of training.")
@@ -231,13 +230,8 @@ def _moments(trained: Trained, stamps: torch.Tensor | None, length: int) -> list
     """When each behaviour was, in words."""
     if stamps is None:
         return [f"{place} of {length}" for place in range(1, length + 1)]
-    origin = _origin(trained.train)
+    origin = trained.origin
     return [clock(origin + float(stamp)) for stamp in stamps]
-
-
-def _origin(train: Any) -> float:
-    """The data's first interaction, from which its times count, in seconds since 1970."""
-    return train.trained_until - float(train.times.max())
 
 
 def _segment_names(trained: Trained, items: torch.Tensor, newest: torch.Tensor | None) -> list[str]:

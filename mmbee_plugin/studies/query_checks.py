@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.scoring import Trained
-from mmbee_plugin.figures.queries import MIN_ROWS
+from mmbee_plugin.figures.queries import MIN_ROWS, normalised
 from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.studies.findings import Finding, above, below
 
@@ -87,7 +87,7 @@ def read_queries(trained: Trained, split: str = "valid", min_rows: int = MIN_ROW
 
 def within_cosines(tokens: NDArray) -> NDArray:
     """(n, N, d) -> (n,) mean cosine of two different tokens of one author."""
-    unit = _unit(tokens)
+    unit = normalised(tokens)
     pairs = unit @ unit.transpose(0, 2, 1)
     count = tokens.shape[1]
     return (pairs.sum(axis=(1, 2)) - np.trace(pairs, axis1=1, axis2=2)) / max(1, count * (count - 1))
@@ -95,7 +95,7 @@ def within_cosines(tokens: NDArray) -> NDArray:
 
 def between_cosine(own: NDArray) -> float:
     """(n, N d) -> mean cosine of two authors' vectors."""
-    unit, count = _unit(own), len(own)
+    unit, count = normalised(own), len(own)
     return float((np.square(unit.sum(axis=0)).sum() - np.square(unit).sum()) / (count * (count - 1)))
 
 
@@ -114,7 +114,7 @@ def cluster(queries: Queries, seed: int = 0) -> Clusters:
     check_extra("sklearn", "a clustering of queries")
     from sklearn.cluster import KMeans
 
-    unit = _unit(queries.own)
+    unit = normalised(queries.own)
     count = min(CLUSTERS, len(unit) // 2)
     found = KMeans(count, n_init=10, random_state=seed).fit_predict(unit)
     rows, gifts = (np.bincount(found, part, count) for part in (queries.rows, queries.gifts))
@@ -161,8 +161,3 @@ def _explained(queries: Queries, found: NDArray) -> float:
     sums, mass = np.bincount(found, weights * rates), np.bincount(found, weights)
     between = (mass * np.square(sums / np.maximum(mass, 1) - middle)).sum()
     return float(between / total) if total else 0.0
-
-
-def _unit(vectors: NDArray) -> NDArray:
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)

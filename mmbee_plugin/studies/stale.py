@@ -10,7 +10,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from mmbee_plugin.experiments.comparison import METRICS, Samples
 from mmbee_plugin.experiments.scoring import Trained, open_trained
 from mmbee_plugin.experiments.sheet import SIGNIFICANT, Sheet
 from mmbee_plugin.experiments.study import Answer, numbers, study
+from mmbee_plugin.figures.moments import clock
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.offline.stage import snapshot_of
@@ -120,7 +120,13 @@ def stale_figure(samples: Samples, found: Sequence[Aged]) -> tuple[Sheet, go.Fig
     scores = {name: [one.scores] for name, one in zip(names, found, strict=True)}
     compared = compare(samples, scores, dict.fromkeys(names[1:], names[0]))
     rows = [
-        (name, _date(one.until), f"{one.edges:,}", f"{one.covered:.1%}", *compared[name].cells())
+        (
+            name,
+            _date(one.until),
+            f"{one.edges:,}",
+            f"{one.covered:.1%}",
+            *compared[name].cells(),
+        )
         for name, one in zip(names, found, strict=True)
     ]
     notes = (
@@ -142,7 +148,7 @@ def _known_gifts(trained: Trained) -> Interactions:
         return None if any(column is None for column in columns) else np.concatenate(columns)
 
     columns: dict[str, Any] = {name: joined(name) for name in COLUMNS}
-    columns["times"] = columns["times"] + _origin(trained)
+    columns["times"] = columns["times"] + trained.origin
     return replace(parts[0], **columns)
 
 
@@ -155,7 +161,7 @@ def _fresh_histories(trained: Trained, until: float) -> Histories:
     )
     times = np.concatenate([part.times for part in parts])
     given = np.concatenate([part.positive_rows() for part in parts])
-    given &= times + _origin(trained) < until
+    given &= times + trained.origin < until
     return Histories(users, items, first.user_num, times, given)
 
 
@@ -197,13 +203,6 @@ def _with_lists_of(trained: Trained, own: InterestTable, snapshot: Snapshot) -> 
     return table.to(trained.network.device).eval()
 
 
-def _origin(trained: Trained) -> float:
-    """What the dataset's times count from."""
-    stamps = trained.folder.interactions().timestamps
-    assert stamps is not None
-    return float(stamps.min())
-
-
 def _covered(trained: Trained, table: InterestTable) -> float:
     rows = trained.rows("test")
     users = rows.inter_feat[rows.uid_field].to(trained.network.device)
@@ -222,7 +221,7 @@ def _age(age: int | None) -> str:
 
 
 def _date(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}" if np.isfinite(seconds) else "-"
+    return clock(seconds)[:16] if np.isfinite(seconds) else "-"
 
 
 def _plot(compared: Mapping[str, Compared]) -> go.Figure:

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.cells import Cell, Job, seed_jobs
-from mmbee_plugin.experiments.scoring import predictions
+from mmbee_plugin.experiments.scoring import first_time, predictions
 from mmbee_plugin.experiments.training import EVALUATED, prepared, settings_of_the_key, state_of_the_code
 from mmbee_plugin.recbole.run import build_config
 
@@ -53,11 +53,11 @@ def labelled_cell(model: str, path: Path, given: Mapping[str, Any], seed: int) -
     """
     with prepared(model, path, given, seed) as training:
         training.fit()
-        origin = _origin(training.folder)
+        since = first_time(training.folder)
         arrays: dict[str, NDArray] = {}
         inference = 0.0
         for split, loader in zip(EVALUATED, training.evaluated, strict=True):
-            columns, seconds = predictions(training.network, loader, origin)
+            columns, seconds = predictions(training.network, loader, since)
             arrays |= {f"{split} {name}": values for name, values in columns.items()}
             inference += seconds
         batch = next(iter(training.evaluated[1]))[0].to(training.config["device"])
@@ -79,11 +79,3 @@ def flops(forward: Callable[[], object]) -> int:
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         forward()
     return counter.get_total_flops()
-
-
-def _origin(folder: DatasetFolder) -> float | None:
-    """The earliest time of the folder, from which its dataset counts."""
-    if not folder.ordered:
-        return None
-    times = folder.interactions().timestamps
-    return None if times is None else float(times.min())

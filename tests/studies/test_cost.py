@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from mmbee_plugin.cli import app
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments import making
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.studies import cost
 from mmbee_plugin.studies.cost import PARTS, Shape, cost_cell, drawn, growth, shapes_of
@@ -90,7 +91,7 @@ def test_the_command_prints_the_datas_own_graph_and_the_drawn_ones(live_path, tm
         assert fresh
         return [job.work(*job.arguments) for job in jobs]
 
-    monkeypatch.setattr(cost, "make_cells", here)  # no process of its own
+    monkeypatch.setattr(making, "make_cells", here)  # no process of its own
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["pytest"])
     small = ["--graph.folds=0", "--graph.fold_by=pair", "--graphcl.epochs=1"]

@@ -74,7 +74,7 @@ def test_histories_reach_to_the_test_day(live_checkpoint, live_path):
         user: (time, author) for user, author, time in sorted(gifts_of(live_path), key=lambda row: row[2])
     }
     items = trained.train.field2id_token["item_id"]
-    origin = stale._origin(trained)
+    origin = trained.origin
     for token, item, length, time in zip(tokens[1:], ids[:, 0], lengths, times[:, 0], strict=True):
         assert length == (token in newest)
         if length:

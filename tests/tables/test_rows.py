@@ -17,6 +17,10 @@ MODALITIES = ("visual", "speech", "comment")
 PATHS = ("u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a")
 
 
+def named(table, name):
+    return next(row for row in table.rows if row.name == name)
+
+
 def test_table_2_has_every_competitor_on_both_backbones():
     table = make_table(2, MODALITIES, PATHS)
     slots = ["", "+BDR", "+MTA", "+EgoFusion", "+concat", "+MFQ", "+GIE", "+MFQ+GIE"]
@@ -26,14 +30,14 @@ def test_table_2_has_every_competitor_on_both_backbones():
         PAPER,
     ]
     assert {row.name: row.against for row in table.rows}["MMoE+GIE"] == "MMoE"
-    assert table.row("SIM+MFQ+GIE").settings == FULL
+    assert named(table, "SIM+MFQ+GIE").settings == FULL
     distinct = {json.dumps(row.settings, sort_keys=True) for row in table.rows}
     assert len(distinct) == len(table.rows)
 
 
 def test_the_paper_s_row_keeps_its_settings_and_says_which():
     table = make_table(2, MODALITIES, PATHS)
-    row = table.row(PAPER)
+    row = named(table, PAPER)
     assert merged(FULL, paper_settings()) == row.settings
     assert (row.against, row.settings["head"], row.settings["graph"]["reach_top_k"]) == ("SIM", "mlp", 0)
     given = {"epochs": 3, "loss": "bce", "head": "dot", "graph": {"top_k": 10, "folds": 4}}
@@ -69,10 +73,10 @@ def test_ablations_turn_one_switch_each():
     changes = {row.name: set(row.settings.items() ^ FULL.items()) for row in make_table(5, (), ()).rows}
     assert changes["width 64"] == {("mfq_width", 64)}
     table = make_table(4, MODALITIES, PATHS)
-    assert table.row("speech(-)").settings["modalities"] == ["visual", "comment"]
-    assert table.row("speech(-)").labels == ("speech(-)", "√", "-", "√")
+    assert named(table, "speech(-)").settings["modalities"] == ["visual", "comment"]
+    assert named(table, "speech(-)").labels == ("speech(-)", "√", "-", "√")
     paths = make_table(7, MODALITIES, PATHS)
-    assert paths.row("h_a2a(-)").settings["metapaths"] == ["u2a2u", "u2a2u2a", "u2a2a", "a2u2a"]
+    assert named(paths, "h_a2a(-)").settings["metapaths"] == ["u2a2u", "u2a2u2a", "u2a2a", "a2u2a"]
     assert [row.name for row in paths.rows if row.against is None] == ["Ours"]
 
 

@@ -19,20 +19,15 @@ class Publication:
         rows: model -> metric, as ``recall@20``, -> value.
     """
 
-    datasets: tuple[str, ...]
+    datasets: list[str]
     data: str
     source: str
-    notes: tuple[str, ...]
+    notes: list[str]
     rows: dict[str, dict[str, float]]
 
 
 def published(dataset: str) -> list[Publication]:
     """What stands in ``published.json`` for a dataset of this name, or of it with a suffix such as ``tiktok-full``."""
     entries = json.loads(FILE.read_text(encoding="utf-8"))
-    found = [
-        Publication(
-            tuple(each["datasets"]), each["data"], each["source"], tuple(each["notes"]), dict(each["rows"])
-        )
-        for each in entries
-    ]
+    found = [Publication(**each) for each in entries]
     return [each for each in found if any(f"{dataset}-".startswith(f"{name}-") for name in each.datasets)]

@@ -27,17 +27,7 @@ class RankedRow(Row):
 
 
 TRAINED = (
-    "NGCF",
-    "LightGCN",
-    "MMGCN",
-    "GRCN",
-    "EgoGCN",
-    "DIN",
-    "DIEN",
-    "SASRec",
-    "SIM",
-    "MMMLP",
-    "MMSSL",
+    *("NGCF", "LightGCN", "MMGCN", "GRCN", "EgoGCN", "DIN", "DIEN", "SASRec", "SIM", "MMMLP", "MMSSL"),
     "MMBee",
 )
 """the paper's, in its order; what it says of its DIN describes DIEN, so that both are there"""
