@@ -15,9 +15,13 @@ from mmbee_plugin.data.writer import SPLITS, DatasetContent, Interactions, Sourc
 from mmbee_plugin.errors import InputError
 
 SEED = 2024
-USERS, ITEMS, CLUSTERS, WIDTH = 600, 400, 10, 128
-COLD, WITHOUT_TEXT, WITHOUT_ACOUSTIC = 20, 24, 16
-VOCABULARY, WORDS_OF_CLUSTER = 600, 40
+USERS, CIRCLES, SHARED = 600, 100, 10
+TOPICS, NEW = 12, 8
+HELD_OUT_NEW = 0.7
+ITEMS = CIRCLES * SHARED + USERS + TOPICS * NEW
+WITHOUT_TEXT, WITHOUT_ACOUSTIC = 100, 70
+WIDTH, NOISE = 128, 0.6
+WORDS_OF_TOPIC, VOCABULARY = 40, 600
 
 GET_REAL = (
     "This is a generated sample with the schema of TikTok. For the real data, get the TikTok files of MMGCN "
@@ -48,71 +52,77 @@ def ensure(name: str, root: Path) -> DatasetFolder:
 
 
 def write(folder: Path, schema: str = "tiktok") -> None:
-    """Writes the generated sample: 600 users x 400 items, about 6,000 interactions, the same on every
-    machine.
+    """Writes the generated sample: 600 users x 1,696 items, 5,155 interactions, the same on every machine.
 
-    Planted: ten item clusters, which shape all three modalities, and users with a taste for one to three of
-    them. So content and the graph both predict, and popularity does too. Some items lack text or acoustic;
-    cold items occur in validation and test only.
+    Planted are two kinds of interactions, so that a part of the model that is switched off is missed:
+
+    * Circles, for the graph (GIE). Six users share ten items, whose content is noise, and each has three to eight of
+      them in training.
+    * Topics, for content (MFQ). The users of a circle like one of twelve topics, which visual, acoustic and text of an
+      item show, each with noise of its own. In training each has one item of it that nobody else has; eight new items
+      a topic have no row in training.
+
+    Held out are two items a user, one for validation and one for test: in seven of ten cases a new one of the topic,
+    else one of the circle. Popularity tells nothing of them. Some items lack text or acoustic.
     """
     if schema != "tiktok":
         raise InputError(f"sample schema {schema!r} is unknown; known: tiktok")
     rng = np.random.default_rng(SEED)
-    cluster = rng.permutation(np.arange(ITEMS) % CLUSTERS)
-    popularity = rng.permutation(1.0 / np.arange(1, ITEMS + 1) ** 0.6)
-    cold = rng.choice(ITEMS, COLD, replace=False)
-    popularity[cold] = np.median(popularity)
-    visual = np.maximum(_around_centres(rng, cluster), 0.0) * 3.5  # the real vectors are not negative either
-    acoustic = _around_centres(rng, cluster)
+    circle = rng.permutation(np.arange(USERS) % CIRCLES)  # of each user
+    topic = circle % TOPICS
+    numbers = rng.permutation(ITEMS)
+    shared = numbers[: CIRCLES * SHARED].reshape(CIRCLES, SHARED)
+    own, new = np.split(numbers[CIRCLES * SHARED :], [USERS])
+    shown = np.full(ITEMS, TOPICS)  # the topic of each item; TOPICS where it shows none
+    shown[own], shown[new] = topic, np.repeat(np.arange(TOPICS), NEW)
+    visual = np.maximum(_around_centres(rng, shown), 0.0) * 3.5  # the real vectors are not negative either
+    acoustic = _around_centres(rng, shown)
     acoustic[rng.choice(ITEMS, WITHOUT_ACOUSTIC, replace=False)] = 0.0
     content = DatasetContent(
         source="generated: a synthetic sample with TikTok's schema",
         kind="sample",
         users=number_tokens(USERS),
         items=number_tokens(ITEMS),
-        interactions=_interactions(rng, cluster, popularity, cold),
+        interactions=_interactions(rng, shared[circle], own, new.reshape(TOPICS, NEW)[topic]),
         features={
             "visual": SourceFeatures(visual.astype(np.float32), "visual"),
             "acoustic": SourceFeatures(acoustic.astype(np.float32), "acoustic"),
-            "text": _text(rng, cluster),
+            "text": _text(rng, shown),
         },
         get_real=GET_REAL,
     )
     write_folder(folder, content)
 
 
-def _around_centres(rng: np.random.Generator, cluster: np.ndarray) -> np.ndarray:
-    """(n_items, 128): the centre of the item's cluster plus as much noise again, and half."""
-    centres = rng.normal(size=(CLUSTERS, WIDTH))
-    return centres[cluster] + 1.5 * rng.normal(size=(len(cluster), WIDTH))
+def _around_centres(rng: np.random.Generator, topic: np.ndarray) -> np.ndarray:
+    """(n_items, 128): the centre of the item's topic, 0 for none, plus noise."""
+    centres = np.append(rng.normal(size=(TOPICS, WIDTH)), np.zeros((1, WIDTH)), axis=0)
+    return centres[topic] + NOISE * rng.normal(size=(len(topic), WIDTH))
 
 
-def _text(rng: np.random.Generator, cluster: np.ndarray) -> BagFeatures:
-    """Bags of 4 to 12 words, half of them from the cluster's own 40 words, and 24 empty ones."""
-    sizes = rng.integers(4, 13, size=len(cluster))
-    sizes[rng.choice(len(cluster), WITHOUT_TEXT, replace=False)] = 0
-    rows = np.repeat(np.arange(len(cluster)), sizes)
-    own = cluster[rows] * WORDS_OF_CLUSTER + rng.integers(WORDS_OF_CLUSTER, size=len(rows))
-    common = rng.integers(CLUSTERS * WORDS_OF_CLUSTER, VOCABULARY, size=len(rows))
-    words = np.where(rng.random(len(rows)) < 0.5, own, common)
-    return bag_from_pairs(rows, words, len(cluster), VOCABULARY)
+def _text(rng: np.random.Generator, topic: np.ndarray) -> BagFeatures:
+    """Bags of 4 to 12 words, half of them from the topic's own 40 words where there is one, and 100 empty ones."""
+    sizes = rng.integers(4, 13, size=len(topic))
+    sizes[rng.choice(len(topic), WITHOUT_TEXT, replace=False)] = 0
+    rows = np.repeat(np.arange(len(topic)), sizes)
+    own = topic[rows] * WORDS_OF_TOPIC + rng.integers(WORDS_OF_TOPIC, size=len(rows))
+    common = rng.integers(TOPICS * WORDS_OF_TOPIC, VOCABULARY, size=len(rows))
+    words = np.where((topic[rows] < TOPICS) & (rng.random(len(rows)) < 0.5), own, common)
+    return bag_from_pairs(rows, words, len(topic), VOCABULARY)
 
 
 def _interactions(
-    rng: np.random.Generator, cluster: np.ndarray, popularity: np.ndarray, cold: np.ndarray
+    rng: np.random.Generator, shared: np.ndarray, own: np.ndarray, new: np.ndarray
 ) -> dict[str, Interactions]:
-    """Every user's items, one held out for validation, one for test; no cold item in training."""
-    taste = rng.dirichlet(np.full(CLUSTERS, 0.12), size=USERS) + 0.01  # (n_users, CLUSTERS)
+    """The rows of each split, of users with items of their circle (USERS, SHARED), one of their own (USERS,) and new
+    ones of their topic (USERS, NEW)."""
     pairs: dict[str, list[tuple[int, int]]] = {split: [] for split in SPLITS}
     for user in range(USERS):
-        chance = taste[user, cluster] * popularity
-        size = int(np.clip(rng.lognormal(mean=2.25, sigma=0.5), 4, 60))
-        items = rng.choice(ITEMS, size, replace=False, p=chance / chance.sum())
-        is_cold = np.isin(items, cold)
-        valid, test = [*items[is_cold], *items[~is_cold]][:2]
-        pairs["valid"].append((user, valid))
-        pairs["test"].append((user, test))
-        pairs["train"].extend((user, item) for item in items[~is_cold] if item not in (valid, test))
+        of_circle, of_topic = rng.permutation(shared[user]), rng.permutation(new[user])
+        taken = rng.integers(3, SHARED - 1)
+        pairs["train"] += [(user, item) for item in (own[user], *of_circle[:taken])]
+        for split, shared_one, new_one in zip(("valid", "test"), of_circle[-2:], of_topic[:2], strict=True):
+            pairs[split].append((user, new_one if rng.random() < HELD_OUT_NEW else shared_one))
     arrays = {split: np.array(rows, dtype=np.int64) for split, rows in pairs.items()}
     return {split: Interactions(rows[:, 0], rows[:, 1]) for split, rows in arrays.items()}
 

@@ -35,7 +35,7 @@ def start() -> Iterator[Callable[..., list[int | None]]]:
 
 @pytest.fixture(scope="session")
 def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> DatasetFolder:
-    """The sample's dataset folder: 600 users x 400 authors, visual, acoustic (dense) and text (bag), no time."""
+    """The sample's dataset folder: 600 users x 1,696 authors, visual, acoustic (dense) and text (bag), no time."""
     return ensure("tiktok", tmp_path_factory.mktemp("datasets"))
 
 

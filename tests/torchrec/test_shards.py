@@ -262,7 +262,7 @@ def test_the_command_writes_shards_and_refuses_unknown_settings(sample_folder: D
     )
     done = shards(*settings)
     assert done.exit_code == 0, done.output
-    assert "Trains on 4,872 rows in 2 folds" in done.output and "SAMPLE" in done.output
+    assert "Trains on 3,955 rows in 2 folds" in done.output and "SAMPLE" in done.output
     assert "Order: none in the data; rows are in one drawn from the seed\n" in done.output
     store = ShardStore(tmp_path / "shards")
     assert (store.folds, store.metapaths, store.has_reach) == (2, ("u2a2u",), True)
