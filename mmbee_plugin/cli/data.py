@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -220,7 +219,7 @@ def data_shards(
     for line in folder.unread:
         typer.echo(f"warning: {line}", err=True)
     fold = f" in {description.folds} folds" if description.folds else ""
-    reading = {"graph": settings.graph and asdict(settings.graph), "train_newest": settings.train_newest}
+    reading = {"graph": settings.graph and settings.graph.model_dump(), "train_newest": settings.train_newest}
     row_order = chosen_row_order(folder.order, settings.row_order, folder.name)
     for line in order_lines(folder.order, row_order, reading):
         typer.echo(line)
