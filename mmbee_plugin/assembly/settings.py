@@ -64,8 +64,8 @@ class NeighbourSettings(Section):
     """graphcl: pre-trained | fresh: the paper's Θ(-) row"""
 
 
-class ModelSettings(PartSettings, TowerSettings, EncoderSettings, SearchSettings, NeighbourSettings):
-    """What both adapters need to know of a model."""
+class ModelSettings(NeighbourSettings, SearchSettings, EncoderSettings, TowerSettings, PartSettings):
+    """The model's content, start and loss."""
 
     loss: Literal["softmax", "bpr", "bce"] = "softmax"
     """softmax: sampled, over the batch's pool, or a row's own candidates where a pair costs more than a product | bpr |

@@ -7,17 +7,13 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-import annotated_types as bounds
 from pydantic import GetCoreSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-KINDS = {
-    bool: ("true or false", "switches"),
-    int: ("a whole number", "whole numbers"),
-    float: ("a number", "numbers"),
-    str: ("text", "names"),
-}
+ONE = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+SEVERAL = {int: "whole numbers", str: "names"}
+BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
 
 
 @dataclass(frozen=True)
@@ -37,26 +33,17 @@ class OneOf:
 
 def expected(field: FieldInfo) -> str:
     """What a value has to be, such as ``a whole number of at least 1, or ~``."""
-    kind, within, nullable = described(field)
-    whole = f"{kind} {within}" if within else kind
-    return f"{whole}, or ~" if nullable else whole
-
-
-def described(field: FieldInfo) -> tuple[str, str, bool]:
-    """Kind, range ("" for none) and whether null is allowed."""
     kind, metadata = _bare(field)
     if known := choices_of(field):
-        return " or ".join(known) if len(known) == 2 else f"one of {', '.join(known)}", "", is_nullable(field)
-    if get_origin(kind) is tuple:
-        first, *others = (_unwrapped(each)[0] for each in get_args(kind))
-        inner = _unwrapped(get_args(kind)[0])[1]
-        within = _range([*inner])
-        name = f"a list of {KINDS[first][1]}{' ' + within if within else ''}"
-        if others and others[0] is not Ellipsis:
-            name = name.replace("a list of", f"a list of {1 + len(others)}")
-        return name, "", is_nullable(field)
-    name = KINDS[kind][0] if kind in KINDS else "entries {name: value}"
-    return name, _range(metadata), is_nullable(field)
+        whole = " or ".join(known) if len(known) < 3 else f"one of {', '.join(known)}"
+    elif get_origin(kind) is tuple:
+        first, *others = get_args(kind)
+        each, bounds = _unwrapped(first)
+        count = "" if Ellipsis in others else f"{1 + len(others)} "
+        whole = f"a list of {count}{SEVERAL[each]}{_range(bounds)}"
+    else:
+        whole = ONE.get(kind, "entries {name: value}") + _range(metadata)
+    return f"{whole}, or ~" if is_nullable(field) else whole
 
 
 def choices_of(field: FieldInfo) -> tuple[str, ...]:
@@ -73,6 +60,11 @@ def section_of(field: FieldInfo) -> Any:
     return kind if hasattr(kind, "model_fields") else None
 
 
+def is_nullable(field: FieldInfo) -> bool:
+    """Whether a field may be null."""
+    return type(None) in get_args(field.annotation)
+
+
 def _bare(field: FieldInfo) -> tuple[Any, list[Any]]:
     """The type without null and annotations, and the annotations."""
     kind, metadata = _unwrapped(field.annotation)
@@ -84,36 +76,16 @@ def _unwrapped(kind: Any) -> tuple[Any, list[Any]]:
     while True:
         if get_origin(kind) is Annotated:
             kind, *more = get_args(kind)
-            metadata += [
-                each for one in more for each in (one.metadata if isinstance(one, FieldInfo) else [one])
-            ]
+            metadata += [each for one in more for each in getattr(one, "metadata", [one])]
         elif get_origin(kind) in (Union, UnionType):
             (kind,) = (each for each in get_args(kind) if each is not type(None))
         else:
             return kind, metadata
 
 
-def is_nullable(field: FieldInfo) -> bool:
-    """Whether a field may be null."""
-    return type(None) in get_args(field.annotation)
-
-
 def _range(metadata: list[Any]) -> str:
-    found: dict[str, float] = {}
-    for each in metadata:
-        for name in ("ge", "gt", "le", "lt"):
-            if isinstance(each, (bounds.Ge, bounds.Gt, bounds.Le, bounds.Lt)) and hasattr(each, name):
-                found[name] = getattr(each, name)
-    low = (
-        f"at least {found['ge']:g}"
-        if "ge" in found
-        else f"more than {found['gt']:g}"
-        if "gt" in found
-        else ""
-    )
-    high = (
-        f"at most {found['le']:g}" if "le" in found else f"less than {found['lt']:g}" if "lt" in found else ""
-    )
-    if "ge" in found and "le" in found:
-        return f"from {found['ge']:g} to {found['le']:g}"
-    return "of " + " and ".join(filter(None, (low, high))) if low or high else ""
+    found = {name: getattr(each, name) for each in metadata for name in BOUNDS if hasattr(each, name)}
+    if found.keys() == {"ge", "le"}:
+        return f" from {found['ge']:g} to {found['le']:g}"
+    said = [f"{words} {found[name]:g}" for name, words in BOUNDS.items() if name in found]
+    return f" of {' and '.join(said)}" if said else ""

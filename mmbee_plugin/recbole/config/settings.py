@@ -36,7 +36,7 @@ class StageSettings(NeighbourSettings, FlatSettings):
     """the pre-training of the node tables"""
 
 
-class MMBeeSettings(ModelSettings, StageSettings, HistorySettings, CategorySettings):
+class MMBeeSettings(CategorySettings, HistorySettings, StageSettings, ModelSettings):
     """MMBee's, and those of the models made from it."""
 
     of_recbole = {  # noqa: RUF012
