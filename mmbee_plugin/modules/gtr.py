@@ -95,7 +95,7 @@ class GTRModel(nn.Module):
 
     Example:
         >>> from mmbee_plugin.modules import AuthorSide, ContentSettings, GTRModel, GTRSettings, SIMSettings, UserSide
-        >>> settings = GTRSettings("sim", "mfq", "none", width=8, hidden=(16, 4))
+        >>> settings = GTRSettings(backbone="sim", interest="none", width=8, hidden=(16, 4))
         >>> content = ContentSettings(widths={"visual": 5}, width=8, num_queries=2)
         >>> gtr = GTRModel(settings, content, SIMSettings(width=8)).eval()
         >>> user = gtr.encode_user(

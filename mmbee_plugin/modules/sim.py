@@ -74,7 +74,7 @@ class SIM(Backbone):
         settings: shapes, and the kind of search.
 
     Example:
-        >>> sim = SIM(SIMSettings(width=8, heads=2, searched=3))
+        >>> sim = SIM(SIMSettings(width=8, search_heads=2, searched=3))
         >>> side = UserSide(torch.randn(2, 8), torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool))
         >>> memory = sim.remember(side)
         >>> sim.cross(memory, torch.randn(1, 7, 8)).shape  # 7 targets that both users share, 2 heads of 8

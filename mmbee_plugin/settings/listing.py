@@ -45,7 +45,8 @@ def groups(section: type[Section], prefix: str = "", without: Iterable[type[Sect
         without: sections whose settings are left out.
     """
     left_out = {name for each in without for name in each.model_fields}
-    found, inner = [], []
+    found: list[Group] = []
+    inner: list[tuple[type[Section], list[str]]] = []
     for declaring in reversed(section.__mro__):
         if not issubclass(declaring, Section):
             continue

@@ -28,7 +28,7 @@ class DataSettings(HistorySettings):
 
 
 class JobModelSettings(ModelSettings):
-    """The model's settings, and those that sharded tables and shards bring."""
+    """What sharded tables and shards bring to a model."""
 
     reach: bool = True
     """read the long walk's lists, where the shards have them"""
@@ -50,8 +50,11 @@ class TableSettings(Section):
     """One sharded table, or the two node tables."""
 
     sharding: Sharding = "auto"
+    """how its rows lie on the processes; auto: as TorchRec's planner has it"""
     optimizer: Optimizer = "rowwise_adagrad"
+    """fused with the backward pass"""
     learning_rate: float = Field(default=0.05, gt=0)
+    """of the optimizer"""
 
     @model_validator(mode="after")
     def _possible(self) -> TableSettings:
@@ -74,9 +77,10 @@ class TablesSettings(Section):
 
 
 class TrainSettings(Section):
-    """The loop. Batch sizes are global: they do not change with the number of processes."""
+    """The loop; batch sizes are global, whatever the number of processes."""
 
     epochs: int = Field(default=10, ge=1)
+    """passes over the training rows"""
     batch_size: int = Field(default=512, ge=1)
     """positives, or labelled samples, of a global batch"""
     negatives: int = Field(default=2, ge=0)
@@ -84,15 +88,19 @@ class TrainSettings(Section):
     learning_rate: float = Field(default=0.001, gt=0)
     """Adam's, for the dense part"""
     weight_decay: float = Field(default=0.0, ge=0)
+    """of the dense part"""
     precision: Literal["fp32", "bf16"] = "fp32"
+    """of the dense part's activations"""
     seed: int = Field(default=0, ge=0)
+    """of weights, tables, the order of rows and negatives"""
     log_every: int = Field(default=10, ge=1)
-    """steps"""
+    """steps between two lines of the log"""
     eval_every: int = Field(default=1, ge=0)
-    """epochs; 0 for never"""
+    """epochs between two evaluations; 0 for never"""
     patience: int = Field(default=0, ge=0)
     """evaluations without a better one that end training; 0 for never"""
     topk: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(10, 20), min_length=1, strict=False)
+    """places at which rankings are measured"""
     timeout: float = Field(default=300, gt=0)
     """seconds a process waits for the others"""
 
@@ -101,9 +109,11 @@ class CheckpointSettings(Section):
     """Where the state is kept."""
 
     folder: str = "saved/torchrec"
+    """holds the job's checkpoints"""
     every: int = Field(default=0, ge=0)
     """steps between checkpoints; 0: at the end of an epoch only"""
     keep: int = Field(default=3, ge=1)
+    """checkpoints kept"""
 
 
 class Settings(Section):

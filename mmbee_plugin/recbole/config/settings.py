@@ -37,7 +37,7 @@ class StageSettings(NeighbourSettings, FlatSettings):
 
 
 class MMBeeSettings(CategorySettings, HistorySettings, StageSettings, ModelSettings):
-    """MMBee's, and those of the models made from it."""
+    """Optimizer of the tables."""
 
     of_recbole = {  # noqa: RUF012
         "train_neg_sample_args": {
