@@ -29,6 +29,7 @@ setup(
         "scipy>=1.12",
         "pandas>=2.3,<3",
         "numba>=0.61",
+        "pydantic>=2.7",
         "typer>=0.15",
         "rich>=13",
     ],
@@ -47,7 +48,6 @@ setup(
             "torchrec==1.8.0",
             "fbgemm-gpu==1.8.0",  # without a GPU: ./packaging/fbgemm-cpu in the same pip call
             "pyarrow>=17,<26",
-            "pydantic>=2.7",
             "pyyaml>=6",
             "tensorboard>=2.16",
             "numpy<2",

@@ -6,22 +6,15 @@ from typing import Any
 
 from recbole.config import Config
 
-from mmbee_plugin.recbole.config.settings import graph_settings
+from mmbee_plugin.recbole.config.settings import MMBeeSettings, graph_settings
 from mmbee_plugin.torchrec.checkpoints.resume import flat
-from mmbee_plugin.torchrec.settings import ModelSettings, Settings, TablesSettings
-
-NAMES = {"width": "embedding_size", "hidden": "mlp_hidden_size", "dropout": "dropout_prob"}
-"""model settings that RecBole calls otherwise"""
+from mmbee_plugin.torchrec.settings import JobModelSettings, Settings, TablesSettings
 
 
 def in_torchrec_words(config: Config) -> dict[str, Any]:
     """RecBole's settings under the names that the job has for them."""
-    graph = graph_settings(config)
-    model = {
-        **{name: config[NAMES.get(name, name)] for name in ModelSettings.model_fields},
-        "node_tables": "stored" if config["node_tables"] == "graphcl" else "fresh",
-        "reach": graph.reach_top_k > 0,
-    }
+    model = MMBeeSettings.among(config).part(JobModelSettings).model_dump(mode="json")
+    model["reach"] = graph_settings(config).reach_top_k > 0
     tables = {"optimizer": config["table_optimizer"], "learning_rate": config["table_learning_rate"]}
     training = {
         "epochs": config["epochs"],

@@ -33,7 +33,7 @@ class DINWithMMBee(DIN):
         super().__init__(config, dataset)
         width = config["embedding_size"]
         self.content = ContentTable(dataset, tuple(dataset.folder.modalities), width)
-        self.mfq = MFQ(ContentSettings(self.content.widths, width, heads=2))
+        self.mfq = MFQ(ContentSettings(widths=self.content.widths, width=width, heads=2))
         snapshot = open_snapshot(dataset, settings.graph_settings(config))
         paths = settings.chosen_metapaths(config)
         self.interest = InterestTable(dataset, snapshot, paths, width, pretrained=False)

@@ -159,7 +159,7 @@ def test_all_metapaths_of_a_side_by_default(mmbee, folder):
     ("arguments", "message"),
     [
         (("build", "--dataset=nowhere"), "dataset 'nowhere' is unknown in datasets; known: "),
-        (("build", "--dataset=toy", "--graph.topk=3"), "graph: unknown entry 'topk'; known: amount"),
+        (("build", "--dataset=toy", "--graph.topk=3"), "graph.topk: no such setting; did you mean top_k?"),
         (("build", "--dataset=toy", "--epoch=3"), "setting 'epoch' is not known; did you mean epochs?"),
         (("build", "--dataset=toy", "--fast"), "argument '--fast' is not understood"),
         (("build", "--dataset=toy", "--interest=none"), "a model with these settings reads no graph"),

@@ -15,10 +15,10 @@ ROOT = Path(mmbee_plugin.__file__).parent
 FLOORS = {
     "": (
         ("errors",),
-        ("files", "command", "randomness", "evaluation"),
+        ("files", "command", "randomness", "evaluation", "settings"),
         ("data",),
         ("modules", "graph"),
-        ("offline", "logs"),
+        ("offline", "logs", "assembly"),
         ("livesim",),
         ("builtin",),
         ("recbole", "torchrec"),

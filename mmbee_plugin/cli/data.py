@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath
+from mmbee_plugin.cli.listing import of_shards, with_list
 from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.formats import READERS, convert
@@ -178,7 +178,7 @@ def data_info(
         typer.echo(f"picture: {picture}")
 
 
-@app.command("shards", context_settings=WITH_SETTINGS)
+@app.command("shards", cls=with_list(of_shards), context_settings=WITH_SETTINGS)
 def data_shards(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="A dataset folder in --data-path.")],
@@ -187,9 +187,8 @@ def data_shards(
 ) -> None:
     """Write a dataset as shards for the TorchRec job: Parquet rows, memory-mapped lists and features.
 
-    Settings may follow: --graph.folds=3, --graph=null, --node_tables=fresh, --graphcl.width=64, --modalities=[visual],
-    --rows_per_group=65536, --train_newest=3, --row_order=file, --threshold=4, --category_field=genre, --seed=0. Live
-    data bring their segments and tasks along; their folds are by time.
+    Settings may follow: --graph.folds=3, --graph=null, --node_tables=fresh. Live data bring their segments and tasks
+    along; their folds are by time.
     """
     from mmbee_plugin.builtin.sample import ensure
     from mmbee_plugin.data.order import chosen_row_order, order_lines
@@ -220,7 +219,7 @@ def data_shards(
     for line in folder.unread:
         typer.echo(f"warning: {line}", err=True)
     fold = f" in {description.folds} folds" if description.folds else ""
-    reading = {"graph": settings.graph and asdict(settings.graph), "train_newest": settings.train_newest}
+    reading = {"graph": settings.graph and settings.graph.model_dump(), "train_newest": settings.train_newest}
     row_order = chosen_row_order(folder.order, settings.row_order, folder.name)
     for line in order_lines(folder.order, row_order, reading):
         typer.echo(line)

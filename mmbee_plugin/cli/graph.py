@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath, Dataset
+from mmbee_plugin.cli.listing import of_graphs, with_list
 from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.errors import InputError
 
 app = typer.Typer(help="Graphs: build them and look into them.", no_args_is_help=True)
 
 
-@app.command("build", context_settings=WITH_SETTINGS)
+@app.command("build", cls=with_list(of_graphs), context_settings=WITH_SETTINGS)
 def graph_build(context: typer.Context, dataset: Dataset, data_path: DataPath = Path("datasets")) -> None:
     """Build the graphs, neighbour lists and node vectors of a dataset, unless they are there.
 
@@ -33,7 +34,7 @@ def graph_build(context: typer.Context, dataset: Dataset, data_path: DataPath = 
     typer.echo(f"{'Built' if opened.stages else 'Reused'}: {opened.snapshot.path}")
 
 
-@app.command("neighbours", context_settings=WITH_SETTINGS)
+@app.command("neighbours", cls=with_list(of_graphs), context_settings=WITH_SETTINGS)
 def graph_neighbours(
     context: typer.Context,
     dataset: Dataset,

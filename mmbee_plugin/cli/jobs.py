@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mmbee_plugin.cli.common import WITH_SETTINGS
+from mmbee_plugin.cli.listing import of_jobs, with_list
 from mmbee_plugin.errors import InputError
 
 app = typer.Typer()
@@ -51,7 +52,7 @@ def export(
     typer.echo(f"{destination}: {tables}; {sum(part.numel() for part in exchange.dense.values()):,} weights")
 
 
-@app.command("import", context_settings=WITH_SETTINGS)
+@app.command("import", cls=with_list(of_jobs), context_settings=WITH_SETTINGS)
 def import_(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="SRC", help="A file that mmbee export wrote.")],
@@ -70,7 +71,7 @@ def import_(
     typer.echo(f"Written: {import_exchange(source, read_settings(config, context.args))}")
 
 
-@app.command("plan", context_settings=WITH_SETTINGS)
+@app.command("plan", cls=with_list(of_jobs), context_settings=WITH_SETTINGS)
 def plan_tables(
     context: typer.Context,
     config: Annotated[Path, typer.Option(metavar="FILE", help="The job's settings.")],

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from mmbee_plugin.cli.common import WITH_SETTINGS, Cells, DataPath, Dataset, Out
+from mmbee_plugin.cli.listing import of_runs, with_list
 from mmbee_plugin.experiments.study import GIVEN, Answer, Declared, declared
 
 GROUPS = {
@@ -44,9 +45,9 @@ class _Deferred(TyperCommand):
         """That of the study's own command, which runs in place of this one."""
         app = typer.Typer(add_completion=False)
         function, options = self.study.load()
-        settings = WITH_SETTINGS if "arguments" in inspect.signature(function).parameters else {}
-        command = _command(self.study, function, options)
-        app.command(self.name, help=self.help, context_settings=settings)(command)
+        takes: dict[str, Any] = {"cls": with_list(of_runs), "context_settings": WITH_SETTINGS}
+        taken = takes if "arguments" in inspect.signature(function).parameters else {}
+        app.command(self.name, help=self.help, **taken)(_command(self.study, function, options))
         return typer.main.get_command(app).make_context(*arguments, **given)
 
 

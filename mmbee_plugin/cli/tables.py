@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath, Dataset
+from mmbee_plugin.cli.listing import of_runs, with_list
 from mmbee_plugin.errors import InputError
 
 app = typer.Typer()
 
 
-@app.command("table", context_settings=WITH_SETTINGS)
+@app.command("table", cls=with_list(of_runs), context_settings=WITH_SETTINGS)
 def table(
     context: typer.Context,
     number: Annotated[int, typer.Argument(metavar="NUMBER", help="The paper's table: 2, 3, 4, 5, 6 or 7.")],

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -161,7 +160,7 @@ def _key(
 ) -> str:
     described = {
         "schema": SCHEMA,
-        "settings": asdict(settings),
+        "settings": settings.model_dump(mode="json"),
         "nodes": dict(nodes.settings) if nodes is not None else None,
         "counts": [interactions.n_users, interactions.n_authors],
     }

@@ -3,13 +3,15 @@
 import re
 from dataclasses import dataclass
 from itertools import pairwise, product
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import numpy as np
+from pydantic import AfterValidator, BeforeValidator
 from scipy.sparse import csr_matrix, identity
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.product import best_of_product
+from mmbee_plugin.settings.section import Names
 
 PAPER_METAPATHS = ("u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a")
 POSITIVES = {"u": "u2a2u", "a": "a2u2a"}
@@ -73,6 +75,18 @@ class Metapath:
     def steps(self) -> tuple[str, ...]:
         """The graph each hop follows, such as ``("u2a", "a2u")``."""
         return tuple(f"{start}2{end}" for start, end in pairwise(self.nodes))
+
+
+def _parsed(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        Metapath.parse(name)
+    return names
+
+
+Metapaths = Annotated[
+    Names, BeforeValidator(lambda given: () if given is None else given), AfterValidator(_parsed)
+]
+"""A setting that lists metapaths by name; null lists none."""
 
 
 def every_metapath(hops: int = MAX_HOPS) -> tuple[Metapath, ...]:

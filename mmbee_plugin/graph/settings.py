@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.data.folds import deal
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.donations import Amount
-from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath, Neighbours, Normalisation
+from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapaths, Neighbours, Normalisation
+from mmbee_plugin.settings.section import Section
 
 OPTIONAL = ("amounts", "later", "times")
 """Columns of :class:`Interactions` that may be absent."""
@@ -20,57 +22,59 @@ SEEN: dict[str, np.ufunc] = {"pair": np.not_equal, "order": np.greater, "time": 
 """How the folds that a fold's graph is built from compare with it."""
 
 
-@dataclass(frozen=True)
-class GraphSettings:
-    """Everything the graph stage depends on besides its inputs."""
+class GraphStage(Section):
+    """How the offline stage makes graphs and neighbour lists."""
 
     amount: Amount = "log1p"
-    """What an edge of U2A weighs: the summed amount, its log1p, or 1."""
-    metapaths: tuple[str, ...] = PAPER_METAPATHS
-    """The metapaths whose neighbours are stored."""
-    top_k: int = 50
-    """Neighbours kept per node and metapath."""
+    """what an edge of U2A weighs: the summed amount, its log1p, or 1"""
+    top_k: int = Field(default=50, ge=1)
+    """neighbours kept per node and metapath"""
     normalisation: Normalisation = "row"
+    """of the edges' weights along a path"""
     exclude_own: bool = True
-    """Leave out the node itself, and a user's own authors (see ``expand``)."""
-    swing_alpha: float = 1.0
+    """leave out the node itself, and a user's own authors"""
+    swing_alpha: float = Field(default=1.0, ge=0)
+    """smoothing of Swing, eq. 8"""
     swing_include_self: bool = True
-    swing_top_k: int | None = None
-    """Authors kept a row of A2A; all by default."""
-    swing_max_users: int | None = None
-    swing_user_beta: float = 0.0
-    swing_user_gamma: float = 0.0
-    reach_top_k: int = 0
-    """Authors kept a user in the long walk's list (see ``reach``); 0 stores none."""
-    reach_inner: int = 200
-    """Neighbours kept in the two lists that make the long walk."""
+    """sum over v = u too, as eq. 8 is written"""
+    swing_top_k: int | None = Field(default=None, ge=1)
+    """authors kept a row of A2A; ~: all"""
+    swing_max_users: int | None = Field(default=None, ge=1)
+    """users of an author that Swing pairs at most; ~: all"""
+    swing_user_beta: float = Field(default=0.0, ge=0)
+    """weight of a user: (degree + beta) to the power of -gamma"""
+    swing_user_gamma: float = Field(default=0.0, ge=0)
+    """see swing_user_beta; 0 weighs all users alike"""
+    reach_top_k: int = Field(default=0, ge=0)
+    """authors kept a user in the long walk's list; 0: no list"""
+    reach_inner: int = Field(default=200, ge=1)
+    """neighbours kept in the two lists that make the long walk"""
     reach_own: bool = False
-    """Keep a user's own authors in the long walk's list: right where an author can be gifted again."""
+    """keep a user's own authors in the long walk's list: right where an author can be gifted again"""
     reach_lift: bool = False
-    """Score the long walk's authors against their popularity (see ``reach``)."""
-    folds: int = 0
-    """Parts for cross-fitting: neighbours are also computed without each part's edges; 0 for none."""
+    """score the long walk's authors against their popularity"""
+    folds: int = Field(default=0, ge=0)
+    """parts for cross-fitting: neighbours are also computed without each part's edges; 0: none"""
     fold_by: FoldBy = "pair"
-    """What makes a fold. ``pair``: a hash of user and author; a fold's graph lacks that fold's edges.
-    ``order``: fold f holds each user's interaction with f later ones; its graph lacks it and all later ones,
-    so that a training pair sees what came before it, as a test pair does.
-    ``time``: fold f is the f-th of ``folds`` equal stretches of time; its graph lacks it and everything later, so that
-    it sees the past as a test period does, and the first fold sees nothing."""
+    """pair: by a hash of user and author; a fold's graph lacks its edges | order: fold f has each user's interaction
+    with f later ones; its graph lacks it and all later ones | time: fold f is the f-th of equal stretches of time; its
+    graph lacks it and all later ones, so the first fold sees nothing"""
     fold_seed: int = 0
+    """of the hash"""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "metapaths", tuple(self.metapaths))
-        for name in self.metapaths:
-            Metapath.parse(name)
-        if self.reach_top_k < 0:
-            raise InputError(f"reach_top_k: {self.reach_top_k} is out of range, expected at least 0 (none)")
-        if self.fold_by not in get_args(FoldBy):
-            expected = ", ".join(get_args(FoldBy))
-            raise InputError(f"fold_by: {self.fold_by!r} is unknown, expected one of {expected}")
+    @model_validator(mode="after")
+    def _enough_folds(self) -> Self:
         # One fold by pair or time would hold every edge and leave its graph empty.
-        fewest = 1 if self.fold_by == "order" else 2
-        if self.folds != 0 and self.folds < fewest:
-            raise InputError(f"folds: {self.folds} is out of range, expected 0 (none) or at least {fewest}")
+        if self.folds == 1 and self.fold_by != "order":
+            raise ValueError("folds 1 is out of range, expected 0 (none) or at least 2")
+        return self
+
+
+class GraphSettings(GraphStage):
+    """What the graph stage depends on besides its inputs."""
+
+    metapaths: Metapaths = PAPER_METAPATHS
+    """the metapaths whose neighbours are stored"""
 
 
 @dataclass(frozen=True)

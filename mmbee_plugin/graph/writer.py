@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +66,7 @@ class SnapshotWriter:
         manifest = {
             "schema": SCHEMA,
             "key": key,
-            "settings": asdict(settings),
+            "settings": settings.model_dump(mode="json"),
             "nodes": dict(nodes.settings) if nodes is not None else None,
             "counts": {
                 "users": interactions.n_users,

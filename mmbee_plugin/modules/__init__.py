@@ -22,8 +22,9 @@ from mmbee_plugin.modules.interest import Interest
 from mmbee_plugin.modules.mfq import MFQ, OrthogonalProjection
 from mmbee_plugin.modules.mmoe import MMoEHead
 from mmbee_plugin.modules.mta import MTA
+from mmbee_plugin.modules.parts import GTRSettings
 from mmbee_plugin.modules.sasrec import SASRec
-from mmbee_plugin.modules.shapes import ContentSettings, GTRSettings, SIMSettings
+from mmbee_plugin.modules.shapes import ContentSettings, SIMSettings
 from mmbee_plugin.modules.sim import SIM
 
 __all__ = [

@@ -9,7 +9,7 @@ from torch import nn
 
 from mmbee_plugin.modules.batch import UserSide
 from mmbee_plugin.modules.heads import Head
-from mmbee_plugin.modules.shapes import GTRSettings, SIMSettings
+from mmbee_plugin.modules.shapes import GTRShapes, SIMSettings
 
 Memory = dict[str, torch.Tensor]
 """What a backbone keeps of its users, computed once for all targets; the first axis of every tensor is the users'."""
@@ -69,7 +69,7 @@ class Backbone(nn.Module):
         cls.per_pair = cls.cross is not Backbone.cross
 
     @classmethod
-    def from_settings(cls, settings: GTRSettings, sim: SIMSettings) -> Self:
+    def from_settings(cls, settings: GTRShapes, sim: SIMSettings) -> Self:
         """The backbone of a model with these settings; by default a class is given the model width alone."""
         return cls(settings.width)
 

@@ -17,7 +17,7 @@ from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.expect import expect_given, expect_width
 from mmbee_plugin.modules.heads import MLPHead
 from mmbee_plugin.modules.interest import Interest, PairScore
-from mmbee_plugin.modules.shapes import GTRSettings
+from mmbee_plugin.modules.shapes import GTRShapes
 
 PEER_PATHS = ("u2a2u", "a2a")
 """Metapaths to a user's and to an author's peers."""
@@ -103,7 +103,7 @@ class PeerAttention(Interest):
     pair_score = Perspectives
 
     @classmethod
-    def from_settings(cls, settings: GTRSettings, metapaths: tuple[str, ...]) -> Self:
+    def from_settings(cls, settings: GTRShapes, metapaths: tuple[str, ...]) -> Self:
         return cls(settings.width)
 
     def __init__(self, width: int) -> None:

@@ -21,7 +21,7 @@ class Concat(Content):
         - output: :math:`(B, d)`
 
     Example:
-        >>> encoder = Concat(ContentSettings({"visual": 5}, width=8))
+        >>> encoder = Concat(ContentSettings(widths={"visual": 5}, width=8))
         >>> raw, mask = torch.randn(2, 3, 1, 5), torch.ones(2, 3, dtype=torch.bool)  # 3 segments of a frame
         >>> encoder(AuthorSide(torch.randn(2, 8), segments={"visual": raw}, segment_mask={"visual": mask})).shape
         torch.Size([2, 8])

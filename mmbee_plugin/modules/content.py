@@ -31,7 +31,7 @@ class Content(nn.Module):
         ...
         ...     def forward(self, side):
         ...         return torch.stack([mask.sum(dim=1) for mask in side.segment_mask.values()], dim=1).float()
-        >>> HowMany.from_settings(ContentSettings({"visual": 5, "text": 3})).out_width
+        >>> HowMany.from_settings(ContentSettings(widths={"visual": 5, "text": 3})).out_width
         2
     """
 

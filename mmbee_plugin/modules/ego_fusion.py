@@ -36,18 +36,14 @@ class EgoFusion(Content):
         - output: :math:`(B, d)`
 
     Example:
-        >>> encoder = EgoFusion(ContentSettings({"visual": 5}, width=8))
+        >>> encoder = EgoFusion(ContentSettings(widths={"visual": 5}, width=8))
         >>> raw, mask = torch.randn(2, 3, 1, 5), torch.ones(2, 3, dtype=torch.bool)  # 3 segments of a frame
         >>> encoder(AuthorSide(torch.randn(2, 8), segments={"visual": raw}, segment_mask={"visual": mask})).shape
         torch.Size([2, 8])
     """
 
-    FORMS = ("soft", "hard")
-
     def __init__(self, settings: ContentSettings) -> None:
         super().__init__()
-        if settings.fusion not in self.FORMS:
-            raise ValueError(f"unknown fusion {settings.fusion!r}; known: {', '.join(self.FORMS)}")
         count, width = len(settings.widths), settings.width
         self.threshold = settings.fusion_threshold
         self.tokens = ModalityTokens(settings)
@@ -56,7 +52,7 @@ class EgoFusion(Content):
         gated = 0 if self.hard or count == 1 else count
         self.gates = nn.ModuleList(nn.Linear(width, (count - 1) * width) for _ in range(gated))
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(count))
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = nn.Dropout(settings.content_dropout)
         self.project = nn.Linear(count * width, width)
         self.out_width = width
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,24 @@ import torch
 from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import replaced
 from mmbee_plugin.modules.named import module_name
-from mmbee_plugin.modules.parts import BACKBONES, CONTENTS
-from mmbee_plugin.modules.shapes import ContentSettings, GTRSettings, SIMSettings
+from mmbee_plugin.modules.parts import BACKBONES, CONTENTS, GTRSettings
+from mmbee_plugin.modules.shapes import ContentSettings, SIMSettings
 
 FORMAT = "mmbee_plugin exchange 2"
 USER_TABLES = ("user", "nodes_user")
 AUTHOR_TABLES = ("author", "query", "nodes_author")
 WORD_TABLES = "words_"
 """Prefix of the tables of bag modalities, whose rows are words; see `word_table`."""
-IN_TRAINING_ONLY = ("dropout", "history_dropout", "modality_dropout", "default_query_rate", "reach_weight")
+IN_TRAINING_ONLY = (
+    *(
+        "dropout",
+        "content_dropout",
+        "history_dropout",
+        "modality_dropout",
+        "default_query_rate",
+        "reach_weight",
+    ),
+)
 """Settings that do not change a score."""
 
 
@@ -86,13 +95,13 @@ def model_settings(
         history_length: behaviours of a user that are read.
         segments: of a sample, L; of static items 0 or 1, which mean the same.
     """
-    parts: dict[str, Any] = {"gtr": asdict(gtr), "history_length": history_length}
+    parts: dict[str, Any] = {"gtr": gtr.model_dump(), "history_length": history_length}
     backbone = BACKBONES[gtr.backbone]
     del parts["gtr"]["experts" if backbone.head is None else "head"]
     if CONTENTS[gtr.content].reads_modalities:
-        parts["content"], parts["segments"] = asdict(content), max(1, segments)
+        parts["content"], parts["segments"] = content.model_dump(), max(1, segments)
     if backbone.searches:
-        parts["sim"] = asdict(sim)
+        parts["sim"] = sim.model_dump(by_alias=True)
     return _plain(parts)
 
 

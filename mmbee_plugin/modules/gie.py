@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Self, get_args
 
 import torch
 from torch import nn
@@ -10,7 +10,7 @@ from torch import nn
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.expect import expect_given, expect_width
 from mmbee_plugin.modules.interest import Interest
-from mmbee_plugin.modules.shapes import GTRSettings
+from mmbee_plugin.modules.shapes import GTRShapes, Pooling
 
 
 class GIE(Interest):
@@ -48,12 +48,12 @@ class GIE(Interest):
         torch.Size([3, 16])
     """
 
-    POOLINGS = ("concat", "set")
+    POOLINGS = get_args(Pooling)
     takes_means = True
     gain = 1.0
 
     @classmethod
-    def from_settings(cls, settings: GTRSettings, metapaths: tuple[str, ...]) -> Self | None:
+    def from_settings(cls, settings: GTRShapes, metapaths: tuple[str, ...]) -> Self | None:
         if not metapaths:
             return None
         return cls(metapaths, settings.width, settings.attribute_width, settings.pooling)

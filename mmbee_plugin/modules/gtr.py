@@ -18,9 +18,9 @@ from mmbee_plugin.modules.content import Content
 from mmbee_plugin.modules.expect import expect_given, expect_width
 from mmbee_plugin.modules.heads import Block, Head, HeadInputs
 from mmbee_plugin.modules.interest import Interest
-from mmbee_plugin.modules.parts import BACKBONES, CONTENTS, INTERESTS, head_of, pays_per_pair
+from mmbee_plugin.modules.parts import BACKBONES, CONTENTS, INTERESTS, GTRSettings, head_of, pays_per_pair
 from mmbee_plugin.modules.reach import Reach
-from mmbee_plugin.modules.shapes import ContentSettings, GTRSettings, SIMSettings
+from mmbee_plugin.modules.shapes import ContentSettings, SIMSettings
 
 
 @dataclass
@@ -95,8 +95,8 @@ class GTRModel(nn.Module):
 
     Example:
         >>> from mmbee_plugin.modules import AuthorSide, ContentSettings, GTRModel, GTRSettings, SIMSettings, UserSide
-        >>> settings = GTRSettings("sim", "mfq", "none", width=8, hidden=(16, 4))
-        >>> content = ContentSettings({"visual": 5}, width=8, num_queries=2)
+        >>> settings = GTRSettings(backbone="sim", interest="none", width=8, hidden=(16, 4))
+        >>> content = ContentSettings(widths={"visual": 5}, width=8, num_queries=2)
         >>> gtr = GTRModel(settings, content, SIMSettings(width=8)).eval()
         >>> user = gtr.encode_user(
         ...     UserSide(torch.randn(3, 8), torch.randn(3, 6, 8), torch.ones(3, 6, dtype=torch.bool))

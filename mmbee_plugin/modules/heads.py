@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from mmbee_plugin.modules.expect import expect_width
-from mmbee_plugin.modules.shapes import GTRSettings
+from mmbee_plugin.modules.shapes import GTRShapes
 
 Block = tuple[int, float]
 """Width of a part of a head's input, and gain at which it starts in a dot head's tower."""
@@ -53,7 +53,7 @@ class Head(nn.Module):
     """Vectors of hidden width that a pair needs at once; bounds how many pairs fit into memory."""
 
     @classmethod
-    def from_settings(cls, settings: GTRSettings, inputs: HeadInputs) -> Self:
+    def from_settings(cls, settings: GTRShapes, inputs: HeadInputs) -> Self:
         """The head of a model with these settings."""
         raise NotImplementedError
 
@@ -102,7 +102,7 @@ class MLPHead(Head):
     """
 
     @classmethod
-    def from_settings(cls, settings: GTRSettings, inputs: HeadInputs) -> Self:
+    def from_settings(cls, settings: GTRShapes, inputs: HeadInputs) -> Self:
         widths = total_width(inputs.user), total_width(inputs.author)
         return cls(*widths, inputs.cross_width, settings.hidden, settings.dropout)
 
@@ -167,7 +167,7 @@ class DotHead(Head):
     """
 
     @classmethod
-    def from_settings(cls, settings: GTRSettings, inputs: HeadInputs) -> Self:
+    def from_settings(cls, settings: GTRShapes, inputs: HeadInputs) -> Self:
         return cls(*inputs, settings.width, settings.dropout)
 
     def __init__(

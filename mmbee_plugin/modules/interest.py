@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
-from mmbee_plugin.modules.shapes import GTRSettings
+from mmbee_plugin.modules.shapes import GTRShapes
 
 
 class PairScore(nn.Module):
@@ -77,7 +77,7 @@ class Interest(nn.Module):
     """Gain at which each block of width d starts in a dot head's tower."""
 
     @classmethod
-    def from_settings(cls, settings: GTRSettings, metapaths: tuple[str, ...]) -> Self | None:
+    def from_settings(cls, settings: GTRShapes, metapaths: tuple[str, ...]) -> Self | None:
         """The encoder of a side whose means are over ``metapaths``, or None where it has nothing to read."""
         raise NotImplementedError
 
@@ -95,6 +95,6 @@ class NoInterest(Interest):
     """The empty slot: the model reads no graph."""
 
     @classmethod
-    def from_settings(cls, settings: GTRSettings, metapaths: tuple[str, ...]) -> None:
+    def from_settings(cls, settings: GTRShapes, metapaths: tuple[str, ...]) -> None:
         """None."""
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal, get_args
 
 import torch
 from torch import nn
@@ -12,7 +13,7 @@ from mmbee_plugin.modules.attention import AttentionBlock
 from mmbee_plugin.modules.batch import AuthorSide
 from mmbee_plugin.modules.content import Content
 from mmbee_plugin.modules.expect import expect_given
-from mmbee_plugin.modules.shapes import ContentSettings
+from mmbee_plugin.modules.shapes import ContentSettings, Projection
 from mmbee_plugin.modules.tokens import ModalityTokens, some_usable
 
 
@@ -46,7 +47,7 @@ class OrthogonalProjection(nn.Module):
         [[2.0, 2.0], [2.0, 2.0], [3.0, 3.0]]
     """
 
-    READINGS = ("elementwise", "token", "sum")
+    READINGS = get_args(Projection)
 
     def __init__(self, reading: str = "sum") -> None:
         super().__init__()
@@ -75,7 +76,7 @@ class OrthogonalProjection(nn.Module):
         return (1 - corr) @ other  # rows of missing tokens are zero
 
 
-QUERY_STARTS = ("random", "author")
+QueryStart = Literal["random", "author"]
 OWN_GAIN = 5.0
 """Offsets from the shared queries are stored as offset / OWN_GAIN, so one Adam step moves an offset OWN_GAIN times
 further; rarely seen authors need this. Without shared queries an author's tokens are stored as they are."""
@@ -103,7 +104,7 @@ def initial_queries(drawn: torch.Tensor, shared: bool, authors: torch.Tensor | N
     return tokens / OWN_GAIN if shared else tokens
 
 
-def chosen_start(start: str | None, live: bool, width: int, id_width: int) -> str:
+def chosen_start(start: QueryStart | None, live: bool, width: int, id_width: int) -> QueryStart:
     """Start of authors' tokens: ``random``, or ``author`` for their id vectors; None as in the paper, random for live
     data and author for other data.
 
@@ -154,7 +155,7 @@ class MFQ(Content):
         ValueError: a missing modality, features or queries of another shape.
 
     Example:
-        >>> mfq = MFQ(ContentSettings({"visual": 5, "text": 3}, width=8, num_queries=2))
+        >>> mfq = MFQ(ContentSettings(widths={"visual": 5, "text": 3}, width=8, num_queries=2))
         >>> side = AuthorSide(
         ...     author=torch.randn(4, 8),
         ...     queries=torch.randn(4, 2, 8),
@@ -174,7 +175,7 @@ class MFQ(Content):
         self.settings = settings
         self.tokens = ModalityTokens(settings)
         self.project = OrthogonalProjection(settings.projection)
-        width, heads, dropout = settings.width, settings.heads, settings.dropout
+        width, heads, dropout = settings.width, settings.heads, settings.content_dropout
         self.per_modality = nn.ModuleList(AttentionBlock(width, heads, dropout) for _ in settings.widths)
         self.fuse = AttentionBlock(width, heads, dropout)
         blocks = 1

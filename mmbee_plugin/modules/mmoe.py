@@ -11,7 +11,7 @@ from torch import nn
 from mmbee_plugin.modules.expect import expect_width
 from mmbee_plugin.modules.heads import Head, HeadInputs, total_width, tower
 from mmbee_plugin.modules.mean import MeanHistory
-from mmbee_plugin.modules.shapes import GTRSettings
+from mmbee_plugin.modules.shapes import GTRShapes
 
 
 class MMoEHead(Head):
@@ -47,7 +47,7 @@ class MMoEHead(Head):
     per_pair = True
 
     @classmethod
-    def from_settings(cls, settings: GTRSettings, inputs: HeadInputs) -> Self:
+    def from_settings(cls, settings: GTRShapes, inputs: HeadInputs) -> Self:
         widths = total_width(inputs.user), total_width(inputs.author)
         return cls(*widths, settings.hidden, len(settings.tasks), settings.experts, settings.dropout)
 

@@ -27,7 +27,7 @@ class JointLayer(nn.Module):
 
     def __init__(self, settings: ContentSettings) -> None:
         super().__init__()
-        width, dropout = settings.width, settings.dropout
+        width, dropout = settings.width, settings.content_dropout
         self.project = OrthogonalProjection("elementwise")
         self.hear = nn.ModuleList(AttentionBlock(width, settings.heads, dropout) for _ in settings.widths)
         self.feed = nn.ModuleList(FeedForwardBlock(width, 2 * width, dropout) for _ in settings.widths)
@@ -56,7 +56,7 @@ class MTA(Content):
         - output: :math:`(B, d)`
 
     Example:
-        >>> encoder = MTA(ContentSettings({"visual": 5}, width=8))
+        >>> encoder = MTA(ContentSettings(widths={"visual": 5}, width=8))
         >>> raw, mask = torch.randn(2, 3, 1, 5), torch.ones(2, 3, dtype=torch.bool)  # 3 segments of a frame
         >>> encoder(AuthorSide(torch.randn(2, 8), segments={"visual": raw}, segment_mask={"visual": mask})).shape
         torch.Size([2, 8])

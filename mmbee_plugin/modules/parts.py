@@ -7,6 +7,7 @@ attributes of its class (:class:`Backbone`, :class:`Content`, :class:`Interest`,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from mmbee_plugin.modules.backbone import Backbone
 from mmbee_plugin.modules.bdr import PeerAttention
@@ -23,7 +24,10 @@ from mmbee_plugin.modules.mfq import MFQ
 from mmbee_plugin.modules.mmoe import MMoE
 from mmbee_plugin.modules.mta import MTA
 from mmbee_plugin.modules.sasrec import SASRec
+from mmbee_plugin.modules.shapes import GTRShapes
 from mmbee_plugin.modules.sim import SIM
+from mmbee_plugin.settings.section import Section
+from mmbee_plugin.settings.words import OneOf
 
 BACKBONES: dict[str, type[Backbone]] = {
     "sim": SIM,
@@ -42,6 +46,23 @@ CONTENTS: dict[str, type[Content]] = {
 }
 INTERESTS: dict[str, type[Interest]] = {"none": NoInterest, "gie": GIE, "bdr": PeerAttention}
 HEADS: dict[str, type[Head]] = {"mlp": MLPHead, "dot": DotHead}
+
+
+class PartSettings(Section):
+    """Which parts make the model."""
+
+    backbone: Annotated[str, OneOf(BACKBONES)] = "mean"
+    """what looks at the history with the target in mind; mmoe is experts over its mean, for several tasks"""
+    content: Annotated[str, OneOf(CONTENTS)] = "mfq"
+    """encoder of the author's content"""
+    interest: Annotated[str, OneOf(INTERESTS)] = "gie"
+    """encoder of both sides' neighbours in the graphs"""
+    head: Annotated[str, OneOf(HEADS)] = "dot"
+    """mlp: the paper's, over concatenated vectors | dot: ids and two towers; unused with mmoe"""
+
+
+class GTRSettings(GTRShapes, PartSettings):
+    """The parts of a model on given data."""
 
 
 def head_of(backbone: str, head: str) -> type[Head]:

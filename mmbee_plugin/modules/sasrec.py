@@ -10,7 +10,7 @@ from torch import nn
 from mmbee_plugin.modules.attention import AttentionBlock, FeedForwardBlock
 from mmbee_plugin.modules.backbone import Backbone
 from mmbee_plugin.modules.batch import UserSide
-from mmbee_plugin.modules.shapes import GTRSettings, SIMSettings
+from mmbee_plugin.modules.shapes import GTRShapes, SIMSettings
 
 POSITIONS = 50
 """Positions, counted from the newest behaviour; older behaviours share the last."""
@@ -37,7 +37,7 @@ class SASRec(Backbone):
     """
 
     @classmethod
-    def from_settings(cls, settings: GTRSettings, sim: SIMSettings) -> Self:
+    def from_settings(cls, settings: GTRShapes, sim: SIMSettings) -> Self:
         return cls(settings.width, settings.history_dropout)
 
     def __init__(self, width: int, dropout: float = 0.0) -> None:

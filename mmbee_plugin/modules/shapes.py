@@ -1,116 +1,140 @@
-"""Settings of the model and of its parts, as the parts read them: names, shapes and rates."""
+"""Settings of the model's parts, declared where the parts read them: names, shapes and rates.
+
+What users choose has classes of its own (`TowerSettings`, `EncoderSettings`, `SearchSettings`), which are bases of
+:class:`~mmbee_plugin.assembly.settings.ModelSettings`; the classes below them add what the data and the model give.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field
+
+from mmbee_plugin.settings.section import Section
+
+MAX_SEGMENTS = 32
+"""segments of a sample at most"""
+Pooling = Literal["concat", "set"]
+Projection = Literal["elementwise", "token", "sum"]
+Fusion = Literal["soft", "hard"]
+Search = Literal["hard", "soft"]
 
 
-@dataclass(frozen=True)
-class GTRSettings:
-    """Names of the parts of a model (:mod:`~mmbee_plugin.modules.parts`), and their shapes."""
+class TowerSettings(Section):
+    """Vectors of users and authors, what neighbours add to them, and the head over them."""
 
-    backbone: str = "sim"
-    """Name in ``BACKBONES``."""
-    content: str = "mfq"
-    """Name in ``CONTENTS``."""
-    interest: str = "gie"
-    """Name in ``INTERESTS``."""
-    head: str = "mlp"
-    """Name in ``HEADS``; unused with a backbone that has a head of its own."""
-    width: int = 64
-    """Model width d."""
-    hidden: tuple[int, int] = (200, 80)
-    """Widths of the MLP head's hidden layers, or of MMoE's experts and towers."""
-    dropout: float = 0.0
-    """Dropout in the head."""
-    history_dropout: float = 0.0
-    """Dropout in SASRec; no other backbone has any."""
-    pooling: str = "concat"
-    """Means over neighbours: one a metapath (``concat``), or one over the set of a side's neighbours (``set``)."""
-    neighbour_weights: bool = True
-    """Whether these means are weighted by the neighbours' scores, or plain."""
-    user_metapaths: tuple[str, ...] = ()
-    """Metapaths from users, in the order of the tensors."""
-    author_metapaths: tuple[str, ...] = ()
-    """Metapaths from authors."""
-    attribute_width: int = 0
-    """Width D of the neighbours' mean attributes, 0 for none."""
-    reach: bool = False
-    """Whether the stored long walk from the user to the author adds to the logit (:class:`Reach`)."""
-    reach_floor: float = 1e-4
-    """Entry of the long walk's list from which on it counts: a probability, or a lift (about 10) in lists of lifts."""
-    reach_weight: float = 1.0
-    """Weight of its logarithm at the start; 0 with an MLP head, whose first logits it would drown."""
+    width: int = Field(default=64, ge=1, validation_alias=AliasChoices("width", "embedding_size"))
+    """model width d"""
+    hidden: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = Field(
+        default=(200, 80), strict=False, validation_alias=AliasChoices("hidden", "mlp_hidden_size")
+    )
+    """hidden widths of the mlp head; of mmoe's experts and of their towers"""
     user_ids: bool = True
-    """Whether users have id vectors; without, they are known by history and neighbours alone."""
+    """users have id vectors; false: history and neighbours are all that is known of them (not with bdr)"""
+    dropout: float = Field(default=0.5, ge=0, lt=1, validation_alias=AliasChoices("dropout", "dropout_prob"))
+    """dropout in the head"""
+    history_dropout: float = Field(default=0.5, ge=0, lt=1)
+    """dropout in sasrec, which tells the newest 50 behaviours apart by position"""
+    pooling: Pooling = "concat"
+    """concat: one mean per metapath | set: the paper's one mean per side, each neighbour once"""
+    neighbour_weights: bool = True
+    """weigh neighbours by their scores; false: the paper's plain means"""
+    reach_floor: float = Field(default=1e-4, ge=1e-12)
+    """entry of the long walk's lists that starts to count: a probability, or about 10 where they hold lifts"""
+    reach_weight: float = 1.0
+    """what its logarithm weighs at the start; probabilities drown the first logits of head mlp, so 0 there"""
+    experts: int = Field(default=8, ge=1)
+    """experts of mmoe"""
+
+
+class GTRShapes(TowerSettings):
+    """A model's vectors and head on given data."""
+
+    user_metapaths: tuple[str, ...] = ()
+    """metapaths that start at the user, in the order of the tensors"""
+    author_metapaths: tuple[str, ...] = ()
+    """metapaths that start at the author"""
+    attribute_width: int = Field(default=0, ge=0)
+    """width D of the neighbours' mean attributes, 0 for none"""
+    reach: bool = False
+    """add what the stored long walk says of the pair"""
     tasks: tuple[str, ...] = ("gift",)
-    """Tasks to predict, the first of them the one to rank by; most heads predict the first alone."""
-    experts: int = 8
-    """Experts of MMoE."""
+    """what mmoe predicts, the first of them the one to rank by; every other backbone predicts the first alone"""
 
 
-@dataclass(frozen=True)
-class ContentSettings:
-    """Shapes and rates of the content encoders."""
+class EncoderSettings(Section):
+    """Content encoders: MFQ, MTA, EgoFusion and their tokens."""
+
+    heads: int = Field(default=4, ge=1)
+    """attention heads in MFQ and MTA"""
+    num_queries: int = Field(default=4, ge=1)
+    """query tokens N per author"""
+    use_queries: bool = True
+    """false: the paper's q_m(-) row, fused tokens are averaged instead of being read by queries"""
+    shared_queries: bool = True
+    """an author's queries are offsets from those that all share; false: the paper's, each has its own alone"""
+    match: bool = True
+    """MFQ gives each query times what is on now, too; false: the paper's output"""
+    projection: Projection = "sum"
+    """reading of MFQ's orthogonal projection"""
+    content_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """dropout in the attention blocks"""
+    joint_layers: int = Field(default=2, ge=1)
+    """MTA's stacked layers"""
+    fusion: Fusion = "soft"
+    """EgoFusion's modulation: gated, or hard, where an edge's attention is above fusion_threshold"""
+    fusion_threshold: float = Field(default=0.4, ge=0, le=1)
+    """attention above which hard modulation sets in"""
+    modality_dropout: float = Field(default=0.1, ge=0, le=1)
+    """chance that a present modality is hidden in training, never the last one of an author"""
+    default_query_rate: float = Field(default=0.1, ge=0, le=1)
+    """chance in training that an author reads with the default queries, as one never seen does"""
+
+
+class ContentSettings(EncoderSettings):
+    """A content encoder's settings with the shapes it has in a model."""
 
     widths: dict[str, int]
-    """Width D_m of each modality's raw features, in token order."""
-    width: int = 64
-    """Width d of the encoder and of its query tokens; need not be the model's."""
-    heads: int = 4
-    """Attention heads."""
-    num_queries: int = 4
-    """Query tokens N of an author."""
-    use_queries: bool = True
-    """Whether queries read the fused tokens; off (the paper's q_m(-) row), these are averaged."""
-    shared_queries: bool = True
-    """Whether an author's queries are offsets from shared ones; off (the paper's), they are the author's own."""
-    match: bool = True
-    """Whether MFQ adds each query times the newest segment; off, its output is the paper's."""
-    projection: str = "sum"
-    """Reading of the orthogonal projection: elementwise, token or sum."""
-    dropout: float = 0.0
-    """Dropout in the attention blocks."""
-    joint_layers: int = 2
-    """Stacked layers of MTA."""
-    fusion: str = "soft"
-    """Modulation in EgoFusion: soft (gated), or hard (where the edge is strong enough)."""
-    fusion_threshold: float = 0.4
-    """Attention above which hard modulation sets in."""
-    modality_dropout: float = 0.1
-    """Rate at which present modalities are hidden in training, never the last one of an author."""
-    default_query_rate: float = 0.1
-    """Rate at which authors read with the default queries in training, as authors never seen do later."""
-    max_segments: int = 32
-    """Rows of the segment-age embedding, so the most segments of a sample."""
+    """raw feature width D_m of each modality, in token order"""
+    width: int = Field(default=64, ge=1)
+    """width d of the encoder and of its query tokens; need not be the model's"""
+    max_segments: int = Field(default=MAX_SEGMENTS, ge=1)
+    """rows of the segment-age embedding"""
 
 
-@dataclass(frozen=True)
-class SIMSettings:
-    """Shapes of SIM's search and of its two attention units."""
+class SearchSettings(Section):
+    """SIM: its search and its two attention units."""
 
-    width: int = 64
-    """Model width d."""
-    heads: int = 2
-    """Attention heads of the exact search unit; each reads the whole behaviour vector."""
-    search: str = "soft"
-    """Search by category, newest first (``hard``), or by embedding (``soft``)."""
-    searched: int = 20
-    """Most behaviours K that the general search unit keeps of a history."""
-    short: int = 0
-    """Newest behaviours S that a DIN unit reads and the search leaves out; 0 for data without an order."""
-    gaps: int = 0
-    """Buckets of the time gap; 0 for data without time."""
+    search_heads: int = Field(default=2, ge=1, serialization_alias="heads")
+    """attention heads of the exact search unit; each sees the whole behaviour vector"""
+    search: Search | None = None
+    """hard: behaviours of the target's category, the newest | soft: by embedding | ~: hard where the data have
+    categories"""
+    searched: int = Field(default=20, ge=1)
+    """behaviours K at most that the search keeps; a soft search of no more keeps them all"""
+    short_length: int = Field(default=0, ge=0, serialization_alias="short")
+    """newest behaviours S that a DIN unit sees and the search leaves out; 0 for data without an order"""
+
+
+class SIMSettings(SearchSettings):
+    """SIM's settings with the shapes it has in a model; ``search`` is chosen."""
+
+    width: int = Field(default=64, ge=1)
+    """model width d"""
+    search: Search = "soft"
+    """as in :class:`SearchSettings`"""
+    gaps: int = Field(default=0, ge=0)
+    """buckets of the time gap; 0 for data without time"""
 
     def idle(self, longest: int) -> str | None:
         """Why a soft search keeps every behaviour of histories of up to ``longest``, or None if it leaves some out.
 
         Hard search leaves out other categories however short the history.
         """
-        left = longest - self.short
+        left = longest - self.short_length
         if self.search == "hard" or left > self.searched:
             return None
-        beside = f" beside the {self.short} newest" if self.short else ""
+        beside = f" beside the {self.short_length} newest" if self.short_length else ""
         return (
             f"SIM's search unit is idle: histories have at most {max(0, left)} behaviours{beside}, and it keeps "
             f"{self.searched}; the model is SIM's exact search unit over all of them. Set searched to less, or keep "

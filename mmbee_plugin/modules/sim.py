@@ -14,11 +14,10 @@ from mmbee_plugin.modules.backbone import Backbone, Memory, masked_softmax
 from mmbee_plugin.modules.batch import UserSide
 from mmbee_plugin.modules.din import ActivationUnit
 from mmbee_plugin.modules.expect import expect_given
-from mmbee_plugin.modules.shapes import GTRSettings, SIMSettings
+from mmbee_plugin.modules.shapes import GTRShapes, Search, SIMSettings
 
 GAP_BUCKETS = 1 + math.ceil(math.log2(1 + 10 * 365 * 86400))
 """Buckets of floor(log2(1 + seconds)), up to ten years."""
-SEARCHES = ("hard", "soft")
 
 
 def gap_buckets(times: torch.Tensor, moments: torch.Tensor) -> torch.Tensor:
@@ -38,7 +37,7 @@ def gap_buckets(times: torch.Tensor, moments: torch.Tensor) -> torch.Tensor:
     return torch.log2(1 + elapsed).long()
 
 
-def chosen_search(asked: str | None, categories: bool) -> str:
+def chosen_search(asked: Search | None, categories: bool) -> Search:
     """``hard`` or ``soft``, as asked, or (None) hard where the data have categories.
 
     Raises:
@@ -75,7 +74,7 @@ class SIM(Backbone):
         settings: shapes, and the kind of search.
 
     Example:
-        >>> sim = SIM(SIMSettings(width=8, heads=2, searched=3))
+        >>> sim = SIM(SIMSettings(width=8, search_heads=2, searched=3))
         >>> side = UserSide(torch.randn(2, 8), torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool))
         >>> memory = sim.remember(side)
         >>> sim.cross(memory, torch.randn(1, 7, 8)).shape  # 7 targets that both users share, 2 heads of 8
@@ -90,13 +89,13 @@ class SIM(Backbone):
     may_have_unused_parameters = True  # the search's, in batches of histories too short to be searched
 
     @classmethod
-    def from_settings(cls, settings: GTRSettings, sim: SIMSettings) -> Self:
+    def from_settings(cls, settings: GTRShapes, sim: SIMSettings) -> Self:
         return cls(sim)
 
     def __init__(self, settings: SIMSettings) -> None:
         super().__init__()
         self.settings = settings
-        width, heads = settings.width, settings.heads
+        width, heads = settings.width, settings.search_heads
         if settings.search == "soft":
             self.search_behaviour = nn.Linear(width, width, bias=False)
             self.search_author = nn.Linear(width, width, bias=False)
@@ -104,15 +103,15 @@ class SIM(Backbone):
         self.key = nn.Linear(width, heads * width, bias=False)
         self.query = nn.Linear(width, heads * width, bias=False)
         self.gap = nn.Embedding(settings.gaps, width) if settings.gaps else None
-        self.short_unit = ActivationUnit(width) if settings.short else None
+        self.short_unit = ActivationUnit(width) if settings.short_length else None
         self.empty = nn.Parameter(torch.randn(heads * width) * 0.02)
-        self.cross_width = heads * width + (width if settings.short else 0)
+        self.cross_width = heads * width + (width if settings.short_length else 0)
 
     def idle(self, longest: int) -> str | None:
         return self.settings.idle(longest)
 
     def remember(self, side: UserSide) -> Memory:
-        history, mask, short = side.history, side.history_mask, self.settings.short
+        history, mask, short = side.history, side.history_mask, self.settings.short_length
         behaviours = history
         if self.gap is not None and side.history_gap is not None:
             behaviours = history + self.gap(side.history_gap.clamp(max=self.settings.gaps - 1))
@@ -131,14 +130,16 @@ class SIM(Backbone):
             memory["search_key"] = self.search_behaviour(history)  # (B, H, d)
         else:
             memory["category"] = expect_given("history_category", side.history_category)
-        memory["key"] = self.key(behaviours).unflatten(-1, (self.settings.heads, -1))  # (B, H, heads, d)
+        memory["key"] = self.key(behaviours).unflatten(
+            -1, (self.settings.search_heads, -1)
+        )  # (B, H, heads, d)
         return memory
 
     def cross(
         self, memory: Memory, author: torch.Tensor, category: torch.Tensor | None = None
     ) -> torch.Tensor:
         mask = self._kept(memory, author, category)
-        query = self.query(author).unflatten(-1, (self.settings.heads, -1))  # (B|1, C, heads, d)
+        query = self.query(author).unflatten(-1, (self.settings.search_heads, -1))  # (B|1, C, heads, d)
         query = query.expand(mask.shape[0], -1, -1, -1)
         logits = torch.einsum("bche,bjhe->bhcj", query, memory["key"]) / math.sqrt(self.settings.width)
         weight = masked_softmax(logits, mask.unsqueeze(1))
@@ -169,7 +170,7 @@ class SIM(Backbone):
 
     def _searches(self, memory: Memory) -> bool:
         """Whether a history of the batch may be longer than the search keeps."""
-        return memory["mask"].shape[1] - self.settings.short > self.settings.searched
+        return memory["mask"].shape[1] - self.settings.short_length > self.settings.searched
 
     @torch.no_grad()
     def _kept(self, memory: Memory, author: torch.Tensor, category: torch.Tensor | None) -> torch.Tensor:

@@ -36,7 +36,7 @@ class ModalityTokens(nn.Module):
         ValueError: a modality that is not among the segments, or has features of another width.
 
     Example:
-        >>> tokens = ModalityTokens(ContentSettings({"visual": 5, "text": 3}, width=8))
+        >>> tokens = ModalityTokens(ContentSettings(widths={"visual": 5, "text": 3}, width=8))
         >>> mask = {name: torch.ones(2, 4, dtype=torch.bool) for name in ("visual", "text")}
         >>> raw = {"visual": torch.randn(2, 4, 3, 5), "text": torch.randn(2, 4, 1, 3)}  # 3 frames and 1
         >>> [found.shape for found in tokens(AuthorSide(torch.randn(2, 8), segments=raw, segment_mask=mask))]

@@ -2,58 +2,59 @@
 1)."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Neighbours
 from mmbee_plugin.graph.pairs import PairSampler
 from mmbee_plugin.graph.settings import NodeStage
 from mmbee_plugin.modules.graphcl import GraphCLLoss
 from mmbee_plugin.randomness.orders import random_order
+from mmbee_plugin.settings.section import Section
 
 
-@dataclass(frozen=True)
-class GraphCLSettings:
+class NodeTraining(Section):
+    """How node vectors are trained by GraphCL (Algorithm 1)."""
+
+    epochs: int = Field(default=10, ge=1)
+    """gamma, passes over all nodes"""
+    batch_size: int = Field(default=2048, ge=1)
+    """nodes of both types together in a step"""
+    learning_rate: float = Field(default=0.2, gt=0)
+    """alpha"""
+    optimiser: Literal["adagrad", "sgd"] = "adagrad"
+    """adagrad: one squared-gradient sum a row | sgd: Algorithm 1's plain step"""
+    positives: int = Field(default=4, ge=1)
+    """metapath neighbours drawn a node"""
+    negatives: int = Field(default=64, ge=1)
+    """random nodes of the same type drawn a step"""
+    by_weight: bool = True
+    """draw neighbours by their scores; false: evenly"""
+    nce_weight: float = 1.0
+    """lambda, line 16"""
+    temperature: float = Field(default=1.0, gt=0)
+    """of the contrast"""
+    normalise: bool = False
+    """contrast unit vectors"""
+
+
+class LocalTraining(NodeTraining):
+    """GraphCL in one process, which has a term that tables on several lack."""
+
+    user_author: bool = False
+    """add the same loss between users and the authors they gave to; the paper has no term that ties the tables"""
+
+
+class GraphCLSettings(LocalTraining):
     """What one GraphCL run depends on besides its graph and seed."""
 
-    width: int = 64
-    """d, the width of a node vector."""
-    epochs: int = 10
-    """gamma, passes over all nodes."""
-    batch_size: int = 2048
-    """Nodes of both types together in a step."""
-    learning_rate: float = 0.2
-    optimiser: Literal["adagrad", "sgd"] = "adagrad"
-    """``adagrad`` keeps one squared-gradient sum a row; ``sgd`` is Algorithm 1's plain step."""
-    positives: int = 4
-    """Metapath neighbours drawn a node."""
-    negatives: int = 64
-    """Random nodes of the same type drawn a step."""
-    by_weight: bool = True
-    """Draw neighbours by their scores; else evenly."""
-    nce_weight: float = 1.0
-    """lambda."""
-    temperature: float = 1.0
-    normalise: bool = False
-    user_author: bool = False
-    """Adds the same loss between users and the authors they gave to. The paper has no term that ties the
-    tables."""
-
-    def __post_init__(self) -> None:
-        for name in ("width", "epochs", "batch_size", "positives", "negatives"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}: {getattr(self, name)} is out of range, expected at least 1")
-        for name in ("learning_rate", "temperature"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name}: {getattr(self, name)} is out of range, expected more than 0")
-        if self.optimiser not in ("adagrad", "sgd"):
-            raise InputError(f"optimiser: {self.optimiser!r} is unknown, expected adagrad or sgd")
+    width: int = Field(default=64, ge=1)
+    """d, the width of a node vector"""
 
 
 class Draws:
@@ -155,7 +156,7 @@ def train_graphcl(
 
 def node_stage(settings: GraphCLSettings, seed: int) -> NodeStage:
     """GraphCL as the last stage of a snapshot's build."""
-    key = {"kind": "graphcl", "seed": seed, **asdict(settings)}
+    key = {"kind": "graphcl", "seed": seed, **settings.model_dump()}
     return NodeStage(key, lambda u2a, users, authors: train_graphcl(u2a, users, authors, settings, seed))
 
 

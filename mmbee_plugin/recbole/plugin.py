@@ -45,6 +45,7 @@ from mmbee_plugin.recbole.config.layers import (
     Layer,
     check_model,
     known_models,
+    layer_name,
     layer_settings,
     own_layers,
     stock_base,
@@ -99,7 +100,8 @@ def register_model(model: type, defaults: Layer | None = None) -> None:
 
     Args:
         model: subclass of a RecBole model or of one of this package's, or of RecBole's abstract recommenders.
-        defaults: what its default settings add to those of its base classes: a YAML file or a dict.
+        defaults: what its default settings add to those of its base classes: a YAML file, a dict, or a class of
+            settings, whose types and ranges are then checked.
 
     Raises:
         InputError: not a model class, a name that RecBole or this package uses already, no such file.
@@ -149,8 +151,7 @@ def _load_defaults(
     for layer in layers:
         settings = layer_settings(layer)
         own = merged(own, settings)
-        name = f"properties/{layer.name}" if isinstance(layer, Path) else "registered defaults"
-        config.internal_sources.append(Source(name, settings))
+        config.internal_sources.append(Source(layer_name(layer), settings))
     config.internal_config_dict = merged(config.internal_config_dict, own)
     given = config.external_config_dict
     for key in own.keys() & given.keys():  # graph.top_k alone leaves graph.folds as it is

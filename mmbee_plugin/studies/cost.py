@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def shapes_of(sizes: Sequence[float], densities: Sequence[float]) -> list[Shape]
 def cost_jobs(opened: OpenedGraph, shapes: Sequence[Shape], seed: int = 0) -> list[Job]:
     """The jobs of the dataset's own graph and, after it, of each shape."""
     snapshot, folder = opened.snapshot, opened.folder
-    settings = replace(snapshot.settings, folds=0, amount="amount")  # U2A's edges are weighed already
+    settings = snapshot.settings.replace(folds=0, amount="amount")  # U2A's edges are weighed already
     stems = {
         Path(name).name.split(".")[0] for name in snapshot.manifest["files"] if name.startswith("attributes/")
     }
@@ -71,7 +71,7 @@ def cost_jobs(opened: OpenedGraph, shapes: Sequence[Shape], seed: int = 0) -> li
     key = {
         "kind": "cost 1",
         "data": folder.hash,
-        "settings": asdict(settings),
+        "settings": settings.model_dump(mode="json"),
         "width": width,
         "seed": seed,
         "code": code_digest("mmbee_plugin.graph.build"),

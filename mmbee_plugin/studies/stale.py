@@ -174,7 +174,7 @@ def _snapshot(trained: Trained, known: Interactions, until: float, root: Path) -
     }
     config = trained.config
     chosen = chosen_modalities(config, trained.folder)
-    graph: GraphSettings = replace(settings.graph_settings(config), folds=0)
+    graph: GraphSettings = settings.graph_settings(config).replace(folds=0)
     return snapshot_of(
         trained.folder,
         replace(known, **columns),

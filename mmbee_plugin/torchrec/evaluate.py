@@ -121,7 +121,7 @@ class Evaluator:
             parts.append(EncodedAuthor(interleave(encoded.top), author, views=views))
         whole = next(EncodedAuthor.cat(parts).split(n_authors))
         category = None
-        if self.maker.inputs.search == "hard":
+        if self.maker.inputs.parts.sim.search == "hard":
             category = torch.from_numpy(self.store.category(np.arange(n_authors))).to(self.process.device)
         return replace(whole, ids=torch.arange(n_authors, device=self.process.device), category=category)
 

@@ -88,7 +88,7 @@ class Trainer:
         draws = settings.train.negatives > 0
         if not draws and not store.labelled:
             raise InputError(f"{store.path}: no labels, so negatives must be drawn; set train.negatives")
-        nodes = store.nodes() if settings.model.node_tables == "stored" and inputs.pools else None
+        nodes = store.nodes() if settings.model.node_tables == "graphcl" and inputs.pools else None
         LOG.info("%s", store.provenance)
         LOG.info("%s", threads.line())
         if inputs.pools:

@@ -33,7 +33,6 @@ COMMANDS = {
     "yaml": [HYPER, "--model=BPR", "--dataset=toy"],
     "torchrec": [MMBEE, "export", "folder", "a.pt"],
     "fbgemm_gpu": TRAIN,
-    "pydantic": TRAIN,
     "pyarrow": [MMBEE, "data", "shards", "toy", "shards"],
     "tensorboard": TRAIN,
 }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -75,7 +73,7 @@ def test_times_are_kept_by_metapath_and_a_wrong_walk_is_refused(snapshot_with, t
     assert "u2a2u2a" in page and "&lt;made&gt;" in page and "<script src" not in page
 
     kept = response.OnlineWalk
-    fewer = replace(snapshot.settings, top_k=3)
+    fewer = snapshot.settings.replace(top_k=3)
     monkeypatch.setattr(response, "OnlineWalk", lambda path, u2a, a2a, _: kept(path, u2a, a2a, fewer))
     with pytest.raises(InputError, match="u2a2u of node"):
         response.measure(snapshot, 30)

@@ -60,14 +60,14 @@ def test_everything_is_stored_as_computed(tmp_path, interactions, features, node
 
 
 def test_reach_is_stored_only_where_asked_for(tmp_path, interactions):
-    built = build(interactions, replace(SETTINGS, reach_top_k=0, folds=2), tmp_path)
+    built = build(interactions, SETTINGS.replace(reach_top_k=0, folds=2), tmp_path)
     for fold in (None, 0):
         with pytest.raises(InputError, match=r"reach\.npz: not in this snapshot"):
             built.reach(fold)
 
 
 def test_folds_by_pair_have_not_seen_their_edges(tmp_path, interactions, features):
-    settings = replace(SETTINGS, folds=3, fold_seed=4)
+    settings = SETTINGS.replace(folds=3, fold_seed=4)
     built = build(interactions, settings, tmp_path, attributes=features)
     part = fold_of(interactions.users, interactions.authors, 3, 4)
     for fold in range(3):
@@ -79,7 +79,7 @@ def test_folds_by_pair_have_not_seen_their_edges(tmp_path, interactions, feature
 
 @pytest.mark.parametrize("folds", [1, 3])
 def test_folds_by_order_have_seen_only_what_came_before(tmp_path, interactions, features, folds):
-    settings = replace(SETTINGS, folds=folds, fold_by="order")
+    settings = SETTINGS.replace(folds=folds, fold_by="order")
     built = build(interactions, settings, tmp_path, attributes=features)
     for fold in range(folds):
         earlier = []
@@ -109,7 +109,7 @@ def test_what_a_fold_leaves_out_leaves_no_trace_in_its_files(
     )
     visual = features["visual"]
     wider = Attributes(np.append(visual.values, visual.values[:1], 0), np.append(visual.present, True))
-    settings = replace(SETTINGS, folds=3, fold_by=fold_by)
+    settings = SETTINGS.replace(folds=3, fold_by=fold_by)
     hashes = []
     for made in (planted, without):
         built = build(made, settings, tmp_path, attributes={"visual": wider})
@@ -125,7 +125,7 @@ def test_what_a_fold_leaves_out_leaves_no_trace_in_its_files(
 
 
 def test_folds_by_time_have_seen_only_earlier_stretches(tmp_path, interactions, features):
-    built = build(interactions, replace(SETTINGS, folds=3, fold_by="time"), tmp_path, attributes=features)
+    built = build(interactions, SETTINGS.replace(folds=3, fold_by="time"), tmp_path, attributes=features)
     part = fold_of_time(interactions.times, interactions.times, 3)
     for fold in (1, 2):
         assert_built_from(built, interactions, part < fold, features, fold)
@@ -137,24 +137,24 @@ def test_folds_by_time_have_seen_only_earlier_stretches(tmp_path, interactions, 
 
 
 def test_folds_by_order_need_the_order(tmp_path, interactions):
-    settings = replace(SETTINGS, folds=2, fold_by="order")
+    settings = SETTINGS.replace(folds=2, fold_by="order")
     with pytest.raises(InputError, match="fold_by: order needs to know how many later interactions"):
         build(replace(interactions, later=None), settings, tmp_path / "graph")
     assert os.listdir(tmp_path) == []
-    build(replace(interactions, later=None), replace(settings, folds=0), tmp_path)
+    build(replace(interactions, later=None), settings.replace(folds=0), tmp_path)
 
 
 def test_the_order_makes_another_snapshot_only_with_folds_by_order(tmp_path, interactions):
     moved = replace(interactions, later=interactions.later + 1)
     for settings, same in (
         (SETTINGS, True),
-        (replace(SETTINGS, fold_by="order"), True),
-        (replace(SETTINGS, folds=2), True),
-        (replace(SETTINGS, folds=2, fold_by="order"), False),
+        (SETTINGS.replace(fold_by="order"), True),
+        (SETTINGS.replace(folds=2), True),
+        (SETTINGS.replace(folds=2, fold_by="order"), False),
     ):
         paths = {build(made, settings, tmp_path).path for made in (interactions, moved)}
         assert len(paths) == (1 if same else 2), settings
-    by_order = replace(SETTINGS, folds=2, fold_by="order")
+    by_order = SETTINGS.replace(folds=2, fold_by="order")
     narrow = replace(interactions, later=interactions.later.astype(np.int32))
     assert build(narrow, by_order, tmp_path).path == build(interactions, by_order, tmp_path).path
 
@@ -167,8 +167,8 @@ def test_same_inputs_are_reused_and_others_are_not(tmp_path, interactions, featu
     assert build(interactions, SETTINGS, tmp_path, progress=stages.append).path == first.path
     assert stages == []
     others = [
-        build(interactions, replace(SETTINGS, swing_alpha=2.0), tmp_path),
-        build(interactions, replace(SETTINGS, reach_top_k=5), tmp_path),
+        build(interactions, SETTINGS.replace(swing_alpha=2.0), tmp_path),
+        build(interactions, SETTINGS.replace(reach_top_k=5), tmp_path),
         build(replace(interactions, amounts=None), SETTINGS, tmp_path),
         build(replace(interactions, users=interactions.users[::-1].copy()), SETTINGS, tmp_path),
         build(replace(interactions, n_users=31), SETTINGS, tmp_path),

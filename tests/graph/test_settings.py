@@ -12,12 +12,15 @@ from mmbee_plugin.graph.settings import GraphSettings
     ("options", "message"),
     [
         ({"metapaths": ("u2u",)}, "metapath 'u2u'"),
-        ({"fold_by": "user"}, "fold_by: 'user' is unknown, expected one of order, pair, time"),
-        ({"folds": 1}, r"folds: 1 is out of range, expected 0 \(none\) or at least 2"),
-        ({"folds": 1, "fold_by": "time"}, r"folds: 1 is out of range, expected 0 \(none\) or at least 2"),
-        ({"folds": -1}, r"folds: -1 is out of range, expected 0 \(none\) or at least 2"),
-        ({"folds": -1, "fold_by": "order"}, r"folds: -1 is out of range, expected 0 \(none\) or at least 1"),
-        ({"reach_top_k": -1}, "reach_top_k: -1 is out of range, expected at least 0"),
+        ({"fold_by": "user"}, "unknown fold_by 'user'; known: order, pair, time"),
+        ({"folds": 1}, r"folds 1 is out of range, expected 0 \(none\) or at least 2"),
+        ({"folds": 1, "fold_by": "time"}, r"folds 1 is out of range, expected 0 \(none\) or at least 2"),
+        ({"folds": -1}, "folds -1 is out of range, expected a whole number of at least 0"),
+        (
+            {"folds": -1, "fold_by": "order"},
+            "folds -1 is out of range, expected a whole number of at least 0",
+        ),
+        ({"reach_top_k": -1}, "reach_top_k -1 is out of range, expected a whole number of at least 0"),
     ],
 )
 def test_settings_out_of_range(options, message):

@@ -13,7 +13,7 @@ def backbones():
         "din": DIN(WIDTH),
         "dien": DIEN(WIDTH),
         "sim": SIM(SIMSettings(width=WIDTH, searched=5)),
-        "sim_short": SIM(SIMSettings(width=WIDTH, searched=5, short=3, gaps=8)),
+        "sim_short": SIM(SIMSettings(width=WIDTH, searched=5, short_length=3, gaps=8)),
     }
 
 
@@ -60,7 +60,7 @@ def test_search_keeps_exactly_the_k_most_relevant(make_user):
 
 
 def test_the_short_part_is_left_out_of_the_search(make_user):
-    sim, side = SIM(SIMSettings(width=WIDTH, searched=50, short=3)), make_user(batch=2, history=8)
+    sim, side = SIM(SIMSettings(width=WIDTH, searched=50, short_length=3)), make_user(batch=2, history=8)
     side.history_mask[:] = True
     memory = sim.remember(side)
     assert torch.equal(memory["recent"][0], side.history[0, 5:].flip(0))

@@ -1,9 +1,12 @@
 """What holds for every content encoder, then EgoFusion and MTA against plain loops."""
 
+from typing import get_args
+
 import pytest
 import torch
 
 from mmbee_plugin.modules import MFQ, MTA, Concat, ContentSettings, EgoFusion
+from mmbee_plugin.modules.shapes import Fusion
 
 RAW = {"visual": 5, "acoustic": 4, "text": 3}
 
@@ -102,7 +105,7 @@ def test_it_learns_where_content_decides(make_author, name):
     assert accuracy > 0.85
 
 
-@pytest.mark.parametrize("form", EgoFusion.FORMS)
+@pytest.mark.parametrize("form", get_args(Fusion))
 def test_ego_fusion_by_hand(make_author, form):
     encoder = EgoFusion(settings(fusion=form, fusion_threshold=0.4)).eval()
     side = make_author(batch=6)

@@ -16,7 +16,9 @@ RAW = {"visual": 5, "acoustic": 4, "text": 3}
 def model(**changes):
     paths = {"user_metapaths": ("u2a2u", "u2a2a"), "author_metapaths": ("a2a",), "attribute_width": 6}
     settings = GTRSettings(**{"width": 16, **paths, **changes})
-    return GTRModel(settings, ContentSettings(RAW, width=16), SIMSettings(width=16, search="hard")).eval()
+    return GTRModel(
+        settings, ContentSettings(widths=RAW, width=16), SIMSettings(width=16, search="hard")
+    ).eval()
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def test_wrong_widths_of_single_modules_are_refused():
 
 def test_the_checks_do_not_break_a_compiled_graph(make_user, make_author):
     torch.compiler.reset()
-    mfq, gie = MFQ(ContentSettings(RAW, width=16)).eval(), GIE(("u2a2u", "u2a2a"), 16, 6)
+    mfq, gie = MFQ(ContentSettings(widths=RAW, width=16)).eval(), GIE(("u2a2u", "u2a2a"), 16, 6)
     side, user = make_author(), make_user()
     compiled = torch.compile(mfq, backend="eager", fullgraph=True)
     assert torch.allclose(compiled(side), mfq(side))

@@ -13,15 +13,15 @@ from mmbee_plugin.modules.parts import BACKBONES, CONTENTS, HEADS, INTERESTS, ne
 def model(**changes):
     settings = GTRSettings(
         **{
-            "width": 16,
+            **{"backbone": "sim", "head": "mlp", "dropout": 0.0, "history_dropout": 0.0, "width": 16},
             "user_metapaths": ("u2a2u", "u2a2a"),
             "author_metapaths": ("a2a",),
             "attribute_width": 6,
             **changes,
         }
     )
-    content = ContentSettings({"visual": 5, "acoustic": 4, "text": 3}, width=16)
-    built = GTRModel(settings, content, SIMSettings(width=16, searched=5, short=2))
+    content = ContentSettings(widths={"visual": 5, "acoustic": 4, "text": 3}, width=16)
+    built = GTRModel(settings, content, SIMSettings(width=16, searched=5, short_length=2))
     for parameter in built.head.parameters():  # a dot head starts with silent parts
         torch.nn.init.normal_(parameter, std=0.1)
     return built
@@ -90,9 +90,9 @@ def test_tasks_are_scored_beside_each_other(make_user, make_author):
 
 def test_a_dot_head_starts_as_the_product_of_ids_plus_that_of_nodes(make_user, make_author):
     settings = GTRSettings(
-        width=16, head="dot", content="mfq", user_metapaths=("u2a2u",), author_metapaths=("a2a",)
+        backbone="sim", width=16, dropout=0.0, user_metapaths=("u2a2u",), author_metapaths=("a2a",)
     )
-    content = ContentSettings({"visual": 5, "acoustic": 4, "text": 3}, width=16)
+    content = ContentSettings(widths={"visual": 5, "acoustic": 4, "text": 3}, width=16)
     gtr = GTRModel(settings, content, SIMSettings(width=16))
     side, target = make_user(paths=1), make_author(paths=1)
     side.neighbour_count[:] = 1
@@ -107,7 +107,7 @@ def test_a_dot_head_starts_as_the_product_of_ids_plus_that_of_nodes(make_user, m
 def test_ids_speak_in_the_towers_only_where_there_are_no_nodes(paths, speaks):
     sides = {f"{side}_metapaths": tuple(p for p in paths if p[0] == side[0]) for side in ("user", "author")}
     settings = GTRSettings(width=16, head="dot", interest="gie" if paths else "none", **sides)
-    head = GTRModel(settings, ContentSettings({"visual": 5}, width=16), SIMSettings(width=16)).head
+    head = GTRModel(settings, ContentSettings(widths={"visual": 5}, width=16), SIMSettings(width=16)).head
     assert torch.equal(head.from_user.weight[:, :16], float(speaks) * torch.eye(16))
     assert not head.from_author.weight[:, :16].any()
 
@@ -115,7 +115,7 @@ def test_ids_speak_in_the_towers_only_where_there_are_no_nodes(paths, speaks):
 def test_content_of_another_width_starts_silent_in_a_dot_head(make_user, make_author):
     settings = GTRSettings(width=16, head="dot", user_metapaths=("u2a2u",), author_metapaths=("a2a",))
     gtr = GTRModel(
-        settings, ContentSettings({"visual": 5}, width=8, num_queries=3), SIMSettings(width=16)
+        settings, ContentSettings(widths={"visual": 5}, width=8, num_queries=3), SIMSettings(width=16)
     ).eval()
     weight = gtr.head.from_author.weight
     assert weight.shape == (16, 16 + 2 * 3 * 8 + 16), "the id, 3 queries and 3 matches of width 8, a metapath"
@@ -128,7 +128,7 @@ def test_content_of_another_width_starts_silent_in_a_dot_head(make_user, make_au
 
 def test_an_authors_id_speaks_in_its_tower_where_the_user_has_none():
     settings = GTRSettings(width=16, backbone="sim", head="dot", user_metapaths=("u2a2u",), user_ids=False)
-    head = GTRModel(settings, ContentSettings({"visual": 5}, width=16), SIMSettings(width=16)).head
+    head = GTRModel(settings, ContentSettings(widths={"visual": 5}, width=16), SIMSettings(width=16)).head
     assert torch.equal(head.from_author.weight[:, :16], torch.eye(16))
 
 

@@ -12,7 +12,10 @@ TEMPERATURE = 0.5
 
 def encoded(make_user, make_author, **settings):
     paths = {"user_metapaths": ("u2a2u", "u2a2a"), "author_metapaths": ("a2a",), "attribute_width": 6}
-    content, sim = ContentSettings({"visual": 5, "acoustic": 4, "text": 3}, width=16), SIMSettings(width=16)
+    content, sim = (
+        ContentSettings(widths={"visual": 5, "acoustic": 4, "text": 3}, width=16),
+        SIMSettings(width=16),
+    )
     model = GTRModel(GTRSettings(width=16, **paths, **settings), content, sim).eval()
     return model, model.encode_user(make_user(batch=5)), model.encode_author(make_author(batch=5))
 

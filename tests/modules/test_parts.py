@@ -108,7 +108,7 @@ def test_a_backbone_whose_parameters_rest_announces_it(make_user, name):
 @pytest.mark.parametrize("segments", [1, 3])
 @pytest.mark.parametrize("name", [name for name, content in CONTENTS.items() if content.reads_modalities])
 def test_a_content_encoder_whose_parameters_rest_announces_it(make_author, name, segments):
-    settings = ContentSettings({"visual": 5, "text": 3}, width=16, default_query_rate=0.5)
+    settings = ContentSettings(widths={"visual": 5, "text": 3}, width=16, default_query_rate=0.5)
     encoder = CONTENTS[name].from_settings(settings)
     out = encoder(make_author(batch=40, segments=segments))
     assert out.shape == (40, encoder.out_width)

@@ -13,7 +13,7 @@ WIDTH = 16
 
 
 def hard(searched, short=0):
-    return SIM(SIMSettings(width=WIDTH, search="hard", searched=searched, short=short))
+    return SIM(SIMSettings(width=WIDTH, search="hard", searched=searched, short_length=short))
 
 
 def with_categories(side, kinds=4):
@@ -72,7 +72,7 @@ def test_hard_search_has_no_weights_and_no_task_of_its_own(make_user):
 
 @pytest.mark.parametrize("short", [0, 3])
 def test_soft_search_keeps_k_of_more_and_all_of_fewer(make_user, short):
-    sim = SIM(SIMSettings(width=WIDTH, searched=5, short=short))
+    sim = SIM(SIMSettings(width=WIDTH, searched=5, short_length=short))
     side = make_user(batch=9, history=12)
     side.history[:, 1:] = side.history[:, :1]  # relevances tie, and still K are kept
     kept = seen(sim, side, torch.randn(1, 3, WIDTH), None).sum(dim=2)
@@ -81,7 +81,7 @@ def test_soft_search_keeps_k_of_more_and_all_of_fewer(make_user, short):
 
 
 def test_the_short_unit_reads_the_newest_alone(make_user):
-    sim, side = SIM(SIMSettings(width=WIDTH, searched=50, short=3)), make_user(batch=9, history=8)
+    sim, side = SIM(SIMSettings(width=WIDTH, searched=50, short_length=3)), make_user(batch=9, history=8)
     author = torch.randn(1, 4, WIDTH)
     found = sim.cross(sim.remember(side), author)[:, :, -WIDTH:]
     for row, length in enumerate(side.history_mask.sum(dim=1).tolist()):
@@ -111,9 +111,9 @@ def test_hard_where_the_data_have_categories_and_soft_elsewhere():
     ("longest", "short", "idle"), [(5, 0, True), (6, 0, False), (8, 3, True), (9, 3, False), (2, 3, True)]
 )
 def test_a_search_that_leaves_nothing_out_is_said_to_be_idle(make_user, longest, short, idle):
-    settings = SIMSettings(width=WIDTH, searched=5, short=short)
+    settings = SIMSettings(width=WIDTH, searched=5, short_length=short)
     assert (settings.idle(longest) is not None) == idle
-    assert SIMSettings(search="hard", searched=5, short=short).idle(longest) is None
+    assert SIMSettings(search="hard", searched=5, short_length=short).idle(longest) is None
     sim = SIM(settings)  # the auxiliary task is there where the search is not idle
     loss = sim.auxiliary_loss(
         sim.remember(make_user(history=longest)), torch.randn(5, 2, WIDTH), torch.ones(5, 2)

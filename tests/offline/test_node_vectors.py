@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,7 +42,7 @@ def link_auc(left, right):
     "change", [{}, {"normalise": True, "temperature": 0.2, "epochs": 14}, {"by_weight": False}]
 )
 def test_planted_communities_are_found(planted, change):
-    users, authors = train_graphcl(*planted, replace(SETTINGS, **change), seed=1)
+    users, authors = train_graphcl(*planted, SETTINGS.replace(**change), seed=1)
     assert users.shape == (N_USERS + 1, 16) and authors.shape == (N_AUTHORS, 16)
     assert users.dtype == authors.dtype == np.float32
     for table in (users[:N_USERS], authors):
@@ -53,19 +52,19 @@ def test_planted_communities_are_found(planted, change):
 
 
 def test_plain_steps_learn_too(planted):
-    tables = train_graphcl(*planted, replace(SETTINGS, optimiser="sgd", learning_rate=0.1, epochs=20), seed=1)
+    tables = train_graphcl(*planted, SETTINGS.replace(optimiser="sgd", learning_rate=0.1, epochs=20), seed=1)
     assert min(link_auc(table, table) for table in (tables[0][:N_USERS], tables[1])) > 0.8
 
 
 def test_only_the_user_author_term_ties_the_tables(planted):
     apart = train_graphcl(*planted, SETTINGS, seed=1)
-    tied = train_graphcl(*planted, replace(SETTINGS, user_author=True), seed=1)
+    tied = train_graphcl(*planted, SETTINGS.replace(user_author=True), seed=1)
     assert link_auc(tied[0][:N_USERS], tied[1]) > 0.8
     assert link_auc(apart[0][:N_USERS], apart[1]) < 0.7
 
 
 def test_same_seed_same_tables(planted):
-    first, again, other = (train_graphcl(*planted, replace(SETTINGS, epochs=2), seed) for seed in (3, 3, 4))
+    first, again, other = (train_graphcl(*planted, SETTINGS.replace(epochs=2), seed) for seed in (3, 3, 4))
     for one, two, three in zip(first, again, other, strict=True):
         np.testing.assert_array_equal(one, two)
         assert (one != three).any()
@@ -73,8 +72,8 @@ def test_same_seed_same_tables(planted):
 
 def test_a_node_without_positives_keeps_its_start_vector_unless_drawn(planted):
     seen = []
-    settings = replace(SETTINGS, epochs=1, negatives=1)
-    start = train_graphcl(*planted, replace(settings, learning_rate=1e-30), seed=2)[0]
+    settings = SETTINGS.replace(epochs=1, negatives=1)
+    start = train_graphcl(*planted, settings.replace(learning_rate=1e-30), seed=2)[0]
     users, _ = train_graphcl(
         *planted, settings, 2, progress=lambda epoch, loss, tables: seen.append((epoch, loss))
     )
@@ -99,7 +98,7 @@ def test_is_the_last_stage_of_a_snapshot(planted, tmp_path):
     u2a, users, authors = planted
     rows, columns = u2a.nonzero()
     made = Interactions(rows, columns, np.asarray(u2a[rows, columns]).ravel(), *u2a.shape)
-    settings = replace(SETTINGS, epochs=1)
+    settings = SETTINGS.replace(epochs=1)
     snapshot = build(made, GraphSettings(amount="amount", top_k=20), tmp_path, nodes=node_stage(settings, 5))
     for stored, trained in zip(
         snapshot.nodes(), train_graphcl(u2a, users, authors, settings, 5), strict=True

@@ -204,9 +204,9 @@ def test_bad_rows_are_named(write_folder, make_dataset) -> None:
     ("settings", "message"),
     [
         ({"save_dataset": True}, "save_dataset True: not supported"),
-        ({"history": "future"}, "history 'future': known are prefix, others"),
-        ({"train_newest": "few"}, "train_newest 'few': expected a whole number from 1"),
-        ({"row_order": "backwards"}, "row_order 'backwards': known are file, random"),
+        ({"history": "future"}, "unknown history 'future'; known: prefix, others, daily, ~"),
+        ({"train_newest": "few"}, "train_newest: found 'few', expected a whole number of at least 1"),
+        ({"row_order": "backwards"}, "unknown row_order 'backwards'; known: file, random, ~"),
         ({"row_order": "random"}, "row_order random: tiny has time"),
         ({"benchmark_filename": ["train", "test"]}, r"benchmark_filename .*: the folder has tiny\.inter"),
         ({"threshold": {"timestamp": 9e9}}, "threshold: 'timestamp' orders the rows"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from mmbee_plugin.offline.node_vectors import GraphCLSettings, train_graphcl
 from mmbee_plugin.recbole.config import settings
 from mmbee_plugin.recbole.config.files import paper_settings
 from mmbee_plugin.recbole.config.known import DATA_SETTINGS
-from mmbee_plugin.recbole.config.layers import PROPERTIES, default_settings, layer_settings
+from mmbee_plugin.recbole.config.layers import default_settings
 from mmbee_plugin.recbole.config.options import given_settings
 from mmbee_plugin.recbole.run import build_config
 
@@ -49,10 +48,12 @@ def listed() -> dict[str, Any]:
 def effective(folder: DatasetFolder) -> dict[str, Any]:
     """All that a run with the paper's settings depends on: model, graph stage and training."""
     config = build_config("MMBee", folder, {"gpu_id": "", "show_progress": False, **paper_settings()})
-    graph, graphcl = asdict(settings.graph_settings(config)), asdict(settings.graphcl_settings(config))
+    graph, graphcl = (
+        each(config).model_dump() for each in (settings.graph_settings, settings.graphcl_settings)
+    )
     assert graph.pop("metapaths") == tuple(config["metapaths"])
     assert graphcl.pop("width") == config["embedding_size"]
-    names = {*layer_settings(PROPERTIES / "MMBee.yaml"), *argument_list.training_arguments, *DATA_SETTINGS}
+    names = {*settings.MMBeeSettings.defaults(), *argument_list.training_arguments, *DATA_SETTINGS}
     names -= {"graph", "graphcl", *OF_THE_DATA, *OF_THE_DISPLAY}
     found = {name: config[name] for name in names}
     found |= {f"graph.{name}": value for name, value in graph.items()}

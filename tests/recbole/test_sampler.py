@@ -125,9 +125,8 @@ def test_who_gets_a_sampler(write_folder, make_dataset, random_rows) -> None:
     config["repeatable"] = False
     assert make_samplers(config, dataset, built) is None
     assert isinstance(create_samplers(config, dataset, built)[0], Sampler)
-    config["sampler"] = "best"
-    with pytest.raises(InputError, match="sampler 'best': known are mmbee, recbole"):
-        make_samplers(config, dataset, built)
+    with pytest.raises(InputError, match="unknown sampler 'best'; known: mmbee, recbole, ~"):
+        make_dataset(sampler="best")
 
 
 def test_popularity_counts_training_only(write_folder, make_dataset) -> None:

@@ -183,7 +183,7 @@ def test_rows_go_through_an_export_and_back(shards: dict[str, Path], tmp_path: P
 def test_rows_that_nobody_trains_and_shards_without_hashes_are_refused(
     shards: dict[str, Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match="unseen_rows are trained by stand-ins; set unseen_rate"):
+    with pytest.raises(InputError, match="unseen_rows 7 are trained by stand-ins; set unseen_rate"):
         job(shards["ahead"], rate=0.0)
     settings = job(shards["ahead"])
     store = open_store(settings)

@@ -257,8 +257,8 @@ def test_evaluation_sees_each_row_as_of_its_moment(live_folder, live_shards):
     ("section", "entries", "message"),
     [
         ("model", {"segments": 25}, "model.segments 25: the data hold the last 20 of a sample"),
-        ("model", {"segments": 0}, "model.segments: Input should be greater than or equal to 1"),
-        ("model", {"fusion": "firm"}, "unknown fusion 'firm'; known: soft, hard"),
+        ("model", {"segments": 0}, "model.segments 0 is out of range, expected a whole number from 1 to 32"),
+        ("model", {"fusion": "firm"}, "unknown model.fusion 'firm'; known: soft, hard"),
         ("model", {"content": "mta", "heads": 3}, "width 16 is no multiple of heads 3"),
     ],
 )

@@ -269,7 +269,7 @@ def test_the_command_writes_shards_and_refuses_unknown_settings(sample_folder: D
     assert list(store.modalities) == ["visual"] and store.attribute_width == 0 and store.nodes() is None
     for wrong, message in (
         ("--graph.fodls=3", "graph.fodls: no such setting"),
-        ("--graph.folds=x", "valid integer"),
+        ("--graph.folds=x", "graph.folds: found 'x', expected a whole number"),
         ("--row_order=rows", "row_order"),
     ):
         refused = shards(wrong)

@@ -8,12 +8,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.config.declared import RunSettings
 from mmbee_plugin.recbole.config.layers import PROPERTIES, check_model, default_settings
 
 NAMES = PROPERTIES / "recbole-1.2.1.txt"
 """the names of the pinned version, one a line"""
 
-DATA_SETTINGS = ("mmbee_dataset", "history", "mask_valid", "row_order", "sampler", "train_newest")
+DATA_SETTINGS = (
+    "mmbee_dataset",
+    *(name for name in RunSettings.model_fields if RunSettings.called(name) == name),
+)
 """Settings of our dataset, loaders and sampler, which RecBole's own list of data settings lacks."""
 
 SET_BY_RECBOLE = frozenset(

@@ -14,6 +14,7 @@ from recbole.utils import get_model
 
 from mmbee_plugin.command.yaml_settings import read_mapping
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.config.declared import FlatSettings
 from mmbee_plugin.recbole.config.sources import merged
 
 COMPONENTS = {
@@ -32,8 +33,8 @@ for."""
 PROPERTIES = Path(__file__).parents[1] / "properties"
 STOCK_PROPERTIES = Path(recbole.__file__).parent / "properties"
 
-Layer = Path | Mapping[str, Any]
-"""Default settings of one class: a YAML file, or the settings themselves."""
+Layer = Path | Mapping[str, Any] | type[FlatSettings]
+"""Default settings of one class: a YAML file, the settings themselves, or a section that declares them."""
 
 REGISTERED: dict[str, tuple[type, Layer]] = {}
 """Models of other packages by name, with their default settings."""
@@ -86,7 +87,16 @@ def _defaults_of_all() -> dict[str, Any]:
 
 def layer_settings(layer: Layer) -> dict[str, Any]:
     """One class's default settings, a copy of its own."""
+    if isinstance(layer, type):
+        return layer.defaults()
     return read_mapping(layer) if isinstance(layer, Path) else copy.deepcopy(dict(layer))
+
+
+def layer_name(layer: Layer) -> str:
+    """What settings are said to come from."""
+    if isinstance(layer, type):
+        return f"{layer.__name__.removesuffix('Settings')}'s defaults"
+    return f"properties/{layer.name}" if isinstance(layer, Path) else "registered defaults"
 
 
 def stock_base(model: type) -> str | None:
@@ -103,5 +113,5 @@ def own_layers(model: type) -> list[Layer]:
         if registered is base:
             layers.append(defaults)
         elif COMPONENTS.get(base.__name__) == base.__module__:
-            layers.append(PROPERTIES / f"{base.__name__}.yaml")
+            layers.append(vars(base).get("declared") or PROPERTIES / f"{base.__name__}.yaml")
     return layers

@@ -56,13 +56,22 @@ class Options:
         return combined(self.sources)
 
 
+class RunParser(OptionParser):
+    """Of commands that take the settings of a run, which its help lists."""
+
+    def format_help(self) -> str:
+        from mmbee_plugin.recbole.config.help import run_help
+
+        return f"{super().format_help()}\n{run_help()}\n"
+
+
 def run_parser(description: str) -> OptionParser:
     """The options that every run has; any RecBole setting may be added as ``--key=value``."""
-    parser = OptionParser(
+    parser = RunParser(
         description=description,
         allow_abbrev=False,
-        epilog="Any other --key=value is a setting of RecBole or of the model, such as --epochs=5, "
-        "--backbone=din, --content=none, --interest=none, --modalities=visual,text or --graph.top_k=20. A "
+        epilog="Any other --key=value is a setting of those below, such as --epochs=5, --backbone=din, "
+        "--content=none, --interest=none, --modalities=visual,text or --graph.top_k=20. A "
         "dataset's own settings are in recbole_configs/<dataset>.yaml, what was found by tuning in "
         "recbole_configs/tuning/<dataset>. docs/running.md tells what a run prints and keeps.",
     )

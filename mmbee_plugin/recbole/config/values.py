@@ -1,7 +1,7 @@
 """Types and ranges of settings' values, checked before RecBole sees them: it would fail later, or take them silently.
 
-RecBole's general settings are listed; one of a model has the type of its default, and its name may say more: sizes and
-numbers of things are whole, a dropout is a probability.
+Those of this package are declared; RecBole's general ones are listed here; one of another model has the type of its
+default, and its name may say more: sizes and numbers of things are whole, a dropout is a probability.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import check_folder
-from mmbee_plugin.recbole.config.layers import default_settings
+from mmbee_plugin.recbole.config.declared import FlatSettings, RunSettings
+from mmbee_plugin.recbole.config.layers import default_layers, default_settings
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,6 @@ NUMBERS = {
     "eval_step": COUNT,
     "train_batch_size": COUNT,
     "eval_batch_size": COUNT,
-    "MAX_ITEM_LIST_LENGTH": COUNT,
     "stopping_step": NOT_NEGATIVE,
     "worker": NOT_NEGATIVE,
     "loss_decimal_place": NOT_NEGATIVE,
@@ -95,7 +95,12 @@ def check_values(settings: Mapping[str, Any], model: str) -> None:
         model: whose settings they are.
     """
     defaults = default_settings(model)
+    declared: list[type[FlatSettings]] = [RunSettings]
+    declared += (layer for layer in default_layers(model) if isinstance(layer, type))
+    checked = {section.called(field) for section in declared for field in section.model_fields}
     for key, value in settings.items():
+        if key in checked:
+            continue
         if key in NUMBERS:
             NUMBERS[key].check(key, value)
         elif key in DICTS:
@@ -112,6 +117,8 @@ def check_values(settings: Mapping[str, Any], model: str) -> None:
             _check_choice(key, value)
         else:
             _check_like(key, value, defaults.get(key))
+    for section in declared:
+        section.among({**defaults, **settings})
     check_folder(Path(settings.get("checkpoint_dir", defaults["checkpoint_dir"])), "checkpoints")
     if settings.get("log_wandb"):
         check_extra("wandb", "log_wandb")

@@ -10,6 +10,7 @@ from recbole.data.dataset import Dataset
 from recbole.utils import FeatureType, ModelType
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.config.declared import RunSettings
 from mmbee_plugin.recbole.config.stock_settings import PARTS, reads_labels
 
 SERVED_TYPES = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.CONTEXT, ModelType.SEQUENTIAL)
@@ -31,9 +32,7 @@ def check_config(config: Config) -> None:
     cache = f"{config['checkpoint_dir']}/{config['dataset']}-for-{config['model']}-dataloader.pth"
     if Path(cache).exists():
         raise InputError(f"{cache}: RecBole would load this cache instead of the data; move it away")
-    newest = config["train_newest"]
-    if newest is not None and not (isinstance(newest, int) and newest > 0):
-        raise InputError(f"train_newest {newest!r}: expected a whole number from 1")
+    RunSettings.among(config)
 
 
 def check_parts(dataset: Dataset, splits: list[Dataset]) -> None:

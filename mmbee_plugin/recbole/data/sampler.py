@@ -167,12 +167,9 @@ def make_samplers(
         None where RecBole's own samplers are to be used: another dataset class, or `sampler: recbole`.
 
     Raises:
-        InputError: an unknown `sampler`, a user without any possible negative.
+        InputError: a user without any possible negative.
     """
-    chosen = config["sampler"] or "mmbee"
-    if chosen not in ("mmbee", "recbole"):
-        raise InputError(f"sampler {chosen!r}: known are mmbee, recbole")
-    if chosen == "recbole" or not isinstance(dataset, MMBeeDataset):
+    if config["sampler"] == "recbole" or not isinstance(dataset, MMBeeDataset):
         return None
     counts = np.bincount(
         built[0].inter_feat[dataset.iid_field].numpy()[built[0].positive_rows()], minlength=dataset.item_num

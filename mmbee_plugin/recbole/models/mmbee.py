@@ -13,13 +13,14 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from torch import nn
 
+from mmbee_plugin.assembly.parts import DataShape, parts_of
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.batch import AuthorSide, Targets, UserSide, distinct_moments
 from mmbee_plugin.modules.exchange import model_settings, word_table
 from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser, GTRModel
 from mmbee_plugin.modules.losses import log_expected_draws
 from mmbee_plugin.modules.objective import Objective
-from mmbee_plugin.modules.parts import CONTENTS, INTERESTS
+from mmbee_plugin.modules.parts import INTERESTS
 from mmbee_plugin.modules.sim import gap_buckets
 from mmbee_plugin.recbole.config import settings
 from mmbee_plugin.recbole.config.modalities import chosen_modalities
@@ -44,16 +45,17 @@ class MMBee(GeneralRecommender):
     and the history share one table.
 
     Args:
-        config: RecBole's Config; defaults in ``properties/MMBee.yaml``.
+        config: RecBole's Config; those of :class:`~mmbee_plugin.recbole.config.settings.MMBeeSettings` above all.
         dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
     """
 
     input_type = InputType.LISTWISE
+    declared = settings.MMBeeSettings
     refuse_settings = staticmethod(settings.refuse_settings)
 
     def __init__(self, config: Config, dataset: TrainingSplit) -> None:
         super().__init__(config, dataset)
-        settings.check_choices(config)
+        chosen = settings.MMBeeSettings.among(config)
         draws = config["train_neg_sample_args"]["distribution"] != "none"
         if not draws and not dataset.labelled:
             raise InputError(
@@ -104,14 +106,13 @@ class MMBee(GeneralRecommender):
                     pooling=config["pooling"],
                     neighbour_weights=config["neighbour_weights"],
                 )
-        reads_queries = settings.reads_queries(config)
         segments = settings.segment_count(config, dataset.folder)
-        from_author = reads_queries and settings.query_start(config, dataset.folder) == "author"
+        from_author = chosen.reads_queries and chosen.started(dataset.folder.live is not None) == "author"
         self.content = ContentTable(
             dataset,
-            modalities if CONTENTS[config["content"]].reads_modalities else (),
-            settings.content_width(config),
-            config["num_queries"] if reads_queries else 0,
+            modalities if chosen.reads_modalities else (),
+            chosen.content_width,
+            chosen.num_queries if chosen.reads_queries else 0,
             segments,
             config["shared_queries"],
             self.author.weight if from_author else None,
@@ -119,13 +120,15 @@ class MMBee(GeneralRecommender):
         categories, rows = settings.search_categories(config, dataset.folder), dataset.item_rows
         by_id = None if categories is None else torch.from_numpy(np.where(rows >= 0, categories[rows], 0))
         self.register_buffer("category", by_id, persistent=False)
-        parts = (
-            settings.gtr_settings(
-                config, self.interest.attribute_width if self.interest else 0, dataset.folder.tasks
-            ),
-            settings.content_settings(config, self.content.widths),
-            settings.sim_settings(config, dataset.ordered, categories is not None),
+        shape = DataShape(
+            widths=self.content.widths,
+            attribute_width=self.interest.attribute_width if self.interest else 0,
+            reach=settings.graph_settings(config).reach_top_k > 0,
+            ordered=dataset.ordered,
+            categories=categories is not None,
+            tasks=dataset.folder.tasks,
         )
+        parts = parts_of(chosen, shape)
         self.gtr = GTRModel(*parts)
         self.scoring_settings = model_settings(*parts, self.history_length, segments)
         self._ranked: EncodedAuthor | None = None

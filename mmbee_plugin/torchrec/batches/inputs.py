@@ -7,21 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from mmbee_plugin.assembly.parts import DataShape, Parts, parts_of
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.graph.pools import Pool, pools_of
-from mmbee_plugin.modules.mfq import chosen_start
 from mmbee_plugin.modules.objective import Objective
-from mmbee_plugin.modules.parts import BACKBONES, CONTENTS, INTERESTS, head_of, needs_prefixes, pays_per_pair
-from mmbee_plugin.modules.shapes import ContentSettings, GTRSettings, SIMSettings
-from mmbee_plugin.modules.sim import GAP_BUCKETS, chosen_search
+from mmbee_plugin.modules.parts import INTERESTS, needs_prefixes, pays_per_pair
 from mmbee_plugin.modules.tokens import WORD_WIDTH
-from mmbee_plugin.torchrec.settings import ModelSettings, Settings
+from mmbee_plugin.torchrec.settings import JobModelSettings, Settings
 from mmbee_plugin.torchrec.shards.layout import Live, Modality
 from mmbee_plugin.torchrec.shards.store import ShardStore
 
 
-class DataShape(Protocol):
+class StoredData(Protocol):
     """What has to be known of the data; a :class:`~mmbee_plugin.torchrec.shards.store.ShardStore` knows it."""
 
     @property
@@ -48,12 +46,11 @@ class DataShape(Protocol):
 class Inputs:
     """The features of a batch, in the order of the tables and tensors."""
 
-    model: ModelSettings
+    model: JobModelSettings
     n_users: int
     n_authors: int
-    ordered: bool
-    search: str
-    """SIM's, hard or soft; soft of every other backbone."""
+    parts: Parts
+    """settings of the model's parts."""
     modalities: tuple[str, ...]
     """modalities of the content encoder."""
     dense: dict[str, int]
@@ -62,50 +59,43 @@ class Inputs:
     """vocabulary of each of them that is a bag of words."""
     user_paths: tuple[Metapath, ...]
     author_paths: tuple[Metapath, ...]
-    attribute_width: int
-    """width of the neighbours' mean attributes, 0 for none."""
-    reach: bool
     segments: int
     """segments L of a sample of live data; 0 of static items."""
-    tasks: tuple[str, ...]
-    """what the model predicts, the gift first."""
 
     @classmethod
-    def of(cls, model: ModelSettings, data: DataShape) -> Inputs:
+    def of(cls, model: JobModelSettings, data: StoredData) -> Inputs:
         """Raises InputError for a modality, metapath or category, or for more segments than the data have, and for
         queries that cannot start as they should."""
         chosen = tuple(data.modalities) if model.modalities is None else model.modalities
         _check("modality", chosen, data.modalities)
         _check("metapath", model.lists, data.metapaths)
-        paths = (
-            [Metapath.parse(name) for name in model.metapaths]
-            if INTERESTS[model.interest].takes_means
-            else []
-        )
+        paths = [Metapath.parse(name) for name in model.means]
         live = data.live
         if live is not None and model.segments > live.per_sample:
             raise InputError(
                 f"model.segments {model.segments}: the data hold the last {live.per_sample} of a sample"
             )
-        modalities = chosen if CONTENTS[model.content].reads_modalities else ()
+        modalities = chosen if model.reads_modalities else ()
         kinds = {name: data.modalities[name] for name in modalities}
-        searches = BACKBONES[model.backbone].searches
-        several = head_of(model.backbone, model.head).several_tasks
+        shape = DataShape(
+            widths={name: one.width if one.kind == "dense" else WORD_WIDTH for name, one in kinds.items()},
+            attribute_width=data.attribute_width if paths and model.attributes else 0,
+            reach=model.reach and data.has_reach,
+            ordered=data.ordered,
+            categories=data.categories,
+            tasks=() if live is None else live.tasks,
+        )
         inputs = cls(
             model=model,
             n_users=data.n_users,
             n_authors=data.n_authors,
-            ordered=data.ordered,
-            search=chosen_search(model.search, data.categories) if searches else "soft",
+            parts=parts_of(model, shape),
             modalities=modalities,
             dense={name: one.width for name, one in kinds.items() if one.kind == "dense"},
             words={name: one.vocabulary for name, one in kinds.items() if one.kind == "bag"},
             user_paths=tuple(path for path in paths if path.start == "u"),
             author_paths=tuple(path for path in paths if path.start == "a"),
-            attribute_width=data.attribute_width if paths and model.attributes else 0,
-            reach=bool(paths) and model.reach and data.has_reach,
             segments=0 if live is None else model.segments,
-            tasks=("gift", *(live.tasks if live is not None and several else ())),
         )
         if inputs.num_queries:
             _ = inputs.query_start
@@ -128,14 +118,12 @@ class Inputs:
     @property
     def num_queries(self) -> int:
         """Query tokens an author owns, 0 where nothing reads them."""
-        reads = CONTENTS[self.model.content].reads_queries and self.model.use_queries and self.modalities
-        return self.model.num_queries if reads else 0
+        return self.model.num_queries if self.model.reads_queries and self.modalities else 0
 
     @property
     def query_start(self) -> str:
         """How they start; InputError as `chosen_start`."""
-        model = self.model
-        return chosen_start(model.query_start, self.segments > 0, model.content_width, model.width)
+        return self.model.started(self.segments > 0)
 
     @property
     def objective(self) -> Objective:
@@ -147,63 +135,6 @@ class Inputs:
         """Whether the rows of the global batch have one pool of candidates."""
         model = self.model
         return self.objective.shares_pool(pays_per_pair(model.backbone, model.interest, model.head))
-
-    def gtr_settings(self) -> GTRSettings:
-        """Names and shapes of the model's parts."""
-        model = self.model
-        return GTRSettings(
-            backbone=model.backbone,
-            content=model.content,
-            interest=model.interest,
-            head=model.head,
-            width=model.width,
-            hidden=model.hidden,
-            dropout=model.dropout,
-            history_dropout=model.history_dropout,
-            pooling=model.pooling,
-            neighbour_weights=model.neighbour_weights,
-            user_metapaths=tuple(path.name for path in self.user_paths),
-            author_metapaths=tuple(path.name for path in self.author_paths),
-            attribute_width=self.attribute_width,
-            reach=self.reach,
-            reach_floor=model.reach_floor,
-            reach_weight=model.reach_weight,
-            tasks=self.tasks,
-            experts=model.experts,
-            user_ids=model.user_ids,
-        )
-
-    def content_settings(self) -> ContentSettings:
-        """Shapes of the content encoder."""
-        model = self.model
-        return ContentSettings(
-            widths={name: self.dense.get(name, WORD_WIDTH) for name in self.modalities},
-            width=model.content_width,
-            heads=model.heads,
-            num_queries=model.num_queries,
-            use_queries=model.use_queries,
-            shared_queries=model.shared_queries,
-            match=model.match,
-            projection=model.projection,
-            dropout=model.content_dropout,
-            joint_layers=model.joint_layers,
-            fusion=model.fusion,
-            fusion_threshold=model.fusion_threshold,
-            modality_dropout=model.modality_dropout,
-            default_query_rate=model.default_query_rate,
-        )
-
-    def sim_settings(self) -> SIMSettings:
-        """Shapes of SIM; without time there are no gaps."""
-        model = self.model
-        return SIMSettings(
-            width=model.width,
-            heads=model.search_heads,
-            search=self.search,
-            searched=model.searched,
-            short=model.short_length,
-            gaps=GAP_BUCKETS if self.ordered else 0,
-        )
 
 
 def open_store(settings: Settings) -> ShardStore:

@@ -131,7 +131,7 @@ class BatchMaker:
         """Labels of this process's rows (b,), with those of other tasks where the model has any."""
         assert rows.labels is not None  # a job on data without labels draws negatives
         labels = rows.labels[:, None]
-        if len(self.inputs.tasks) > 1:
+        if len(self.inputs.parts.gtr.tasks) > 1:
             assert rows.tasks is not None
             labels = np.concatenate([labels, rows.tasks], axis=1)
         known = labels >= 0

@@ -17,7 +17,7 @@ from mmbee_plugin.torchrec.shards.ids import Place, TableIds
 
 if TYPE_CHECKING:
     from mmbee_plugin.torchrec.batches.inputs import Inputs
-    from mmbee_plugin.torchrec.settings import ModelSettings
+    from mmbee_plugin.torchrec.settings import JobModelSettings
     from mmbee_plugin.torchrec.shards.store import ShardStore
 
 
@@ -78,7 +78,7 @@ class Sides:
         inputs: which inputs it reads of these shards.
     """
 
-    def __init__(self, store: ShardStore, model: ModelSettings, inputs: Inputs) -> None:
+    def __init__(self, store: ShardStore, model: JobModelSettings, inputs: Inputs) -> None:
         self.store, self.inputs = store, inputs
         self.ids = TableIds(store, model)
 
@@ -124,10 +124,12 @@ class Sides:
         )
 
     def _categories(self, authors: NDArray) -> torch.Tensor | None:
-        return torch.from_numpy(self.store.category(authors)) if self.inputs.search == "hard" else None
+        return (
+            torch.from_numpy(self.store.category(authors)) if self.inputs.parts.sim.search == "hard" else None
+        )
 
     def _reach(self, users: NDArray, fold: int | None) -> dict[str, torch.Tensor]:
-        if not self.inputs.reach:
+        if not self.inputs.parts.gtr.reach:
             return {}
         ids, weights = self.store.reach(users, fold)
         return {"reach_ids": torch.from_numpy(ids), "reach_weights": torch.from_numpy(weights)}
@@ -171,20 +173,22 @@ class Sides:
         if not chosen:
             return {}
         counts = np.zeros((len(nodes), len(chosen)), dtype=np.float32)
-        attributes = np.zeros((*counts.shape, inputs.attribute_width), dtype=np.float32)
+        attributes = np.zeros((*counts.shape, inputs.parts.gtr.attribute_width), dtype=np.float32)
         for place, pool in enumerate(chosen):
             found = pool.lists(lambda path: self._lists(path, nodes, fold), weighted)
             for one, lists in zip(pool.parts, found, strict=True):
                 lengths = np.diff(lists.indptr)
                 pools[one.name] = Bag(lengths, lists.ids + 1, lists.weights)
                 counts[:, place] += lengths
-                if inputs.attribute_width and one.end == "a":
+                if inputs.parts.gtr.attribute_width and one.end == "a":
                     stored = pool.is_stored(weighted)
                     attributes[:, place] = (
                         store.attributes(one.name, nodes, fold) if stored else store.attributes_over(lists)
                     )
         fields = {"neighbour_count": torch.from_numpy(counts)}
-        return fields | ({"attributes": torch.from_numpy(attributes)} if inputs.attribute_width else {})
+        return fields | (
+            {"attributes": torch.from_numpy(attributes)} if inputs.parts.gtr.attribute_width else {}
+        )
 
     def _peers(
         self, sequences: dict[str, Bag], side: str, nodes: NDArray, fold: int | None

@@ -14,7 +14,7 @@ from mmbee_plugin.modules.exchange import Exchange
 from mmbee_plugin.torchrec.batches.inputs import Inputs, open_store
 from mmbee_plugin.torchrec.checkpoints import checkpoint
 from mmbee_plugin.torchrec.checkpoints.resume import check_same_data
-from mmbee_plugin.torchrec.settings import ModelSettings, Settings, parse_settings
+from mmbee_plugin.torchrec.settings import JobModelSettings, Settings, parse_settings
 from mmbee_plugin.torchrec.sharded.model import TrainModel
 from mmbee_plugin.torchrec.shards.ids import TableIds
 from mmbee_plugin.torchrec.shards.store import ShardStore
@@ -118,16 +118,10 @@ def import_exchange(source: Path, settings: Settings) -> Path:
 
 def _scoring_settings(settings: Settings, store: ShardStore) -> dict[str, object]:
     inputs = Inputs.of(settings.model, store)
-    return files.model_settings(
-        inputs.gtr_settings(),
-        inputs.content_settings(),
-        inputs.sim_settings(),
-        settings.data.history_length,
-        inputs.segments,
-    )
+    return files.model_settings(*inputs.parts, settings.data.history_length, inputs.segments)
 
 
-def _table_ids(table: str, store: ShardStore, model: ModelSettings) -> torch.Tensor:
+def _table_ids(table: str, store: ShardStore, model: JobModelSettings) -> torch.Tensor:
     """(n + 1,) the row that stands for each token: its own, or the one that it reads unseen."""
     ids = TableIds(store, model)
     if table == "user":
@@ -140,7 +134,7 @@ def _table_ids(table: str, store: ShardStore, model: ModelSettings) -> torch.Ten
 
 
 def _hashed(
-    table: str, rows: torch.Tensor, exchange: Exchange, store: ShardStore, model: ModelSettings
+    table: str, rows: torch.Tensor, exchange: Exchange, store: ShardStore, model: JobModelSettings
 ) -> torch.Tensor:
     """(unseen_rows, d) the rows behind a table of users or authors, (0, d) for the others."""
     if table not in ("user", "author"):

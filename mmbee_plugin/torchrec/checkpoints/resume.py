@@ -7,7 +7,7 @@ from typing import Any
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec.checkpoints.checkpoint import StepState, latest, read_state
-from mmbee_plugin.torchrec.settings import Settings
+from mmbee_plugin.torchrec.settings import Settings, parse_settings
 from mmbee_plugin.torchrec.shards.store import ShardStore
 
 MAY_DIFFER = (
@@ -53,7 +53,8 @@ def best_so_far(folder: Path, noted: dict[str, Any] | None) -> dict[str, Any] | 
 
 def check_same_settings(saved: dict[str, Any], settings: Settings, path: Path) -> None:
     """Raises InputError naming the first setting that makes a checkpoint's run compute something else than this one."""
-    before, now = flat(saved), flat(settings.model_dump(mode="json"))
+    before = flat(parse_settings(saved, str(path)).model_dump(mode="json"))
+    now = flat(settings.model_dump(mode="json"))
     for name in sorted(before.keys() | now.keys()):
         section, *_, key = name.split(".")
         free = {section, name, f"{section}.*.{key}"} & set(MAY_DIFFER)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +61,7 @@ def train_nodes(
     Raises:
         InputError: shards without the metapaths u2a2u and a2u2a, a snapshot of other data, no place for the tables.
     """
-    chosen = GraphCLSettings(width=settings.model.width, **settings.graphcl.model_dump())
+    chosen = settings.graphcl.part(GraphCLSettings, width=settings.model.width)
     with process_group(settings.train.timeout) as process:
         store = ShardStore(settings.data.shards, (), tuple(POSITIVES.values()))
         opened = None if snapshot is None else _checked(Snapshot.open(snapshot), store)
@@ -81,7 +80,11 @@ def train_nodes(
                 copy = with_nodes(opened, tables[0], tables[1], stage.settings)
                 LOG.info("Snapshot with these vectors: %s", copy.path)
             if result is not None:
-                described = {"losses": losses, "world_size": process.world_size, "graphcl": asdict(chosen)}
+                described = {
+                    "losses": losses,
+                    "world_size": process.world_size,
+                    "graphcl": chosen.model_dump(),
+                }
                 write_json(result, described)
     return losses
 

@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 from mmbee_plugin.files import check_writable
+from mmbee_plugin.settings.listing import groups, text_of
 from mmbee_plugin.torchrec.processes.versions import check_versions
 from mmbee_plugin.torchrec.settings import Settings, read_settings
 
@@ -21,7 +22,12 @@ def parser(module: str, description: str | None, config: str, result: str) -> ar
         description: the module's text, of which the first line is shown.
         config, result: what help says of the two files.
     """
-    made = argparse.ArgumentParser(prog=module, description=(description or "").split("\n")[0])
+    made = argparse.ArgumentParser(
+        prog=module,
+        description=(description or "").split("\n")[0],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=text_of(groups(Settings)),
+    )
     made.add_argument("--config", type=Path, required=True, help=config)
     made.add_argument("--result", type=Path, help=result)
     made.add_argument(

@@ -27,7 +27,7 @@ class Scorer(nn.Module):
         self.inputs = inputs
         self.bf16 = precision == "bf16"
         self.objective = inputs.objective
-        self.gtr = GTRModel(inputs.gtr_settings(), inputs.content_settings(), inputs.sim_settings())
+        self.gtr = GTRModel(*inputs.parts)
 
     def forward(self, batch: Batch, looked: Looked) -> tuple[torch.Tensor, torch.Tensor]:
         """-> loss (), whose mean over the processes is the global batch's, and logits: (B, C), or (B, T) of labelled

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mmbee_plugin.randomness.mixing import mix
 from mmbee_plugin.randomness.streams import Purpose, key
-from mmbee_plugin.torchrec.settings import ModelSettings
+from mmbee_plugin.torchrec.settings import JobModelSettings
 from mmbee_plugin.torchrec.shards.store import ShardStore, Side
 
 Place = tuple[int, int, int]
@@ -40,7 +40,7 @@ class TableIds:
         InputError: shards without the hashes of the tokens, where they are needed.
     """
 
-    def __init__(self, store: ShardStore, model: ModelSettings) -> None:
+    def __init__(self, store: ShardStore, model: JobModelSettings) -> None:
         self.store = store
         self.hashed, self.rate = model.unseen_rows, model.unseen_rate
         self.counts: dict[Side, int] = {"users": store.n_users, "authors": store.n_authors}

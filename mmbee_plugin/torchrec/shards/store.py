@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from mmbee_plugin.assembly.settings import HistoryMode
 from mmbee_plugin.data.histories import Histories, ragged
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
@@ -18,7 +19,6 @@ from mmbee_plugin.graph.snapshot import fold_folder
 from mmbee_plugin.torchrec.shards.layout import node_pair, read_description
 from mmbee_plugin.torchrec.shards.segments import SegmentStore
 
-HistoryMode = Literal["prefix", "others", "daily"]
 Side = Literal["users", "authors"]
 
 

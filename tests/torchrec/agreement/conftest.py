@@ -18,7 +18,7 @@ from recbole.data.interaction import Interaction
 import mmbee_plugin.recbole  # noqa: F401  (registers with RecBole)
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.modules.exchange import USER_TABLES, WORD_TABLES
-from mmbee_plugin.recbole.config.layers import PROPERTIES, layer_settings
+from mmbee_plugin.recbole.config.settings import MMBeeSettings
 from mmbee_plugin.recbole.data.dataloader import FOLD
 from mmbee_plugin.recbole.data.dataset import MMBeeDataset
 from mmbee_plugin.recbole.data.rows import SEGMENT
@@ -120,7 +120,7 @@ def recbole() -> Callable[..., Splits]:
 
     def read(folder: Path, **settings: Any) -> Splits:
         own = {"gpu_id": "", "show_progress": False, "seed": 0, "embedding_size": 16}
-        common = layer_settings(PROPERTIES / "MMBee.yaml") | own
+        common = MMBeeSettings.defaults() | own
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["pytest"])
             content = {"data_path": str(folder.parent), **common, **settings}

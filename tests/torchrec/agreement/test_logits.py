@@ -1,6 +1,7 @@
 """The same weights give the same logits in both adapters, whatever the parts."""
 
 import itertools
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.modules.parts import BACKBONES, CONTENTS, INTERESTS
-from mmbee_plugin.modules.sim import SEARCHES
+from mmbee_plugin.modules.shapes import Search
 from mmbee_plugin.recbole.data.dataloader import MMBeeFullSortLoader
 from mmbee_plugin.torchrec.batches.reader import EvalReader
 from mmbee_plugin.torchrec.shards.write import write_shards
@@ -50,7 +51,7 @@ def test_logits_agree_on_live_data(live_pair, live, backbone, content, interest,
 
 
 @pytest.mark.parametrize("short", [0, 2])
-@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize("search", get_args(Search))
 def test_both_searches_agree(live_pair, live, search, short):
     """Of histories of 8, of which one, the newest or the most relevant of those that match, is kept."""
     parts = {"backbone": "sim", "content": "none", "interest": "none", "head": "mlp"}

@@ -1,0 +1,56 @@
+"""From a model's settings and what its data offer to the settings of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mmbee_plugin.assembly.settings import ModelSettings
+from mmbee_plugin.modules.parts import BACKBONES, GTRSettings, head_of
+from mmbee_plugin.modules.shapes import ContentSettings, SIMSettings
+from mmbee_plugin.modules.sim import GAP_BUCKETS, chosen_search
+
+
+@dataclass(frozen=True)
+class DataShape:
+    """What data offer to a model."""
+
+    widths: Mapping[str, int]
+    """width D_m of each modality that the content encoder reads, in token order; of a bag that of its word vectors."""
+    attribute_width: int
+    """width of the neighbours' mean attributes, 0 for none."""
+    reach: bool
+    """lists of the long walk are stored."""
+    ordered: bool
+    """rows have a time."""
+    categories: bool
+    """authors have categories."""
+    tasks: tuple[str, ...] = ()
+    """what rows are labelled with besides gifts."""
+
+
+class Parts(NamedTuple):
+    """The arguments of a :class:`~mmbee_plugin.modules.gtr.GTRModel`."""
+
+    gtr: GTRSettings
+    content: ContentSettings
+    sim: SIMSettings
+
+
+def parts_of(model: ModelSettings, data: DataShape) -> Parts:
+    """The parts' settings. Raises InputError for a search by category of authors without."""
+    gtr = model.part(
+        GTRSettings,
+        user_metapaths=tuple(name for name in model.means if name.startswith("u")),
+        author_metapaths=tuple(name for name in model.means if name.startswith("a")),
+        attribute_width=data.attribute_width,
+        reach=bool(model.means) and data.reach,
+        tasks=("gift", *(data.tasks if head_of(model.backbone, model.head).several_tasks else ())),
+    )
+    content = model.part(ContentSettings, widths=dict(data.widths), width=model.content_width)
+    searches = BACKBONES[model.backbone].searches
+    search = chosen_search(model.search, data.categories) if searches else "soft"
+    return Parts(
+        gtr, content, model.part(SIMSettings, search=search, gaps=GAP_BUCKETS if data.ordered else 0)
+    )

@@ -1,0 +1,86 @@
+"""Which settings each command takes, listed as they are declared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from mmbee_plugin.settings.listing import Group
+
+INTRODUCTION = """# Settings
+
+Written by `mmbee settings --markdown docs/settings.md` from the declarations in the code, which also make `--help` and
+check YAML files and command lines. `~` is YAML's null; names in brackets are taken too. RecBole's own settings are
+listed by `python run_recbole.py --help`.
+"""
+
+
+def of_runs() -> list[Group]:
+    """Runs under RecBole."""
+    from mmbee_plugin.recbole.config.help import run_groups
+
+    return run_groups()
+
+
+def of_graphs() -> list[Group]:
+    """The offline stage of such runs."""
+    from mmbee_plugin.recbole.config.settings import StageSettings
+    from mmbee_plugin.settings.listing import groups
+
+    return groups(StageSettings)
+
+
+def of_jobs() -> list[Group]:
+    """TorchRec jobs."""
+    from mmbee_plugin.settings.listing import groups
+    from mmbee_plugin.torchrec.settings import Settings
+
+    return groups(Settings)
+
+
+def of_shards() -> list[Group]:
+    """`mmbee data shards`."""
+    from mmbee_plugin.settings.listing import groups
+    from mmbee_plugin.torchrec.shards.settings import ShardSettings
+
+    return groups(ShardSettings)
+
+
+LISTS: dict[str, Callable[[], list[Group]]] = {
+    "Runs under RecBole: `--name=value`": of_runs,
+    "TorchRec jobs: `section.name=value`": of_jobs,
+    "Shards: `mmbee data shards --name=value`": of_shards,
+}
+
+
+def text() -> str:
+    """All settings, for a terminal."""
+    from mmbee_plugin.settings.listing import text_of
+
+    return "\n".join(
+        f"{title.replace('`', '').upper()}\n\n{text_of(listed())}\n" for title, listed in LISTS.items()
+    )
+
+
+def page() -> str:
+    """All settings, as docs/settings.md has them."""
+    from mmbee_plugin.settings.listing import markdown_of
+
+    parts = (f"## {title}\n\n{markdown_of(listed())}" for title, listed in LISTS.items())
+    return "\n".join([INTRODUCTION, *parts]).rstrip() + "\n"
+
+
+def with_list(listed: Callable[[], list[Group]]) -> type[TyperCommand]:
+    """A command whose help ends with the settings that it takes."""
+
+    class Command(TyperCommand):
+        def format_help(self, ctx: Any, formatter: Any) -> None:
+            from mmbee_plugin.settings.listing import text_of
+
+            super().format_help(ctx, formatter)
+            formatter.write(f"Settings, as --name=value:\n\n{text_of(listed())}")
+
+    return Command

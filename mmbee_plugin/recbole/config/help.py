@@ -1,0 +1,44 @@
+"""The settings of a run, listed: declared ones with type, range, default and meaning, RecBole's own by name."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+
+from recbole.utils import argument_list
+
+from mmbee_plugin.recbole.config.declared import RunSettings
+from mmbee_plugin.recbole.config.known import DATA_SETTINGS
+from mmbee_plugin.recbole.config.layers import COMPONENTS, PROPERTIES, layer_settings
+from mmbee_plugin.recbole.config.settings import MMBeeSettings
+from mmbee_plugin.settings.listing import WIDTH, Group, groups, in_yaml, text_of
+
+OF_RECBOLE = ("general", "training", "evaluation", "dataset")
+
+
+def run_groups() -> list[Group]:
+    """The declared settings: of all models, then of MMBee and the models made from it."""
+    return [*groups(RunSettings), *groups(MMBeeSettings, without=[RunSettings])]
+
+
+def run_help() -> str:
+    """All settings that a run takes."""
+    lines = [
+        text_of(run_groups()),
+        "",
+        "Defaults of the other models, and where SIM and MMoE differ from MMBee:",
+    ]
+    for name in COMPONENTS:
+        if (file := PROPERTIES / f"{name}.yaml").is_file():
+            lines += _wrapped(
+                name, (f"{key}={in_yaml(value)}" for key, value in layer_settings(file).items())
+            )
+    lines += ["", "Settings of RecBole 1.2.1 (https://recbole.io/docs/user_guide/config_settings.html):"]
+    for kind in OF_RECBOLE:
+        names = vars(argument_list)[f"{kind}_arguments"]
+        lines += _wrapped(kind, (name for name in names if name not in DATA_SETTINGS))
+    return "\n".join(lines)
+
+
+def _wrapped(title: str, words: Iterable[str]) -> list[str]:
+    return textwrap.wrap(f"  {title}: {', '.join(words)}", WIDTH, subsequent_indent=" " * 6)

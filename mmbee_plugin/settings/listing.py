@@ -1,0 +1,128 @@
+"""Lists of declared settings: for ``--help``, and as tables in Markdown."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from mmbee_plugin.settings.section import Section
+from mmbee_plugin.settings.words import expected, section_of
+
+WIDTH = 110
+"""columns of a terminal"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting as lists show it."""
+
+    name: str
+    also: str
+    """its other names, separated by commas."""
+    kind: str
+    """type and range."""
+    default: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """The settings that one class declares."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+def groups(section: type[Section], prefix: str = "", without: Iterable[type[Section]] = ()) -> list[Group]:
+    """All settings of a section, class by class; those of a section within are a group under its name.
+
+    Args:
+        prefix: of the names, such as ``graph.``.
+        without: sections whose settings are left out.
+    """
+    left_out = {name for each in without for name in each.model_fields}
+    found: list[Group] = []
+    inner: list[tuple[type[Section], list[str]]] = []
+    for declaring in reversed(section.__mro__):
+        if not issubclass(declaring, Section):
+            continue
+        fields = {name: section.model_fields[name] for name in declaring.model_fields if name not in left_out}
+        left_out |= fields.keys()
+        rows = []
+        for name, field in fields.items():
+            if (within := section_of(field)) is None:
+                rows.append(_row(section, name, field, prefix))
+            elif found_before := next((each for each in inner if each[0] is within), None):
+                found_before[1].append(name)
+            else:
+                inner.append((within, [name]))
+        found += [Group(_title(declaring), tuple(rows))] if rows else []
+    for within, names in inner:
+        path = names[0] if len(names) == 1 else f"<{'|'.join(names)}>"
+        default = section.model_fields[names[0]].get_default()
+        for group in groups(within, f"{prefix}{path}."):
+            found.append(Group(group.title, _as_in(default, group.rows)))
+    return found
+
+
+def text_of(listed: Iterable[Group]) -> str:
+    """Groups for a terminal: name, default, type and range; meaning below."""
+    lines = []
+    for group in listed:
+        lines += ["", f"{group.title}:"]
+        for row in group.rows:
+            also = f", also {row.also}" if row.also else ""
+            lines.append(f"  {row.name} = {row.default}  ({row.kind}{also})")
+            lines += textwrap.wrap(row.meaning, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return "\n".join(lines[1:])
+
+
+def markdown_of(listed: Iterable[Group]) -> str:
+    """Groups as tables."""
+    lines = []
+    for group in listed:
+        lines += [
+            f"### {group.title}",
+            "",
+            "| setting | is | default | meaning |",
+            "| --- | --- | --- | --- |",
+        ]
+        for row in group.rows:
+            also = f" ({', '.join(f'`{name}`' for name in row.also.split(', '))})" if row.also else ""
+            cells = (f"`{row.name}`{also}", row.kind, f"`{row.default}`", row.meaning)
+            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _title(declaring: type[Section]) -> str:
+    return (declaring.__doc__ or declaring.__name__).split("\n\n")[0].replace("\n    ", " ").removesuffix(".")
+
+
+def _row(section: type[Section], name: str, field: FieldInfo, prefix: str) -> Row:
+    called = section.called(name)
+    also = ", ".join(other for other in section.names(name) if other != called)
+    default = "needed" if field.is_required() else in_yaml(field.get_default())
+    meaning = " ".join((field.description or "").split())
+    return Row(prefix + called, also, expected(field), default, meaning)
+
+
+def _as_in(default: Any, rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Rows with the defaults that the section around theirs has for them."""
+    own = {default.called(name): value for name, value in default} if isinstance(default, Section) else {}
+    changed = ((row, own.get(row.name.rpartition(".")[2])) for row in rows)
+    return tuple(
+        Row(row.name, row.also, row.kind, row.default if value is None else in_yaml(value), row.meaning)
+        for row, value in changed
+    )
+
+
+def in_yaml(value: Any) -> str:
+    """A default as it is written in YAML."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(in_yaml, value))}]"
+    return "~" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

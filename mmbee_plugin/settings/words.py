@@ -1,0 +1,91 @@
+"""The type and range of a setting in words, for errors and lists of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import GetCoreSchemaHandler
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+ONE = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+SEVERAL = {int: "whole numbers", str: "names"}
+BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Allows the names in `known`, which may grow: a registry of parts is asked when a value is checked."""
+
+    known: Collection[str]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: str) -> str:
+        if value not in self.known:
+            raise PydanticCustomError("unknown", "unknown")
+        return value
+
+
+def expected(field: FieldInfo) -> str:
+    """What a value has to be, such as ``a whole number of at least 1, or ~``."""
+    kind, metadata = _bare(field)
+    if known := choices_of(field):
+        whole = " or ".join(known) if len(known) < 3 else f"one of {', '.join(known)}"
+    elif get_origin(kind) is tuple:
+        first, *others = get_args(kind)
+        each, bounds = _unwrapped(first)
+        count = "" if Ellipsis in others else f"{1 + len(others)} "
+        whole = f"a list of {count}{SEVERAL[each]}{_range(bounds)}"
+    else:
+        whole = ONE.get(kind, "entries {name: value}") + _range(metadata)
+    return f"{whole}, or ~" if is_nullable(field) else whole
+
+
+def choices_of(field: FieldInfo) -> tuple[str, ...]:
+    """The names among which a setting chooses; none for one of another kind."""
+    kind, metadata = _bare(field)
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return next((tuple(each.known) for each in metadata if isinstance(each, OneOf)), ())
+
+
+def section_of(field: FieldInfo) -> Any:
+    """The section that a field holds, or None."""
+    kind = _bare(field)[0]
+    return kind if hasattr(kind, "model_fields") else None
+
+
+def is_nullable(field: FieldInfo) -> bool:
+    """Whether a field may be null."""
+    return type(None) in get_args(field.annotation)
+
+
+def _bare(field: FieldInfo) -> tuple[Any, list[Any]]:
+    """The type without null and annotations, and the annotations."""
+    kind, metadata = _unwrapped(field.annotation)
+    return kind, [*field.metadata, *metadata]
+
+
+def _unwrapped(kind: Any) -> tuple[Any, list[Any]]:
+    metadata: list[Any] = []
+    while True:
+        if get_origin(kind) is Annotated:
+            kind, *more = get_args(kind)
+            metadata += [each for one in more for each in getattr(one, "metadata", [one])]
+        elif get_origin(kind) in (Union, UnionType):
+            (kind,) = (each for each in get_args(kind) if each is not type(None))
+        else:
+            return kind, metadata
+
+
+def _range(metadata: list[Any]) -> str:
+    found = {name: getattr(each, name) for each in metadata for name in BOUNDS if hasattr(each, name)}
+    if found.keys() == {"ge", "le"}:
+        return f" from {found['ge']:g} to {found['le']:g}"
+    said = [f"{words} {found[name]:g}" for name, words in BOUNDS.items() if name in found]
+    return f" of {' and '.join(said)}" if said else ""

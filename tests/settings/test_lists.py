@@ -1,0 +1,61 @@
+"""Every declared setting is in the help of the commands that take it, and in docs/settings.md."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from mmbee_plugin.cli import app
+from mmbee_plugin.cli.listing import LISTS, of_graphs, of_jobs, of_runs, of_shards, page
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_is_the_one_that_the_declarations_give():
+    assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == page(), (
+        "mmbee settings --markdown docs/settings.md writes it anew"
+    )
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_every_setting_has_a_meaning_and_is_listed_once(kind):
+    rows = [row for group in LISTS[kind]() for row in group.rows]
+    assert [row.name for row in rows if not row.meaning] == []
+    assert len({row.name for row in rows}) == len(rows) > 8
+
+
+@pytest.mark.parametrize(
+    ("command", "listed"),
+    [
+        (["data", "shards"], of_shards),
+        (["graph", "build"], of_graphs),
+        (["table"], of_runs),
+        (["plan"], of_jobs),
+        (["settings"], of_runs),
+    ],
+)
+def test_help_lists_what_a_command_takes(command, listed):
+    asked = command if command == ["settings"] else [*command, "--help"]
+    shown = CliRunner().invoke(app, asked)
+    assert shown.exit_code == 0
+    for group in listed():
+        for row in group.rows:
+            assert f"  {row.name} = {row.default}  (" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("module", "listed"), [("mmbee_plugin.recbole", of_runs), ("mmbee_plugin.torchrec.train", of_jobs)]
+)
+def test_help_of_a_module_lists_what_it_takes(module, listed):
+    shown = subprocess.run(
+        [sys.executable, "-m", module, "--help"], capture_output=True, text=True, cwd=ROOT, check=True
+    ).stdout
+    for group in listed():
+        for row in group.rows:
+            assert f"  {row.name} = {row.default}  (" in shown
+    if listed is of_runs:
+        assert "train_batch_size, learner" in shown and "  MMGCN: embedding_size=64" in shown
