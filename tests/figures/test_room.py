@@ -13,6 +13,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.scoring import open_trained
 from mmbee_plugin.figures.room import read_timeline
 from mmbee_plugin.figures.timeline import room_figure
+from mmbee_plugin.modules.objective import Objective
 
 SMALL = {"interest": "none", "segments": 3}
 AUTHOR, ROOM = "a0", "a0r7"
@@ -66,7 +67,7 @@ def test_a_room_has_its_gifts_and_the_models_own_numbers(live_checkpoint, live_p
         batch["item_id"] = ids.repeat(len(users))
         batch["segment_row"] = torch.from_numpy(np.tile(rows, len(users)))
         batch["timestamp"] = torch.full((12 * len(users),), network.end_of_training)
-        network.loss = "bpr"  # so that it predicts logits
+        network.objective = Objective("bpr")  # so that it predicts logits
         logits = network.predict(train.add_whole_history(batch)).view(-1, 12)
     np.testing.assert_allclose(line.change[1:], (fused[1:] - fused[:-1]).norm(dim=1), rtol=1e-4)
     assert np.isnan(line.change[0]) and line.attention.shape == (12, 4, 3, 3)

@@ -14,6 +14,7 @@ from mmbee_plugin.data.histories import Histories
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.scoring import open_trained
 from mmbee_plugin.figures.moments import clock
+from mmbee_plugin.modules.objective import Objective
 from mmbee_plugin.recbole.data.rows import SEGMENT
 from mmbee_plugin.studies.explain import explain, explanation_figure, find_moment
 
@@ -43,10 +44,10 @@ def score(trained, moment):
     for field, value in fields.items():
         batch[field] = torch.tensor([value])
     batch[train.time_field] = torch.tensor([moment.time])
-    network.loss = "bpr"
+    network.objective = Objective("bpr")
     with torch.no_grad():
         logit = network.predict(train.add_whole_history(batch)).item()
-    network.loss = "bce"
+    network.objective = Objective("bce")
     return logit
 
 
