@@ -99,6 +99,13 @@ def test_a_user_with_every_author_counts_nothing(sample_shards, monkeypatch, bac
         np.testing.assert_allclose(weights, counted * world_size / counted.sum(), rtol=1e-6)
 
 
+def test_a_pair_alone_is_a_batch(sample_shards):
+    settings = parse_settings({"data": {"shards": str(sample_shards)}}, "test")
+    maker = BatchMaker(open_store(settings), settings)
+    batch = maker.labelled(np.array([3]), np.array([5]))
+    assert len(batch.users.history_mask) == 1 and batch.authors.ids.tolist() == [5]
+
+
 def test_moving_a_batch_moves_every_tensor(sample_shards):
     _, _, (batch,) = parts(sample_shards, 1, 4)
     moved = batch.to(torch.device("meta"))

@@ -65,7 +65,8 @@ class Moments:
     def of_rows(cls, authors: NDArray, segments: NDArray | None, n_authors: int) -> Moments:
         """Each author and segment of some rows (B,) once."""
         newest = None if segments is None else torch.from_numpy(segments)
-        rows, paired = distinct_moments(torch.from_numpy(authors), newest, n_authors)
+        first, paired = distinct_moments(torch.from_numpy(authors), newest, n_authors)
+        rows = first.numpy()  # a tensor of one row would index NumPy's arrays as a number
         return cls(authors[rows], None if segments is None else segments[rows], paired)
 
 
