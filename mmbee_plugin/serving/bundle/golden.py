@@ -1,0 +1,59 @@
+"""Golden requests: a few pairs with the logits that the adapter's own model gives them, replayed before a bundle
+serves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mmbee_plugin.data.jsons import read_object
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.serving.bundle.source import Source
+
+REQUESTS, CANDIDATES = 200, 20
+TOLERANCE = 1e-4
+"""of a logit, absolute and relative: other batch sizes and processors round otherwise"""
+
+Score = Callable[[str, Sequence[str], float | None], torch.Tensor]
+"""user, authors and time -> logits (C, T)"""
+
+
+def write_golden(source: Source, path: Path) -> None:
+    """Draws users, authors for each, and scores them as of the end of training."""
+    rng = np.random.default_rng(0)
+    users, authors = source.exchange.users, source.exchange.authors
+    drawn = rng.choice(len(users), min(REQUESTS, len(users)), replace=False)
+    candidates = min(CANDIDATES, len(authors))
+    pairs = np.stack([rng.choice(len(authors), candidates, replace=False) for _ in drawn])
+    logits = source.logits(np.repeat(drawn, candidates), pairs.ravel()).view(len(drawn), candidates, -1)
+    facts = source.facts
+    content = {
+        "time": None if facts.until is None else facts.origin + facts.until,
+        "requests": [
+            {"user": users[user], "authors": [authors[author] for author in row], "logits": scores.tolist()}
+            for user, row, scores in zip(drawn, pairs, logits, strict=True)
+        ],
+    }
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def replay(path: Path, score: Score) -> float:
+    """The largest difference of a logit from the golden ones.
+
+    Raises:
+        InputError: a difference above the tolerance; a bundle like that must not serve.
+    """
+    content = read_object(path)
+    largest = 0.0
+    for request in content["requests"]:
+        expected = torch.tensor(request["logits"])
+        found = score(request["user"], request["authors"], content["time"])
+        if not torch.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE):
+            pair = f"user {request['user']!r}"
+            raise InputError(f"{path}: {pair} is scored otherwise than offline; the bundle is not served")
+        largest = max(largest, float((found - expected).abs().max()))
+    return largest
