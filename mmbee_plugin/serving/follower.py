@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.serving.board.board import LiveBoard
+from mmbee_plugin.serving.board.board import UNKNOWN, LiveBoard
 from mmbee_plugin.serving.board.windows import ACCEPTED, Segment, Windows
 from mmbee_plugin.serving.bundle.opened import Bundle, open_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
@@ -95,8 +95,14 @@ class Follower:
             if not isinstance(board, LiveBoard):
                 raise InputError("no bundle of live data is served, so nobody reads segments")
             answers = [board.add(author, segment) for author, segment in segments]
+            pairs = zip((author for author, _ in segments), answers, strict=True)
+            # Who shows again what the bundle has from before is on air too.
             board.encode(
-                [author for (author, _), answer in zip(segments, answers, strict=True) if answer == ACCEPTED]
+                [
+                    one
+                    for one, became in pairs
+                    if became == ACCEPTED or (became != UNKNOWN and one not in board)
+                ]
             )
         return answers
 

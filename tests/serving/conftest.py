@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import socket
 import subprocess
@@ -43,13 +44,13 @@ class RandomSource:
     """A `Source` without data: random weights, neighbours, histories and segments.
 
     Args:
-        seed: another one is another model on the same users and authors.
+        seed: of the weights and neighbours; users, authors, gifts and segments are always the same.
         live: whether authors have segments.
     """
 
     def __init__(self, seed: int = 0, live: bool = True) -> None:
         torch.manual_seed(seed)
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         gtr = GTRSettings(
             width=WIDTH,
             hidden=(16, 8),
@@ -231,7 +232,7 @@ class Running:
         self.client().segments(segments)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run_service() -> Callable[..., Any]:
     """``with run_service(shelf, store=None, token=None, limits=None) as running``."""
 
@@ -259,6 +260,13 @@ def run_service() -> Callable[..., Any]:
             follower.stop()
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store may take its time on a machine that others use too."""
+    if importlib.util.find_spec("redis") is not None:
+        monkeypatch.setattr("mmbee_plugin.serving.store.redis.DEADLINE", 5.0)
 
 
 @pytest.fixture(scope="session")

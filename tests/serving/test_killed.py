@@ -132,7 +132,7 @@ def test_killed_while_it_rolls_back_or_prunes(static_shelved):
 
 def test_everything_is_on_the_disk_before_it_has_its_name(static_shelved, finished, monkeypatch):
     """Files, then their folders, then the bundle's name and the shelf; CURRENT is last."""
-    shelf, (first, second) = static_shelved.shelf, static_shelved.ids
+    shelf, second = static_shelved.shelf, static_shelved.ids[1]
     done: list[tuple[str, str]] = []
     fsync, replace = os.fsync, os.replace
 

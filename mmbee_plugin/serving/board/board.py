@@ -128,6 +128,9 @@ class LiveBoard:
         self._seed(author, row)
         return self.windows.add(author, segment)
 
+    def __contains__(self, author: str) -> bool:
+        return author in self._place
+
     def encode(self, authors: Sequence[str]) -> None:
         """Encodes authors that have segments, known to the bundle, and puts them on the board."""
         distinct = list(dict.fromkeys(authors))
@@ -138,9 +141,9 @@ class LiveBoard:
                 encoded = self.encoded(rows, [self.windows.of(author) for author in part])
             self._write(part, encoded)
 
-    def encode_changed(self, since: int = 0) -> None:
-        """Encodes everyone of whom segments came in since there were so many changes, as far as the bundle knows
-        them: what another bundle's board had."""
+    def encode_changed(self, since: int = -1) -> None:
+        """Encodes everyone of whom segments came in since there were so many changes, everyone at all by default, as
+        far as the bundle knows them: what another bundle's board had."""
         changed = self.windows.changed(since)
         rows = self.bundle.tokens.rows(changed).tolist()
         known = {author: row for author, row in zip(changed, rows, strict=True) if row}
@@ -175,8 +178,7 @@ class LiveBoard:
         """Behind what has come in stands what the bundle knows from before."""
         if author not in self._seeded:
             self._seeded.add(author)
-            for segment in self.stored(row):
-                self.windows.add(author, segment)
+            self.windows.seed(author, self.stored(row))
 
     def _write(self, authors: Sequence[str], encoded: EncodedAuthor) -> None:
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,8 +50,8 @@ class Windows:
         with self._lock:
             return list(self._of.get(author, ()))
 
-    def changed(self, since: int = 0) -> list[str]:
-        """Authors of whom segments were taken since there were so many changes."""
+    def changed(self, since: int = -1) -> list[str]:
+        """Authors of whom segments were taken since there were so many changes; all authors by default."""
         with self._lock:
             return [author for author, change in self._changed.items() if change > since]
 
@@ -63,17 +63,29 @@ class Windows:
             than all L that are kept).
         """
         with self._lock:
-            own = self._of.setdefault(author, [])
-            place = bisect_left(own, segment.start, key=lambda one: one.start)
-            if place < len(own) and own[place].start == segment.start:
-                return DUPLICATE
-            if place == 0 and len(own) >= self.content.length:
-                return LATE
-            own.insert(place, segment)
-            del own[: -self.content.length]
-            self.changes += 1
-            self._changed[author] = self.changes
-            return ACCEPTED
+            became = self._put(author, segment)
+            if became == ACCEPTED:
+                self.changes += 1
+                self._changed[author] = self.changes
+            return became
+
+    def seed(self, author: str, segments: Sequence[Segment]) -> None:
+        """Puts behind what came in what a bundle has from before; that is no change."""
+        with self._lock:
+            self._changed.setdefault(author, 0)
+            for segment in segments:
+                self._put(author, segment)
+
+    def _put(self, author: str, segment: Segment) -> str:
+        own = self._of.setdefault(author, [])
+        place = bisect_left(own, segment.start, key=lambda one: one.start)
+        if place < len(own) and own[place].start == segment.start:
+            return DUPLICATE
+        if place == 0 and len(own) >= self.content.length:
+            return LATE
+        own.insert(place, segment)
+        del own[: -self.content.length]
+        return ACCEPTED
 
 
 def stored_segments(
