@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from recbole.data.interaction import Interaction
 
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.recbole.data.content import SegmentTable
-from mmbee_plugin.recbole.data.interest import InterestTable, PeerTable
+from mmbee_plugin.recbole.data.split import TrainingSplit
 from mmbee_plugin.recbole.exchange import exchange_of, open_run
 from mmbee_plugin.recbole.models.mmbee import MMBee
 from mmbee_plugin.serving.bundle.source import Facts, LiveContent, LiveModality, Longest, Windows
@@ -27,7 +28,7 @@ class RecBoleSource:
         dataset: the training split that it was built for.
     """
 
-    def __init__(self, model: MMBee, dataset: Any) -> None:
+    def __init__(self, model: MMBee, dataset: TrainingSplit) -> None:
         self.model, self.dataset, self.gtr = model.eval(), dataset, model.gtr
         self.exchange = exchange_of(model, dataset)
         self.longest = _longest(model)
@@ -41,10 +42,11 @@ class RecBoleSource:
             snapshot=model.snapshot_key,
             origin=0.0 if stamps is None else float(stamps.min()),
             until=model.end_of_training if dataset.ordered else None,
-            chances=model.loss == "bce",
+            chances=model.objective.loss == "bce",
         )
         self.live = None
         if model.content.windows is not None:
+            assert folder.live is not None
             tables: Any = model.content.tables.items()
             modalities = {name: _modality(table) for name, table in tables}
             self.live = LiveContent(folder.live.seconds, model.content.windows.length, modalities)
@@ -103,14 +105,16 @@ def _longest(model: MMBee) -> Longest:
     behaviours = int(np.diff(model.histories.indptr).max(initial=1))
     history = max(1, min(model.history_length, behaviours))
     nobody = torch.zeros(1, dtype=torch.long)
-    if isinstance(model.interest, PeerTable):
-        lists: Any = model.interest.lists
-        peers = [lists[side].of(nobody, None)[0].shape[1] for side in "ua"]
-        return Longest(history, user_peers=peers[0], author_peers=peers[1])
-    if isinstance(model.interest, InterestTable) and model.interest.reach is not None:
-        reach = model.interest.reach(nobody, None)["reach_ids"]
-        return Longest(history, reach=reach.shape[1])
-    return Longest(history)
+    if model.interest is None:
+        return Longest(history)
+    user, author = model.interest.user(nobody), model.interest.author(nobody)
+    return Longest(history, _length(user, "reach_ids"), _length(user, "peers"), _length(author, "peers"))
+
+
+def _length(fields: Mapping[str, torch.Tensor | None], name: str) -> int:
+    """Of the lists that a side has, which are filled up to one length; 0 without any."""
+    lists = fields.get(name)
+    return 0 if lists is None else lists.shape[1]
 
 
 def _modality(table: SegmentTable) -> LiveModality:
