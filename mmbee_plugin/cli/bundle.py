@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmbee_plugin.cli.common import stage_display
 from mmbee_plugin.command.extras import check_extra
+from mmbee_plugin.command.stages import stage_display
 
 if TYPE_CHECKING:
     from mmbee_plugin.serving.bundle.shelf import Pointer, Shelf

@@ -66,7 +66,7 @@ def store_of(request):
 
 def test_every_test_row_of_live_data(live, store_of, run_service, monkeypatch):
     """All segments are posted as they come on the air, and each row of the test day is asked for at its moment."""
-    from mmbee_plugin.studies.scoring import open_trained
+    from mmbee_plugin.experiments.scoring import open_trained
 
     checkpoint, shelf = live
     trained = open_trained(checkpoint)

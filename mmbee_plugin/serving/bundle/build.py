@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.batch import AuthorSide
@@ -56,10 +56,8 @@ def build_bundle(source: Source, shelf: Shelf, show: Callable[[str], None] = lam
     try:
         with shelf.writing() as folder, torch.inference_mode():
             show("weights and tokens")
-            save_file(
-                {name: value.contiguous() for name, value in source.exchange.dense.items()},
-                folder / "dense.safetensors",
-            )
+            weights = {name: value.contiguous() for name, value in source.exchange.dense.items()}
+            (folder / "dense.safetensors").write_bytes(save(weights))  # its own writing ignores the umask
             (folder / "tokens").mkdir()
             write_tokens(folder / "tokens" / "users", source.exchange.users)
             write_tokens(folder / "tokens" / "authors", source.exchange.authors)
