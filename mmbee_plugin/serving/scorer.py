@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser
 from mmbee_plugin.serving.board.board import Board, LiveBoard, StaticBoard
 from mmbee_plugin.serving.board.windows import Windows
-from mmbee_plugin.serving.bundle.golden import replay
+from mmbee_plugin.serving.bundle.golden import UNDECIDED, replay
 from mmbee_plugin.serving.bundle.opened import Bundle
 from mmbee_plugin.serving.sides import user_side
 from mmbee_plugin.serving.store.records import Store, StoreDown
@@ -109,8 +109,10 @@ class Scorer:
         return authors, Scores(logits[best], flags=tuple(flags))
 
     def replay(self) -> float:
-        """The largest difference of a logit from the golden ones; raises InputError where it is too large."""
-        return replay(self.bundle.folder / "golden.json", self._as_of_training)
+        """The largest difference of a logit from the golden ones, see `golden.replay`; raises InputError."""
+        searches = self.bundle.manifest["model"].get("sim", {}).get("search") == "soft"
+        undecided = UNDECIDED if searches else 0.0
+        return replay(self.bundle.folder / "golden.json", self._as_of_training, undecided)
 
     def _user(
         self, user: str, now: float, history: Sequence[Behaviour] | None

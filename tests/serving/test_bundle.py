@@ -7,11 +7,13 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from mmbee_plugin.cli import app
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.bundle.build import build_bundle
+from mmbee_plugin.serving.bundle.golden import replay
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.follower import Follower
 
@@ -41,6 +43,22 @@ def test_golden_requests_are_scored_as_offline(shelved):
     follower.look()
     assert follower.scorer is not None and follower.refused is None
     assert follower.scorer.replay() < 1e-5
+
+
+def test_few_golden_logits_may_differ_where_a_search_is_undecided(tmp_path):
+    """Of 500, five: a hundredth."""
+    path = tmp_path / "golden.json"
+    requests = [{"user": f"u{n}", "authors": ["a"], "logits": [[float(n)]]} for n in range(500)]
+    path.write_text(json.dumps({"time": None, "requests": requests}))
+
+    def score(wrong: int):
+        return lambda user, authors, time: torch.tensor([[float(user[1:]) + (int(user[1:]) < wrong)]])
+
+    assert replay(path, score(5), undecided=0.01) == 0
+    with pytest.raises(InputError, match="5 of 500 golden logits are not as offline"):
+        replay(path, score(5))
+    with pytest.raises(InputError, match="6 of 500"):
+        replay(path, score(6), undecided=0.01)
 
 
 def test_a_flipped_byte_anywhere_is_refused_and_the_old_bundle_serves(shelved):
