@@ -46,7 +46,7 @@ $(READY): setup.py constraints.txt packaging/fbgemm-cpu/pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --no-deps $(TORCH_INDEX) -c constraints.txt torch || \
 		$(BIN)/pip install -q --no-deps -c constraints.txt torch
-	$(BIN)/pip install -q -e ".[recbole,torchrec,logs,test]" $(FBGEMM) -c constraints.txt
+	$(BIN)/pip install -q -e ".[recbole,torchrec,logs,serve,test]" $(FBGEMM) -c constraints.txt
 	touch $@
 
 clean:

@@ -126,6 +126,23 @@ def published(folder: Path) -> Iterator[Path]:
         raise InputError(f"{folder}: cannot be written ({one_line(error)}); nothing was changed") from None
 
 
+def sync(path: Path) -> None:
+    """Returns once a file, or the names in a folder, are on the disk. Raises OSError."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def sync_tree(folder: Path) -> None:
+    """Returns once all files below a folder are on the disk, and then the names that lead to them. Raises OSError."""
+    for place, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            sync(Path(place, name))
+        sync(Path(place))
+
+
 def stamp() -> str:
     """The time to the second, as RecBole writes it, and eight random digits: runs of one second differ."""
     return f"{time.strftime('%b-%d-%Y_%H-%M-%S')}-{secrets.randbelow(10**8):08}"

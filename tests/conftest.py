@@ -102,31 +102,41 @@ def live_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def live_checkpoint(live_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """A function that saves an untrained MMBee on the tiny live folder, of weights so large that all parts matter."""
+    """A function that saves an untrained MMBee on the tiny live folder, see `untrained`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["pytest"])
+    return lambda **given: untrained(live_path, tmp_path, **given)
 
-    def save(**given: Any) -> Path:
-        import torch
-        from recbole.data import data_preparation
-        from recbole.utils import get_model
 
-        from mmbee_plugin.data.folder import DatasetFolder
-        from mmbee_plugin.recbole.run import build_config, seeded_dataset
-        from mmbee_plugin.recbole.training import checkpoint
+@pytest.fixture(scope="session")
+def untrained_checkpoint() -> Callable[..., Path]:
+    """The function `untrained`, for fixtures that live longer than a test."""
+    return untrained
 
-        small = {"embedding_size": 8, "gpu_id": "", "show_progress": False, "graphcl": {"epochs": 1}}
-        config = build_config("MMBee", DatasetFolder(live_path), {**small, **given})
+
+def untrained(folder: Path, place: Path, **given: Any) -> Path:
+    """Saves an untrained MMBee on a dataset folder, of weights so large that all parts matter, in ``place``."""
+    import torch
+    from recbole.data import data_preparation
+    from recbole.utils import get_model
+
+    from mmbee_plugin.data.folder import DatasetFolder
+    from mmbee_plugin.recbole.run import build_config, seeded_dataset
+    from mmbee_plugin.recbole.training import checkpoint
+
+    small = {"embedding_size": 8, "gpu_id": "", "show_progress": False, "graphcl": {"epochs": 1}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setattr("sys.argv", ["pytest"])
+        config = build_config("MMBee", DatasetFolder(folder), {**small, **given})
         train = data_preparation(config, seeded_dataset(config))[0].dataset
         model = get_model("MMBee")(config, train)
-        with torch.no_grad():
-            for weight in (one for one in model.parameters() if one.dim() > 1):
-                weight.copy_(torch.randn(weight.shape) / weight.shape[-1] ** 0.5)
-        path = tmp_path / "model.pth"
-        checkpoint.save({"config": config, "state_dict": model.state_dict()}, path)
-        return path
-
-    return save
+    with torch.no_grad():
+        for weight in (one for one in model.parameters() if one.dim() > 1):
+            weight.copy_(torch.randn(weight.shape) / weight.shape[-1] ** 0.5)
+    path = place / "model.pth"
+    checkpoint.save({"config": config, "state_dict": model.state_dict()}, path)
+    return path
 
 
 def _table(path: Path, header: list[str], rows: list[list[object]]) -> None:

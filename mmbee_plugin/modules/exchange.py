@@ -16,6 +16,7 @@ import torch
 
 from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import replaced
+from mmbee_plugin.modules.gtr import GTRModel
 from mmbee_plugin.modules.named import module_name
 from mmbee_plugin.modules.parts import BACKBONES, CONTENTS, GTRSettings
 from mmbee_plugin.modules.shapes import ContentSettings, SIMSettings
@@ -103,6 +104,29 @@ def model_settings(
     if backbone.searches:
         parts["sim"] = sim.model_dump(by_alias=True)
     return _plain(parts)
+
+
+def model_of(settings: Mapping[str, Any]) -> GTRModel:
+    """The model that settings of `model_settings` name, its weights fresh, in evaluation mode.
+
+    Raises:
+        InputError: settings of another version.
+    """
+    kinds = {"gtr": GTRSettings, "content": ContentSettings, "sim": SIMSettings}
+    parts: dict[str, Any] = {"content": {"widths": {}}, "sim": {}} | dict(settings)
+    try:
+        made: dict[str, Any] = {
+            name: kind(
+                **{
+                    key: tuple(value) if isinstance(value, list) else value
+                    for key, value in parts[name].items()
+                }
+            )
+            for name, kind in kinds.items()
+        }
+        return GTRModel(made["gtr"], made["content"], made["sim"]).eval()
+    except (KeyError, TypeError) as error:
+        raise InputError(f"settings of another version: {error}") from None
 
 
 def fill_unknown_queries(

@@ -78,11 +78,15 @@ class GIE(Interest):
         if neighbours.shape[1:] != self.empty.shape:
             found, expected = tuple(neighbours.shape[1:]), tuple(self.empty.shape)
             raise ValueError(f"neighbours: means of shape {found}, expected {expected}")
-        pooled = neighbours
-        if self.attribute is not None and attributes is not None:
-            expect_width("attributes", attributes, self.attribute.in_features)
-            pooled = pooled + self.attribute(attributes)
-        return torch.where((count > 0).unsqueeze(-1), pooled, self.empty).flatten(1)
+        means = self.mean(neighbours, attributes)
+        return torch.where((count > 0).unsqueeze(-1), means, self.empty).flatten(1)
+
+    def mean(self, neighbours: torch.Tensor, attributes: torch.Tensor | None = None) -> torch.Tensor:
+        """Means (B, P, d) of the neighbours with their attributes; given as ``neighbours``, they stand for both."""
+        if self.attribute is None or attributes is None:
+            return neighbours
+        expect_width("attributes", attributes, self.attribute.in_features)
+        return neighbours + self.attribute(attributes)
 
     def read(self, own: torch.Tensor | None, side: UserSide | AuthorSide) -> torch.Tensor:
         count = expect_given("neighbour_count", side.neighbour_count)

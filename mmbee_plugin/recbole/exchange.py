@@ -63,11 +63,13 @@ def load_exchange(model: MMBee, dataset: TrainingSplit, path: Path) -> None:
 
 
 def save_exchange(model: MMBee, dataset: TrainingSplit, path: Path) -> None:
-    """Writes a model's weights, rows in the order of the dataset's files; the default rows are zeros, but for queries
-    (`fill_unknown_queries`).
+    """Writes a model's weights as `exchange_of` has them. Raises InputError where the file cannot be written."""
+    files.write_exchange(path, exchange_of(model, dataset))
 
-    Raises InputError where the file cannot be written.
-    """
+
+def exchange_of(model: MMBee, dataset: TrainingSplit) -> Exchange:
+    """A model's weights, rows in the order of the dataset's files; the default rows are zeros, but for queries
+    (`fill_unknown_queries`)."""
     rows = {"users": dataset.user_rows, "authors": dataset.item_rows}
     tables = {}
     for name, table in model.tables().items():
@@ -80,11 +82,16 @@ def save_exchange(model: MMBee, dataset: TrainingSplit, path: Path) -> None:
     dense = {name: value.detach().cpu().clone() for name, value in model.gtr.state_dict().items()}
     files.fill_unknown_queries(tables, dense, model.scoring_settings)
     users, authors = dataset.folder.user_tokens, dataset.folder.item_tokens
-    files.write_exchange(path, Exchange(tables, dense, users, authors, model.scoring_settings))
+    return Exchange(tables, dense, users, authors, model.scoring_settings)
 
 
 def export_run(path: Path, destination: Path) -> None:
-    """Writes the weights in a RecBole checkpoint of MMBee (``<name>.pth``), whose dataset is read again.
+    """Writes the weights in a RecBole checkpoint of MMBee (``<name>.pth``). Raises InputError as `open_run`."""
+    save_exchange(*open_run(path), destination)
+
+
+def open_run(path: Path) -> tuple[MMBee, TrainingSplit]:
+    """The model of a RecBole checkpoint of MMBee (``<name>.pth``), and its training split, which is read again.
 
     Raises:
         InputError: as `load_mmbee`; data that have changed since.
@@ -97,7 +104,7 @@ def export_run(path: Path, destination: Path) -> None:
     if dataset.folder.hash != config["dataset_hash"]:
         raise InputError(f"{path}: {dataset.folder.path} has changed since that run")
     model.load_state_dict(state["state_dict"])
-    save_exchange(model, dataset, destination)
+    return model, dataset
 
 
 def _tokens(dataset: TrainingSplit) -> dict[str, list[str]]:

@@ -88,9 +88,11 @@ class MMBee(GeneralRecommender):
         paths = settings.chosen_metapaths(config)
         pretrained = config["node_tables"] == "graphcl"
         self.interest: InterestTable | PeerTable | None = None
+        self.snapshot_key: str | None = None
         if paths:
             dense = settings.attribute_modalities(config, dataset.folder, modalities)
             snapshot = snapshot_for(config, dataset, lambda stage: begin_stage(f"graph stage: {stage}"))
+            self.snapshot_key = snapshot.manifest["key"]
             if peers := INTERESTS[config["interest"]].peer_paths:
                 assert self.user is not None
                 self.interest = PeerTable(dataset, snapshot, peers, self.user, self.author)
@@ -205,6 +207,11 @@ class MMBee(GeneralRecommender):
             author = self._encode_authors(interaction, fold)
             targets = self._labelled_targets(interaction)
         return self.objective(self.gtr, user, author, targets)[0]
+
+    def logits(self, interaction: Interaction) -> torch.Tensor:
+        """Logits (B, T) of every task for aligned users and items."""
+        author = self._encode_authors(interaction).unsqueeze(1)
+        return self.gtr.score_tasks(self._encode_users(interaction), author).squeeze(1)
 
     def predict(self, interaction: Interaction) -> torch.Tensor:
         """Scores (B,) of aligned users and items; probabilities of a gift where the loss is logistic."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,34 @@ BY_TRAINING = ("user", "author", "query")
 
 
 def export_checkpoint(path: Path, destination: Path, shards: Path | None = None) -> Exchange:
-    """Gathers a checkpoint's shards into an exchange file; users and authors unseen in training get the row they read:
-    the default one, or the one of ``model.unseen_rows`` that their token chooses.
+    """Gathers a checkpoint's shards into an exchange file, as `exchange_of` has them.
+
+    Args:
+        path, shards: as of `read_job`.
+        destination: the file to write.
+
+    Raises:
+        InputError: as `read_job`; the file cannot be written.
+    """
+    exchange = exchange_of(read_job(path, shards))
+    files.write_exchange(destination, exchange)
+    return exchange
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checkpoint of the training job, gathered: its settings and shards, and the state of its `TrainModel`."""
+
+    settings: Settings
+    store: ShardStore
+    weights: dict[str, torch.Tensor]
+
+
+def read_job(path: Path, shards: Path | None = None) -> Job:
+    """Reads a checkpoint.
 
     Args:
         path: a checkpoint of the training job, or their folder, of which the best epoch is taken, else the newest.
-        destination: the file to write.
         shards: where the job's shards are now, if they have moved.
 
     Raises:
@@ -50,14 +73,22 @@ def export_checkpoint(path: Path, destination: Path, shards: Path | None = None)
     stored = checkpoint.tensors_of(path, "model")
     weights = {name: torch.empty(entry.size, dtype=entry.properties.dtype) for name, entry in stored.items()}
     checkpoint.read_into(path, {"model": weights})
+    for name in weights:
+        if not TABLE.fullmatch(name) and not name.startswith(DENSE):
+            raise InputError(f"{path}: holds {name!r}, which the training job does not have")
+    return Job(settings, store, weights)
+
+
+def exchange_of(job: Job) -> Exchange:
+    """A job's whole tables and weights; users and authors unseen in training get the row they read: the default one,
+    or the one of ``model.unseen_rows`` that their token chooses."""
+    settings, store = job.settings, job.store
     tables, dense = {}, {}
-    for name, values in weights.items():
+    for name, values in job.weights.items():
         if match := TABLE.fullmatch(name):
             tables[match["table"]] = values
-        elif name.startswith(DENSE):
-            dense[name.removeprefix(DENSE)] = values
         else:
-            raise InputError(f"{path}: holds {name!r}, which the training job does not have")
+            dense[name.removeprefix(DENSE)] = values
     scoring = _scoring_settings(settings, store)
     files.fill_unknown_queries(tables, dense, scoring)
     for name in BY_TRAINING:
@@ -66,9 +97,7 @@ def export_checkpoint(path: Path, destination: Path, shards: Path | None = None)
     for name in ("nodes_user", "nodes_author"):
         if name in tables:
             tables[name][0] = 0
-    exchange = Exchange(tables, dense, store.user_tokens(), store.author_tokens(), scoring)
-    files.write_exchange(destination, exchange)
-    return exchange
+    return Exchange(tables, dense, store.user_tokens(), store.author_tokens(), scoring)
 
 
 def import_exchange(source: Path, settings: Settings) -> Path:

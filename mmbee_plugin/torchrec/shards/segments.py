@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbee_plugin.data.segments import SegmentFeatures
+from mmbee_plugin.data.segments import Scaling, SegmentFeatures
 from mmbee_plugin.torchrec.shards.files import ShardWriter
 
 
@@ -49,12 +49,24 @@ class SegmentStore:
         window = rows[:, None] + np.arange(1 - length, 1)
         return np.where((rows[:, None] >= 0) & (window >= first[:, None]), window, -1)
 
-    def features(self, modality: str, windows: NDArray) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Windows (b, L) of segments -> standardised vectors (b, L, F, D), zero where absent, and presence (b, L)."""
+    def stored(self, modality: str, windows: NDArray) -> tuple[NDArray, NDArray[np.bool_]]:
+        """Windows (b, L) of segments -> vectors (b, L, F, D) as they are stored, zero where absent, and presence
+        (b, L)."""
         values = self._mapped(f"features/{modality}/values")
         present = windows >= 0
         present[present] = self._mapped(f"features/{modality}/present")[windows[present]]
-        found = np.zeros((*windows.shape, *values.shape[1:]), dtype=np.float32)
-        mean, deviation = (self._mapped(f"features/{modality}/{part}") for part in ("mean", "deviation"))
-        found[present] = (values[windows[present]].astype(np.float32) - mean) / deviation
+        found = np.zeros((*windows.shape, *values.shape[1:]), dtype=values.dtype)
+        found[present] = values[windows[present]]
+        return found, present
+
+    def scaling(self, modality: str) -> Scaling:
+        """What standardises a modality."""
+        return Scaling(*(self._mapped(f"features/{modality}/{part}") for part in Scaling._fields))
+
+    def features(self, modality: str, windows: NDArray) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Windows (b, L) of segments -> standardised vectors (b, L, F, D), zero where absent, and presence (b, L)."""
+        values, present = self.stored(modality, windows)
+        mean, deviation = self.scaling(modality)
+        found = np.zeros(values.shape, dtype=np.float32)
+        found[present] = (values[present].astype(np.float32) - mean) / deviation
         return found, present

@@ -129,6 +129,11 @@ class ShardStore:
         """Behaviours in the longest of all histories."""
         return int(np.diff(self._histories.indptr).max())
 
+    @property
+    def longest_reach(self) -> int:
+        """Authors in the longest of all users' long-walk lists."""
+        return int(np.diff(self._open("reach/indptr")).max())
+
     def history(
         self,
         users: NDArray,

@@ -1,0 +1,410 @@
+"""What a request costs the service, on this machine as it is, both sides of each comparison in turn in one run:
+
+python benchmarks/serving.py                          # 20,000 users x 5,000 authors, 200 candidates a request
+python benchmarks/serving.py --redis=redis://localhost:6379/0
+
+Models have the paper's shapes (MLP head, d 64, N 4, L 5, SIM over 50 behaviours) and random weights, tables, histories
+and segments, so no figure here says anything of quality. Times are the processor's seconds of one thread, or of the
+service's process; a line gives medians over the rounds with the lowest and highest, and the ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import uvicorn
+from scipy.sparse import csr_matrix
+
+from mmbee_plugin.graph.metapaths import Metapath, step_graphs
+from mmbee_plugin.modules.batch import AuthorSide, UserSide
+from mmbee_plugin.modules.exchange import Exchange, model_settings
+from mmbee_plugin.modules.gtr import GTRModel
+from mmbee_plugin.modules.shapes import ContentSettings, GTRSettings, SIMSettings
+from mmbee_plugin.modules.sim import GAP_BUCKETS, gap_buckets
+from mmbee_plugin.serving.board.windows import Segment
+from mmbee_plugin.serving.bundle.build import build_bundle
+from mmbee_plugin.serving.bundle.shelf import Shelf
+from mmbee_plugin.serving.bundle.source import Facts, LiveContent, LiveModality, Longest, Windows
+from mmbee_plugin.serving.client import Client, ServiceError
+from mmbee_plugin.serving.follower import Follower
+from mmbee_plugin.serving.scorer import Scorer
+from mmbee_plugin.serving.service.app import Limits, Service
+from mmbee_plugin.serving.service.metrics import Metrics
+
+D, N, L, H = 64, 4, 5, 50
+MODALITIES = {"visual": (3, 128), "speech": (1, 128), "comment": (1, 64)}
+USER_PATHS, AUTHOR_PATHS = ("u2a2u", "u2a2u2a", "u2a2a"), ("a2a", "a2u2a")
+ORIGIN, UNTIL = 1_700_000_000.0, 1e6
+NOW = ORIGIN + UNTIL
+
+
+class RandomSource:
+    """A `Source` of the paper's shapes, MMBee or plain SIM, with nothing in it but random numbers."""
+
+    def __init__(self, users: int, authors: int, mmbee: bool, seed: int = 0) -> None:
+        torch.manual_seed(seed)
+        rng = np.random.default_rng(seed)
+        paths = (USER_PATHS, AUTHOR_PATHS) if mmbee else ((), ())
+        kind = ("mfq", "gie") if mmbee else ("none", "none")
+        gtr = GTRSettings(
+            content=kind[0], interest=kind[1], user_metapaths=paths[0], author_metapaths=paths[1]
+        )
+        widths = {name: width for name, (_, width) in MODALITIES.items()} if mmbee else {}
+        parts = gtr, ContentSettings(widths), SIMSettings(gaps=GAP_BUCKETS)
+        self.gtr = GTRModel(*parts).eval().requires_grad_(False)
+        tables = {"user": torch.randn(users + 1, D), "author": torch.randn(authors + 1, D)}
+        if mmbee:
+            tables["query"] = 0.1 * torch.randn(authors + 1, N * D)
+        names = [f"u{n}" for n in range(users)], [f"a{n}" for n in range(authors)]
+        self.exchange = Exchange(tables, self.gtr.state_dict(), *names, model_settings(*parts, H, L))
+        self.facts = Facts("random", "random numbers", "", None, ORIGIN, UNTIL, True)
+        self.longest = Longest(H)
+        kinds = {
+            name: LiveModality(
+                frames, width, "float16", np.zeros(width, np.float32), np.ones(width, np.float32)
+            )
+            for name, (frames, width) in MODALITIES.items()
+        }
+        self.live = LiveContent(30.0, L, kinds) if mmbee else None
+        self.mmbee = mmbee
+        self._pooled = {
+            side: torch.randn(count, len(own), D)
+            for side, count, own in zip("ua", (users, authors), paths, strict=True)
+        }
+        self._history = rng.integers(0, authors, (users, H))
+        self._times = np.sort(rng.uniform(0, UNTIL, (users, H))).astype(np.float32)
+        self._raw = {
+            name: rng.normal(size=(authors, L, *shape)).astype(np.float16)
+            for name, shape in MODALITIES.items()
+        }
+
+    def users(self, rows: np.ndarray) -> UserSide:
+        nothing = torch.empty(len(rows), 0)
+        means = self._pooled["u"][rows] if self.mmbee else None
+        counts = None if means is None else torch.ones(means.shape[:2])
+        own = self.exchange.tables["user"][rows + 1]
+        return UserSide(own, nothing, nothing.bool(), neighbours=means, neighbour_count=counts)
+
+    def histories(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self._history[rows], np.full(len(rows), H), self._times[rows]
+
+    def authors(self, rows: np.ndarray) -> AuthorSide:
+        side = AuthorSide(self.exchange.tables["author"][rows + 1], torch.from_numpy(rows + 1))
+        if self.mmbee:
+            side.queries = self.exchange.tables["query"][rows + 1].unflatten(1, (N, D))
+            side.segments = {name: torch.from_numpy(raw[rows]).float() for name, raw in self._raw.items()}
+            side.segment_mask = {name: torch.ones(len(rows), L, dtype=torch.bool) for name in self._raw}
+            side.neighbours, side.neighbour_count = (
+                self._pooled["a"][rows],
+                torch.ones(len(rows), len(AUTHOR_PATHS)),
+            )
+        return side
+
+    def windows(self, rows: np.ndarray) -> Windows:
+        starts = np.tile(NOW - 30.0 * np.arange(L, 0, -1), (len(rows), 1))
+        present = {name: np.ones(starts.shape, dtype=bool) for name in self._raw}
+        return Windows(starts, starts + 30, {name: raw[rows] for name, raw in self._raw.items()}, present)
+
+    def logits(self, users: np.ndarray, authors: np.ndarray) -> torch.Tensor:
+        user, (history, _, times) = self.users(users), self.histories(users)
+        user.history = self.exchange.tables["author"][torch.from_numpy(history) + 1]
+        user.history_mask = torch.ones(history.shape, dtype=torch.bool)
+        user.history_gap = gap_buckets(torch.from_numpy(times), torch.full((len(users),), UNTIL))
+        author = self.gtr.encode_author(self.authors(authors)).unsqueeze(1)
+        return self.gtr.score_tasks(self.gtr.encode_user(user), author).squeeze(1)
+
+
+def alternately(rounds: int, sides: dict[str, Callable[[], Any]], times: int = 20) -> dict[str, list[float]]:
+    """Milliseconds of this thread's processor time a call, by side and round; the sides take turns."""
+    spent: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, work in sides.items():
+            start = time.thread_time()
+            for _ in range(times):
+                work()
+            spent[name].append(1000 * (time.thread_time() - start) / times)
+    return spent
+
+
+def line(what: str, spent: dict[str, list[float]], compared: str) -> None:
+    """Prints medians with the lowest and highest, and a comparison."""
+    shown = (
+        f"{name} {statistics.median(one):.4f} ({min(one):.4f}-{max(one):.4f})" for name, one in spent.items()
+    )
+    print(f"{what}: {', '.join(shown)} ms; {compared}", flush=True)
+
+
+def ratio(spent: dict[str, list[float]], above: str, below: str) -> float:
+    """Of the medians."""
+    return statistics.median(spent[above]) / statistics.median(spent[below])
+
+
+def opened(source: RandomSource, place: Path) -> tuple[Shelf, Follower]:
+    """A bundle of the source that serves, its authors on the board."""
+    shelf = Shelf(place)
+    shelf.publish(build_bundle(source, shelf))
+    follower = Follower(shelf)
+    follower.look()
+    assert follower.scorer is not None, follower.refused
+    if source.live is not None:
+        follower.take([(author, Segment(NOW, NOW + 30)) for author in source.exchange.authors])
+    return shelf, follower
+
+
+def walked(source: RandomSource, gifts: int = 30) -> Callable[[int], torch.Tensor]:
+    """What a request without a store does: walks the graph along the user's metapaths and pools what it finds."""
+    rng, users, authors = np.random.default_rng(1), len(source.exchange.users), len(source.exchange.authors)
+    favoured = np.minimum(rng.zipf(1.3, users * gifts) - 1, authors - 1)
+    edges = (np.ones(users * gifts, np.float32), (np.repeat(np.arange(users), gifts), favoured))
+    u2a = csr_matrix(edges, shape=(users, authors))
+    near = csr_matrix(
+        (
+            np.ones(authors * 20, np.float32),
+            rng.integers(0, authors, authors * 20),
+            np.arange(0, authors * 20 + 1, 20),
+        )
+    )
+    near.resize(authors, authors)
+    steps = {name: step_graphs(Metapath.parse(name), u2a, near, "row") for name in USER_PATHS}
+    nodes = {"u": torch.randn(users, D), "a": torch.randn(authors, D)}
+
+    def walk(user: int) -> torch.Tensor:
+        means = []
+        for name, graphs in steps.items():
+            row = graphs[0][user]
+            for graph in graphs[1:]:
+                row = row @ graph
+            best = np.argsort(-row.data)[:50]
+            weights = torch.from_numpy((row.data[best] / row.data[best].sum()).astype(np.float32))
+            means.append(weights @ nodes[name[-1]][torch.from_numpy(row.indices[best].astype(np.int64))])
+        return torch.stack(means)
+
+    return walk
+
+
+def ask(
+    url: str, candidates: int, requests: int, users: int, authors: int, seed: int, found: Any = None
+) -> None:
+    """A client: requests one after the other; what was answered how often goes into a queue."""
+    client, rng = Client(url), np.random.default_rng(seed)
+    seen: dict[Any, int] = {}
+    for _ in range(requests):
+        chosen = [f"a{row}" for row in rng.choice(authors, candidates, replace=False)]
+        try:
+            answer: Any = client.score(f"u{rng.integers(users)}", chosen, time=NOW)["bundle"]
+        except ServiceError as error:
+            answer = error.status
+        seen[answer] = seen.get(answer, 0) + 1
+    if found is not None:
+        found.put(seen)
+
+
+class Running:
+    """The service in a thread of this process, so that its processor time can be read."""
+
+    def __init__(self, follower: Follower, limits: Limits) -> None:
+        self.service = Service(follower, Metrics(), limits=limits)
+        config = uvicorn.Config(self.service.app(), port=0, log_level="error", access_log=False)
+        socket = config.bind_socket()
+        self.url = "http://{}:{}".format(*socket.getsockname())
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, args=([socket],))
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Ends it."""
+        self.server.should_exit = True
+        self.thread.join()
+
+
+def clients(url: str, count: int, *arguments: Any) -> dict[Any, int]:
+    """What so many client processes were answered."""
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    started = [context.Process(target=ask, args=(url, *arguments, seed, queue)) for seed in range(count)]
+    for one in started:
+        one.start()
+    total: dict[Any, int] = {}
+    for _ in started:
+        for answer, number in queue.get().items():
+            total[answer] = total.get(answer, 0) + number
+    for one in started:
+        one.join()
+    return total
+
+
+def main() -> None:
+    """Builds the bundles and prints the lines."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--users", type=int, default=20_000)
+    parser.add_argument("--authors", type=int, default=5_000)
+    parser.add_argument("--candidates", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--requests", type=int, default=400, help="over HTTP, a client")
+    parser.add_argument("--swaps", type=int, default=100)
+    parser.add_argument("--redis", metavar="URL", help="measure a Redis too")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as place, torch.inference_mode():
+        run(given, Path(place))
+
+
+def run(given: argparse.Namespace, place: Path) -> None:
+    """All lines."""
+    sources = {name: RandomSource(given.users, given.authors, name == "MMBee") for name in ("MMBee", "SIM")}
+    shelves = {name: opened(source, place / name) for name, source in sources.items()}
+    scorers: dict[str, Scorer] = {name: follower.scorer for name, (_, follower) in shelves.items()}  # type: ignore[misc]
+    rng = np.random.default_rng(0)
+    chosen = [f"a{row}" for row in rng.choice(given.authors, given.candidates, replace=False)]
+    user = (f"u{number}" for number in iter(lambda: int(rng.integers(given.users)), None))
+
+    spent = alternately(
+        given.rounds,
+        {name: lambda one=one: one.score(next(user), chosen, NOW) for name, one in scorers.items()},
+    )
+    more = statistics.median(spent["MMBee"]) - statistics.median(spent["SIM"])
+    line(
+        f"a request, {given.candidates} candidates, store read included", spent, f"MMBee costs {more:+.3f} ms"
+    )
+
+    board = scorers["MMBee"].board
+    rows = scorers["MMBee"].bundle.tokens.rows(chosen).tolist()
+    windows = [board.windows.of(author) for author in chosen]  # type: ignore[attr-defined]
+    spent = alternately(
+        given.rounds,
+        {
+            "encoded in the request": lambda: board.encoded(rows, windows),  # type: ignore[attr-defined]
+            "taken from the board": lambda: board.take(board.places(chosen, NOW)[0]),
+        },
+        times=5,
+    )
+    line("authors", spent, f"{ratio(spent, *spent):.0f} times")
+    rate = given.candidates / statistics.median(spent["encoded in the request"])
+    whole = alternately(given.rounds, {"MMBee": lambda: scorers["MMBee"].score(next(user), chosen, NOW)})[
+        "MMBee"
+    ]
+    without = statistics.median(whole) + statistics.median(spent["encoded in the request"])
+    print(f"  a request: {without / statistics.median(whole):.1f} times with authors encoded in it")
+    print(f"  encoder: {1000 * rate:,.0f} authors a second and core")
+
+    walk = walked(sources["MMBee"])
+    stores = {"mapped": scorers["MMBee"].store.read}
+    if given.redis:
+        from mmbee_plugin.serving.store import redis
+
+        folder = scorers["MMBee"].bundle.folder
+        redis.fill(given.redis, folder, folder.name)
+        dtype = np.load(folder / "users.npy", mmap_mode="r").dtype
+        stores["Redis"] = redis.RedisStore(given.redis, folder.name, dtype).read
+    sides = {name: lambda read=read: read(next(user)) for name, read in stores.items()}
+    spent = alternately(given.rounds, {"walked": lambda: walk(int(rng.integers(given.users))), **sides})
+    times = ", ".join(f"{ratio(spent, 'walked', name):,.0f} times {name}" for name in stores)
+    line("the user's neighbours", spent, f"walked costs {times}")
+    if given.redis:
+        redis.drop(given.redis, folder.name)
+
+    agreement(sources["MMBee"], scorers["MMBee"])
+    over_http(given, shelves["MMBee"][1], statistics.median(whole))
+    swapped(given, sources["MMBee"], *shelves["MMBee"])
+
+
+def agreement(source: RandomSource, scorer: Scorer, requests: int = 10_000) -> None:
+    """The largest difference of a chance from the offline one, authors as of the end of training."""
+    rng, differences, at_once = np.random.default_rng(2), [], 50
+    for _ in range(requests // at_once):
+        user, authors = (
+            int(rng.integers(len(source.exchange.users))),
+            rng.integers(0, len(source.exchange.authors), at_once),
+        )
+        offline = source.logits(np.full(at_once, user), authors).sigmoid()
+        tokens = [source.exchange.authors[author] for author in authors]
+        served = scorer._as_of_training(source.exchange.users[user], tokens, NOW).sigmoid()
+        differences.append((served - offline).abs())
+    every = torch.cat(differences)
+    undecided = every > 1e-5  # the soft search kept another of a user's gifts to one author
+    print(
+        f"served against offline, {requests:,} pairs: largest difference {every[~undecided].max():.1e}, but for "
+        f"{int(undecided.sum())} whose search was undecided",
+        flush=True,
+    )
+
+
+def over_http(given: argparse.Namespace, follower: Follower, of_scoring: float) -> None:
+    """What the service's process spends a request, and how much of it is not scoring."""
+    running = Running(follower, Limits(seconds=60))
+    arguments = given.candidates, given.requests, given.users, given.authors
+    clients(running.url, 1, given.candidates, 50, given.users, given.authors)
+    start = time.process_time()
+    found = clients(running.url, 2, *arguments)
+    spent = 1000 * (time.process_time() - start) / sum(found.values())
+    share = (spent - of_scoring) / spent
+    print(
+        f"over HTTP, 2 clients: {spent:.2f} ms of the service a request, {share:.0%} of it not scoring; {found}",
+        flush=True,
+    )
+    running.stop()
+    # Three times what it can do: a client a place in the queue and as many more.
+    running = Running(follower, Limits(seconds=60, queue=2))
+    found = clients(running.url, 6, *arguments)
+    refused = sum(number for answer, number in found.items() if answer in (429, 503))
+    failed = sum(number for answer, number in found.items() if isinstance(answer, int)) - refused
+    print(
+        f"6 clients, 2 places in the queue: {refused:,} refused, {failed} failed of {sum(found.values()):,}",
+        flush=True,
+    )
+    running.stop()
+
+
+def swapped(given: argparse.Namespace, source: RandomSource, shelf: Shelf, follower: Follower) -> None:
+    """Swaps between two bundles while clients ask."""
+    other = RandomSource(given.users, given.authors, True, seed=1)
+    ids = [shelf.current().bundle, build_bundle(other, shelf)]  # type: ignore[union-attr]
+    running, memory = Running(follower, Limits(seconds=60)), []
+    over = threading.Event()
+
+    def swap() -> None:
+        for number in range(given.swaps):
+            shelf.publish(ids[(number + 1) % 2])
+            follower.look()
+            memory.append(resident())
+        over.set()
+
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    found: dict[Any, int] = {}
+    while not over.is_set():
+        for answer, number in clients(running.url, 2, 50, 200, given.users, given.authors).items():
+            found[answer] = found.get(answer, 0) + number
+    swapper.join()
+    running.stop()
+    failed = sum(number for answer, number in found.items() if answer not in ids)
+    half = len(memory) // 2
+    growth = (max(memory[half:]) - max(memory[:half])) / 1e6
+    print(
+        f"{given.swaps} swaps under load: {failed} of {sum(found.values()):,} requests failed, by bundle {found}; "
+        f"memory {growth:+.0f} MB between the two halves of {max(memory) / 1e6:.0f}",
+        flush=True,
+    )
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory and its own."""
+    pages = Path("/proc/self/statm").read_text().split()
+    return (int(pages[1]) - int(pages[2])) * resource.getpagesize()
+
+
+if __name__ == "__main__":
+    main()

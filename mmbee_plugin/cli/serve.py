@@ -1,0 +1,43 @@
+"""`mmbee serve`: the HTTP service over a folder of bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmbee_plugin.command.extras import check_extra
+
+app = typer.Typer()
+
+
+@app.command("serve")
+def serve(
+    bundles: Annotated[
+        Path, typer.Argument(metavar="BUNDLES", help="The folder of bundles; its CURRENT is followed.")
+    ],
+    host: Annotated[str, typer.Option(help="Another than this machine's own needs --token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    store: Annotated[
+        str | None, typer.Option(metavar="URL", help="Read users from Redis or Valkey: redis://host:6379/0.")
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="MMBEE_TOKEN", help="What requests must bear; better in the environment."),
+    ] = None,
+    candidates: Annotated[int, typer.Option(min=1, help="Authors that a request may ask for.")] = 2000,
+    queue: Annotated[int, typer.Option(min=1, help="Requests that may wait; more are refused.")] = 64,
+    deadline: Annotated[float, typer.Option(min=0.001, help="Seconds, for requests that name none.")] = 1.0,
+) -> None:
+    """Score users and live authors over HTTP; a newly published bundle takes over without a stop."""
+    for module in ("safetensors", "msgspec", "prometheus_client", "starlette", "uvicorn"):
+        check_extra(module, "mmbee serve")
+    if store is not None:
+        check_extra("redis", "--store")
+    from mmbee_plugin.serving.service.app import Limits
+    from mmbee_plugin.serving.service.run import Where
+    from mmbee_plugin.serving.service.run import serve as run
+
+    limits = Limits(candidates=candidates, queue=queue, seconds=deadline)
+    run(Where(bundles, host, port, store, token), limits, typer.echo)

@@ -1,0 +1,117 @@
+"""An opened bundle: the model with its weights, the authors' arrays, and how live segments are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.modules.exchange import model_of
+from mmbee_plugin.modules.gtr import EncodedAuthor, GTRModel
+from mmbee_plugin.modules.named import module_name
+from mmbee_plugin.serving.bundle.source import LiveContent, LiveModality
+from mmbee_plugin.serving.tokens import TokenIndex
+
+SHARE = 0.8
+"""of the machine's free memory that a bundle may map; more is refused before it is"""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Everything of a bundle but the users' records, mapped into memory; nothing of it is written to.
+
+    Attributes:
+        authors: fields of :class:`~mmbee_plugin.modules.batch.AuthorSide` by author row, (A + 1, ·).
+        encoded: all authors of static items; None for live data.
+        live: how live segments are read; None for static items.
+        origin: seconds since the epoch at which the data's clock is 0.
+        until: end of training, in seconds since the epoch; None for data without time.
+    """
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    gtr: GTRModel
+    tokens: TokenIndex
+    authors: Mapping[str, torch.Tensor]
+    encoded: EncodedAuthor | None
+    live: LiveContent | None
+    windows: Mapping[str, NDArray]
+    origin: float
+    until: float | None
+
+    @property
+    def id(self) -> str:
+        """Names the bundle."""
+        return self.manifest["id"]
+
+
+def open_bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
+    """Maps a bundle whose files were checked.
+
+    Raises:
+        InputError: of another version of the model; larger than this machine's memory.
+    """
+    size = sum(entry["size"] for name, entry in manifest["files"].items() if name != "users.npy")
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else size * 2
+    if size > max(free * SHARE, 1 << 28):
+        raise InputError(
+            f"{folder}: {size / 2**30:.1f} GiB beside the users, {free / 2**30:.1f} GiB are free here"
+        )
+    gtr = model_of(manifest["model"])
+    try:
+        gtr.load_state_dict(load_file(folder / "dense.safetensors"))
+    except (RuntimeError, SafetensorError) as error:
+        raise InputError(f"{folder / 'dense.safetensors'}: {' '.join(str(error).split())[:200]}") from None
+    gtr.requires_grad_(False)
+    authors = {path.stem: _tensor(path) for path in sorted((folder / "authors").glob("*.npy"))}
+    encoded = None
+    if manifest["live"] is None:
+        own = {path.stem: _tensor(path) for path in sorted((folder / "encoded").glob("*.npy"))}
+        category = authors.get("category")
+        ids = torch.arange(len(authors["author"]))
+        encoded = EncodedAuthor(
+            own["top"],
+            authors["author"],
+            ids,
+            own.get("views"),
+            None if category is None else category.long(),
+        )
+    data = manifest["data"]
+    return Bundle(
+        folder=folder,
+        manifest=manifest,
+        gtr=gtr,
+        tokens=TokenIndex(folder / "tokens" / "authors"),
+        authors=authors,
+        encoded=encoded,
+        live=None if manifest["live"] is None else _live(folder, manifest["live"]),
+        windows={path.stem: _mapped(path) for path in sorted((folder / "windows").glob("*.npy"))},
+        origin=data["origin"],
+        until=None if data["until"] is None else data["origin"] + data["until"],
+    )
+
+
+def _live(folder: Path, entry: Mapping[str, Any]) -> LiveContent:
+    modalities = {}
+    for name, kind in entry["modalities"].items():
+        mean, deviation = np.load(folder / "moments" / f"{module_name(name)}.npy", allow_pickle=False)
+        modalities[name] = LiveModality(kind["frames"], kind["width"], kind["dtype"], mean, deviation)
+    return LiveContent(entry["seconds"], entry["length"], modalities)
+
+
+def _mapped(path: Path) -> NDArray:
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _tensor(path: Path) -> torch.Tensor:
+    """Mapped copy on write, since torch has no read-only tensors; nobody writes, so the pages are shared."""
+    return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))

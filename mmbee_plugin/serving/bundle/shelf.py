@@ -1,0 +1,169 @@
+"""The folder of bundles: which of them is served, and how that changes.
+
+``bundles/<id>/`` are the bundles, ``bundles/CURRENT`` names the one that is served, those that were before it, and
+whether it is pinned. A bundle is on the disk before it has its name, and has its name before CURRENT has it; each is
+one renaming, so that a kill leaves the older state or the newer one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mmbee_plugin.data.jsons import read_object
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import beside, folder_beside, locked, publish, sync, sync_tree, write_json
+from mmbee_plugin.serving.bundle.manifest import FILE, check_files, read_manifest
+
+POINTER = "CURRENT"
+REMEMBERED = 20
+"""bundles that CURRENT remembers having been served"""
+KEPT = 3
+"""newest bundles that pruning leaves at least"""
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """The content of CURRENT."""
+
+    bundle: str
+    previous: tuple[str, ...] = ()
+    """those served before, the last one last."""
+    pinned: bool = False
+
+
+class Shelf:
+    """A folder of bundles.
+
+    Args:
+        path: made when the first bundle is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def current(self) -> Pointer | None:
+        """What CURRENT names; None before anything was published. Raises InputError where it cannot be read."""
+        file = self.path / POINTER
+        if not file.exists():
+            return None
+        match read_object(file, "an object with the bundle's id"):
+            case {"bundle": str(bundle), "previous": [*previous], "pinned": bool(pinned)}:
+                return Pointer(bundle, tuple(map(str, previous)), pinned)
+        raise InputError(f"{file}: does not name a bundle; publish one again")
+
+    def bundles(self) -> list[dict[str, Any]]:
+        """The manifests of all readable bundles, the newest last."""
+        found = []
+        for path in sorted(self.path.glob("*/" + FILE)):
+            try:
+                found.append(read_manifest(path.parent))
+            except InputError:
+                continue  # another schema's, or damaged; `mmbee bundle verify` tells
+        return sorted(found, key=lambda manifest: (manifest["created"], manifest["id"]))
+
+    def verify(self, bundle: str) -> dict[str, Any]:
+        """The manifest of a bundle whose files are all as they were written. Raises InputError."""
+        folder = self.path / bundle
+        manifest = read_manifest(folder)
+        check_files(folder, manifest)
+        return manifest
+
+    @contextmanager
+    def writing(self) -> Iterator[Path]:
+        """A new folder for a bundle, alone on this shelf; what an earlier, killed writer left goes first.
+
+        Raises:
+            InputError: another process writes here.
+        """
+        with locked(self.path / ".lock", "another process writes bundles here"):
+            for left in self.path.glob(".*.writing-*"):
+                shutil.rmtree(left, ignore_errors=True)
+            with folder_beside(self.path / "bundle") as folder:
+                yield folder
+
+    def add(self, writing: Path, bundle: str) -> Path:
+        """Gives a finished folder its place, on the disk; one that stands there already stays, if it is whole."""
+        folder = self.path / bundle
+        sync_tree(writing)
+        publish(writing, folder, keeps=lambda _: self._is_whole(bundle))
+        sync(self.path)
+        return folder
+
+    def publish(self, bundle: str) -> Pointer:
+        """Points CURRENT at a verified bundle.
+
+        Raises:
+            InputError: a bundle that is not as it was written; another one is pinned.
+        """
+        self.verify(bundle)
+        before = self.current()
+        if before is None:
+            return self._point(Pointer(bundle))
+        if before.pinned and before.bundle != bundle:
+            raise InputError(
+                f"{self.path}: {before.bundle} is pinned; mmbee bundle pin --off lets others be published"
+            )
+        return self._point(_after(before, bundle))
+
+    def rollback(self, bundle: str | None = None) -> Pointer:
+        """Points CURRENT at the bundle served before, or at the one named. Raises InputError as `publish`."""
+        before = self.current()
+        if bundle is None:
+            if before is None or not before.previous:
+                raise InputError(f"{self.path}: no bundle was served before this one")
+            self.verify(before.previous[-1])
+            return self._point(replace(before, bundle=before.previous[-1], previous=before.previous[:-1]))
+        return self.publish(bundle)
+
+    def pin(self, bundle: str | None = None, on: bool = True) -> Pointer:
+        """Holds CURRENT at a bundle, the one it names by default, or lets it go. Raises InputError."""
+        before = self.current()
+        if before is None:
+            raise InputError(f"{self.path}: nothing was published")
+        if bundle is not None and bundle != before.bundle:
+            self.verify(bundle)
+            before = _after(before, bundle)
+        return self._point(replace(before, pinned=on))
+
+    def prune(self, keep: int = KEPT) -> list[str]:
+        """Removes all but the newest bundles; never the one served or the one before it. Returns their ids."""
+        if keep < KEPT:
+            raise InputError(f"--keep {keep}: at least {KEPT} bundles stay")
+        with locked(self.path / ".lock", "another process writes bundles here"):
+            ids = [manifest["id"] for manifest in self.bundles()]
+            pointer = self.current()
+            stays = set(ids[-keep:])
+            if pointer is not None:
+                stays |= {pointer.bundle, *pointer.previous[-1:]}
+            gone = [bundle for bundle in ids if bundle not in stays]
+            for bundle in gone:
+                hidden = beside(self.path / bundle, "writing")
+                os.replace(self.path / bundle, hidden)  # no reader ever opens half of it
+                shutil.rmtree(hidden, ignore_errors=True)
+        return gone
+
+    def _is_whole(self, bundle: str) -> bool:
+        try:
+            self.verify(bundle)
+        except InputError:
+            return False
+        return True
+
+    def _point(self, pointer: Pointer) -> Pointer:
+        kept = replace(pointer, previous=pointer.previous[-REMEMBERED:])
+        content = {"bundle": kept.bundle, "previous": kept.previous, "pinned": kept.pinned}
+        write_json(self.path / POINTER, content)
+        sync(self.path)
+        return kept
+
+
+def _after(before: Pointer, bundle: str) -> Pointer:
+    if bundle == before.bundle:
+        return before
+    return replace(before, bundle=bundle, previous=(*before.previous, before.bundle))

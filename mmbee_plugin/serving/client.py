@@ -1,0 +1,73 @@
+"""A client of the service, of the standard library alone.
+
+Example:
+    >>> client = Client("http://127.0.0.1:8000")
+    >>> client.score("u1", ["a1", "a2"])["scores"]["gift"]
+    [0.12, 0.03]
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from http.client import HTTPConnection, HTTPSConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class ServiceError(Exception):
+    """The service answered with an error.
+
+    Attributes:
+        status: of HTTP.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Client:
+    """One connection, kept open. Threads need one each.
+
+    Args:
+        url: of the service.
+        token: if it asks for one.
+        timeout: seconds.
+    """
+
+    def __init__(self, url: str, token: str | None = None, timeout: float = 10.0) -> None:
+        parts = urlsplit(url)
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        self._connection = kind(parts.netloc, timeout=timeout)
+        self._headers = {"Content-Type": "application/json"}
+        if token is not None:
+            self._headers["Authorization"] = f"Bearer {token}"
+
+    def score(self, user: str, authors: Sequence[str], **more: Any) -> dict[str, Any]:
+        """Scores of a user for authors; ``more`` are fields of a `ScoreRequest`."""
+        return self.post("/v1/score", {"user": user, "authors": list(authors), **more})
+
+    def top(self, user: str, count: int = 10, **more: Any) -> dict[str, Any]:
+        """The best authors of the board for a user."""
+        return self.post("/v1/top", {"user": user, "count": count, **more})
+
+    def segments(self, segments: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Posts live segments: ``author``, ``start``, ``features`` by modality, and ``end`` if it is not the usual."""
+        return self.post("/v1/segments", {"segments": list(segments)})
+
+    def model(self) -> dict[str, Any]:
+        """What serves."""
+        return self._ask("GET", "/v2/models/mmbee", None)
+
+    def post(self, path: str, content: Any) -> dict[str, Any]:
+        """Any route that takes JSON. Raises ServiceError for an answer that is an error."""
+        return self._ask("POST", path, json.dumps(content).encode())
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
+        self._connection.request(method, path, body, self._headers)
+        response = self._connection.getresponse()
+        content = json.loads(response.read())
+        if response.status >= 400:
+            raise ServiceError(response.status, content.get("error", ""))
+        return content

@@ -1,0 +1,141 @@
+"""Follows the shelf: loads the bundle that CURRENT names beside the one that serves, and swaps when all is well."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.serving.board.board import UNKNOWN, LiveBoard
+from mmbee_plugin.serving.board.windows import ACCEPTED, Segment, Windows
+from mmbee_plugin.serving.bundle.opened import Bundle, open_bundle
+from mmbee_plugin.serving.bundle.shelf import Shelf
+from mmbee_plugin.serving.bundle.source import LiveContent
+from mmbee_plugin.serving.scorer import Scorer
+from mmbee_plugin.serving.store.records import MappedStore, Store
+
+POLL = 0.5
+"""seconds between two looks at CURRENT"""
+RETRY = 10.0
+"""seconds until a bundle that could not be served is tried again"""
+
+Event = Callable[[str, str], None]
+"""told ``swapped`` with the bundle's id, or ``refused`` with the reason in one line"""
+
+
+class Follower:
+    """Holds the scorer that serves; what is loaded takes its place by one assignment.
+
+    Args:
+        shelf: the folder of bundles.
+        store: URL of a Redis or Valkey; None maps the bundles' own files.
+        tell: see `Event`.
+
+    Attributes:
+        scorer: the one that serves; None before the first. A request reads it once.
+        refused: why the bundle that CURRENT names is not the one that serves; None where it is.
+    """
+
+    def __init__(
+        self, shelf: Shelf, store: str | None = None, tell: Event = lambda what, detail: None
+    ) -> None:
+        self.shelf, self.store, self.tell = shelf, store, tell
+        self.scorer: Scorer | None = None
+        self.refused: str | None = None
+        self._windows: Windows | None = None
+        self._intake = threading.Lock()
+        self._tried: tuple[str, float] | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="follower", daemon=True)
+
+    def start(self) -> None:
+        """Loads what is there, then follows in a thread of its own."""
+        self.look()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread; the scorer stays."""
+        self._stop.set()
+        self._thread.join()
+
+    def look(self) -> None:
+        """Swaps to the bundle that CURRENT names, unless it serves already; what stands in the way is told once and
+        tried again after a while."""
+        try:
+            pointer = self.shelf.current()
+            if pointer is None or (self.scorer is not None and pointer.bundle == self.scorer.bundle.id):
+                self.refused = None
+                return
+            if (
+                self._tried is not None
+                and self._tried[0] == pointer.bundle
+                and time.monotonic() < self._tried[1]
+            ):
+                return
+            self._tried = pointer.bundle, time.monotonic() + RETRY
+            self._swap(pointer.bundle)
+            self.refused = None
+            self.tell("swapped", pointer.bundle)
+        except InputError as error:
+            if str(error) != self.refused:
+                self.refused = str(error)
+                self.tell("refused", self.refused)
+
+    def take(self, segments: Sequence[tuple[str, Segment]]) -> list[str]:
+        """Gives segments to the board and encodes their authors; what became of each, see :meth:`LiveBoard.add`.
+
+        Raises:
+            InputError: no bundle of live data serves.
+        """
+        with self._intake:
+            board = self.scorer.board if self.scorer is not None else None
+            if not isinstance(board, LiveBoard):
+                raise InputError("no bundle of live data is served, so nobody reads segments")
+            answers = [board.add(author, segment) for author, segment in segments]
+            pairs = zip((author for author, _ in segments), answers, strict=True)
+            # Who shows again what the bundle has from before is on air too.
+            board.encode(
+                [
+                    one
+                    for one, became in pairs
+                    if became == ACCEPTED or (became != UNKNOWN and one not in board)
+                ]
+            )
+        return answers
+
+    def _follow(self) -> None:
+        while not self._stop.wait(POLL):
+            self.look()
+
+    def _swap(self, name: str) -> None:
+        manifest = self.shelf.verify(name)
+        bundle = open_bundle(self.shelf.path / name, manifest)
+        windows = self._kept_windows(bundle.live)
+        scorer = Scorer(bundle, self._store_of(bundle), windows)
+        scorer.replay()
+        if isinstance(scorer.board, LiveBoard):
+            known = windows.changes
+            scorer.board.encode_changed()
+            with self._intake:  # what came in meanwhile
+                scorer.board.encode_changed(known)
+                self.scorer, self._windows = scorer, windows
+        else:
+            self.scorer = scorer
+
+    def _store_of(self, bundle: Bundle) -> Store:
+        if self.store is None:
+            return MappedStore(bundle.folder)
+        from mmbee_plugin.serving.store.redis import RedisStore  # the client may not be installed
+
+        dtype = np.load(bundle.folder / "users.npy", mmap_mode="r", allow_pickle=False).dtype
+        return RedisStore(self.store, bundle.id, dtype)
+
+    def _kept_windows(self, live: LiveContent | None) -> Windows:
+        """The segments that have come in, or none of them where the new bundle reads other ones."""
+        content = live or LiveContent(1.0, 1, {})
+        if self._windows is not None and self._windows.content.shapes == content.shapes:
+            return self._windows
+        return Windows(content)

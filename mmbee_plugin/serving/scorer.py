@@ -1,0 +1,175 @@
+"""Scores: one loaded bundle, from a user and authors to logits. A request holds one scorer from start to end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser
+from mmbee_plugin.serving.board.board import Board, LiveBoard, StaticBoard
+from mmbee_plugin.serving.board.windows import Windows
+from mmbee_plugin.serving.bundle.golden import UNDECIDED, replay
+from mmbee_plugin.serving.bundle.opened import Bundle
+from mmbee_plugin.serving.sides import user_side
+from mmbee_plugin.serving.store.records import Store, StoreDown
+
+COLD, DEGRADED, STALE_BOARD, STALE_BUNDLE = "cold", "degraded", "stale_board", "stale_bundle"
+FRESH_SEGMENTS = 2
+"""segment lengths after which an author's newest segment is stale"""
+FRESH_HOURS = 36
+"""hours after the end of training after which a bundle is stale"""
+AT_ONCE = 4096
+"""authors that one user is scored against at once"""
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """A gift of the user's before the request: to whom, and when, in seconds since the epoch."""
+
+    author: str
+    time: float | None = None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a user gets for authors.
+
+    Attributes:
+        logits: (C, T) of the authors that could be scored, in their order.
+        missing: why not, by position, of the others.
+        flags: what the scores were made without; see docs/serving.md.
+    """
+
+    logits: NDArray[np.float32]
+    missing: dict[int, str] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+
+
+class Scorer:
+    """A bundle, the store of its users and the board of its authors.
+
+    Args:
+        bundle: opened.
+        store: of the same bundle.
+        windows: segments that have come in, for live data.
+    """
+
+    def __init__(self, bundle: Bundle, store: Store, windows: Windows) -> None:
+        self.bundle, self.store = bundle, store
+        self.board: Board = StaticBoard(bundle) if bundle.live is None else LiveBoard(bundle, windows)
+        records = np.load(bundle.folder / "users.npy", mmap_mode="r", allow_pickle=False)
+        self._nobody = np.array(records[:1])
+
+    def score(
+        self,
+        user: str,
+        authors: Sequence[str],
+        now: float,
+        history: Sequence[Behaviour] | None = None,
+    ) -> Scores:
+        """A user's logits for authors.
+
+        Args:
+            now: moment of the request, in seconds since the epoch.
+            history: the user's behaviours, oldest first; by default those up to the end of training.
+        """
+        places, missing = self.board.places(authors, now)
+        with torch.inference_mode():
+            encoded, flags = self._user(user, now, history)
+            if not places:
+                return Scores(np.empty((0, len(self.bundle.gtr.tasks)), np.float32), missing, tuple(flags))
+            taken, ends = self.board.take(places)
+            logits = self.bundle.gtr.score_tasks(encoded, taken)[0].numpy()
+        if self._is_stale(ends, now):
+            flags.append(STALE_BOARD)
+        return Scores(logits, missing, tuple(flags))
+
+    def top(
+        self, user: str, count: int, now: float, history: Sequence[Behaviour] | None = None
+    ) -> tuple[list[str], Scores]:
+        """The ``count`` authors of the board with the highest logit of the first task, best first."""
+        places = np.array(self.board.everyone(now), dtype=np.int64)
+        with torch.inference_mode():
+            encoded, flags = self._user(user, now, history)
+            parts = [np.empty((0, len(self.bundle.gtr.tasks)), np.float32)]
+            stale = False
+            for start in range(0, len(places), AT_ONCE):
+                taken, ends = self.board.take(places[start : start + AT_ONCE].tolist())
+                parts.append(self.bundle.gtr.score_tasks(encoded, taken)[0].numpy())
+                stale = stale or self._is_stale(ends, now)
+        if stale:
+            flags.append(STALE_BOARD)
+        logits = np.concatenate(parts)
+        best = np.argsort(-logits[:, 0], kind="stable")[:count]
+        authors = [self.board.author(int(place)) for place in places[best]]
+        return authors, Scores(logits[best], flags=tuple(flags))
+
+    def replay(self) -> float:
+        """The largest difference of a logit from the golden ones, see `golden.replay`; raises InputError."""
+        searches = self.bundle.manifest["model"].get("sim", {}).get("search") == "soft"
+        undecided = UNDECIDED if searches else 0.0
+        return replay(self.bundle.folder / "golden.json", self._as_of_training, undecided)
+
+    def _user(
+        self, user: str, now: float, history: Sequence[Behaviour] | None
+    ) -> tuple[EncodedUser, list[str]]:
+        flags = []
+        try:
+            record = self.store.read(user)
+            if record is None:
+                flags.append(COLD)
+        except StoreDown:
+            record = None
+            flags.append(DEGRADED)
+        if record is None:
+            record = self._nobody
+        until = self.bundle.until
+        if until is not None and now - until > FRESH_HOURS * 3600:
+            flags.append(STALE_BUNDLE)
+        return self._encoded(record, now, history), flags
+
+    def _encoded(self, record: NDArray, now: float, history: Sequence[Behaviour] | None) -> EncodedUser:
+        rows, times = self._history(record) if history is None else self._given(record, history, now)
+        moment = None if times is None else now - self.bundle.origin
+        return self.bundle.gtr.encode_user(user_side(record, self.bundle.authors, rows, times, moment))
+
+    def _history(self, record: NDArray) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+        length = int(record["history_length"][0])
+        names = record.dtype.names or ()
+        times = record["history_times"][0, :length] if "history_times" in names else None
+        return record["history"][0, :length].astype(np.int64), times
+
+    def _given(
+        self, record: NDArray, history: Sequence[Behaviour], now: float
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+        """A history of a request, without authors that the bundle does not know; what has no time was just now."""
+        limit = self.bundle.manifest["model"]["history_length"]
+        rows = self.bundle.tokens.rows([one.author for one in history])
+        times = np.array([now if one.time is None else one.time for one in history]) - self.bundle.origin
+        kept = np.flatnonzero(rows)[-limit:]
+        timed = "history_times" in (record.dtype.names or ())
+        return rows[kept], times[kept].astype(np.float32) if timed else None
+
+    def _is_stale(self, ends: NDArray[np.float64] | None, now: float) -> bool:
+        live = self.bundle.live
+        return (
+            live is not None and ends is not None and bool((now - ends > FRESH_SEGMENTS * live.seconds).any())
+        )
+
+    def _as_of_training(self, user: str, authors: Sequence[str], time: float | None) -> torch.Tensor:
+        """(C, T) logits with the authors as the bundle has them, whatever has come in since."""
+        rows = self.bundle.tokens.rows(authors).tolist()
+        record = self.store.read(user)
+        assert record is not None
+        with torch.inference_mode():
+            encoded = self._encoded(record, 0.0 if time is None else time, None)
+            return self.bundle.gtr.score_tasks(encoded, self._authors(rows))[0]
+
+    def _authors(self, rows: list[int]) -> EncodedAuthor:
+        if isinstance(self.board, LiveBoard):
+            return self.board.encoded(rows, [self.board.stored(row) for row in rows]).unsqueeze(0)
+        return self.board.take(rows)[0]

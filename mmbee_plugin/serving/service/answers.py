@@ -1,0 +1,165 @@
+"""From a typed request to a typed answer, by one scorer; called in a lane's thread."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmbee_plugin.serving import scorer as scoring
+from mmbee_plugin.serving.board import windows
+from mmbee_plugin.serving.bundle.source import LiveContent, LiveModality
+from mmbee_plugin.serving.follower import Follower
+from mmbee_plugin.serving.scorer import Scorer, Scores
+from mmbee_plugin.serving.service import schema
+from mmbee_plugin.serving.service.bodies import Wrong
+
+WRONG_SHAPE, NOT_FINITE, WRONG_TIME = "wrong shape", "not finite", "ends before it starts"
+
+
+def score(scorer: Scorer, request: schema.ScoreRequest) -> schema.ScoreAnswer:
+    """A user's scores for the authors of a request."""
+    found = scorer.score(request.user, request.authors, _now(request.time), _history(request.history))
+    rows = _as_asked(scorer, found, request.logits)
+    scored = [place for place in range(len(request.authors)) if place not in found.missing]
+    scores: dict[str, list[float | None]] = {}
+    for task, values in zip(scorer.bundle.gtr.tasks, rows.T.tolist(), strict=True):
+        of_task: list[float | None] = [None] * len(request.authors)
+        for place, value in zip(scored, values, strict=True):
+            of_task[place] = value
+        scores[task] = of_task
+    missing = {request.authors[place]: reason for place, reason in found.missing.items()}
+    return schema.ScoreAnswer(scorer.bundle.id, scores, missing, list(found.flags))
+
+
+def top(scorer: Scorer, request: schema.TopRequest) -> schema.TopAnswer:
+    """A user's best authors of the board."""
+    history = _history(request.history)
+    authors, found = scorer.top(request.user, request.count, _now(request.time), history)
+    rows = _as_asked(scorer, found, request.logits)
+    scores = dict(zip(scorer.bundle.gtr.tasks, rows.T.tolist(), strict=True))
+    return schema.TopAnswer(scorer.bundle.id, authors, scores, list(found.flags))
+
+
+def take(follower: Follower, request: schema.SegmentsRequest) -> schema.SegmentsAnswer:
+    """Gives segments to the board. Raises InputError where no live data are served."""
+    scorer = follower.scorer
+    assert scorer is not None
+    live = scorer.bundle.live or LiveContent(0.0, 1, {})
+    answers, good = [""] * len(request.segments), {}
+    for place, segment in enumerate(request.segments):
+        made = _segment(segment, live)
+        if isinstance(made, str):
+            answers[place] = made
+        else:
+            good[place] = segment.author, made
+    for place, became in zip(good, follower.take(list(good.values())), strict=True):
+        answers[place] = became
+    return schema.SegmentsAnswer(scorer.bundle.id, answers, dict(Counter(answers)))
+
+
+def infer(scorer: Scorer, request: schema.InferRequest) -> schema.InferAnswer:
+    """Scores by the Open Inference Protocol. Raises Wrong for other tensors than it takes."""
+    inputs = {one.name: one for one in request.inputs}
+    user, authors = _strings(inputs, "user"), _strings(inputs, "authors")
+    if len(user) != 1:
+        raise Wrong(400, f"input user: {len(user)} values, expected 1")
+    moment = inputs["time"].data if "time" in inputs else [None]
+    if len(moment) != 1 or not (moment[0] is None or isinstance(moment[0], int | float)):
+        raise Wrong(400, "input time: one number is expected")
+    found = scorer.score(user[0], authors, _now(moment[0]))
+    rows = _as_asked(scorer, found, False)
+    scored = [author for place, author in enumerate(authors) if place not in found.missing]
+    shape = [len(scored)]
+    outputs = [schema.InferTensor(name="authors", shape=shape, datatype="BYTES", data=scored)]
+    for task, values in zip(scorer.bundle.gtr.tasks, rows.T.tolist(), strict=True):
+        outputs.append(schema.InferTensor(name=task, shape=shape, datatype="FP32", data=values))
+    return schema.InferAnswer(
+        model_name="mmbee",
+        model_version=scorer.bundle.id,
+        id=request.id,
+        outputs=outputs,
+        parameters={"flags": ",".join(found.flags)},
+    )
+
+
+def described(follower: Follower, scorer: Scorer) -> schema.ModelAnswer:
+    """The model that serves."""
+    tasks = scorer.bundle.gtr.tasks
+    return schema.ModelAnswer(
+        name="mmbee",
+        versions=[scorer.bundle.id],
+        platform="mmbee",
+        inputs=[
+            {"name": "user", "datatype": "BYTES", "shape": [1]},
+            {"name": "authors", "datatype": "BYTES", "shape": [-1]},
+        ],
+        outputs=[
+            {"name": "authors", "datatype": "BYTES", "shape": [-1]},
+            *({"name": task, "datatype": "FP32", "shape": [-1]} for task in tasks),
+        ],
+        tasks=list(tasks),
+        data=dict(scorer.bundle.manifest["data"]),
+        refused=follower.refused,
+    )
+
+
+def _now(moment: float | None) -> float:
+    return time.time() if moment is None else moment
+
+
+def _history(given: Sequence[schema.Behaviour] | None) -> list[scoring.Behaviour] | None:
+    return None if given is None else [scoring.Behaviour(one.author, one.time) for one in given]
+
+
+def _as_asked(scorer: Scorer, found: Scores, logits: bool) -> NDArray[np.float32]:
+    """(C, T) chances where the loss was logistic and nobody asks for logits."""
+    if logits or not scorer.bundle.manifest["chances"]:
+        return found.logits
+    return torch.from_numpy(found.logits).sigmoid().numpy()
+
+
+def _segment(given: schema.Segment, live: LiveContent) -> windows.Segment | str:
+    """A segment as it is stored, or what is wrong with it."""
+    end = given.start + live.seconds if given.end is None else given.end
+    if end < given.start:
+        return WRONG_TIME
+    values = {}
+    for name, rows in given.features.items():
+        made = _values(rows, live.modalities.get(name))
+        if isinstance(made, str):
+            return made
+        if made.any():  # as in the data, a vector of zeros is none
+            values[name] = made
+    return windows.Segment(given.start, end, values)
+
+
+def _values(rows: Sequence[object], kind: LiveModality | None) -> NDArray | str:
+    if kind is None:
+        return WRONG_SHAPE
+    try:
+        with np.errstate(over="ignore"):
+            values = np.array(rows, dtype=np.float64).astype(kind.dtype)
+    except (ValueError, TypeError):
+        return WRONG_SHAPE  # vectors of several lengths
+    if values.ndim == 1:
+        values = values[None]
+    if values.shape != (kind.frames, kind.width):
+        return WRONG_SHAPE
+    return values if np.isfinite(values).all() else NOT_FINITE
+
+
+def _strings(inputs: dict[str, schema.InferTensor], name: str) -> list[str]:
+    if name not in inputs:
+        raise Wrong(400, f"no input {name!r}")
+    tensor = inputs[name]
+    if tensor.datatype != "BYTES" or not all(isinstance(value, str) for value in tensor.data):
+        raise Wrong(400, f"input {name}: strings are expected, as datatype BYTES")
+    if math.prod(tensor.shape) != len(tensor.data):
+        raise Wrong(400, f"input {name}: shape {tensor.shape} is not that of {len(tensor.data)} values")
+    return tensor.data

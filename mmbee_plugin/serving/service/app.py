@@ -1,0 +1,186 @@
+"""The routes. A request reads the scorer once, waits in a bounded queue, and is answered by that scorer alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.serving.follower import Follower
+from mmbee_plugin.serving.scorer import Scorer
+from mmbee_plugin.serving.service import answers, schema
+from mmbee_plugin.serving.service.admission import Lane, Refused
+from mmbee_plugin.serving.service.bodies import Wrong, answer, body_of, check_token, refusal
+from mmbee_plugin.serving.service.metrics import Metrics
+from mmbee_plugin.serving.service.openapi import document, page
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request may ask for."""
+
+    candidates: int = 2000
+    """authors of a request."""
+    body: int = 1 << 20
+    """bytes of a body."""
+    segments_body: int = 64 << 20
+    """bytes of a body with segments."""
+    queue: int = 64
+    """requests that wait or are worked on."""
+    seconds: float = 1.0
+    """after which no answer is wanted, unless the request says otherwise."""
+
+
+class Service:
+    """The application.
+
+    Args:
+        follower: holds the scorer; started and stopped with the application.
+        metrics: of the follower too.
+        token: that requests must bear but those for health; None asks for none.
+    """
+
+    def __init__(
+        self, follower: Follower, metrics: Metrics, token: str | None = None, limits: Limits | None = None
+    ) -> None:
+        self.follower, self.metrics, self.token = follower, metrics, token
+        self.limits = limits or Limits()
+        queue = self.limits.queue
+        self.lanes = {
+            "score": Lane("score", queue),
+            "top": Lane("top", 4),
+            "segments": Lane("segments", queue),
+        }
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        post, get = ["POST"], ["GET"]
+        routes = [
+            Route("/v2/health/live", self._open("live", self.live), methods=get),
+            Route("/v2/health/ready", self._open("ready", self.ready), methods=get),
+            Route("/v2/models/mmbee", self._guarded("model", self.model), methods=get),
+            Route("/v2/models/mmbee/infer", self._guarded("infer", self.infer), methods=post),
+            Route("/v1/score", self._guarded("score", self.score), methods=post),
+            Route("/v1/top", self._guarded("top", self.top), methods=post),
+            Route("/v1/segments", self._guarded("segments", self.segments), methods=post),
+            Route("/metrics", self._guarded("metrics", self.exposition), methods=get),
+            Route("/openapi.json", self._guarded("openapi", self.openapi), methods=get),
+            Route("/docs", self._guarded("docs", self.docs), methods=get),
+        ]
+        return Starlette(routes=routes)
+
+    async def live(self, request: Request) -> Response:
+        """The process answers."""
+        return answer(schema.Health(True))
+
+    async def ready(self, request: Request) -> Response:
+        """A bundle serves."""
+        ready = self.follower.scorer is not None
+        return answer(schema.Health(ready), 200 if ready else 503)
+
+    async def model(self, request: Request) -> Response:
+        """What serves, and what could not."""
+        return answer(answers.described(self.follower, self._scorer()))
+
+    async def score(self, request: Request) -> Response:
+        """Scores of candidates."""
+        scorer, body = self._scorer(), await body_of(request, schema.ScoreRequest, self.limits.body)
+        self._check_candidates(len(body.authors))
+        made = await self.lanes["score"].run(
+            partial(answers.score, scorer, body), self._seconds(body.deadline_ms)
+        )
+        self._count(made.flags)
+        for reason in made.missing.values():
+            self.metrics.unscored.labels(reason).inc()
+        return answer(made)
+
+    async def top(self, request: Request) -> Response:
+        """The best authors of the board."""
+        scorer, body = self._scorer(), await body_of(request, schema.TopRequest, self.limits.body)
+        made = await self.lanes["top"].run(
+            partial(answers.top, scorer, body), self._seconds(body.deadline_ms)
+        )
+        self._count(made.flags)
+        return answer(made)
+
+    async def infer(self, request: Request) -> Response:
+        """Scores by the Open Inference Protocol."""
+        scorer, body = self._scorer(), await body_of(request, schema.InferRequest, self.limits.body)
+        self._check_candidates(max((len(one.data) for one in body.inputs), default=0))
+        made = await self.lanes["score"].run(partial(answers.infer, scorer, body), self.limits.seconds)
+        self._count(made.parameters["flags"].split(",") if made.parameters["flags"] else [])
+        return answer(made)
+
+    async def segments(self, request: Request) -> Response:
+        """Takes live segments."""
+        self._scorer()
+        body = await body_of(request, schema.SegmentsRequest, self.limits.segments_body)
+        made = await self.lanes["segments"].run(partial(answers.take, self.follower, body), 60.0)
+        for became, count in made.counts.items():
+            self.metrics.segments.labels(became).inc(count)
+        return answer(made)
+
+    async def exposition(self, request: Request) -> Response:
+        """Metrics."""
+        for name, lane in self.lanes.items():
+            self.metrics.waiting.labels(name).set(lane.waiting)
+        return Response(self.metrics.text(self.follower), media_type="text/plain; version=0.0.4")
+
+    async def openapi(self, request: Request) -> Response:
+        """The description of these routes."""
+        return answer(document())
+
+    async def docs(self, request: Request) -> Response:
+        """The description to read."""
+        return HTMLResponse(page())
+
+    def _scorer(self) -> Scorer:
+        if (scorer := self.follower.scorer) is None:
+            raise Wrong(
+                503, f"no bundle serves yet{f': {self.follower.refused}' if self.follower.refused else ''}"
+            )
+        return scorer
+
+    def _seconds(self, asked: float | None) -> float:
+        return self.limits.seconds if asked is None else asked / 1000
+
+    def _check_candidates(self, count: int) -> None:
+        if count > self.limits.candidates:
+            raise Wrong(413, f"{count:,} authors, at most {self.limits.candidates:,} can be asked for")
+
+    def _count(self, flags: list[str]) -> None:
+        for flag in flags:
+            self.metrics.flags.labels(flag).inc()
+
+    def _guarded(self, route: str, handler: Handler) -> Handler:
+        async def guarded(request: Request) -> Response:
+            check_token(request, self.token)
+            return await handler(request)
+
+        return self._open(route, guarded)
+
+    def _open(self, route: str, handler: Handler) -> Handler:
+        """Counts, and turns what is wrong with a request into its response."""
+
+        async def counted(request: Request) -> Response:
+            start = time.perf_counter()
+            try:
+                response = await handler(request)
+            except (Wrong, Refused) as error:
+                response = refusal(error.status, str(error))
+            except InputError as error:
+                response = refusal(409, str(error))
+            self.metrics.requests.labels(route, str(response.status_code)).inc()
+            self.metrics.seconds.labels(route).observe(time.perf_counter() - start)
+            return response
+
+        return counted

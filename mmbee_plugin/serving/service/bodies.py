@@ -1,0 +1,78 @@
+"""From a request to its body as a type, and back: what is wrong is one line and a 4xx."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from mmbee_plugin.serving.service.schema import Error
+
+Kind = TypeVar("Kind")
+BODY_SECONDS = 10.0
+"""that a client has to send its body"""
+JSON = "application/json"
+
+
+class Wrong(Exception):
+    """A request that cannot be answered.
+
+    Attributes:
+        status: of HTTP.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(" ".join(reason.split()))
+        self.status = status
+
+
+async def body_of(request: Request, kind: type[Kind], limit: int) -> Kind:
+    """The body of a request.
+
+    Raises:
+        Wrong: larger than the limit (413), too slow (408), cut short, no JSON, or not of the type (400).
+    """
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise Wrong(413, f"the body has more than {limit:,} bytes")
+                parts.append(part)
+    except TimeoutError:
+        raise Wrong(408, f"the body did not come within {BODY_SECONDS:g} s") from None
+    except ClientDisconnect:
+        raise Wrong(400, "the body was cut short") from None
+    try:
+        return msgspec.json.decode(b"".join(parts), type=kind)
+    except msgspec.ValidationError as error:
+        raise Wrong(400, f"the body is not as expected: {error}") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Wrong(400, f"the body is no JSON: {error}") from None
+
+
+def check_token(request: Request, token: str | None) -> None:
+    """Raises Wrong (401) for a request without the service's token, where it has one."""
+    if token is None:
+        return
+    kind, _, given = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+        raise Wrong(401, "the service's token is needed, as Authorization: Bearer …")
+
+
+def answer(content: Any, status: int = 200) -> Response:
+    """A JSON response."""
+    return Response(msgspec.json.encode(content), status, media_type=JSON)
+
+
+def refusal(status: int, reason: str) -> Response:
+    """An error of one line."""
+    headers = {"Retry-After": "1"} if status in (429, 503) else {}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(msgspec.json.encode(Error(reason)), status, headers, media_type=JSON)

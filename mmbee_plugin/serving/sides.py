@@ -1,0 +1,115 @@
+"""The one place where serving makes sides: what a bundle keeps of a `UserSide` or `AuthorSide`, and the way back.
+
+A user is one packed record, since a request reads one; authors are one array a field, since they are encoded and met
+in batches. Neighbours are kept pooled, their mean attributes folded in (:meth:`~mmbee_plugin.modules.gie.GIE.mean`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmbee_plugin.modules.batch import AuthorSide, UserSide
+from mmbee_plugin.modules.gie import GIE
+from mmbee_plugin.modules.sim import gap_buckets
+
+USER_FIELDS = ("user", "neighbours", "neighbour_count", "peers", "peer_weights", "reach_ids", "reach_weights")
+AUTHOR_FIELDS = (
+    "author",
+    "category",
+    "queries",
+    "seen",
+    "neighbours",
+    "neighbour_count",
+    "peers",
+    "peer_weights",
+)
+NOBODY = int(np.iinfo(np.int32).max)
+"""fills up lists of author rows, as in the graph stage"""
+LISTS = {"reach_ids": NOBODY, "reach_weights": 0, "peers": 0, "peer_weights": 0}
+"""fields whose second axis is as long as the longest list, and what fills them up"""
+
+
+def kept_fields(
+    side: UserSide | AuthorSide, interest: object, lengths: Mapping[str, int]
+) -> dict[str, NDArray]:
+    """The arrays that a bundle keeps of a side's ``B`` rows.
+
+    Args:
+        interest: the side's interest encoder, for attributes.
+        lengths: of every field in `LISTS`, which are filled up to it.
+    """
+    names = USER_FIELDS if isinstance(side, UserSide) else AUTHOR_FIELDS
+    fields = {name: value for name in names if (value := getattr(side, name)) is not None}
+    if side.attributes is not None and isinstance(interest, GIE):
+        fields["neighbours"] = interest.mean(fields["neighbours"], side.attributes)
+    arrays = {name: value.detach().cpu().numpy() for name, value in fields.items()}
+    for name in LISTS.keys() & arrays.keys():
+        missing = lengths[name] - arrays[name].shape[1]
+        padding = [(0, 0), (0, missing)] + [(0, 0)] * (arrays[name].ndim - 2)
+        arrays[name] = np.pad(arrays[name], padding, constant_values=LISTS[name])
+    return {name: _narrow(array) for name, array in arrays.items()}
+
+
+def user_side(
+    record: NDArray,
+    authors: Mapping[str, torch.Tensor],
+    history: NDArray[np.int64],
+    times: NDArray[np.float32] | None,
+    moment: float | None,
+) -> UserSide:
+    """One user, from its record (1,) and a history.
+
+    Args:
+        authors: the bundle's fields of authors, of which ``author`` and ``category`` are read.
+        history: (H,) rows of the authors gifted before, oldest first.
+        times: (H,) of these on the data's clock; None for data without time.
+        moment: of the request, on that clock; None for data without time.
+    """
+    assert record.dtype.names is not None
+    fields = {name: _tensor(record[name]) for name in USER_FIELDS if name in record.dtype.names}
+    rows = torch.from_numpy(history if len(history) else np.zeros(1, dtype=np.int64))
+    gap = None
+    if times is not None and moment is not None:
+        since = torch.from_numpy(times if len(times) else np.zeros(1, dtype=np.float32))
+        gap = gap_buckets(since[None], torch.tensor([moment], dtype=torch.float32))
+    return UserSide(
+        user=fields.pop("user", None),
+        history=authors["author"][rows][None],
+        history_mask=torch.full((1, len(rows)), bool(len(history))),
+        history_gap=gap,
+        history_category=authors["category"][rows].long()[None] if "category" in authors else None,
+        **fields,
+    )
+
+
+def author_side(
+    authors: Mapping[str, torch.Tensor],
+    rows: Sequence[int],
+    segments: Mapping[str, torch.Tensor],
+    present: Mapping[str, torch.Tensor],
+) -> AuthorSide:
+    """Authors (B,) of a bundle with their content.
+
+    Args:
+        authors: the bundle's fields, whole.
+        segments: per modality (B, L, F, D) standardised; present: per modality (B, L) bool.
+    """
+    index = torch.tensor(rows, dtype=torch.long)
+    fields = {name: values[index] for name, values in authors.items()}
+    if "category" in fields:
+        fields["category"] = fields["category"].long()
+    return AuthorSide(**fields, ids=index, segments=dict(segments), segment_mask=dict(present))
+
+
+def _narrow(array: NDArray) -> NDArray:
+    """Ids and categories take four bytes on the disk."""
+    return array.astype(np.int32) if array.dtype == np.int64 else array
+
+
+def _tensor(values: NDArray) -> torch.Tensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(values))
+    return tensor.long() if values.dtype == np.int32 else tensor

@@ -1,0 +1,147 @@
+"""Records in Redis or Valkey: a key a user, under a prefix a bundle, the bytes those of the mapped file.
+
+A bundle's keys are whole once ``mmbee:<id>`` holds their number. One request reads one key, so a cluster serves it as
+well as one server.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import redis
+from numpy.typing import NDArray
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.serving.store.records import MappedStore, StoreDown
+
+BATCH = 1000
+"""keys written or looked for at once"""
+SAMPLE = 200
+"""records that are read again and compared once all are written"""
+DEADLINE = 0.02
+"""seconds that a read may take"""
+PAUSE = 1.0
+"""seconds without a try after a read failed, so that not every request waits for its deadline"""
+
+
+class RedisStore:
+    """The records of one bundle.
+
+    Args:
+        url: such as ``redis://localhost:6379/0``.
+        bundle: its id.
+        dtype: of a record.
+
+    Raises:
+        InputError: no server there, or one without all of the bundle's users.
+    """
+
+    def __init__(self, url: str, bundle: str, dtype: np.dtype) -> None:
+        self.client = _connect(url, DEADLINE)
+        self.prefix, self.dtype = _prefix(bundle), dtype
+        self._silent_until = 0.0
+        try:
+            whole = self.client.get(_ready(bundle))
+        except redis.RedisError as error:
+            raise InputError(f"{url}: no answer ({error})") from None
+        if whole is None:
+            raise InputError(
+                f"{url}: has no users of bundle {bundle}; mmbee bundle publish --store={url} writes them"
+            )
+
+    def read(self, user: str) -> NDArray | None:
+        if time.monotonic() < self._silent_until:
+            raise StoreDown("the store is given a pause")
+        try:
+            found: Any = self.client.get(self.prefix + user.encode(errors="surrogatepass"))
+        except redis.RedisError as error:
+            self._silent_until = time.monotonic() + PAUSE
+            raise StoreDown(str(error)) from None
+        if found is None:
+            return None
+        if len(found) != self.dtype.itemsize:
+            raise StoreDown(f"a record of {len(found)} bytes, expected {self.dtype.itemsize}")
+        return np.frombuffer(bytearray(found), dtype=self.dtype)
+
+
+def fill(url: str, folder: Path, bundle: str) -> int:
+    """Writes a bundle's users unless they are all there, checks them, and returns their number.
+
+    Raises:
+        InputError: no server there, or not what was written.
+    """
+    client, mapped = _connect(url, 5.0), MappedStore(folder)
+    count, prefix = len(mapped.index), _prefix(bundle)
+    try:
+        if client.get(_ready(bundle)) == str(count).encode():
+            return count
+        for rows in _batches(count):
+            pipe = client.pipeline(transaction=False)
+            for row in rows:
+                pipe.set(prefix + mapped.index.token(row).encode(), mapped.records[row : row + 1].tobytes())
+            pipe.execute()
+        there = 0
+        for rows in _batches(count):
+            pipe = client.pipeline(transaction=False)
+            for row in rows:
+                pipe.exists(prefix + mapped.index.token(row).encode())
+            there += sum(pipe.execute())
+        for row in np.linspace(1, count, min(SAMPLE, count)).astype(int).tolist():
+            if (
+                client.get(prefix + mapped.index.token(row).encode())
+                != mapped.records[row : row + 1].tobytes()
+            ):
+                raise InputError(
+                    f"{url}: the record of user {mapped.index.token(row)!r} is not what was written"
+                )
+        if there != count:
+            raise InputError(f"{url}: {there:,} of {count:,} users are there; it may be out of memory")
+        client.set(_ready(bundle), count)
+    except redis.RedisError as error:
+        raise InputError(f"{url}: cannot be written ({error})") from None
+    finally:
+        client.close()
+    return count
+
+
+def drop(url: str, bundle: str) -> None:
+    """Removes a bundle's users, first the key that says that they are there. Raises InputError."""
+    client = _connect(url, 5.0)
+    try:
+        client.unlink(_ready(bundle))
+        found: list[bytes] = []
+        for key in client.scan_iter(match=_prefix(bundle) + b"*", count=BATCH):
+            found.append(key)
+            if len(found) == BATCH:
+                client.unlink(*found)
+                found = []
+        if found:
+            client.unlink(*found)
+    except redis.RedisError as error:
+        raise InputError(f"{url}: cannot be written ({error})") from None
+    finally:
+        client.close()
+
+
+def _connect(url: str, seconds: float) -> redis.Redis:
+    try:
+        return redis.Redis.from_url(url, socket_timeout=seconds, socket_connect_timeout=max(seconds, 0.2))
+    except ValueError as error:
+        raise InputError(f"--store {url}: {error}") from None
+
+
+def _batches(count: int) -> Iterator[range]:
+    for start in range(1, count + 1, BATCH):
+        yield range(start, min(start + BATCH, count + 1))
+
+
+def _ready(bundle: str) -> bytes:
+    return f"mmbee:{bundle}".encode()
+
+
+def _prefix(bundle: str) -> bytes:
+    return f"mmbee:{bundle}:".encode()

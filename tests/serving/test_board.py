@@ -1,0 +1,172 @@
+"""The board: what becomes of a segment, and that an author on it is encoded as offline."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.serving.board.board import LiveBoard
+from mmbee_plugin.serving.board.windows import Segment, Windows
+from mmbee_plugin.serving.bundle.source import LiveContent
+from mmbee_plugin.serving.follower import Follower
+
+
+def windows(length: int = 3) -> Windows:
+    return Windows(LiveContent(30.0, length, {}))
+
+
+def starts(kept: Windows, author: str = "a") -> list[float]:
+    return [segment.start for segment in kept.of(author)]
+
+
+def test_segments_take_their_place_in_time():
+    kept = windows()
+    answers = [kept.add("a", Segment(start, start + 30)) for start in (60, 0, 30, 60, 90, 120, 30, 0)]
+    assert answers == [
+        "accepted",
+        "accepted",
+        "accepted",
+        "duplicate",
+        "accepted",
+        "accepted",
+        "late",
+        "late",
+    ]
+    assert starts(kept) == [60, 90, 120]
+    assert kept.changed() == ["a"] and kept.changed(kept.changes) == []
+    kept.add("b", Segment(0, 30))
+    assert kept.changed(5) == ["b"]
+
+
+def test_of_two_segments_of_one_start_the_first_stays():
+    kept = windows()
+    kept.add("a", Segment(0, 30, {"visual": np.ones((1, 2))}))
+    assert kept.add("a", Segment(0, 99)) == "duplicate"
+    assert kept.of("a")[0].end == 30
+
+
+@pytest.fixture
+def follower(live_shelved) -> Follower:
+    made = Follower(live_shelved.shelf)
+    made.look()
+    return made
+
+
+def stored(source, row: int, slot: int) -> Segment:
+    values = {name: source.raw[name][row, slot] for name in source.raw if source.has[name][row, slot]}
+    start = float(source.starts[row, slot])
+    return Segment(start, start + 30, values)
+
+
+def test_authors_are_encoded_as_offline(follower, live_shelved):
+    """Each author's newest stored segment comes in again: nothing changes, so the board is the end of training."""
+    source, board = live_shelved.source, follower.scorer.board
+    rows = np.flatnonzero(source.there[:, -1])
+    tokens = [source.authors_of[row] for row in rows]
+    assert all(reason == "no live segment" for reason in board.places(tokens, live_shelved.now)[1].values())
+    answers = [board.add(token, stored(source, row, -1)) for token, row in zip(tokens, rows, strict=True)]
+    assert set(answers) == {"duplicate"}
+    board.encode(tokens)
+    places, missing = board.places(tokens, live_shelved.now)
+    assert not missing
+    found, ends = board.take(places)
+    with torch.no_grad():
+        expected = source.gtr.encode_author(source.authors(rows))
+    torch.testing.assert_close(found.top[0], expected.top, atol=1e-5, rtol=1e-5)
+    assert torch.equal(found.author[0], expected.author) and torch.equal(
+        found.ids[0], torch.from_numpy(rows + 1)
+    )
+    assert (ends == live_shelved.now).all()
+
+
+def test_a_new_segment_moves_the_window(follower, live_shelved):
+    source, board = live_shelved.source, follower.scorer.board
+    row = int(np.flatnonzero(source.there.all(axis=1))[0])
+    token, new = source.authors_of[row], stored(source, 0, 0)
+    new = Segment(live_shelved.now + 10, live_shelved.now + 40, {"speech": np.float32([[1, 2, 3, 4]])})
+    assert follower.take([(token, new)]) == ["accepted"]
+    source_side = source.authors(np.array([row]))
+    for name, values in source_side.segments.items():
+        values[:, :-1] = values[:, 1:].clone()
+        source_side.segment_mask[name][:, :-1] = source_side.segment_mask[name][:, 1:].clone()
+        values[:, -1], source_side.segment_mask[name][:, -1] = 0, False
+    kind = source.live.modalities["speech"]
+    scaled = (new.values["speech"] - kind.mean) / kind.deviation
+    source_side.segments["speech"][0, -1] = torch.from_numpy(scaled)
+    source_side.segment_mask["speech"][0, -1] = True
+    with torch.no_grad():
+        expected = source.gtr.encode_author(source_side)
+    found, ends = board.take(board.places([token], live_shelved.now + 40)[0])
+    torch.testing.assert_close(found.top[0], expected.top, atol=1e-5, rtol=1e-5)
+    assert ends.tolist() == [live_shelved.now + 40]
+
+
+def test_the_board_grows_and_rows_stay_where_they_are(follower, live_shelved, monkeypatch):
+    source, board = live_shelved.source, follower.scorer.board
+    now = live_shelved.now
+    monkeypatch.setattr(LiveBoard, "_reserve", small_steps(LiveBoard._reserve))
+    for place, token in enumerate(source.authors_of):
+        follower.take([(token, Segment(now + place, now + place + 30))])
+        assert board.places([token], now)[0] == [place]
+    together, _ = board.take(list(range(len(source.authors_of))))
+    again = LiveBoard(board.bundle, board.windows)
+    again.encode(source.authors_of)
+    torch.testing.assert_close(again.take(list(range(len(source.authors_of))))[0].top, together.top)
+
+
+def small_steps(reserve):
+    """`LiveBoard._reserve` that never has more room than is asked for."""
+
+    def wrapped(self, count, like):
+        reserve(self, count, like)
+        if len(self._ends) > count:
+            self._ends = self._ends[:count]
+            for name, values in vars(self._encoded).items():
+                if values is not None:
+                    setattr(self._encoded, name, values[:count])
+
+    return wrapped
+
+
+def test_who_went_off_the_air_leaves_the_board(follower, live_shelved):
+    now, author = live_shelved.now, live_shelved.source.authors_of[0]
+    follower.take([(author, Segment(now, now + 30))])
+    board = follower.scorer.board
+    assert board.places([author], now + 30 + 20 * 30)[1] == {}
+    assert board.places([author, "nobody"], now + 31 + 20 * 30)[1] == {
+        0: "no live segment",
+        1: "unknown author",
+    }
+    assert board.everyone(now + 31 + 20 * 30) == []
+
+
+def test_static_items_have_no_segments(static_shelved):
+    follower = Follower(static_shelved.shelf)
+    with pytest.raises(InputError, match="nobody reads segments"):
+        follower.take([("a0", Segment(0, 30))])
+    follower.look()
+    with pytest.raises(InputError, match="nobody reads segments"):
+        follower.take([("a0", Segment(0, 30))])
+    board = follower.scorer.board
+    assert board.places(["a3", "nobody", "a0"], 0.0) == ([4, 1], {1: "unknown author"})
+
+
+def test_a_new_bundle_takes_the_segments_over(follower, live_shelved):
+    now, tokens = live_shelved.now, live_shelved.source.authors_of[:5]
+    follower.take([(token, Segment(now, now + 30)) for token in tokens])
+    old = follower.scorer
+    live_shelved.shelf.publish(live_shelved.ids[1])
+    follower.look()
+    assert follower.scorer is not old
+    board = follower.scorer.board
+    places, missing = board.places(tokens, now)
+    assert not missing
+    with torch.no_grad():
+        own = board.encoded(
+            board.bundle.tokens.rows(tokens).tolist(), [board.windows.of(token) for token in tokens]
+        )
+    torch.testing.assert_close(board.take(places)[0].top[0], own.top)
+    # The old one still answers those who hold it.
+    assert not old.board.places(tokens, now)[1]
