@@ -18,7 +18,7 @@ FLOORS = {
         ("files", "command", "randomness", "evaluation", "settings"),
         ("data",),
         ("modules", "graph"),
-        ("offline", "logs", "assembly"),
+        ("offline", "logs", "assembly", "serving"),
         ("livesim",),
         ("builtin",),
         ("recbole", "torchrec"),
@@ -36,6 +36,7 @@ FLOORS = {
         ("plugin",),
         ("run",),
         ("exchange", "graph_report", "tune", "__main__"),
+        ("bundle",),
     ),
 }
 """Of the package, and of a room, what it holds, from the bottom up: a part reads what is on lower floors. Parts on one

@@ -31,7 +31,7 @@ def loader():
             return len(self["user"])
 
     class Loader(list):
-        _dataset = SimpleNamespace(uid_field="user")
+        dataset = SimpleNamespace(uid_field="user")
 
     return Loader((Batch(interaction), *rest) for interaction, *rest in batches)
 
