@@ -103,11 +103,11 @@ def publish(writing: Path, folder: Path, keeps: Callable[[Path], bool] | None = 
 
 
 def discard(folder: Path) -> None:
-    """Removes a published folder, out of sight first, so that no half of it is ever found. Raises OSError."""
+    """Removes a published folder, out of sight first, so that no reader ever opens half of it. Raises OSError."""
     if folder.exists():
-        hidden = beside(folder, "old")
+        hidden = beside(folder)
         os.replace(folder, hidden)
-        shutil.rmtree(hidden)
+        shutil.rmtree(hidden, ignore_errors=True)
 
 
 @contextmanager

@@ -12,14 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmbee_plugin.data.formats.discovery import find_features, one_file, pairing_note, unread_note
-from mmbee_plugin.data.formats.numbered import (
-    count_of_ids,
-    item_count,
-    number_tokens,
-    open_source,
-    source_line,
-)
+from mmbee_plugin.data.formats.discovery import find_features, one_file
+from mmbee_plugin.data.formats.numbered import count_of_ids, item_count, numbered_content, open_source
 from mmbee_plugin.data.jsons import read_object
 from mmbee_plugin.data.pickles import read_sparse
 from mmbee_plugin.data.writer import SPLITS, DatasetContent, Interactions, SourceFeatures
@@ -47,19 +41,7 @@ def read(source: Path) -> DatasetContent:
     else:
         read = files
         splits, n_users, n_items = _from_matrices(files, features)
-    return DatasetContent(
-        source=source_line("hkuds", source),
-        kind="real",
-        users=number_tokens(n_users),
-        items=number_tokens(n_items),
-        interactions=splits,
-        features={**features},
-        notes=[
-            found.note(),
-            *pairing_note(found, n_items),
-            *unread_note(source, [*read, *found.files.values()]),
-        ],
-    )
+    return numbered_content("hkuds", source, (n_users, n_items), splits, features, found, read)
 
 
 def _split_files(source: Path) -> tuple[tuple[str, ...], list[Path]]:

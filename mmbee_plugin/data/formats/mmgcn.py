@@ -14,8 +14,8 @@ import numpy as np
 
 from mmbee_plugin.data.arrays import read_array, read_rows, read_tensor
 from mmbee_plugin.data.features import BagFeatures, bag_from_pairs
-from mmbee_plugin.data.formats.discovery import find_features, one_file, pairing_note, unread_note
-from mmbee_plugin.data.formats.numbered import count_of_ids, item_count, number_tokens, source_line
+from mmbee_plugin.data.formats.discovery import find_features, one_file
+from mmbee_plugin.data.formats.numbered import count_of_ids, item_count, numbered_content
 from mmbee_plugin.data.writer import DatasetContent, Interactions, SourceFeatures
 from mmbee_plugin.errors import InputError
 
@@ -52,21 +52,10 @@ def read(source: Path) -> DatasetContent:
         bag_rows = [int(entry.values[0].max(initial=-1)) for entry in arrays.values()]
         largest_item = max([largest_item, *bag_rows])
     n_items = item_count(count_of_ids(largest_item, n_pairs, files["train"]), dense, exact=False)
-    return DatasetContent(
-        source=source_line("mmgcn", source),
-        kind="real",
-        users=number_tokens(n_users),
-        items=number_tokens(n_items),
-        interactions={
-            split: Interactions(pairs.users, pairs.items - offset) for split, (pairs, _) in splits.items()
-        },
-        features={m: entry if m in dense else _bag(entry, n_items) for m, entry in arrays.items()},
-        notes=[
-            found.note(),
-            *pairing_note(found, n_items),
-            *unread_note(source, [*files.values(), *found.files.values()]),
-        ],
-    )
+    features = {m: entry if m in dense else _bag(entry, n_items) for m, entry in arrays.items()}
+    parts = {split: Interactions(pairs.users, pairs.items - offset) for split, (pairs, _) in splits.items()}
+    counts = n_users, n_items
+    return numbered_content("mmgcn", source, counts, parts, features, found, files.values())
 
 
 def _split_file(source: Path, split: str, names: tuple[str, ...]) -> Path:

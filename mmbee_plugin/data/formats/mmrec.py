@@ -11,14 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from mmbee_plugin.data.formats.columns import IDS, in_seconds, read_numbers
-from mmbee_plugin.data.formats.discovery import find_features, pairing_note, unread_note
-from mmbee_plugin.data.formats.numbered import (
-    count_of_ids,
-    item_count,
-    number_tokens,
-    open_source,
-    source_line,
-)
+from mmbee_plugin.data.formats.discovery import find_features
+from mmbee_plugin.data.formats.numbered import count_of_ids, item_count, numbered_content, open_source
 from mmbee_plugin.data.recbole_files import read_header
 from mmbee_plugin.data.writer import SPLITS, DatasetContent, Interactions
 from mmbee_plugin.errors import InputError
@@ -47,19 +41,7 @@ def read(source: Path) -> DatasetContent:
             columns[name][chosen] if name in columns else None for name in ("rating", "timestamp")
         )
         splits[split] = Interactions(users[chosen], items[chosen], ratings, timestamps)
-    return DatasetContent(
-        source=source_line("mmrec", source),
-        kind="real",
-        users=number_tokens(n_users),
-        items=number_tokens(n_items),
-        interactions=splits,
-        features={**features},
-        notes=[
-            found.note(),
-            *pairing_note(found, n_items),
-            *unread_note(source, [*files, *found.files.values()]),
-        ],
-    )
+    return numbered_content("mmrec", source, (n_users, n_items), splits, features, found, files)
 
 
 def _read_columns(path: Path) -> dict[str, np.ndarray]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mmbee_plugin.data.arrays import read_array
-from mmbee_plugin.data.writer import SourceFeatures
+from mmbee_plugin.data.features import BagFeatures
+from mmbee_plugin.data.formats.discovery import Found, pairing_note, unread_note
+from mmbee_plugin.data.writer import DatasetContent, Interactions, SourceFeatures
 from mmbee_plugin.errors import InputError
 
 
@@ -23,6 +25,37 @@ def open_source(path: Path) -> SourceFeatures:
 def number_tokens(count: int) -> list[str]:
     """The tokens "0", "1", … of numbered users or items."""
     return [str(number) for number in range(count)]
+
+
+def numbered_content(
+    form: str,
+    source: Path,
+    counts: tuple[int, int],
+    interactions: dict[str, Interactions],
+    features: Mapping[str, SourceFeatures | BagFeatures],
+    found: Found,
+    read: Iterable[Path],
+) -> DatasetContent:
+    """Real data whose users and items are numbers.
+
+    Args:
+        counts: of users and items. found: the features' files. read: the other files that were read.
+    """
+    n_users, n_items = counts
+    notes = [
+        found.note(),
+        *pairing_note(found, n_items),
+        *unread_note(source, [*read, *found.files.values()]),
+    ]
+    return DatasetContent(
+        source=source_line(form, source),
+        kind="real",
+        users=number_tokens(n_users),
+        items=number_tokens(n_items),
+        interactions=interactions,
+        features=dict(features),
+        notes=notes,
+    )
 
 
 def count_of_ids(largest: int, n_pairs: int, path: Path) -> int:

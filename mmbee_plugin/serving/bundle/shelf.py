@@ -7,7 +7,6 @@ one renaming, so that a kill leaves the older state or the newer one.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from typing import Any
 
 from mmbee_plugin.data.jsons import read_object
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.files import beside, folder_beside, locked, publish, sync, sync_tree, write_json
+from mmbee_plugin.files import discard, folder_beside, locked, publish, sync, sync_tree, write_json
 from mmbee_plugin.serving.bundle.manifest import FILE, check_files, read_manifest
 
 POINTER = "CURRENT"
@@ -143,9 +142,7 @@ class Shelf:
                 stays |= {pointer.bundle, *pointer.previous[-1:]}
             gone = [bundle for bundle in ids if bundle not in stays]
             for bundle in gone:
-                hidden = beside(self.path / bundle, "writing")
-                os.replace(self.path / bundle, hidden)  # no reader ever opens half of it
-                shutil.rmtree(hidden, ignore_errors=True)
+                discard(self.path / bundle)
         return gone
 
     def _is_whole(self, bundle: str) -> bool:

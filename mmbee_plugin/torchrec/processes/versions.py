@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from mmbee_plugin.command.extras import check_extra
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 
 INSTALL = 'pip install -e ".[torchrec]" (without a GPU with ./packaging/fbgemm-cpu in the same call)'
 
@@ -43,21 +43,16 @@ def mismatch(builds: Builds) -> str | None:
 
     A development build of fbgemm, numbered by date, is not judged.
     """
-    torch_release, fbgemm_release = _release(builds.torch), _release(builds.fbgemm)
-    if torch_release is None or fbgemm_release is None or fbgemm_release[0] > 1:
+    release, (major, minor) = _release(builds.torch), _release(builds.fbgemm)
+    if (0, 0) in (release, (major, minor)) or major > 1:
         return None
     # 2.5 was the first with a 1.X; before it, 0.X went with 2.(X - 4).
-    right = f"1.{torch_release[1] - 5}" if torch_release[0] == 2 and torch_release[1] >= 5 else None
-    if f"{fbgemm_release[0]}.{fbgemm_release[1]}" != right:
-        made_for = fbgemm_release[1] + (5 if fbgemm_release[0] == 1 else -4)
-        wanted = (
-            f"fbgemm-gpu=={right}.* (without a GPU fbgemm-gpu-cpu=={right}.*)"
-            if right
-            else "torch 2.13 with fbgemm 1.8"
-        )
+    right = f"1.{release[1] - 5}" if release[0] == 2 and release[1] >= 5 else None
+    if f"{major}.{minor}" != right:
+        wanted = f"fbgemm-gpu=={right}.* (without a GPU fbgemm-gpu-cpu=={right}.*)"
         return (
-            f"fbgemm {builds.fbgemm} is built for torch 2.{made_for}, and torch here is {builds.torch}: "
-            f"install {wanted}"
+            f"fbgemm {builds.fbgemm} is built for torch 2.{minor + (5 if major else -4)}, and torch here is "
+            f"{builds.torch}: install {wanted if right else 'torch 2.13 with fbgemm 1.8'}"
         )
     if builds.variant == "cpu" and builds.gpu_answers:
         return (
@@ -81,22 +76,15 @@ def check_versions() -> None:
     for package in ("torchrec", "fbgemm_gpu"):
         check_extra(package, "a TorchRec job")
     version, variant = _fbgemm()
-    builds = Builds(
-        torch=str(torch.__version__),
-        torch_has_gpu=bool(torch.version.cuda or torch.version.hip),
-        gpu_answers=torch.cuda.is_available(),
-        fbgemm=version,
-        variant=variant,
-    )
-    problem = mismatch(builds)
-    if problem is not None:
+    has_gpu = bool(torch.version.cuda or torch.version.hip)
+    builds = Builds(str(torch.__version__), has_gpu, torch.cuda.is_available(), version, variant)
+    if problem := mismatch(builds):
         raise InputError(problem)
     try:
         importlib.import_module("fbgemm_gpu")
     except (ImportError, OSError) as error:
-        reason = str(error).splitlines()[0]
         raise InputError(
-            f"fbgemm {version} cannot be loaded with torch {torch.__version__} ({reason}): {INSTALL}"
+            f"fbgemm {version} cannot be loaded with torch {torch.__version__} ({one_line(error)}): {INSTALL}"
         ) from None
 
 
@@ -105,9 +93,8 @@ def _fbgemm() -> tuple[str, str]:
     spec = util.find_spec("fbgemm_gpu")
     for folder in spec.submodule_search_locations or () if spec is not None else ():
         try:
-            target = json.loads(
-                (Path(folder) / "docs" / "target.default.json.py").read_text(encoding="utf-8")
-            )
+            file = Path(folder) / "docs" / "target.default.json.py"
+            target = json.loads(file.read_text(encoding="utf-8"))
             return str(target["version"]), str(target["variant"])
         except (OSError, ValueError, KeyError):
             continue
@@ -119,6 +106,7 @@ def _fbgemm() -> tuple[str, str]:
     return "", ""
 
 
-def _release(version: str) -> tuple[int, int] | None:
+def _release(version: str) -> tuple[int, int]:
+    """Major and minor number; zeros where there are none."""
     found = re.match(r"(\d+)\.(\d+)", version)
-    return (int(found[1]), int(found[2])) if found else None
+    return (int(found[1]), int(found[2])) if found else (0, 0)
