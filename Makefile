@@ -12,6 +12,8 @@ TORCH_INDEX := $(if $(GPUS),,--index-url https://download.pytorch.org/whl/cpu --
 FBGEMM := $(if $(GPUS),,./packaging/fbgemm-cpu)
 PROCESSES ?= $(or $(GPUS),2)
 SHARDS := shards/tiktok
+# Looked up when the job starts, since the data may be made by then.
+JOB = torchrec_configs/$(if $(shell grep -s '"kind": "sample"' datasets/tiktok/dataset.json),sample,tiktok).yaml
 .PHONY: run run-torchrec test lint types unit clean
 
 run: $(READY)
@@ -20,7 +22,7 @@ run: $(READY)
 run-torchrec: export OMP_NUM_THREADS ?= 1
 run-torchrec: $(READY) $(SHARDS)/shards.json
 	$(BIN)/torchrun --nproc_per_node=$(PROCESSES) -m mmbee_plugin.torchrec.train \
-		--config torchrec_configs/tiktok.yaml checkpoint.folder=saved/torchrec/tiktok-$$(date +%Y%m%d-%H%M%S)-$$$$
+		--config $(JOB) checkpoint.folder=saved/torchrec/tiktok-$$(date +%Y%m%d-%H%M%S)-$$$$
 
 # Written again when the dataset changes: a sample that was replaced by real data.
 $(SHARDS)/shards.json: $(wildcard datasets/tiktok/dataset.json) | $(READY)
