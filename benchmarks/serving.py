@@ -58,10 +58,15 @@ class RandomSource:
         paths = (USER_PATHS, AUTHOR_PATHS) if mmbee else ((), ())
         kind = ("mfq", "gie") if mmbee else ("none", "none")
         gtr = GTRSettings(
-            content=kind[0], interest=kind[1], user_metapaths=paths[0], author_metapaths=paths[1]
+            backbone="sim",
+            head="mlp",
+            content=kind[0],
+            interest=kind[1],
+            user_metapaths=paths[0],
+            author_metapaths=paths[1],
         )
         widths = {name: width for name, (_, width) in MODALITIES.items()} if mmbee else {}
-        parts = gtr, ContentSettings(widths), SIMSettings(gaps=GAP_BUCKETS)
+        parts = gtr, ContentSettings(widths=widths), SIMSettings(gaps=GAP_BUCKETS)
         self.gtr = GTRModel(*parts).eval().requires_grad_(False)
         tables = {"user": torch.randn(users + 1, D), "author": torch.randn(authors + 1, D)}
         if mmbee:

@@ -60,8 +60,8 @@ class TableSettings(Section):
     def _possible(self) -> TableSettings:
         if self.sharding == "column_wise" and self.optimizer == "rowwise_adagrad":
             raise ValueError(
-                "column_wise with rowwise_adagrad: the optimizer keeps one sum a row and shard, so the result depends "
-                "on the number of processes; take adagrad, or table_wise or row_wise"
+                "sharding column_wise with rowwise_adagrad: the optimizer keeps one sum a row and shard, so the result "
+                "depends on the number of processes; take adagrad, or table_wise or row_wise"
             )
         return self
 

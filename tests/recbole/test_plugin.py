@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import recbole
 import yaml
+from pydantic import Field
 from recbole.config import Config
 from recbole.utils import dataset_arguments, get_model
 
@@ -16,6 +17,7 @@ import mmbee_plugin
 from mmbee_plugin.builtin import sample
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import plugin
+from mmbee_plugin.recbole.config.declared import FlatSettings
 from mmbee_plugin.recbole.config.known import DATA_SETTINGS, known_settings, recbole_names
 from mmbee_plugin.recbole.config.layers import (
     COMPONENTS,
@@ -236,6 +238,21 @@ def test_a_registered_model_refuses_what_its_base_refuses(
     build_config("Variant", folder, {"gpu_id": ""})
     with pytest.raises(InputError, match=message):
         build_config("Variant", folder, {"gpu_id": "", **settings})
+
+
+def test_a_registered_model_may_declare_its_settings(registered, tmp_path, monkeypatch):
+    class Tower(FlatSettings):
+        """A tower."""
+
+        floors: int = Field(default=3, ge=1)
+        """how many"""
+
+    monkeypatch.chdir(tmp_path)
+    folder = sample.ensure("tiktok", tmp_path)
+    registered(type("Towered", (get_model("BPR"),), {}), Tower)
+    assert build_config("Towered", folder, {"gpu_id": ""})["floors"] == 3
+    with pytest.raises(InputError, match="floors 0 is out of range, expected a whole number of at least 1"):
+        build_config("Towered", folder, {"gpu_id": "", "floors": 0})
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,8 @@ class RandomSource:
         torch.manual_seed(seed)
         rng = np.random.default_rng(0)
         gtr = GTRSettings(
+            backbone="sim",
+            head="mlp",
             width=WIDTH,
             hidden=(16, 8),
             user_metapaths=("u2a2u", "u2a2a"),
@@ -60,7 +62,7 @@ class RandomSource:
             reach=True,
         )
         content = ContentSettings(widths={"visual": 5, "speech": 4}, width=WIDTH, heads=2, num_queries=2)
-        sim = SIMSettings(width=WIDTH, search="hard", searched=3, short=2, gaps=30)
+        sim = SIMSettings(width=WIDTH, search="hard", searched=3, short_length=2, gaps=30)
         self.gtr = GTRModel(gtr, content, sim).eval().requires_grad_(False)
         self.users_of = [f"üser {n}" for n in range(USERS)]
         self.authors_of = [f"a{n}" for n in range(AUTHORS)]

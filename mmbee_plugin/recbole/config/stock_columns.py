@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from recbole.config import Config
@@ -73,6 +73,18 @@ def check_columns(config: Config, folder: DatasetFolder, check_interval: Callabl
         raise InputError(f"transform {config['transform']}: of histories, for RecBole's sequential models")
 
 
+def check_entries(name: str, entries: Any, known: Collection[str]) -> None:
+    """Raises InputError for an entry of the dict `entries` that is not known; None has none."""
+    if entries is None:
+        return
+    if not isinstance(entries, Mapping):
+        raise InputError(f"{name}: found {entries!r}, expected entries {{name: value}} of {', '.join(known)}")
+    for entry in entries:
+        if entry not in known:
+            hint = f"; write {str(entry).replace(':', ': ')!r}, with a blank" if ":" in str(entry) else ""
+            raise InputError(f"{name}: unknown entry {entry!r}; known: {', '.join(known)}{hint}")
+
+
 def _loaded(config: Config, columns: Columns) -> dict[str, str]:
     """The columns that the dataset has, name -> type: of `load_col`, and what it needs itself, without `unload_col`."""
     needed = {config[f"{name}_FIELD"] for name in ("USER_ID", "ITEM_ID", "TIME", "LABEL")}
@@ -114,13 +126,8 @@ def _check_names(
 def _check_selection(setting: str, chosen: Any, columns: Columns) -> None:
     if chosen is None:
         return
-    if not isinstance(chosen, Mapping):
-        raise InputError(
-            f"{setting} {chosen!r}: entries {{file: [columns]}} of {', '.join(columns)} are needed"
-        )
+    check_entries(setting, chosen, columns)
     for ending, names in chosen.items():
-        if ending not in columns:
-            raise InputError(f"{setting}: unknown entry {ending!r}; known: {', '.join(columns)}")
         if setting == "load_col" and names == "*":
             continue
         _check_names(f"{setting}.{ending}", names, columns[ending], TYPES, "of the file")

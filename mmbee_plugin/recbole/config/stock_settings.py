@@ -16,7 +16,7 @@ from recbole.utils import InputType, ModelType
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config.layers import default_settings
-from mmbee_plugin.recbole.config.stock_columns import check_columns
+from mmbee_plugin.recbole.config.stock_columns import check_columns, check_entries
 
 _CACHE = "not supported, RecBole's caches do not know this dataset's settings"
 _KNOWLEDGE = (
@@ -125,18 +125,6 @@ def reads_labels(config: Config) -> bool:
     if draws(config) or config["loss_type"] == "CE" or config["model"] in AUTOENCODERS:
         return False
     return config["MODEL_INPUT_TYPE"] in (InputType.POINTWISE, InputType.LISTWISE)
-
-
-def check_entries(name: str, entries: Any, known: tuple[str, ...]) -> None:
-    """Raises InputError for an entry of the dict `entries` that is not known; None has none."""
-    if entries is None:
-        return
-    if not isinstance(entries, Mapping):
-        raise InputError(f"{name}: found {entries!r}, expected entries {{name: value}} of {', '.join(known)}")
-    for entry in entries:
-        if entry not in known:
-            hint = f"; write {str(entry).replace(':', ': ')!r}, with a blank" if ":" in str(entry) else ""
-            raise InputError(f"{name}: unknown entry {entry!r}; known: {', '.join(known)}{hint}")
 
 
 def check_interval(name: str, text: Any) -> None:

@@ -53,7 +53,8 @@ def best_so_far(folder: Path, noted: dict[str, Any] | None) -> dict[str, Any] | 
 
 def check_same_settings(saved: dict[str, Any], settings: Settings, path: Path) -> None:
     """Raises InputError naming the first setting that makes a checkpoint's run compute something else than this one."""
-    before = flat(parse_settings(saved, str(path)).model_dump(mode="json"))
+    in_todays_words = flat(parse_settings(saved, str(path)).model_dump(mode="json"))
+    before = {name: in_todays_words.get(name) for name in flat(saved)}
     now = flat(settings.model_dump(mode="json"))
     for name in sorted(before.keys() | now.keys()):
         section, *_, key = name.split(".")
