@@ -62,7 +62,7 @@ def replay(path: Path, score: Score, undecided: float = 0.0) -> float:
     every = torch.cat(differences)
     wrong = every > TOLERANCE
     if float(wrong.float().mean()) > undecided:
-        count = f"{int(wrong.sum())} of {len(every):,} golden logits"
+        count = f"{int(wrong.sum()):,} of {len(every):,} golden logits"
         raise InputError(
             f"{path}: {count} are not as offline, by up to {every.max():.1g}; the bundle is not served"
         )
