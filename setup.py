@@ -1,14 +1,16 @@
 """Package metadata. Every dependency and bound has a cause, listed in docs/dependencies.md."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
+FRONT = (ROOT / "mmbee_plugin" / "__init__.py").read_text(encoding="utf-8")
 
 setup(
     name="mmbee-plugin",
-    version="0.1.0",
+    version=re.search(r'^__version__ = "(.+)"$', FRONT, re.M)[1],
     description="MMBee (KDD 2024): multi-modal fusion and behaviour expansion, as a RecBole plugin",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

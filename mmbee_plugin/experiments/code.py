@@ -76,7 +76,7 @@ def _files(name: str) -> list[Path]:
     place = ROOT
     if first != ROOT.name:
         return []
-    found = [place / "__init__.py"]
+    found: list[Path] = []  # the package's own file only passes on
     for part in parts:
         place /= part
         if (place / "__init__.py").is_file():
