@@ -41,11 +41,11 @@ from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.training.logs import run_log
 from mmbee_plugin.recbole.training.trainer import resumable
-from mmbee_plugin.torchrec.loop import train
 from mmbee_plugin.torchrec.processes.command import show_progress
 from mmbee_plugin.torchrec.settings import Settings, TablesSettings, read_settings
 from mmbee_plugin.torchrec.shards.store import ShardStore
 from mmbee_plugin.torchrec.shards.write import write_shards
+from mmbee_plugin.torchrec.training.loop import train
 
 METRICS = ("recall@20", "ndcg@20")
 Result = dict[str, Any]

@@ -88,7 +88,9 @@ def file_of(room: str) -> str:
 def purpose(room: str) -> str:
     """The first sentence of a room's docstring."""
     place = PACKAGE / room
-    text = ast.get_docstring(ast.parse((place / "__init__.py" if place.is_dir() else place).read_text())) or ""
+    text = (
+        ast.get_docstring(ast.parse((place / "__init__.py" if place.is_dir() else place).read_text())) or ""
+    )
     return " ".join(text.split("\n\n")[0].split())
 
 

@@ -20,7 +20,7 @@ __version__ = "0.1.0"
 __all__ = """
     DIEN DIN GIE MFQ MTA SIM AuthorSide Backbone Concat Content ContentSettings DotHead EgoFusion GTRModel GTRSettings
     GraphCLLoss Interest MLPHead MMoEHead OrthogonalProjection PeerAttention Perspectives SASRec SIMSettings UserSide
-""".split()
+""".split()  # noqa: SIM905
 
 
 def __getattr__(name: str) -> Any:

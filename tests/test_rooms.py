@@ -38,6 +38,16 @@ FLOORS = {
         ("exchange", "graph_report", "tune", "__main__"),
         ("bundle",),
     ),
+    "torchrec": (
+        ("settings",),
+        ("processes", "shards"),
+        ("batches",),
+        ("sharded",),
+        ("checkpoints", "plan"),
+        ("training",),
+        ("node_vectors", "train"),
+        ("graphcl",),
+    ),
 }
 """Of the package, and of a room, what it holds, from the bottom up: a part reads what is on lower floors. Parts on one
 floor do not know each other, above all the two adapters, ``recbole`` and ``torchrec``, and ``modules`` and ``graph``.

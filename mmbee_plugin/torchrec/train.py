@@ -25,7 +25,7 @@ def main() -> None:
     )
     options, settings = command.read(parser)
 
-    from mmbee_plugin.torchrec.loop import train
+    from mmbee_plugin.torchrec.training.loop import train
 
     train(settings, options.resume, options.result)
 

@@ -9,17 +9,17 @@ import numpy as np
 import torch
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.torchrec import evaluate
 from mmbee_plugin.torchrec.batches.inputs import Inputs, open_store
 from mmbee_plugin.torchrec.batches.maker import BatchMaker
 from mmbee_plugin.torchrec.batches.reader import EvalReader
-from mmbee_plugin.torchrec.evaluate import Evaluator
-from mmbee_plugin.torchrec.labelled import labelled_metrics
 from mmbee_plugin.torchrec.processes.launch import Process, process_group
 from mmbee_plugin.torchrec.settings import parse_settings
 from mmbee_plugin.torchrec.sharded.initial import InitialRows, write_initial
 from mmbee_plugin.torchrec.sharded.model import TrainModel
 from mmbee_plugin.torchrec.sharded.sharding import shard
+from mmbee_plugin.torchrec.training import evaluate
+from mmbee_plugin.torchrec.training.evaluate import Evaluator
+from mmbee_plugin.torchrec.training.labelled import labelled_metrics
 
 TOPK = (5, 20)
 MODELS = {"ranked": {"backbone": "mean"}, "ranked with a cross part": {"backbone": "sim"}}

@@ -15,11 +15,11 @@ from torchrec.distributed.planner import EmbeddingShardingPlanner
 from torchrec.distributed.planner.types import PlannerError
 
 from mmbee_plugin.torchrec.graphcl import main as graphcl_command
-from mmbee_plugin.torchrec.loop import Trainer, train
 from mmbee_plugin.torchrec.processes.entry import run
 from mmbee_plugin.torchrec.processes.launch import process_group
 from mmbee_plugin.torchrec.settings import parse_settings
-from mmbee_plugin.torchrec.stepper import PipelinedStepper
+from mmbee_plugin.torchrec.training.loop import Trainer, train
+from mmbee_plugin.torchrec.training.stepper import PipelinedStepper
 
 
 def main(kind: str, content: Any, output: Path) -> None:

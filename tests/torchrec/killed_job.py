@@ -7,8 +7,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from mmbee_plugin.torchrec.loop import Trainer, train
 from mmbee_plugin.torchrec.settings import parse_settings
+from mmbee_plugin.torchrec.training.loop import Trainer, train
 
 
 def main(content: dict[str, Any], result: Path, resume: bool, fatal: tuple[int, ...]) -> None:

@@ -17,7 +17,9 @@ def start(module: str, count: int, *arguments: Any) -> list[int | None]:
     """Runs ``main(*arguments)`` of a module beside this one in ``count`` processes, forked from one that has imported
     TorchRec; returns their exit statuses."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mmbee_plugin.torchrec.loop", "torchrec.distributed.model_parallel"])
+    context.set_forkserver_preload(
+        ["mmbee_plugin.torchrec.training.loop", "torchrec.distributed.model_parallel"]
+    )
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]

@@ -15,9 +15,9 @@ import torch
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.evaluation.metrics import auc, gauc, log_loss, ranking_metrics, uauc
 from mmbee_plugin.torchrec.batches.reader import EvalReader
-from mmbee_plugin.torchrec.evaluate import Evaluator
 from mmbee_plugin.torchrec.processes.launch import process_group
 from mmbee_plugin.torchrec.shards.write import write_shards
+from mmbee_plugin.torchrec.training.evaluate import Evaluator
 
 PROCESSES = 3
 

@@ -20,10 +20,10 @@ from mmbee_plugin.torchrec.batches.maker import BatchMaker
 from mmbee_plugin.torchrec.checkpoints import checkpoint
 from mmbee_plugin.torchrec.checkpoints.checkpoint import StepState
 from mmbee_plugin.torchrec.checkpoints.export import export_checkpoint, import_exchange
-from mmbee_plugin.torchrec.loop import Trainer, train
 from mmbee_plugin.torchrec.processes.launch import process_group
 from mmbee_plugin.torchrec.settings import Settings, parse_settings
 from mmbee_plugin.torchrec.sharded.model import TrainModel
+from mmbee_plugin.torchrec.training.loop import Trainer, train
 
 WIDTH = 16
 CPU = torch.device("cpu")

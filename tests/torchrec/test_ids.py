@@ -17,11 +17,11 @@ from mmbee_plugin.torchrec.batches.reader import GlobalRows
 from mmbee_plugin.torchrec.checkpoints import checkpoint
 from mmbee_plugin.torchrec.checkpoints.checkpoint import StepState
 from mmbee_plugin.torchrec.checkpoints.export import export_checkpoint, import_exchange
-from mmbee_plugin.torchrec.loop import train
 from mmbee_plugin.torchrec.settings import Settings, parse_settings
 from mmbee_plugin.torchrec.sharded.model import TrainModel
 from mmbee_plugin.torchrec.shards.ids import TableIds, token_keys
 from mmbee_plugin.torchrec.shards.write import write_shards
+from mmbee_plugin.torchrec.training.loop import train
 
 HASHED = 7
 SIZE = 30

@@ -30,12 +30,12 @@ from mmbee_plugin.torchrec.batches.reader import EvalReader, TrainReader
 from mmbee_plugin.torchrec.checkpoints import checkpoint
 from mmbee_plugin.torchrec.checkpoints.checkpoint import StepState
 from mmbee_plugin.torchrec.checkpoints.export import export_checkpoint, import_exchange
-from mmbee_plugin.torchrec.loop import Trainer
 from mmbee_plugin.torchrec.processes.launch import process_group
 from mmbee_plugin.torchrec.settings import Settings, parse_settings
 from mmbee_plugin.torchrec.sharded.model import TrainModel
 from mmbee_plugin.torchrec.shards.store import ShardStore
 from mmbee_plugin.torchrec.shards.write import write_shards
+from mmbee_plugin.torchrec.training.loop import Trainer
 
 GRAPH = {"folds": 6, "fold_by": "time", "reach_top_k": 0, "top_k": 10}
 SECTIONS = ("user", "author", "query", "nodes", "words")

@@ -19,9 +19,9 @@ from mmbee_plugin.modules.interest import Interest
 from mmbee_plugin.modules.parts import BACKBONES, CONTENTS, INTERESTS
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.torchrec.batches.inputs import open_store
-from mmbee_plugin.torchrec.loop import Trainer
 from mmbee_plugin.torchrec.processes.launch import process_group
 from mmbee_plugin.torchrec.settings import Settings, parse_settings
+from mmbee_plugin.torchrec.training.loop import Trainer
 
 TOYS = {"backbone": "toy", "content": "toy", "interest": "toy"}
 

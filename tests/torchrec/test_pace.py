@@ -1,7 +1,7 @@
 import pytest
 
-from mmbee_plugin.torchrec import pace
-from mmbee_plugin.torchrec.pace import Pace
+from mmbee_plugin.torchrec.training import pace
+from mmbee_plugin.torchrec.training.pace import Pace
 
 
 def test_pauses_are_not_training(monkeypatch):

@@ -31,7 +31,6 @@ from mmbee_plugin.graph.writer import with_nodes
 from mmbee_plugin.modules.graphcl import GraphCLLoss
 from mmbee_plugin.offline.node_vectors import Draws, GraphCLSettings, node_stage
 from mmbee_plugin.torchrec.batches.bags import keyed, singles
-from mmbee_plugin.torchrec.loop import progress
 from mmbee_plugin.torchrec.node_vectors.files import write_nodes
 from mmbee_plugin.torchrec.processes.launch import Process, process_group
 from mmbee_plugin.torchrec.settings import Settings
@@ -39,6 +38,7 @@ from mmbee_plugin.torchrec.sharded.initial import local_parts
 from mmbee_plugin.torchrec.sharded.sharding import OPTIMIZERS, plan_tables, sharders
 from mmbee_plugin.torchrec.shards.layout import NODES
 from mmbee_plugin.torchrec.shards.store import ShardStore
+from mmbee_plugin.torchrec.training.loop import progress
 
 LOG = logging.getLogger(__name__)
 BLOCK = 8192

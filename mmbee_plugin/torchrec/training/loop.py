@@ -25,15 +25,15 @@ from mmbee_plugin.torchrec.batches.maker import BatchMaker
 from mmbee_plugin.torchrec.batches.reader import EvalReader, TrainReader
 from mmbee_plugin.torchrec.checkpoints.checkpoint import StepState, latest, load, read_state, save
 from mmbee_plugin.torchrec.checkpoints.resume import best_so_far, check_same_data, checkpoint_to_resume
-from mmbee_plugin.torchrec.evaluate import Evaluator
-from mmbee_plugin.torchrec.pace import Pace
 from mmbee_plugin.torchrec.processes.collectives import from_first
 from mmbee_plugin.torchrec.processes.launch import Process, process_group
 from mmbee_plugin.torchrec.settings import Settings
 from mmbee_plugin.torchrec.sharded.initial import InitialRows, write_initial
 from mmbee_plugin.torchrec.sharded.model import TrainModel
 from mmbee_plugin.torchrec.sharded.sharding import shard
-from mmbee_plugin.torchrec.stepper import PipelinedStepper, PlainStepper, Stepper
+from mmbee_plugin.torchrec.training.evaluate import Evaluator
+from mmbee_plugin.torchrec.training.pace import Pace
+from mmbee_plugin.torchrec.training.stepper import PipelinedStepper, PlainStepper, Stepper
 
 LOG = logging.getLogger(__name__)
 

@@ -20,11 +20,11 @@ from mmbee_plugin.evaluation.metrics import exact_mean, exact_sum, ranking_metri
 from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser
 from mmbee_plugin.torchrec.batches.maker import BatchMaker
 from mmbee_plugin.torchrec.batches.reader import EvalReader, RankedUsers
-from mmbee_plugin.torchrec.labelled import labelled_metrics
 from mmbee_plugin.torchrec.processes.collectives import add_up
 from mmbee_plugin.torchrec.processes.launch import Process
 from mmbee_plugin.torchrec.sharded.gather import interleave
 from mmbee_plugin.torchrec.sharded.model import TrainModel
+from mmbee_plugin.torchrec.training.labelled import labelled_metrics
 
 AUTHORS_AT_ONCE = 4096
 """authors a process encodes at once"""
