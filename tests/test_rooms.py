@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -123,3 +125,10 @@ def test_the_parts_of_a_room_do_not_read_each_other_in_a_circle(room):
     for start, end in between(room):
         graph.setdefault(start, set()).add(end)
     TopologicalSorter(graph).prepare()
+
+
+def test_the_picture_of_the_rooms_is_current():
+    checked = subprocess.run(
+        [sys.executable, ROOT.parent / "docs" / "rooms.py", "--check"], capture_output=True, text=True
+    )
+    assert checked.stdout == "current\n"
