@@ -1,5 +1,6 @@
-"""Mean attributes: what a node's neighbours have in common as content features."""
+"""Mean attributes: what a node's neighbours have in common, as content features or other columns of theirs."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,16 +13,21 @@ _COLUMNS = 256
 
 @dataclass(frozen=True)
 class Attributes:
-    """Dense features of the authors, standardised by whoever passes them in.
+    """Columns of all authors or all users, of mean 0 and deviation 1 over those that have them.
 
     Shapes:
-        - values: (n_authors, D) float16 or float32, may be memory-mapped; absent rows are never read into a
-          mean
-        - present: (n_authors,) bool
+        - values: (n, D) float16 or float32, may be memory-mapped; absent rows are never read into a mean
+        - present: (n,) bool
+        - end: whose they are, ``a`` or ``u``
     """
 
     values: np.ndarray
     present: np.ndarray
+    end: str = "a"
+
+    def filled(self) -> np.ndarray:
+        """(n, D) float32, zero where absent."""
+        return np.where(self.present[:, None], self.values, 0).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -65,3 +71,34 @@ def mean_attributes(neighbours: Neighbours, attributes: Attributes) -> MeanAttri
     with np.errstate(invalid="ignore"):
         fraction = np.where(total > 0, covered / total, 0)
     return MeanAttributes(means, fraction.astype(np.float32))
+
+
+def brought(
+    lists: Neighbours,
+    end: str,
+    columns: Mapping[str, str],
+    own: Callable[[str], np.ndarray],
+    mean: Callable[[str], np.ndarray] | None = None,
+) -> np.ndarray | None:
+    """(n_nodes, D) what neighbours bring along: sums of all columns over lists, by their weights, side by side.
+
+    Args:
+        lists: of neighbours of one type, a node's weights summing to 1 over all its lists; None is returned where that
+            type has no column.
+        end: which type, ``u`` or ``a``; the other's columns are zero.
+        columns: the type that has each column, in order.
+        own: a column's values (n, D_c), zero where absent.
+        mean: a column's sums (n_nodes, D_c) over these lists where they are stored.
+    """
+    if end not in columns.values():
+        return None
+    parts = []
+    for name, of in columns.items():
+        if of != end:
+            parts.append(np.zeros((lists.n_nodes, own(name).shape[1]), dtype=np.float32))
+        elif mean is not None:
+            parts.append(mean(name))
+        else:
+            values = own(name)
+            parts.append(lists.matrix(len(values)) @ values)
+    return np.concatenate(parts, axis=1)

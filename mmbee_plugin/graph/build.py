@@ -15,6 +15,7 @@ from mmbee_plugin.graph.metapaths import POSITIVES, Metapath, Neighbours, expand
 from mmbee_plugin.graph.reach import reach
 from mmbee_plugin.graph.settings import GraphSettings, Interactions, NodeStage
 from mmbee_plugin.graph.snapshot import SCHEMA, Snapshot, fold_folder
+from mmbee_plugin.graph.statistics import columns_of
 from mmbee_plugin.graph.swing import swing
 from mmbee_plugin.graph.writer import SnapshotWriter, is_sound
 
@@ -45,15 +46,7 @@ def build(
         InputError: inputs that do not fit, or a folder that cannot be written, such as on a full disk.
     """
     features = dict(attributes or {})
-    for name, modality in features.items():
-        if modality.values.ndim != 2 or len(modality.values) != interactions.n_authors:
-            raise InputError(
-                f"attributes {name}: shape {modality.values.shape}, expected {interactions.n_authors} rows"
-            )
-        if modality.present.shape != (interactions.n_authors,):
-            raise InputError(
-                f"attributes {name}: present has shape {modality.present.shape}, expected a flag a row"
-            )
+    whole = columns_of(settings.statistics, interactions, features)
     if settings.folds and settings.fold_by == "order" and interactions.later is None:
         raise InputError("fold_by: order needs to know how many later interactions each user has")
     if settings.folds and settings.fold_by == "time" and interactions.times is None:
@@ -71,10 +64,18 @@ def build(
     try:
         with folder_beside(folder) as writing:
             writer = SnapshotWriter(writing, progress)
-            _write_stages(writer, interactions, settings, features, nodes, None)
+            _write_stages(writer, interactions, settings, whole, nodes, None)
+            for name, one in whole.items():
+                writer.array(f"attributes/own/{name}.npy", one.filled())
             for fold in range(settings.folds):
-                _write_stages(writer, interactions, settings, features, None, fold)
-            writer.finish(key, interactions, settings, nodes)
+                seen = interactions.seen_by(fold, settings)
+                columns = columns_of(settings.statistics, seen, features)
+                _write_stages(writer, seen, settings, columns, None, fold)
+                for name, one in columns.items():
+                    if one is not whole[name]:  # features are the same in every fold
+                        writer.array(f"{fold_folder(fold)}attributes/own/{name}.npy", one.filled())
+            ends = {name: one.end for name, one in whole.items()}
+            writer.finish(key, interactions, settings, nodes, ends)
             publish(writing, folder, keeps=is_sound)
     except OSError as error:
         raise InputError(
@@ -85,20 +86,19 @@ def build(
 
 def _write_stages(
     writer: SnapshotWriter,
-    interactions: Interactions,
+    seen: Interactions,
     settings: GraphSettings,
-    attributes: Mapping[str, Attributes],
+    columns: Mapping[str, Attributes],
     nodes: NodeStage | None,
     fold: int | None,
 ) -> None:
-    """Runs every stage on the whole graph or, with ``fold``, on the graph without that fold.
+    """Runs every stage on the gifts that the whole graph or, with ``fold``, the graph without that fold has.
 
     The graphs themselves are stored for the whole graph alone.
     """
     within = "" if fold is None else f" without fold {fold}"
     folder = fold_folder(fold)
     with writer.stage(f"u2a{within}"):
-        seen = interactions if fold is None else interactions.seen_by(fold, settings)
         gifts = donation_graph(seen.users, seen.authors, seen.amounts, seen.n_users, seen.n_authors)
         u2a = weigh(gifts, settings.amount)
         if fold is None:
@@ -135,16 +135,12 @@ def _write_stages(
                 writer.lists(f"{folder}neighbours/{name}.npz", found)
             if name in POSITIVES.values():
                 positives[name] = found
-        for modality, feature in attributes.items():
-            if name in settings.metapaths and name.endswith("a"):
-                with writer.stage(f"{modality} along {name}{within}"):
-                    mean = mean_attributes(found, feature)
-                    writer.array(f"{folder}attributes/{modality}.{name}.npy", mean.values)
-                    writer.array(f"{folder}attributes/{modality}.{name}.fraction.npy", mean.fraction)
-    if fold is None:
-        for modality, feature in attributes.items():
-            own = np.where(feature.present[:, None], feature.values, 0).astype(np.float32)
-            writer.array(f"attributes/own/{modality}.npy", own)
+        for column, own in columns.items():
+            if name in settings.metapaths and name.endswith(own.end):
+                with writer.stage(f"{column} along {name}{within}"):
+                    mean = mean_attributes(found, own)
+                    writer.array(f"{folder}attributes/{column}.{name}.npy", mean.values)
+                    writer.array(f"{folder}attributes/{column}.{name}.fraction.npy", mean.fraction)
     if nodes is not None:
         with writer.stage("nodes"):
             tables = nodes.train(u2a, *(positives[name] for name in POSITIVES.values()))
@@ -158,17 +154,20 @@ def _key(
     attributes: Mapping[str, Attributes],
     nodes: NodeStage | None,
 ) -> str:
+    chosen = settings.model_dump(mode="json")
+    if not (others := settings.statistics != GraphSettings().statistics):
+        del chosen["statistics"]  # what every snapshot had before there was a choice
     described = {
         "schema": SCHEMA,
-        "settings": settings.model_dump(mode="json"),
+        "settings": chosen,
         "nodes": dict(nodes.settings) if nodes is not None else None,
         "counts": [interactions.n_users, interactions.n_authors],
     }
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     arrays = {"users": interactions.users, "authors": interactions.authors, "amounts": interactions.amounts}
-    if settings.folds and settings.fold_by == "order":
+    if others or (settings.folds and settings.fold_by == "order"):
         arrays["later"] = interactions.later
-    if settings.folds and settings.fold_by == "time":
+    if others or (settings.folds and settings.fold_by == "time"):
         arrays["times"] = interactions.times
     for name, modality in sorted(attributes.items()):
         arrays |= {f"{name} values": modality.values, f"{name} present": modality.present}

@@ -12,7 +12,7 @@ from mmbee_plugin.data.folds import deal
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.donations import Amount
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapaths, Neighbours, Normalisation
-from mmbee_plugin.settings.section import Section
+from mmbee_plugin.settings.section import Names, Section
 
 OPTIONAL = ("amounts", "later", "times")
 """Columns of :class:`Interactions` that may be absent."""
@@ -61,6 +61,8 @@ class GraphStage(Section):
     graph lacks it and all later ones, so the first fold sees nothing"""
     fold_seed: int = 0
     """of the hash"""
+    statistics: Names = ("content",)
+    """what neighbours bring along besides their vectors: names of graph/statistics.py"""
 
     @model_validator(mode="after")
     def _enough_folds(self) -> Self:

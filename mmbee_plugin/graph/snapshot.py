@@ -1,19 +1,20 @@
 """A snapshot: one built graph stage as a folder that is published whole, checked when read, and reused.
 
 ``graph/<key>/`` holds manifest.json, u2a.npz and a2a.npz (CSR), neighbours/<metapath>.npz, reach.npz,
-attributes/<modality>.<metapath>.npy with its fraction, nodes_user.npy, nodes_author.npy, the neighbours, reach and
-attributes again in fold-<f>/ for each fold left out, and attributes/own/<modality>.npy, each author's own.
+attributes/<column>.<metapath>.npy with its fraction, attributes/own/<column>.npy, nodes_user.npy, nodes_author.npy, and
+the neighbours, reach and attributes again in fold-<f>/ for each fold left out, own ones where they are others.
 """
 
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph.attributes import MeanAttributes
+from mmbee_plugin.graph.attributes import MeanAttributes, brought
 from mmbee_plugin.graph.files import SnapshotFile, read_npy, read_npz
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.settings import GraphSettings
@@ -56,6 +57,12 @@ class Snapshot:
                 raise InputError(
                     f"{source}: {entry!r} is missing or no {kind.__name__}; build the snapshot again"
                 )
+        own = (Path(name) for name in manifest["files"] if name.startswith("attributes/own/"))
+        content = dict.fromkeys((file.name.removesuffix(".npy") for file in own), "a")
+        if not isinstance(
+            manifest.setdefault("columns", content), dict
+        ):  # older snapshots have content alone
+            raise InputError(f"{source}: 'columns' is no dict; build the snapshot again")
         for side in ("users", "authors"):
             if not isinstance(manifest["counts"].get(side), int):
                 raise InputError(f"{source}: counts.{side} is missing or no int; build the snapshot again")
@@ -105,16 +112,45 @@ class Snapshot:
         """The users' long-walk lists, by ascending author; ``fold`` as in ``neighbours``."""
         return self._lists(fold_folder(fold) + "reach.npz", self.n_users, self.n_authors)
 
-    def attributes(self, modality: str, metapath: str, fold: int | None = None) -> MeanAttributes:
-        """Mean features of the neighbours along a metapath that ends at authors, memory-mapped."""
-        stem = fold_folder(fold) + f"attributes/{modality}.{metapath}"
+    @property
+    def columns(self) -> dict[str, str]:
+        """The neighbours' columns that are stored, in order: the type of the nodes that have each, u or a."""
+        return self.manifest["columns"]
+
+    def brought(
+        self, lists: Neighbours, end: str, fold: int | None = None, stored: str | None = None
+    ) -> np.ndarray | None:
+        """(n_nodes, D) what the neighbours in lists bring along, as :func:`~mmbee_plugin.graph.attributes.brought`.
+
+        Args:
+            lists, end: the lists, and the type of the neighbours.
+            fold: as in ``neighbours``.
+            stored: the metapath whose stored lists these are; its stored means are taken.
+        """
+
+        def mean(name: str) -> np.ndarray:
+            found = self.attributes(name, str(stored), fold)
+            return found.values * found.fraction[:, None]
+
+        own = partial(self.own, fold=fold)
+        return brought(lists, end, self.columns, own, mean if stored is not None else None)
+
+    def attributes(self, column: str, metapath: str, fold: int | None = None) -> MeanAttributes:
+        """Means of a column of the neighbours along a metapath, memory-mapped."""
+        stem = fold_folder(fold) + f"attributes/{column}.{metapath}"
         starts = self.n_users if metapath[0] == "u" else self.n_authors
         values = self._rows(f"{stem}.npy", starts, 2)
         return MeanAttributes(values, self._rows(f"{stem}.fraction.npy", starts, 1))
 
-    def own_attributes(self, modality: str) -> np.ndarray:
-        """(n_authors, D) the authors' standardised features, zero where absent, memory-mapped."""
-        return self._rows(f"attributes/own/{modality}.npy", self.n_authors, 2)
+    def own(self, column: str, fold: int | None = None) -> np.ndarray:
+        """(n, D) what the nodes themselves have of a column, zero where absent, memory-mapped."""
+        place = fold_folder(fold if self.own_of_fold(column, fold) else None)
+        rows = self.n_authors if self.columns[column] == "a" else self.n_users
+        return self._rows(f"{place}attributes/own/{column}.npy", rows, 2)
+
+    def own_of_fold(self, column: str, fold: int | None) -> bool:
+        """Whether the nodes have something else of a column in the graph without this fold."""
+        return f"{fold_folder(fold)}attributes/own/{column}.npy" in self.manifest["files"]
 
     def nodes(self) -> tuple[np.ndarray, np.ndarray]:
         """The node tables, (n_users, d) and (n_authors, d), memory-mapped."""

@@ -60,9 +60,14 @@ class SnapshotWriter:
         self.arrays(name, indptr=indptr, indices=indices, data=graph.data)
 
     def finish(
-        self, key: str, interactions: Interactions, settings: GraphSettings, nodes: NodeStage | None
+        self,
+        key: str,
+        interactions: Interactions,
+        settings: GraphSettings,
+        nodes: NodeStage | None,
+        columns: Mapping[str, str],
     ) -> None:
-        """Ends a build with its manifest."""
+        """Ends a build with its manifest; ``columns`` names those of neighbours and whose they are, u or a."""
         manifest = {
             "schema": SCHEMA,
             "key": key,
@@ -73,6 +78,7 @@ class SnapshotWriter:
                 "authors": interactions.n_authors,
                 "interactions": len(interactions.users),
             },
+            "columns": dict(columns),
             "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "stages": self.stages,
             "files": self.files,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,10 +63,7 @@ def cost_jobs(opened: OpenedGraph, shapes: Sequence[Shape], seed: int = 0) -> li
     """The jobs of the dataset's own graph and, after it, of each shape."""
     snapshot, folder = opened.snapshot, opened.folder
     settings = snapshot.settings.replace(folds=0, amount="amount")  # U2A's edges are weighed already
-    stems = {
-        Path(name).name.split(".")[0] for name in snapshot.manifest["files"] if name.startswith("attributes/")
-    }
-    width = sum(folder.modalities[name]["width"] for name in stems)
+    width = sum(folder.modalities[name]["width"] for name in snapshot.columns if name in folder.modalities)
     key = {
         "kind": "cost 1",
         "data": folder.hash,

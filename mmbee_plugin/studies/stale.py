@@ -188,13 +188,12 @@ def _snapshot(trained: Trained, known: Interactions, until: float, root: Path) -
 def _with_lists_of(trained: Trained, own: InterestTable, snapshot: Snapshot) -> InterestTable:
     """The model's node vectors with another snapshot's lists."""
     config = trained.config
-    chosen = chosen_modalities(config, trained.folder)
     table = InterestTable(
         trained.train,
         snapshot,
         settings.chosen_metapaths(config),
         config["embedding_size"],
-        settings.attribute_modalities(config, trained.folder, chosen),
+        config["attributes"],
         pretrained=False,
         pooling=config["pooling"],
         neighbour_weights=config["neighbour_weights"],

@@ -12,7 +12,7 @@ from mmbee_plugin.graph.build import build
 from mmbee_plugin.graph.donations import donation_graph, weigh
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath, expand
 from mmbee_plugin.graph.reach import reach
-from mmbee_plugin.graph.settings import GraphSettings
+from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.graph.swing import swing
 
@@ -188,3 +188,18 @@ def test_inputs_that_do_not_fit(tmp_path, interactions, features):
     with pytest.raises(InputError, match="users, row 0"):
         build(replace(interactions, n_users=1, users=interactions.users + 1), SETTINGS, tmp_path)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        (GraphSettings(), "3e49d5d9070c103063eae7f43119b7dd"),
+        (GraphSettings(folds=2, fold_by="order", metapaths=("u2a",)), "9298ba0b3c7f40d46e99a6fa491eeb77"),
+    ],
+)
+def test_keys_of_stored_snapshots_stay(tmp_path, settings, key):
+    """A setting that is new leaves the key as it was where it is not used."""
+    later, times = np.array([1, 0, 0, 0]), np.arange(4.0)
+    gifts = Interactions(np.array([0, 1, 0, 2]), np.array([1, 0, 0, 1]), None, 3, 2, later, times)
+    features = {"visual": Attributes(np.ones((2, 1), np.float32), np.ones(2, bool))}
+    assert build(gifts, settings, tmp_path, attributes=features).manifest["key"] == key

@@ -9,6 +9,7 @@ import pytest
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph import files, snapshot
 from mmbee_plugin.graph.build import build
+from mmbee_plugin.graph.pools import normalised
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.graph.snapshot import Snapshot
 
@@ -113,3 +114,21 @@ def test_archives_are_readable_by_others(tmp_path, interactions):
     with zipfile.ZipFile(path / "neighbours" / "u2a2u.npz") as archive:
         assert archive.testzip() is None
     assert snapshot.SCHEMA in (path / "manifest.json").read_text()
+
+
+def test_snapshots_that_list_no_columns_have_those_of_content(tmp_path, interactions, features):
+    built = build(interactions, SETTINGS, tmp_path, attributes=features)
+    manifest = json.loads((built.path / "manifest.json").read_text())
+    assert manifest.pop("columns") == {"visual": "a"}
+    (built.path / "manifest.json").write_text(json.dumps(manifest))
+    older = Snapshot.open(built.path)
+    assert older.columns == {"visual": "a"}
+    (lists,) = normalised([older.neighbours("a2a")])
+    means = older.attributes("visual", "a2a")
+    brought = older.brought(lists, "a", stored="a2a")
+    np.testing.assert_array_equal(brought, means.values * means.fraction[:, None])
+    np.testing.assert_allclose(older.brought(lists, "a"), brought, atol=1e-4)
+    assert older.brought(lists, "u") is None
+    (built.path / "manifest.json").write_text(json.dumps(manifest | {"columns": ["visual"]}))
+    with pytest.raises(InputError, match="columns"):
+        Snapshot.open(built.path)

@@ -56,6 +56,7 @@ def effective(folder: DatasetFolder) -> dict[str, Any]:
     names = {*settings.MMBeeSettings.defaults(), *argument_list.training_arguments, *DATA_SETTINGS}
     names -= {"graph", "graphcl", *OF_THE_DATA, *OF_THE_DISPLAY}
     found = {name: config[name] for name in names}
+    graph["statistics"] = list(graph["statistics"])
     found |= {f"graph.{name}": value for name, value in graph.items()}
     return found | {f"graphcl.{name}": value for name, value in graphcl.items()}
 

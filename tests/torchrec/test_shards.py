@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from mmbee_plugin.cli import app
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
+from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Neighbours
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.recbole.config.settings import chosen_metapaths
 from mmbee_plugin.recbole.data.content import ContentTable
@@ -126,9 +126,7 @@ def test_the_sample_is_what_the_recbole_adapter_reads(sample_folder, monkeypatch
     train = splits[0]
     snapshot = snapshot_for(config, train)
     assert store.description.snapshot == snapshot.manifest["key"]
-    interest = InterestTable(
-        train, snapshot, chosen_metapaths(config), 4, ("visual", "acoustic"), pretrained=False
-    )
+    interest = InterestTable(train, snapshot, chosen_metapaths(config), 4, pretrained=False)
     assert store.attribute_width == interest.attribute_width
     ids = {"u": np.arange(1, train.user_num), "a": np.arange(1, train.item_num)}
     row_of = {"u": train.user_rows, "a": train.item_rows}
@@ -142,10 +140,9 @@ def test_the_sample_is_what_the_recbole_adapter_reads(sample_folder, monkeypatch
             their_ids = lists.get_buffer(f"ids_{fold}")[ids[path.start]].numpy()[filled]
             assert nodes.tolist() == row_of[path.end][their_ids].tolist()
             assert np.allclose(weights, their_weights[filled], atol=1e-7)
-            attributes, theirs = (
-                store.attributes(path.name, rows, fold),
-                lists.attributes(ids[path.start], fold),
-            )
+            near = Neighbours(np.concatenate([[0], np.cumsum(lengths)]), nodes, weights)
+            attributes = store.brought(near, path.end, rows, fold, path.name)
+            theirs = lists.attributes(ids[path.start], fold)
             assert (attributes is None) == (theirs is None)
             if theirs is not None:
                 assert np.array_equal(attributes, theirs.numpy())

@@ -97,8 +97,8 @@ def pooled_lists(
     pool: Pool,
     snapshot: Snapshot,
     rows: dict[str, np.ndarray],
-    modalities: tuple[str, ...] = (),
     weighted: bool = True,
+    attributes: bool = False,
 ) -> dict[str, NeighbourLists]:
     """The lists of a pool's parts, by name.
 
@@ -106,31 +106,17 @@ def pooled_lists(
         pool: which neighbours.
         snapshot: where the lists of its metapaths are.
         rows: row of each RecBole id, by side (``u``, ``a``), -1 for padding.
-        modalities: whose attributes neighbours that are authors bring.
         weighted: by the neighbours' scores, or all alike.
+        attributes: whether they bring the snapshot's columns along.
     """
     found = {part.name: NeighbourLists(rows[pool.start], rows[part.end]) for part in pool.parts}
     for fold in (None, *range(snapshot.settings.folds)):
         lists = pool.lists(partial(snapshot.neighbours, fold=fold), weighted)
         for part, one in zip(pool.parts, lists, strict=True):
-            attributes = None
-            if modalities and part.end == "a":
-                stored = part.name if pool.is_stored(weighted) else None
-                attributes = _attributes(snapshot, modalities, one, stored, fold)
-            found[part.name].keep(fold, one, attributes)
+            stored = part.name if pool.is_stored(weighted) else None
+            brought = snapshot.brought(one, part.end, fold, stored) if attributes else None
+            found[part.name].keep(fold, one, brought)
     return found
-
-
-def _attributes(
-    snapshot: Snapshot, modalities: tuple[str, ...], lists: Neighbours, stored: str | None, fold: int | None
-) -> np.ndarray:
-    """(n_nodes, D) sums of attributes over lists by their weights, an absent one counting as zero: those that the
-    snapshot has of a metapath, or else made of the authors' own."""
-    if stored is None:
-        weights = lists.matrix(snapshot.n_authors)
-        return np.concatenate([weights @ snapshot.own_attributes(name) for name in modalities], axis=1)
-    means = [snapshot.attributes(name, stored, fold) for name in modalities]
-    return np.concatenate([mean.values * mean.fraction[:, None] for mean in means], axis=1)
 
 
 class ReachLists(nn.Module):
@@ -159,7 +145,7 @@ class InterestTable(nn.Module):
         snapshot: the offline stage's result for this dataset's training interactions.
         metapaths: the paths to read, each of them in the snapshot.
         width: width ``d`` of a node vector.
-        modalities: whose mean attributes to read; each of them in the snapshot.
+        attributes: read what neighbours bring along besides: the snapshot's columns.
         pretrained: start the tables from GraphCL's vectors instead of fresh ones (the paper's Θ(-) row is fresh).
         init_std: standard deviation of the tables' entries; GraphCL's are scaled to it.
         pooling: one mean a metapath (``concat``), or one a side, over the set of all neighbours (``set``).
@@ -172,7 +158,7 @@ class InterestTable(nn.Module):
         snapshot: Snapshot,
         metapaths: tuple[Metapath, ...],
         width: int,
-        modalities: tuple[str, ...] = (),
+        attributes: bool = True,
         pretrained: bool = True,
         init_std: float = 0.1,
         pooling: str = "concat",
@@ -188,7 +174,7 @@ class InterestTable(nn.Module):
         self.pools = {side: tuple(pool for pool in pools if pool.start == side) for side in "ua"}
         lists: dict[str, NeighbourLists] = {}
         for pool in pools:
-            lists |= pooled_lists(pool, snapshot, rows, modalities, neighbour_weights)
+            lists |= pooled_lists(pool, snapshot, rows, neighbour_weights, attributes)
         self.lists = nn.ModuleDict(lists)
         self.reach = ReachLists(snapshot, rows) if snapshot.settings.reach_top_k else None
         nobody = torch.zeros(1, dtype=torch.long)
@@ -228,17 +214,17 @@ class InterestTable(nn.Module):
         self, pool: Pool, nodes: torch.Tensor, fold: int | None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """nodes (B,) -> means (B, d) over their neighbours, the neighbours' number (B,) and mean attributes (B, D)."""
-        vectors, counts, attributes = [], [], None
+        vectors, counts, attributes = [], [], []
         for part in pool.parts:
             lists: Any = self.lists[part.name]
             vector, count = lists.pool(nodes, self.nodes[part.end].weight, fold)
             vectors.append(vector)
             counts.append(count)
-            if part.end == "a":
-                attributes = lists.attributes(nodes, fold)
-        if attributes is None:
-            attributes = vectors[0].new_zeros(len(nodes), self.attribute_width)
-        return reduce(torch.add, vectors), reduce(torch.add, counts), attributes
+            if (brought := lists.attributes(nodes, fold)) is not None:
+                attributes.append(brought)
+        if not attributes:
+            attributes = [vectors[0].new_zeros(len(nodes), self.attribute_width)]
+        return reduce(torch.add, vectors), reduce(torch.add, counts), reduce(torch.add, attributes)
 
 
 class PeerTable(nn.Module):

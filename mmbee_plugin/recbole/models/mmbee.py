@@ -90,7 +90,6 @@ class MMBee(GeneralRecommender):
         self.interest: InterestTable | PeerTable | None = None
         self.snapshot_key: str | None = None
         if paths:
-            dense = settings.attribute_modalities(config, dataset.folder, modalities)
             snapshot = snapshot_for(config, dataset, lambda stage: begin_stage(f"graph stage: {stage}"))
             self.snapshot_key = snapshot.manifest["key"]
             if peers := INTERESTS[config["interest"]].peer_paths:
@@ -102,7 +101,7 @@ class MMBee(GeneralRecommender):
                     snapshot,
                     paths,
                     width,
-                    dense,
+                    config["attributes"],
                     pretrained,
                     config["node_std"],
                     pooling=config["pooling"],

@@ -157,9 +157,8 @@ class BatchMaker:
         position = position.reshape(candidates.shape)
         users = rows.users[own]
         if not shares:
-            stride = max(
-                min(candidates.size, self.store.n_authors), len(own)
-            )  # room for any process's candidates
+            # Room for any process's candidates.
+            stride = max(min(candidates.size, self.store.n_authors), len(own))
             targets = Targets(position=torch.from_numpy(position), weights=weights)
             return self._batch(users, Moments(pool), stride, rows.fold, history, place, targets)
         slots = _deal(pool, self.world_size)  # (c, world), padded with the first candidate

@@ -181,11 +181,11 @@ class Sides:
                 lengths = np.diff(lists.indptr)
                 pools[one.name] = Bag(lengths, lists.ids + 1, lists.weights)
                 counts[:, place] += lengths
-                if inputs.parts.gtr.attribute_width and one.end == "a":
-                    stored = pool.is_stored(weighted)
-                    attributes[:, place] = (
-                        store.attributes(one.name, nodes, fold) if stored else store.attributes_over(lists)
-                    )
+                if inputs.parts.gtr.attribute_width:
+                    stored = one.name if pool.is_stored(weighted) else None
+                    brought = store.brought(lists, one.end, nodes, fold, stored)
+                    if brought is not None:
+                        attributes[:, place] += brought
         fields = {"neighbour_count": torch.from_numpy(counts)}
         return fields | (
             {"attributes": torch.from_numpy(attributes)} if inputs.parts.gtr.attribute_width else {}

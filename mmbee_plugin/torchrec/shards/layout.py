@@ -23,8 +23,8 @@ whole graph)::
     segments/first.npy                  (S,) int64: row of the first segment of the same author
     segments/newest.npy                 (n_authors,) int64: newest segment at the end of training, -1 for none
     F neighbours/<metapath>/            indptr, ids, weights (of each node summing to 1)
-    F attributes/<metapath>/<modality>.npy
-    attributes/own/<modality>.npy       each author's own, zero where absent; as the mean attributes of dense modalities
+    F attributes/<metapath>/<column>.npy  means over neighbours of dense modalities and of `statistics`
+    F attributes/own/<column>.npy       what the nodes themselves have, zero where absent; of a fold where it is other
     F reach/                            indptr, ids (ascending), weights
     nodes_user.npy  nodes_author.npy    node vectors, where there are any
     nodes.json                          which two files they are instead, once they were trained anew
@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -58,6 +59,15 @@ class Modality(BaseModel):
     width: int = Field(default=0, ge=0, description="of a dense modality")
     vocabulary: int = Field(default=0, ge=0, description="of a word bag")
     frames: int = Field(default=1, ge=1, description="vectors a segment has")
+
+
+class Statistic(BaseModel):
+    """Columns of users or authors, whose means their neighbours read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    width: int = Field(ge=1)
+    end: Literal["u", "a"] = Field(description="whose columns they are")
 
 
 class Live(BaseModel):
@@ -95,6 +105,9 @@ class Description(BaseModel):
     metapaths: tuple[str, ...]
     reach: bool
     modalities: dict[str, Modality]
+    statistics: dict[str, Statistic] = Field(
+        default={}, description="what neighbours bring along beside dense modalities, of authors and users"
+    )
     live: Live | None = Field(description="None where an author's content is its own")
     rows: tuple[int, ...] = Field(
         description="training rows of each fold, or of all where there are no folds"
@@ -105,10 +118,22 @@ class Description(BaseModel):
     evaluated: dict[str, int] = Field(description="rows of valid and test")
     files: dict[str, int] = Field(description="bytes of every file but this and the node vectors")
 
+    def has(self, array: str) -> bool:
+        """Whether there is an array of this name."""
+        return f"{array}.npy" in self.files
+
+    def columns(self, modalities: Iterable[str]) -> dict[str, Statistic]:
+        """What neighbours bring along, in order, where these modalities are read."""
+        content = (name for name in modalities if self.has(f"attributes/own/{name}"))
+        return {
+            name: Statistic(width=self.modalities[name].width, end="a") for name in content
+        } | self.statistics
+
     @property
     def identity(self) -> dict[str, str | None]:
         """Names the dataset, the graph snapshot, and, by all entries together, what was made of them."""
-        made = hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        unnamed = set() if self.statistics else {"statistics"}  # as in folders of before there were any
+        made = hashlib.sha256(self.model_dump_json(exclude=unnamed).encode()).hexdigest()
         return {"dataset": self.dataset, "snapshot": self.snapshot, "description": made[:16]}
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mmbee_plugin.assembly.settings import HistoryMode
 from mmbee_plugin.data.histories import Histories, ragged
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.attributes import brought
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.reach import NOBODY
 from mmbee_plugin.graph.snapshot import fold_folder
@@ -42,7 +43,7 @@ class ShardStore:
         folds: parts for cross-fitting, 0 for none.
         metapaths: the chosen ones.
         modalities: what each of the chosen ones is, in order.
-        attribute_width: width of `attributes`, the chosen dense modalities side by side.
+        attribute_width: width of `brought`, the chosen dense modalities and all statistics side by side.
         has_reach: whether there are long-walk lists.
         live: what live data have besides, None for static items.
         segments: the features of live data.
@@ -71,10 +72,11 @@ class ShardStore:
         self.metapaths = self._chosen("metapath", metapaths, self.description.metapaths)
         stored = self.description.modalities
         self.modalities = {name: stored[name] for name in self._chosen("modality", modalities, tuple(stored))}
-        self._attributes = tuple(name for name, one in self.modalities.items() if one.kind == "dense")
-        if not any(Metapath.parse(name).end == "a" for name in self.metapaths):
-            self._attributes = ()
-        self.attribute_width = sum(self.modalities[name].width for name in self._attributes)
+        columns = self.description.columns(self.modalities)
+        ends = {Metapath.parse(name).end for name in self.metapaths}
+        reads_any = any(one.end in ends for one in columns.values())
+        self._columns = {name: one.end for name, one in columns.items()} if reads_any else {}
+        self.attribute_width = sum(columns[name].width for name in self._columns)
         self._open = cache(self._mapped)
         self._histories = Histories.stored(
             self._open("histories/indptr"),
@@ -196,21 +198,26 @@ class ShardStore:
         arrays = (self._open(f"neighbours/{path}/{name}") for name in ("indptr", "ids", "weights"))
         return Neighbours(*arrays)
 
-    def attributes(self, path: str, rows: NDArray, fold: int | None = None) -> NDArray[np.float32] | None:
-        """(b, attribute_width) mean attributes of the neighbours, an absent one counting as zero; None for a
-        path to users."""
-        if not self._attributes or Metapath.parse(path).end == "u":
-            return None
-        folder = f"{fold_folder(fold)}attributes/{path}"
-        return np.concatenate([self._open(f"{folder}/{name}")[rows] for name in self._attributes], axis=1)
+    def brought(
+        self, lists: Neighbours, end: str, rows: NDArray, fold: int | None = None, stored: str | None = None
+    ) -> NDArray[np.float32] | None:
+        """(b, attribute_width) what neighbours bring along, as :func:`~mmbee_plugin.graph.attributes.brought`.
 
-    def attributes_over(self, lists: Neighbours) -> NDArray[np.float32]:
-        """(b, attribute_width) sums of the authors' own attributes over lists of author rows, by their weights, an
-        absent one counting as zero; for data that have any."""
-        weights = lists.matrix(self.n_authors)
-        return np.concatenate(
-            [weights @ self._open(f"attributes/own/{name}") for name in self._attributes], axis=1
-        )
+        Args:
+            lists, end: the lists of nodes (b,), and the type of the neighbours.
+            rows: the nodes.
+            fold: as in ``neighbours``.
+            stored: the metapath whose stored lists these are; its stored means are taken.
+        """
+
+        def own(name: str) -> NDArray:
+            within = f"{fold_folder(fold)}attributes/own/{name}"
+            return self._open(within if self.description.has(within) else f"attributes/own/{name}")
+
+        def mean(name: str) -> NDArray:
+            return self._open(f"{fold_folder(fold)}attributes/{stored}/{name}")[rows]
+
+        return brought(lists, end, self._columns, own, None if stored is None else mean)
 
     def reach(self, users: NDArray, fold: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Long-walk lists of user rows (b,): author rows, ascending and filled up with NOBODY, and their

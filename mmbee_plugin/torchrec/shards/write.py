@@ -89,11 +89,11 @@ def write_shards(
             for name in chosen:
                 _write_features(writer, f"features/{name}", folder.features(name))
         if snapshot is not None:
-            for name in _dense(chosen):
-                writer.array(f"attributes/own/{name}", snapshot.own_attributes(name))
+            for name in snapshot.columns:
+                writer.array(f"attributes/own/{name}", snapshot.own(name))
             for fold in (None, *range(snapshot.settings.folds)):
                 note("neighbours" if fold is None else f"neighbours without fold {fold}")
-                _write_lists(writer, snapshot, _dense(chosen), fold)
+                _write_lists(writer, snapshot, fold)
             if graphcl is not None:
                 for name, table in zip(NODE_FILES.values(), snapshot.nodes(), strict=True):
                     writer.array(name.removesuffix(".npy"), table)
@@ -118,11 +118,6 @@ def _modalities(folder: DatasetFolder, names: tuple[str, ...] | None) -> dict[st
         else:
             chosen[name] = Modality(kind="dense", width=features.values.shape[1])
     return chosen
-
-
-def _dense(modalities: dict[str, Modality]) -> tuple[str, ...]:
-    """Those whose means neighbours bring along."""
-    return tuple(name for name, one in modalities.items() if one.kind == "dense")
 
 
 def _end_of_training(folder: DatasetFolder) -> float | None:
@@ -155,18 +150,18 @@ def _write_features(writer: ShardWriter, place: str, features: DenseFeatures | B
     writer.array(f"{place}/words", features.words[np.repeat(features.present, sizes)])
 
 
-def _write_lists(
-    writer: ShardWriter, snapshot: Snapshot, modalities: tuple[str, ...], fold: int | None
-) -> None:
+def _write_lists(writer: ShardWriter, snapshot: Snapshot, fold: int | None) -> None:
     place = fold_folder(fold)
+    for name in snapshot.columns if fold is not None else ():
+        if snapshot.own_of_fold(name, fold):
+            writer.array(f"{place}attributes/own/{name}", snapshot.own(name, fold))
     for name in snapshot.settings.metapaths:
         writer.lists(f"{place}neighbours/{name}", *normalised([snapshot.neighbours(name, fold)]))
-        if Metapath.parse(name).end == "u":
-            continue
-        for modality in modalities:
-            mean = snapshot.attributes(modality, name, fold)
-            counted = np.asarray(mean.values) * np.asarray(mean.fraction)[:, None]
-            writer.array(f"{place}attributes/{name}/{modality}", counted)
+        for column, end in snapshot.columns.items():
+            if Metapath.parse(name).end == end:
+                mean = snapshot.attributes(column, name, fold)
+                counted = np.asarray(mean.values) * np.asarray(mean.fraction)[:, None]
+                writer.array(f"{place}attributes/{name}/{column}", counted)
     if snapshot.settings.reach_top_k:
         writer.lists(f"{place}reach", snapshot.reach(fold))
 
@@ -252,6 +247,7 @@ def _description(
             "metapaths": snapshot.settings.metapaths if snapshot is not None else (),
             "reach": snapshot is not None and snapshot.settings.reach_top_k > 0,
             "modalities": modalities,
+            "statistics": {} if snapshot is None else _statistics(snapshot, modalities),
             "live": folder.live
             and Live(segments=folder.live.count, per_sample=folder.live.per_sample, tasks=folder.tasks),
             "evaluated": {name: len(parts[name]) for name in ("valid", "test")},
@@ -262,3 +258,9 @@ def _description(
             for name, which in counted.items()
         }
     )
+
+
+def _statistics(snapshot: Snapshot, modalities: dict[str, Modality]) -> dict[str, dict[str, object]]:
+    """The columns that are no modality's."""
+    beside = {name: end for name, end in snapshot.columns.items() if name not in modalities}
+    return {name: {"width": snapshot.own(name).shape[1], "end": end} for name, end in beside.items()}
