@@ -26,17 +26,10 @@ USER_TABLES = ("user", "nodes_user")
 AUTHOR_TABLES = ("author", "query", "nodes_author")
 WORD_TABLES = "words_"
 """Prefix of the tables of bag modalities, whose rows are words; see `word_table`."""
-IN_TRAINING_ONLY = (
-    *(
-        "dropout",
-        "content_dropout",
-        "history_dropout",
-        "modality_dropout",
-        "default_query_rate",
-        "reach_weight",
-    ),
-)
+IN_TRAINING_ONLY = ("dropout", "history_dropout", "modality_dropout", "default_query_rate", "reach_weight")
 """Settings that do not change a score."""
+IN_FILES = {"content_dropout": "dropout", "search_heads": "heads", "short_length": "short"}
+"""Settings of content encoders and of SIM that have another name in a file."""
 
 
 @dataclass
@@ -100,9 +93,10 @@ def model_settings(
     backbone = BACKBONES[gtr.backbone]
     del parts["gtr"]["experts" if backbone.head is None else "head"]
     if CONTENTS[gtr.content].reads_modalities:
-        parts["content"], parts["segments"] = content.model_dump(), max(1, segments)
+        parts["content"] = {IN_FILES.get(name, name): value for name, value in content}
+        parts["segments"] = max(1, segments)
     if backbone.searches:
-        parts["sim"] = sim.model_dump(by_alias=True)
+        parts["sim"] = {IN_FILES.get(name, name): value for name, value in sim}
     return _plain(parts)
 
 
@@ -114,18 +108,21 @@ def model_of(settings: Mapping[str, Any]) -> GTRModel:
     """
     kinds = {"gtr": GTRSettings, "content": ContentSettings, "sim": SIMSettings}
     parts: dict[str, Any] = {"content": {"widths": {}}, "sim": {}} | dict(settings)
+    here = {of_file: name for name, of_file in IN_FILES.items()}
     try:
         made: dict[str, Any] = {
             name: kind(
                 **{
-                    key: tuple(value) if isinstance(value, list) else value
+                    (key if name == "gtr" else here.get(key, key)): tuple(value)
+                    if isinstance(value, list)
+                    else value
                     for key, value in parts[name].items()
                 }
             )
             for name, kind in kinds.items()
         }
         return GTRModel(made["gtr"], made["content"], made["sim"]).eval()
-    except (KeyError, TypeError) as error:
+    except (KeyError, InputError) as error:
         raise InputError(f"settings of another version: {error}") from None
 
 

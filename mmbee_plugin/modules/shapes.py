@@ -105,14 +105,14 @@ class ContentSettings(EncoderSettings):
 class SearchSettings(Section):
     """SIM: its search and its two attention units."""
 
-    search_heads: int = Field(default=2, ge=1, serialization_alias="heads")
+    search_heads: int = Field(default=2, ge=1)
     """attention heads of the exact search unit; each sees the whole behaviour vector"""
     search: Search | None = None
     """hard: behaviours of the target's category, the newest | soft: by embedding | ~: hard where the data have
     categories"""
     searched: int = Field(default=20, ge=1)
     """behaviours K at most that the search keeps; a soft search of no more keeps them all"""
-    short_length: int = Field(default=0, ge=0, serialization_alias="short")
+    short_length: int = Field(default=0, ge=0)
     """newest behaviours S that a DIN unit sees and the search leaves out; 0 for data without an order"""
 
 

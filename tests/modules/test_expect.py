@@ -15,7 +15,7 @@ RAW = {"visual": 5, "acoustic": 4, "text": 3}
 
 def model(**changes):
     paths = {"user_metapaths": ("u2a2u", "u2a2a"), "author_metapaths": ("a2a",), "attribute_width": 6}
-    settings = GTRSettings(**{"width": 16, **paths, **changes})
+    settings = GTRSettings(**{"backbone": "sim", "width": 16, **paths, **changes})
     return GTRModel(
         settings, ContentSettings(widths=RAW, width=16), SIMSettings(width=16, search="hard")
     ).eval()
