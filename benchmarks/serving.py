@@ -30,7 +30,8 @@ from mmbee_plugin.graph.metapaths import Metapath, step_graphs
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.exchange import Exchange, model_settings
 from mmbee_plugin.modules.gtr import GTRModel
-from mmbee_plugin.modules.shapes import ContentSettings, GTRSettings, SIMSettings
+from mmbee_plugin.modules.parts import GTRSettings
+from mmbee_plugin.modules.shapes import ContentSettings, SIMSettings
 from mmbee_plugin.modules.sim import GAP_BUCKETS, gap_buckets
 from mmbee_plugin.serving.board.windows import Segment
 from mmbee_plugin.serving.bundle.build import build_bundle
@@ -58,10 +59,15 @@ class RandomSource:
         paths = (USER_PATHS, AUTHOR_PATHS) if mmbee else ((), ())
         kind = ("mfq", "gie") if mmbee else ("none", "none")
         gtr = GTRSettings(
-            content=kind[0], interest=kind[1], user_metapaths=paths[0], author_metapaths=paths[1]
+            backbone="sim",
+            head="mlp",
+            content=kind[0],
+            interest=kind[1],
+            user_metapaths=paths[0],
+            author_metapaths=paths[1],
         )
         widths = {name: width for name, (_, width) in MODALITIES.items()} if mmbee else {}
-        parts = gtr, ContentSettings(widths), SIMSettings(gaps=GAP_BUCKETS)
+        parts = gtr, ContentSettings(widths=widths), SIMSettings(gaps=GAP_BUCKETS)
         self.gtr = GTRModel(*parts).eval().requires_grad_(False)
         tables = {"user": torch.randn(users + 1, D), "author": torch.randn(authors + 1, D)}
         if mmbee:

@@ -25,9 +25,10 @@ import uvicorn
 
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.exchange import Exchange, model_settings
-from mmbee_plugin.modules.gtr import GTRModel, GTRSettings
-from mmbee_plugin.modules.sim import SIMSettings, gap_buckets
-from mmbee_plugin.modules.tokens import ContentSettings
+from mmbee_plugin.modules.gtr import GTRModel
+from mmbee_plugin.modules.parts import GTRSettings
+from mmbee_plugin.modules.shapes import ContentSettings, SIMSettings
+from mmbee_plugin.modules.sim import gap_buckets
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.bundle.source import Facts, LiveContent, LiveModality, Longest, Windows
@@ -52,6 +53,8 @@ class RandomSource:
         torch.manual_seed(seed)
         rng = np.random.default_rng(0)
         gtr = GTRSettings(
+            backbone="sim",
+            head="mlp",
             width=WIDTH,
             hidden=(16, 8),
             user_metapaths=("u2a2u", "u2a2a"),
@@ -60,7 +63,7 @@ class RandomSource:
             reach=True,
         )
         content = ContentSettings(widths={"visual": 5, "speech": 4}, width=WIDTH, heads=2, num_queries=2)
-        sim = SIMSettings(width=WIDTH, search="hard", searched=3, short=2, gaps=30)
+        sim = SIMSettings(width=WIDTH, search="hard", searched=3, short_length=2, gaps=30)
         self.gtr = GTRModel(gtr, content, sim).eval().requires_grad_(False)
         self.users_of = [f"üser {n}" for n in range(USERS)]
         self.authors_of = [f"a{n}" for n in range(AUTHORS)]

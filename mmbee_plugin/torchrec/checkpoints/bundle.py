@@ -91,7 +91,7 @@ class TorchRecSource:
             Metapath.parse(path).start: int(np.diff(self.store.lists(path).indptr).max())
             for path in self.inputs.peer_paths
         }
-        reach = max(1, self.store.longest_reach) if self.inputs.reach else 0
+        reach = max(1, self.store.longest_reach) if self.inputs.parts.gtr.reach else 0
         return Longest(history, reach, max(1, peers.get("u", 0)), max(1, peers.get("a", 0)))
 
     def _live(self) -> LiveContent | None:
