@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmbee_plugin.modules.exchange import SEARCH
 from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser
 from mmbee_plugin.serving.board.board import Board, LiveBoard, StaticBoard
 from mmbee_plugin.serving.board.windows import Windows
@@ -110,7 +111,7 @@ class Scorer:
 
     def replay(self) -> float:
         """The largest difference of a logit from the golden ones, see `golden.replay`; raises InputError."""
-        searches = self.bundle.manifest["model"].get("sim", {}).get("search") == "soft"
+        searches = self.bundle.manifest["model"].get(SEARCH, {}).get("search") == "soft"
         undecided = UNDECIDED if searches else 0.0
         return replay(self.bundle.folder / "golden.json", self._as_of_training, undecided)
 
