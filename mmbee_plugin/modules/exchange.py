@@ -28,8 +28,12 @@ WORD_TABLES = "words_"
 """Prefix of the tables of bag modalities, whose rows are words; see `word_table`."""
 IN_TRAINING_ONLY = ("dropout", "history_dropout", "modality_dropout", "default_query_rate", "reach_weight")
 """Settings that do not change a score."""
-IN_FILES = {"content_dropout": "dropout", "search_heads": "heads", "short_length": "short"}
-"""Settings of content encoders and of SIM that have another name in a file."""
+IN_FILES: dict[str, dict[str, str]] = {
+    "gtr": {},
+    "content": {"content_dropout": "dropout"},
+    "sim": {"search_heads": "heads", "short_length": "short"},
+}
+"""Settings that have another name in a file."""
 
 
 @dataclass
@@ -93,10 +97,10 @@ def model_settings(
     backbone = BACKBONES[gtr.backbone]
     del parts["gtr"]["experts" if backbone.head is None else "head"]
     if CONTENTS[gtr.content].reads_modalities:
-        parts["content"] = {IN_FILES.get(name, name): value for name, value in content}
+        parts["content"] = {IN_FILES["content"].get(name, name): value for name, value in content}
         parts["segments"] = max(1, segments)
     if backbone.searches:
-        parts["sim"] = {IN_FILES.get(name, name): value for name, value in sim}
+        parts["sim"] = {IN_FILES["sim"].get(name, name): value for name, value in sim}
     return _plain(parts)
 
 
@@ -108,14 +112,12 @@ def model_of(settings: Mapping[str, Any]) -> GTRModel:
     """
     kinds = {"gtr": GTRSettings, "content": ContentSettings, "sim": SIMSettings}
     parts: dict[str, Any] = {"content": {"widths": {}}, "sim": {}} | dict(settings)
-    here = {of_file: name for name, of_file in IN_FILES.items()}
+    here = {part: {of_file: own for own, of_file in names.items()} for part, names in IN_FILES.items()}
     try:
         made: dict[str, Any] = {
             name: kind(
                 **{
-                    (key if name == "gtr" else here.get(key, key)): tuple(value)
-                    if isinstance(value, list)
-                    else value
+                    here[name].get(key, key): tuple(value) if isinstance(value, list) else value
                     for key, value in parts[name].items()
                 }
             )
