@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import replaced
 from mmbee_plugin.modules.gtr import GTRModel
 from mmbee_plugin.modules.named import module_name
@@ -30,8 +30,12 @@ IN_TRAINING_ONLY = ("dropout", "history_dropout", "modality_dropout", "default_q
 """Settings that do not change a score."""
 SEARCH = "sim"
 """Section of a file's settings for backbones that search histories."""
-IN_FILES = {"content_dropout": "dropout", "search_heads": "heads", "short_length": "short"}
-"""Settings of content encoders and of SIM that have another name in a file."""
+IN_FILES: dict[str, dict[str, str]] = {
+    "gtr": {},
+    "content": {"content_dropout": "dropout"},
+    SEARCH: {"search_heads": "heads", "short_length": "short"},
+}
+"""Settings that have another name in a file."""
 
 
 @dataclass
@@ -95,10 +99,10 @@ def model_settings(
     backbone = BACKBONES[gtr.backbone]
     del parts["gtr"]["experts" if backbone.head is None else "head"]
     if CONTENTS[gtr.content].reads_modalities:
-        parts["content"] = {IN_FILES.get(name, name): value for name, value in content}
+        parts["content"] = {IN_FILES["content"].get(name, name): value for name, value in content}
         parts["segments"] = max(1, segments)
     if backbone.searches:
-        parts[SEARCH] = {IN_FILES.get(name, name): value for name, value in sim}
+        parts[SEARCH] = {IN_FILES[SEARCH].get(name, name): value for name, value in sim}
     return _plain(parts)
 
 
@@ -108,16 +112,19 @@ def model_of(settings: Mapping[str, Any]) -> GTRModel:
     Raises:
         InputError: settings of another version.
     """
-    parts: dict[str, Any] = {"content": {"widths": {}}, SEARCH: {}} | dict(settings)
-    here = {of_file: name for name, of_file in IN_FILES.items()}
     kinds = {"gtr": GTRSettings, "content": ContentSettings, SEARCH: SIMSettings}
+    parts: dict[str, Any] = {"content": {"widths": {}}, SEARCH: {}} | dict(settings)
+    here = {part: {of_file: own for own, of_file in names.items()} for part, names in IN_FILES.items()}
     try:
-        made: dict[str, Any] = {}
-        for section, kind in kinds.items():
-            names = {} if section == "gtr" else here
-            made[section] = kind(
-                **{names.get(key, key): _frozen(value) for key, value in parts[section].items()}
+        made: dict[str, Any] = {
+            name: kind(
+                **{
+                    here[name].get(key, key): tuple(value) if isinstance(value, list) else value
+                    for key, value in parts[name].items()
+                }
             )
+            for name, kind in kinds.items()
+        }
         return GTRModel(made["gtr"], made["content"], made[SEARCH]).eval()
     except (KeyError, InputError) as error:
         raise InputError(f"settings of another version: {error}") from None
@@ -202,7 +209,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
