@@ -30,7 +30,8 @@ from mmbee_plugin.graph.metapaths import Metapath, step_graphs
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.exchange import Exchange, model_settings
 from mmbee_plugin.modules.gtr import GTRModel
-from mmbee_plugin.modules.shapes import ContentSettings, GTRSettings, SIMSettings
+from mmbee_plugin.modules.parts import GTRSettings
+from mmbee_plugin.modules.shapes import ContentSettings, SIMSettings
 from mmbee_plugin.modules.sim import GAP_BUCKETS, gap_buckets
 from mmbee_plugin.serving.board.windows import Segment
 from mmbee_plugin.serving.bundle.build import build_bundle

@@ -6,6 +6,7 @@ authors has one row more than there are tokens: row r + 1 belongs to token r, ro
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import replaced
@@ -112,21 +114,17 @@ def model_of(settings: Mapping[str, Any]) -> GTRModel:
     Raises:
         InputError: settings of another version.
     """
-    kinds = {"gtr": GTRSettings, "content": ContentSettings, "sim": SIMSettings}
     parts: dict[str, Any] = {"content": {"widths": {}}, "sim": {}} | dict(settings)
+    names = {field.serialization_alias: name for name, field in SIMSettings.model_fields.items()}
+    sim = {names.get(name, name): value for name, value in parts["sim"].items()}
     try:
-        made: dict[str, Any] = {
-            name: kind(
-                **{
-                    key: tuple(value) if isinstance(value, list) else value
-                    for key, value in parts[name].items()
-                }
-            )
-            for name, kind in kinds.items()
-        }
-        return GTRModel(made["gtr"], made["content"], made["sim"]).eval()
-    except (KeyError, TypeError) as error:
-        raise InputError(f"settings of another version: {error}") from None
+        return GTRModel(
+            GTRSettings.model_validate_json(json.dumps(parts["gtr"])),
+            ContentSettings.model_validate_json(json.dumps(parts["content"])),
+            SIMSettings.model_validate_json(json.dumps(sim)),
+        ).eval()
+    except ValidationError as error:
+        raise InputError(f"settings of another version: {one_line(error)}") from None
 
 
 def fill_unknown_queries(

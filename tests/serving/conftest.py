@@ -25,9 +25,10 @@ import uvicorn
 
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.exchange import Exchange, model_settings
-from mmbee_plugin.modules.gtr import GTRModel, GTRSettings
-from mmbee_plugin.modules.sim import SIMSettings, gap_buckets
-from mmbee_plugin.modules.tokens import ContentSettings
+from mmbee_plugin.modules.gtr import GTRModel
+from mmbee_plugin.modules.parts import GTRSettings
+from mmbee_plugin.modules.shapes import ContentSettings, SIMSettings
+from mmbee_plugin.modules.sim import gap_buckets
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.bundle.source import Facts, LiveContent, LiveModality, Longest, Windows

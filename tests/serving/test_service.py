@@ -350,7 +350,9 @@ def test_a_full_queue_is_refused_at_once(shelf, source, run_service, monkeypatch
         waiting = [threading.Thread(target=ask) for _ in range(2)]
         for thread in waiting:
             thread.start()
+        start = time.monotonic()
         while running.service.lanes["score"].waiting < 2:
+            assert time.monotonic() - start < 60
             time.sleep(0.002)
         for _ in range(5):
             ask()
@@ -377,7 +379,9 @@ def test_a_deadline_that_is_over_is_not_worked_on(shelf, source, run_service, mo
     with run_service(shelf) as running:
         first = threading.Thread(target=lambda: running.client().score(source.users_of[0], ["a0"], time=NOW))
         first.start()
+        start = time.monotonic()
         while not begun:
+            assert time.monotonic() - start < 60
             time.sleep(0.002)
         with pytest.raises(ServiceError, match=r"deadline was over|too many to answer") as error:
             running.client().score(source.users_of[0], ["a0"], time=NOW, deadline_ms=10)

@@ -66,7 +66,10 @@ def open_bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
         raise InputError(
             f"{folder}: {size / 2**30:.1f} GiB beside the users, {free / 2**30:.1f} GiB are free here"
         )
-    gtr = model_of(manifest["model"])
+    try:
+        gtr = model_of(manifest["model"])
+    except InputError as error:
+        raise InputError(f"{folder / 'manifest.json'}: {error}; build the bundle again") from None
     try:
         gtr.load_state_dict(load_file(folder / "dense.safetensors"))
     except (RuntimeError, SafetensorError) as error:
