@@ -25,14 +25,11 @@ WRONG_SHAPE, NOT_FINITE, WRONG_TIME = "wrong shape", "not finite", "ends before 
 def score(scorer: Scorer, request: schema.ScoreRequest) -> schema.ScoreAnswer:
     """A user's scores for the authors of a request."""
     found = scorer.score(request.user, request.authors, _now(request.time), _history(request.history))
-    rows = _as_asked(scorer, found, request.logits)
-    scored = [place for place in range(len(request.authors)) if place not in found.missing]
-    scores: dict[str, list[float | None]] = {}
-    for task, values in zip(scorer.bundle.gtr.tasks, rows.T.tolist(), strict=True):
-        of_task: list[float | None] = [None] * len(request.authors)
-        for place, value in zip(scored, values, strict=True):
-            of_task[place] = value
-        scores[task] = of_task
+    columns = _as_asked(scorer, found, request.logits).T.tolist()
+    for place in sorted(found.missing):
+        for column in columns:
+            column.insert(place, None)
+    scores = dict(zip(scorer.bundle.gtr.tasks, columns, strict=True))
     missing = {request.authors[place]: reason for place, reason in found.missing.items()}
     return schema.ScoreAnswer(scorer.bundle.id, scores, missing, list(found.flags))
 
