@@ -79,10 +79,11 @@ class Follower:
             self._swap(pointer.bundle)
             self.refused = None
             self.tell("swapped", pointer.bundle)
-        except InputError as error:
-            if str(error) != self.refused:
-                self.refused = str(error)
-                self.tell("refused", self.refused)
+        except Exception as error:  # whatever it is, the old bundle serves on and the next one is followed
+            reason = " ".join(str(error).split()) if isinstance(error, InputError) else f"{error!r}"
+            if reason != self.refused:
+                self.refused = reason
+                self.tell("refused", reason)
 
     def take(self, segments: Sequence[tuple[str, Segment]]) -> list[str]:
         """Gives segments to the board and encodes their authors; what became of each, see :meth:`LiveBoard.add`.

@@ -157,6 +157,7 @@ BAD = [
     (json.dumps({**SCORE, "authors": "a0"}).encode(), 400, "Expected `array`, got `str`"),
     (json.dumps({**SCORE, "authors": ["a"] * 101}).encode(), 413, "101 authors, at most 100"),
     (json.dumps({**SCORE, "authors": ["a" * 400] * 60}).encode(), 413, "more than 20,000 bytes"),
+    (json.dumps({**SCORE, "history": [{"author": "a"}] * 101}).encode(), 413, "101 authors, at most 100"),
     (json.dumps({**SCORE, "time": float("nan")}).encode(), 400, "no JSON"),
     (json.dumps({**SCORE, "time": -1}).encode(), 400, ">= 0.0"),
     (b'{"user": "u", "authors": ["a0"], "time": 1e999}', 400, ""),

@@ -156,6 +156,22 @@ def test_scores_that_differ_from_the_golden_ones_do_not_serve(random_source, liv
     assert re.search(expected, follower.refused)
 
 
+def test_a_fault_of_our_own_does_not_end_the_following(static_shelved, run_service, monkeypatch):
+    shelf, (first, second) = static_shelved.shelf, static_shelved.ids
+    with run_service(shelf, limits=PATIENT) as running:
+        with monkeypatch.context() as patch:
+            patch.setattr("mmbee_plugin.serving.follower.open_bundle", lambda *arguments: 1 / 0)
+            shelf.publish(second)
+            start = time.monotonic()
+            while running.follower.refused is None:
+                assert time.monotonic() - start < 60
+                time.sleep(0.005)
+        assert "ZeroDivisionError" in running.follower.refused
+        assert running.client().model()["versions"] == [first]
+        running.follower._tried = None  # without the pause between two tries
+        wait_for(running, second)
+
+
 def test_what_is_refused_is_told_once_and_tried_again(static_shelved, monkeypatch):
     shelf, second = static_shelved.shelf, static_shelved.ids[1]
     events: list[tuple[str, str]] = []

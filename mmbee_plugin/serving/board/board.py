@@ -35,7 +35,7 @@ class Board(Protocol):
         where nothing grows old; all as of one moment."""
         ...
 
-    def everyone(self, now: float) -> list[int]:
+    def everyone(self, now: float) -> Sequence[int]:
         """The places of all that can be ranked."""
         ...
 
@@ -59,8 +59,8 @@ class StaticBoard:
     def take(self, places: Sequence[int]) -> tuple[EncodedAuthor, None]:
         return self.encoded.take(torch.tensor([places], dtype=torch.long)), None
 
-    def everyone(self, now: float) -> list[int]:
-        return list(range(1, len(self.bundle.tokens) + 1))
+    def everyone(self, now: float) -> Sequence[int]:
+        return range(1, len(self.bundle.tokens) + 1)
 
     def author(self, place: int) -> str:
         return self.bundle.tokens.token(place)
@@ -112,7 +112,7 @@ class LiveBoard:
             assert self._encoded is not None  # there are places
             return self._encoded.take(index), self._ends[places]
 
-    def everyone(self, now: float) -> list[int]:
+    def everyone(self, now: float) -> Sequence[int]:
         with self._lock:
             return np.flatnonzero(self._ends >= now - ON_AIR * self.live.seconds).tolist()
 

@@ -29,7 +29,7 @@ class Limits:
     """What a request may ask for."""
 
     candidates: int = 2000
-    """authors of a request."""
+    """authors of a request, and behaviours of its history."""
     body: int = 1 << 20
     """bytes of a body."""
     segments_body: int = 64 << 20
@@ -94,7 +94,7 @@ class Service:
     async def score(self, request: Request) -> Response:
         """Scores of candidates."""
         scorer, body = self._scorer(), await body_of(request, schema.ScoreRequest, self.limits.body)
-        self._check_candidates(len(body.authors))
+        self._check_candidates(max(len(body.authors), len(body.history or ())))
         made = await self.lanes["score"].run(
             partial(answers.score, scorer, body), self._seconds(body.deadline_ms)
         )
@@ -106,6 +106,7 @@ class Service:
     async def top(self, request: Request) -> Response:
         """The best authors of the board."""
         scorer, body = self._scorer(), await body_of(request, schema.TopRequest, self.limits.body)
+        self._check_candidates(len(body.history or ()))
         made = await self.lanes["top"].run(
             partial(answers.top, scorer, body), self._seconds(body.deadline_ms)
         )
@@ -155,7 +156,7 @@ class Service:
 
     def _check_candidates(self, count: int) -> None:
         if count > self.limits.candidates:
-            raise Wrong(413, f"{count:,} authors, at most {self.limits.candidates:,} can be asked for")
+            raise Wrong(413, f"{count:,} authors, at most {self.limits.candidates:,} are taken")
 
     def _count(self, flags: list[str]) -> None:
         for flag in flags:

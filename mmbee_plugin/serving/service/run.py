@@ -66,6 +66,7 @@ def serve(where: Where, limits: Limits, show: Callable[[str], None]) -> None:
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE,
         server_header=False,
+        proxy_headers=False,
     )
     try:
         sockets = [config.bind_socket()]
