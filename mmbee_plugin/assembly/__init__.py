@@ -1,4 +1,4 @@
-"""Which parts a model has: the settings that both adapters share, and what they come to on given data.
+"""The model's settings, shared by both adapters, and the settings of its parts that follow from them and the data.
 
 Not here: the parts themselves (`modules`), tables and batches (the adapters), how settings are declared (`settings`).
 """

@@ -1,4 +1,4 @@
-"""From a model's settings and what its data offer to the settings of its parts."""
+"""Derives the settings of a model's parts from the model's settings and the shape of its data."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from mmbee_plugin.modules.sim import GAP_BUCKETS, chosen_search
 
 @dataclass(frozen=True)
 class DataShape:
-    """What data offer to a model."""
+    """Properties of a dataset that determine a model's parts and their widths."""
 
     widths: Mapping[str, int]
-    """width D_m of each modality that the content encoder reads, in token order; of a bag that of its word vectors."""
+    """width D_m of each modality of the content encoder, in token order; of a word bag the width of its vectors."""
     attribute_width: int
     """width of the neighbours' mean attributes, 0 for none."""
     reach: bool
-    """lists of the long walk are stored."""
+    """whether long-walk lists are stored."""
     ordered: bool
-    """rows have a time."""
+    """whether rows have a time."""
     categories: bool
-    """authors have categories."""
+    """whether authors have categories."""
     tasks: tuple[str, ...] = ()
-    """what rows are labelled with besides gifts."""
+    """tasks labelled besides gifts."""
 
 
 class Parts(NamedTuple):
@@ -39,7 +39,7 @@ class Parts(NamedTuple):
 
 
 def parts_of(model: ModelSettings, data: DataShape) -> Parts:
-    """The parts' settings. Raises InputError for a search by category of authors without."""
+    """Settings of the parts. Raises InputError for search by category on authors without categories."""
     gtr = model.part(
         GTRSettings,
         user_metapaths=tuple(name for name in model.means if name.startswith("u")),

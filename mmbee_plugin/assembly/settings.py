@@ -1,4 +1,4 @@
-"""The settings of a model and of its training rows, for every adapter; RecBole's own names are aliases."""
+"""Settings of a model and of its training rows, for both adapters; RecBole's names are aliases."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from mmbee_plugin.settings.section import Names, Section
 NodeTables = Annotated[
     Literal["graphcl", "fresh"], BeforeValidator(lambda given: "graphcl" if given == "stored" else given)
 ]
-"""Trained before the model, or not; ``stored`` is another word for the former."""
+"""Pre-trained by GraphCL (``stored`` is an alias), or trained with the model."""
 HistoryMode = Literal["prefix", "others", "daily"]
 RowOrder = Literal["file", "random"]
 
 
 GRAPH: dict[str, Any] = {"folds": 5, "fold_by": "pair", "reach_top_k": 500}
-"""A model's defaults of :class:`~mmbee_plugin.graph.settings.GraphSettings`, where they are not that class's own."""
+"""A model's defaults of :class:`~mmbee_plugin.graph.settings.GraphSettings` where they differ from the class's own."""
 
 
 class HistorySettings(Section):
@@ -108,19 +108,19 @@ class ModelSettings(NeighbourSettings, SearchSettings, EncoderSettings, TowerSet
 
     @property
     def reads_queries(self) -> bool:
-        """Whether authors own query tokens."""
+        """Whether authors have query tokens of their own."""
         return CONTENTS[self.content].reads_queries and self.use_queries
 
     @property
     def means(self) -> tuple[str, ...]:
-        """The metapaths over whose neighbours means are taken."""
+        """Metapaths whose neighbours are averaged."""
         return self.metapaths if INTERESTS[self.interest].takes_means else ()
 
     @property
     def lists(self) -> tuple[str, ...]:
-        """The metapaths whose neighbours the interest encoder reads."""
+        """Metapaths whose neighbour lists the interest encoder reads."""
         return INTERESTS[self.interest].lists(self.metapaths)
 
     def started(self, live: bool) -> QueryStart:
-        """How authors' query tokens start; InputError as `chosen_start`."""
+        """Initialisation of the authors' query tokens; raises InputError as `chosen_start`."""
         return chosen_start(self.query_start, live, self.content_width, self.width)

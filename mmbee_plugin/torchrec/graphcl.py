@@ -1,10 +1,11 @@
-"""Trains the node tables (Algorithm 1) where they are sharded. One process, or any number under torchrun::
+"""Pre-trains sharded node tables with GraphCL (Algorithm 1), in one process or in any number of them under torchrun.
 
-torchrun --nproc_per_node=2 -m mmbee_plugin.torchrec.graphcl --config torchrec_configs/sample.yaml graphcl.epochs=20
+Usage::
 
-The vectors are written into the shards folder, from where a training job starts its tables, whatever its number of
-processes. With equal settings and seed they are those of `mmbee_plugin.offline.node_vectors`, up to
-rounding.
+    torchrun --nproc_per_node=2 -m mmbee_plugin.torchrec.graphcl --config torchrec_configs/sample.yaml graphcl.epochs=20
+
+The vectors are written into the shards folder, where training jobs of any number of processes start from them. Equal
+settings and seed give the vectors of `mmbee_plugin.offline.node_vectors`, up to rounding.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The typed settings of a TorchRec job, read from YAML and checked before any process starts."""
+"""Typed settings of a TorchRec job, read from YAML and validated before any process starts."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def parse_settings(content: dict[str, Any], source: str) -> Settings:
 
 
 def replace_entry(content: dict[str, Any], override: str) -> None:
-    """Sets the entry that an argument ``section.key=value`` names, the value as in YAML; InputError if it cannot."""
+    """Sets the entry named by ``section.key=value``, its value in YAML; raises InputError for a malformed argument."""
     name, equals, text = override.removeprefix("--").partition("=")
     *sections, key = name.split(".")
     if not equals:

@@ -1,1 +1,1 @@
-"""From rows of the shards to the batch of one process: global order, negatives, histories, neighbours, content."""
+"""Makes a process's batches from rows of the shards: global order, negatives, histories, neighbours, content."""

@@ -1,4 +1,4 @@
-"""Features as NumPy finds them, and as TorchRec's tables take them."""
+"""Sparse features as NumPy arrays, and their conversion to TorchRec's KeyedJaggedTensor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PEERS = {"u": "peers_user", "a": "peers_author"}
 
 
 class Bag(NamedTuple):
-    """One feature of ``n`` rows: lengths (n,), ids (nnz,) and, where they are weighted, weights (nnz,)."""
+    """One feature of ``n`` rows: lengths (n,), ids (nnz,) and, if weighted, weights (nnz,)."""
 
     lengths: NDArray
     ids: NDArray
@@ -23,12 +23,12 @@ class Bag(NamedTuple):
 
 
 def singles(ids: NDArray) -> Bag:
-    """One id a row."""
+    """Bags of one id each, from ids (n,)."""
     return Bag(np.ones(len(ids), dtype=np.int64), ids)
 
 
 def keyed(features: Mapping[str, Bag], stride: int) -> KeyedJaggedTensor:
-    """Features as one tensor; bags up to ``stride`` are empty. Either all are weighted or none."""
+    """Joins features, each padded with empty bags to ``stride``. Either all are weighted or none."""
     lengths = np.zeros((len(features), stride), dtype=np.int64)
     for place, bag in enumerate(features.values()):
         lengths[place, : len(bag.lengths)] = bag.lengths

@@ -1,7 +1,7 @@
-"""A batch of one process: the ids for the tables, and beside them what is read from the shards as it is.
+"""A batch of one process: ids to look up in the tables, and tensors read from the shards.
 
-All bags of a batch share one stride, equal on all processes: row-wise sharding exchanges whole batches. Users fill the
-first rows of their features, authors the first of theirs, and empty bags the rest.
+All bags of a batch share one stride, equal on all processes, since row-wise sharding exchanges whole batches. The users
+or authors fill the first bags of their features; the rest are empty.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ class Batch(Pipelineable):
     bags: KeyedJaggedTensor | None
     pools: KeyedJaggedTensor | None
     users: UserSide | None = None
-    """None where the batch has no users; without what the tables give, as the side of the authors."""
+    """None for a batch without users; as ``authors`` without the vectors from tables."""
     authors: AuthorSide | None = None
     paired: torch.Tensor | None = None
-    """(B,) which of the authors each user is paired with, where rows are scored pair by pair."""
+    """(B,) place of each row's author in ``authors``, where rows are scored pair by pair."""
     targets: Targets | None = None
     pool: torch.Tensor | None = None
-    """(C,) author rows of the pool that all processes share, in the order in which their parts interleave."""
+    """(C,) author rows of the pool that all processes share, in the order of `interleave`."""
 
     def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
         """The batch on another device."""
         return _each(self, lambda part: part.to(device=device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Batch:
-        """The batch in page-locked memory, from which it can be copied beside computation."""
+        """The batch in page-locked memory, for asynchronous copies."""
         return _each(self, lambda part: part.pin_memory())
 
     def record_stream(self, stream: torch.Stream) -> None:
-        """Tells the allocator that a stream reads this batch."""
+        """Marks the tensors as used by a stream, for the allocator."""
 
         def record(part: Any) -> Any:
             part.record_stream(stream)

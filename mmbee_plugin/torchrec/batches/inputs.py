@@ -1,4 +1,4 @@
-"""Which inputs a model reads: its settings met with what the data offer, before any table exists."""
+"""Determines the inputs of a model from its settings and the data's description."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mmbee_plugin.torchrec.shards.store import ShardStore
 
 
 class StoredData(Protocol):
-    """What has to be known of the data; a :class:`~mmbee_plugin.torchrec.shards.store.ShardStore` knows it."""
+    """Properties of the data that determine a model's inputs, as of `ShardStore`."""
 
     @property
     def n_users(self) -> int: ...
@@ -54,9 +54,9 @@ class Inputs:
     modalities: tuple[str, ...]
     """modalities of the content encoder."""
     dense: dict[str, int]
-    """width of the raw vectors of each of them that is dense."""
+    """raw width of each dense modality."""
     words: dict[str, int]
-    """vocabulary of each of them that is a bag of words."""
+    """vocabulary of each bag-of-words modality."""
     user_paths: tuple[Metapath, ...]
     author_paths: tuple[Metapath, ...]
     segments: int
@@ -64,8 +64,8 @@ class Inputs:
 
     @classmethod
     def of(cls, model: JobModelSettings, data: StoredData) -> Inputs:
-        """Raises InputError for a modality, metapath or category, or for more segments than the data have, and for
-        queries that cannot start as they should."""
+        """Raises InputError for modalities, metapaths, categories or segments that the data lack, and for an impossible
+        ``query_start``."""
         chosen = tuple(data.modalities) if model.modalities is None else model.modalities
         _check("modality", chosen, data.modalities)
         _check("metapath", model.lists, data.metapaths)
@@ -103,26 +103,26 @@ class Inputs:
 
     @property
     def peer_paths(self) -> tuple[str, ...]:
-        """The metapaths to a user's and an author's peers; none where nobody reads them."""
+        """Metapaths to a user's and an author's peers; empty if the model reads no peers."""
         return INTERESTS[self.model.interest].peer_paths
 
     @property
     def pools(self) -> tuple[Pool, ...]:
-        """What the means over neighbours are taken over, the users' first."""
+        """Pools of neighbours that are averaged, the users' first."""
         return pools_of(self.user_paths + self.author_paths, self.model.pooling)
 
     def pools_of(self, side: str) -> tuple[Pool, ...]:
-        """Those of ``u`` or ``a``, in the order of the tensors."""
+        """Pools of side ``u`` or ``a``, in the order of the tensors."""
         return tuple(pool for pool in self.pools if pool.start == side)
 
     @property
     def num_queries(self) -> int:
-        """Query tokens an author owns, 0 where nothing reads them."""
+        """Query tokens of an author; 0 if the model reads none."""
         return self.model.num_queries if self.model.reads_queries and self.modalities else 0
 
     @property
     def query_start(self) -> str:
-        """How they start; InputError as `chosen_start`."""
+        """Initialisation of the query tokens; raises InputError as `chosen_start`."""
         return self.model.started(self.segments > 0)
 
     @property
@@ -132,13 +132,13 @@ class Inputs:
 
     @property
     def shares_pool(self) -> bool:
-        """Whether the rows of the global batch have one pool of candidates."""
+        """Whether the rows of a global batch share one pool of candidates."""
         model = self.model
         return self.objective.shares_pool(pays_per_pair(model.backbone, model.interest, model.head))
 
 
 def open_store(settings: Settings) -> ShardStore:
-    """The job's shards, with the modalities and metapaths that its model reads.
+    """Opens the job's shards, with the modalities and metapaths that its model reads.
 
     Raises:
         InputError: as :class:`~mmbee_plugin.torchrec.shards.store.ShardStore`; histories that the backbone cannot read.

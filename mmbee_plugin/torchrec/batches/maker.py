@@ -1,4 +1,4 @@
-"""From rows of the shards to the batch of one process."""
+"""Makes the batches of one process from rows of the shards."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ NOBODY = np.empty(0, dtype=np.int64)
 
 
 class BatchMaker:
-    """Makes the part of a global batch that one process trains on, and batches to evaluate with.
+    """Makes one process's part of global training batches, and batches for evaluation.
 
-    Everything drawn or shared is a function of the global batch alone, so every process arrives at the same
-    candidates, pool and stride without asking the others.
+    Candidates, pool and stride are functions of the global batch, so processes agree on them without communication.
 
     Args:
         store: the shards.
@@ -50,7 +49,7 @@ class BatchMaker:
         self._positives = float(store.drawn.sum())
 
     def train(self, rows: GlobalRows, epoch: int) -> Batch:
-        """Rows ``rank``, ``rank + world_size``, … of a global batch; uneven ends repeat row 0 at weight 0."""
+        """Rows ``rank``, ``rank + world_size``, … of a global batch, padded with row 0 at weight 0."""
         total = len(rows.users)
         dealt = _deal(np.arange(total), self.world_size)  # (b, world)
         own = dealt[:, self.rank]
@@ -67,7 +66,7 @@ class BatchMaker:
         return self._batch(users, moments, len(own), rows.fold, history, place, targets)
 
     def users(self, rows: NDArray, stride: int | None = None, times: NDArray | None = None) -> Batch:
-        """Users (B,) with their whole histories, to be ranked for.
+        """Users (B,) with their whole histories, to rank authors for.
 
         Args:
             rows: (B,) user rows.
@@ -90,7 +89,7 @@ class BatchMaker:
         segments: NDArray | None = None,
         times: NDArray | None = None,
     ) -> Batch:
-        """Users (B,) and their authors (B,), to be scored pair by pair, or no authors.
+        """Pairs of users (B,) and authors (B,) to score, or users without authors.
 
         Args:
             users, authors: rows.
@@ -110,20 +109,20 @@ class BatchMaker:
         targets: NDArray | None = None,
         longest: int | None = None,
     ) -> History:
-        """Of user rows (B,) at times (B,), the end of training by default; whole ones, or those of training rows at
-        positions (B,), without their targets (B,)."""
+        """Histories of user rows (B,) at times (B,), by default the end of training: whole, or for training rows those
+        up to positions (B,), as the history mode selects, without targets (B,)."""
         mode = self.history_mode
         rows, lengths, stamps = self.store.history(users, positions, self.history_length, targets, mode)
         longest = max(1, int(lengths.max(initial=0))) if longest is None else longest
         if stamps is None:
             return History(rows, lengths, None, longest)
         moments = np.full(len(users), self.store.until) if times is None else times
-        # In float32, as RecBole's batches have them: a gap at the edge of two buckets falls into the same.
+        # float32 as in RecBole's batches, so that gaps at the edge of two buckets fall into the same one.
         gaps = gap_buckets(torch.from_numpy(stamps), torch.from_numpy(moments).float())
         return History(rows, lengths, gaps, longest)
 
     def _pairs(self, authors: NDArray, segments: NDArray | None) -> Moments:
-        """The authors of rows (B,), each once as of each moment that its content tells from others."""
+        """Distinct (author, newest segment) pairs of rows (B,); distinct authors if no modality is read."""
         segments = segments if self.inputs.modalities else None
         return Moments.of_rows(authors, segments, self.store.n_authors)
 
@@ -145,8 +144,8 @@ class BatchMaker:
     def _drawn(
         self, rows: GlobalRows, own: NDArray, real: NDArray[np.bool_], history: History, place: Place
     ) -> Batch:
-        """This process's rows (b,) against drawn candidates: of all processes, dealt out for each to encode every
-        ``world_size``-th, or of its own rows alone."""
+        """This process's rows (b,) against drawn candidates: a pool of all processes, of which each encodes every
+        ``world_size``-th, or the candidates of its own rows only."""
         idle = has_every_author(self.store, rows.users)
         weights = self._weights(real & ~idle[own], len(idle) - int(idle.sum()))
         shares = self.inputs.shares_pool
@@ -157,7 +156,7 @@ class BatchMaker:
         position = position.reshape(candidates.shape)
         users = rows.users[own]
         if not shares:
-            # Room for any process's candidates.
+            # An upper bound for all processes.
             stride = max(min(candidates.size, self.store.n_authors), len(own))
             targets = Targets(position=torch.from_numpy(position), weights=weights)
             return self._batch(users, Moments(pool), stride, rows.fold, history, place, targets)
@@ -174,7 +173,7 @@ class BatchMaker:
         return self._batch(users, moments, stride, rows.fold, history, place, targets, slots.ravel())
 
     def _weights(self, counted: NDArray[np.bool_], total: int) -> torch.Tensor:
-        """(b,) the same for each row that counts, of ``total`` in the global batch; 0 for the others."""
+        """(b,) world_size / total for counted rows, of which the global batch has ``total``; 0 for others."""
         return torch.from_numpy(np.where(counted, self.world_size / max(1, total), 0).astype(np.float32))
 
     def _log_expected(self, pool: NDArray, rows: int, draws: int) -> torch.Tensor:
@@ -208,7 +207,7 @@ class BatchMaker:
 
 
 def _deal(values: NDArray, parts: int) -> NDArray:
-    """values (n,) -> (ceil(n / parts), parts), column r every ``parts``-th from r on; the end repeats the first."""
+    """values (n,) -> (ceil(n / parts), parts), column r every ``parts``-th from r on, padded with the first value."""
     padded = np.full(-(-len(values) // parts) * parts, values[0])
     padded[: len(values)] = values
     return padded.reshape(-1, parts)

@@ -1,4 +1,4 @@
-"""Negatives of a global batch: the same whichever process draws them, by the place of the row in the batch."""
+"""Negatives of a global batch, a function of the row's number in the batch: every process draws the same."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REDRAWS = 32
 
 
 class KnownItems(Protocol):
-    """Where the training items of users are."""
+    """Training items of users."""
 
     n_authors: int
 
@@ -39,15 +39,15 @@ def has_every_author(store: KnownItems, users: NDArray) -> NDArray[np.bool_]:
 def draw_negatives(
     store: KnownItems, users: NDArray, rows: NDArray, count: int, place: tuple[int, int, int]
 ) -> NDArray[np.int64]:
-    """Authors drawn evenly from those that a user has no training item with.
+    """Draws authors uniformly from those that are no training item of the user.
 
-    What hits a training item is drawn again; users with nearly every author get the rest from what they lack. One with
+    A hit on a training item is redrawn up to `REDRAWS` times, then drawn from the list of other authors. A user with
     every author (`has_every_author`) gets any.
 
     Args:
-        store: whose training items they are.
+        store: of the training items.
         users: (b,) user rows of some rows of a global batch.
-        rows: (b,) which rows of the batch they are.
+        rows: (b,) numbers of these rows in the batch.
         count: draws M a row.
         place: seed, epoch and number of the batch.
 

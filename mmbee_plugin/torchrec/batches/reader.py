@@ -1,9 +1,8 @@
 """Streams a shards folder's rows as global batches, the same on every process.
 
-The order of the training rows is a function of (seed, epoch) alone: the row groups in a drawn order, a window of
-them shuffled together, rows of each cross-fitting fold gathered until a batch is full. So a run sees the same
-batches with any number of processes, and goes on at any of them. In memory stand one window and less than one
-batch a fold.
+The order of the training rows is a function of (seed, epoch) alone: row groups are permuted, windows of them shuffled,
+and the rows of each cross-fitting fold gathered until a batch is full. So the batches do not depend on the number of
+processes, and a run can resume at any of them. Memory holds one window and less than one batch a fold.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ class GlobalRows:
 
     Shapes:
         - users, authors: (B,) int64, rows of the store
-        - positions: (B,) int64, how many of the user's behaviours come before, or before the row's day where histories
-          are daily
+        - positions: (B,) int64, number of the user's earlier behaviours; with daily histories, of those before the
+          row's day
         - labels: (B,) int64, 0 or 1, or None where every row is a positive
         - fold: the cross-fitting fold of all of them, or None
         - index: number of the batch in its epoch
@@ -68,7 +67,7 @@ class RankedUsers:
     Shapes:
         - users: (U,) int64 rows, ascending, each with a positive in the split
         - positive_user, positives: (P,) place in `users` and author row of the distinct positives
-        - masked_user, masked: (M,) the same of the training positives, but for those which are positives here
+        - masked_user, masked: (M,) the same of the training positives that are no positives of the split
         - times: (U,) float64, of each user's earliest positive in the split: the moment of the request; None without
           time
     """
@@ -82,14 +81,14 @@ class RankedUsers:
 
 
 class TrainReader:
-    """Global batches of the training rows, all of a batch from one fold.
+    """Global batches of training rows, each of rows from one fold.
 
     Args:
         store: the shards.
-        data: of it, the `window` and the `history`, which says what positions count.
+        data: for its `window`, and its `history`, which selects the positions to read.
         batch_size: rows of a global batch.
         seed: of the order.
-        positives_only: leave out rows of label 0, which are no positives of sampled training.
+        positives_only: leave out rows of label 0, for training with drawn negatives.
 
     Raises:
         InputError: a file that cannot be read; daily histories of data without time.
@@ -120,7 +119,7 @@ class TrainReader:
         """The batches of an epoch from number `start` on; earlier ones are read past.
 
         Raises:
-            InputError: rows that cannot be read or are out of range, or not as many as the folder says.
+            InputError: rows that cannot be read or are out of range; another number of rows than described.
         """
         order = stream(Purpose.GROUPS, self._seed, epoch).permutation(self._groups.count)
         left: dict[int, Columns] = {}
@@ -148,8 +147,8 @@ class TrainReader:
         return _taken(rows, random.permutation(len(rows["user"])))
 
     def _full(self, rows: Columns, left: dict[int, Columns], last: bool) -> list[tuple[int | None, Columns]]:
-        """The batches that are full with these rows behind those ``left``, or all when they are the last ones;
-        what remains is left."""
+        """Prepends each fold's rows ``left``, cuts full batches (all rows if these are the ``last``), and keeps the
+        remainder in ``left``."""
         ready: list[tuple[int | None, Columns]] = []
         for fold in range(max(1, self._folds)):
             own = _taken(rows, np.flatnonzero(rows["fold"] == fold)) if self._folds else rows
@@ -178,11 +177,7 @@ class TrainReader:
 
 
 class EvalReader:
-    """The rows of the validation or test split, for one of two protocols.
-
-    Args:
-        store: the shards.
-        split: which of the two.
+    """Rows of the validation or test split: labelled rows, or users with their positives.
 
     Raises:
         InputError: a file that cannot be read.
@@ -227,7 +222,7 @@ class EvalReader:
             held, first = np.unique(np.concatenate([held, keys])[oldest_first], return_index=True)
             times = times[oldest_first][first]
             users = np.unique(held // n_authors)
-            # The last user may go on in the next row group.
+            # The last user may continue in the next row group.
             while len(users) > batch_size:
                 place = np.searchsorted(held, users[batch_size] * n_authors)
                 yield self._ranked(held[:place], times[:place])

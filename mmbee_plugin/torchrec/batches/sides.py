@@ -1,4 +1,4 @@
-"""Rows of the shards as the two sides of a batch: all but what tables give, and the ids that these look up."""
+"""Makes the two sides of a batch from rows of the shards: tensors for the model, and ids to look up in the tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Lookups:
-    """What the three modules of tables look up, by feature."""
+    """Ids to look up in the three modules of tables, by feature."""
 
     sequences: dict[str, Bag] = field(default_factory=dict)
     bags: dict[str, Bag] = field(default_factory=dict)
@@ -49,12 +49,12 @@ class History:
 
 @dataclass(frozen=True)
 class Moments:
-    """Authors, each as of a moment.
+    """Authors, each at a moment.
 
     Shapes:
         - authors: (C,) author rows
         - segments: (C,) rows of their newest known segments, -1 for none; None for the end of training
-        - paired: (B,) which of them each row has, where rows are scored pair by pair
+        - paired: (B,) place of each row's author, where rows are scored pair by pair
     """
 
     authors: NDArray
@@ -63,7 +63,7 @@ class Moments:
 
     @classmethod
     def of_rows(cls, authors: NDArray, segments: NDArray | None, n_authors: int) -> Moments:
-        """Each author and segment of some rows (B,) once."""
+        """Distinct (author, segment) pairs of rows (B,)."""
         newest = None if segments is None else torch.from_numpy(segments)
         first, paired = distinct_moments(torch.from_numpy(authors), newest, n_authors)
         rows = first.numpy()  # a tensor of one row would index NumPy's arrays as a number
@@ -76,7 +76,7 @@ class Sides:
     Args:
         store: the shards.
         model: settings of the job's model.
-        inputs: which inputs it reads of these shards.
+        inputs: which inputs the model reads.
     """
 
     def __init__(self, store: ShardStore, model: JobModelSettings, inputs: Inputs) -> None:
@@ -86,7 +86,7 @@ class Sides:
     def users(
         self, lookups: Lookups, users: NDArray, history: History, fold: int | None, place: Place | None
     ) -> UserSide:
-        """Users (B,) with their histories; what tables look up of them goes into ``lookups``.
+        """Users (B,) with their histories; adds their ids to ``lookups``.
 
         Args:
             fold: neighbours come from the graph without its edges; None for the whole graph.
@@ -109,7 +109,7 @@ class Sides:
         )
 
     def authors(self, lookups: Lookups, moments: Moments, fold: int | None) -> AuthorSide:
-        """Authors (C,), as ``users``; the ids of their own vectors are among the lookups already."""
+        """Authors (C,), as ``users``; the caller adds the ids of their own vectors to ``lookups``."""
         authors = moments.authors
         if self.inputs.num_queries:
             lookups.bags["query"] = singles(self.store.author_ids(authors))
@@ -138,7 +138,7 @@ class Sides:
     def _content(
         self, bags: dict[str, Bag], moments: Moments
     ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-        """Vectors and presence of every modality; those of word bags come from their tables."""
+        """Vectors (C, L, F, D) of dense modalities and presence (C, L) of all; adds word ids to ``bags``."""
         store, inputs, authors, window = self.store, self.inputs, moments.authors, None
         if inputs.segments and inputs.modalities:
             newest = store.segments.newest(authors) if moments.segments is None else moments.segments
@@ -160,7 +160,7 @@ class Sides:
         return segments, mask
 
     def _interest(self, lookups: Lookups, side: str, nodes: NDArray, fold: int | None) -> dict[str, Any]:
-        """What the interest encoders read of nodes (B,) of a side, ``u`` or ``a``: counts and mean attributes of pooled
+        """Inputs of the interest encoders for nodes (B,) of side ``u`` or ``a``: counts and mean attributes of pooled
         neighbours (GIE), weights of peers (BDR)."""
         return self._neighbours(lookups.pools, side, nodes, fold) | self._peers(
             lookups.sequences, side, nodes, fold
@@ -208,6 +208,6 @@ class Sides:
         return fields
 
     def _lists(self, path: str, nodes: NDArray, fold: int | None) -> Neighbours:
-        """The nodes' neighbours along a metapath, node by node of the batch."""
+        """Neighbours of nodes (b,) along a metapath, in the order of the batch."""
         lengths, rows, weights = self.store.neighbours(path, nodes, fold)
         return Neighbours(np.concatenate([[0], np.cumsum(lengths)]), rows, weights)

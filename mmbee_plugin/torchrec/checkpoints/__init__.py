@@ -1,1 +1,1 @@
-"""Checkpoints of a sharded run, how a run resumes, and their way to and from an exchange file."""
+"""Checkpoints of a sharded run: saved, resumed, converted to and from exchange files, opened for serving bundles."""

@@ -1,4 +1,4 @@
-"""A checkpoint of the training job as what a bundle is built from: one process, no sharding."""
+"""Opens a training job's checkpoint as the source of a serving bundle, in one process without sharding."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TorchRecSource:
 
     Args:
         job: the checkpoint.
-        folder: the dataset folder that its shards were made of, for data with time: shards have no clock.
+        folder: the dataset folder of its shards; required for data with time, since shards have no clock.
     """
 
     def __init__(self, job: Job, folder: DatasetFolder | None = None) -> None:
@@ -108,14 +108,14 @@ class TorchRecSource:
 
 
 def open_source(path: Path, shards: Path | None = None, dataset: Path | None = None) -> TorchRecSource:
-    """The model of a job's checkpoint.
+    """Opens a job's checkpoint.
 
     Args:
         path, shards: as of `read_job`.
-        dataset: the dataset folder that the shards were made of.
+        dataset: the dataset folder of the shards; required for data with time.
 
     Raises:
-        InputError: as `read_job`; data with time and no dataset folder, or another one.
+        InputError: as `read_job`; a missing dataset folder, or one of other data.
     """
     job = read_job(path, shards)
     folder = None if dataset is None else DatasetFolder(dataset)

@@ -1,8 +1,8 @@
-"""Checkpoints of a sharded run: published whole or not at all, and loaded by any number of processes.
+"""Checkpoints of a sharded run, published atomically and loaded by any number of processes.
 
 A checkpoint is a folder ``step-<n>`` (or ``best-<n>``) of torch.distributed.checkpoint's files, to which every process
-adds its own shards, and of ``state.json``, which says where the run stood. It is written under a hidden name and
-renamed, so that a kill leaves it out or leaves it whole. The folder must be one that every process sees.
+adds its shards, and of ``state.json``, the run's position. It is written under a hidden name and then renamed, so a
+killed run leaves no partial checkpoint. All processes must see the folder.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ Kind = Literal["step", "best"]
 
 @dataclass(frozen=True)
 class StepState:
-    """Where a run stood between two steps; all of it fits into JSON."""
+    """Position of a run between two steps; serialisable as JSON."""
 
     epoch: int
-    """the epoch under way, from 0."""
+    """current epoch, from 0."""
     batch: int
-    """global batches of that epoch already trained on: the position in the data."""
+    """global batches of this epoch already trained on."""
     step: int
     """steps of the whole run."""
     settings: dict[str, Any]
@@ -48,11 +48,11 @@ class StepState:
     world_size: int
     """number of processes that saved."""
     best: dict[str, Any] | None = None
-    """what the training loop notes about the best epoch so far."""
+    """epoch, step and validation metrics of the best epoch so far; None before the first evaluation."""
     weights_only: bool = False
-    """without the optimizers' state, which then starts anew."""
+    """saved without optimizer state; optimizers then start fresh."""
     data: dict[str, str | None] | None = None
-    """what names the shards trained on, wherever they lie; None where nothing was trained yet."""
+    """identity of the shards' content, whatever their path; None before training."""
 
 
 def save(
@@ -63,21 +63,21 @@ def save(
     keep: int = 3,
     kind: Kind = "step",
 ) -> Path:
-    """Writes and publishes ``<kind>-<state.step>``; every process calls it.
+    """Writes and publishes ``<kind>-<state.step>``; a collective call.
 
-    Of the kind stay this one and the ``keep`` - 1 before it.
+    Keeps this checkpoint and the ``keep`` - 1 before it of its kind.
 
     Args:
-        folder: where checkpoints are kept; made if it is missing.
+        folder: of the checkpoints; created if missing.
         state: the run's position.
-        model: sharded (a DistributedModelParallel) or plain; its state dict holds tensors alone.
-        optimizer: the one that combines the fused and the dense part; None saves the weights alone.
+        model: sharded (a DistributedModelParallel) or plain; its state dict holds only tensors.
+        optimizer: of the tables and the dense part combined; None saves only the weights.
 
     Returns:
         the checkpoint's path.
 
     Raises:
-        InputError: a process cannot write its part, as on a full disk; on every process. The older ones stay.
+        InputError: on every process, if one cannot write its part, such as on a full disk. Older checkpoints stay.
     """
     path = folder / f"{kind}-{state.step:010d}"
     beside = folder / f".{path.name}"
@@ -98,16 +98,16 @@ def save(
 
 
 def _begin(beside: Path, kind: Kind) -> None:
-    """An empty folder to write into."""
+    """Creates the hidden folder, after removing those of killed runs."""
     with _writing(beside):
         beside.parent.mkdir(parents=True, exist_ok=True)
-        for left in beside.parent.glob(f".{kind}-*"):  # of a killed run
+        for left in beside.parent.glob(f".{kind}-*"):
             shutil.rmtree(left)
         beside.mkdir()
 
 
 def _publish(beside: Path, path: Path, state: StepState, keep: int, kind: Kind) -> None:
-    """Gives the folder its description and its name; older ones go."""
+    """Writes the description, renames the folder, and removes all but the ``keep`` newest up to it."""
     with _writing(path):
         sizes = {file.name: file.stat().st_size for file in sorted(beside.iterdir())}
         described = {"format": FORMAT, **asdict(state), "files": sizes}
@@ -115,14 +115,14 @@ def _publish(beside: Path, path: Path, state: StepState, keep: int, kind: Kind) 
         publish(beside, path)
         published = _published(path.parent, kind)
         newest = published.index(path) + 1
-        # Those with more steps are of a course that was left.
+        # Checkpoints with more steps are of an abandoned continuation.
         for other in published[: max(0, newest - keep)] + published[newest:]:
             discard(other)
 
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Raises InputError where the disk is full or may not be written to."""
+    """Turns an OSError, such as of a full disk, into an InputError."""
     try:
         yield
     except OSError as error:
@@ -130,15 +130,15 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def latest(folder: Path, kind: Kind = "step") -> Path | None:
-    """The newest published checkpoint of a kind, by its step; None where there is none."""
+    """Newest published checkpoint of a kind, by step; None if there is none."""
     return next(reversed(_published(folder, kind)), None)
 
 
 def read_state(path: Path) -> StepState:
-    """Where the run stood.
+    """Reads the position of a checkpoint's run and checks the sizes of its files.
 
     Raises:
-        InputError: no checkpoint of this plugin, or one whose files are missing or cut short.
+        InputError: no checkpoint of this plugin, one of another version, or files that are missing or cut short.
     """
     try:
         content = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
@@ -167,10 +167,10 @@ def read_state(path: Path) -> StepState:
 
 
 def load(path: Path, model: Any, optimizer: KeyedOptimizer | None = None) -> StepState:
-    """Puts a checkpoint into a model and its optimizer, however they are sharded; every process calls it.
+    """Loads a checkpoint into a model and its optimizer, under any sharding; a collective call.
 
     Raises:
-        InputError: as `read_state`, and where the checkpoint has other tables or shapes than the model.
+        InputError: as `read_state`; tables or shapes other than the model's.
     """
     state = read_state(path)
     content: dict[str, Any] = {"model": model.state_dict()}
@@ -190,7 +190,7 @@ def read_into(path: Path, content: dict[str, Any]) -> None:
     """Fills the tensors of nested dictionaries, sharded or not, from a checkpoint.
 
     Raises:
-        InputError: one of them is missing there or has another shape; the files are damaged.
+        InputError: a tensor is missing in the checkpoint or has another shape; the files are damaged.
     """
     try:
         with _quiet():
@@ -202,7 +202,7 @@ def read_into(path: Path, content: dict[str, Any]) -> None:
 
 
 def tensors_of(path: Path, section: str) -> dict[str, TensorStorageMetadata]:
-    """Names (below ``section``, such as ``model``) and shapes of the tensors in a checkpoint, without reading them."""
+    """Metadata of a checkpoint's tensors by name below ``section``, such as ``model``, without reading the tensors."""
     stored = PlainReader(path).read_metadata().state_dict_metadata
     prefix = f"{section}."
     return {
@@ -218,7 +218,7 @@ def _published(folder: Path, kind: Kind) -> list[Path]:
 
 
 def _lazy_parts(optimizer: KeyedOptimizer) -> Iterator[KeyedOptimizer]:
-    """The dense optimizers: they make their state in their first step."""
+    """The dense optimizers, which otherwise create their state in their first step."""
     if isinstance(optimizer, CombinedOptimizer):
         for _, part in optimizer.optimizers:
             yield from _lazy_parts(part)
@@ -227,14 +227,14 @@ def _lazy_parts(optimizer: KeyedOptimizer) -> Iterator[KeyedOptimizer]:
 
 
 def _cause(error: CheckpointException) -> str:
-    """What the first process that failed met."""
+    """Error of the first process that failed, in one line."""
     first = next(iter(error.failures.values()))
     return one_line(first[0] if isinstance(first, tuple) else first)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """torch.distributed.checkpoint warns whenever it runs in one process."""
+    """Silences torch.distributed.checkpoint, which warns whenever it runs in one process."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"torch\.distributed")
         yield

@@ -1,4 +1,4 @@
-"""Between a sharded run's checkpoints and an exchange file: one process, no sharding, whatever the job's size."""
+"""Converts a sharded run's checkpoints to exchange files and back, in one process without sharding."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from mmbee_plugin.torchrec.shards.store import ShardStore
 TABLE = re.compile(r"tables\..+\.(?P<table>[^.]+)\.weight")
 DENSE = "scorer.gtr."
 BY_TRAINING = ("user", "author", "query")
-"""Tables in which whoever is unseen in training has the default row; node tables know everyone in the graph."""
+"""Tables in which users or authors without training rows read a shared row; node tables have a row for each."""
 
 
 def export_checkpoint(path: Path, destination: Path, shards: Path | None = None) -> Exchange:
-    """Gathers a checkpoint's shards into an exchange file, as `exchange_of` has them.
+    """Writes the exchange file of a checkpoint, see `exchange_of`.
 
     Args:
         path, shards: as of `read_job`.
@@ -43,7 +43,7 @@ def export_checkpoint(path: Path, destination: Path, shards: Path | None = None)
 
 @dataclass(frozen=True)
 class Job:
-    """A checkpoint of the training job, gathered: its settings and shards, and the state of its `TrainModel`."""
+    """A checkpoint of the training job: settings, shards, and the unsharded state of its `TrainModel`."""
 
     settings: Settings
     store: ShardStore
@@ -54,11 +54,11 @@ def read_job(path: Path, shards: Path | None = None) -> Job:
     """Reads a checkpoint.
 
     Args:
-        path: a checkpoint of the training job, or their folder, of which the best epoch is taken, else the newest.
-        shards: where the job's shards are now, if they have moved.
+        path: a checkpoint of the training job, or the folder of its checkpoints: the best epoch, else the newest.
+        shards: the job's shards folder, if it has moved.
 
     Raises:
-        InputError: as `checkpoint.read_state`; a checkpoint of another job; shards that are not those trained on.
+        InputError: as `checkpoint.read_state`; a checkpoint of another job; shards other than those trained on.
     """
     if not (path / checkpoint.STATE_FILE).exists():
         path = checkpoint.latest(path, "best") or checkpoint.latest(path) or path
@@ -80,8 +80,8 @@ def read_job(path: Path, shards: Path | None = None) -> Job:
 
 
 def exchange_of(job: Job) -> Exchange:
-    """A job's whole tables and weights; users and authors unseen in training get the row they read: the default one,
-    or the one of ``model.unseen_rows`` that their token chooses."""
+    """A job's tables, one row a token, and weights. Users and authors without training rows get the row they read: the
+    default one, or the one of ``model.unseen_rows`` that their token hashes to."""
     settings, store = job.settings, job.store
     tables, dense = {}, {}
     for name, values in job.weights.items():
@@ -101,17 +101,16 @@ def exchange_of(job: Job) -> Exchange:
 
 
 def import_exchange(source: Path, settings: Settings) -> Path:
-    """Makes the first checkpoint of a job from an exchange file; training resumes from it, its optimizers fresh.
+    """Writes the first checkpoint of a job from an exchange file; training resumes from it with fresh optimizers.
 
-    Users and authors are matched by token; those that the file does not know start from its default row. A row of
-    ``model.unseen_rows`` starts from the mean of the unseen that read it, which in a file of such a job are equal.
+    Users and authors are matched by token; those missing in the file start from its default row. A row of
+    ``model.unseen_rows`` starts from the mean of the file's rows for the tokens that read it.
 
     Returns:
         the checkpoint, in ``checkpoint.folder``.
 
     Raises:
-        InputError: as `read_exchange` and `open_store`; a model with other parts or shapes; a folder that has
-            checkpoints already.
+        InputError: as `read_exchange` and `open_store`; a model of other parts or shapes; a folder with checkpoints.
     """
     folder = Path(settings.checkpoint.folder)
     if (found := checkpoint.latest(folder) or checkpoint.latest(folder, "best")) is not None:
@@ -151,7 +150,7 @@ def _scoring_settings(settings: Settings, store: ShardStore) -> dict[str, object
 
 
 def _table_ids(table: str, store: ShardStore, model: JobModelSettings) -> torch.Tensor:
-    """(n + 1,) the row that stands for each token: its own, or the one that it reads unseen."""
+    """(n + 1,) 0, then the table row that each token reads: its own, or that of the unseen."""
     ids = TableIds(store, model)
     if table == "user":
         read = ids.users(np.arange(store.n_users))
@@ -165,7 +164,7 @@ def _table_ids(table: str, store: ShardStore, model: JobModelSettings) -> torch.
 def _hashed(
     table: str, rows: torch.Tensor, exchange: Exchange, store: ShardStore, model: JobModelSettings
 ) -> torch.Tensor:
-    """(unseen_rows, d) the rows behind a table of users or authors, (0, d) for the others."""
+    """(unseen_rows, d) rows for the unseen of the user or author table, means over their tokens; (0, d) for others."""
     if table not in ("user", "author"):
         return rows[:0]
     read = _table_ids(table, store, model)[1:] - len(rows) - 1  # below 0 for those with a row of their own

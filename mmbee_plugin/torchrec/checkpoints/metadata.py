@@ -21,13 +21,13 @@ PLAIN = {
         "TensorStorageMetadata", "_MEM_FORMAT_ENCODING",
     ),
 }  # fmt: skip
-"""What the description of a folder of tensors names, by module."""
+"""Names allowed in a checkpoint's pickled metadata, by module."""
 
 
 class PlainReader(FileSystemReader):
-    """A reader of tensors alone.
+    """Reads checkpoints of tensors only; unpickles only the names in `PLAIN`.
 
-    torch's own unpickles the file ``.metadata``, whatever it names, and every entry that is no tensor.
+    FileSystemReader unpickles whatever the file ``.metadata`` names, and every entry that is no tensor.
     """
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:

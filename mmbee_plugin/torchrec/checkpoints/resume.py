@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from, and whether it is one of its own."""
+"""Finds the checkpoint that a run resumes, and checks that its settings and data are the run's own."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ MAY_DIFFER = (
     "train.log_every",
     "train.timeout",
 )
-"""settings that a resumed run may change: how long it runs, where, and on how many processes. What lies in the shards
-folder must be the same (`check_same_data`)."""
+"""settings that a resumed run may change; the shards folder may move, but not change (`check_same_data`)."""
 
 
 def checkpoint_to_resume(settings: Settings, resume: bool) -> Path | None:
-    """The newest checkpoint of the job's folder; None where there is none.
+    """The newest checkpoint of the job's folder; None if there is none.
 
     Raises:
-        InputError: one is there but not to be resumed, is damaged, or was made with other settings.
+        InputError: there is one without ``resume``, it is damaged, or it has other settings.
     """
     folder = Path(settings.checkpoint.folder)
     path = latest(folder)
@@ -45,14 +44,13 @@ def checkpoint_to_resume(settings: Settings, resume: bool) -> Path | None:
 
 
 def best_so_far(folder: Path, noted: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What is known of the best epoch: by its checkpoint, which may be newer than the one that is resumed, else by
-    the latter (``noted``)."""
+    """Best epoch by its own checkpoint, which may be newer than the resumed one; without it, as ``noted`` there."""
     path = latest(folder, "best")
     return noted if path is None else read_state(path).best
 
 
 def check_same_settings(saved: dict[str, Any], settings: Settings, path: Path) -> None:
-    """Raises InputError naming the first setting that makes a checkpoint's run compute something else than this one."""
+    """Raises InputError for the first setting outside `MAY_DIFFER` in which a checkpoint's run differs from this."""
     in_todays_words = flat(parse_settings(saved, str(path)).model_dump(mode="json"))
     before = {name: in_todays_words.get(name) for name in flat(saved)}
     now = flat(settings.model_dump(mode="json"))
@@ -67,7 +65,7 @@ def check_same_settings(saved: dict[str, Any], settings: Settings, path: Path) -
 
 
 def check_same_data(state: StepState, store: ShardStore, path: Path) -> None:
-    """Raises InputError where a checkpoint's run was trained on other shards, wherever those lay."""
+    """Raises InputError if a checkpoint was trained on shards of other content, whatever their paths."""
     for name, found in store.identity.items() if state.data is not None else ():
         before = (state.data or {}).get(name)
         if before != found:

@@ -1,4 +1,4 @@
-"""Sharded node tables as two array files, written by the first process piece by piece."""
+"""Writes sharded node tables into two array files, on the first process, piece by piece."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PIECE = 65_536
 
 
 def write_nodes(folder: Path, tables: list[ShardedTensor], process: Process) -> tuple[Path, Path]:
-    """Replaces a shards folder's node vectors; every process calls it. Readers see the old two or the new two.
+    """Replaces a shards folder's node vectors, both tables atomically; a collective call.
 
     Args:
         folder: the shards folder; the first process writes there.
@@ -33,7 +33,7 @@ def write_nodes(folder: Path, tables: list[ShardedTensor], process: Process) -> 
         the two files, on the first process.
 
     Raises:
-        InputError: the folder cannot be written, such as on a full disk; on the first process.
+        InputError: on the first process, if the folder cannot be written, such as on a full disk.
     """
     first = process.rank == 0
     files = [
@@ -53,7 +53,7 @@ def write_nodes(folder: Path, tables: list[ShardedTensor], process: Process) -> 
 
 
 def publish_pair(folder: Path, users: str, authors: str) -> None:
-    """Makes two files of a shards folder its node vectors, both at one moment; all others are removed."""
+    """Makes two files of a shards folder its node vectors in one atomic write; removes all others."""
     write_json(folder / NODE_PAIR, {"u": users, "a": authors})
     for name in NODE_FILES.values():
         for file in folder.glob(f"{Path(name).stem}*.npy"):  # a killed run's too
@@ -62,11 +62,11 @@ def publish_pair(folder: Path, users: str, authors: str) -> None:
 
 
 def gather_rows(table: ShardedTensor, rows: NDArray[np.float32] | None, process: Process) -> None:
-    """Copies a sharded table (n, d) to the first process, never more than a piece at once; every process calls it.
+    """Copies a sharded table (n, d) to the first process, at most `PIECE` rows at once; a collective call.
 
     Args:
         table: the table.
-        rows: (n, d) where the first process puts it; None on the others.
+        rows: (n, d) destination on the first process; None on the others.
         process: which process this is.
     """
     own = {tuple(shard.metadata.shard_offsets): shard.tensor for shard in table.local_shards()}
@@ -89,9 +89,9 @@ def gather_rows(table: ShardedTensor, rows: NDArray[np.float32] | None, process:
 
 
 def _created(file: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """An array file (n, d) of float32, its room on the disk taken, mapped into memory."""
+    """Creates a memory-mapped array file (n, d) of float32 and reserves its disk space."""
     rows = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
     with open(file, "rb+") as taken:
-        # A write to a mapped file on a full disk would end the process without a word.
+        # On a full disk, writing to unallocated pages of a mapped file would kill the process (SIGBUS).
         os.posix_fallocate(taken.fileno(), 0, file.stat().st_size)
     return rows

@@ -1,7 +1,7 @@
-"""GraphCL on sharded node tables: the steps of :mod:`mmbee_plugin.offline.node_vectors`, dealt to the processes.
+"""GraphCL on sharded node tables: each step of :mod:`mmbee_plugin.offline.node_vectors`, split over the processes.
 
-Every process draws the whole step's nodes and pairs, which costs little, and trains on its share of the nodes. A row's
-gradients from all processes meet where the row lies, in one update: so the number of processes changes nothing.
+Every process draws the whole step's nodes and pairs, which is cheap, and trains on its share of the nodes. A row gets
+its gradients from all processes in one update, so the vectors do not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from mmbee_plugin.torchrec.training.loop import progress
 
 LOG = logging.getLogger(__name__)
 BLOCK = 8192
-"""rows of start vectors drawn at once"""
+"""rows of initial vectors drawn at once"""
 
 
 def train_nodes(
@@ -51,15 +51,15 @@ def train_nodes(
     """Trains the node tables and writes them into the shards folder.
 
     Args:
-        settings: of the job; ``graphcl`` above all.
-        snapshot: a graph snapshot of which a copy with these vectors is published beside it.
-        result: JSON file for what is returned; rank 0 writes it.
+        settings: of the job.
+        snapshot: a graph snapshot; a copy of it with these vectors is published beside it.
+        result: JSON file for the losses, written by rank 0.
 
     Returns:
-        per epoch the mean loss of each step's nodes, users and authors apart, those without positives left out.
+        per epoch the mean losses of each step's users and authors with positives; a side without any is left out.
 
     Raises:
-        InputError: shards without the metapaths u2a2u and a2u2a, a snapshot of other data, no place for the tables.
+        InputError: shards without the metapaths u2a2u and a2u2a, a snapshot of other counts, no plan for the tables.
     """
     chosen = settings.graphcl.part(GraphCLSettings, width=settings.model.width)
     with process_group(settings.train.timeout) as process:
@@ -112,22 +112,22 @@ class NodeTables(nn.Module):
         self.tables = EmbeddingCollection(tables=configs, device=torch.device("meta"))
 
     def forward(self, ids: KeyedJaggedTensor) -> list[torch.Tensor]:
-        """Rows of the two tables -> their vectors (k, d) each."""
+        """Ids of the two tables -> vectors (k, d) of each."""
         looked = self.tables(ids)
         return [looked[table].values() for table in NODES.values()]
 
 
 class NodeTrainer:
-    """A run as one process sees it; every process calls each method, together.
+    """Trains one process's share of the nodes; its methods are collective.
 
     Args:
         store: the shards, with the two metapaths of the positives.
-        chosen: settings of the run.
-        settings: of the job: where the tables may lie, and the seed.
+        chosen: settings of GraphCL.
+        settings: of the job, for the tables' sharding and the seed.
         process: which process this is.
 
     Raises:
-        InputError: no place for the tables, or one where the optimizer cannot do the same.
+        InputError: no plan for the tables, or column-wise sharding with adagrad.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class NodeTrainer:
         return list(self.model.module.tables.state_dict().values())
 
     def epoch(self, title: str) -> list[float]:
-        """Trains on every node once; the loss of each step's users and authors."""
+        """Trains on every node once; returns the mean losses of each step's users and authors."""
         parts: list[torch.Tensor] = []
         steps = -(-sum(self.counts) // self.chosen.batch_size)
         with progress(self.process.rank == 0) as bar:
@@ -176,7 +176,7 @@ class NodeTrainer:
         return losses.tolist()
 
     def _step(self, drawn: list[PairBatch]) -> Iterator[torch.Tensor]:
-        """One update; this process's part of the mean loss () of the users and of the authors."""
+        """Makes one update; yields this process's part of the mean loss () of the users and of the authors."""
         device, world_size = self.process.device, self.process.world_size
         shares = [_share(pairs, self.process) for pairs in drawn]
         ids = [np.concatenate([part.nodes, part.positives.ravel(), part.negatives]) for part in shares]
@@ -191,13 +191,12 @@ class NodeTrainer:
                 yield total.detach().double() / len(pairs.nodes)
 
     def _stride(self, nodes: int) -> int:
-        """Rows that a process looks up for its share of so many nodes. Row-wise tables exchange whole batches: it must
-        be the same on all processes."""
+        """Rows that a process looks up for its share of the nodes; equal on all processes, for row-wise sharding."""
         share = -(-nodes // self.process.world_size)
         return share * (1 + self.chosen.positives) + self.chosen.negatives
 
     def _sum(self, share: PairBatch, rows: torch.Tensor) -> torch.Tensor:
-        """The loss () summed over the nodes of a share, whose vectors come as nodes, positives, negatives."""
+        """Loss () summed over a share's nodes; ``rows`` are the vectors of nodes, positives and negatives in turn."""
         count, width = len(share.nodes), self.chosen.width
         if not count:
             return rows.sum() * 0  # the others wait for this process's gradients
@@ -207,12 +206,12 @@ class NodeTrainer:
 
     @torch.no_grad()
     def _write_start(self, seed: int) -> None:
-        """Writes this process's rows of the start vectors that `train_graphcl` draws for the whole tables."""
+        """Writes this process's rows of the initial vectors, equal to those that `train_graphcl` draws."""
         generator = torch.Generator().manual_seed(seed)
         width = self.chosen.width
         for weight, count in zip(self.weights(), self.counts, strict=True):
             own = list(local_parts(weight))
-            # The last block takes the rest: torch draws fewer than 16 numbers in another way.
+            # The last block includes the remainder, since torch draws fewer than 16 numbers by another method.
             starts = range(0, max(count - BLOCK, 0) + 1, BLOCK)
             for first, stop in zip(starts, [*starts[1:], count], strict=True):
                 block = torch.randn(stop - first, width, generator=generator) / width**0.5
@@ -224,7 +223,7 @@ class NodeTrainer:
 
 
 def _share(pairs: PairBatch, process: Process) -> PairBatch:
-    """Every ``world_size``-th node from this process's on; the negatives are everyone's."""
+    """This process's nodes, every ``world_size``-th; all processes share the negatives."""
     own = slice(process.rank, None, process.world_size)
     nodes = pairs.nodes[own]
     negatives = pairs.negatives if len(nodes) else pairs.negatives[:0]

@@ -1,1 +1,1 @@
-"""Where tables would land on machines that are not there: TorchRec's planner, offline, and its report."""
+"""Placement of a job's tables on a cluster, planned by TorchRec without its machines, and a report of the plan."""

@@ -1,4 +1,4 @@
-"""What is planned for, and what a plan says: machines, tables on them, or how much is missing."""
+"""Input and outcome of planning: a cluster, and either a plan of the tables on it or a shortage of memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Cluster:
     world_size: int
     """processes, one a GPU."""
     local_world_size: int
-    """of them on one machine."""
+    """processes on one machine."""
     hbm: int
     """bytes of memory of a GPU; 0 for processes without one."""
     ddr: int
@@ -35,11 +35,11 @@ class Cluster:
 
     @property
     def usable(self) -> Storage:
-        """What the tables of one process may take."""
+        """Bytes that one process's tables may take, `RESERVED` left free."""
         return Storage(hbm=int(self.hbm * (1 - RESERVED)), ddr=int(self.ddr * (1 - RESERVED)))
 
     def topology(self) -> Topology:
-        """The same for TorchRec's planner, with its own guesses of the bandwidths."""
+        """The usable memory as TorchRec's planner reads it, with TorchRec's default bandwidths."""
         trainer = TrainerConfig(
             world_size=self.world_size,
             local_world_size=min(self.local_world_size, self.world_size),
@@ -71,7 +71,7 @@ class PlannedTable:
 
 @dataclass(frozen=True)
 class Plan:
-    """What lands where."""
+    """Placement of all tables on a cluster."""
 
     cluster: Cluster
     tables: tuple[PlannedTable, ...]
@@ -83,15 +83,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Shortage:
-    """Why there is no plan, and from where on there is one."""
+    """Memory that is missing for a plan, and a number of processes that has one."""
 
     cluster: Cluster
     needed: Storage
-    """bytes over all ranks, at the least."""
+    """lower bound of the bytes over all ranks."""
     largest: tuple[str, int]
-    """the table with the largest part that cannot be split, and that part's bytes."""
+    """the table with the largest unsplittable part, and that part's bytes."""
     smallest_world_size: int | None
-    """smallest power of two that was found to fit; None where there was none."""
+    """smallest power of two that fits; None if none was found."""
 
     @property
     def room(self) -> Storage:
@@ -101,6 +101,6 @@ class Shortage:
 
     @property
     def in_sight(self) -> bool:
-        """Whether the sum and the largest part fit, so that only the parts' arrangement may fail."""
+        """Whether the total and the largest part fit, so that only packing the parts can fail."""
         one = self.cluster.usable
         return self.needed.fits_in(self.room) and self.largest[1] <= (one.hbm or one.ddr)

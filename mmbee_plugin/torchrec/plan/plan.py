@@ -1,7 +1,7 @@
-"""Where the tables of a job would land on machines that are not there: TorchRec's planner, offline.
+"""Plans the tables of a job on a cluster with TorchRec's planner, without the cluster's machines.
 
 Nothing is allocated: the tables live on torch's meta device. Their constraints and optimizers are those of a training
-run (:mod:`~mmbee_plugin.torchrec.sharded.sharding`), so that what is planned here is what a run would do.
+run (:mod:`~mmbee_plugin.torchrec.sharded.sharding`).
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ from mmbee_plugin.torchrec.sharded.workload import workload
 from mmbee_plugin.torchrec.shards.layout import DESCRIPTION, Live, Modality, read_description
 
 LARGEST = 1024
-"""processes up to which a fitting number is looked for"""
+"""largest number of processes tried"""
 
 
 def has_shards(settings: Settings) -> bool:
-    """Whether the job's shards are there, so that its modalities are known."""
+    """Whether the job's shards exist; only they determine its modalities."""
     return (Path(settings.data.shards) / DESCRIPTION).exists()
 
 
 @dataclass(frozen=True)
 class DataSize:
-    """Data that are not there, of a given size; what :class:`~mmbee_plugin.torchrec.batches.inputs.Inputs` asks for."""
+    """Hypothetical data of a given size; a :class:`~mmbee_plugin.torchrec.batches.inputs.StoredData`."""
 
     n_users: int
     n_authors: int
@@ -61,10 +61,9 @@ class DataSize:
 
     @classmethod
     def like(cls, settings: Settings, n_users: int, n_authors: int) -> DataSize:
-        """The job's data, grown to this size.
+        """The job's data, scaled to this size.
 
-        Modalities are those of the job's shards folder. Where there is none yet, dense ones stand for them: they
-        need no table.
+        Modalities come from the job's shards folder; without one they are assumed dense, which need no table.
         """
         shards = Path(settings.data.shards)
         modalities: Mapping[str, Modality]
@@ -80,11 +79,7 @@ class DataSize:
 
 
 def parse_bytes(text: str) -> int:
-    """80GB, 0.5TB, 512MiB -> bytes, by 1024 as memory is sold.
-
-    Raises:
-        InputError: anything else.
-    """
+    """80GB, 0.5TB, 512MiB -> bytes; all units are powers of 1024. Raises InputError for anything else."""
     found = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([KMGT])i?B\s*", text, re.IGNORECASE)
     number = _number(found[1]) if found else None
     if found is None or number is None or number <= 0:
@@ -109,7 +104,7 @@ def _number(text: str) -> float | None:
 
 
 def plan(settings: Settings, cluster: Cluster, n_users: int, n_authors: int) -> Plan | Shortage:
-    """The planner's choice for the job on a cluster; where it does not fit, by how much, and what would.
+    """The planner's choice for the job on a cluster; if it does not fit, the shortage and a cluster size that fits.
 
     Raises:
         InputError: settings that the cluster's devices cannot run.
@@ -130,7 +125,7 @@ def plan(settings: Settings, cluster: Cluster, n_users: int, n_authors: int) -> 
             if isinstance(other, Plan):
                 return replace(found, smallest_world_size=world_size)
             if not other.in_sight and other.largest == before.largest:
-                break  # a part that more processes do not make smaller
+                break  # more processes do not shrink the largest part
             before = other
             world_size *= 2
     return found
@@ -200,7 +195,7 @@ def _plan_of(settings: Settings, cluster: Cluster, options: list[ShardingOption]
 
 
 def _shortage(cluster: Cluster, options: list[ShardingOption]) -> Shortage:
-    """The least that the tables take: each split as finely, and kept as frugally, as it may be."""
+    """Lower bound of memory: the cheapest option of each table, and the largest part after the finest splits."""
     memory = "hbm" if cluster.hbm else "ddr"
     least: dict[str, Storage] = {}
     pieces: dict[str, int] = {}
@@ -218,7 +213,7 @@ def _shortage(cluster: Cluster, options: list[ShardingOption]) -> Shortage:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """TorchRec's planner logs every proposal; what matters is returned."""
+    """Silences TorchRec's planner, which logs every proposal."""
     logger = logging.getLogger("torchrec")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""A plan in words and a table, for the terminal."""
+"""Terminal report of a plan or a shortage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GIB = 1024**3
 
 
 def plan_table(plan: Plan) -> Table:
-    """One row a table: what it is, where it lands, what it takes."""
+    """One row a table: size, sharding, kernel, ranks, GiB of weights and optimizer state, estimated milliseconds."""
     table = Table(title=_title(plan.cluster), box=box.SIMPLE, title_justify="left")
     for heading in ("table", "rows x width", "sharding", "kernel", "ranks"):
         table.add_column(heading)
@@ -32,7 +32,7 @@ def plan_table(plan: Plan) -> Table:
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """What a rank takes, and what a step is estimated to."""
+    """Memory of a rank and estimated time of a step, one statement a line."""
     cluster, room = plan.cluster, plan.cluster.usable
     total = sum(table.weights + table.state for table in plan.tables)
     lines = [f"All tables with optimizer state: {total / GIB:,.1f} GiB"]
@@ -56,7 +56,7 @@ def plan_lines(plan: Plan) -> list[str]:
 
 
 def shortage_lines(shortage: Shortage) -> list[str]:
-    """By how much it does not fit, and what would."""
+    """Missing memory and the number of processes that fits, one statement a line."""
     cluster, room, one = shortage.cluster, shortage.room, shortage.cluster.usable
     lines = [f"does not fit: {_title(cluster)}"]
     for memory, needed, available in (

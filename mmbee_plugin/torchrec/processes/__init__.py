@@ -1,1 +1,1 @@
-"""A job's processes: how they start and end, what they tell each other, whether their libraries fit together."""
+"""A job's processes: start and end, command line, collective operations, and a check of library versions."""

@@ -1,4 +1,4 @@
-"""What processes of a job tell each other outside of the tables: rows, whole numbers, small values."""
+"""Collective operations on rows, whole numbers and small values; every process of the default group calls them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Value = TypeVar("Value")
 def send_rows(
     columns: Sequence[NDArray], destination: NDArray[np.int64], device: torch.device
 ) -> list[NDArray]:
-    """Sends every row to the process its destination names.
+    """Sends each row to the process of its destination.
 
     Args:
         columns: (n,) each, this process's rows.
         destination: (n,) ranks.
-        device: where the group sends tensors from.
+        device: of the tensors sent.
 
     Returns:
-        (m,) each, the rows that came to this process.
+        (m,) each, the rows received, by rank of the sender.
     """
     world_size = dist.get_world_size()
     order = np.argsort(destination, kind="stable")
@@ -44,24 +44,24 @@ def send_rows(
 
 
 def add_up(numbers: Sequence[int] | NDArray[np.int64], device: torch.device) -> NDArray[np.int64]:
-    """Whole numbers (k,), each summed over the processes."""
+    """Sums whole numbers (k,) over the processes."""
     total = torch.as_tensor(np.asarray(numbers, dtype=np.int64)).to(device)
     dist.all_reduce(total)
     return total.cpu().numpy()
 
 
 def gather(value: Value) -> list[Value]:
-    """A small value of every process, by rank."""
+    """Gathers a picklable value of every process, by rank."""
     values: list = [None] * dist.get_world_size()
     dist.all_gather_object(values, value)
     return values
 
 
 def from_first(action: Callable[[], Value]) -> Value:
-    """What rank 0 gets from an action, such as a look at a folder: every process gets the same, when rank 0 is done.
+    """Runs an action on rank 0, such as reading a folder, and returns its value on every process.
 
     Raises:
-        InputError: rank 0 met one; on every process, so that none waits for it.
+        InputError: the action raised it; on every process, so that none waits.
     """
     if not dist.is_initialized():
         return action()

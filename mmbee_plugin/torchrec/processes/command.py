@@ -1,4 +1,4 @@
-"""The command line that all jobs have: a file of settings, entries that replace the file's, a file for the result."""
+"""Command line of all jobs: a file of settings, entries that override it, a file for the result."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mmbee_plugin.torchrec.settings import Settings, read_settings
 
 
 def parser(module: str, description: str | None, config: str, result: str) -> argparse.ArgumentParser:
-    """The parser of a job's command, to which it may add its own options.
+    """Argument parser of a job, which may add options of its own.
 
     Args:
         module: as after ``python -m``.
-        description: the module's text, of which the first line is shown.
-        config, result: what help says of the two files.
+        description: docstring of the module; help shows its first line.
+        config, result: help texts of the two files.
     """
     made = argparse.ArgumentParser(
         prog=module,
@@ -37,10 +37,10 @@ def parser(module: str, description: str | None, config: str, result: str) -> ar
 
 
 def read(made: argparse.ArgumentParser) -> tuple[argparse.Namespace, Settings]:
-    """The options of this process and the job's settings; all is checked that can be without the data.
+    """Reads the options and the job's settings; checks everything that does not need the data.
 
     Raises:
-        InputError: bad settings, or a pair of torch and fbgemm that does not go together.
+        InputError: bad settings, a result file that cannot be written, torch and fbgemm that do not fit together.
     """
     options = made.parse_intermixed_args()
     show_progress(int(os.environ.get("RANK", 0)) == 0)
@@ -51,9 +51,9 @@ def read(made: argparse.ArgumentParser) -> tuple[argparse.Namespace, Settings]:
 
 
 def show_progress(first: bool) -> None:
-    """The first process tells how training goes; of TorchRec's messages all show the errors alone."""
+    """Logs progress on the first process only, and of TorchRec's messages only errors."""
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("mmbee_plugin").setLevel(logging.INFO if first else logging.ERROR)
     for library in ("torchrec", "torch.fx"):
         logging.getLogger(library).setLevel(logging.ERROR)
-    warnings.simplefilter("ignore", FutureWarning)  # TorchRec's own, of parts of torch that it uses
+    warnings.simplefilter("ignore", FutureWarning)  # raised by TorchRec's use of torch

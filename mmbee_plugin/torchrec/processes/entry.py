@@ -1,4 +1,4 @@
-"""Starts a process of a job, and ends it in seconds where something fails; torch is imported by the job alone."""
+"""Runs a process of a job and ends it within seconds of a failure; only the job itself imports torch."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from mmbee_plugin.command import threads
 from mmbee_plugin.command.entry import TRACEBACK, in_one_line
 
 PATIENCE = 3.0
-"""seconds in which rank 0 may be the one to say what is wrong."""
+"""seconds that other ranks wait before they report a failure, which rank 0 has mostly reported by then."""
 
 
 def run(main: Callable[[], None]) -> None:
-    """Runs a process of a job and ends it where it fails, without waiting for the others; torchrun ends those.
+    """Runs a process of a job; on failure exits without waiting for the other processes, which torchrun ends.
 
-    What the user can mend is one line and exit status 2, anything else a traceback and 1. Rank 0 tells at once, the
-    others only if they still run after some seconds: mostly all processes find the same fault, or one that follows
-    from that of rank 0.
+    Errors that the user can correct print one line and exit with status 2, others print a traceback and exit with 1; an
+    interrupt exits with 130. Rank 0 reports at once, the others after `PATIENCE`, if torchrun has not ended them.
     """
     threads.choose()
     try:

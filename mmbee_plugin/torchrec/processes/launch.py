@@ -1,4 +1,4 @@
-"""The group and the device of a process of a job."""
+"""Process group and device of a job's process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmbee_plugin.errors import InputError
 
 @dataclass(frozen=True)
 class Process:
-    """Which process of the job this is."""
+    """Rank, group size and device of this process."""
 
     rank: int
     world_size: int
@@ -25,9 +25,9 @@ class Process:
 
 @contextmanager
 def process_group(timeout: float) -> Iterator[Process]:
-    """Joins the group that torchrun started this process for, or makes one of its own.
+    """Joins torchrun's process group, or creates one of this process alone.
 
-    nccl where there is a GPU for every process of this machine, gloo elsewhere.
+    Tensors on GPUs are sent by nccl, others by gloo.
 
     Args:
         timeout: seconds this process waits for the others.

@@ -1,8 +1,8 @@
-"""Whether torch, fbgemm and TorchRec fit together, asked before the first import of TorchRec.
+"""Checks before the first import of TorchRec that the installed torch and fbgemm fit together.
 
 fbgemm's kernels are compiled against one release of torch: fbgemm 1.X goes with torch 2.(X + 5). With another one
-the import ends in an undefined symbol. Its CPU and CUDA wheels have different names and the same import package, so
-what is asked is the package that would be imported, not the list of what was installed.
+the import fails on an undefined symbol. CPU and CUDA wheels have different names but the same import package, so the
+version is read from the package that would be imported, not from the list of installed distributions.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ INSTALL = 'pip install -e ".[torchrec]" (without a GPU with ./packaging/fbgemm-c
 
 @dataclass(frozen=True)
 class Builds:
-    """The two packages that have to fit."""
+    """Versions and build variants of torch and fbgemm."""
 
     torch: str
     """version of torch, such as 2.13.0+cpu."""
     torch_has_gpu: bool
     """torch is built for a GPU, CUDA or ROCm."""
     gpu_answers: bool
-    """a GPU is visible, so that tables will be placed on it."""
+    """a GPU is visible; tables would be placed on it."""
     fbgemm: str
     """version of fbgemm, such as 1.8.0."""
     variant: str
-    """what fbgemm was built for: cpu, cuda, rocm; empty where it does not say."""
+    """device of fbgemm's build: cpu, cuda or rocm; empty if unknown."""
 
 
 def mismatch(builds: Builds) -> str | None:
-    """One line that says why the two do not fit, and what would; None where they fit.
+    """One line on why the two do not fit and which versions would; None if they fit.
 
-    A development build of fbgemm, numbered by date, is not judged.
+    Development builds of fbgemm, numbered by date, are not checked.
     """
     release, (major, minor) = _release(builds.torch), _release(builds.fbgemm)
     if (0, 0) in (release, (major, minor)) or major > 1:
         return None
-    # 2.5 was the first with a 1.X; before it, 0.X went with 2.(X - 4).
+    # fbgemm 1.0 came with torch 2.5; before, fbgemm 0.X went with torch 2.(X - 4).
     right = f"1.{release[1] - 5}" if release[0] == 2 and release[1] >= 5 else None
     if f"{major}.{minor}" != right:
         wanted = f"fbgemm-gpu=={right}.* (without a GPU fbgemm-gpu-cpu=={right}.*)"
@@ -68,10 +68,10 @@ def mismatch(builds: Builds) -> str | None:
 
 
 def check_versions() -> None:
-    """Makes sure that TorchRec can be imported.
+    """Checks that TorchRec can be imported.
 
     Raises:
-        InputError: TorchRec or fbgemm is missing, or the builds do not fit; one line that names the right ones.
+        InputError: TorchRec or fbgemm is missing or cannot be loaded, or the builds do not fit.
     """
     for package in ("torchrec", "fbgemm_gpu"):
         check_extra(package, "a TorchRec job")
@@ -89,7 +89,7 @@ def check_versions() -> None:
 
 
 def _fbgemm() -> tuple[str, str]:
-    """Version and variant of the package that would be imported, without importing it."""
+    """Version and variant of the package that would be imported, without importing it; empty if unknown."""
     spec = util.find_spec("fbgemm_gpu")
     for folder in spec.submodule_search_locations or () if spec is not None else ():
         try:
@@ -107,6 +107,6 @@ def _fbgemm() -> tuple[str, str]:
 
 
 def _release(version: str) -> tuple[int, int]:
-    """Major and minor number; zeros where there are none."""
+    """Major and minor number; (0, 0) if there are none."""
     found = re.match(r"(\d+)\.(\d+)", version)
     return (int(found[1]), int(found[2])) if found else (0, 0)

@@ -1,1 +1,1 @@
-"""GTRModel over sharded embedding tables: the tables, what they start from, and how they are distributed."""
+"""GTRModel over sharded embedding tables: the tables, their initial rows, and their distribution over processes."""

@@ -1,6 +1,6 @@
-"""Ways around what fbgemm's CPU kernels do slowly; results stay bit for bit the same.
+"""Two workarounds for slow backward passes of fbgemm's CPU kernels; results stay equal bit for bit.
 
-Both change how the kernels of a sharded module are called, for this process alone. On a GPU neither is needed.
+Both change how this process calls the kernels of a sharded module. GPUs need neither.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mmbee_plugin.torchrec.sharded.tables import Tables
 
 
 def speed_up(model: DistributedModelParallel) -> None:
-    """Both mends, on a TrainModel distributed over CPU processes."""
+    """Applies both workarounds to a TrainModel distributed over CPU processes."""
     tables: Tables = model.module.tables
     bags_of_one(tables.sequences)
     if tables.pools is not None:
@@ -28,8 +28,7 @@ def speed_up(model: DistributedModelParallel) -> None:
 
 
 def without_weight_gradients(pools: ShardedEmbeddingBagCollection) -> None:
-    """Spares the backward pass of weighted bags the gradients of the bags' weights, which nobody reads: they would be
-    most of its time."""
+    """Skips the gradients of the weights of weighted bags: unused, they would take most of the backward pass."""
 
     def spare(kernel: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
         features = len(kernel.feature_table_map)
@@ -40,8 +39,8 @@ def without_weight_gradients(pools: ShardedEmbeddingBagCollection) -> None:
 
 
 def bags_of_one(sequences: ShardedEmbeddingCollection) -> None:
-    """Looks the ids of sequences up as sums of one row each: the backward pass of the kernel for sums is several times
-    faster than that for unpooled rows."""
+    """Looks up the ids of sequences as sums over bags of one row, whose backward pass is several times faster than that
+    of unpooled rows."""
     for kernel in _kernels(sequences):
         kernel.pooling_mode = PoolingMode.SUM
         kernel.forward = partial(_rows_as_sums, kernel.forward, len(kernel.feature_table_map))
@@ -50,9 +49,9 @@ def bags_of_one(sequences: ShardedEmbeddingCollection) -> None:
 def _rows_as_sums(
     forward: Any, features: int, indices: torch.Tensor, offsets: torch.Tensor, **named: Any
 ) -> torch.Tensor:
-    """indices (n,) of ``features`` features one after the other, offsets of their bags -> (n, d).
+    """indices (n,) of ``features`` features in turn, offsets (features · stride + 1,) of their bags -> rows (n, d).
 
-    The kernel wants as many bags of each feature; the shorter features are filled up with empty ones.
+    The kernel requires the same number of bags of each feature; shorter features are padded with empty bags.
     """
     stride = (len(offsets) - 1) // features
     edges = offsets[:: max(1, stride)][: features + 1]  # where each feature's ids begin, and the end

@@ -1,4 +1,4 @@
-"""Puts together what the processes encoded, so that each can score against all of it."""
+"""Gathers encoded rows from all processes, with gradients."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class _Gather(torch.autograd.Function):
 
 
 def interleave(own: torch.Tensor) -> torch.Tensor:
-    """Rows of all processes: row k of process r becomes row k * world_size + r.
+    """Gathers the rows of all processes: row k of process r becomes row k * world_size + r.
 
-    The gradient of a process's rows is the sum of what all processes send back.
+    The gradient of a process's rows is summed over all processes.
 
     Shapes:
         - own: (C, h), C equal on all processes

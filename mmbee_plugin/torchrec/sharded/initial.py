@@ -1,7 +1,7 @@
-"""What the tables start from: the same rows whatever the sharding and the number of processes.
+"""Initial rows of the tables, independent of the sharding and of the number of processes.
 
-TorchRec would fill every shard by itself. Here a row is drawn from a generator seeded by table and block of rows, so
-that a process can write the rows of its shards alone.
+TorchRec would initialise every shard by itself. Here each block of rows has a generator seeded by seed, table and
+block, so that a process draws only the blocks of its shards.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ NodeVectors = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class InitialRows:
-    """Rows of any table, as they are before the first step.
+    """Rows of any table before the first step.
 
-    Id vectors are normal with ``init_std``; queries start as in :func:`~mmbee_plugin.modules.mfq.initial_queries`. Node
-    vectors are those that GraphCL stored, scaled to ``node_std``, or normal with it. Rows of the unseen are zero.
+    Id vectors are normal with standard deviation ``init_std``, word vectors with `WORD_STD`; query tokens come from
+    :func:`~mmbee_plugin.modules.mfq.initial_queries`. Node vectors are GraphCL's, scaled to ``node_std``, or normal
+    with it. Row 0, except of words, and the rows of ``unseen_rows`` are zero.
 
     Args:
-        inputs: widths of the tables and standard deviations.
+        inputs: for widths of the tables and standard deviations.
         seed: of the job.
-        nodes: stored node vectors, or None to start fresh.
+        nodes: stored node vectors; None draws them.
 
     Raises:
         InputError: stored vectors of another width.
@@ -60,7 +61,7 @@ class InitialRows:
         }
 
     def rows(self, table: str, start: int, stop: int, width: int) -> Iterator[tuple[int, torch.Tensor]]:
-        """Rows ``start`` to ``stop`` of a table in pieces: (first row, (rows, width))."""
+        """Yields rows ``start`` to ``stop`` of a table in pieces: number of the first row, values (rows, width)."""
         for block in range(start // BLOCK, -(-stop // BLOCK)):
             values = self._block(table, block, width)
             if block == 0 and not table.startswith(WORD_TABLES):
@@ -93,11 +94,8 @@ class InitialRows:
 
 @torch.no_grad()
 def write_initial(tables: nn.Module, initial: InitialRows) -> None:
-    """Writes the rows of this process's shards, or of whole tables where nothing is sharded.
-
-    Args:
-        tables: a :class:`~mmbee_plugin.torchrec.sharded.tables.Tables`, sharded or not.
-    """
+    """Writes the rows of this process's shards of a :class:`~mmbee_plugin.torchrec.sharded.tables.Tables`, or of the
+    whole tables if they are not sharded."""
     for name, weight in tables.state_dict().items():
         table = name.split(".")[-2]
         width = weight.shape[1]
@@ -109,7 +107,7 @@ def write_initial(tables: nn.Module, initial: InitialRows) -> None:
 
 
 def local_parts(weight: torch.Tensor | ShardedTensor) -> Iterator[tuple[torch.Tensor, tuple[int, int]]]:
-    """This process's parts of a table, each with the row and column of the table where it begins."""
+    """This process's parts of a table, each with the table's row and column at which it begins."""
     if not isinstance(weight, ShardedTensor):
         yield weight, (0, 0)
         return

@@ -13,12 +13,12 @@ from mmbee_plugin.torchrec.sharded.tables import Looked, Tables, author_side, us
 
 
 class Scorer(nn.Module):
-    """The dense part: looked-up vectors to logits and loss. It holds GTRModel and no table.
+    """The dense part, GTRModel: looked-up vectors to logits and loss.
 
-    A leaf for TorchRec's tracer, which follows the ids of a batch no further than to the tables.
+    A leaf module for TorchRec's tracer, which follows the ids of a batch only to the tables.
 
     Args:
-        inputs: which inputs there are.
+        inputs: which inputs the model reads.
         precision: ``bf16`` computes under autocast; losses and the tables stay float32.
     """
 
@@ -30,8 +30,7 @@ class Scorer(nn.Module):
         self.gtr = GTRModel(*inputs.parts)
 
     def forward(self, batch: Batch, looked: Looked) -> tuple[torch.Tensor, torch.Tensor]:
-        """-> loss (), whose mean over the processes is the global batch's, and logits: (B, C), or (B, T) of labelled
-        samples."""
+        """-> loss (), whose mean over processes is the global batch's, and logits (B, C), or (B, T) of labelled rows."""
         targets = batch.targets
         assert targets is not None
         with self.autocast(batch.sequences.device()):
@@ -42,13 +41,13 @@ class Scorer(nn.Module):
             return self.objective(self.gtr, user, author, targets)
 
     def encode_authors(self, batch: Batch, looked: Looked) -> EncodedAuthor:
-        """The batch's authors; where rows are scored pair by pair, each row's own, which rows of one author and moment
-        pay for once."""
+        """Encodes the batch's authors; where rows are scored pair by pair, each author and moment once, repeated for
+        the rows (B,) that share it."""
         author = self.gtr.encode_author(author_side(self.inputs, batch, looked))
         return author if batch.paired is None else author.take(batch.paired)
 
     def autocast(self, device: torch.device) -> torch.autocast:
-        """The precision of the dense part, as a context."""
+        """Context of the dense part's precision."""
         return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.bf16)
 
 
@@ -56,9 +55,9 @@ class TrainModel(nn.Module):
     """Tables and dense part.
 
     Args:
-        inputs: which inputs there are.
+        inputs: which inputs the model reads.
         precision: of the dense part, fp32 or bf16.
-        device: of the tables, ``meta`` where they are to be sharded.
+        device: of the tables; ``meta`` if they are to be sharded.
     """
 
     def __init__(self, inputs: Inputs, precision: str = "fp32", device: torch.device | str = "meta") -> None:
@@ -72,9 +71,9 @@ class TrainModel(nn.Module):
         return self.scorer(batch, self.tables(batch))
 
     def encode_users(self, batch: Batch) -> EncodedUser | None:
-        """The batch's users, ready to meet any author; None for a batch without.
+        """Encodes the batch's users; None for a batch without users.
 
-        As all methods that look ids up, to be called by every process, with one stride.
+        Look-ups are collective: every process calls this method, with one stride, as `encode_authors` and `score`.
         """
         looked = self.tables(batch)
         if batch.users is None:
@@ -83,7 +82,7 @@ class TrainModel(nn.Module):
             return self.scorer.gtr.encode_user(user_side(self.inputs, batch, looked))
 
     def encode_authors(self, batch: Batch) -> EncodedAuthor | None:
-        """The batch's authors, ready to meet any user; None for a batch without."""
+        """Encodes the batch's authors; None for a batch without authors."""
         looked = self.tables(batch)
         if batch.authors is None:
             return None
@@ -102,7 +101,7 @@ class TrainModel(nn.Module):
 
 
 def _pooled(own: EncodedAuthor, ids: torch.Tensor) -> EncodedAuthor:
-    """The authors that all processes encoded together, with their rows (C,)."""
+    """Gathers the authors that the processes encoded into one pool, whose author rows are ``ids`` (C,)."""
     top = interleave(own.top)
-    # Only a cross part looks at the target's id vector by itself; a dot head has it in its top.
+    # Only a cross part reads the target's id vector on its own; for a dot head it is part of `top`.
     return EncodedAuthor(top, top.new_empty(len(top), 0), ids)

@@ -1,4 +1,4 @@
-"""Distributes a model: plans where its tables live, and gives every part its optimizer."""
+"""Distributes a model over processes: plans the sharding of its tables and sets the optimizer of every part."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ ON_CPU = ("rowwise_adagrad", "adagrad", "sgd")
 
 
 class RowWiseBagSharder(EmbeddingBagCollectionSharder):
-    """Offers row-wise sharding of bags on a CPU too, where it works but TorchRec leaves it out."""
+    """Allows row-wise sharding of bags on CPUs, where TorchRec omits it although it works."""
 
     def sharding_types(self, compute_device_type: str) -> list[str]:
-        """The kinds of sharding to choose from."""
+        """Sharding types that the planner may choose from."""
         known = super().sharding_types(compute_device_type)
         return known if ShardingType.ROW_WISE.value in known else [*known, ShardingType.ROW_WISE.value]
 
 
 def sharders() -> list[ModuleSharder[Any]]:
-    """What distributes the three modules of tables."""
+    """Sharders of the three modules of tables."""
     return [RowWiseBagSharder(), EmbeddingCollectionSharder()]
 
 
 def table_settings(settings: TablesSettings, table: str) -> TableSettings:
-    """The settings that rule a table."""
+    """Settings of a table."""
     return getattr(settings, section_of(table))
 
 
@@ -78,12 +78,12 @@ def check_device(settings: TablesSettings, device: str) -> None:
 def constraints(
     settings: TablesSettings, tables: list[str], device: str, factors: Mapping[str, list[float]]
 ) -> dict[str, ParameterConstraints]:
-    """What the planner may do with each table, and by how many ids a bag of each feature it weighs it.
+    """The planner's constraints by table: sharding types, kernels, and mean ids in a bag of each feature (`factors`).
 
-    Left out everywhere: data-parallel copies, whose dense kernel is broken for sequences on a CPU, and, unless asked
-    for, columns, which do not move to another number of processes. On a CPU the author table, which gives a vector to
-    every place of the histories, is split by rows: the planner's estimate would leave it whole, and all its work,
-    to one process.
+    Data-parallel tables are excluded, since their dense kernel is broken for sequences on a CPU; column-wise sharding
+    is excluded unless set, since such shards do not carry over to another number of processes. On a CPU ``auto``
+    shards the author table, read at every place of a history, by rows: the planner would give it, and with it most of
+    the work, to one process.
     """
     kernels = [EmbeddingComputeKernel.FUSED.value]
     if device == "cuda":
@@ -105,12 +105,12 @@ def constraints(
 
 
 def table_names(tables: nn.Module) -> list[str]:
-    """The names of all tables of a module that holds nothing else."""
+    """Names of the tables of a module without other parameters."""
     return [name.split(".")[-2] for name, _ in tables.named_parameters()]
 
 
 def give_optimizers(tables: nn.Module, settings: TablesSettings) -> None:
-    """Gives every table the optimizer that runs inside the backward pass, by its settings."""
+    """Sets the optimizer of every table, which runs inside the backward pass."""
     for name, weight in zip(table_names(tables), tables.parameters(), strict=True):
         one = table_settings(settings, name)
         kind, arguments = OPTIMIZERS[one.optimizer]
@@ -120,9 +120,9 @@ def give_optimizers(tables: nn.Module, settings: TablesSettings) -> None:
 def shard(
     model: TrainModel, settings: Settings, device: torch.device
 ) -> tuple[DistributedModelParallel, KeyedOptimizer]:
-    """Distributes the model over the processes of the default group; to be called by all of them.
+    """Distributes the model over the processes of the default group; a collective call.
 
-    A table's optimizer runs inside the backward pass; the dense part is copied to every process and trained with Adam.
+    A table's optimizer runs inside the backward pass; the dense part is replicated and trained with Adam.
 
     Args:
         model: with its tables on ``meta``.
@@ -130,11 +130,10 @@ def shard(
         device: of this process.
 
     Returns:
-        the distributed model, and one optimizer for all of it, whose ``step`` is Adam's.
+        the distributed model, and the combined optimizer of tables and dense part, whose ``step`` is Adam's.
 
     Raises:
-        InputError: an optimizer that the device lacks, or tables for which the planner finds no place; on every
-            process.
+        InputError: an optimizer that the device lacks, or tables that the planner cannot place; on every process.
     """
     check_device(settings.tables, device.type)
     give_optimizers(model.tables, settings.tables)
@@ -161,7 +160,7 @@ def shard(
 
 
 def _topology(world_size: int, device: torch.device) -> Topology:
-    """The machines of this job, each taken to be like this one."""
+    """Topology of the job's machines, all assumed to be like this one."""
     local_world_size = min(int(os.environ.get("LOCAL_WORLD_SIZE", 1)), world_size)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // local_world_size
     trainer = TrainerConfig(
@@ -183,18 +182,18 @@ def plan_tables(
     stride: int,
     factors: Mapping[str, list[float]],
 ) -> ShardingPlan:
-    """Where the tables go. Rank 0 plans; every process gets the plan, or the reason why there is none.
+    """Plans the sharding of the tables, on rank 0; every process gets the plan.
 
     Args:
-        model: what is to be distributed.
-        tables: the part of it that holds the tables.
+        model: to be distributed.
+        tables: its part that holds the tables.
         settings: of the job.
         device: of this process.
-        stride: bags of a process's batch.
-        factors: per table the mean ids of each feature in a bag.
+        stride: bags of a feature in a process's batch.
+        factors: by table the mean number of ids in a bag of each feature.
 
     Raises:
-        InputError: the planner finds no place; on every process.
+        InputError: on every process, if the planner finds no place.
     """
     world_size = dist.get_world_size()
 

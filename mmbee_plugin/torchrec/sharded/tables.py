@@ -1,4 +1,4 @@
-"""The embedding tables of a job as TorchRec modules, and their way into the sides that GTRModel reads.
+"""The embedding tables of a job as TorchRec modules, and the inputs of GTRModel made from their vectors.
 
 Three modules hold all tables, because TorchRec shares no weights between them:
 
@@ -6,11 +6,11 @@ Three modules hold all tables, because TorchRec shares no weights between them:
   peers are read one by one;
 * ``bags``: ``user`` otherwise; ``query``, an author's N tokens as one row of N·d; ``words_<modality>``, mean of a bag;
 * ``pools``: ``nodes_user`` and ``nodes_author``, weighted sums over neighbours, one feature for each part of a pool
-  (:mod:`~mmbee_plugin.graph.pools`); those of a pool's parts add up to its mean.
+  (:mod:`~mmbee_plugin.graph.pools`); the sums of a pool's parts add up to its mean.
 
-A table of n users or authors has n + 1 rows: row r of the file is id r + 1, id 0 stands for whoever was unseen in
-training (in the node tables for nobody). Behind them, ``user`` and ``author`` have ``model.unseen_rows`` more for the
-unseen (`torchrec.shards.ids`); ``query`` has none, since unseen authors read the model's default queries.
+A table of n users or authors has n + 1 rows: row r of the file is id r + 1, id 0 the default row of those unseen in
+training (unused in the node tables). ``user`` and ``author`` have ``model.unseen_rows`` more for the unseen
+(`torchrec.shards.ids`); ``query`` has none, since unseen authors read the model's default queries.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ from mmbee_plugin.torchrec.shards.layout import NODES
 Config = TypeVar("Config", bound=BaseEmbeddingConfig)
 
 Looked = tuple[dict[str, JaggedTensor], KeyedTensor | None, KeyedTensor | None]
-"""what the three modules return for a batch."""
+"""vectors of a batch from ``sequences``, ``bags`` and ``pools``."""
 
 
 def section_of(table: str) -> str:
-    """The entry of ``tables`` in the settings that rules a table."""
+    """Name of a table's section in the settings ``tables``."""
     if table in NODES.values():
         return "nodes"
     return "words" if table.startswith(WORD_TABLES) else table
@@ -84,7 +84,7 @@ def bag_configs(inputs: Inputs) -> list[EmbeddingBagConfig]:
 
 
 def pool_configs(inputs: Inputs) -> list[EmbeddingBagConfig]:
-    """Tables of ``pools``; none where no metapath is read."""
+    """Tables of ``pools``; none if no metapath is read."""
     rows = {"u": inputs.n_users + 1, "a": inputs.n_authors + 1}
     configs = []
     for side, table in NODES.items():
@@ -99,7 +99,7 @@ class Tables(nn.Module):
 
     Args:
         inputs: which tables, and their sizes.
-        device: ``meta`` where the tables are to be sharded, so that nothing is allocated before.
+        device: ``meta`` if the tables are to be sharded, so that nothing is allocated before.
     """
 
     def __init__(self, inputs: Inputs, device: torch.device) -> None:
@@ -110,14 +110,14 @@ class Tables(nn.Module):
         self.pools = EmbeddingBagCollection(tables=pools, is_weighted=True, device=device) if pools else None
 
     def forward(self, batch: Batch) -> Looked:
-        """Looks all ids of a batch up; a collective operation where the tables are sharded."""
+        """Looks up all ids of a batch; collective if the tables are sharded."""
         bags = self.bags(batch.bags) if self.bags is not None else None
         pools = self.pools(batch.pools) if self.pools is not None else None
         return self.sequences(batch.sequences), bags, pools
 
 
 def user_side(inputs: Inputs, batch: Batch, looked: Looked) -> UserSide:
-    """The batch's users with what the tables gave."""
+    """The batch's users, completed with the looked-up vectors."""
     sequences, bags, pools = looked
     side = batch.users
     assert side is not None
@@ -138,7 +138,7 @@ def user_side(inputs: Inputs, batch: Batch, looked: Looked) -> UserSide:
 
 
 def author_side(inputs: Inputs, batch: Batch, looked: Looked) -> AuthorSide:
-    """The batch's authors with what the tables gave."""
+    """The batch's authors, completed with the looked-up vectors."""
     sequences, bags, pools = looked
     side = batch.authors
     assert side is not None
@@ -162,7 +162,7 @@ def author_side(inputs: Inputs, batch: Batch, looked: Looked) -> AuthorSide:
 
 
 def _means(looked: KeyedTensor | None, pools: tuple[Pool, ...], count: int) -> torch.Tensor | None:
-    """(count, P, d) the mean over each pool, the sum over its parts; None without pools."""
+    """(count, P, d) mean over each pool, added up from its parts; None without pools."""
     if looked is None or not pools:
         return None
     means = (reduce(torch.add, [looked[part.name][:count] for part in pool.parts]) for pool in pools)
@@ -172,15 +172,14 @@ def _means(looked: KeyedTensor | None, pools: tuple[Pool, ...], count: int) -> t
 def _peers(
     sequences: dict[str, JaggedTensor], side: str, weights: torch.Tensor | None
 ) -> torch.Tensor | None:
-    """The vectors (B, K, d) of each node's peers with weights (B, K), zero where the list is filled up; None where
-    nobody reads them."""
+    """Vectors (B, K, d) of each node's peers, zero for padding, for weights (B, K); None without weights."""
     return (
         None if weights is None else sequences[PEERS[side]].to_padded_dense(weights.shape[1])[: len(weights)]
     )
 
 
 def _config(kind: type[Config], name: str, rows: int, width: int, features: list[str]) -> Config:
-    # The rows are written by `write_initial` after sharding; TorchRec's own start would depend on the shards.
+    # `write_initial` writes the rows after sharding; TorchRec's own initial values would depend on the shards.
     return kind(
         name=name, num_embeddings=rows, embedding_dim=width, feature_names=features, init_fn=nn.init.zeros_
     )

@@ -1,4 +1,4 @@
-"""How many rows of each table a process looks up in a step: what a plan weighs tables by."""
+"""Estimates how many rows of each table a process looks up in a step, for the planner."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ WORDS_A_BAG = 20
 
 
 def workload(inputs: Inputs, settings: Settings, world_size: int) -> tuple[int, dict[str, list[float]]]:
-    """The stride of a process's batch, and per table the mean ids of each feature in a bag of it.
+    """Stride of a process's batch, and by table the mean number of ids in a bag of each feature.
 
-    Counted at most: full histories, full neighbour lists, no candidate drawn twice.
+    Upper bounds: full histories, full neighbour lists, no candidate drawn twice.
     """
     train = settings.train
     users = _share(train.batch_size, world_size)

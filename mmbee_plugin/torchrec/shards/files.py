@@ -1,4 +1,4 @@
-"""Writes the files of a shards folder and takes down their sizes."""
+"""Writes the files of a shards folder and records their sizes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ TOKENS_AT_ONCE = 65_536
 
 
 class ShardWriter:
-    """Writes into one folder, to be published when all is there.
+    """Writes into one folder, which the caller publishes.
 
     Attributes:
-        sizes: bytes of each file written, by name, the node vectors left out: they may be trained anew.
+        sizes: bytes of each file written, by name, without node vectors, which may be retrained.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,20 +29,20 @@ class ShardWriter:
         self.sizes: dict[str, int] = {}
 
     def array(self, name: str, values: NDArray) -> None:
-        """One array as ``<name>.npy``."""
+        """Writes an array as ``<name>.npy``."""
         file = self._place(f"{name}.npy")
         size = write_npy(file, values).size
         if file.name not in NODE_FILES.values():
             self.sizes[f"{name}.npy"] = size
 
     def lists(self, folder: str, lists: Neighbours) -> None:
-        """Neighbour lists."""
+        """Writes neighbour lists as arrays ``indptr``, ``ids`` and ``weights``."""
         self.array(f"{folder}/indptr", lists.indptr.astype(np.int64))
         self.array(f"{folder}/ids", lists.ids.astype(np.int32))
         self.array(f"{folder}/weights", lists.weights.astype(np.float32))
 
     def table(self, name: str, columns: Mapping[str, NDArray | None], rows_per_group: int) -> None:
-        """Columns of one length as ``<name>.parquet``, in row groups; a column that is None is left out."""
+        """Writes columns of one length as ``<name>.parquet``, in row groups; leaves out columns that are None."""
         present = {key: values for key, values in columns.items() if values is not None}
         schema = pa.schema([(key, pa.from_numpy_dtype(values.dtype)) for key, values in present.items()])
         length = len(next(iter(present.values())))
@@ -53,7 +53,7 @@ class ShardWriter:
         self._take_down(f"{name}.parquet")
 
     def tokens(self, name: str, tokens: list[str]) -> None:
-        """Names by row as ``<name>.parquet``."""
+        """Writes tokens, by row, as ``<name>.parquet``."""
         schema = pa.schema([("token", pa.string())])
         with self._writer(name, schema) as writer:
             for start in range(0, len(tokens), TOKENS_AT_ONCE):

@@ -1,9 +1,9 @@
-"""From rows of users and authors to ids of their tables, and who reads the row of an unseen one.
+"""Maps rows of users and authors to ids of their tables; those unseen in training share rows.
 
-Row r of the file is id r + 1. Whoever has no training row reads id 0, or, with ``model.unseen_rows``, one of so many
-rows behind the table's own, which a hash of the token chooses: it is the same in every process and run, and on other
-shards of the same users and authors. Those rows are trained by stand-ins: with ``model.unseen_rate``, one who is known
-reads, for a batch, the row that it would read unseen.
+Row r of the file is id r + 1. Users and authors without a training row read id 0 or, with ``model.unseen_rows``, one
+of that many rows behind the table's own, chosen by a hash of the token: the same in every process and run, and in
+other shards of the same users and authors. Stand-ins train these rows: in each batch a share ``model.unseen_rate`` of
+the known read the row that they would read unseen.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class TableIds:
 
     Args:
         store: the shards.
-        model: of its settings, the two about the unseen.
+        model: settings, for ``unseen_rows`` and ``unseen_rate``.
 
     Raises:
-        InputError: shards without the hashes of the tokens, where they are needed.
+        InputError: ``unseen_rows`` of shards without hashes of the tokens.
     """
 
     def __init__(self, store: ShardStore, model: JobModelSettings) -> None:
@@ -48,7 +48,7 @@ class TableIds:
             self.keys = {side: store.keys(side) for side in self.counts}
 
     def users(self, rows: NDArray, place: Place | None = None) -> NDArray[np.int64]:
-        """Ids (b,) of user rows (b,); at a place in training, with the stand-ins of that batch."""
+        """Ids (b,) of user rows (b,); for a training batch at ``place`` with its stand-ins."""
         return self._ids("users", rows, self.store.user_ids(rows), place)
 
     def authors(self, rows: NDArray, place: Place | None = None) -> NDArray[np.int64]:
@@ -56,7 +56,7 @@ class TableIds:
         return self._ids("authors", rows, self.store.author_ids(rows), place)
 
     def unseen(self, side: Side, rows: NDArray) -> NDArray[np.int64]:
-        """Ids (b,) that these rows have where they are unseen."""
+        """Ids (b,) that these rows read if unseen."""
         if not self.hashed:
             return np.zeros(len(rows), dtype=np.int64)
         chosen = self.keys[side][rows] % np.uint64(self.hashed)
@@ -65,6 +65,6 @@ class TableIds:
     def _ids(self, side: Side, rows: NDArray, ids: NDArray, place: Place | None) -> NDArray[np.int64]:
         replaced = ids == 0
         if place is not None and self.rate:
-            drawn = mix(key(Purpose.STAND_INS, *place), rows) >> np.uint64(11)  # 53 bits, as of a float
+            drawn = mix(key(Purpose.STAND_INS, *place), rows) >> np.uint64(11)  # 53 bits, a float's precision
             replaced = replaced | (drawn < self.rate * 2.0**53)
         return np.where(replaced, self.unseen(side, rows), ids)

@@ -1,8 +1,7 @@
-"""What a shards folder holds: the names of its files and the description that stands beside them.
+"""Layout of a shards folder: the names of its files, and their description.
 
-A shards folder is a dataset folder made ready for training: Parquet files of rows to stream, and arrays to map
-into memory. Every array is indexed by row of `.user` or `.item`. With ``F`` for ``fold-<f>/`` or nothing (the
-whole graph)::
+A shards folder is a dataset folder made ready for training: Parquet files of rows to stream, and arrays to map into
+memory, indexed by row of `.user` or `.item` unless noted. ``F`` is ``fold-<f>/`` or empty (the whole graph)::
 
     shards.json                         the description
     train.parquet                       user, author, position, time and position_by_day (where there is time), fold
@@ -13,7 +12,7 @@ whole graph)::
     users.parquet  authors.parquet      token
     histories/{indptr,items,repeats}.npy  and times.npy where there is time
     users/known.npy                     (n_users,) bool: has a training row
-    authors/{known,seen}.npy            (n_authors,) bool: has a training row, has one that teaches it something (a
+    authors/{known,seen}.npy            (n_authors,) bool: has a training row, has one that trains its own vectors (a
                                         positive; of live data any)
     authors/category.npy                (n_authors,) int64: from 1, 0 where unknown; where there are categories
     {users,authors}/keys.npy            (n,) uint64: hash of the token
@@ -24,10 +23,10 @@ whole graph)::
     segments/newest.npy                 (n_authors,) int64: newest segment at the end of training, -1 for none
     F neighbours/<metapath>/            indptr, ids, weights (of each node summing to 1)
     F attributes/<metapath>/<column>.npy  means over neighbours of dense modalities and of `statistics`
-    F attributes/own/<column>.npy       what the nodes themselves have, zero where absent; of a fold where it is other
+    F attributes/own/<column>.npy       the nodes' own columns, zero where absent; of a fold only where they differ
     F reach/                            indptr, ids (ascending), weights
     nodes_user.npy  nodes_author.npy    node vectors, where there are any
-    nodes.json                          which two files they are instead, once they were trained anew
+    nodes.json                          names of the two files that replace them, once retrained
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ class Modality(BaseModel):
 
 
 class Statistic(BaseModel):
-    """Columns of users or authors, whose means their neighbours read."""
+    """Columns of users or authors that are averaged over neighbour lists."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -71,7 +70,7 @@ class Statistic(BaseModel):
 
 
 class Live(BaseModel):
-    """What live data have and static items have not."""
+    """Properties of live data that static items lack."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -123,7 +122,7 @@ class Description(BaseModel):
         return f"{array}.npy" in self.files
 
     def columns(self, modalities: Iterable[str]) -> dict[str, Statistic]:
-        """What neighbours bring along, in order, where these modalities are read."""
+        """Columns averaged over neighbours, in order: those of these modalities, then the statistics."""
         content = (name for name in modalities if self.has(f"attributes/own/{name}"))
         return {
             name: Statistic(width=self.modalities[name].width, end="a") for name in content
@@ -131,14 +130,14 @@ class Description(BaseModel):
 
     @property
     def identity(self) -> dict[str, str | None]:
-        """Names the dataset, the graph snapshot, and, by all entries together, what was made of them."""
-        unnamed = set() if self.statistics else {"statistics"}  # as in folders of before there were any
+        """Hash of the dataset, key of the graph snapshot, and a digest of the whole description."""
+        unnamed = set() if self.statistics else {"statistics"}  # absent in older folders
         made = hashlib.sha256(self.model_dump_json(exclude=unnamed).encode()).hexdigest()
         return {"dataset": self.dataset, "snapshot": self.snapshot, "description": made[:16]}
 
 
 def read_description(folder: Path) -> Description:
-    """The description of a shards folder, all files there and of their size.
+    """Reads the description of a shards folder and checks the sizes of its files.
 
     Raises:
         InputError: no shards folder, one of another version, a file missing or cut; names the file.
@@ -169,10 +168,10 @@ def read_description(folder: Path) -> Description:
 
 
 def node_pair(folder: Path) -> tuple[Path, Path] | None:
-    """The files of the users' and the authors' node vectors; None where there are none.
+    """The files of the users' and the authors' node vectors; None if there are none.
 
     Raises:
-        InputError: one of the two is missing.
+        InputError: one of the two is missing, or ``nodes.json`` does not name two files.
     """
     source, names = folder / NODE_PAIR, NODE_FILES
     if source.exists():

@@ -1,6 +1,6 @@
-"""One Parquet file of a shards folder, read a row group at a time, every value checked.
+"""Row groups of one Parquet file of a shards folder, every value checked.
 
-The embedding kernels do not say when an id is out of range, so nothing unchecked may pass here.
+The embedding kernels do not check the range of ids.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ Columns = dict[str, NDArray]
 _KINDS = {False: (pa.types.is_integer, "whole numbers"), True: (pa.types.is_floating, "numbers")}
 POSITIONS = ("position", "position_by_day")
 TIME = "time"
-"""seconds since the data's first interaction, the one column that is not of whole numbers"""
+"""seconds since the data's first interaction, the only column of floats"""
 TASK = "task_"
 """prefix of the columns of live data's tasks."""
 
 
 class RowGroups:
-    """The rows of a split.
+    """Row groups of a split.
 
     Args:
         store: the shards folder.
@@ -31,7 +31,7 @@ class RowGroups:
 
     Attributes:
         file: the Parquet file.
-        count: its row groups.
+        count: number of row groups.
 
     Raises:
         InputError: a file that is no Parquet, is cut, or lacks a column.

@@ -1,4 +1,4 @@
-"""The rows of a dataset folder's splits, and the choice of those which are trained on."""
+"""Splits the rows of a dataset folder and chooses its training rows."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from mmbee_plugin.graph.settings import GraphSettings
 
 @dataclass(frozen=True)
 class Rows:
-    """Interactions, of data without time in the order that stands for it.
+    """Interactions; for data without time in the row order that replaces it.
 
     Shapes:
         - users, authors: (n,) int64, rows of `.user` and `.item`
-        - labels: (n,) int8, 0 or 1, or None where every row is a positive
-        - times: (n,) float64, since the data's first interaction, or None without time
-        - live: (n,) what rows of live data carry besides, or None
+        - labels: (n,) int8, 0 or 1, or None if every row is a positive
+        - times: (n,) float64, seconds since the data's first interaction, or None without time
+        - live: (n,) further columns of live data, or None
     """
 
     users: NDArray[np.int64]
@@ -44,7 +44,7 @@ class Rows:
         return np.ones(len(self), dtype=bool) if self.labels is None else self.labels > 0
 
     def taken(self, which: NDArray) -> Rows:
-        """Some of them, by number or flag."""
+        """Selects rows by number or mask."""
         labels, times = (None if column is None else column[which] for column in (self.labels, self.times))
         live = None if self.live is None else self.live.taken(which)
         return Rows(self.users[which], self.authors[which], labels, times, live)
@@ -53,15 +53,15 @@ class Rows:
 def split_folder(
     folder: DatasetFolder, threshold: float | None = None, row_order: str | None = None, seed: int = 0
 ) -> dict[str, Rows]:
-    """The rows of train, valid and test: the folder's own split, else each user's oldest 80 % train, the next
-    10 % validate and the newest test.
+    """Rows of train, valid and test: the folder's own split, else by user the oldest 80 % for training, the next 10 %
+    for validation and the newest for testing.
 
     Args:
         folder: the dataset folder.
-        threshold: the rating from which a row is a positive; None where every row is one, and for live data, whose
-            rows say whether there was a gift.
-        row_order: what stands for time in data without it, ``file`` or ``random``;
-            :func:`~mmbee_plugin.data.order.chosen_row_order` by default.
+        threshold: the rating from which a row is a positive; None if every row is one, and for live data, which are
+            labelled by their gifts.
+        row_order: replaces time in data without it, ``file`` or ``random``; by default as
+            :func:`~mmbee_plugin.data.order.chosen_row_order`.
         seed: of the random order.
 
     Raises:
@@ -110,13 +110,13 @@ def split_folder(
 def training_rows(
     rows: Rows, n_users: int, graph: GraphSettings | None, train_newest: int | None = None
 ) -> TrainingRows:
-    """Histories, folds and choice of the training rows.
+    """Chooses the training rows, with their histories and cross-fitting folds.
 
     Args:
         rows: the training split.
         n_users: rows of `.user`.
-        graph: whose `folds` and `fold_by` deal the rows; folds by order leave older rows out.
-        train_newest: keep the rows with fewer than so many later positives of their user and with one before.
+        graph: its `folds` and `fold_by` deal the rows; folds by order leave out older rows.
+        train_newest: keep rows with fewer than this many later positives of their user and at least one earlier.
 
     Raises:
         InputError: no positive row is left; folds by time of data without it.

@@ -1,4 +1,4 @@
-"""Live data's segments in a shards folder: features as they are stored, mapped into memory, standardised when read."""
+"""Segments of live data in a shards folder: memory-mapped features, standardised when read."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from mmbee_plugin.torchrec.shards.files import ShardWriter
 def write_segments(
     writer: ShardWriter, segments: SegmentFeatures, modalities: Iterable[str], until: float
 ) -> None:
-    """Writes the segments' features and which of them are whose.
+    """Writes the segments' features, and the first and newest segments of their authors.
 
     Args:
         modalities: those to write.
-        until: when training ended, in seconds; what ends later has no part in mean and deviation.
+        until: end of training, in seconds; mean and deviation are of segments that end by then.
     """
     writer.array("segments/first", segments.first.numpy())
     writer.array("segments/newest", segments.newest(until))
@@ -33,7 +33,7 @@ class SegmentStore:
     """The segments of a shards folder.
 
     Args:
-        mapped: an array of the folder by name, memory-mapped.
+        mapped: maps an array of the folder, by name.
     """
 
     def __init__(self, mapped: Callable[[str], NDArray]) -> None:
@@ -44,7 +44,7 @@ class SegmentStore:
         return self._mapped("segments/newest")[authors]
 
     def windows(self, rows: NDArray, length: int) -> NDArray[np.int64]:
-        """(b, length) the author's last segments up to rows (b,), -1 for none; oldest first, -1 where there is none."""
+        """(b, length) rows of the same author's last segments up to rows (b,), oldest first; -1 for none in both."""
         first = self._mapped("segments/first")[np.maximum(rows, 0)] if (rows >= 0).any() else rows
         window = rows[:, None] + np.arange(1 - length, 1)
         return np.where((rows[:, None] >= 0) & (window >= first[:, None]), window, -1)
@@ -60,7 +60,7 @@ class SegmentStore:
         return found, present
 
     def scaling(self, modality: str) -> Scaling:
-        """What standardises a modality."""
+        """Mean and deviation that standardise a modality."""
         return Scaling(*(self._mapped(f"features/{modality}/{part}") for part in Scaling._fields))
 
     def features(self, modality: str, windows: NDArray) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -1,4 +1,4 @@
-"""What `mmbee data shards` is told: typed settings from ``--key=value`` arguments."""
+"""Typed settings of `mmbee data shards`, from ``--key=value`` arguments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIVE_GRAPH: dict[str, Any] = {
     "reach_own": True,
     "reach_lift": True,
 }
-"""live data's, whose training rows see the past, as test rows do, and where gifts are given again"""
+"""defaults for live data: training rows see past edges only, as test rows do, and authors are gifted repeatedly"""
 
 
 class ShardSettings(RowSettings, CategorySettings):

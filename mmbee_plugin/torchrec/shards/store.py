@@ -1,4 +1,4 @@
-"""The arrays of a shards folder, memory-mapped, looked up by row: what a batch is made of."""
+"""Memory-mapped arrays of a shards folder, looked up by row."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Side = Literal["users", "authors"]
 
 
 class ShardStore:
-    """A shards folder, opened read-only; nothing is read before it is asked for.
+    """A shards folder, opened read-only; its arrays are memory-mapped.
 
-    Rows are rows of `.user` and `.item`, from 0. A table id is row + 1; id 0 is the default row, for users and
-    authors without a training row. Node tables use row + 1 always.
+    Rows are rows of `.user` and `.item`, from 0. A table id is row + 1, or 0, the default row, for users and authors
+    without a training row. Node tables always use row + 1.
 
     Args:
         path: the folder that `mmbee data shards` wrote.
@@ -35,21 +35,21 @@ class ShardStore:
         metapaths: those to read, in this order; all by default.
 
     Attributes:
-        n_users, n_authors: rows; a table has one more.
+        n_users, n_authors: counts; a table has at least one more row.
         labelled: whether rows carry a 0/1 label.
         ordered: whether there is time.
-        until: of the newest training row, in seconds since the data's first interaction; None without time.
+        until: time of the newest training row, in seconds since the data's first interaction; None without time.
         categories: whether authors have categories.
         folds: parts for cross-fitting, 0 for none.
         metapaths: the chosen ones.
-        modalities: what each of the chosen ones is, in order.
+        modalities: kind and size of the chosen ones, in order.
         attribute_width: width of `brought`, the chosen dense modalities and all statistics side by side.
         has_reach: whether there are long-walk lists.
-        live: what live data have besides, None for static items.
+        live: properties of live data; None for static items.
         segments: the features of live data.
-        drawn: (n_authors + 1,) int64, by table id how often an author is the positive of a row trained on.
+        drawn: (n_authors + 1,) int64, by table id the number of training rows with this author as positive.
         provenance: one line that names the data.
-        identity: what names the content of the folder, wherever it lies.
+        identity: names the folder's content, whatever its path.
 
     Raises:
         InputError: no such folder, a file missing or cut, a modality or metapath that is not stored.
@@ -101,16 +101,17 @@ class ShardStore:
         return self._open(f"{side}/keys")
 
     def author_seen(self, rows: NDArray) -> NDArray[np.bool_]:
-        """(b,) whether the authors (b,) have a training positive: the others take the default queries."""
+        """(b,) whether author rows (b,) have a training positive, of live data any training row; others read the
+        default queries."""
         return self._open("authors/seen")[rows]
 
     def category(self, rows: NDArray) -> NDArray[np.int64]:
-        """Categories of author rows, in their shape, 0 where unknown; of data that have `categories`."""
+        """Categories of author rows, in their shape, 0 where unknown; only for data with `categories`."""
         return self._open("authors/category")[rows]
 
     def history_mode(self, asked: HistoryMode | None) -> HistoryMode:
-        """What a training row sees of its user's history: as asked, or ``daily`` for live data, else ``prefix`` where
-        there is time or rows are declared to stand in order.
+        """History mode of training rows: as asked; by default ``daily`` for live data, ``prefix`` for data with time or
+        a declared order, else ``others``.
 
         Raises:
             InputError: daily histories of data without time.
@@ -123,17 +124,17 @@ class ShardStore:
         return "daily" if self.live is not None else "prefix" if in_order else "others"
 
     def history_lengths(self, users: NDArray) -> NDArray[np.int64]:
-        """(b,) entries in the whole history of user rows (b,)."""
+        """(b,) lengths of the whole histories of user rows (b,)."""
         return np.diff(self._histories.indptr[np.stack([users, users + 1])], axis=0)[0]
 
     @property
     def longest_history(self) -> int:
-        """Behaviours in the longest of all histories."""
+        """Length of the longest history."""
         return int(np.diff(self._histories.indptr).max())
 
     @property
     def longest_reach(self) -> int:
-        """Authors in the longest of all users' long-walk lists."""
+        """Length of the longest long-walk list."""
         return int(np.diff(self._open("reach/indptr")).max())
 
     def history(
@@ -148,12 +149,12 @@ class ShardStore:
 
         Args:
             users: (b,) user rows.
-            positions: (b,) of the training rows; None for whole histories, as evaluation sees them.
+            positions: (b,) of the training rows; None for whole histories, as in evaluation.
             length: behaviours kept.
-            targets: (b,) author rows that are left out; the entries at `positions` by default, which labelled
-                rows must not rely on, since a label 0 has no entry.
-            mode: ``prefix``, what came before the position, ``others``, all but the target, or ``daily``, what came
-                before the position and the target's own author with it; by default as `history_mode` says.
+            targets: (b,) author rows to leave out, required for labelled rows, since a label 0 has no entry; by default
+                the entries at `positions`.
+            mode: ``prefix``: before the position, without the target; ``others``: all without the target; ``daily``:
+                before the position, earlier entries of the target's author included; by default as `history_mode`.
 
         Returns:
             author rows (b, length) padded on the right with 0, lengths (b,), and seconds since the data's first
@@ -174,7 +175,7 @@ class ShardStore:
     def longest(
         self, users: NDArray, positions: NDArray, length: int, mode: HistoryMode | None = None
     ) -> int:
-        """What no history of a batch exceeds, at least 1; arguments as ``history``. No history is read for it."""
+        """Upper bound (at least 1) of a batch's history lengths, without reading them; arguments as ``history``."""
         entries = self.history_lengths(users) if self.history_mode(mode) == "others" else positions
         return max(1, min(length, int(entries.max(initial=0))))
 
@@ -201,13 +202,14 @@ class ShardStore:
     def brought(
         self, lists: Neighbours, end: str, rows: NDArray, fold: int | None = None, stored: str | None = None
     ) -> NDArray[np.float32] | None:
-        """(b, attribute_width) what neighbours bring along, as :func:`~mmbee_plugin.graph.attributes.brought`.
+        """(b, attribute_width) weighted sums of the neighbours' columns; None if that type has no column
+        (:func:`~mmbee_plugin.graph.attributes.brought`).
 
         Args:
-            lists, end: the lists of nodes (b,), and the type of the neighbours.
+            lists, end: lists of nodes (b,), and the type of the neighbours, ``u`` or ``a``.
             rows: the nodes.
             fold: as in ``neighbours``.
-            stored: the metapath whose stored lists these are; its stored means are taken.
+            stored: metapath whose lists these are as stored; its stored means are read.
         """
 
         def own(name: str) -> NDArray:
@@ -220,8 +222,8 @@ class ShardStore:
         return brought(lists, end, self._columns, own, None if stored is None else mean)
 
     def reach(self, users: NDArray, fold: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Long-walk lists of user rows (b,): author rows, ascending and filled up with NOBODY, and their
-        weights, filled up with 0, both (b, K) with K the longest list among them, at least 1."""
+        """Long-walk lists of user rows (b,): author rows, ascending and padded with NOBODY, and weights, padded with
+        0, both (b, K) with K the longest of these lists, at least 1."""
         lengths, authors, chances = self._lists(f"{fold_folder(fold)}reach", users)
         left = np.arange(max(1, int(lengths.max(initial=0)))) < lengths[:, None]
         rows = np.full(left.shape, NOBODY, dtype=np.int64)
@@ -246,10 +248,10 @@ class ShardStore:
         return lengths, words, self._open(f"{folder}/present")[rows]
 
     def nodes(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-        """Trained node vectors (n_users, d) and (n_authors, d), memory-mapped; None where there are none.
+        """Trained node vectors (n_users, d) and (n_authors, d), memory-mapped; None if there are none.
 
         Raises:
-            InputError: files that are no such tables.
+            InputError: as `node_pair`; files of another type or shape.
         """
         files = node_pair(self.path)
         if files is None:
@@ -265,11 +267,11 @@ class ShardStore:
         return users, authors
 
     def user_tokens(self) -> list[str]:
-        """The users' names, by row."""
+        """The users' tokens, by row."""
         return self._tokens("users.parquet")
 
     def author_tokens(self) -> list[str]:
-        """The authors' names, by row."""
+        """The authors' tokens, by row."""
         return self._tokens("authors.parquet")
 
     def _chosen(

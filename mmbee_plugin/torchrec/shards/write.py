@@ -1,4 +1,4 @@
-"""Makes a shards folder (:mod:`mmbee_plugin.torchrec.shards.layout`) from a dataset folder, published whole."""
+"""Writes a shards folder (:mod:`mmbee_plugin.torchrec.shards.layout`) from a dataset folder, published atomically."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def write_shards(
     row_order: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> None:
-    """Writes a shards folder; one that is there already is replaced when all is written.
+    """Writes a shards folder; replaces an existing one at the end.
 
-    Histories and the graph know the training positives alone; the split is that of
+    Histories and graph are built from training positives only; the split is that of
     :func:`~mmbee_plugin.torchrec.shards.rows.split_folder`.
 
     Args:
@@ -54,18 +54,17 @@ def write_shards(
         graph: settings of the graph stage; None for no graph.
         graphcl: settings of the node vectors; None stores none.
         modalities: those to store; all by default.
-        rows_per_group: training rows of a Parquet row group, the least that a reader holds.
-        train_newest: train on the rows with fewer than so many later positives of their user and with one
-            before; all by default. Folds by order choose rows as well.
-        threshold: the rating from which a row is a positive; None where every row is one.
+        rows_per_group: training rows of a Parquet row group, the unit of reading.
+        train_newest: as of :func:`~mmbee_plugin.torchrec.shards.rows.training_rows`; all by default.
+        threshold: the rating from which a row is a positive; None if every row is one.
         category_field: the column of `.item` with the authors' categories; None takes `category` if it is there.
         seed: of GraphCL, and of a random row order.
-        row_order: what stands for time in data without it, as :func:`~mmbee_plugin.torchrec.shards.rows.split_folder`.
-        progress: told each stage's name as it starts.
+        row_order: replaces time in data without it, as of `split_folder`.
+        progress: called with each stage's name as it starts.
 
     Raises:
-        InputError: bad rows, a part without rows, an unknown modality or column of categories, a threshold without
-            ratings, folds by time of data without it, a destination that is something else or cannot be written.
+        InputError: bad rows, a split without rows, an unknown modality or column of categories, a threshold without
+            ratings, folds by time of data without it, a destination that is no shards folder or cannot be written.
     """
     taken = destination.exists() and not (destination.is_dir() and not any(destination.iterdir()))
     if taken and not (destination / DESCRIPTION).exists():
@@ -121,7 +120,7 @@ def _modalities(folder: DatasetFolder, names: tuple[str, ...] | None) -> dict[st
 
 
 def _end_of_training(folder: DatasetFolder) -> float | None:
-    """Of live data the latest training row's time as in the file, in seconds."""
+    """Time of live data's latest training row, in seconds as in the file; None for static items."""
     times = folder.interactions("train").timestamps if folder.live is not None else None
     return None if times is None else float(times.max())
 
@@ -203,7 +202,7 @@ def _write_rows(
 
 
 def _write_sides(writer: ShardWriter, folder: DatasetFolder, rows: Rows, train: TrainingRows) -> None:
-    """What is known of each user and each author, row by row."""
+    """Writes histories, flags, counts, tokens and their hashes, by row of users and authors."""
     n_users, n_authors = len(folder.user_tokens), len(folder.item_tokens)
     histories = train.histories
     for name in ("indptr", "items", "repeats"):
@@ -261,6 +260,6 @@ def _description(
 
 
 def _statistics(snapshot: Snapshot, modalities: dict[str, Modality]) -> dict[str, dict[str, object]]:
-    """The columns that are no modality's."""
+    """Width and node type of the snapshot's columns that are no modality."""
     beside = {name: end for name, end in snapshot.columns.items() if name not in modalities}
     return {name: {"width": snapshot.own(name).shape[1], "end": end} for name, end in beside.items()}

@@ -1,7 +1,7 @@
 """Evaluation of a distributed model: full ranking of static items, or metrics of labelled samples.
 
-Both are those of one process, whatever the number of processes: sums are whole numbers
-(:func:`~mmbee_plugin.evaluation.metrics.exact_sum`), and samples are grouped by user before anything is averaged.
+Metrics do not depend on the number of processes: sums are of whole numbers
+(:func:`~mmbee_plugin.evaluation.metrics.exact_sum`), and samples are grouped by user before averaging.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ USERS_AT_ONCE = 256
 SAMPLES_AT_ONCE = 4096
 """labelled samples a process scores at once"""
 CELLS = 2**24
-"""scores of users times authors held at once"""
+"""user-author scores held at once"""
 
 
 class Evaluator:
-    """Evaluates a model; every process of the job calls each method, together.
+    """Evaluates a model; its methods are collective.
 
     Args:
         model: the distributed :class:`~mmbee_plugin.torchrec.sharded.model.TrainModel`.
-        maker: makes this process's batches.
-        process: which process this is.
+        maker: of this process's batches.
+        process: this process.
     """
 
     def __init__(self, model: DistributedModelParallel, maker: BatchMaker, process: Process) -> None:
@@ -53,9 +53,9 @@ class Evaluator:
 
     @torch.no_grad()
     def ranking(self, reader: EvalReader, topk: Sequence[int] = (10, 20)) -> dict[str, float]:
-        """Means over the users of :func:`~mmbee_plugin.evaluation.metrics.ranking_metrics`, on every process.
+        """Means over users of :func:`~mmbee_plugin.evaluation.metrics.ranking_metrics`, on every process.
 
-        All authors are ranked but the user's training items, unless they are positives of the split too.
+        All authors are ranked, except the user's training positives that are no positives of the split.
 
         Raises:
             InputError: no user has a positive in the split; rows that cannot be read.
@@ -99,18 +99,18 @@ class Evaluator:
         return labelled_metrics(users, labels, scores, self.process.device)
 
     def _authors(self, model: TrainModel) -> EncodedAuthor:
-        """All authors, by row: each process encodes its share, and all get the whole."""
+        """Encodes all authors, in row order: each process its share, gathered on every process."""
         world_size, rank = self.process.world_size, self.process.rank
         step, n_authors = AUTHORS_AT_ONCE * world_size, self.store.n_authors
         parts = []
         for start in range(0, n_authors, step):
-            # The last share is filled up with row 0.
+            # The last share is padded with row 0.
             count = -(-min(step, n_authors - start) // world_size) * world_size
             rows = np.arange(start + rank, start + count, world_size)
             batch = self.maker.authors(np.where(rows < n_authors, rows, 0)).to(self.process.device)
             encoded = model.encode_authors(batch)
             assert encoded is not None
-            # Only a cross part looks at the id vector by itself; a dot head has it in its top.
+            # Only a cross part reads the id vector on its own; for a dot head it is part of `top`.
             cross = model.scorer.gtr.backbone.cross_width
             author = (
                 interleave(encoded.author)
@@ -128,8 +128,7 @@ class Evaluator:
     def _hits(
         self, model: TrainModel, authors: EncodedAuthor, asked: RankedUsers, k: int
     ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-        """For this process's share of the users: which of the k best are positives (b, k), and how many there are
-        (b,)."""
+        """Hits (b, k) of positives among the k best authors and numbers of positives (b,), of this process's users."""
         world_size, rank = self.process.world_size, self.process.rank
         rows = asked.users[rank::world_size]
         times = None if asked.times is None else asked.times[rank::world_size]
@@ -148,7 +147,7 @@ class Evaluator:
 
 @contextmanager
 def _evaluating(model: DistributedModelParallel) -> Iterator[TrainModel]:
-    """The module inside, switched to evaluation, and back to how it was."""
+    """The wrapped module in evaluation mode; restores its mode on exit."""
     training = model.training
     model.eval()
     try:
@@ -160,8 +159,7 @@ def _evaluating(model: DistributedModelParallel) -> Iterator[TrainModel]:
 def _best(
     model: TrainModel, user: EncodedUser, authors: EncodedAuthor, masked: tuple[NDArray, NDArray], k: int
 ) -> torch.Tensor:
-    """(b, k) the rows of each user's best authors, best first, without the masked (row, author); -1 where there are
-    fewer."""
+    """(b, k) rows of each user's best authors, best first, without masked (user, author) pairs; padded with -1."""
     rows = len(user.top)
     device = user.top.device
     mask_row, mask_author = (torch.from_numpy(part).to(device) for part in masked)
@@ -180,6 +178,6 @@ def _best(
 
 
 def _share(places: NDArray, values: NDArray, rank: int, world_size: int) -> tuple[NDArray, NDArray]:
-    """Of entries at places of a batch those of this process's rows, with the place among these."""
+    """Entries of this process's rows of a batch: their places among these rows, and their values."""
     own = places % world_size == rank
     return places[own] // world_size, values[own]

@@ -1,8 +1,8 @@
-"""AUC, UAUC, GAUC and log loss of labelled samples that lie on many processes, equal to those of one process.
+"""Exact AUC, UAUC, GAUC and log loss of labelled samples that are distributed over processes.
 
-A metric averaged over processes is not the metric. Here a user's samples meet on one process (a hash of the user names
-it), and for AUC over all samples each process gets a range of scores. What is then added up is whole numbers, so the
-values are bit for bit those of :mod:`mmbee_plugin.evaluation.metrics` on all samples in one process.
+Averages of per-process metrics would differ. For UAUC and GAUC a user's samples are sent to one process, chosen by a
+hash of the user; for AUC each process gets a range of scores. Sums are of whole numbers, so the values equal bit for
+bit those of :mod:`mmbee_plugin.evaluation.metrics` on all samples in one process.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from mmbee_plugin.randomness.mixing import mix
 from mmbee_plugin.torchrec.processes.collectives import add_up, gather, send_rows
 
 POINTS = 256
-"""scores a process sends in to find the ranges of scores"""
+"""scores sampled per process, on average, to choose the ranges of scores"""
 
 
 def labelled_metrics(
     users: ArrayLike, labels: ArrayLike, scores: ArrayLike, device: torch.device
 ) -> dict[str, float]:
-    """``auc``, ``uauc``, ``gauc`` and ``logloss`` over the samples of all processes; every process gets them.
+    """``auc``, ``uauc``, ``gauc`` and ``logloss`` of the samples of all processes, on every process.
 
-    To be called by all processes of the default group together; one may have no samples.
+    Collective over the default group; a process may have no samples.
 
     Args:
-        users: (n,) ids, this process's samples.
+        users: (n,) ids of this process's samples.
         labels: (n,) 0/1.
         scores: (n,) probabilities.
-        device: where the group sends tensors from.
+        device: of the tensors sent.
 
     Raises:
-        InputError: as the functions of `evaluation.metrics`, on every process, whichever has the bad sample.
+        InputError: as the functions of `evaluation.metrics`; on every process, if any has a bad sample.
     """
     user = np.asarray(users, dtype=np.int64).reshape(-1)
     label, score = np.asarray(labels).reshape(-1), np.asarray(scores, dtype=np.float64).reshape(-1)
@@ -53,7 +53,7 @@ def labelled_metrics(
 
 
 def _checked(user: NDArray, label: NDArray, score: NDArray) -> NDArray[np.float64]:
-    """The samples' log losses; the error of any process is raised on all, so that none waits for it."""
+    """Log losses (n,) of the samples; an error of any process is raised on all, so that none waits for it."""
     losses, problem = np.empty(0), None
     try:
         losses = log_losses(label, score)
@@ -69,7 +69,7 @@ def _checked(user: NDArray, label: NDArray, score: NDArray) -> NDArray[np.float6
 
 
 def _grouped(user: NDArray, positive: NDArray, score: NDArray, device: torch.device) -> tuple[float, float]:
-    """UAUC and GAUC, each user's samples on one process."""
+    """UAUC and GAUC; all samples of a user are first sent to one process."""
     destination = (mix(0, user) % np.uint64(dist.get_world_size())).astype(np.int64)
     mine = user_auc(*send_rows((user, positive, score), destination, device))
     sums = [*exact_sum(mine.auc), *exact_sum(mine.auc, mine.impressions)]

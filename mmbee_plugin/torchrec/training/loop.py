@@ -1,4 +1,4 @@
-"""The training loop of a process: steps, evaluations, checkpoints, and the best epoch at the end."""
+"""The training loop of each process: steps, evaluations, checkpoints, and a test of the best epoch."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def train(settings: Settings, resume: bool = False, result: Path | None = None) 
     Args:
         settings: of the job.
         resume: go on from the newest checkpoint, if there is one.
-        result: JSON file for what is returned; rank 0 writes it.
+        result: JSON file for the returned values, written by rank 0.
 
     Returns:
-        ``losses`` by step, ``validation`` metrics by epoch, ``best`` epoch, ``test`` metrics, ``samples_per_second``,
-        ``provenance`` of the data.
+        ``losses`` by logged step, ``validation`` metrics by epoch, ``best`` epoch and its metrics, ``test`` metrics,
+        ``samples_per_second``, ``world_size``, ``threads``, ``provenance`` of the data.
 
     Raises:
-        InputError: bad shards or settings, checkpoints of another run in the folder, a loss that is no number.
+        InputError: bad shards or settings, checkpoints of another run in the folder, a loss that is not finite.
     """
     with process_group(settings.train.timeout) as process, _alone_in(Path(settings.checkpoint.folder)):
         checkpoint = from_first(lambda: checkpoint_to_resume(settings, resume))
@@ -66,7 +66,7 @@ def train(settings: Settings, resume: bool = False, result: Path | None = None) 
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """While the job writes into its folder; every process enters. Raises InputError where another job does."""
+    """Locks the job's folder; a collective call. Raises InputError if another job holds the lock."""
     complaint = "another job writes there at this moment; checkpoint.folder=… starts elsewhere"
     with ExitStack() as held:
         from_first(lambda: held.enter_context(locked(folder / ".lock", complaint)))
@@ -74,11 +74,10 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 class Trainer:
-    """A job as one process sees it; every process calls each method.
+    """Trains one process's share of a job; all methods are collective.
 
-    Args:
-        settings: of the job.
-        process: which process this is.
+    Raises:
+        InputError: bad shards or settings, such as no negatives for data without labels.
     """
 
     def __init__(self, settings: Settings, process: Process) -> None:
@@ -120,7 +119,7 @@ class Trainer:
         self.pace = Pace()
 
     def restore(self, path: Path) -> None:
-        """Takes up the run of a checkpoint. Raises InputError for one that does not fit the model."""
+        """Resumes the run of a checkpoint. Raises InputError if its data or model differ."""
         check_same_data(read_state(path), self.store, path)
         state = load(path, self.model, self.optimizer)
         self.epoch, self.batch, self.step = state.epoch, state.batch, state.step
@@ -128,12 +127,12 @@ class Trainer:
         LOG.info("Resuming %s: epoch %d, batch %d", path, self.epoch, self.batch)
 
     def run(self) -> dict[str, Any]:
-        """Trains to the last epoch, or until ``patience`` is at its end; then the best epoch's test metrics."""
+        """Trains to the last epoch or until ``patience`` runs out, then tests the best epoch; returns as `train`."""
         if self.process.rank == 0:
             self.writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.step + 1)
         try:
             return self._run()
-        finally:  # a failing process is ended at once, and would lose what is not written yet
+        finally:  # a failing process ends by os._exit, which would lose events not yet written
             if self.writer is not None:
                 self.writer.close()
 
@@ -203,11 +202,11 @@ class Trainer:
             yield self.maker.train(rows, self.epoch)
 
     def _seed(self) -> int:
-        """Of the random numbers that this process draws in its next step, so that a resumed run draws them again."""
+        """Seed of this process's next step, a function of its number: a resumed run draws the same random numbers."""
         return key(Purpose.STEP, self.settings.train.seed, self.step, self.process.rank)
 
     def _mean(self, loss: torch.Tensor) -> float:
-        """The mean over the processes, which is the mean over the global batch."""
+        """Mean over the processes, that is over the global batch. Raises InputError if it is not finite."""
         dist.all_reduce(loss)
         mean = float(loss) / self.process.world_size
         if not math.isfinite(mean):
@@ -269,7 +268,7 @@ def in_words(metrics: dict[str, float]) -> str:
 
 
 def progress(first: bool) -> Progress:
-    """A bar of steps, on a terminal and in the first process alone."""
+    """Progress bar of steps, shown by the first process on a terminal only."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),

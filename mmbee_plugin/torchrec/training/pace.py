@@ -1,4 +1,4 @@
-"""How fast training goes, by the clock, without what is not training."""
+"""Training throughput in samples per second of wall-clock time, pauses excluded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Pace:
-    """Samples and the seconds they took, since the last reading and in all."""
+    """Counts samples and seconds, since the last reading and in total."""
 
     def __init__(self) -> None:
         self.samples, self.seconds = 0, 0.0
@@ -16,11 +16,11 @@ class Pace:
         self._since = time.perf_counter()
 
     def start(self) -> None:
-        """The clock runs from now; samples that were not read are forgotten."""
+        """Starts the clock; drops samples added since the last reading."""
         self._new, self._since = 0, time.perf_counter()
 
     def add(self, samples: int) -> None:
-        """Samples that were trained on."""
+        """Counts samples as trained on."""
         self._new += samples
 
     def read(self) -> float:
@@ -38,7 +38,7 @@ class Pace:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """What runs within is not counted, such as a checkpoint."""
+        """Excludes the time spent inside, such as on saving a checkpoint."""
         begun = time.perf_counter()
         try:
             yield

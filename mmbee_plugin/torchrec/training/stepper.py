@@ -1,4 +1,4 @@
-"""Runs training steps over a stream of batches: one after the other, or overlapped where a GPU waits for ids."""
+"""Training steps over a stream of batches: sequential, or pipelined to hide the exchange of ids on a GPU."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Stepper(ABC):
     """Forward, backward and update of each batch.
 
     Args:
-        model: whose forward returns the loss first.
-        optimizer: of the dense part; the tables' run inside the backward pass.
+        model: its forward returns the loss first.
+        optimizer: its ``step`` updates the dense part; tables are updated inside the backward pass.
         device: of this process.
     """
 
@@ -29,11 +29,11 @@ class Stepper(ABC):
 
     @abstractmethod
     def steps(self, batches: Iterator[Batch], seed: Callable[[], int]) -> Iterator[torch.Tensor]:
-        """The loss () of each step; ``seed`` is asked before each, for what it draws at random."""
+        """Yields the loss () of each step; torch is seeded with ``seed()`` before each."""
 
     @abstractmethod
     def finish(self) -> None:
-        """Leaves the model as it was before the first step, for evaluation; steps may follow."""
+        """Restores the model's own forward for evaluation; more steps may follow."""
 
 
 class PlainStepper(Stepper):
@@ -49,7 +49,7 @@ class PlainStepper(Stepper):
             yield loss.detach()
 
     def finish(self) -> None:
-        """The model is as it was."""
+        """Nothing to restore."""
 
 
 class PipelinedStepper(Stepper):
