@@ -30,7 +30,7 @@ class Scorer(nn.Module):
         self.gtr = GTRModel(*inputs.parts)
 
     def forward(self, batch: Batch, looked: Looked) -> tuple[torch.Tensor, torch.Tensor]:
-        """-> loss (), whose mean over processes is the global batch's, and logits (B, C), or (B, T) of labelled rows."""
+        """-> loss (), its mean over processes that of the global batch, and logits (B, C), or (B, T) of labels."""
         targets = batch.targets
         assert targets is not None
         with self.autocast(batch.sequences.device()):
