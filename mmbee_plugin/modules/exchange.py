@@ -1,6 +1,6 @@
 """Exchange files: a trained model's tables and weights, written and read by both adapters.
 
-An exchange file is a torch file of tensors and plain values, read without running code from it. A table of users or
+An exchange file is a torch file of tensors and plain values, read with ``weights_only=True``. A table of users or
 authors has one row more than there are tokens: row r + 1 belongs to token r, row 0 to unknown tokens.
 """
 
@@ -35,7 +35,7 @@ IN_FILES: dict[str, dict[str, str]] = {
     "content": {"content_dropout": "dropout"},
     SEARCH: {"search_heads": "heads", "short_length": "short"},
 }
-"""Settings that have another name in a file."""
+"""By section, settings that have another name in a file: own name -> name there."""
 
 
 @dataclass
@@ -93,7 +93,7 @@ def model_settings(
 
     Args:
         history_length: behaviours of a user that are read.
-        segments: of a sample, L; of static items 0 or 1, which mean the same.
+        segments: segments of a sample, L; 0 and 1 both for static items.
     """
     parts: dict[str, Any] = {"gtr": gtr.model_dump(), "history_length": history_length}
     backbone = BACKBONES[gtr.backbone]
@@ -107,7 +107,7 @@ def model_settings(
 
 
 def model_of(settings: Mapping[str, Any]) -> GTRModel:
-    """The model that settings of `model_settings` name, its weights fresh, in evaluation mode.
+    """A model from settings of `model_settings`, with fresh weights, in evaluation mode.
 
     Raises:
         InputError: settings of another version.
@@ -133,9 +133,9 @@ def model_of(settings: Mapping[str, Any]) -> GTRModel:
 def fill_unknown_queries(
     tables: Mapping[str, torch.Tensor], dense: Mapping[str, torch.Tensor], settings: Mapping[str, Any]
 ) -> None:
-    """Writes row 0 of the query table, where there is one: the queries of authors that are not in the file.
+    """Writes row 0 of the query table, if any: the queries of authors that are not in the file.
 
-    That is zeros, no offset from the shared queries, or the default queries, where none are shared.
+    These are zeros (no offset) with shared queries, else the default queries.
 
     Args:
         tables, dense, settings: as in :class:`Exchange`.
@@ -146,7 +146,7 @@ def fill_unknown_queries(
 
 
 def write_exchange(path: Path, exchange: Exchange) -> None:
-    """Writes a file, beside ``path`` first. Raises InputError if it cannot be written."""
+    """Writes an exchange file atomically. Raises InputError if it cannot be written."""
     content = {
         "format": FORMAT,
         "tables": exchange.tables,
@@ -157,7 +157,7 @@ def write_exchange(path: Path, exchange: Exchange) -> None:
     try:
         with replaced(path, "wb") as file:
             torch.save(content, file)
-    except (OSError, RuntimeError) as error:  # torch's writer has its own for a full disk
+    except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError on a full disk
         raise InputError(f"{path}: cannot be written ({one_line(error)})") from None
 
 
@@ -188,7 +188,7 @@ def check_same_model(exchange: Exchange, own: Mapping[str, Any], source: Path) -
     """Raises InputError with the first setting in which the file's model differs from ``own`` (`model_settings`)."""
     before, now = _flat(exchange.settings), _flat(own)
     for path in sorted(before.keys() | now.keys()):
-        in_training_only = path[-1] in IN_TRAINING_ONLY and "widths" not in path  # its entries are modalities
+        in_training_only = path[-1] in IN_TRAINING_ONLY and "widths" not in path  # widths are by modality
         if not in_training_only and before.get(path) != now.get(path):
             name = ".".join(path)
             raise InputError(
@@ -197,7 +197,7 @@ def check_same_model(exchange: Exchange, own: Mapping[str, Any], source: Path) -
 
 
 def _flat(settings: Mapping[str, Any], outer: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
-    """Values by the keys that lead to them."""
+    """Values of nested mappings by their paths of keys."""
     flat: dict[tuple[str, ...], Any] = {}
     for name, value in settings.items():
         path = (*outer, name)

@@ -1,7 +1,7 @@
-"""Losses of the gift-through rate model: over labelled samples of one or several tasks, or one positive against others.
+"""Losses of the gift-through rate model: labelled samples of one or several tasks, or a positive against negatives.
 
-Each is a mean over the rows of a batch. With ``weights`` (B,) it is their weighted sum instead: a process that holds a
-part of a batch passes what each of its rows counts in the whole.
+Each is a mean over the rows of a batch. With ``weights`` (B,) it is the weighted sum instead: a process that holds a
+part of a batch passes each row's share of the whole batch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def binary_cross_entropy(
     mask: torch.Tensor | None = None,
     weights: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Mean logistic loss (MMBee, eq. 2) over the entries where mask is true; 0 where none is.
+    """Mean logistic loss (MMBee, eq. 2) over the entries where mask is true; 0 if none is.
 
     Shapes:
         - logits, labels: any one shape, with ``weights`` (B,) or (B, C); mask: the same, not together with
@@ -31,14 +31,14 @@ def binary_cross_entropy(
 def multi_task(
     logits: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor, weights: torch.Tensor | None = None
 ) -> torch.Tensor:
-    r"""Sum over the tasks of each one's mean logistic loss over the samples in which its label is known.
+    r"""Sum over tasks of the mean logistic loss over the samples with a known label.
 
     .. math:: L = \sum_k \sum_b m_{bk} \mathrm{BCE}(y_{bk}, l_{bk}) / \max(1, \sum_b m_{bk})
 
     A task without a known label in the batch adds nothing.
 
     Args:
-        weights: (B, T) what an entry counts in its task's mean over the whole batch, for a process that holds a part.
+        weights: (B, T) weight of each entry in its task's mean over the whole batch, where a process holds a part.
 
     Shapes:
         - logits, labels, mask: (B, T), labels of any finite value where mask is false; output: scalar
@@ -73,8 +73,8 @@ def sampled_softmax(
         logits: (B, C) scores of the pool, already divided by the temperature.
         target: (B,) column of the positive.
         allowed: (B, C) bool, false for columns that are other positives of the row; None allows all.
-        log_expected: (C,) of a pool that rows share, as :func:`log_expected_draws`; it is subtracted from the logits
-            (Bengio and Senécal, 2008), so that popular candidates are not punished for being drawn often.
+        log_expected: (C,) :func:`log_expected_draws` of a shared pool; subtracted from the logits (Bengio and Senécal,
+            2008), so that popular candidates are not punished for being drawn often.
 
     Shapes:
         - output: scalar
@@ -91,22 +91,22 @@ def sampled_softmax(
 def log_expected_draws(
     counts: torch.Tensor, total: float | torch.Tensor, rows: int, draws: int, n_authors: int
 ) -> torch.Tensor:
-    r"""Log of how often each candidate is expected in a pool of positives and evenly drawn negatives.
+    r"""Log of each candidate's expected number of draws (C,) in a pool of positives and uniform negatives.
 
     .. math:: \log(B c_a / \textstyle\sum_i c_i + M / n)
 
     Args:
-        counts: (C,) how often each candidate is the positive of a training row, c.
+        counts: (C,) number of training rows whose positive is the candidate, c.
         total: sum of the counts of all authors.
-        rows: positives B of the pool.
-        draws: negatives M of all rows together.
-        n_authors: n.
+        rows: number of positives in the pool, B.
+        draws: number of negatives of all rows together, M.
+        n_authors: number of authors, n.
     """
     return torch.log(rows * counts / total + draws / n_authors)
 
 
 def over_rows(loss: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
-    """loss (B,) or (B, C) -> mean, or the sum of the rows' means times their weights (B,)."""
+    """loss (B,) or (B, C) -> scalar: the mean, or the sum of the rows' means times ``weights`` (B,)."""
     if weights is None:
         return loss.mean()
     return (loss.reshape(len(loss), -1).mean(dim=1) * weights).sum()

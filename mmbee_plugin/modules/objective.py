@@ -1,4 +1,4 @@
-"""The training step of GTRModel once both sides are encoded: scores, their loss, and what the parts learn beside it."""
+"""Training loss of GTRModel from encoded sides: scores, their loss, and auxiliary losses of the parts."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser, GTRModel
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of a batch, by the kind of its targets.
+    """Loss of a batch, by the kind of its targets.
 
-    Labelled samples are trained with the logistic loss, of one task or several. Drawn negatives are trained with
-    ``bce``, ``bpr`` or ``softmax``; the softmax runs over a pool that the rows share, unless a pair costs something
-    (:attr:`GTRModel.pays_per_pair`): then over each row's own candidates, for the whole pool of every row would not
-    fit. Scores are computed in the caller's precision, losses in float32.
+    Labelled samples are trained with the logistic loss of one task or several, drawn negatives with ``bce``, ``bpr`` or
+    ``softmax``. The softmax runs over a pool that the rows share, or, if scoring a pair is costly
+    (:attr:`GTRModel.pays_per_pair`), over each row's own candidates, since all pairs of rows and pool would not fit in
+    memory. Scores are computed in the caller's precision, losses in float32.
     """
 
     loss: str
     """bce, bpr or softmax."""
     temperature: float = 1.0
-    """divides the softmax's logits."""
+    """divisor of the softmax's logits."""
 
     def shares_pool(self, pays_per_pair: bool) -> bool:
         """Whether all rows of a batch have one pool of candidates."""
@@ -33,13 +33,13 @@ class Objective:
     def __call__(
         self, model: GTRModel, user: EncodedUser, author: EncodedAuthor, targets: Targets
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """-> loss () and logits: (B, C), or (B, T) of labelled samples.
+        """Loss () and logits, (B, C), or (B, T) of labelled samples.
 
         Args:
             user: (B, ·).
             author: (B, ·) of labelled samples, else (C, ·) the batch's authors or the shared pool.
         """
-        if targets.allowed is not None:  # no pair costs anything, so no part has a loss over pairs
+        if targets.allowed is not None:  # no part reads pairs, so none has an auxiliary loss
             logits = model.score_all(user, author).float()
             return self._softmax(logits, targets.position, targets), logits
         if targets.labels is not None:

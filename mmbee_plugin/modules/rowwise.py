@@ -1,4 +1,4 @@
-"""Row-wise Adagrad on dense gradients: for tables that are not sharded, the same updates as for sharded ones."""
+"""Row-wise Adagrad on dense gradients: unsharded tables get the same updates as sharded ones."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ EPS = 1e-8
 
 
 class RowwiseAdagrad(torch.optim.Optimizer):
-    r"""Adagrad with one sum a row, as fbgemm's ``EXACT_ROWWISE_ADAGRAD``.
+    r"""Adagrad with one sum of squares per row, as fbgemm's ``EXACT_ROWWISE_ADAGRAD``.
 
     .. math:: s_r \leftarrow s_r + \tfrac{1}{d} \sum_k g_{rk}^2, \qquad
               w_r \leftarrow w_r - \eta\, g_r / (\sqrt{s_r} + \epsilon)
 
-    A row without a gradient keeps its values and its sum, so that a dense gradient, zero where nothing was looked
-    up, gives the same tables as fbgemm's sparse one.
+    Rows with zero gradient keep their values and sums, so dense gradients give the same tables as fbgemm's sparse ones.
 
     Args:
         tables: parameters (n, d).
         lr: learning rate :math:`\eta`.
-        eps: :math:`\epsilon`, beside the root.
+        eps: :math:`\epsilon`, added to the root.
 
     Example:
         >>> table = torch.nn.Parameter(torch.zeros(2, 4))

@@ -1,4 +1,4 @@
-"""The RecBole adapter; importing it makes RecBole know MMBee (see `mmbee_plugin.recbole.plugin`)."""
+"""The RecBole adapter; importing it registers MMBee with RecBole (see `mmbee_plugin.recbole.plugin`)."""
 
 from mmbee_plugin.recbole.plugin import register, register_model
 

@@ -1,4 +1,4 @@
-"""A trained MMBee of RecBole as what a bundle is built from."""
+"""An MMBee trained under RecBole as the source of a serving bundle."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class RecBoleSource:
         )
 
     def _by_row(self, ids: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Lists (B, K) of RecBole's ids as lists of author rows + 1, ascending."""
+        """Lists (B, K) of RecBole's ids -> lists of author rows + 1, ascending, with their weights."""
         known = ids < len(self.dataset.item_rows)
         rows = torch.from_numpy(self.dataset.item_rows)[torch.where(known, ids, 0)] + 1
         rows, order = torch.where(known, rows, NOBODY).sort(dim=1)
@@ -112,7 +112,7 @@ def _longest(model: MMBee) -> Longest:
 
 
 def _length(fields: Mapping[str, torch.Tensor | None], name: str) -> int:
-    """Of the lists that a side has, which are filled up to one length; 0 without any."""
+    """Padded length of a side's lists; 0 if it has none."""
     lists = fields.get(name)
     return 0 if lists is None else lists.shape[1]
 

@@ -1,29 +1,28 @@
-"""What RecBole 1.2.1 needs to run on today's libraries, and nothing more. Two things break, one takes time, one may
-mix up runs.
+"""Fixes of RecBole 1.2.1 on current libraries: two failures, one slowdown, one clash of file names.
 
 **Checkpoints** (torch >= 2.6). RecBole calls ``torch.save`` on dicts that hold its `Config` object and
 ``torch.load`` without ``weights_only=False``, so since torch 2.6 `Trainer.evaluate` (after every training
 with ``saved=True``), `Trainer.resume_checkpoint`, `load_data_and_model` and the models that start from a
 pre-trained file all fail.
 
-The fix is not to trust pickles again. In RecBole's modules that read or write checkpoints the name ``torch`` stands for
-a `Substitute`, whose ``save`` writes such a dict as plain data (`mmbee_plugin.recbole.training.checkpoint`) and whose
-``load`` reads it back with ``weights_only=True`` and the `Config` rebuilt; a pickle from elsewhere is refused. Torch
-itself is as it was, for every other caller. `load_data_and_model` imports torch within its body and gets a body of this
-module, also where it was imported before.
+Pickles stay untrusted. In RecBole's modules that read or write checkpoints the name ``torch`` is bound to a
+`Substitute`, whose ``save`` writes such a dict as plain data (`mmbee_plugin.recbole.training.checkpoint`) and whose
+``load`` reads it back with ``weights_only=True`` and the `Config` rebuilt; other pickles are refused. Torch itself is
+unchanged for all other callers. `load_data_and_model` imports torch in its body, so its code is replaced, which also
+reaches modules that imported it before.
 
 **Exhaustive search** (hyperopt 0.2.7, the newest). RecBole's default algorithm in `HyperTuning` draws with a
 numpy `RandomState`; hyperopt calls ``integers`` on it, which only the newer `Generator` has. In RecBole's module the
-name ``np`` stands for a `Substitute` whose `RandomState` has that method.
+name ``np`` is bound to a `Substitute` whose `RandomState` has that method.
 
-**Anomaly detection.** The module of RecBole's SINE switches autograd's on, and with it every process that looks up or
-imports one of RecBole's sequential models (SASRec, DIN, ...): each operation then keeps its formatted traceback, which
-makes epochs of DIN and SASRec much longer (``benchmarks/epochs.py``). The module is imported here, and the switch put
-back to where it was; where it was imported before, the switch is taken to be its doing and goes off.
+**Anomaly detection.** RecBole's SINE module switches autograd's anomaly detection on at import, which every lookup or
+import of a sequential model (SASRec, DIN, ...) triggers: each operation then keeps its formatted traceback, which makes
+epochs of DIN and SASRec much longer (``benchmarks/epochs.py``). The module is imported here and the switch restored; if
+it was imported before, the switch is turned off.
 
-**File names.** RecBole names checkpoints, logs and TensorBoard folders after the second, so that runs which start in
-one second share them, and one loads the other's weights. Where it asks for the time of such a name it gets random
-digits with it; not in a run of several processes, which have to agree on it.
+**File names.** RecBole names checkpoints, logs and TensorBoard folders by the second, so that runs started in the same
+second share them, and one loads the other's weights. Random digits are appended to the time in such names, except in
+distributed runs, whose processes have to agree on it.
 """
 
 import importlib
@@ -46,18 +45,18 @@ from mmbee_plugin.files import stamp
 from mmbee_plugin.recbole.training import checkpoint
 
 NAMING = ("recbole.trainer.trainer", "recbole.utils.logger", "recbole.utils.utils")
-"""modules of RecBole that name files after the time"""
+"""modules of RecBole that name files by the time"""
 SINE = "recbole.model.sequential_recommender.sine"
 PRETRAINED = (
     *(f"general_recommender.{name}" for name in ("convncf", "nais", "neumf", "ract")),
     "context_aware_recommender.kd_dagfm",
     "sequential_recommender.s3rec",
 )
-"""RecBole's models that start from a file"""
+"""RecBole's models that load pre-trained weights from a file"""
 
 
 class Substitute(ModuleType):
-    """Stands for a module where one of RecBole's names it: some names are replaced, all others are the module's."""
+    """A proxy of a module with some names replaced."""
 
     def __init__(self, module: ModuleType, **replaced: Any) -> None:
         super().__init__(module.__name__)
@@ -72,7 +71,7 @@ class _RandomState(np.random.RandomState):
     """A `RandomState` with the one method of `Generator` that hyperopt calls."""
 
     def integers(self, low: int, high: int | None = None, size: Any = None) -> Any:
-        """As ``Generator.integers``: `high` is left out."""
+        """As ``Generator.integers``: `high` is exclusive."""
         return self.randint(low, high, size)
 
 
@@ -94,7 +93,7 @@ NUMPY = Substitute(np, random=Substitute(np.random, RandomState=_RandomState))
 
 
 def install() -> None:
-    """Makes all four; a second call changes nothing."""
+    """Applies all four; a second call changes nothing."""
     _leave_anomaly_detection()
     for module in NAMING:
         vars(importlib.import_module(module))["get_local_time"] = _time_of_a_name
@@ -119,14 +118,14 @@ def _leave_anomaly_detection() -> None:
 
 
 def _load_data_and_model(model_file: str) -> Any:
-    """The body that RecBole's function gets; it reads RecBole's globals, hence the import."""
+    """The new code of RecBole's function; it runs with RecBole's globals, hence the import."""
     from mmbee_plugin.recbole import compat
 
     return compat.load_data_and_model(model_file)
 
 
 def load_data_and_model(model_file: str) -> tuple[Any, ...]:
-    """A trained model from a checkpoint of plain data: what RecBole's function of this name returns.
+    """RecBole's function of this name for checkpoints of plain data: rebuilds a trained model with its data.
 
     Returns:
         config, model, dataset, and the loaders of training, validation and test.

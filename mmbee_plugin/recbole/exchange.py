@@ -1,4 +1,4 @@
-"""MMBee's weights from and to an exchange file, matched by the users' and items' tokens."""
+"""Reads and writes MMBee's weights as exchange files; rows are matched by user and item tokens."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from mmbee_plugin.recbole.training.logs import without_recbole_warnings
 
 
 def load_exchange(model: MMBee, dataset: TrainingSplit, path: Path) -> None:
-    """Gives a model the weights of a file; it then scores as the model that they were taken from.
+    """Loads the weights of a file into a model, which then scores as the one they were taken from.
 
-    Users and items that the file does not know get its default row; RecBole's padding gets zeros.
+    Users and items that are not in the file get its default row, RecBole's padding zeros.
 
     Args:
         model: built for ``dataset``, with the settings of the file's model.
@@ -27,11 +27,11 @@ def load_exchange(model: MMBee, dataset: TrainingSplit, path: Path) -> None:
         path: the exchange file.
 
     Raises:
-        InputError: no such file, a model with other parts or shapes, other tables, not one token in common.
+        InputError: no such file, a model with other parts, tables or shapes, or no token in common.
     """
     exchange = files.read_exchange(path)
     files.check_same_model(exchange, model.scoring_settings, path)
-    # A file has no node table for a side where no metapath ends; the model's is then never read.
+    # A file has no node table for a side where no metapath ends: the model never reads it.
     tables = {name: table for name, table in model.tables().items() if name in exchange.tables}
     missing = (model.tables().keys() ^ exchange.tables.keys()) - {"nodes_user", "nodes_author"}
     if missing:
@@ -59,17 +59,16 @@ def load_exchange(model: MMBee, dataset: TrainingSplit, path: Path) -> None:
     with torch.no_grad():
         for name, table in tables.items():
             table.weight.copy_(filled[name])
-    model.train(model.training)  # forgets the authors encoded before
+    model.train(model.training)  # drops the cached encoded authors
 
 
 def save_exchange(model: MMBee, dataset: TrainingSplit, path: Path) -> None:
-    """Writes a model's weights as `exchange_of` has them. Raises InputError where the file cannot be written."""
+    """Writes a model's `exchange_of`. Raises InputError if the file cannot be written."""
     files.write_exchange(path, exchange_of(model, dataset))
 
 
 def exchange_of(model: MMBee, dataset: TrainingSplit) -> Exchange:
-    """A model's weights, rows in the order of the dataset's files; the default rows are zeros, but for queries
-    (`fill_unknown_queries`)."""
+    """A model's weights, rows in file order; default rows are zeros, except for queries (`fill_unknown_queries`)."""
     rows = {"users": dataset.user_rows, "authors": dataset.item_rows}
     tables = {}
     for name, table in model.tables().items():
@@ -91,7 +90,7 @@ def export_run(path: Path, destination: Path) -> None:
 
 
 def open_run(path: Path) -> tuple[MMBee, TrainingSplit]:
-    """The model of a RecBole checkpoint of MMBee (``<name>.pth``), and its training split, which is read again.
+    """The model of a RecBole checkpoint of MMBee (``<name>.pth``), and its training split, rebuilt from the data.
 
     Raises:
         InputError: as `load_mmbee`; data that have changed since.

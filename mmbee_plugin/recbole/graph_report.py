@@ -1,4 +1,4 @@
-"""The graph stage to look at: what a build came to, and why a node has the neighbours it has."""
+"""Reports on the graph stage: sizes and costs of a build, and the paths behind a node's neighbours."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class OpenedGraph:
 
     Attributes:
         splits: the training, validation and test rows, each an `MMBeeDataset`.
-        stages: the stages that had to be built; none where the snapshot was there.
+        stages: the stages that were built; none if the snapshot existed.
     """
 
     folder: DatasetFolder
@@ -44,13 +44,13 @@ class OpenedGraph:
 def open_graph(
     dataset: str, data_path: Path, arguments: list[str], progress: Callable[[str], None] | None = None
 ) -> OpenedGraph:
-    """The snapshot of ``--model=MMBee --dataset=<dataset>`` with these settings, built unless it is there.
+    """The snapshot of ``--model=MMBee --dataset=<dataset>`` with these settings, built if missing.
 
     Args:
         dataset: name of a folder in `data_path`.
-        data_path: where the dataset folders are.
+        data_path: parent of the dataset folders.
         arguments: settings as on the command line of a run, ``--key=value``.
-        progress: told each stage's name as it starts.
+        progress: called with each stage's name as it starts.
 
     Raises:
         InputError: an unknown dataset, a bad setting, settings without a graph.
@@ -75,10 +75,10 @@ def open_graph(
 
 
 def built_table(snapshot: Snapshot) -> Table:
-    """What lies in a snapshot and what each part cost when it was built.
+    """A table of a snapshot's parts and what each cost to build.
 
-    A row is a graph, the long walk's lists or a metapath, its seconds those of all its stages, folds
-    included; the memory is the most that the process had held until their end, in MB (10^6 bytes).
+    A row is a graph, the long walk's lists or a metapath. Seconds are those of all its stages, folds included; memory
+    is the peak of the process until their end, in MB (10^6 bytes).
     """
     costs = _costs(snapshot.manifest["stages"])
     table = Table(title=f"{snapshot.n_users:,} users, {snapshot.n_authors:,} authors", title_justify="left")
@@ -107,7 +107,7 @@ def built_table(snapshot: Snapshot) -> Table:
 
 
 def _costs(stages: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """The stages of each row of the table: those of every fold too, a modality's along all metapaths."""
+    """The stages of each row of the table, those of all folds included; a modality's row covers all metapaths."""
     costs: dict[str, list[dict[str, Any]]] = {}
     seen = set()
     for stage in stages:
@@ -115,10 +115,8 @@ def _costs(stages: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
         modality, along, _ = name.partition(" along ")
         if along:
             name = f"mean {modality}"
-        elif (
-            name in ("u2a", "a2a") and stage["stage"] not in seen
-        ):  # the graph; later one may come as a metapath
-            name = name.upper()
+        elif name in ("u2a", "a2a") and stage["stage"] not in seen:
+            name = name.upper()  # the graph itself; a later stage of this name is a metapath
         seen.add(stage["stage"])
         costs.setdefault(name, []).append(stage)
     return costs
@@ -143,8 +141,7 @@ def neighbour_lines(
         paths: paths to show a neighbour.
 
     Raises:
-        InputError: an unknown token, a metapath that is none, starts at the other side, or is not in the
-            snapshot.
+        InputError: an unknown token, a metapath that is malformed, starts at the other side, or is not in the snapshot.
     """
     folder, snapshot = graph.folder, graph.snapshot
     tokens = {"u": folder.user_tokens, "a": folder.item_tokens}

@@ -24,13 +24,12 @@ def snapshot_for(
 
     Args:
         config: RecBole's Config with MMBee's settings; of these ``metapaths``, ``graph``, ``graphcl``,
-            ``node_tables``, ``embedding_size``, ``modalities``, ``attributes`` and ``seed`` make the snapshot
-            what it is.
+            ``node_tables``, ``embedding_size``, ``modalities``, ``attributes`` and ``seed`` determine the snapshot.
         dataset: the training split.
-        progress: told each stage's name as it starts.
+        progress: called with each stage's name as it starts.
 
     Raises:
-        InputError: a setting that is not known or does not fit, a folder that cannot be written.
+        InputError: an unknown or unsuitable setting, a folder that cannot be written.
     """
     chosen = chosen_modalities(config, dataset.folder)
     return open_snapshot(
@@ -51,15 +50,15 @@ def open_snapshot(
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Snapshot:
-    """The snapshot of a dataset's training split, built unless it is there.
+    """The snapshot of a dataset's training split, built if missing.
 
     Args:
         dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
         graph: settings of the graph stage.
         graphcl: settings of the node vectors; None builds none.
-        modalities: whose dense features give the neighbours' mean attributes.
-        seed: of GraphCL.
-        progress: told each stage's name as it starts.
+        modalities: modalities of the neighbours' mean attributes.
+        seed: seed of GraphCL.
+        progress: called with each stage's name as it starts.
 
     Raises:
         InputError: the folder cannot be written.
@@ -72,7 +71,7 @@ def open_snapshot(
 
 
 def gifts(dataset: TrainingSplit) -> Interactions:
-    """The positives of a split, by row of the folder, in the split's order."""
+    """The positives of a split as the folder's rows of users and items, in the split's order."""
     kept = dataset.positive_rows()
     users = dataset.inter_feat[dataset.uid_field].numpy()[kept]
     items = dataset.inter_feat[dataset.iid_field].numpy()[kept]

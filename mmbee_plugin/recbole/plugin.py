@@ -1,23 +1,20 @@
-"""Makes RecBole 1.2.1 know this package's models, dataset, trainer, metrics and loaders, without editing it.
+"""Registers this package's models, dataset, trainer, metrics and loaders with RecBole 1.2.1, without editing it.
 
 RecBole finds its parts by name: a model in ``recbole.model.<kind>.<name in lower case>``, a dataset class in
 ``recbole.data.dataset.<Model>Dataset``, a trainer in ``recbole.trainer.<Model>Trainer``, a metric in three
-dicts. `register` adds names there. Where RecBole has no such place a function is wrapped, and does for
-everybody else exactly what it did before. The wraps are:
+dicts. `register` adds names there. Where RecBole has no such place a function is wrapped, and behaves as before for all
+other models and datasets. Wrapped are:
 
-* ``Config._load_internal_config_dict``: afterwards reads the default settings of our own models and of
-  registered ones (`register_model`), whose dicts a given one changes entry by entry, and what a run on the same dataset
-  sets, see `mmbee_plugin.recbole.config.configs`; notes which file said what; where the evaluation is
-  on labelled samples it lets ``GAUC`` in ``metrics`` mean the labelled one, see `chosen_metrics`;
-* ``Config.__init__``: afterwards settles what depends on the data, for the same models;
-* ``Config._get_model_and_dataset``: an unknown model name is answered with the names that are known;
-* ``recbole.data.utils.create_samplers`` and ``get_dataloader``: our dataset class brings its own;
-* what RecBole's modules that read checkpoints call ``torch`` and what its search calls ``np``, and
-  ``load_data_and_model``; autograd's anomaly detection, which RecBole's sequential models switch on, goes back to
-  where it was: see `mmbee_plugin.recbole.compat`.
+* ``Config._load_internal_config_dict``: then adds the default settings of this package's and of registered models
+  (`register_model`), merging given dicts entry by entry, and the settings of a run on the same dataset
+  (`mmbee_plugin.recbole.config.configs`); notes the source of each setting; in labelled evaluation makes ``GAUC`` in
+  ``metrics`` the labelled one (`chosen_metrics`);
+* ``Config.__init__``: then settles what depends on the data, for the same models;
+* ``Config._get_model_and_dataset``: the error for an unknown model lists the known names;
+* ``recbole.data.utils.create_samplers`` and ``get_dataloader``: return those of this package for its dataset class.
 
-They are looked up at the time of the call, so it does not matter whether ``recbole.quick_start`` was
-imported before.
+`mmbee_plugin.recbole.compat` lists further changes. RecBole looks all of these up at the time of a call, so it does not
+matter whether ``recbole.quick_start`` was imported before.
 """
 
 import functools
@@ -65,7 +62,7 @@ def register() -> None:
     """Makes the additions and wraps listed above; a second call changes nothing.
 
     Raises:
-        InputError: RecBole is of another version than the one whose inner workings this was written against.
+        InputError: RecBole is of another version than 1.2.1, on whose internals this relies.
     """
     if recbole.__version__ != RECBOLE_VERSION:
         raise InputError(
@@ -83,25 +80,25 @@ def register() -> None:
         if _alias_path(name) not in sys.modules:
             find = functools.partial(_class_in, module, name)
             _add_model(name, find, AdversarialTrainer if name == "MMSSL" else MMBeeTrainer)
-    # RecBole decides by these whether a cached dataset may be used again.
+    # RecBole compares these settings to decide whether a cached dataset can be used.
     dataset_arguments.extend(key for key in DATA_SETTINGS if key not in dataset_arguments)
     _add_metrics()
 
 
 def register_model(model: type, defaults: Layer | None = None) -> None:
-    """Makes a model class of one's own known by its name: to RecBole's Config, `get_model` and `get_trainer`,
-    and as ``--model=Name`` to this package's command lines in the same process.
+    """Registers a model class by its name: for RecBole's Config, `get_model` and `get_trainer`, and as ``--model=Name``
+    of this package's command lines in the same process.
 
-    It gets this package's dataset, loaders and trainer, and inherits the default settings of the classes it
-    is made from, dicts entry by entry. A model that reads graphs says so by the setting ``interest``, other
-    than ``none``: where ``graph`` has ``folds``, its training batches are of one fold each. A static method
-    ``refuse_settings(config, folder)``, if the class has one, is called before any data are read and raises
-    InputError for what the model cannot have. Registering a class of the same name again replaces the former.
+    The model gets this package's dataset, loaders and trainer, and inherits the default settings of its base classes,
+    dicts entry by entry. A model that reads graphs declares the setting ``interest`` other than ``none``: if ``graph``
+    has ``folds``, its training batches are of one fold each. A static method ``refuse_settings(config, folder)``, if
+    the class has one, is called before data are read and raises InputError for unsupported settings. Registering a
+    class of the same name again replaces the former.
 
     Args:
         model: subclass of a RecBole model or of one of this package's, or of RecBole's abstract recommenders.
-        defaults: what its default settings add to those of its base classes: a YAML file, a dict, or a class of
-            settings, whose types and ranges are then checked.
+        defaults: default settings beyond those of its base classes: a YAML file, a dict, or a class of settings, whose
+            types and ranges are then checked.
 
     Raises:
         InputError: not a model class, a name that RecBole or this package uses already, no such file.
@@ -119,7 +116,7 @@ def register_model(model: type, defaults: Layer | None = None) -> None:
 
 
 def _wrap(owner: Any, name: str, around: Callable[..., Any]) -> None:
-    """Has `around` called in place of a function, with that function first."""
+    """Replaces a function by `around`, which gets that function as its first argument."""
     stock = getattr(owner, name)
     if hasattr(stock, "__mmbee__"):
         return
@@ -143,7 +140,7 @@ def _load_defaults(
     layers = own_layers(model_class)
     if layers:
         configs.add_base_settings(config, model, dataset)
-    # RecBole chooses among its defaults for sequential models by name: a registered one has its base's.
+    # RecBole chooses defaults of sequential models by name: a registered model takes those of its base.
     config._update_internal_config_dict = _noting_sources(config)
     stock(config, (stock_base(model_class) if layers else None) or model, model_class, dataset)
     del config._update_internal_config_dict
@@ -162,7 +159,7 @@ def _load_defaults(
 
 
 def _noting_sources(config: Config) -> Callable[[str], Mapping[str, Any] | None]:
-    """RecBole's reading of its own files, of which ``config.internal_sources`` then keeps what each says."""
+    """RecBole's reader of its settings files, which also keeps their contents in ``config.internal_sources``."""
     stock, config.internal_sources = config._update_internal_config_dict, []
 
     def update(file: str) -> Mapping[str, Any] | None:
@@ -200,10 +197,10 @@ def _class_in(module: str, name: str) -> type:
 
 
 def _add_model(name: str, find: Callable[[], type], trainer: type) -> None:
-    """Names a model where ``recbole.utils.get_model`` looks, and the classes that go with it.
+    """Adds a model where ``recbole.utils.get_model`` looks, and its dataset and trainer classes.
 
     Args:
-        find: the model's class, asked for when RecBole first reads it.
+        find: returns the model's class; called when RecBole looks it up.
     """
     alias = ModuleType(_alias_path(name), f"Holds {name} under a name that RecBole looks up.")
     alias.__spec__ = ModuleSpec(alias.__name__, loader=None)
@@ -220,7 +217,7 @@ def _add_model(name: str, find: Callable[[], type], trainer: type) -> None:
 
 
 def _trainer_of(model: type[AbstractRecommender]) -> type:
-    """The trainer of the nearest base that has its own, else of the model's type; resumable if it can be."""
+    """The trainer of the nearest base that has its own, else of the model's type; made resumable if possible."""
     own = vars(importlib.import_module("recbole.trainer"))
     bases = [base.__name__ for base in model.__mro__[1:] if f"{base.__name__}Trainer" in own]
     return resumable(get_trainer(model.type, bases[0] if bases else "no such"))

@@ -3,8 +3,8 @@ mmbee_plugin.recbole``.
 
 Differs from ``recbole.quick_start.run_recbole`` in that every model, RecBole's own too, gets this package's
 dataset class (so that a comparison has one split, one mask and the same histories) and the settings of the dataset's
-file, that a run tells what it does and can be resumed, and that a wrong name or setting is one line on stderr and exit
-status 2.
+file, that a run prints its progress and can be resumed, and that a wrong name or setting gives one line on stderr and
+exit status 2.
 """
 
 import contextlib
@@ -66,7 +66,7 @@ def _run(argv: list[str]) -> None:
     check_given(chosen.given, chosen.models)
     configs = [build_config(model, folder, chosen.given) for model in chosen.models]
     if chosen.resume:
-        with checkpoint.alone(chosen.resume):  # refused before data are read
+        with checkpoint.alone(chosen.resume):  # fails before data are read
             state = checkpoint.load(chosen.resume, "cpu")
         checkpoint.check_same_settings(state["config"], configs[0], chosen.resume)
     if chosen.print_config:
@@ -96,7 +96,7 @@ def _run(argv: list[str]) -> None:
 
 
 def with_tuned(chosen: options.Options, folder: DatasetFolder) -> options.Options:
-    """The options with the settings that tunings chose for the models, below all that are given.
+    """The options with the models' tuned settings, which all given ones override.
 
     Raises:
         InputError: the model has no tuning on these data; of several models, none has.
@@ -113,7 +113,7 @@ def with_tuned(chosen: options.Options, folder: DatasetFolder) -> options.Option
 
 
 def _settings_lines(config: Config, folder: DatasetFolder, chosen: options.Options) -> list[str]:
-    """Where one model's settings come from, and where better ones are."""
+    """Lines with the sources of one model's settings, and where better ones are known."""
     model = config["model"]
     label = f"Settings of {model}" if len(chosen.models) > 1 else "Settings"
     sources = [*config.internal_sources, *base_sources(model, folder), *chosen.sources]
@@ -134,8 +134,7 @@ def _printed(config: Config, folder: DatasetFolder, given: Iterable[Source]) -> 
 
 
 def as_before(chosen: options.Options) -> options.Options:
-    """The options of a resumed run: what the command line leaves open is as in the run that was
-    interrupted."""
+    """The options of a resumed run: what the command line leaves open comes from the interrupted run."""
     assert chosen.resume is not None
     config = checkpoint.load(chosen.resume, "cpu")["config"]
     _check_version(chosen.resume, config)
@@ -154,11 +153,11 @@ def as_before(chosen: options.Options) -> options.Options:
 
 
 LABELLED_RUN = "run_recbole.py --model=MMBee --dataset=livesim"
-"""a run whose checkpoint every command takes, which refusals name"""
+"""a run whose checkpoint every command accepts, for error messages"""
 
 
 def load_mmbee(path: Path) -> dict[str, Any]:
-    """A checkpoint, as `checkpoint.load`, on the CPU, for a run of MMBee by this version.
+    """Loads a checkpoint of MMBee, as `checkpoint.load`, to the CPU.
 
     Raises:
         InputError: as `checkpoint.load`; a checkpoint of another model, or of a version with fewer settings.
@@ -174,7 +173,7 @@ def load_mmbee(path: Path) -> dict[str, Any]:
 
 
 def _check_version(path: Path, config: Config) -> None:
-    """Raises InputError for a run that did not know a setting of today's."""
+    """Raises InputError for a run that lacks a current setting."""
     newer = default_settings(config["model"]).keys() - config.final_config_dict.keys()
     if newer:
         raise InputError(
@@ -183,7 +182,7 @@ def _check_version(path: Path, config: Config) -> None:
 
 
 def seeded_dataset(config: Config) -> MMBeeDataset:
-    """The dataset, not yet split; equal settings split it in one way."""
+    """The dataset before its split, which is equal for equal settings."""
     init_seed(config["seed"], config["reproducibility"])
     return MMBeeDataset(config)
 
@@ -196,12 +195,13 @@ def train_and_test(
     saved: bool = True,
     progress: Progress | None = None,
 ) -> report.RunResult:
-    """One model, from the folder to its metrics.
+    """Trains and tests one model on a dataset folder.
 
     Args:
-        resume: a checkpoint to go on from.
+        resume: checkpoint of a run to continue.
+        quiet: print only warnings of RecBole's log.
         saved: False keeps no checkpoint, and tests the last epoch's weights instead of the best.
-        progress: told of stages and epochs.
+        progress: prints stages and epochs.
     """
     start, memory = time.perf_counter(), PeakMemory()
     with run_log(config, quiet) as log, progress.listening() if progress else contextlib.nullcontext():

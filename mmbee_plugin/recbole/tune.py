@@ -50,7 +50,7 @@ def _tune(argv: list[str]) -> None:
     check_given(given, [model])
     given = of_model(given, model)
     folder = ensure(chosen.dataset, chosen.data_path)
-    config = build_config(model, folder, given)  # refuses bad settings before the search starts
+    config = build_config(model, folder, given)  # raises for bad settings before the search starts
 
     def objective(params: dict[str, Any], _files: Any = None) -> dict[str, Any]:
         trial = build_config(model, folder, merged(given, nested(params)))
@@ -79,11 +79,11 @@ def _tune(argv: list[str]) -> None:
 
 
 Objective = Callable[..., dict[str, Any]]
-"""from settings to RecBole's dict of a trial's outcome"""
+"""settings -> RecBole's dict of a trial's outcome"""
 
 
 def space_file(model: str) -> Path:
-    """Where the settings that are searched for a model stand."""
+    """The file with the settings that are searched for a model."""
     return config_folder() / "tuning" / f"{model}.hyper"
 
 
@@ -91,7 +91,7 @@ def searched_settings(params_file: Path, model: str) -> list[str]:
     """The settings named in a params file.
 
     Raises:
-        InputError: it cannot be read, names none, or one that means nothing to the model.
+        InputError: the file cannot be read, names no setting, or one unknown to the model.
     """
     try:
         lines = params_file.read_text(encoding="utf-8").splitlines()
@@ -112,7 +112,7 @@ def search_of(objective: Objective, params_file: Path, seed: int, **chosen: Any)
     """RecBole's search; equal seeds propose the same settings in the same order.
 
     Args:
-        chosen: HyperTuning's other arguments.
+        chosen: other arguments of HyperTuning.
 
     Raises:
         InputError: the params file cannot be understood.

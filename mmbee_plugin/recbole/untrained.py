@@ -1,4 +1,4 @@
-"""Rankings that only count training interactions: popularity and plain walks, on the data that the models see."""
+"""Rankings without training: popularity and plain walks over the training interactions."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ Score = Callable[[Interaction], Tensor]
 
 
 def most_popular(dataset: TrainingSplit) -> Score:
-    """Every user's scores are the items' numbers of training interactions, equal ones by row in the ``.item`` file.
+    """Ranks items by their number of training interactions, ties by row in the ``.item`` file.
 
-    RecBole's Pop is something else: it counts an item once a batch.
+    RecBole's Pop differs: it counts an item once a batch.
     """
     rows = dataset.item_rows[dataset.inter_feat[dataset.iid_field].numpy()]
     place = popularity_places(rows, dataset.item_num - 1)
-    scores = -torch.from_numpy(place[dataset.item_rows]).double()  # of padding anything: it is masked
+    scores = -torch.from_numpy(place[dataset.item_rows]).double()  # padding may have any score: it is masked
     return lambda interaction: scores.repeat(len(interaction), 1)
 
 
 def walk(dataset: TrainingSplit, nodes: str) -> Score:
-    """The chance that a walk from a user along ``nodes``, such as ``uaua``, ends at an item, all interactions alike.
+    """Scores items by the probability that a walk from the user along ``nodes``, such as ``uaua``, ends there.
 
-    The step aa follows Swing similarity.
+    Interactions weigh alike; the step aa follows Swing similarity.
     """
     u2a = training_graph(dataset)
     found = Walk(Metapath(nodes), u2a, swing(u2a) if "aa" in nodes else None)

@@ -1,5 +1,5 @@
-"""How a setting is declared, checked and listed: name, type, range, default and meaning stand in one line of a class.
+"""Declares, checks and lists settings: a field of a class gives name, type, range, default and meaning.
 
-Not here: the settings themselves, which are declared by what reads them (`graph`, `offline`, `modules`, `assembly`,
+Not here: the settings themselves, declared by the packages that read them (`graph`, `offline`, `modules`, `assembly`,
 the adapters), and the reading of YAML (`command`).
 """

@@ -18,7 +18,7 @@ WIDTH = 110
 
 @dataclass(frozen=True)
 class Row:
-    """One setting as lists show it."""
+    """One setting of a list."""
 
     name: str
     also: str
@@ -38,10 +38,10 @@ class Group:
 
 
 def groups(section: type[Section], prefix: str = "", without: Iterable[type[Section]] = ()) -> list[Group]:
-    """All settings of a section, class by class; those of a section within are a group under its name.
+    """All settings of a section, grouped by declaring class; nested sections are groups of their own.
 
     Args:
-        prefix: of the names, such as ``graph.``.
+        prefix: put before the names, such as ``graph.``.
         without: sections whose settings are left out.
     """
     left_out = {name for each in without for name in each.model_fields}
@@ -82,7 +82,7 @@ def text_of(listed: Iterable[Group]) -> str:
 
 
 def markdown_of(listed: Iterable[Group]) -> str:
-    """Groups as tables."""
+    """Groups as Markdown tables."""
     lines = []
     for group in listed:
         lines += [
@@ -112,7 +112,7 @@ def _row(section: type[Section], name: str, field: FieldInfo, prefix: str) -> Ro
 
 
 def _as_in(default: Any, rows: Iterable[Row]) -> tuple[Row, ...]:
-    """Rows with the defaults that the section around theirs has for them."""
+    """Rows of a nested section with the defaults that the outer section gives them."""
     own = {default.called(name): value for name, value in default} if isinstance(default, Section) else {}
     changed = ((row, own.get(row.name.rpartition(".")[2])) for row in rows)
     return tuple(

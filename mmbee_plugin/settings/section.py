@@ -1,5 +1,4 @@
-"""A section of settings: typed fields with ranges, refused in one line that names the setting, the value and what would
-be right."""
+"""Sections of settings: typed fields with ranges. An error is one line with setting, value and what would be right."""
 
 from __future__ import annotations
 
@@ -29,7 +28,7 @@ class Section(BaseModel):
     """Base of all sections. A field's docstring is its meaning; further names are its ``validation_alias``.
 
     Raises:
-        InputError: when made from an unknown name, a wrong type or a value out of range.
+        InputError: an unknown name, a wrong type or a value out of range.
     """
 
     model_config = ConfigDict(
@@ -44,13 +43,12 @@ class Section(BaseModel):
             except ValidationError as error:
                 raise refusal(type(self), error) from None
 
-        __init__.__pydantic_base_init__ = (
-            True  # sections within are validated, not made: their errors have a path
-        )
+        # nested sections are validated, not constructed, so that their errors have a path
+        __init__.__pydantic_base_init__ = True
 
     @classmethod
     def of(cls: type[Part], values: Any, source: str = "") -> Part:
-        """The section from a mapping, by any of its names; errors name `source` first."""
+        """A section from a mapping of names or aliases to values; InputErrors start with `source`."""
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -64,7 +62,7 @@ class Section(BaseModel):
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Every default as YAML has it, by the name that users know; of a section within, what it changes."""
+        """Defaults as YAML values, by the names that users see; of a nested section only the fields it sets."""
         values = ((cls.called(name), field.get_default()) for name, field in cls.model_fields.items())
         return {
             name: value.model_dump(mode="json", exclude_unset=True)
@@ -75,7 +73,7 @@ class Section(BaseModel):
 
     @classmethod
     def called(cls, field: str) -> str:
-        """The name that users of this section know a field by."""
+        """The name of a field that users see."""
         return field
 
     def replace(self: Part, **changes: Any) -> Part:
@@ -83,7 +81,7 @@ class Section(BaseModel):
         return type(self)(**{name: getattr(self, name) for name in self.model_fields_set} | changes)
 
     def part(self, kind: type[Part], **others: Any) -> Part:
-        """A section of `kind` with the fields that it has in common with this one, and `others`."""
+        """A section of `kind` from the fields that both have, and `others`."""
         common = {name: getattr(self, name) for name in kind.model_fields if name in type(self).model_fields}
         return kind(**common | others)
 
@@ -104,7 +102,7 @@ Names = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_listed)
 
 
 def unknown(name: str, known: Collection[str]) -> str:
-    """What to tell of a name that no setting has."""
+    """Message for an unknown setting: the closest known name, else all of them."""
     nearest = difflib.get_close_matches(name, list(known), n=1)
     return (
         f"no such setting; did you mean {nearest[0]}?"
@@ -114,7 +112,7 @@ def unknown(name: str, known: Collection[str]) -> str:
 
 
 def refusal(section: type[Section], error: ValidationError, source: str = "") -> InputError:
-    """The first finding of a validation in one line."""
+    """The first error of a validation in one line."""
     line = _line(section, error.errors(include_url=False)[0])
     return InputError(f"{source}: {line}" if source else line)
 
@@ -129,7 +127,7 @@ def _line(section: type[Section], found: ErrorDetails) -> str:
         return f"{name}: {unknown(place[-1], names)}"
     if kind == "value_error":
         message = str(found["ctx"]["error"])
-        # A check of one field names what is wrong with its value, one of a section begins with a setting's name.
+        # The message of a field's check is about its value; that of a section's check begins with a setting's name.
         return f"{name}: {message}" if field else f"{name}.{message}" if name else message
     if kind == "missing" and len(place) == len(found["loc"]):
         return f"{name}: a value is needed, {expected(field) if field else 'entries'}"
@@ -147,7 +145,7 @@ def _line(section: type[Section], found: ErrorDetails) -> str:
 
 
 def _at(section: type[Section], loc: Collection[str]) -> tuple[type[Section], FieldInfo | None, list[str]]:
-    """The section that a location ends in, the field there if it is one's, and the names on the way."""
+    """Innermost section of a pydantic location, the field there (None if there is none), and the names on the way."""
     field, place = None, []
     for part in loc:
         if field is not None:

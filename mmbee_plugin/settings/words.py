@@ -18,7 +18,7 @@ BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than
 
 @dataclass(frozen=True)
 class OneOf:
-    """Allows the names in `known`, which may grow: a registry of parts is asked when a value is checked."""
+    """Allows the names in `known`, a registry that may grow: it is read when a value is checked."""
 
     known: Collection[str]
 
@@ -32,7 +32,7 @@ class OneOf:
 
 
 def expected(field: FieldInfo) -> str:
-    """What a value has to be, such as ``a whole number of at least 1, or ~``."""
+    """Type and range of a field in words, such as ``a whole number of at least 1, or ~``."""
     kind, metadata = _bare(field)
     if known := choices_of(field):
         whole = " or ".join(known) if len(known) < 3 else f"one of {', '.join(known)}"
@@ -47,7 +47,7 @@ def expected(field: FieldInfo) -> str:
 
 
 def choices_of(field: FieldInfo) -> tuple[str, ...]:
-    """The names among which a setting chooses; none for one of another kind."""
+    """The names that a setting allows; empty if it is no choice among names."""
     kind, metadata = _bare(field)
     if get_origin(kind) is Literal:
         return get_args(kind)
@@ -66,7 +66,7 @@ def is_nullable(field: FieldInfo) -> bool:
 
 
 def _bare(field: FieldInfo) -> tuple[Any, list[Any]]:
-    """The type without null and annotations, and the annotations."""
+    """A field's type without null and annotations, and the annotations."""
     kind, metadata = _unwrapped(field.annotation)
     return kind, [*field.metadata, *metadata]
 

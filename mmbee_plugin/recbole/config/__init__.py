@@ -1,1 +1,1 @@
-"""The settings of a run under RecBole: where they come from, what they may be, and the Config they make."""
+"""The settings of a run under RecBole: their sources, checks, and the resulting Config."""

@@ -1,7 +1,7 @@
-"""RecBole's Config for a model on a dataset folder: of a run of this package, or of RecBole's own functions.
+"""RecBole's Config for a model on a dataset folder, in runs of this package and in RecBole's own functions.
 
 ``recbole.quick_start.run_recbole(model="MMBee", dataset="tiktok")`` gets the settings and the data of
-``run_recbole.py --model=MMBee --dataset=tiktok``: `mmbee_plugin.recbole.plugin` has each Config of this package's and
+``run_recbole.py --model=MMBee --dataset=tiktok``: `mmbee_plugin.recbole.plugin` makes each Config of this package's and
 of registered models call :func:`add_base_settings` and :func:`fit_to_data`.
 """
 
@@ -32,7 +32,7 @@ from mmbee_plugin.recbole.config.stock_settings import check_stock_settings
 from mmbee_plugin.recbole.config.values import check_values
 
 _by_run: ContextVar[bool] = ContextVar("_by_run", default=False)
-"""whether the Config that is being made is a run's, whose settings are complete"""
+"""true while `build_config` makes a Config, whose given settings are complete"""
 
 
 def build_config(model: str, folder: DatasetFolder, given: Mapping[str, Any]) -> Config:
@@ -56,17 +56,16 @@ def build_config(model: str, folder: DatasetFolder, given: Mapping[str, Any]) ->
 
 
 def machine_settings() -> dict[str, Any]:
-    """What a run takes from the machine. RecBole ignores ``use_gpu`` and overwrites CUDA_VISIBLE_DEVICES by ``gpu_id``:
-    this keeps the user's choice."""
+    """Settings of the machine: progress bars, and the ``gpu_id`` under which RecBole keeps CUDA_VISIBLE_DEVICES."""
     gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "0") if torch.cuda.is_available() else ""
     return {"gpu_id": gpu, "show_progress": sys.stderr.isatty()}
 
 
 def add_base_settings(config: Config, model: str, dataset: str) -> None:
-    """While RecBole makes a Config: puts below the given settings what a run sets, unless it is a run's own.
+    """Puts the base settings of a run below the given ones while RecBole makes a Config, unless `build_config` does.
 
-    The data are those of a run: in ``datasets``, or in the ``data_path`` that is given; in RecBole's own ``dataset``
-    where only that has them.
+    The data are looked up in the given ``data_path``, or in ``datasets``; in RecBole's ``dataset`` if only that has
+    them.
 
     Raises:
         InputError: the data are unknown, or a value is refused.
@@ -82,20 +81,20 @@ def add_base_settings(config: Config, model: str, dataset: str) -> None:
         config.mmbee_folder = ensure(dataset, root)
     except InputError:
         if "data_path" in given:
-            return  # settings can be looked at without the data; whoever opens those is told
+            return  # a Config can be made without the data; an error follows when they are read
         raise
     config.external_config_dict = _chosen_settings(model, config.mmbee_folder, given)
 
 
 def fit_to_data(config: Config) -> None:
-    """The rest of :func:`add_base_settings`, once RecBole has made the Config. Raises InputError as a run does."""
+    """Settles what depends on the data, once RecBole has made the Config. Raises InputError as `build_config`."""
     folder = vars(config).pop("mmbee_folder", None)
     if folder is not None:
         _fit(config, folder)
 
 
 def _chosen_settings(model: str, folder: DatasetFolder, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Given settings over those of :func:`base_sources`, as RecBole is to have them."""
+    """Given settings over those of :func:`base_sources`, adapted to RecBole."""
     given = of_model(given, model)
     chosen = merged(settings_of(base_sources(model, folder), model), given)
     check_values(chosen, model)
@@ -105,14 +104,14 @@ def _chosen_settings(model: str, folder: DatasetFolder, given: Mapping[str, Any]
     chosen["valid_metric"] = chosen_valid_metric(effective, given)
     sequential = get_model(model).type == ModelType.SEQUENTIAL
     if sequential and chosen.get("repeatable") is False:
-        del chosen["repeatable"]  # what this package's dataset does anyway, and RecBole refuses
+        del chosen["repeatable"]  # RecBole refuses it, and it is the default of this package's dataset
     if effective.get("loss_type") == "CE" and sequential:
         chosen.setdefault("train_neg_sample_args", None)  # RecBole refuses its own default here
     return chosen
 
 
 def _fit(config: Config, folder: DatasetFolder) -> None:
-    """Settles in a Config what depends on the data, and refuses what they or the model cannot have."""
+    """Settles what depends on the data. Raises InputError for settings that the data or the model do not support."""
     widest = max(config["topk"])
     if "full" in config["eval_args"]["mode"].values() and widest > folder.counts["items"]:
         raise InputError(f"topk {widest}: {folder.name} has only {folder.counts['items']} items to rank")
@@ -127,7 +126,7 @@ def _fit(config: Config, folder: DatasetFolder) -> None:
 
 @contextlib.contextmanager
 def _of_a_run() -> Iterator[None]:
-    """While a run makes a Config: RecBole reads ``sys.argv`` by itself otherwise."""
+    """Marks a Config as that of a run, and hides ``sys.argv``, which RecBole would read."""
     token = _by_run.set(True)
     kept, sys.argv = sys.argv, sys.argv[:1]
     try:

@@ -1,4 +1,4 @@
-"""Declared settings in RecBole's flat config, and those that this package adds for every model."""
+"""Declared sections of RecBole's flat config, and the settings that this package adds for every model."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from mmbee_plugin.settings.section import Section
 
 
 class FlatSettings(Section):
-    """Settings among RecBole's, under the names that RecBole has for them."""
+    """A section within RecBole's flat config, under RecBole's names."""
 
     of_recbole: ClassVar[Mapping[str, Any]] = {}
-    """defaults of RecBole's own settings, where they are not RecBole's"""
+    """defaults of RecBole's own settings that differ from RecBole's"""
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The files of ``recbole_configs``: what is set for each dataset, and for the paper's model."""
+"""The files of ``recbole_configs``: settings of each dataset, and of the paper's model."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ RUN_DEFAULTS: dict[str, Any] = {
     "topk": [10, 20],
     "valid_metric": "Recall@10",
 }
-"""What a run measures unless its dataset's YAML or the command line says otherwise."""
+"""Metrics of a run, unless its dataset's YAML or the command line sets others."""
 
 
 def config_folder() -> Path:
-    """``recbole_configs``: of the working directory, else of the checkout, else the copy an installation
-    brings."""
+    """``recbole_configs``: of the working directory, else of the checkout, else of the installed package."""
     package = Path(mmbee_plugin.__file__).parent
     places = [Path("recbole_configs"), package.parent / "recbole_configs", package / "recbole_configs"]
     return next((place for place in places if place.is_dir()), places[0])
@@ -38,14 +37,15 @@ def paper_settings() -> dict[str, Any]:
 
 
 def dataset_settings(folder: DatasetFolder, model: str) -> dict[str, Any]:
-    """What the file of a dataset says for `model`; nothing if there is no such file."""
+    """Settings of a dataset's file for `model`; none if there is no such file."""
     return settings_of(dataset_sources(folder, model), model)
 
 
 def dataset_sources(folder: DatasetFolder, model: str) -> list[Source]:
-    """``recbole_configs/<dataset>.yaml``: what holds for all models, the section for `model` and that for samples.
+    """``recbole_configs/<dataset>.yaml``: settings of all models, the section for `model` and that for samples.
 
-    Live data without a file of their own take that of the simulated ones.
+    Live data without a file of their own use that of the simulated data. Raises InputError for an unknown model or
+    setting.
     """
     path = config_folder() / f"{folder.name}.yaml"
     if folder.live is not None and not path.is_file():
@@ -66,7 +66,7 @@ def dataset_sources(folder: DatasetFolder, model: str) -> list[Source]:
 
 
 def base_sources(model: str, folder: DatasetFolder) -> list[Source]:
-    """What a run sets above RecBole's and the model's defaults where nothing else is given."""
+    """Settings of a run above RecBole's and the model's defaults, and below all given ones."""
     return [
         Source("a run's defaults", RUN_DEFAULTS),
         *dataset_sources(folder, model),

@@ -1,4 +1,4 @@
-"""The settings of a run, listed: declared ones with type, range, default and meaning, RecBole's own by name."""
+"""Lists the settings of a run: declared ones with type, range, default and meaning, RecBole's own by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run_groups() -> list[Group]:
 
 
 def run_help() -> str:
-    """All settings that a run takes."""
+    """All settings of a run, as text."""
     lines = [
         text_of(run_groups()),
         "",

@@ -1,4 +1,4 @@
-"""The settings that mean something to a model; any other is refused."""
+"""The settings known for a model; any other is refused."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from mmbee_plugin.recbole.config.declared import RunSettings
 from mmbee_plugin.recbole.config.layers import PROPERTIES, check_model, default_settings
 
 NAMES = PROPERTIES / "recbole-1.2.1.txt"
-"""the names of the pinned version, one a line"""
+"""the setting names of the pinned version, one a line"""
 
 DATA_SETTINGS = (
     "mmbee_dataset",
     *(name for name in RunSettings.model_fields if RunSettings.called(name) == name),
 )
-"""Settings of our dataset, loaders and sampler, which RecBole's own list of data settings lacks."""
+"""Settings of this package's dataset, loaders and sampler, which RecBole's list of data settings lacks."""
 
 SET_BY_RECBOLE = frozenset(
     {"model", "dataset", "device", "MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "local_rank", "single_spec"}
     | {"valid_neg_sample_args", "test_neg_sample_args", "mmbee_dataset"}
 )
-"""Entries of a Config that are worked out, not given."""
+"""Entries of a Config that are computed, not given."""
 
 
 @functools.cache
@@ -34,12 +34,12 @@ def recbole_names() -> frozenset[str]:
 
 
 def known_settings(model: str) -> set[str]:
-    """Every setting that means something to `model`."""
+    """Every setting known for `model`."""
     return {*default_settings(model), *recbole_names(), *DATA_SETTINGS} - SET_BY_RECBOLE
 
 
 def check_given(given: Mapping[str, Any], models: Iterable[str]) -> None:
-    """Raises InputError for a given setting that means something to none of `models`, or not to its section's."""
+    """Raises InputError for a given setting unknown to all of `models`, or to the model of its section."""
     for model, section in given.get("models", {}).items():
         check_model(model)
         check_settings(section, known_settings(model), f"settings of {model}")

@@ -1,4 +1,4 @@
-"""The models that a run knows by name, and the layers of default settings that each of them is made of."""
+"""The models known by name, and the layers of default settings of each."""
 
 from __future__ import annotations
 
@@ -27,14 +27,13 @@ COMPONENTS = {
     "MMMLP": "mmbee_plugin.recbole.models.mmmlp",
     "MMSSL": "mmbee_plugin.recbole.models.mmssl",
 }
-"""Every model of this package and the module that holds it, which is imported when the model is first asked
-for."""
+"""Models of this package and their modules, which are imported when a model is first looked up."""
 
 PROPERTIES = Path(__file__).parents[1] / "properties"
 STOCK_PROPERTIES = Path(recbole.__file__).parent / "properties"
 
 Layer = Path | Mapping[str, Any] | type[FlatSettings]
-"""Default settings of one class: a YAML file, the settings themselves, or a section that declares them."""
+"""Default settings of one model class: a YAML file, a mapping, or a section that declares them."""
 
 REGISTERED: dict[str, tuple[type, Layer]] = {}
 """Models of other packages by name, with their default settings."""
@@ -67,7 +66,7 @@ def check_model(name: str) -> None:
 
 
 def default_settings(model: str) -> dict[str, Any]:
-    """The defaults of RecBole and of `model`, as their YAML files give them."""
+    """The merged defaults of RecBole and of `model`."""
     defaults = copy.deepcopy(_defaults_of_all())
     for layer in default_layers(model):
         defaults = merged(defaults, layer_settings(layer))
@@ -76,7 +75,7 @@ def default_settings(model: str) -> dict[str, Any]:
 
 @functools.cache
 def _defaults_of_all() -> dict[str, Any]:
-    """RecBole's defaults that are no model's own."""
+    """RecBole's defaults for all models."""
     files = [STOCK_PROPERTIES / "overall.yaml", STOCK_PROPERTIES / "dataset" / "sample.yaml"]
     files += sorted(STOCK_PROPERTIES.glob("quick_start_config/*.yaml"))
     defaults: dict[str, Any] = {}
@@ -86,27 +85,27 @@ def _defaults_of_all() -> dict[str, Any]:
 
 
 def layer_settings(layer: Layer) -> dict[str, Any]:
-    """One class's default settings, a copy of its own."""
+    """A copy of one layer's settings."""
     if isinstance(layer, type):
         return layer.defaults()
     return read_mapping(layer) if isinstance(layer, Path) else copy.deepcopy(dict(layer))
 
 
 def layer_name(layer: Layer) -> str:
-    """What settings are said to come from."""
+    """Name of a layer as a source of settings."""
     if isinstance(layer, type):
         return f"{layer.__name__.removesuffix('Settings')}'s defaults"
     return f"properties/{layer.name}" if isinstance(layer, Path) else "registered defaults"
 
 
 def stock_base(model: type) -> str | None:
-    """The nearest class of RecBole's own that has default settings."""
+    """The nearest RecBole class among a model's bases that has default settings."""
     bases = (base.__name__ for base in model.__mro__ if base.__module__.startswith("recbole.model."))
     return next((base for base in bases if (STOCK_PROPERTIES / "model" / f"{base}.yaml").is_file()), None)
 
 
 def own_layers(model: type) -> list[Layer]:
-    """The default settings of this package's and of registered classes among the model's bases and itself."""
+    """The default settings of this package's and of registered classes among the model and its bases, bases first."""
     layers: list[Layer] = []
     for base in reversed(model.__mro__):
         registered, defaults = REGISTERED.get(base.__name__, (None, {}))

@@ -1,4 +1,4 @@
-"""What an evaluation measures, and the metric that chooses the best epoch."""
+"""The metrics of an evaluation, and the one that chooses the best epoch."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ def chosen_metrics(settings: dict[str, Any]) -> list[str]:
     """`metrics` as RecBole must see them: in labelled evaluation `GAUC` is spelled `LabelledGAUC`.
 
     Args:
-        settings: RecBole's merged settings, before it checks them; read are `metrics` and `eval_args.mode`.
+        settings: RecBole's merged settings, before it checks them; `metrics` and `eval_args.mode` are read.
 
     Raises:
-        InputError: an unknown mode; UAUC without labelled evaluation, which needs users' labelled samples; a metric of
-            rankings in labelled evaluation.
+        InputError: an unknown mode; a metric of labelled samples in full ranking, or of rankings on labelled samples.
     """
     metrics = settings["metrics"]
     metrics = [metrics] if isinstance(metrics, str) else list(metrics or ())
@@ -52,7 +51,7 @@ def chosen_metrics(settings: dict[str, Any]) -> list[str]:
 
 
 def measured(settings: Mapping[str, Any]) -> list[str]:
-    """What an evaluation measures: `NDCG@10` for a metric of the best `topk`, `AUC` and `GAUC` as they are.
+    """Names of the measured metrics: `NDCG@10` for each of `topk`, `AUC` and `GAUC` without a cut-off.
 
     Raises:
         InputError: no metric, or `topk` is no positive integer and no list of them.
@@ -80,11 +79,11 @@ def chosen_valid_metric(settings: Mapping[str, Any], given: Mapping[str, Any]) -
     """The metric that chooses the best epoch, one of those that are measured.
 
     Args:
-        settings: RecBole's merged settings; read are `valid_metric`, `metrics` and `topk`.
-        given: those that were asked for: a `valid_metric` that is not among them follows `metrics` and `topk`.
+        settings: RecBole's merged settings; `valid_metric`, `metrics` and `topk` are read.
+        given: the user's settings; if `valid_metric` is not among them, it follows `metrics` and `topk`.
 
     Raises:
-        InputError: one was asked for that is not measured, or `valid_metric_bigger` says the opposite of what holds.
+        InputError: a given `valid_metric` is not measured, or `valid_metric_bigger` contradicts the metric.
     """
     names, wanted = measured(settings), str(settings["valid_metric"])
     if wanted.lower() not in map(str.lower, names):

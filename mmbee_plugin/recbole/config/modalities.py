@@ -1,4 +1,4 @@
-"""Which of a dataset's modalities a model reads."""
+"""The modalities of a dataset that a model reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def chosen_modalities(config: Config, folder: DatasetFolder) -> tuple[str, ...]:
     """The modalities a model reads: those asked for, or all that the dataset has.
 
     Raises:
-        InputError: for a modality that the dataset does not have.
+        InputError: a modality that the dataset does not have, or that is listed twice.
     """
     available = tuple(folder.modalities)
     if config["modalities"] is None:

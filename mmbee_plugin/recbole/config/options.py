@@ -1,4 +1,4 @@
-"""The command line of a run, and the settings it comes to for one model on one dataset.
+"""The command line of a run and its settings.
 
 Later sources win: RecBole's and the model's defaults, `RUN_DEFAULTS`, ``recbole_configs/<dataset>.yaml``,
 its section for the model, its section for samples, ``--tuned``, ``--config_files`` with their sections for the model,
@@ -21,11 +21,11 @@ LISTS = frozenset({"modalities", "metapaths", "metrics", "topk"})
 """Settings that are lists, so that ``--metapaths=a2a,u2a2u`` needs no brackets."""
 
 INTERVALS = frozenset({"user_inter_num_interval", "item_inter_num_interval"})
-"""Settings that are intervals: ``[5,inf)`` is no YAML."""
+"""Settings that are intervals such as ``[5,inf)``, which is not YAML."""
 
 
 class OptionParser(argparse.ArgumentParser):
-    """An argument parser whose errors are InputErrors, so that every command line ends in one way."""
+    """An argument parser whose errors are InputErrors."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(message)
@@ -37,7 +37,7 @@ class Options:
 
     Attributes:
         sources: of RecBole settings, from ``--config_files``, then from the command line.
-        tuned: folder of tunings whose settings to take, None for none, "" for that of the dataset.
+        tuned: folder of tunings whose settings are used; None for none, "" for the dataset's.
         print_config: print the settings instead of training.
     """
 
@@ -57,7 +57,7 @@ class Options:
 
 
 class RunParser(OptionParser):
-    """Of commands that take the settings of a run, which its help lists."""
+    """Parser of commands that take the settings of a run, which its help lists."""
 
     def format_help(self) -> str:
         from mmbee_plugin.recbole.config.help import run_help

@@ -1,4 +1,4 @@
-"""MMBee's settings under RecBole, and from RecBole's flat config to what the modules and the graph stage read."""
+"""MMBee's settings under RecBole, and their conversion to those of the modules and the graph stage."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class MMBeeSettings(CategorySettings, HistorySettings, StageSettings, ModelSetti
 
 
 def refuse_settings(config: Any, folder: DatasetFolder) -> None:
-    """Raises InputError for parts, graph settings, histories or modalities that MMBee cannot have."""
+    """Raises InputError for parts, graph settings, histories or modalities that MMBee does not support."""
     model = MMBeeSettings.among(config)
     history = chosen_history(config, folder.live is not None, folder.order.by is not None)
     if why := needs_prefixes(model.backbone, model.short_length, history):
@@ -75,15 +75,14 @@ def refuse_settings(config: Any, folder: DatasetFolder) -> None:
 
 
 def chosen_metapaths(config: Any) -> tuple[Metapath, ...]:
-    """The metapaths to store, parsed: the configured ones and those that the interest encoder reads besides; none where
-    it reads none."""
+    """The metapaths to store: the configured ones and those that the interest encoder adds; none if it reads none."""
     names = StageSettings.among(config).metapaths
     read = INTERESTS[config["interest"]].lists(names)
     return tuple(Metapath.parse(name) for name in dict.fromkeys(names + read)) if read else ()
 
 
 def attribute_modalities(config: Any, folder: DatasetFolder, chosen: tuple[str, ...]) -> tuple[str, ...]:
-    """Of the chosen modalities those whose means neighbours bring along: the dense ones, if wanted."""
+    """Modalities of the neighbours' mean attributes: the dense ones of `chosen`, if ``attributes`` is on."""
     if not config["attributes"]:
         return ()
     return tuple(name for name in chosen if folder.modalities[name]["kind"] == "dense")
@@ -93,7 +92,7 @@ def segment_count(config: Any, folder: DatasetFolder) -> int:
     """Segments of a sample: 1 of static items, else as configured.
 
     Raises:
-        InputError: more than a live folder holds of each sample.
+        InputError: more than the live folder holds per sample.
     """
     if folder.live is None:
         return 1
@@ -117,10 +116,10 @@ def graphcl_settings(config: Any) -> GraphCLSettings:
 
 
 def search_categories(config: Any, folder: DatasetFolder) -> NDArray[np.int64] | None:
-    """(n_items,) the items' categories in file order, by which a backbone searches; None where none does.
+    """(n_items,) categories by row of the item file, for a backbone that searches by them; else None.
 
     Raises:
-        InputError: hard search of data without categories; a ``category_field`` that is no such column.
+        InputError: hard search on data without categories; a ``category_field`` that is no such column.
     """
     if not BACKBONES[config["backbone"]].searches:
         return None

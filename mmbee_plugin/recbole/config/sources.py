@@ -1,4 +1,4 @@
-"""Where the settings of a run come from: files, their sections, the command line."""
+"""The sources of a run's settings: files, their sections, the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RECBOLE = "RecBole's defaults"
 COMMAND_LINE = "command line"
 WORKED_OUT = "worked out"
 OF_THE_DATA = ("data_path", "dataset_hash")
-"""settings that say where and what the data are, and are not given as settings"""
+"""entries of a Config that identify the data, and are not given as settings"""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Source:
     """Settings that come from one place.
 
     Attributes:
-        file: the file, or what else it is. section: the part of it, if it has parts.
+        file: the file, or a name such as ``COMMAND_LINE``.
+        section: the section of the file, if any.
         model: the only model that they are for; None for every model.
     """
 
@@ -38,7 +39,7 @@ class Source:
 
 
 def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as JSON has them; what it has no form for (a device, an enum) as text."""
+    """Settings as JSON values; other values (a device, an enum) as text."""
     return json.loads(json.dumps(dict(sorted(settings.items())), default=str))
 
 
@@ -61,7 +62,7 @@ def nested(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def settings_of(sources: Iterable[Source], model: str) -> dict[str, Any]:
-    """What the sources come to for a model; later ones win, dicts entry by entry."""
+    """The merged settings of sources for a model; later ones win, dicts entry by entry."""
     found: dict[str, Any] = {}
     for source in sources:
         if source.model in (None, model):
@@ -70,7 +71,7 @@ def settings_of(sources: Iterable[Source], model: str) -> dict[str, Any]:
 
 
 def combined(sources: Iterable[Source]) -> dict[str, Any]:
-    """Settings of every model, and under ``models`` those of sources for some (see :func:`of_model`)."""
+    """Settings for all models, and under ``models`` those for single models (see :func:`of_model`)."""
     sources = list(sources)
     found = settings_of((source for source in sources if source.model is None), "")
     sections: dict[str, dict[str, Any]] = {}
@@ -82,13 +83,13 @@ def combined(sources: Iterable[Source]) -> dict[str, Any]:
 
 
 def of_model(given: Mapping[str, Any], model: str) -> dict[str, Any]:
-    """Given settings as one model has them: those of all models, and over them its own section."""
+    """Given settings for one model: those for all models, overridden by its own section."""
     shared = {key: value for key, value in given.items() if key != "models"}
     return merged(shared, given.get("models", {}).get(model, {}))
 
 
 def files_line(sources: Iterable[Source], model: str) -> str:
-    """The files that say something, the one that wins last."""
+    """The files with settings for a model, in ascending priority."""
     sections: dict[str, list[str]] = {}
     for source in sources:
         if source.settings and source.model in (None, model):
@@ -101,19 +102,19 @@ def files_line(sources: Iterable[Source], model: str) -> str:
 
 
 def described(config: Config, sources: Sequence[Source]) -> list[str]:
-    """Every setting in effect as a line of YAML, its source in a comment; lines of a dict's entries are indented.
+    """Every setting in effect as a line of YAML, its source in a comment; entries of dicts are indented lines.
 
-    Settings that are not given but worked out are comments as a whole, so that the lines can be given as a file.
+    Computed settings are commented out, so that the lines can serve as a file of settings.
 
     Args:
-        config: RecBole's Config, made under this package, which notes the files of defaults it read.
-        sources: above those; later ones win.
+        config: RecBole's Config with ``internal_sources``, its files of defaults.
+        sources: sources above those; later ones win.
     """
     given = [source for source in sources if source.model in (None, config["model"])]
     origins, values = _origins(config.internal_sources, given)
     in_effect = plain_settings(config.final_config_dict)
     if in_effect["train_neg_sample_args"]["distribution"] == "none":
-        in_effect["train_neg_sample_args"] = None  # as it is given; RecBole writes it out
+        in_effect["train_neg_sample_args"] = None  # the form in which it is given; RecBole expands it
     lines = []
     for key, value in in_effect.items():
         origin, before = origins.get(key), values.get(key)
@@ -133,10 +134,10 @@ def described(config: Config, sources: Sequence[Source]) -> list[str]:
 
 
 def _origins(defaults: Sequence[Source], given: Sequence[Source]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Of each setting the name of the source that has the last word, and its value; of a dict, of each entry.
+    """Winning source and value of each setting, of dicts per entry.
 
-    A dict of RecBole's own is replaced as a whole by what is given; those that the model's own defaults have, and
-    those given several times, entry by entry.
+    RecBole's own dicts are replaced as a whole by given ones; dicts of the model's defaults, and those given several
+    times, are merged.
     """
     origins: dict[str, Any] = {}
     values: dict[str, Any] = {}

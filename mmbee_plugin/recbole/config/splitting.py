@@ -1,4 +1,4 @@
-"""The split and the order of rows of a run: as its settings have them, else by what orders the data."""
+"""The split and row order of a run: from its settings, else from what orders the data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def settle(config: Config, folder: DatasetFolder) -> None:
     :func:`~mmbee_plugin.data.splits.chosen_split` for every model.
 
     Raises:
-        InputError: times of another column, or taken for labels, a split or an order of rows that its data cannot have.
+        InputError: another TIME_FIELD, a threshold on times, or a split or row order that the data cannot have.
     """
     if config["TIME_FIELD"] != TIMESTAMP.partition(":")[0]:
         raise InputError(
@@ -37,17 +37,17 @@ def settle(config: Config, folder: DatasetFolder) -> None:
 
 
 def chosen_history(config: Config, live: bool, in_order: bool) -> str:
-    """What a training row sees of its user's history: as configured, else by what is known of the order of rows."""
+    """The history mode: as configured, else `daily` on live data, `prefix` on ordered rows, `others` on the rest."""
     return config["history"] or ("daily" if live else "prefix" if in_order else "others")
 
 
 def split_line(settings: Mapping[str, Any], folder: DatasetFolder) -> str:
-    """How settled settings split the folder's rows, in one line."""
+    """One line on how settled settings split the folder's rows."""
     return split_words(folder.order, _given_files(settings, folder), settings["eval_args"])
 
 
 def data_lines(settings: Mapping[str, Any], folder: DatasetFolder) -> list[str]:
-    """What a run's banner says of its split and of what stands for an order; ``settings`` are settled."""
+    """Lines of a run's banner on its split and row order; ``settings`` are settled."""
     return [split_line(settings, folder), *order_lines(folder.order, settings["row_order"], settings)]
 
 

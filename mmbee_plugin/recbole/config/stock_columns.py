@@ -1,4 +1,4 @@
-"""RecBole's settings that name columns: each column must be there, and of the type that the setting needs."""
+"""Checks of RecBole's settings that name columns: each must exist, with the type that the setting needs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Columns = Mapping[str, Mapping[str, str]]
 
 
 def check_columns(config: Config, folder: DatasetFolder, check_interval: Callable[[str, Any], None]) -> None:
-    """Raises InputError for a setting that names a column or file which the folder lacks, or which cannot serve.
+    """Raises InputError for a setting that names a missing column or file, or a column of an unsuitable type.
 
     Args:
-        check_interval: raises InputError, with the name given first, for a text that is no interval.
+        check_interval: called with a setting's name and value; raises InputError unless that is an interval.
     """
     given = config.external_config_dict
     columns = {ending: folder.field_types(ending) for ending in ("inter", "user", "item")}
@@ -74,7 +74,7 @@ def check_columns(config: Config, folder: DatasetFolder, check_interval: Callabl
 
 
 def check_entries(name: str, entries: Any, known: Collection[str]) -> None:
-    """Raises InputError for an entry of the dict `entries` that is not known; None has none."""
+    """Raises InputError for an unknown entry of the dict `entries`; None has no entries."""
     if entries is None:
         return
     if not isinstance(entries, Mapping):
@@ -86,7 +86,7 @@ def check_entries(name: str, entries: Any, known: Collection[str]) -> None:
 
 
 def _loaded(config: Config, columns: Columns) -> dict[str, str]:
-    """The columns that the dataset has, name -> type: of `load_col`, and what it needs itself, without `unload_col`."""
+    """The columns that the dataset loads, name -> type: `load_col` and those it always needs, minus `unload_col`."""
     needed = {config[f"{name}_FIELD"] for name in ("USER_ID", "ITEM_ID", "TIME", "LABEL")}
     loaded: dict[str, str] = {}
     for ending, types in columns.items():
@@ -134,7 +134,7 @@ def _check_selection(setting: str, chosen: Any, columns: Columns) -> None:
 
 
 def _check_dropped(config: Config) -> None:
-    """What the dataset itself needs may be left out of batches, but for the ids and the labels."""
+    """Raises InputError for ids in `unload_col`, ids or labels in `unused_col`, and clashes with `load_col`."""
     both = [name for name in config["load_col"] or () if name in (config["unload_col"] or ())]
     if both:
         raise InputError(f"load_col and unload_col both have {both[0]!r}; choose one")

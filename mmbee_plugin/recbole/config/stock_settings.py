@@ -1,7 +1,7 @@
 """RecBole's own settings under this package: each is honoured, or refused in one line; none is ignored.
 
-RecBole's Config takes every setting, whatever reads it. Our dataset, sampler and loaders stand where RecBole's do, so
-what they do not read would change nothing in silence.
+RecBole's Config accepts any setting. This package's dataset, sampler and loaders replace RecBole's, so a setting that
+they do not read would silently have no effect.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ REFUSED: dict[str, str] = {
     "world_size": "training runs in one process here; the TorchRec job has several",
     **dict.fromkeys(_KNOWLEDGE_SETTINGS, _KNOWLEDGE),
 }
-"""Settings that may keep their default alone, and why."""
+"""Settings that must keep their default, and why."""
 
 READ_BY = {"RATING_FIELD": frozenset({"DMF"})}
-"""Models that read a refused setting nevertheless."""
+"""Models that do read a refused setting."""
 
 GIVEN_SPLIT = (
     "rm_dup_inter",
@@ -56,7 +56,7 @@ GIVEN_SPLIT = (
     "eval_args.order",
     "eval_args.group_by",
 )
-"""What has no effect on data that come split: RecBole takes their rows as they are."""
+"""Settings without effect on pre-split data, whose rows RecBole takes as they are."""
 
 ENTRIES = {
     "train_neg_sample_args": ("distribution", "sample_num", "alpha", "dynamic", "candidate_num"),
@@ -67,14 +67,14 @@ ENTRIES = {
 
 PARTS = ("train", "valid", "test")
 
-# RecBole trains these on users, not on interactions (recbole.data.utils.get_dataloader).
+# RecBole trains these on rows of users, not on interactions (recbole.data.utils.get_dataloader).
 AUTOENCODERS = frozenset(
     ("MultiDAE", "MultiVAE", "MacridVAE", "CDAE", "ENMF", "RaCT", "RecVAE", "DiffRec", "LDiffRec")
 )
 
 
 def check_stock_settings(config: Config, folder: DatasetFolder) -> None:
-    """Raises InputError for a setting of RecBole's that would have no effect, or an entry or value that is none.
+    """Raises InputError for a setting of RecBole's that would have no effect, or an unknown entry or value.
 
     Reads the headers of the folder's files, and no row.
     """
@@ -104,10 +104,10 @@ def check_stock_settings(config: Config, folder: DatasetFolder) -> None:
 
 
 def repeats(config: Config) -> bool:
-    """Whether items that a user has had are ranked, and drawn as negatives, like any other: `repeatable`.
+    """`repeatable`: whether items that a user already has are ranked, and drawn as negatives, like any other.
 
-    RecBole's sequential models have it on by default and cannot have it off. Here models are compared under one mask,
-    so of them it counts only where it was asked for.
+    For RecBole's sequential models it is always on. Here models are compared under one mask, so for them it counts only
+    where it is given.
     """
     if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
         return bool(config.external_config_dict.get("repeatable"))
@@ -121,7 +121,7 @@ def draws(config: Config) -> bool:
 
 
 def reads_labels(config: Config) -> bool:
-    """Whether training learns the labels of the rows."""
+    """Whether training reads the labels of the rows."""
     if draws(config) or config["loss_type"] == "CE" or config["model"] in AUTOENCODERS:
         return False
     return config["MODEL_INPUT_TYPE"] in (InputType.POINTWISE, InputType.LISTWISE)
@@ -166,7 +166,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _check_negatives(given: Mapping[str, Any] | None, config: Config) -> None:
-    """Of the arguments of negative sampling, those that were asked for and would change nothing."""
+    """Raises InputError for given arguments of negative sampling that are invalid or would have no effect."""
     if not given or not draws(config):
         return
     arguments = config["train_neg_sample_args"]

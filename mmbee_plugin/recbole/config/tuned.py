@@ -24,11 +24,11 @@ class Trial:
     """One training for its validation metrics.
 
     Attributes:
-        settings: beyond the dataset's; none for its own settings, which are always the first trial.
+        settings: changes to the dataset's settings; the first trial has none.
         score: the metric that epochs and settings are chosen by; None where the loss was no number.
         valid: all validation metrics of the best epoch.
-        cut: whether it was stopped for time; its best epoch until then counts.
-        code: the state of the code it ran.
+        cut: whether it ran out of time; its best epoch until then counts.
+        code: version of the code that ran.
     """
 
     settings: dict[str, Any]
@@ -47,7 +47,7 @@ class Finalist:
 
     Attributes:
         scores: the tuning's metric on validation, with seeds 1, 2, ...; None where the loss was no number.
-        code: the state of the code they ran.
+        code: version of the code that ran.
     """
 
     settings: dict[str, Any]
@@ -56,7 +56,7 @@ class Finalist:
 
     @property
     def mean(self) -> float | None:
-        """Over the seeds; None where one failed."""
+        """Mean over the seeds; None where one failed."""
         found = [score for score in self.scores if score is not None]
         return fmean(found) if len(found) == len(self.scores) else None
 
@@ -66,11 +66,13 @@ class Tuning:
     """A model's trials on a dataset, and the file that keeps them.
 
     Attributes:
-        data: name, kind and hash of the dataset. metric: what was compared. larger: whether more of it is better.
-        given: settings that all trials had in common.
-        base: those of the dataset's file for the model, which a trial's settings change.
+        data: name, kind and hash of the dataset.
+        metric: validation metric by which trials are compared.
+        larger: whether larger values are better.
+        given: settings given to all trials.
+        base: settings of the dataset's file for the model, which a trial's settings change.
         trials: best first.
-        finalists: of these trials, by the mean of their scores, best first; none where one seed chose.
+        finalists: best first by their mean scores; none if a single seed chose.
     """
 
     file: Path
@@ -85,30 +87,30 @@ class Tuning:
 
     @property
     def chosen(self) -> dict[str, Any] | None:
-        """The settings of the best finalist, of the best trial where there are none; None where all trials failed."""
+        """The settings of the best finalist, else of the best trial; None where all trials failed."""
         finalists = [each for each in self.finalists if each.mean is not None]
         best = [each.settings for each in finalists or self.leading(1)]
         return best[0] if best else None
 
     def leading(self, count: int) -> list[Trial]:
-        """The ``count`` best trials, fewer where fewer gave a number."""
+        """The ``count`` best trials, without those whose loss was no number."""
         return [trial for trial in self.trials[:count] if trial.score is not None]
 
     @property
     def seconds(self) -> float:
-        """Spent on all trials."""
+        """Total duration of all trials."""
         return sum(trial.seconds for trial in self.trials)
 
     def find(self, settings: Mapping[str, Any]) -> Trial | None:
-        """The trial of these settings, if there was one."""
+        """The trial with these settings, if any."""
         return next((trial for trial in self.trials if trial.settings == settings), None)
 
     def mean_of(self, settings: Mapping[str, Any]) -> float | None:
-        """That of the finalist of these settings, if there was one."""
+        """The mean score of the finalist with these settings, if any."""
         return next((each.mean for each in self.finalists if each.settings == settings), None)
 
     def add(self, trial: Trial) -> None:
-        """Keeps a trial, in the file too; finalists of fewer trials are no longer valid."""
+        """Adds a trial and writes the file; drops finalists, which were chosen from fewer trials."""
         sign = -1 if self.larger else 1
         self.trials.append(trial)
         self.trials.sort(key=lambda each: (each.score is None, sign * (each.score or 0.0)))
@@ -116,7 +118,7 @@ class Tuning:
         self._write()
 
     def decide(self, finalists: Iterable[Finalist]) -> None:
-        """Keeps the finalists, in the file too."""
+        """Sets the finalists and writes the file."""
         sign = -1 if self.larger else 1
         self.finalists = sorted(finalists, key=lambda each: (each.mean is None, sign * (each.mean or 0.0)))
         self._write()
@@ -131,7 +133,7 @@ def read_tuning(file: Path) -> Tuning | None:
     """The tuning in a file, or None where there is no such file.
 
     Raises:
-        InputError: the file is no tuning.
+        InputError: the file cannot be read as a tuning.
     """
     if not file.exists():
         return None
@@ -145,25 +147,25 @@ def read_tuning(file: Path) -> Tuning | None:
 
 
 def tunings_folder(folder: DatasetFolder) -> Path:
-    """Where the tunings on a dataset are, a file ``<model>.json`` each."""
+    """The folder of a dataset's tunings, one file ``<model>.json`` each."""
     return config_folder() / "tuning" / folder.name
 
 
 def is_stale(tuning: Tuning, folder: DatasetFolder, given: Mapping[str, Any]) -> bool:
-    """Whether the settings that a tuning's trials changed are others today, with the given ones and without."""
+    """Whether a tuning's base settings differ from today's, both alone and merged with the given ones."""
     base = base_of(tuning.model, folder)
     today = merged(base, plain_settings(of_model(given, tuning.model)))
     return tuning.base != base and merged(tuning.base, tuning.given) != today
 
 
 def base_of(model: str, folder: DatasetFolder) -> dict[str, Any]:
-    """What the dataset's file says for the model, as plain values."""
+    """Settings of the dataset's file for the model, as plain values."""
     of_dataset = dataset_settings(folder, model)
     return plain_settings(of_dataset)
 
 
 def tuning_for(model: str, folder: DatasetFolder, tunings: Path) -> Tuning:
-    """The tuning of a run that asks for what it chose.
+    """The tuning whose chosen settings a run asks for.
 
     Args:
         tunings: folder of the files, such as :func:`tunings_folder`.
@@ -191,9 +193,9 @@ def tuning_for(model: str, folder: DatasetFolder, tunings: Path) -> Tuning:
 
 
 def hint(model: str, folder: DatasetFolder, in_effect: Mapping[str, Any]) -> str | None:
-    """One line where a tuning on these data chose better settings than those in effect; None where none did.
+    """One line on tuned settings that are better than those in effect; None if there are none.
 
-    Like is compared with like: means of finalists, else trials, of one seed and equal minutes.
+    Compares means of finalists, else trials, of one seed and equal minutes.
     """
     tuning = read_tuning(tunings_folder(folder) / f"{model}.json")
     if tuning is None or tuning.chosen is None or tuning.data["hash"] != folder.hash:
@@ -220,7 +222,7 @@ def hint(model: str, folder: DatasetFolder, in_effect: Mapping[str, Any]) -> str
 
 
 def _holds(value: Any, wanted: Any) -> bool:
-    """Whether a setting is as wanted; of a dict only the wanted entries."""
+    """Whether a setting has the wanted value; of a dict only the wanted entries count."""
     if isinstance(wanted, Mapping) and isinstance(value, Mapping):
         return all(_holds(value.get(name), entry) for name, entry in wanted.items())
     return value == wanted

@@ -1,7 +1,7 @@
-"""Types and ranges of settings' values, checked before RecBole sees them: it would fail later, or take them silently.
+"""Checks types and ranges of settings before RecBole, which would fail later or accept wrong ones silently.
 
-Those of this package are declared; RecBole's general ones are listed here; one of another model has the type of its
-default, and its name may say more: sizes and numbers of things are whole, a dropout is a probability.
+This package's settings are declared; RecBole's general ones are listed here; any other has the type of its default,
+narrowed by its name: sizes and counts are whole numbers, dropouts are probabilities.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Number:
     high: float = math.inf
     whole: bool = False
     above: bool = False
-    """more than ``low``, not ``low`` itself"""
+    """excludes ``low`` itself"""
 
     def check(self, name: str, value: Any) -> None:
-        """Raises InputError for anything else."""
+        """Raises InputError for a value that is no such number."""
         kind = int if self.whole else int | float
         if isinstance(value, bool) or not isinstance(value, kind) or not math.isfinite(value):
             expected = "a whole number" if self.whole else "a number"
@@ -82,7 +82,7 @@ GPUS = re.compile(r"(\d+|(GPU|MIG)-[\w/-]+)(,(\d+|(GPU|MIG)-[\w/-]+))*|")
 COUNTED = re.compile(
     r"(^|_)(n|num|size|sizes|layers?|heads?|dims?|dimension|hops?|factors|length|len|steps?|epochs|memory|kernels?)(_|$)"
 )
-"""parts of the names of settings that count something, where the default is whole"""
+"""matches names of settings that count something, if the default is whole"""
 MAY_BE_ZERO = re.compile(r"layer|round|step|epochs|hop|len")
 PROBABILITY = re.compile(r"drop_?out|(^|_)drop(_|$)|mask_ratio|corruption_ratio")
 
@@ -91,8 +91,8 @@ def check_values(settings: Mapping[str, Any], model: str) -> None:
     """Raises InputError for the first value that is of a wrong type or out of range.
 
     Args:
-        settings: given ones, from all sources.
-        model: whose settings they are.
+        settings: given settings, from all sources.
+        model: name of the model that they are for.
     """
     defaults = default_settings(model)
     declared: list[type[FlatSettings]] = [RunSettings]
@@ -176,7 +176,7 @@ def _check_eval_args(value: Mapping[str, Any]) -> None:
 
 
 def _check_like(key: str, value: Any, default: Any) -> None:
-    """Raises InputError for a value of another type than the default's; None may be anything."""
+    """Raises InputError for a value of another type than the default's; a default of None allows any."""
     if isinstance(default, bool):
         if not isinstance(value, bool):
             raise InputError(f"{key}: found {value!r}, expected true or false")
@@ -188,7 +188,7 @@ def _check_like(key: str, value: Any, default: Any) -> None:
         if not isinstance(value, list):
             raise InputError(f"{key}: found {value!r}, expected a list such as {default}")
         numbers = [_number_like(key, each) for each in default]
-        # All are like the strictest of the defaults: [1, 32] gives no leave to halves.
+        # The strictest default applies to all: with [1, 32] halves are refused.
         for each in value:
             min(numbers, key=lambda number: not number.whole).check(key, each)
 

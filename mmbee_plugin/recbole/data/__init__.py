@@ -1,4 +1,4 @@
-"""RecBole's dataset, loaders and negative sampler on a dataset folder, and the tables that models look rows up in.
+"""RecBole's dataset, loaders and negative sampler on a dataset folder, and the lookup tables of models.
 
 Not here: files (`mmbee_plugin.data`), settings (`recbole.config`).
 """

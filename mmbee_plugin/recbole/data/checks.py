@@ -1,4 +1,4 @@
-"""What the dataset refuses: settings it cannot serve, caches that would hide it, and parts without rows."""
+"""Checks of the dataset: unsupported settings, RecBole's caches, parts without rows, labels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SERVED_TYPES = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.CONTEXT, Mod
 
 
 def check_config(config: Config) -> None:
-    """Raises InputError for a model that needs another dataset class, and for RecBole's caches of datasets."""
+    """Raises InputError for a model that needs another dataset class, a RecBole cache, or a bad run setting."""
     if config["MODEL_TYPE"] not in SERVED_TYPES:
         raise InputError(
             f"model {config['model']}: knowledge and tree models need RecBole's own dataset classes"
@@ -36,7 +36,7 @@ def check_config(config: Config) -> None:
 
 
 def check_parts(dataset: Dataset, splits: list[Dataset]) -> None:
-    """Raises InputError for a part that was asked for and has no rows, and for training without a positive.
+    """Raises InputError for a requested part without rows, and for labels as :func:`_check_classes`.
 
     Args:
         dataset: the whole :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
@@ -59,7 +59,7 @@ def check_parts(dataset: Dataset, splits: list[Dataset]) -> None:
 
 
 def _check_classes(dataset: Dataset, part: Dataset, name: str) -> None:
-    """Raises InputError where the rows of a part are all of one label, and that is to be learned or measured."""
+    """Raises InputError for training rows without a positive, and for a part with one label where both are needed."""
     config, positive = dataset.config, part.positive_rows()
     compares = {"auc", "uauc", "labelledgauc"} & {metric.lower() for metric in config["metrics"]}
     if name == "train":
@@ -75,10 +75,10 @@ def _check_classes(dataset: Dataset, part: Dataset, name: str) -> None:
 
 
 def check_labels(dataset: Dataset) -> None:
-    """Raises InputError for labels that are to be learned or measured, and are missing or neither 0 nor 1.
+    """Raises InputError where training or evaluation reads labels and these are missing or neither 0 nor 1.
 
     Args:
-        dataset: the whole dataset, its features still tables, its labels set.
+        dataset: the whole dataset after `threshold`, its features still data frames.
     """
     config, folder = dataset.config, dataset.folder
     field, rows = dataset.label_field, dataset.inter_feat
@@ -98,7 +98,7 @@ def check_labels(dataset: Dataset) -> None:
 
 
 def check_known(dataset: Dataset, name: str) -> None:
-    """Raises InputError for missing values in the columns with labels or a threshold: RecBole would fill them up."""
+    """Raises InputError for label or threshold columns that are not float or miss values, which RecBole would fill."""
     rows = dataset.inter_feat
     for field in {dataset.label_field, *(dataset.config["threshold"] or {})}:
         if field not in rows:

@@ -1,4 +1,4 @@
-"""Content and query tables: what MMBee reads of an item or a live segment, looked up by RecBole's ids."""
+"""Content and query tables of items and live segments, looked up by RecBole's ids."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mmbee_plugin.recbole.data.training_rows import learned_items
 
 
 class SegmentTable(nn.Module):
-    """Frozen vectors of one modality of all segments, as they are stored; standardised when they are looked up.
+    """Frozen vectors of all segments in one modality, as stored; standardised at lookup.
 
     Args:
         segments: the segments of a live folder.
-        modality: which of their modalities.
-        until: seconds; mean and deviation are those of the segments that have ended by then.
+        modality: name of the modality.
+        until: time in seconds; mean and deviation are those of the segments that have ended by then.
     """
 
     values: torch.Tensor
@@ -49,7 +49,7 @@ class SegmentTable(nn.Module):
 
 
 class SegmentWindows(nn.Module):
-    """Which segments a sample sees: the author's last L as of its moment.
+    """Rows of an author's last L segments at a sample's moment.
 
     Args:
         dataset: the training split of a live folder.
@@ -71,13 +71,13 @@ class SegmentWindows(nn.Module):
     def forward(self, items: torch.Tensor, segments: torch.Tensor | None) -> torch.Tensor:
         """Items (B,) and the rows (B,) of their newest known segments, -1 for none -> rows (B, L), see `windows`.
 
-        Without segments, every author is as it was at the end of training.
+        Without ``segments``, the newest are those at the end of training.
         """
         return windows(self.first, self.newest[items] if segments is None else segments, self.length)
 
 
 class ContentTable(nn.Module):
-    """All that a content encoder needs of an item: raw modality vectors and the author's own query tokens.
+    """Inputs of a content encoder: an item's raw modality vectors and the author's own query tokens.
 
     Args:
         dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
@@ -85,7 +85,7 @@ class ContentTable(nn.Module):
         width: width ``d`` of a query token.
         num_queries: query tokens ``N`` an author owns; 0 for none.
         length: segments ``L`` of a sample of live data; a static item is one segment.
-        shared_queries: whether the tokens are offsets from those that all authors share.
+        shared_queries: whether the tokens are offsets from tokens that all authors share.
         authors: (items, width) id vectors that the tokens start from; None for a random start.
     """
 

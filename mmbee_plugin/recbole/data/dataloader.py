@@ -1,4 +1,4 @@
-"""Loaders that attach histories after negative sampling, and rank the same pairs for every model."""
+"""Loaders that attach histories after negative sampling and rank the same pairs for every model."""
 
 from __future__ import annotations
 
@@ -38,13 +38,12 @@ class MMBeeTrainLoader(TrainDataLoader):
     * POINTWISE, PAIRWISE: RecBole's layouts, rows repeated once per negative;
     * LISTWISE: `neg_item_id` (B, M), rows not repeated; `train_batch_size` counts positives.
 
-    Where the model's graph is cross-fitted, all rows of a batch are of one fold, named in `fold` (B,): the
-    model reads the neighbours that have not seen that fold's pairs, for every candidate alike.
+    With a cross-fitted graph all rows of a batch are of one fold, given in `fold` (B,): for every candidate the model
+    reads neighbours from the graph without that fold's pairs.
 
-    Where negatives are drawn from labelled data, the rows of label 0 are no positives and are left out.
-    Sequential models (RecBole's, and classes made from them) need at least one item of history, so rows
-    without one are left out for them, as in RecBole's own SequentialDataset; other models keep them with
-    `item_length` 0.
+    Where negatives are drawn, labelled rows of label 0 are left out. RecBole's sequential models and their subclasses
+    need at least one item of history: rows without one are left out for them, as in RecBole's SequentialDataset; other
+    models keep them with `item_length` 0.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class MMBeeTrainLoader(TrainDataLoader):
         return super().__iter__()
 
     def _deal(self, generator: torch.Generator) -> None:
-        """Cuts the rows of each fold, shuffled where asked for, into batches: torch's loader then draws batches."""
+        """Cuts each fold's rows, shuffled if asked for, into batches, of which torch's loader draws whole ones."""
         assert self.folds is not None
         self.batches = []
         for fold in self.folds.unique():
@@ -105,7 +104,7 @@ class MMBeeTrainLoader(TrainDataLoader):
             drawn = self._sampler.sample_by_user_ids(users.numpy(), items.numpy(), self.neg_sample_num)
             batch[self.neg_item_id] = drawn.view(self.neg_sample_num, len(rows)).T.contiguous()
         elif self.neg_sample_args.get("dynamic", False) and history is not None:
-            # the model scores the candidates, so it needs the histories before they are chosen
+            # the model scores candidates to choose among them, so it needs the histories first
             batch = self._neg_sampling(dataset.add_history(batch, history))
             history = None
         else:
@@ -147,9 +146,8 @@ class MMBeeFullSortLoader(FullSortEvalDataLoader):
     the split itself; under `repeatable` nothing is masked. With time, `timestamp` is the user's earliest
     positive in the split: the moment of the request.
 
-    Users per batch: RecBole's `eval_batch_size // n_items`, but at least 256, within 2^25 scores. A model
-    that cannot score all items at once gets every (user, item) row copied, so its histories count towards
-    that bound.
+    Users per batch: RecBole's `eval_batch_size // n_items`, but at least 256, and at most 2^25 scores. A model that
+    cannot score all items at once gets every (user, item) row copied, so its histories count towards that bound.
     """
 
     def __init__(
@@ -173,7 +171,7 @@ class MMBeeFullSortLoader(FullSortEvalDataLoader):
 
     @cached_property
     def uid2history_item(self) -> np.ndarray:
-        """(n_users,) object array of int64 tensors: the items masked for each user, with rows here or not.
+        """(n_users,) object array of int64 tensors: the masked items of each user, with rows here or not.
 
         Only RecBole's case studies read it.
         """
@@ -211,8 +209,8 @@ class MMBeeFullSortLoader(FullSortEvalDataLoader):
 class MMBeeEvalLoader(NegSampleEvalDataLoader):
     """Evaluation on labelled rows (`mode: labeled`) or against sampled negatives (`uni100`, `pop100`).
 
-    RecBole's loader on our dataset, whose rows carry the training history; the drawn negatives are the same
-    in every pass, and of labelled data only the positives are ranked against them.
+    RecBole's loader on rows with the training history. The drawn negatives are the same in every pass; of labelled data
+    only the positives are ranked against them.
     """
 
     def __init__(
@@ -231,9 +229,9 @@ class MMBeeEvalLoader(NegSampleEvalDataLoader):
 
 
 def loader_class(config: Config, phase: str) -> type | None:
-    """The loader for a phase (`train`, `valid`, `test`), or None where RecBole's own is to be used.
+    """The loader for a phase (`train`, `valid`, `test`, `evaluation`), or None for RecBole's own.
 
-    Ours belong to MMBeeDataset (which marks its config); autoencoders keep RecBole's loader for training.
+    The loaders of this module need an MMBeeDataset, which marks its config; autoencoders are trained with RecBole's.
     """
     if not getattr(config, "uses_mmbee_dataset", False):
         return None
@@ -248,7 +246,7 @@ def _take(rows: Interaction, index: Tensor) -> Interaction:
 
 
 def _numbers(dataset: MMBeeDataset, kept: np.ndarray) -> Tensor:
-    """Numbers (R,) of the rows kept (rows,), for sequential models of those with a history."""
+    """Indices (R,) of the kept rows (rows,), for sequential models only of those with a history."""
     rows = torch.from_numpy(np.flatnonzero(kept))
     if dataset.sequential:
         lengths = [dataset.training_history(part)[1] for part in rows.split(ROWS_AT_ONCE) if len(part)]

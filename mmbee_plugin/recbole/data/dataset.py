@@ -1,4 +1,4 @@
-"""The dataset of a run: rows split, and the histories, positives and masks that the training split gives."""
+"""The dataset of a run: split rows, and the histories, positives and masks of the training split."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MMBeeDataset(FolderRows):
     Differences from RecBole's Dataset:
 
     * its rows are :class:`FolderRows`;
-    * rows are split as :func:`~mmbee_plugin.recbole.config.splitting.settle` says: by time where there is time;
+    * rows are split by :func:`~mmbee_plugin.recbole.config.splitting.settle`: by time where there is time;
     * histories come from the training split alone. Of labelled data only the positives are history, edges of
       the interaction matrix, and positives of sampled training or ranking;
     * sequential models get histories by slicing, also on pre-split folders; nothing is augmented.
@@ -36,24 +36,24 @@ class MMBeeDataset(FolderRows):
     Args:
         config: RecBole's Config. Read here, besides RecBole's own `eval_args` and `benchmark_filename` (not
             needed where the folder is pre-split):
-            `history`: `prefix`, what came before the target, without entries of the same item; `others`, everything
-            but the target; or `daily`, everything before the row's day (24 hours, from the earliest interaction), as
-            test rows see everything before their period. Default `prefix`, for models that are not RecBole's
-            sequential ones on data without time `others`, on live data `daily`;
+            `history`: `prefix`, what came before the target, without entries of the same item; `others`, everything but
+            the target; or `daily`, everything before the row's day (24 hours, counted from the earliest interaction),
+            as test rows see everything before their period. Default: `daily` on live data, `prefix` on ordered data and
+            for RecBole's sequential models, else `others`;
             `MAX_ITEM_LIST_LENGTH`: the newest behaviours kept;
-            `row_order`: what stands for time in data without it: `file`, the position in the file, or `random`,
-            a permutation drawn from `seed`; by default `random`, unless the folder declares that rows stand in order;
-            `train_newest`: train on the rows with fewer than so many later positives of their user, and with
-            one before; all by default;
+            `row_order`: the order of data without time: `file`, the position in the file, or `random`, a permutation
+            drawn from `seed`; by default `random`, unless the folder declares its rows ordered;
+            `train_newest`: train on the rows with fewer than this many later positives of their user and at least one
+            earlier; by default on all;
             `mask_valid`: at test, mask validation items too;
-            `repeatable`: rank, and draw as negatives, what a user has had already. RecBole's sequential models have it
-            on by default; here it counts for them where it is given, so that all models have one mask.
+            `repeatable`: rank items that a user already has, and draw them as negatives. RecBole's sequential models
+            have it on by default; here it counts for them only where it is given, so that all models have one mask.
 
-    Attributes: those of :class:`~mmbee_plugin.recbole.data.split.TrainingSplit`; before `build` there are no histories,
-        times, amounts and `trained_until`. Afterwards the three parts have the training part's histories and
-        `trained_until`, and rows, times and amounts of their own.
-        sequential: whether the model is one of RecBole's sequential ones, or made from one.
-        mask_keys: sorted int64 `user * n_items + item`, the pairs left out of this split's ranking.
+    Attributes: those of :class:`~mmbee_plugin.recbole.data.split.TrainingSplit`. Histories, times, amounts and
+        `trained_until` are None before `build`; then the three parts share the training part's histories and
+        `trained_until`, and have rows, times and amounts of their own.
+        sequential: whether the model is one of RecBole's sequential ones, or a subclass.
+        mask_keys: sorted int64 `user * n_items + item` of the pairs masked in this split's ranking.
 
     Raises:
         InputError: bad folder or rows, a split part without rows, a model this dataset cannot serve, a
@@ -87,7 +87,7 @@ class MMBeeDataset(FolderRows):
             self._declare_history_fields()
 
     def build(self) -> list[MMBeeDataset]:
-        """Splits, and gives each part the training histories.
+        """Splits the rows and gives each part the training histories.
 
         Returns:
             train, valid, test; the training rows in file order, or as `row_order` draws them.
@@ -128,7 +128,7 @@ class MMBeeDataset(FolderRows):
         return splits
 
     def training_history(self, rows: Tensor) -> Slices:
-        """Histories of training rows (B,), without the rows themselves, by the configured mode."""
+        """Histories of training rows (B,) in the configured mode, without the rows themselves."""
         assert self.histories is not None
         users, items = self.inter_feat[self.uid_field][rows], self.inter_feat[self.iid_field][rows]
         if self.history_mode == "daily":
@@ -139,8 +139,8 @@ class MMBeeDataset(FolderRows):
     def add_history(self, batch: Interaction, history: Slices) -> Interaction:
         """Writes `item_id_list`, `item_length` and, with time, `timestamp_list` into a batch.
 
-        Sequential models of RecBole, and classes made from them, index at `item_length - 1`: theirs is at
-        least 1, an empty history is one padding item.
+        RecBole's sequential models and their subclasses index at `item_length - 1`, so their lengths are at least 1: an
+        empty history is one padding item.
         """
         ids, lengths, times = history
         batch[self.item_id_list_field] = ids
@@ -150,7 +150,7 @@ class MMBeeDataset(FolderRows):
         return batch
 
     def add_whole_history(self, batch: Interaction) -> Interaction:
-        """Adds each user's whole training history, where the model reads one: what evaluation sees."""
+        """Adds each user's whole training history for evaluation, if the model reads histories."""
         if not self.reads_history or self.histories is None:
             return batch
         return self.add_history(batch, self.histories.all(batch[self.uid_field], self.max_item_list_len))

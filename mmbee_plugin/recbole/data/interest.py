@@ -1,4 +1,4 @@
-"""Node tables and stored neighbour lists, looked up by RecBole's ids: what GIE and BDR need of a user or an item."""
+"""Node tables and stored neighbour lists, the inputs of GIE and BDR, looked up by RecBole's ids."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def rectangular_lists(
         neighbours: lists over the folder's rows.
         start_rows: (n,) row of each RecBole id of the starting side, -1 for padding.
         end_rows: the same for the side where the path ends.
-        fill: the id that fills a list up.
+        fill: padding id.
 
     Returns:
-        ids (n, K) int32 and weights (n, K) float32, 0 where filled up.
+        ids (n, K) int32 and weights (n, K) float32, 0 for padding.
     """
     id_of_row = np.zeros(end_rows.max() + 1, dtype=np.int32)
     id_of_row[end_rows[end_rows >= 0]] = np.flatnonzero(end_rows >= 0)
@@ -59,7 +59,7 @@ class NeighbourLists(nn.Module):
         self._start_rows, self._end_rows = start_rows, end_rows
 
     def keep(self, fold: int | None, lists: Neighbours, attributes: np.ndarray | None) -> None:
-        """Takes the lists of a fold, and the attributes (n_nodes, D) that they bring, both by row of the folder."""
+        """Stores a fold's lists and attributes (n_nodes, D), by row of the folder; fold None is the whole graph."""
         start = self._start_rows
         ids, weights = rectangular_lists(lists, start, self._end_rows)
         self._keep("ids", fold, torch.from_numpy(ids))
@@ -77,12 +77,11 @@ class NeighbourLists(nn.Module):
         return pooled, (weights > 0).sum(dim=1).to(table.dtype)
 
     def of(self, nodes: torch.Tensor, fold: int | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """nodes (B,) -> ids (B, K) int32 of their neighbours and weights (B, K), 0 where filled up; those of all parts
-        of a pool sum to 1."""
+        """nodes (B,) -> neighbours' ids (B, K) int32 and weights (B, K), 0 for padding; a pool's weights sum to 1."""
         return self._get("ids", fold)[nodes], self._get("weights", fold)[nodes]
 
     def attributes(self, nodes: torch.Tensor, fold: int | None) -> torch.Tensor | None:
-        """nodes (B,) -> sums (B, D) of attributes by the same weights, or None for neighbours that have none."""
+        """nodes (B,) -> weighted sums (B, D) of the neighbours' attributes, or None if they have none."""
         table = self._buffers.get(f"attributes_{fold}")
         return None if table is None else table[nodes]
 
@@ -103,11 +102,11 @@ def pooled_lists(
     """The lists of a pool's parts, by name.
 
     Args:
-        pool: which neighbours.
-        snapshot: where the lists of its metapaths are.
+        pool: metapaths that are pooled together.
+        snapshot: holds the lists of these metapaths.
         rows: row of each RecBole id, by side (``u``, ``a``), -1 for padding.
-        weighted: by the neighbours' scores, or all alike.
-        attributes: whether they bring the snapshot's columns along.
+        weighted: weigh neighbours by their scores, else all alike.
+        attributes: whether to keep the neighbours' mean attributes too.
     """
     found = {part.name: NeighbourLists(rows[pool.start], rows[part.end]) for part in pool.parts}
     for fold in (None, *range(snapshot.settings.folds)):
@@ -120,7 +119,7 @@ def pooled_lists(
 
 
 class ReachLists(nn.Module):
-    """The users' long-walk lists, of the whole graph and of each fold's."""
+    """The users' long-walk lists, of the whole graph and of the graph without each fold's edges; ids ascending."""
 
     def __init__(self, snapshot: Snapshot, rows: dict[str, np.ndarray]) -> None:
         super().__init__()
@@ -138,17 +137,17 @@ class ReachLists(nn.Module):
 
 
 class InterestTable(nn.Module):
-    """The node tables Θ of users and authors, and the lists over them that means are taken of.
+    """The node tables Θ of users and authors, and the neighbour lists over which their vectors are averaged.
 
     Args:
         dataset: an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
         snapshot: the offline stage's result for this dataset's training interactions.
         metapaths: the paths to read, each of them in the snapshot.
         width: width ``d`` of a node vector.
-        attributes: read what neighbours bring along besides: the snapshot's columns.
+        attributes: read the neighbours' mean attributes too.
         pretrained: start the tables from GraphCL's vectors instead of fresh ones (the paper's Θ(-) row is fresh).
         init_std: standard deviation of the tables' entries; GraphCL's are scaled to it.
-        pooling: one mean a metapath (``concat``), or one a side, over the set of all neighbours (``set``).
+        pooling: one mean per metapath (``concat``), or one per side over the set of all neighbours (``set``).
         neighbour_weights: weigh neighbours by their scores; else means are plain.
     """
 
@@ -182,12 +181,11 @@ class InterestTable(nn.Module):
         self.attribute_width = max((part.shape[1] for part in found if part is not None), default=0)
 
     def tables(self) -> dict[str, nn.Module]:
-        """The node tables by the names that they have in an exchange file."""
+        """The node tables by their names in an exchange file."""
         return {"nodes_user": self.nodes["u"], "nodes_author": self.nodes["a"]}
 
     def names(self, side: str) -> tuple[str, ...]:
-        """What the means of ``u`` or ``a`` are taken over, in the order of the tensors: metapaths, joined by + where
-        they are pooled together."""
+        """Names of the means of side ``u`` or ``a``, in tensor order: metapaths, joined by + if pooled together."""
         return tuple(pool.name for pool in self.pools[side])
 
     def user(self, users: torch.Tensor, fold: int | None = None) -> dict[str, torch.Tensor | None]:
@@ -228,11 +226,11 @@ class InterestTable(nn.Module):
 
 
 class PeerTable(nn.Module):
-    """The most similar users and authors, as rows of the model's own tables: what BDR reads.
+    """Id vectors of the most similar users and authors, the input of BDR.
 
     Args:
         dataset: an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
-        snapshot: with the lists of the paths.
+        snapshot: holds the lists of the paths.
         paths: ``peer_paths`` of an interest encoder.
         user, author: the model's tables of id vectors.
     """
@@ -257,7 +255,7 @@ class PeerTable(nn.Module):
         self._tables = {"u": user, "a": author}  # a plain dict: as submodules they would be saved twice
 
     def tables(self) -> dict[str, nn.Module]:
-        """None: there are no node vectors."""
+        """Empty: there are no node vectors."""
         return {}
 
     def user(self, users: torch.Tensor, fold: int | None = None) -> dict[str, torch.Tensor]:

@@ -36,7 +36,7 @@ class DenseTable(nn.Module):
 
 
 class BagTable(nn.Module):
-    """Learned mean of an item's word vectors (an embedding bag), for a modality given as a bag of words."""
+    """Mean of an item's learned word vectors, for a modality given as a bag of words."""
 
     words: torch.Tensor
     start: torch.Tensor

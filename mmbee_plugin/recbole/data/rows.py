@@ -1,4 +1,4 @@
-"""RecBole's Dataset on the rows that a dataset folder has."""
+"""RecBole's Dataset on the rows of a dataset folder."""
 
 from __future__ import annotations
 
@@ -26,21 +26,20 @@ from mmbee_plugin.recbole.data.checks import check_config, check_known, check_la
 
 FILE_ROW = "row_in_file"
 SEGMENT, TASKS = "segment_row", "task_labels"
-"""What rows of live data bring to our own models: (B,) int64, -1 for none, and (B, T) int8, -1 for unknown."""
+"""Columns of live data for this package's models: row of the newest segment (B,) int64, -1 for none, and task labels
+(B, T) int8, -1 for unknown."""
 
 
 class FolderRows(Dataset):
-    """What of RecBole's Dataset reads files, replaced by the folder's own reader.
+    """RecBole's Dataset, its reading of files replaced by that of the dataset folder.
 
     Differences from RecBole's:
 
     * a bad row is an error that names file, line and value, and a quotation mark or a word like `NA` is text;
     * every user and item listed in `.user` and `.item` has an id, with or without interactions;
-    * data have time where their folder has; it counts from the earliest interaction, in seconds, and is not
-      normalised; rows are ordered by the exact time (RecBole rounds it to float32 first), ties by their order in the
-      file, data without time as `row_order` says;
-    * of a live folder's rows every model sees user, item, time and label; our own models see the segment and the tasks'
-      labels too, and nothing else of a row reaches a batch.
+    * time counts in seconds from the earliest interaction and is not normalised; rows are ordered by exact time
+      (RecBole rounds it to float32 first), ties by their order in the file, data without time by `row_order`;
+    * of live data a batch has user, item, time and label, for this package's models also segment and task labels.
     """
 
     def __init__(self, config: Config) -> None:
@@ -83,7 +82,7 @@ class FolderRows(Dataset):
         return self._create_sparse_matrix(positives, self.uid_field, self.iid_field, form, value_field)
 
     def sort(self, by: Any, ascending: Any = True) -> None:
-        """RecBole's sort; by time on data without time it keeps the order of the rows."""
+        """RecBole's sort; sorting by time keeps the order of data without time."""
         if by == self.time_field and not self.folder.ordered:
             return
         super().sort(by, ascending)
@@ -91,7 +90,7 @@ class FolderRows(Dataset):
     def _get_load_and_unload_col(self, source: FeatureSource) -> tuple[set[str] | None, set[str] | None]:
         chosen, left_out = super()._get_load_and_unload_col(source)
         if self.folder.live is not None and source == FeatureSource.INTERACTION:
-            # What a row led to, or a number that means nothing as a feature.
+            # Outcomes of a row, or row numbers, which are no features.
             left_out = (left_out or set()) | {"amount", "segment", *self.folder.tasks}
         if source == FeatureSource.INTERACTION:
             if self.folder.ordered and self.time_field in (left_out or ()):
@@ -111,9 +110,9 @@ class FolderRows(Dataset):
         return chosen | needed.get(source, set()), left_out
 
     def _load_feat(self, filepath: str, source: FeatureSource) -> pd.DataFrame | None:
-        """The columns of one file as DatasetFolder reads them, and their types for RecBole; None for no column.
+        """Reads the columns of one file as DatasetFolder does and declares their types to RecBole; None for no column.
 
-        RecBole's own reading takes a quotation mark for the start of a field that goes on over tabs and lines.
+        RecBole's own reader takes a quotation mark for the start of a field that spans tabs and lines.
         """
         path = Path(filepath)
         chosen, left_out = self._get_load_and_unload_col(source)
@@ -148,7 +147,7 @@ class FolderRows(Dataset):
             self.benchmark_filename_list = list(self.folder.splits)
 
     def _normalize(self) -> None:
-        """Counts time exactly, from the earliest interaction, and leaves it out of `normalize_all`."""
+        """Counts time in float64 seconds from the earliest interaction, and exempts it from `normalize_all`."""
         if self.time_field in self.inter_feat:
             stamps = self.inter_feat[self.time_field].to_numpy(dtype=np.float64)
             self._origin = float(stamps.min())
@@ -178,14 +177,14 @@ class FolderRows(Dataset):
             self.inter_feat._reindex(torch.from_numpy(np.argsort(self._times, kind="stable")))
 
     def _add_live_columns(self, parts: list[str]) -> None:
-        """Gives each row its segment and task labels; RecBole has the rows of the files `parts`, one after another."""
+        """Adds segments and task labels; RecBole's rows are those of the files `parts`, one after another."""
         self._live = LiveRows.concatenate([self.folder.rows(part) for part in parts])
         if not self.config.model_class.__module__.startswith("recbole."):
             self.inter_feat[SEGMENT] = torch.from_numpy(self._live.segments)
             self.inter_feat[TASKS] = torch.from_numpy(self._live.tasks)
 
     def _file_rows(self, side: str, field: str, file_tokens: Any) -> NDArray[np.int64]:
-        """(ids,) row of each id in the file, -1 for the padding id 0."""
+        """(ids,) row of each id in the file, -1 for padding. Raises InputError for ids that are not in the file."""
         known = pd.Index(np.asarray(file_tokens, dtype=object))
         rows = known.get_indexer(self.field2id_token[field].astype(object)).astype(np.int64)
         rows[0] = -1
@@ -197,7 +196,7 @@ class FolderRows(Dataset):
 def _sequences(
     path: Path, texts: pd.Series, field: str, kind: FeatureType, separator: str, limit: int | None
 ) -> list[NDArray]:
-    """The parts of each text, at most `limit`: an array of object (tokens) or float64 (numbers) a row."""
+    """Splits each text into at most `limit` parts: an array of object (tokens) or float64 (numbers) per row."""
     rows = []
     for number, text in enumerate(texts):
         parts = [part for part in (text or "").split(separator) if part][:limit]

@@ -1,4 +1,4 @@
-"""Negative items: uniform or by popularity, never one of the user's positives, seeded and resumable."""
+"""Negative items, uniform or by popularity, except the user's positives; seeded and resumable."""
 
 from __future__ import annotations
 
@@ -19,13 +19,10 @@ REDRAWS = 32
 
 
 class NegativeSampler:
-    """Draws items that a user has no positive with, in this phase or an earlier one.
+    """Draws items that are no positive of the user in this phase or an earlier one.
 
-    Where items repeat (`repeatable`), the row's own positive alone is left out.
-
-    Draws are made for the whole batch; those that hit a positive (one binary search in the sorted pairs) are
-    drawn again, and after a few rounds the rest, users with nearly everything, is drawn from what those users
-    lack.
+    A whole batch is drawn at once; draws that hit a positive (binary search in the sorted pairs) are repeated up to 32
+    times, and those left, of users with nearly every item, are drawn from the items these users lack.
 
     Args:
         phase: `train`, `valid` or `test`.
@@ -33,11 +30,11 @@ class NegativeSampler:
         n_users, n_items: number of ids, padding included; item 0 is never drawn.
         seed: of this sampler's own random stream.
         weights: (n_items,) relative frequency of each item, or None for uniform.
-        user_tokens: (n_users,) the names for messages.
-        repeatable: leave out nothing but the row's own positive, as RecBole's RepeatableSampler.
+        user_tokens: (n_users,) names for error messages.
+        repeatable: exclude only the row's own positive, as RecBole's RepeatableSampler.
 
     Raises:
-        InputError: some user has no item left to draw.
+        InputError: a user has no item left to draw.
     """
 
     def __init__(
@@ -78,7 +75,7 @@ class NegativeSampler:
 
     @property
     def used_ids(self) -> NDArray:
-        """(n_users,) of sets, the items never drawn for each user; RecBole's view, built on each access."""
+        """(n_users,) object array of sets, the items never drawn for each user, as in RecBole; built on each access."""
         keys = self._positives.numpy()
         edges = np.searchsorted(keys, np.arange(1, self.n_users) * self.n_items)
         sets = np.empty(self.n_users, dtype=object)
@@ -86,10 +83,9 @@ class NegativeSampler:
         return sets
 
     def sample_by_user_ids(self, user_ids: ArrayLike, item_ids: ArrayLike | None, num: int) -> Tensor:
-        """`num` negatives for each user (B,): flat (num * B,), draw j of user b at `j * B + b`, as RecBole
-        lays it out.
+        """`num` negatives for each user (B,): flat (num * B,), draw j of user b at `j * B + b`, as RecBole lays it out.
 
-        `item_ids` (B,) are the rows' own positives; the sampler knows them but where items repeat.
+        `item_ids` (B,), the rows' own positives, are read only if `repeatable`.
         """
         self._follow_worker()
         users = torch.as_tensor(np.asarray(user_ids), dtype=torch.long)
@@ -124,11 +120,11 @@ class NegativeSampler:
         return items
 
     def restart(self) -> None:
-        """Back to the first draw, so that every evaluation ranks against the same negatives."""
+        """Resets the random stream, so that every evaluation ranks against the same negatives."""
         self._generator.manual_seed(self._seed)
 
     def get_state(self) -> Tensor:
-        """Where the random stream stands (uint8), for a checkpoint."""
+        """State of the random stream (uint8), for a checkpoint."""
         return self._generator.get_state()
 
     def set_state(self, state: Tensor) -> None:
@@ -139,7 +135,7 @@ class NegativeSampler:
         if self._cumulative is None:
             return torch.randint(1, self.n_items, (count,), generator=self._generator)
         point = torch.rand(count, dtype=torch.float64, generator=self._generator) * self._cumulative[-1]
-        # right=True: a point on an edge belongs to the next item, so that an item of weight 0 is never drawn
+        # right=True: a point on an edge goes to the next item, so that items of weight 0 are never drawn
         return torch.searchsorted(self._cumulative, point, right=True).clamp_(max=self.n_items - 1)
 
     def _is_positive(self, keys: Tensor) -> Tensor:
@@ -149,7 +145,7 @@ class NegativeSampler:
         return self._positives[place] == keys
 
     def _follow_worker(self) -> None:
-        """A loader's worker process starts from a copy of the stream: give each worker and epoch its own."""
+        """Reseeds in a loader's worker process, which starts with a copy of the stream: each epoch has its own."""
         worker = get_worker_info()
         if worker is not None and worker.seed != self._worker_seed:
             self._worker_seed = worker.seed
@@ -164,7 +160,7 @@ def make_samplers(
     Popularity is counted on the training split and raised to `alpha` of `train_neg_sample_args`.
 
     Returns:
-        None where RecBole's own samplers are to be used: another dataset class, or `sampler: recbole`.
+        None for RecBole's own samplers: under another dataset class, or `sampler: recbole`.
 
     Raises:
         InputError: a user without any possible negative.

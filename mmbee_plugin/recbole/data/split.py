@@ -1,4 +1,4 @@
-"""What models and their tables read of a training split."""
+"""Interface of the training split that models and their tables read."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class TrainingSplit(Protocol):
     """The training part of a :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`, or a stand-in for it.
 
     Attributes:
-        user_num, item_num: RecBole's ids, the padding 0 among them.
+        user_num, item_num: numbers of RecBole's ids, padding 0 included.
         uid_field, iid_field, time_field, label_field: columns of `inter_feat`, the rows of the split.
         user_rows, item_rows: (n_users,), (n_items,) int64, RecBole id -> row of the file; -1 for padding.
         ordered: whether there is time.
         labelled: whether rows carry a 0/1 label.
         histories: of the positives of the split.
         times: (rows,) float64, seconds since the earliest interaction; None without time.
-        amounts: (rows,) float64 of live data, what was given; else None.
-        trained_until: the latest row's time as in the file, in seconds; None without time.
+        amounts: (rows,) float64 gift amounts of live data; else None.
+        trained_until: time of the latest row as in the file, in seconds; None without time.
     """
 
     config: Config

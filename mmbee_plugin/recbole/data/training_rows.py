@@ -1,4 +1,4 @@
-"""The chosen rows of RecBole's training split."""
+"""Training rows and cross-fitting folds of RecBole's training split."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmbee_plugin.recbole.data.split import TrainingSplit
 
 
 def training_rows(dataset: TrainingSplit) -> TrainingRows:
-    """By ``train_newest`` and, where the model reads a graph, by its settings.
+    """Chooses the training rows by ``train_newest``, and their folds if the model reads a cross-fitted graph.
 
     Args:
         dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
@@ -35,5 +35,5 @@ def training_rows(dataset: TrainingSplit) -> TrainingRows:
 
 
 def learned_items(dataset: TrainingSplit) -> NDArray[np.bool_]:
-    """(n_items,) bool, whether a row of the training split teaches the item's own vectors something."""
+    """(n_items,) bool, whether a training row updates the item's own vectors."""
     return training_rows(dataset).learned(dataset.item_num, dataset.folder.live is not None)

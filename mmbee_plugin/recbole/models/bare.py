@@ -1,4 +1,4 @@
-"""Backbones on their own, without content and expanded interest: MMBee under default settings that leave both empty."""
+"""Backbones on their own: MMBee with default settings without content and expanded interest."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from mmbee_plugin.recbole.models.mmbee import MMBee
 
 
 class SIM(MMBee):
-    """SIM (CIKM 2020) as a model; its defaults are ``properties/SIM.yaml``."""
+    """SIM (CIKM 2020) as a model; defaults in ``properties/SIM.yaml``."""
 
 
 class MMoE(MMBee):
-    """MMoE (KDD 2018) as a model; its defaults are ``properties/MMoE.yaml``."""
+    """MMoE (KDD 2018) as a model; defaults in ``properties/MMoE.yaml``."""

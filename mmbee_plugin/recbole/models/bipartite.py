@@ -1,8 +1,8 @@
-"""Message passing over the edges of users and items, by sparse kernels that never hold a vector an edge.
+"""Message passing over user-item edges by sparse products, without a vector per edge.
 
-PyTorch Geometric gathers a message (E, d) for every edge; on a CPU that is where the time goes. Its classes say what a
-layer means (`WeightedSum.message` beside its fused form, `softmax`), and the two sums over edges that the models are
-made of run as sparse products, with the gradients written out:
+PyTorch Geometric gathers messages (E, d) of all edges, which dominates the time on a CPU. Here its classes define a
+layer (`WeightedSum.message` beside its fused form, `softmax`), and the two sums over edges that the models use run as
+sparse products with explicit gradients:
 
 * ``y_r = sum_s w_rs x_s`` is ``W x``; its gradients are ``W^T g`` and, for each edge, ``<g_r, x_s>``;
 * ``a_rs = <x_r, y_s>`` at the edges alone has the gradients ``G y`` and ``G^T x``.
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import softmax
 
-# The layouts and products used here are long stable; torch says so of every compressed tensor, once a process.
+# Torch warns once a process of any compressed layout; the products used here are stable.
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
 
 
@@ -33,7 +33,7 @@ class Edges(nn.Module):
 
     Attributes:
         receivers, senders: (E,) int64, sorted.
-        degree: (R,) float32, edges that come in.
+        degree: (R,) float32, number of incoming edges.
     """
 
     receivers: Tensor
@@ -76,7 +76,7 @@ class Edges(nn.Module):
         return softmax(logits, self.receivers, num_nodes=self.shape[0])
 
     def of(self, receivers: Tensor) -> tuple[Tensor, Tensor]:
-        """receivers (B,) -> (row in `receivers`, sender) of every edge into them."""
+        """receivers (B,) -> (index into `receivers`, sender) of every incoming edge."""
         first = self.start[receivers]
         count = self.start[receivers + 1] - first
         row = torch.repeat_interleave(count)
@@ -85,15 +85,15 @@ class Edges(nn.Module):
         return row, self.senders[edge]
 
     def matrix(self, values: Tensor) -> Tensor:
-        """values (E,) -> the sparse matrix (R, S) that has them at its edges."""
+        """values (E,) -> sparse matrix (R, S) with these values at the edges."""
         return _csr(self.start, self.senders, values, self.shape)
 
     def transposed(self, values: Tensor) -> Tensor:
-        """values (E,) -> the sparse matrix (S, R)."""
+        """values (E,) -> its transpose (S, R)."""
         return _csr(self.back_start, self.back_receivers, values[self.back], self.shape[::-1])
 
     def sampled(self, x: Tensor, y: Tensor) -> Tensor:
-        """What `dots` computes, without a gradient."""
+        """`dots` without a gradient."""
         if x.is_cuda or torch.backends.mkl.is_available():
             pattern = self.matrix(x.new_zeros(len(self.senders)))
             return torch.sparse.sampled_addmm(pattern, x, y.T, beta=0).values()
@@ -101,7 +101,7 @@ class Edges(nn.Module):
 
 
 class WeightedSum(MessagePassing):
-    """``y_r = sum_s w_rs x_s``: the message of an edge and, for all of them at once, its fused form."""
+    """``y_r = sum_s w_rs x_s``, as messages per edge and fused into one sparse product."""
 
     def __init__(self) -> None:
         super().__init__(aggr="sum")
@@ -111,11 +111,11 @@ class WeightedSum(MessagePassing):
         return self.propagate(edges.matrix(weights.detach()), edges=edges, weights=weights, x=x)
 
     def message(self, x_j: Tensor, weights: Tensor) -> Tensor:
-        """What one edge carries; called where the edges come as a list of pairs."""
+        """Messages (E, d); used where edges are given as a list of pairs."""
         return weights[:, None] * x_j
 
     def message_and_aggregate(self, adj_t: Tensor, edges: Edges, weights: Tensor, x: Tensor) -> Tensor:
-        """All messages and their sums, as one sparse product."""
+        """Sums of all messages (R, d) as one sparse product."""
         return _WeightedSum.apply(edges, weights, x)
 
 

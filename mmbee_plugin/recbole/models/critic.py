@@ -1,4 +1,4 @@
-"""The critic of MMSSL: tells a user's real row of items from a generated one."""
+"""The critic of MMSSL: separates users' real rows of items from generated ones."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ GRADIENT_WEIGHT = 0.3
 class Critic(nn.Module):
     """A Wasserstein critic D: I -> I / 4 -> I / 8 -> 1 over rows of items, its output ``100 sigmoid``.
 
-    Layers are followed by a LeakyReLU, LayerNorm and dropout. The authors' code has BatchNorm, under which a row's
-    gradient depends on the others, and LeakyReLU of slope 1, under which the critic is linear. As its slope starts far
-    above 1, the first thousands of steps go into flattening it; then it tells rows apart. With more than `exact`
-    items the layers would not fit: rows are first multiplied by a fixed random (I, 256) matrix of signs, over 16.
+    Hidden layers are followed by LeakyReLU, LayerNorm and dropout. The authors' code has BatchNorm, under which a row's
+    gradient depends on the other rows, and a LeakyReLU of slope 1, which makes the critic linear. Gradient norms start
+    far above 1, so the first thousands of steps mainly reduce the penalty. With more than `exact` items the layers
+    would not fit in memory: rows are first multiplied by a fixed random (I, 256) matrix of signs, over 16.
 
     Args:
         items: I.
-        exact: the most items whose rows are read as they are.
+        exact: largest number of items whose rows are read unprojected.
     """
 
     signs: Tensor | None
@@ -56,7 +56,7 @@ class Critic(nn.Module):
         return judged
 
     def loss(self, made: Tensor, real: Tensor) -> Tensor:
-        """Mean of D over `made` less that over `real`, (R, I) each, and a penalty on gradients off norm 1 between."""
+        """mean D(made) - mean D(real), (R, I) each, plus the gradient penalty of Gulrajani et al. (2017)."""
         made, real = self._sketch(made), self._sketch(real)
         share = torch.rand(len(real), 1, device=real.device)
         between = (share * real + (1 - share) * made).requires_grad_()

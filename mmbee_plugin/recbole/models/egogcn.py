@@ -1,4 +1,4 @@
-"""EgoGCN: what a neighbour sends in one modality is first modulated by its own other modalities."""
+"""EgoGCN: a neighbour's message in one modality is modulated by its other modalities."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class EgoGCN(GraphRecommender):
         z &= [g ; x_1 ; \dots ; x_M], \qquad y_{ui} = \langle z_u, z_i \rangle
 
     The loss is BPR plus `reg_weight` times the mean squares of the batch's rows of e and of the preferences P. The
-    equations are those of the authors' code, which the abstract confirms in kind. A hard gate needs a > theta, which
-    receivers of many neighbours never reach: the share of edges that it touches is logged at every evaluation.
+    equations are those of the authors' code, which agree with the paper's abstract. The hard gate needs a > theta,
+    which receivers of many neighbours never reach: the share of gated edges is logged at every evaluation.
 
-    Where this parts from the code: its id branch feeds the third layer with the first one's output; its P is normalised
-    in place under autograd; it rebuilds Adam every 50 epochs, losing the moments. Gates are computed once a node, which
-    is the same as once an edge. Read here: a node without neighbours keeps x_m; a missing modality drops from the mean
-    and the sum, whose divisor becomes 1 + the others present.
+    Not taken over from the code: its third id layer reads the first one's output; P is normalised in place under
+    autograd; Adam is rebuilt every 50 epochs, which loses its moments. Gates are computed per node, which gives the
+    same as per edge. A node without neighbours keeps x_m; a missing modality is left out of the mean and of the sum,
+    whose divisor is then 1 + the number of other modalities present.
 
     Args:
         config: RecBole's Config; defaults in ``properties/EgoGCN.yaml``.
@@ -86,17 +86,17 @@ class EgoGCN(GraphRecommender):
         return self.split(torch.cat([total, *x.values()], dim=1))
 
     def attention(self, receiver: Tensor, sender: Tensor) -> Tensor:
-        """(N, d) each -> (2E,), a softmax over each receiver's neighbours."""
+        """(N, d) each -> (2E,) inner products, softmax over each receiver's neighbours."""
         return self.edges.softmax(self.edges.dots(receiver, sender))
 
     def modulated(self, x: dict[str, Tensor], known: Tensor) -> dict[str, Tensor]:
-        """The edge-wise modulation of all modalities at once; x (N, d) each, known (N, M) bool."""
+        """Edge-wise modulation of all modalities: x (N, d) each, known (N, M) bool -> (N, d) each."""
         alone = (self.edges.degree == 0)[:, None]
         form = self._hard if self.hard else self._soft
         return {name: torch.where(alone, own, F.normalize(form(name, x, known))) for name, own in x.items()}
 
     def _hard(self, name: str, x: dict[str, Tensor], known: Tensor) -> Tensor:
-        """Messages of modality `name` are the sender's mean over its modalities where the attention is high."""
+        """Messages of modality `name`: the sender's mean over modalities where the attention exceeds the threshold."""
         own, edges = x[name], self.edges
         shares = known / known.sum(dim=1, keepdim=True).clamp(min=1)
         mean = sum(shares[:, column, None] * other for column, other in enumerate(x.values()))

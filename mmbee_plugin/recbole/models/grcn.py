@@ -20,8 +20,8 @@ from mmbee_plugin.recbole.models.multimodal import (
 
 
 class GRCN(GraphRecommender):
-    r"""GRCN (Wei et al., MM 2020). Per modality m the users' preferences are routed from their items, T times, and
-    every edge gets an affinity; the highest one, weighed by the sender's confidence rho, is what the ids flow along:
+    r"""GRCN (Wei et al., MM 2020). Per modality m, T rounds of routing draw users' preferences from their items, and
+    edges get affinities; ids are propagated with the highest affinity times the sender's confidence rho as edge weight:
 
     .. math::
         i_m &= \mathrm{norm}(\mathrm{LeakyReLU}(f_m W + b)), \qquad u_m^0 = \mathrm{norm}(P_m) \\
@@ -36,10 +36,10 @@ class GRCN(GraphRecommender):
     `pruning: hard` puts S through a ReLU, `soft` (default, as in the runs of the authors' README) leaves it. The loss
     is BPR plus `reg_weight` times the mean squares of the batch's rows of e and of the preferences P.
 
-    Where the paper and the authors' code part, and what is read here:
+    Where paper and authors' code differ, and the choice made here:
 
     * the code's routing edges run from user to item, so that users receive nothing and the rounds only normalise P
-      again; here they run from item to user, as the paper has it;
+      again; here they run from item to user, as in the paper;
     * the confidence is that of the sender, as in the code;
     * a bag of words is projected like any feature, which the placeholder needs; the code takes the mean word vector;
     * a missing modality is left out of the maximum over the edges that touch its item; edges of an item with none weigh

@@ -39,13 +39,13 @@ ENCODE_ROWS = 4096
 
 
 class MMBee(GeneralRecommender):
-    """MMBee (KDD 2024): backbone x content x interest, every part a config value.
+    """MMBee (KDD 2024): backbone, content and interest encoder, each chosen by a setting.
 
-    The tables stand here, the mathematics in :class:`~mmbee_plugin.modules.gtr.GTRModel`. The author's id vector
-    and the history share one table.
+    Holds the tables; :class:`~mmbee_plugin.modules.gtr.GTRModel` computes the scores. Authors and histories share one
+    table of id vectors.
 
     Args:
-        config: RecBole's Config; those of :class:`~mmbee_plugin.recbole.config.settings.MMBeeSettings` above all.
+        config: RecBole's Config with the settings of :class:`~mmbee_plugin.recbole.config.settings.MMBeeSettings`.
         dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
     """
 
@@ -138,7 +138,7 @@ class MMBee(GeneralRecommender):
             self.logger.warning(idle)
 
     def tables(self) -> dict[str, nn.Embedding | nn.EmbeddingBag]:
-        """The tables by the names that they have in an exchange file: what a TorchRec job shards."""
+        """The embedding tables by their names in an exchange file."""
         found: dict[str, Any] = {"author": self.author}
         if self.user is not None:
             found["user"] = self.user
@@ -150,7 +150,7 @@ class MMBee(GeneralRecommender):
         return found | {word_table(name): bag for name, bag in bags.items()}
 
     def train(self, mode: bool = True) -> MMBee:
-        """Switches mode and forgets the authors encoded for full ranking, since the weights may have changed."""
+        """Switches mode and drops the authors encoded for full ranking, since the weights may change."""
         self._ranked = None
         return super().train(mode)
 
@@ -165,7 +165,7 @@ class MMBee(GeneralRecommender):
         """users (B,), history (B, H) item ids padded with 0, times (B, H) seconds or None -> the user's tensors.
 
         The history is cut to the longest of the batch. With ``fold``, neighbours come from the graph without that
-        fold's edges. Time gaps are to ``moments`` (B,) of the requests, by default to the end of training.
+        fold's edges. Time gaps are measured to the requests' ``moments`` (B,), by default to the end of training.
         """
         longest = max(1, int((history > 0).sum(dim=1).max()))
         history = history[:, :longest]
@@ -183,8 +183,8 @@ class MMBee(GeneralRecommender):
     ) -> AuthorSide:
         """items (B,) -> the author's tensors; with ``fold``, from the graph without that fold's edges.
 
-        Of live data the content is that of ``segments`` (B,), the rows of the authors' newest segments; without them,
-        of the newest before the end of training.
+        Live content is that up to ``segments`` (B,), the rows of the authors' newest segments; by default the newest
+        before the end of training.
         """
         category = None if self.category is None else self.category[items]
         side = replace(self.content(items, self.author(items), segments), ids=items, category=category)
@@ -219,7 +219,7 @@ class MMBee(GeneralRecommender):
         return torch.sigmoid(logits) if self.objective.loss == "bce" else logits
 
     def full_sort_predict(self, interaction: Interaction) -> torch.Tensor:
-        """Scores (B, n_items) of each user against every item; the items are encoded once an evaluation."""
+        """Scores (B, n_items) of each user against every item; the items are encoded once per evaluation."""
         if self._ranked is None or self.training:
             items = torch.arange(self.n_items, device=self.device)
             parts = [self.gtr.encode_author(self.author_side(part)) for part in items.split(ENCODE_ROWS)]
@@ -228,7 +228,7 @@ class MMBee(GeneralRecommender):
         return torch.sigmoid(logits) if self.objective.loss == "bce" else logits
 
     def _encode_authors(self, interaction: Interaction, fold: int | None = None) -> EncodedAuthor:
-        """The authors (B,) of aligned rows, each as of its row's moment; rows of one author and segment pay once."""
+        """The authors (B,) of aligned rows at each row's moment; each (author, segment) pair is encoded once."""
         items = interaction[self.ITEM_ID]
         segments = interaction.interaction.get(SEGMENT) if self.content.windows is not None else None
         row, place = distinct_moments(items, segments, self.n_items)
@@ -240,7 +240,7 @@ class MMBee(GeneralRecommender):
         if self.history_field in interaction:
             history = interaction[self.history_field]
             times = interaction[self.time_field] if self.time_field else None
-        else:  # a plain row, as case studies and FLOPs counters send it
+        else:  # no history columns, as in RecBole's case studies and FLOPs counter
             ids, _, stamps = self.histories.all(users.cpu().numpy(), self.history_length)
             history = torch.as_tensor(ids, device=users.device)
             times = None if stamps is None else torch.as_tensor(stamps, device=users.device)
@@ -248,14 +248,14 @@ class MMBee(GeneralRecommender):
         return self.gtr.encode_user(self.user_side(users, history, times, fold, moments))
 
     def _labelled_targets(self, interaction: Interaction) -> Targets:
-        """Labels of aligned rows, of the other tasks too where the model has any."""
+        """Labels (B, T) of aligned rows for all tasks of the model."""
         labels = interaction[self.label_field].float().unsqueeze(1)
         if len(self.gtr.tasks) > 1:
             labels = torch.cat([labels, interaction[TASKS].to(labels.dtype)], dim=1)
         return Targets(labels)
 
     def _drawn_targets(self, users: torch.Tensor, pool: torch.Tensor, position: torch.Tensor) -> Targets:
-        """Candidates of users (B,), which are at places (B, 1 + M) of a pool (C,), the positive first."""
+        """Targets of users (B,) with candidates at places (B, 1 + M) of a pool (C,), the positive first."""
         if not self.objective.shares_pool(self.gtr.pays_per_pair):
             return Targets(position=position)
         allowed = self.histories.lack(users.cpu().numpy(), pool.cpu().numpy())

@@ -1,4 +1,4 @@
-"""MMGCN: one graph tower a modality, tied together by an id table."""
+"""MMGCN: one graph tower per modality, with a shared id table."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class MMGCN(GraphRecommender):
     with the users' preferences P and the id table e, which all towers and layers share. The loss is BPR plus
     `reg_weight` times the mean squares of the batch's rows of e and of every P.
 
-    Where the paper and the authors' code part:
+    Where paper and authors' code differ:
 
     * towers are added in the paper, averaged in the code and here (`fuse: sum` is the paper's);
-    * the code's `combine` is always the concatenation, whatever its option says; here it is what the setting says, the
-      concatenation by default, which the published figures ran with;
-    * in the code e and P are plain tensors that no optimizer sees, and three layers run whatever is asked: both are
-      mistakes, here e and P learn, and `n_layers` layers run;
-    * the code projects the visual features alone and penalises its preferences alone; here all of them, since a missing
-      modality's placeholder stands behind the projection.
+    * the code always concatenates, whatever its option; here `combine` decides, by default concatenation, as in the
+      published runs;
+    * in the code, by mistake, e and P are outside the optimizer and always three layers run; here e and P are learned
+      and `n_layers` layers run;
+    * the code projects only the visual features and penalises only their preferences; here all modalities, since a
+      missing modality's placeholder replaces its projection.
 
     Args:
         config: RecBole's Config; defaults in ``properties/MMGCN.yaml``.
@@ -85,7 +85,7 @@ class MMGCN(GraphRecommender):
         return self.split(stacked.sum(dim=0) if self.sums else stacked.mean(dim=0))
 
     def aggregate(self, x: Tensor) -> Tensor:
-        """(N, d) -> (N, d), the mean, or the highest value a column, over each node's neighbours; 0 without any."""
+        """(N, d) -> (N, d), mean or column-wise maximum over each node's neighbours; 0 without any."""
         if self.highest is None:
             return self.edges.sum(self.get_buffer("shares"), x)
         return self.highest(x, torch.stack([self.edges.senders, self.edges.receivers]))
@@ -101,8 +101,8 @@ class Layer(nn.Module):
     """One layer of one tower.
 
     Args:
-        inputs, width: of a node before and after.
-        concatenates: whether W3 reads [h ; x] or h alone.
+        inputs, width: widths of a node vector before and after.
+        concatenates: whether W3 reads [h ; x] or only h.
     """
 
     def __init__(self, inputs: int, width: int, concatenates: bool) -> None:

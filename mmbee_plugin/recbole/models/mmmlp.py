@@ -32,12 +32,12 @@ class MMMLP(SequentialRecommender):
 
     trained by the cross-entropy over all items, one target a prefix; above `softmax_items` items by a softmax over the
     batch's targets and `sampled_items` uniform draws, corrected for how often each is drawn. Padding is on the right;
-    its rows are zero wherever positions are mixed. There is no position table: W1 knows positions.
+    its rows are zero wherever positions are mixed. W1 distinguishes positions, so there is no position table.
 
-    Where the paper and the authors' code part: the paper's fusion mixer is one linear layer in the code; the code's
-    image and text loops start from the same input every time, so that four layers equal one, its id layers are one set
-    of weights four times, one LayerNorm serves both ends, and features are not masked. Here layers have weights of
-    their own and follow each other. Its image part mixes raw pictures, in whose place extracted features stand.
+    Where paper and authors' code differ: the paper's fusion mixer is one linear layer in the code; the code's image and
+    text loops restart from the same input, so that four layers equal one; its id layers share one set of weights; one
+    LayerNorm serves both ends; features are not masked. Here layers are stacked and have weights of their own. The
+    original mixes raw pictures; here extracted features replace them.
 
     Args:
         config: RecBole's Config; defaults in ``properties/MMMLP.yaml``.
@@ -76,7 +76,7 @@ class MMMLP(SequentialRecommender):
     def forward(self, history: Tensor, length: Tensor) -> Tensor:
         """history (B, S) item ids padded on the right with 0, length (B,) from 1 -> q (B, d).
 
-        Padding is only there while positions are mixed; all else runs over the n valid places.
+        Rows are padded only to mix positions; everything else runs on the n valid places.
         """
         history = history[:, : max(1, int((history > 0).sum(dim=1).max()))]
         places = history.flatten().nonzero().squeeze(1)
@@ -97,7 +97,7 @@ class MMMLP(SequentialRecommender):
         return self.end(self.output(last))
 
     def calculate_loss(self, interaction: Interaction) -> Tensor:
-        """Cross-entropy of the rows' items; labelled rows count where the label is 1."""
+        """Cross-entropy of the rows' items; of labelled rows only those with label 1."""
         query = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
         target = interaction[self.POS_ITEM_ID]
         if self.label_field in interaction:
@@ -129,11 +129,11 @@ class MMMLP(SequentialRecommender):
 
 
 class Mixer(nn.Module):
-    """One block: positions are mixed for every channel alike, then channels for every position alike.
+    """One block: mixes positions, alike for every channel, then channels, alike for every position.
 
     Args:
         positions, channels: S and d.
-        ratio: how many times wider the hidden layers are.
+        ratio: width of the hidden layers relative to their inputs.
         dropout: after both parts.
     """
 
@@ -159,7 +159,7 @@ def padded(x: Tensor, places: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _start(module: nn.Module) -> None:
-    """Tables and matrices start normally with deviation 0.02."""
+    """Draws tables and matrices normally with standard deviation 0.02."""
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
     elif isinstance(module, Mixer):

@@ -1,4 +1,4 @@
-"""MMSSL: users' likely items generated from content against a critic, and views held together by contrast."""
+"""MMSSL: user-item edges generated from content against a critic, and a contrastive loss between views."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from mmbee_plugin.recbole.models.multimodal import GraphRecommender, ItemContent
 SHARPNESS = 0.005
 """temperature of the softmax that turns a row of the interaction matrix into a distribution."""
 NOISE, COLLABORATIVE = 1e-5, 100.0
-"""what Gumbel noise and the final vectors' scores weigh in a real row."""
+"""weights of Gumbel noise and of the final vectors' scores in a real row."""
 CHUNK = 1024
 
 
 class Views(NamedTuple):
-    """One pass over the graph. Users and items are stacked, (N, d) each.
+    """Vectors of one pass over the graph, (N, d) each, users first.
 
     Attributes:
-        final: what scores are made of.
-        content: per modality, features carried to users and back to items.
-        modality: per modality, ids carried over its generated graph.
+        final: scores are their inner products.
+        content: per modality, features propagated to users and back to items.
+        modality: per modality, ids propagated over its generated graph.
     """
 
     final: Tensor
@@ -59,15 +59,15 @@ class MMSSL(GraphRecommender):
     .. math:: BPR + \tfrac{\lambda}{2B} (|h_u|^2 + |h_i|^2 + |h_j|^2) + \tfrac{\lambda}{2I} \textstyle\sum_m
               (|F_u^m|^2 + |F_i^m|^2) + .03 \, L_{CL} - 10^{-4} \, \mathrm{mean} D(S_m)
 
-    where L_CL draws each user's e_u^m to its own h_u, away from other users' h and e^m of the batch (InfoNCE, cosine).
+    where L_CL pulls each user's e_u^m to its own h_u, away from other users' h and e^m of the batch (InfoNCE, cosine).
+    From the second epoch on, G_m is A plus every user's `generated` best items by S_m, and part of a checkpoint; in the
+    first epoch G_m is A, so that all modality views are equal. A batch holds interactions, as everywhere in RecBole; in
+    the code it holds distinct users with one item each. L_CL reads each user of a batch once, the critic at most
+    `critic_users` of them.
 
-    From the second epoch on, G_m is A and every user's `generated` best items by S_m, and part of a checkpoint; in the
-    first all modality views are alike. A batch is of interactions, as everywhere in RecBole, not of distinct users with
-    one item each as in the code; L_CL sees its distinct users once, the critic at most `critic_users` of them.
-
-    Where this parts from the authors' code: with its shipped settings the generated graph is empty in all steps but one
-    an epoch, its keys are computed from the queries, its layers do not feed the next one, it never reads the acoustic
-    features, and it makes matrices of all users and items. See also the critic.
+    Not taken over from the authors' code: with its shipped settings the generated graph is empty in all but one step an
+    epoch, keys are computed from the queries, layers do not feed the next one, acoustic features are never read, and
+    user-item matrices are dense. See also the critic.
 
     Args:
         config: RecBole's Config; defaults in ``properties/MMSSL.yaml``.
@@ -129,7 +129,7 @@ class MMSSL(GraphRecommender):
         return Views(torch.stack(layers).mean(dim=0) + self.omega * carried, content, modality)
 
     def attended(self, views: Tensor) -> Tensor:
-        """A node's modality views (N, M, d), each attending to all, by head, then averaged: (N, d)."""
+        """Multi-head attention among a node's modality views (N, M, d), averaged over views: (N, d)."""
         split = (self.heads, self.width // self.heads)
         query, key = (layer(views).unflatten(2, split) for layer in (self.query, self.key))
         logits = torch.einsum("nmhc,nkhc->nhmk", query, key) / split[1] ** 0.5
@@ -146,7 +146,7 @@ class MMSSL(GraphRecommender):
         """Loss of a batch of rows (user, item, drawn item).
 
         Args:
-            critic_step: is given the critic's loss and updates it, before the model's loss reads it.
+            critic_step: called with the critic's loss to update the critic before the model's loss reads it.
         """
         batch = (interaction[self.USER_ID], interaction[self.ITEM_ID], interaction[self.NEG_ITEM_ID])
         views = self.views()
@@ -167,24 +167,24 @@ class MMSSL(GraphRecommender):
         )
 
     def critic_loss(self, made: Tensor, real: Tensor) -> Tensor:
-        """The critic's loss on rows (M R, I) and (R, I); nothing of it reaches the generator."""
+        """The critic's loss on rows (M R, I) and (R, I), without gradients for the generator."""
         return self.critic.loss(made.detach(), real.detach().repeat(len(self.names), 1))
 
     def generated_rows(self, views: Views, users: Tensor) -> Tensor:
-        """users (R,) -> (M R, I) what each modality's content says of the items they have not met."""
+        """users (R,) -> (M R, I) normalised scores of each modality's content for items they have not met."""
         new = 1 - self.met(users)
         return torch.cat([self._scores(view, users, new) for view in views.content])
 
     @torch.no_grad()
     def real_rows(self, views: Views, users: Tensor) -> Tensor:
-        """users (R,) -> (R, I) what they met, and what the final vectors say of the rest."""
+        """users (R,) -> (R, I) softmax of the items they met, plus the final vectors' scores of all others."""
         met = self.met(users)
         noise = -torch.empty_like(met).exponential_().log()
         chosen = ((met + NOISE * noise) / SHARPNESS).softmax(dim=1)
         return F.normalize(chosen + COLLABORATIVE * self._scores(views.final, users, 1 - met))
 
     def met(self, users: Tensor) -> Tensor:
-        """users (R,) -> (R, I) 1 where they have the item in training; I does not count the padding item."""
+        """users (R,) -> (R, I) 1 for their training items, else 0; without the padding item."""
         row, item = self.to_users.of(users)
         found = self.of_users.new_zeros(len(users), self.n_items)
         found[row, item] = 1
@@ -213,7 +213,7 @@ class MMSSL(GraphRecommender):
         return self._graphs
 
     def _graph(self, found: Tensor) -> tuple[Edges, Tensor]:
-        """found (U, k) item ids, 0 for none -> A with those pairs."""
+        """found (U, k) item ids, 0 for none -> edges of A and these pairs, and their weights."""
         user, column = found.nonzero(as_tuple=True)
         pairs = [self.to_users.receivers * self.n_items + self.to_users.senders]
         keys = torch.cat([*pairs, user * self.n_items + found[user, column]]).unique()
@@ -222,7 +222,7 @@ class MMSSL(GraphRecommender):
 
     @torch.no_grad()
     def refresh_graphs(self) -> None:
-        """Generates every G_m anew from the weights as they stand, without dropout."""
+        """Regenerates every G_m from the current weights, without dropout."""
         training = self.training
         views = self.eval().views()
         for found, view in zip(self.generated, views.content, strict=True):

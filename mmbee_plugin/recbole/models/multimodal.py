@@ -1,6 +1,6 @@
-"""What the multi-modal baselines share: content with missing modalities, the training graph, ranking from a cache.
+"""Base of the multi-modal baselines: content with missing modalities, the training graph, cached vectors for ranking.
 
-RecBole's row 0 of users and of items is padding: it has no edge and no feature, and its score is -inf.
+Row 0 of users and of items is RecBole's padding, without edges and features; its score is -inf.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ class ItemContent(nn.Module):
     """Projected feature vectors of items, with a learned placeholder where a modality is missing.
 
     Dense features are standardised, a bag of words is the mean of learned word vectors; both are projected. In training
-    a present modality is hidden with the chance `modality_dropout`, never an item's last. Of live data an item is an
-    author, whose feature is the mean over the segments of the training period.
+    a present modality is hidden with probability `modality_dropout`; an item that would lose all keeps all. In live
+    data an item is an author, its feature the mean over its segments of the training period.
 
     Args:
-        config: read are `modalities` and `modality_dropout`.
-        width: from a modality's own width to that of its projection.
+        config: RecBole's Config; `modalities` and `modality_dropout` are read.
+        width: function from a modality's width to that of its projection.
 
     Attributes:
-        widths: of the projections by modality, in the order of the mask's columns.
+        widths: widths of the projections by modality, in the order of the mask's columns.
     """
 
     def __init__(self, config: Config, dataset: TrainingSplit, width: Callable[[int], int]) -> None:
@@ -78,7 +78,7 @@ class ItemContent(nn.Module):
         self.placeholder = ModalityParameters({name: xavier(1, w) for name, w in self.widths.items()})
 
     def forward(self, items: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """items (n,) -> the projection (n, width) of each modality, and (n, M) bool, which were read."""
+        """items (n,) -> projections (n, width) by modality, and (n, M) bool, false where the placeholder is used."""
         present = torch.stack([table.get_buffer("present")[items] for table in self.tables.values()], dim=1)
         if self.training and self.hidden:
             kept = present & (torch.rand(present.shape, device=present.device) >= self.hidden)
@@ -91,10 +91,10 @@ class ItemContent(nn.Module):
 
 
 class GraphRecommender(GeneralRecommender):
-    """A model that turns the whole training graph into a vector for each user and item; scores are inner products.
+    """Base of models that encode the training graph into user and item vectors; scores are inner products.
 
-    Trained by BPR on one drawn negative a row, plus ``reg_weight`` times an explicit L2 term on the batch's rows. For
-    ranking the graph is run once, and the vectors kept until training goes on or weights are loaded.
+    Trained by BPR with one negative a row, plus ``reg_weight`` times an explicit L2 term on the batch's rows. For
+    ranking the graph is encoded once; its vectors are kept until the mode changes or weights are loaded.
 
     Args:
         config: RecBole's Config.
@@ -102,14 +102,15 @@ class GraphRecommender(GeneralRecommender):
             the edges.
 
     Attributes:
-        edges: of all nodes, both ways; users are nodes 0 .. U - 1, items U .. N - 1.
-        ids: (N, d) id table; preferences: by modality, (U, d_m) of the users. A model makes them.
+        edges: edges of all nodes, both ways; users are nodes 0 .. U - 1, items U .. N - 1.
+        ids: (N, d) id table, made by subclasses.
+        preferences: (U, d_m) user tables by modality, made by subclasses.
     """
 
     ids: nn.Parameter
     preferences: ModalityParameters
     input_type = InputType.PAIRWISE
-    reads_history = False  # asked for by the dataset, which then makes none
+    reads_history = False  # read by the dataset, which then attaches no histories
     refuse_settings = staticmethod(needed_modalities)
 
     def __init__(self, config: Config, dataset: TrainingSplit) -> None:
@@ -136,17 +137,17 @@ class GraphRecommender(GeneralRecommender):
         raise NotImplementedError
 
     def penalty(self, users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
-        """The L2 term of a batch, ids (B,) each: mean squares of its rows of both kinds of table; scalar."""
+        """The L2 term of a batch, ids (B,) each: mean squares of its rows of ``ids`` and ``preferences``; scalar."""
         items = torch.cat([positives, negatives]) + self.n_users
         of_ids = self.ids[users].square().mean() + self.ids[items].square().mean()
         return of_ids + sum(table[users].square().mean() for table in self.preferences.values())
 
     def split(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, d) -> those of users (U, d) and of items (I, d)."""
+        """(N, d) -> vectors of users (U, d) and of items (I, d)."""
         return nodes[: self.n_users], nodes[self.n_users :]
 
     def train(self, mode: bool = True) -> GraphRecommender:
-        """Switches mode and forgets the vectors kept for ranking, since the weights may have changed."""
+        """Switches mode and drops the vectors kept for ranking, since the weights may change."""
         self._ranked = None
         return super().train(mode)
 
@@ -185,12 +186,12 @@ class GraphRecommender(GeneralRecommender):
 
 
 def xavier(*shape: int) -> nn.Parameter:
-    """A new table or matrix, drawn normally (Glorot and Bengio, 2010)."""
+    """A parameter with Xavier normal entries (Glorot and Bengio, 2010)."""
     return nn.Parameter(nn.init.xavier_normal_(torch.empty(shape)))
 
 
 def linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
-    """A linear layer whose matrix starts as `xavier` and whose bias starts at 0."""
+    """A linear layer with a Xavier normal matrix and zero bias."""
     layer = nn.Linear(inputs, outputs, bias=bias)
     nn.init.xavier_normal_(layer.weight)
     if bias:

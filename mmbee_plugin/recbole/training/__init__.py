@@ -1,1 +1,1 @@
-"""RecBole's trainers made resumable, checkpoints as plain data, evaluation, and what a run reports."""
+"""Resumable RecBole trainers, checkpoints of plain data, evaluation, and the reports of a run."""

@@ -1,4 +1,4 @@
-"""Trains a model against a critic of its own, resumably."""
+"""Resumable training of a model against its critic."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ BETAS = (0.5, 0.9)
 
 
 class AdversarialTrainer(MMBeeTrainer):
-    """Two optimizers: Adam at ``critic_learning_rate`` for ``model.critic``, ``learner`` for everything else.
+    """Trains with Adam at ``critic_learning_rate`` for ``model.critic``, and with ``learner`` for everything else.
 
-    Each batch is one step of the critic, then one of the model. From the second epoch on, an epoch starts by
-    ``model.refresh_graphs()``. Both optimizers are part of the state that a killed run resumes from.
+    Each batch is one step of the critic, then one of the model. From the second epoch on, an epoch starts with
+    ``model.refresh_graphs()``. Checkpoints hold both optimizers.
     """
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:

@@ -1,10 +1,9 @@
 """Checkpoints as plain data.
 
 RecBole pickles its whole `Config` into every checkpoint, which `torch.load` refuses to read since torch 2.6
-(``weights_only``): reading it means running whatever code the file names. Here a checkpoint holds tensors,
-numbers, strings, lists, tuples and dicts, nothing else. It is read with ``weights_only=True``; a `Config` is
-rebuilt from its settings, so RecBole's own functions still find the object they expect under
-``checkpoint["config"]``.
+(``weights_only``): reading it runs whatever code the file names. Here a checkpoint holds only tensors, numbers,
+strings, lists, tuples and dicts. It is read with ``weights_only=True``; a `Config` is rebuilt from its settings, so
+RecBole's own functions still find the object they expect under ``checkpoint["config"]``.
 """
 
 import os
@@ -34,19 +33,19 @@ MAY_DIFFER = frozenset(
         "dataset_save_path", "save_dataloaders", "dataloaders_save_path", "log_wandb", "wandb_project",
     }
 )  # fmt: skip
-"""Settings a resumed run may change: how long, where and how verbosely it runs, not what it computes."""
+"""Settings that a resumed run may change: duration, place and verbosity, which do not affect what it computes."""
 
 _ENUMS: dict[str, type[Enum]] = {
     "MODEL_TYPE": ModelType,
     "MODEL_INPUT_TYPE": InputType,
     "eval_type": EvaluatorType,
 }
-# Facts about the machine, worked out afresh wherever a checkpoint is read.
+# Facts about the machine, recomputed where a checkpoint is read.
 _OF_THE_MACHINE = frozenset({"device", "local_rank", "single_spec"})
 
 
 def last_file(best: str | Path) -> Path:
-    """Where a run keeps its state between the last two epochs; `best` is the file of its best epoch."""
+    """The file with a run's latest state between two epochs; `best` is the file of its best epoch."""
     path = Path(best)
     return path.with_name(f"{path.stem}-last{path.suffix}")
 
@@ -58,20 +57,19 @@ def best_file(either: str | Path) -> Path:
 
 
 def alone(either: str | Path) -> AbstractContextManager[None]:
-    """A block in which no other process trains the run of a checkpoint; a kill ends it too. Raises InputError where one
-    does."""
+    """Locks a checkpoint's run for a block, or until the process ends. Raises InputError if it is locked."""
     last = last_file(best_file(either))
     complaint = f"the run of {last.name} goes on in another process; let it end, or stop it"
     return locked(last.with_name(f".{last.name}.lock"), complaint)
 
 
 def save(state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
-    """Writes a checkpoint: to a file beside `path` first, then renamed, so that `path` is always whole.
+    """Writes a checkpoint atomically.
 
     Args:
         state: as RecBole's trainers make it; ``state["config"]`` may be a `Config`. Arrays and sparse
-            matrices (some models keep them in ``other_parameter``) become tensors; a module there is left
-            out, since ``state_dict`` has its weights.
+            matrices (some models keep them in ``other_parameter``) become tensors; modules there are left out, since
+            ``state_dict`` has their weights.
 
     Raises:
         InputError: the file cannot be written, such as on a full disk; an older one stays.
@@ -81,7 +79,7 @@ def save(state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     try:
         with replaced(Path(path), "wb") as file:
             torch.save(plain, file)
-    except (OSError, RuntimeError) as error:  # torch's writer has its own for a full disk
+    except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError on a full disk
         raise InputError(f"{path}: the checkpoint cannot be written: {_first_line(error)}") from None
 
 
@@ -98,7 +96,7 @@ def load(path: str | os.PathLike[str], map_location: Any = None) -> dict[str, An
 
 
 def load_plain(path: str | os.PathLike[str], map_location: Any = None) -> Any:
-    """Reads any file of tensors and plain values; one that `save` wrote comes back with its `Config`.
+    """Reads any file of tensors and plain values; rebuilds the `Config` of one that `save` wrote.
 
     Raises:
         InputError: the file is missing, cut short, or holds pickled objects.
@@ -123,7 +121,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def plain_config(config: Config) -> dict[str, Any]:
-    """A `Config` as plain values: the settings in effect, and those that were given from outside.
+    """A `Config` as plain values: the settings in effect, and the given ones.
 
     Raises:
         TypeError: a setting has no plain form; the message names it.
@@ -139,8 +137,7 @@ def plain_config(config: Config) -> dict[str, Any]:
 
 
 def check_same_settings(saved: Config, current: Config, path: str | Path) -> None:
-    """Raises InputError naming the first setting in which the run saved in `path` differs from the current
-    one."""
+    """Raises InputError naming the first setting in which the run saved in `path` differs from the current one."""
     before, now = (plain_config(config)["settings"] for config in (saved, current))
     keys = sorted(before.keys() | now.keys(), key=lambda key: (key not in ("model", "dataset"), key))
     for key in keys:
@@ -152,7 +149,7 @@ def check_same_settings(saved: Config, current: Config, path: str | Path) -> Non
 
 
 def rebuild_config(plain: Mapping[str, Any]) -> Config:
-    """The `Config` that `plain_config` took apart, on this machine's device.
+    """The inverse of `plain_config`, on this machine's device.
 
     Raises:
         InputError: the model it names is not known here.
@@ -178,8 +175,8 @@ def rebuild_config(plain: Mapping[str, Any]) -> Config:
 
 
 def _encode(value: Any, name: str) -> Any:
-    """`value` in terms that ``weights_only`` reads; `name` is where it was found, for the error."""
-    if isinstance(value, np.generic):  # before float and str: np.float64 and np.str_ are those too
+    """`value` in types that ``weights_only`` reads; `name` is its place, for errors."""
+    if isinstance(value, np.generic):  # before float and str, of which np.float64 and np.str_ are subclasses
         return value.item()
     if value is None or isinstance(value, bool | int | float | str | torch.Tensor):
         return value

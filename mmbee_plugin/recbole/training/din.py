@@ -1,8 +1,8 @@
-"""RecBole's own DIN against all items at once: the scores of its ``predict``, without a copy of the user a pair.
+"""Full ranking with RecBole's DIN: the scores of its ``predict`` for all items at once.
 
-Stock DIN has no ``full_sort_predict``, so RecBole's trainer copies a user's row once an item and looks the history up
-again for each copy. Here items are embedded once a batch and a history is read once a user. RecBole's class is left as
-it is: `Resumable` trainers give the method to the model they train.
+Stock DIN has no ``full_sort_predict``, so RecBole's trainer repeats a user's row and the lookup of its history for
+every item. Here items are embedded once per batch and histories once per user. RecBole's class stays unchanged:
+`Resumable` trainers set the method on the model they train.
 """
 
 from __future__ import annotations
@@ -20,14 +20,13 @@ if TYPE_CHECKING:
     from recbole.model.sequential_recommender.din import DIN
 
 CELLS = 1 << 20
-"""activations of one layer at once; bounds memory"""
+"""largest number of activations of one layer; bounds memory"""
 
 
 def give_full_ranking(model: AbstractRecommender) -> None:
-    """Gives `din_scores` as ``full_sort_predict`` to DIN, and to models made from it that score as it does."""
-    from recbole.model.sequential_recommender.din import (
-        DIN,  # only after `compat`: it switches anomaly detection on
-    )
+    """Sets `din_scores` as ``full_sort_predict`` of a DIN, or of a subclass that inherits its scoring."""
+    # only after `compat`: this import switches anomaly detection on
+    from recbole.model.sequential_recommender.din import DIN
 
     own = ("forward", "predict", "full_sort_predict")
     if isinstance(model, DIN) and all(getattr(type(model), name) is getattr(DIN, name) for name in own):
@@ -35,16 +34,16 @@ def give_full_ranking(model: AbstractRecommender) -> None:
 
 
 def din_scores(model: DIN, interaction: Interaction) -> Tensor:
-    """Probabilities (B, n_items) of each user with every item, as ``DIN.predict`` has them pair by pair."""
+    """Probabilities (B, n_items) of each user with every item, equal to ``DIN.predict`` of each pair."""
     return torch.sigmoid(din_logits(model, interaction))
 
 
 def din_logits(model: DIN, interaction: Interaction) -> Tensor:
     r"""Logits (B, n_items) of ``DIN.forward``; for the ``full_sort_predict`` of a class that adds to them.
 
-    The attention's first layer reads :math:`[q ; k ; q - k ; q \odot k]`. For one behaviour k it is affine in the item
-    q, with the matrix :math:`W_q + W_- + W_\odot \mathrm{diag}(k)`: one product with all items. Places behind the end
-    of a history are not scored.
+    The attention's first layer reads :math:`[q ; k ; q - k ; q \odot k]`. For a fixed behaviour k it is affine in the
+    item q, with the matrix :math:`W_q + W_- + W_\odot \mathrm{diag}(k)`: one product serves all items. Padding is not
+    scored.
     """
     items = _embedded(model)
     history, length = interaction[model.ITEM_SEQ], interaction[model.ITEM_SEQ_LEN]
@@ -61,7 +60,7 @@ def din_logits(model: DIN, interaction: Interaction) -> Tensor:
 
 
 def _embedded(model: DIN) -> Tensor:
-    """(n_items, d): all fields of every item side by side, as ``DIN.forward`` has them."""
+    """(n_items, d) concatenated field embeddings of every item, as in ``DIN.forward``."""
     nobody = torch.zeros(1, dtype=torch.long, device=model.device)
     every = torch.arange(model.n_items, device=model.device).unsqueeze(0)
     fields = [found["item"] for found in model.embedding_layer(nobody, every)]
@@ -88,5 +87,5 @@ def _logits(model: DIN, behaviours: Tensor, length: Tensor, items: Tensor) -> Te
 
 
 def _layers(mlp: Any, last: nn.Linear) -> list[Any]:
-    """The layers of RecBole's MLP and of what follows it; dropout does nothing in evaluation."""
+    """The layers of RecBole's MLP and the last one, without dropout, which is inactive in evaluation."""
     return [layer for layer in (*mlp.mlp_layers, last) if not isinstance(layer, nn.Dropout)]

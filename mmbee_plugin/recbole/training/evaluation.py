@@ -1,9 +1,8 @@
 """The labelled protocol: AUC, UAUC, GAUC and LogLoss of labelled samples in one run.
 
-RecBole's own GAUC ranks items, so it cannot stand beside AUC, and its collector forgets whose sample it is.
-Here the two grouped metrics are value metrics like AUC and LogLoss, on the definitions of
-`mmbee_plugin.evaluation.metrics`. In a run that evaluates labels, `GAUC` in `metrics` means the labelled one; in a
-ranking run it stays RecBole's.
+RecBole's GAUC is a ranking metric and cannot be combined with AUC, and its collector drops the users of samples. Here
+the two grouped metrics are value metrics like AUC and LogLoss, defined in `mmbee_plugin.evaluation.metrics`. In
+labelled evaluation `GAUC` in `metrics` means the labelled one, in ranking RecBole's.
 """
 
 from __future__ import annotations
@@ -62,14 +61,14 @@ METRICS: dict[str, type[GroupedMetric]] = dict(zip(GROUPED, (UAUC, LabelledGAUC)
 
 
 class SampleCollector(Collector):
-    """RecBole's collector, which also keeps whose sample each score belongs to, and plain values beside tensors.
+    """RecBole's collector, which also keeps the user of each score, and values that are no tensors.
 
-    RecBole's own takes every value for a tensor, so ItemCoverage, GiniIndex, AveragePopularity and TailPercentage end
-    in an AttributeError. The number of items is theirs: without the padding row, which is never recommended.
+    RecBole's own takes every value for a tensor, so ItemCoverage, GiniIndex, AveragePopularity and TailPercentage raise
+    AttributeError. Numbers of items and users exclude padding here, which is never recommended.
     """
 
     def data_collect(self, train_data: AbstractDataLoader) -> None:
-        """What the metrics need of the training split."""
+        """Collects what the metrics read of the training split."""
         super().data_collect(train_data)
         for count in ("data.num_items", "data.num_users"):
             if count in self.data_struct:
@@ -82,14 +81,14 @@ class SampleCollector(Collector):
         positive_u: torch.Tensor,
         positive_i: torch.Tensor,
     ) -> None:
-        """scores (n,), or (users, items) when ranking; the rest as RecBole passes it."""
+        """Scores (n,), or (users, items) when ranking; other arguments as in RecBole."""
         super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
         if self.register.need(USERS):
             users = interaction[self.config["USER_ID_FIELD"]]
             self.data_struct.update_tensor(USERS, users.to(self.device))
 
     def get_data_struct(self) -> Any:
-        """What was collected since the last call, and of the training split."""
+        """The values collected since the last call, and those of the training split."""
         collected = DataStruct()
         for key, value in list(self.data_struct._data_dict.items()):
             of_the_pass = isinstance(value, torch.Tensor)

@@ -1,4 +1,4 @@
-"""The log of a run: RecBole's lines, in a file that no other run writes to."""
+"""The log of a run: RecBole's lines, in a file of its own."""
 
 import contextlib
 import logging
@@ -19,16 +19,13 @@ LINE = "%(asctime)-15s %(levelname)s  %(message)s"
 
 @contextlib.contextmanager
 def run_log(config: Config, quiet: bool) -> Iterator[logging.Logger]:
-    """The log of one run, on the screen and in ``log/<model>``; `quiet` keeps all but warnings off the screen. Other
-    handlers come back after it.
+    """Logs a run to a file in ``log/<model>`` and the screen (if `quiet` only warnings); restores other handlers.
 
     Raises:
-        InputError: the file cannot be made.
+        InputError: the file cannot be created.
     """
     name = f"{config['model']}-{config['dataset']}"
-    name = name.replace(
-        ".", "_"
-    )  # RecBole names its TensorBoard folder after the log file, up to the first dot
+    name = name.replace(".", "_")  # RecBole names its TensorBoard folder by the log file, up to the first dot
     while not claim(path := FOLDER / config["model"] / f"{name}-{stamp()}.log"):
         pass
     file, screen = logging.FileHandler(path, encoding="utf-8"), logging.StreamHandler()
@@ -60,7 +57,7 @@ def log_file(log: logging.Logger) -> str:
 
 @contextlib.contextmanager
 def without_recbole_warnings() -> Iterator[None]:
-    """Keeps to itself what pandas and torch say about RecBole's own code."""
+    """Suppresses warnings of pandas and torch about RecBole's own code."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
         warnings.filterwarnings("ignore", category=UserWarning, module=r"recbole\.model\.")

@@ -1,6 +1,6 @@
-"""What a run tells while it works: each stage that takes long, and one line an epoch.
+"""Progress lines of a run: its slow stages, and one line per epoch.
 
-Lines go to stdout, complete and at once, so that they arrive in a pipe or a file too; bars are for terminals.
+Lines go to stdout and are flushed, so that they also reach a pipe or a file in time; bars are for terminals.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from recbole.trainer import trainer as recbole_trainer
 from recbole.utils import early_stopping
 
 SLOW = 2.0
-"""seconds after which a stage is told of"""
+"""seconds after which a stage is printed"""
 STAGES = logging.getLogger("mmbee_plugin.stages")
-"""Where the code of a stage names it; RecBole's log has these lines too."""
+"""Logger of stage names, which are in RecBole's log too."""
 RECENT = 5
-"""epochs whose mean duration is taken for that of the next ones"""
+"""number of latest epochs whose mean duration predicts the time left"""
 
 
 def begin_stage(name: str) -> None:
-    """Says that the work before training has come to a stage, such as ``graph stage: u2a``."""
+    """Announces a stage of the work, such as ``graph stage: u2a``."""
     STAGES.info(name)
 
 
@@ -42,7 +42,7 @@ def in_words(seconds: float) -> str:
 
 @dataclass
 class _Trained:
-    """An epoch that has been trained and perhaps not evaluated yet."""
+    """A trained epoch whose line is not printed yet."""
 
     epoch: int
     loss: float
@@ -50,10 +50,10 @@ class _Trained:
 
 
 class Progress(logging.Handler):
-    """Writes the lines of one model's run.
+    """Prints the lines of one model's run.
 
     Args:
-        label: stands before each line, for runs of several models; none by default.
+        label: prefix of each line, for runs of several models.
     """
 
     def __init__(self, label: str = "") -> None:
@@ -67,7 +67,7 @@ class Progress(logging.Handler):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Hears of stages while the block runs; RecBole's bars then go once they are full."""
+        """Prints stages during the block, and has RecBole's bars removed when full."""
         stock, level = recbole_trainer.tqdm, STAGES.level
         recbole_trainer.tqdm = functools.partial(stock, leave=False)
         STAGES.addHandler(self)
@@ -86,14 +86,14 @@ class Progress(logging.Handler):
         sys.stdout.flush()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """A stage begins; its name is written if it lasts."""
+        """Begins a stage, whose name is printed after ``SLOW`` seconds."""
         self._end_stage()
         self._timer = threading.Timer(SLOW, self.say, [f"{record.getMessage()} ..."])
         self._timer.daemon = True
         self._timer.start()
 
     def begin_training(self, first: int, epochs: int, batches: int) -> None:
-        """All stages before training are over; `first` counts from 0."""
+        """Ends the stages before training and prints its first line; `first` is the first epoch, from 0."""
         self._end_stage()
         self._lap()
         resumed = f", resumed at epoch {first + 1}" if first else ""
@@ -101,7 +101,7 @@ class Progress(logging.Handler):
         self.say(f"{ready}; at most {epochs} epochs of {batches:,} batches{resumed}")
 
     def trained(self, trainer: Trainer, epoch: int, loss: float) -> None:
-        """An epoch was trained; its line waits for its evaluation if it is to have one.
+        """Notes a trained epoch; its line is printed after its evaluation, if any.
 
         Args:
             trainer: RecBole's. epoch: from 0. loss: mean of the batches.
@@ -114,7 +114,7 @@ class Progress(logging.Handler):
             self.flush_epoch(trainer)
 
     def validated(self, trainer: Trainer, score: float) -> None:
-        """An epoch was evaluated; RecBole has not yet noted whether it is the best."""
+        """Prints an evaluated epoch, before RecBole has noted whether it is the best."""
         if self._epoch is None:
             return
         seconds = self._lap()
@@ -128,7 +128,7 @@ class Progress(logging.Handler):
         self._write_epoch(trainer, f", {trainer.valid_metric} {score:.4f}{mark}", misses, stops)
 
     def flush_epoch(self, trainer: Trainer) -> None:
-        """Writes the line of an epoch that is not evaluated."""
+        """Prints the pending epoch, if any, without an evaluation."""
         if self._epoch is not None:
             self._write_epoch(trainer, "", trainer.cur_step, False)
 
@@ -145,7 +145,7 @@ class Progress(logging.Handler):
         self._epoch = None
 
     def _time_left(self, trainer: Trainer, number: int, epochs: int, misses: int) -> str:
-        """Until the last epoch, and until early stopping if no evaluation is better from now on."""
+        """The time until the last epoch, and until early stopping if no further evaluation is better."""
         if number == epochs:
             return ""
         step = trainer.eval_step

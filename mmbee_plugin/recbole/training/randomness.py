@@ -1,4 +1,4 @@
-"""The random states that a run draws from: to be kept beside its weights, and put back."""
+"""Saves and restores the random states of a run."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
 
 
 def _generators(loaders: list[AbstractDataLoader | None]) -> Iterator[Any]:
-    """Everything in the loaders that draws numbers of its own: torch and numpy generators, in a fixed
-    order."""
+    """The torch and numpy generators of loaders and their samplers, in a fixed order."""
     for loader in loaders:
         # a knowledge-graph loader is two loaders in one
         for part in (
@@ -27,7 +26,7 @@ def _generators(loaders: list[AbstractDataLoader | None]) -> Iterator[Any]:
 
 
 def random_states(loaders: list[AbstractDataLoader | None]) -> dict[str, Any]:
-    """The state of every source of random numbers a run draws from, as plain values."""
+    """The states of all random generators of a run, as plain values."""
     return {
         "python": random.getstate(),
         "numpy": np.random.get_state(),
@@ -41,8 +40,7 @@ def random_states(loaders: list[AbstractDataLoader | None]) -> dict[str, Any]:
 
 
 def restore_random_states(states: dict[str, Any], loaders: list[AbstractDataLoader | None]) -> None:
-    """Puts back what `random_states` read. CUDA states are skipped on a machine with another number of
-    GPUs."""
+    """Restores `random_states`; those of CUDA are skipped on a machine with another number of GPUs."""
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])
     torch.set_rng_state(states["torch"].cpu())

@@ -1,4 +1,4 @@
-"""Where a full ranking puts every held-out item; RecBole reports means alone."""
+"""Ranks of held-out items in a full ranking; RecBole reports only means."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recbole.data.interaction import Interaction
 from torch import Tensor
 
 CELLS = 1 << 23
-"""scores that are compared at once"""
+"""largest number of scores compared at once; bounds memory"""
 
 
 class Ranks(NamedTuple):
@@ -21,8 +21,8 @@ class Ranks(NamedTuple):
 
     Fields:
         users, items: (n,) RecBole's ids.
-        ranks: (n,) how many items stand before it in its user's ranking, 0 for none. Equal scores stand by ascending
-            id; an item whose score is no number, or minus infinity, stands behind all others.
+        ranks: (n,) number of items ranked before it, from 0. Ties go by ascending id; an item with score NaN or minus
+            infinity has rank n_items.
     """
 
     users: NDArray[np.int64]
@@ -32,11 +32,11 @@ class Ranks(NamedTuple):
 
 @torch.no_grad()
 def positive_ranks(score: Callable[[Interaction], Tensor], loader: AbstractDataLoader) -> Ranks:
-    """Ranks every user's items, as RecBole's trainer does, and finds the positives among them.
+    """Ranks of a loader's positives, under the same scores and masks as in RecBole's trainer.
 
     Args:
         score: a model's ``full_sort_predict``: a batch of B users -> (B, n_items) or flattened.
-        loader: a full-ranking loader; its masked items are in no ranking.
+        loader: a full-ranking loader; its masked items are not ranked.
     """
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for interaction, masked, positive_user, positive_item in loader:
@@ -54,7 +54,7 @@ def positive_ranks(score: Callable[[Interaction], Tensor], loader: AbstractDataL
 
 
 def _ranks(scores: Tensor, users: Tensor, items: Tensor) -> Tensor:
-    """Of the cells (users, items) (p,) in the rows of ``scores`` (B, n_items)."""
+    """Ranks (p,) of the cells (users, items), (p,) each, in the rows of ``scores`` (B, n_items)."""
     rows, own = scores[users], scores[users, items]  # (p, n_items), (p,)
     before = (rows > own[:, None]).sum(dim=1)
     tied = rows == own[:, None]

@@ -1,5 +1,4 @@
-"""What a run leaves behind: a table on the screen, lines in the log, a JSON file. Each says what data it
-was."""
+"""Reports of a run: a table on the screen, lines in the log, a JSON file; each names its data."""
 
 import hashlib
 from collections.abc import Sequence
@@ -27,10 +26,10 @@ class RunResult:
             they were split, and ``row_order``.
         settings: every setting in effect.
         seconds: wall time from reading the data to the test metrics.
-        peak_rss_mb: the most resident memory the process had in that time, in MB (10^6 bytes).
+        peak_rss_mb: peak resident memory of the process in that time, in MB (10^6 bytes).
         checkpoint: file with the weights of the best epoch.
         log: file of RecBole's log.
-        threads: that torch computes with, the cores there are, and OpenMP's wait policy.
+        threads: numbers of torch's threads and of cores, and OpenMP's wait policy.
     """
 
     model: str
@@ -46,7 +45,7 @@ class RunResult:
 
 
 def provenance_lines(folder: DatasetFolder) -> list[str]:
-    """What the data is; for data that is not real also, loudly, that it is not; which features are not read."""
+    """Provenance of the data, a notice if it is not real, and warnings for features that are not read."""
     lines = [f"Data: {folder.provenance()}"]
     if folder.kind != "real":
         real = f"the real {folder.name} data" if folder.get_real else "any real data"
@@ -61,8 +60,7 @@ def provenance_lines(folder: DatasetFolder) -> list[str]:
 def dataset_facts(
     folder: DatasetFolder, valid_data: AbstractDataLoader, test_data: AbstractDataLoader
 ) -> dict[str, Any]:
-    """The ``dataset`` part of a result; the split's digest is equal for models that are tested on the same
-    pairs."""
+    """The ``dataset`` entry of a result; models that are tested on the same pairs have equal digests of the split."""
     digest = hashlib.sha256()
     for loader in (valid_data, test_data):
         rows = loader.dataset.inter_feat
@@ -86,11 +84,11 @@ GRAPH_COST = (
     "seconds: from reading the data to the test metrics; the graph stage and its compilation are in them, and in peak "
     "MB, only if this run built the graph."
 )
-"""what stands below the table of models that read a graph"""
+"""footnote of the table of models that read a graph"""
 
 
 def table(results: Sequence[RunResult]) -> str:
-    """Models and splits down, metrics across, and what the costs are of; plain text."""
+    """Plain-text table with a row per model and split, and columns of metrics and costs."""
     metrics = list(results[0].test)
     rows = [["model", "split", *metrics, "seconds", "peak MB"]]
     for result in results:
@@ -112,7 +110,7 @@ def table(results: Sequence[RunResult]) -> str:
 
 
 def file_lines(results: Sequence[RunResult]) -> list[str]:
-    """Where each run's checkpoint and log are, and what reads the checkpoint."""
+    """Lines with each run's checkpoint and log, and the commands that read the checkpoint."""
     lines = []
     for result in results:
         lines.append(f"{result.model}: weights of the best epoch in {result.checkpoint}, log in {result.log}")
@@ -126,7 +124,7 @@ def file_lines(results: Sequence[RunResult]) -> list[str]:
 
 
 def write_results(path: Path, results: Sequence[RunResult], as_list: bool) -> None:
-    """Writes one object, or a list of them, in one step: an older file is replaced whole or not at all."""
+    """Writes one JSON object, or a list of them, atomically. Raises InputError if the file cannot be written."""
     content = [asdict(result) for result in results]
     try:
         write_json(path, content if as_list else content[0])

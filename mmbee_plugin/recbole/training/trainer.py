@@ -1,11 +1,9 @@
-"""RecBole's trainers, made resumable: a run killed at any moment ends, once resumed, with the same figures.
+"""Resumable RecBole trainers: a run killed at any moment and resumed ends with the same metrics.
 
-Two files are kept in ``checkpoint_dir``, under a name that no other run has: model, dataset, time and eight random
-digits. ``<name>.pth`` has the best epoch, as in RecBole.
-``<name>-last.pth`` has the run as it stood between the last two epochs: weights, every optimizer, all random
-states, early stopping and the best result so far. It is replaced in one step, so that a kill leaves either
-the old or the new one. Resuming repeats the epoch that was cut short; on a CPU the outcome is the same to
-the last digit. While a run trains no other process may go on with it.
+A run keeps two files in ``checkpoint_dir``, under a unique name of model, dataset, time and eight random digits.
+``<name>.pth`` has the best epoch, as in RecBole. ``<name>-last.pth`` has the latest state between two epochs: weights,
+optimizers, random states, early stopping and the best result so far; it is replaced atomically. Resuming repeats the
+interrupted epoch; on a CPU the result is the same to the last digit. A training run is locked against other processes.
 """
 
 import time
@@ -32,17 +30,17 @@ from mmbee_plugin.recbole.training.progress import Progress
 from mmbee_plugin.recbole.training.randomness import random_states, restore_random_states
 
 TABLE_LEARNING_RATE = 0.05
-"""``table_learning_rate`` where it is left open."""
+"""Default of ``table_learning_rate``."""
 
 
 class Resumable(Trainer):
-    """Mixed in before a trainer class of RecBole's; see the module's docstring. `resumable` does the mixing."""
+    """Mix-in for RecBole's trainer classes, applied by `resumable`; see the module's docstring."""
 
     progress: Progress | None = None
-    """is told of every epoch"""
+    """prints every epoch"""
 
     def __init__(self, config: Config, model: AbstractRecommender) -> None:
-        checkpoint.plain_config(config)  # refuses before training what no checkpoint can hold
+        checkpoint.plain_config(config)  # fails before training if a setting cannot be saved
         check_folder(Path(config["checkpoint_dir"]), "checkpoints")
         super().__init__(config, model)
         self._unclaimed = self.saved_model_file = self._name()
@@ -51,13 +49,13 @@ class Resumable(Trainer):
         self._loaders: list[AbstractDataLoader | None] = []
         self._alone = ExitStack()
         self.epoch_seconds: list[float] = []
-        """of each epoch's training alone"""
+        """training time of each epoch, without evaluation"""
         self._keeps_last = False
         self._resumed: dict[str, Any] | None = None
         self._latest_valid_result: dict[str, float] | None = None
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
-        """RecBole's, but that Adam updates a weight and its moments in one pass over memory instead of many."""
+        """RecBole's optimizer; Adam runs fused, in one pass over memory instead of many."""
         optimizer = super()._build_optimizer(**kwargs)
         if isinstance(optimizer, torch.optim.Adam):
             for group in optimizer.param_groups:
@@ -66,7 +64,7 @@ class Resumable(Trainer):
 
     @property
     def last_file(self) -> Path:
-        """Where the state between the last two epochs is kept."""
+        """The file with the latest state between two epochs."""
         return checkpoint.last_file(self.saved_model_file)
 
     def _name(self) -> str:
@@ -76,11 +74,11 @@ class Resumable(Trainer):
 
     @property
     def _writes(self) -> bool:
-        """Whether this is the process that writes the files of a run of several."""
+        """Whether this process, of a distributed run, writes the files."""
         return self.config["single_spec"] or self.config["local_rank"] == 0
 
     def _claim_files(self) -> None:
-        """Files of this run alone, unless their name was chosen from outside; no other run may write to them now."""
+        """Claims a unique name for the files, unless it was set from outside, and locks them."""
         if self.saved_model_file == self._unclaimed:
             while self._writes and not claim(self.last_file):
                 self.saved_model_file = self._name()
@@ -105,11 +103,10 @@ class Resumable(Trainer):
         show_progress: bool = False,
         callback_fn: Callable[[int, float], None] | None = None,
     ) -> tuple[float, dict[str, float] | None]:
-        """As ``Trainer.fit``; after `resume_checkpoint` it goes on from there, and trains no more if the run
-        had ended.
+        """``Trainer.fit``; continues a run restored by `resume_checkpoint`, without training if that had ended.
 
         Returns:
-            the best validation score and the metrics it came with.
+            the best validation score and all metrics of its epoch.
 
         Raises:
             InputError: another run writes to the same files, or they cannot be written.
@@ -133,18 +130,18 @@ class Resumable(Trainer):
         return result
 
     def scores(self, interaction: Interaction) -> Tensor:
-        """Users (B,) against every item, (B, n_items), minus infinity for padding; after an evaluation.
+        """Scores (B, n_items) of users (B,) and every item, minus infinity for padding; only after an evaluation.
 
-        A model that ranks no list scores its pairs.
+        Models without ``full_sort_predict`` score pair by pair.
         """
         return self._full_sort_batch_eval((interaction, None, None, None))[1]
 
     def resume_checkpoint(self, resume_file: str | Path) -> None:
-        """Takes up the run saved in `resume_file`, either of the two files; call it before `fit`.
+        """Restores the run saved in `resume_file`, either of its two files; to be called before `fit`.
 
         Raises:
-            InputError: the file is damaged or no checkpoint of this plugin, the run had other settings (the
-                first one that differs is named), it goes on elsewhere, or the weights of the best epoch are missing.
+            InputError: the file is damaged or no checkpoint of this plugin, the run had other settings (the first one
+                that differs is named), another process trains it, or the weights of the best epoch are missing.
         """
         state = checkpoint.load(resume_file, self.device)
         best = checkpoint.best_file(resume_file)
@@ -174,8 +171,7 @@ class Resumable(Trainer):
         loss_func: Callable[..., Tensor] | None = None,
         show_progress: bool = False,
     ) -> float | tuple[float, ...]:
-        """Between two epochs nothing is half done: the state is saved here, and random states are restored
-        here."""
+        """Saves the state before each epoch; restores the random states of a resumed run before its first."""
         if self._resumed is not None:
             restore_random_states(self._resumed["random"], self._loaders)
             self._resumed = None
@@ -199,7 +195,7 @@ class Resumable(Trainer):
         return score, result
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
-        """Called by ``fit`` for the best epoch, just before it notes the result that made it the best."""
+        """Saves the best epoch, with its result, which ``fit`` notes only after this call."""
         self.best_valid_result = self._latest_valid_result or self.best_valid_result
         path = kwargs.pop("saved_model_file", self.saved_model_file)
         self._save_state(epoch + 1, path)
@@ -221,7 +217,7 @@ class Resumable(Trainer):
             "train_loss_dict": self.train_loss_dict,
             "state_dict": self.model.state_dict(),
             "other_parameter": self.model.other_parameter(),
-            # Plain numbers on the model, such as MultiVAE's step count, which its annealing depends on.
+            # Numbers on the model, such as MultiVAE's step count for its annealing.
             "counters": {k: v for k, v in vars(self.model).items() if type(v) in (int, float)},
             "optimizer": self.optimizer.state_dict(),  # the name under which stock functions expect it
             "optimizers": optimizers,
@@ -231,8 +227,7 @@ class Resumable(Trainer):
 
 
 def resumable(trainer_class: type) -> type:
-    """`trainer_class` with `Resumable` mixed in; unchanged if that is not one of RecBole's gradient
-    trainers."""
+    """`trainer_class` with `Resumable` mixed in; unchanged if it is no gradient trainer of RecBole's."""
     if issubclass(trainer_class, Resumable) or not issubclass(trainer_class, Trainer):
         return trainer_class
     name, bases = f"Resumable{trainer_class.__name__}", (Resumable, trainer_class)
@@ -242,11 +237,11 @@ def resumable(trainer_class: type) -> type:
 
 
 class MMBeeTrainer(Resumable):
-    """RecBole's `Trainer`, resumable, with an optimizer of their own for the tables where the model wants one.
+    """RecBole's `Trainer`, resumable, with an optional optimizer for the embedding tables.
 
     Under ``table_optimizer: rowwise_adagrad`` the model's ``tables()`` are updated by
-    :class:`~mmbee_plugin.modules.rowwise.RowwiseAdagrad`, at ``table_learning_rate`` and without weight decay, the rest
-    by ``learner`` as ever.
+    :class:`~mmbee_plugin.modules.rowwise.RowwiseAdagrad`, at ``table_learning_rate`` and without weight decay, all
+    other parameters by ``learner``.
     """
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
