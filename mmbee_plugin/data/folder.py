@@ -45,7 +45,7 @@ class DatasetFolder:
 
     Attributes:
         name, kind, source, notes, warnings, get_real: as in `dataset.json`.
-        order: what orders the rows.
+        order: order of the rows.
         ordered: whether rows are ordered by time.
         splits: ("train", "valid", "test") for a pre-split folder, else None.
         live: how live data were cut into samples; None for static items.

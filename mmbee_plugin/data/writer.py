@@ -21,7 +21,7 @@ SPLITS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class Interactions:
-    """Interactions of user and item rows.
+    """User and item rows of interactions.
 
     Shapes:
         - users, items: (n,) int64, rows of `.user` and `.item`

@@ -52,7 +52,7 @@ def donation_graph(
 
 
 def weigh(graph: csr_matrix, amount: Amount) -> csr_matrix:
-    """The same edges weighted by the summed amount, log(1 + amount), or 1.
+    """A copy of the graph weighted by the summed amount, log(1 + amount), or 1.
 
     Raises:
         InputError: an unknown ``amount``.

@@ -19,7 +19,7 @@ OPTIONAL = ("amounts", "later", "times")
 
 FoldBy = Literal["order", "pair", "time"]
 SEEN: dict[str, np.ufunc] = {"pair": np.not_equal, "order": np.greater, "time": np.less}
-"""comparison, by `fold_by`, of the folds that the graph of a fold is built from with this fold"""
+"""`SEEN[fold_by](folds, f)` marks the rows that the graph of fold f is built from"""
 
 
 class GraphStage(Section):

@@ -26,7 +26,7 @@ ENTRIES = {"key": str, "settings": dict, "counts": dict, "files": dict, "stages"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An opened snapshot; each read of a file checks its size and hash."""
+    """An opened snapshot. Reading a file checks its hash; raises InputError if it was not stored or has changed."""
 
     path: Path
     manifest: dict = field(repr=False)

@@ -1,7 +1,7 @@
 """Statistics of nodes: columns whose means over a node's neighbours become model inputs.
 
 A statistic is computed from the gifts of a graph, so that in cross-fitting it excludes the gifts of the fold left out.
-To add one, write a function and a row of :data:`STATISTICS`; snapshots, shards and both adapters use every row.
+A new one is a function and a row of :data:`STATISTICS`; snapshots, shards and both adapters need no change.
 """
 
 from collections.abc import Callable, Mapping

@@ -40,7 +40,7 @@ def highlight_rules(
     common_types = TYPES - conjunction_types - comment_types
     # A rule is an index into the list of its kind; an author's own rule is another index of that list.
     pairs = np.array([(picture, speech) for picture in PICTURE for speech in SPEECH])
-    pairs = pairs[np.argsort((pairs[:, 1] - pairs[:, 0]) % 3, kind="stable")]  # the first pairs share no event
+    pairs = pairs[np.argsort((pairs[:, 1] - pairs[:, 0]) % 3, kind="stable")]  # first ones share no event
     common, comment = np.stack([COMMON, COMMON], axis=1), np.stack([COMMENT, COMMENT], axis=1)
     rules = np.zeros((len(types), EVENTS), dtype=bool)
     for first, last, kind in (

@@ -18,12 +18,14 @@ class Authors:
     """Planted truth of the authors.
 
     Shapes:
-        - type, circle, first_day: (n,) int64
+        - type, circle: (n,) int64
+        - first_day: (n,) int64, day of arrival from 0
         - own: (n,) bool, whether the highlight differs from the type's
         - rules: (n, EVENTS) bool, events that together make the highlight
         - popularity: (n,) float64, log-weight when users pick a room
         - fame: (n,) float64, rank of the popularity in (0, 1]; 1 is the most popular
-        - appeal, price: (n,) float64, in log-odds of a gift and as a normal level of gift prices
+        - appeal: (n,) float64, part of the log-odds of a gift
+        - price: (n,) float64, standard normal level of gift prices
         - on_air: (n,) float64, probability of streaming on a day
         - picture, speech: (n,) bool, whether the author has the modality
     """

@@ -16,8 +16,8 @@ KINDS = TASKS[:-1]
 def task_labels(log: LogFolder, rows: pl.DataFrame, period: Period, settings: SampleSettings) -> pl.DataFrame:
     """One int8 column per task: 1 if it happened in the visit, 0 if not, -1 for unknown.
 
-    Unknown are feedback kinds that do not occur before the end of training. Only what happens before the end of the
-    row's part counts: a visit that lasts beyond it is 1 if the event happened before, else -1.
+    Only events before the end of the row's part count. Without one the label is -1 instead of 0 if the visit lasts
+    beyond that end, or if the log has no such feedback before the end of training.
 
     Args:
         rows: as from `sample_rows`.

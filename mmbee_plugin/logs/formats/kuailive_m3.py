@@ -41,7 +41,7 @@ FILES = tuple(
 )
 FUSED = 128
 FIRST_MS = 30_000
-"""length (ms) of a room's first segment if it would end before the room starts"""
+"""length (ms) of a room's first segment if its end is not after the room's start"""
 ENTER, EXIT = ("live_play_start_timestamp",), ("live_play_end_timestamp",)
 PLAYED = ("play_duration",)
 ROOM = {name: PLACE[name] for name in ("room_id", "author_id")}

@@ -199,7 +199,8 @@ class SourceTable:
             ahead: hours ahead of UTC of the days' clock.
 
         Raises:
-            InputError: fewer than `AGREE` match, no zone was given, and another zone fits better.
+            InputError: fewer than `AGREE` match, the times are dates without a zone, no zone was given, and another one
+                fits better.
         """
         found = columns_of(file)
         if DAY_COLUMN not in found:
