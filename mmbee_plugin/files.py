@@ -1,7 +1,7 @@
-"""Files and folders that are always whole, that no other run writes to, and whose mode follows the umask.
+"""Atomic writes of files and folders, with modes that follow the umask; lock files.
 
-A file or folder is written beside its place under a hidden name of its own and renamed: a reader, a full disk or a
-kill never sees half of one, and two writers never write into one.
+A file or folder is written beside its place under a unique hidden name and then renamed: readers never see half of it,
+even after a full disk or a kill, and two writers never write into the same one.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from mmbee_plugin.errors import InputError, one_line
 
 
 def beside(path: Path, state: str = "writing") -> Path:
-    """A hidden name in the folder of `path` that nothing else has."""
+    """A unique hidden path in the folder of `path`."""
     return path.with_name(f".{path.name}.{state}-{secrets.token_hex(6)}")
 
 
 @contextmanager
 def replaced(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
-    """A file that takes the place of `path`, on the disk, when the block ends without an error; else nothing changes.
+    """Opens a file that replaces `path`, flushed to disk, when the block ends without an error; else nothing changes.
 
     Args:
-        path: in a folder that exists.
-        mode: "w" for UTF-8 text, whose line ends are left as they are, or "wb" for bytes.
+        path: in an existing folder.
+        mode: "w" for UTF-8 text with unchanged line ends, or "wb" for bytes.
 
     Raises:
         OSError: it cannot be written.
@@ -51,7 +51,7 @@ def replaced(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Replaces `path` by a JSON document; what JSON has no form for becomes text. Raises OSError."""
+    """Writes `content` to `path` as JSON; values without a JSON form become text. Raises OSError."""
     with replaced(path) as file:
         json.dump(content, file, indent=1, default=str, ensure_ascii=False)
         file.write("\n")
@@ -59,7 +59,7 @@ def write_json(path: Path, content: Any) -> None:
 
 @contextmanager
 def folder_beside(path: Path) -> Iterator[Path]:
-    """A new, empty folder beside `path`, to be published or not; what is left of it goes when the block ends.
+    """Makes an empty folder beside `path`; removes it at the end of the block unless it was published.
 
     Raises:
         OSError: it cannot be made.
@@ -73,12 +73,12 @@ def folder_beside(path: Path) -> Iterator[Path]:
 
 
 def publish(writing: Path, folder: Path, keeps: Callable[[Path], bool] | None = None) -> None:
-    """Gives a finished folder its name; what stood there makes way, and comes back where the renaming fails.
+    """Renames a finished folder to its final name; restores the previous folder if that fails.
 
     Args:
-        writing: the finished folder, on the disk of `folder`.
-        folder: the name it is read under.
-        keeps: whether what stands there by now, such as another writer's, stays in place of `writing`.
+        writing: the finished folder, on the same file system as `folder`.
+        folder: the final name.
+        keeps: whether to keep an existing `folder`, such as another writer's, and leave `writing` unpublished.
 
     Raises:
         OSError: it cannot be renamed.
@@ -103,7 +103,7 @@ def publish(writing: Path, folder: Path, keeps: Callable[[Path], bool] | None = 
 
 
 def discard(folder: Path) -> None:
-    """Removes a published folder, out of sight first, so that no reader ever opens half of it. Raises OSError."""
+    """Removes a published folder; hides it first, so that no reader opens half of it. Raises OSError."""
     if folder.exists():
         hidden = beside(folder)
         os.replace(folder, hidden)
@@ -112,10 +112,10 @@ def discard(folder: Path) -> None:
 
 @contextmanager
 def published(folder: Path) -> Iterator[Path]:
-    """A new folder that takes the place of `folder` when the block ends without an error.
+    """Makes a folder that replaces `folder` when the block ends without an error.
 
     Raises:
-        InputError: it cannot be written; nothing was changed.
+        InputError: it cannot be written; `folder` is unchanged.
     """
     folder = folder.absolute()
     try:
@@ -127,7 +127,7 @@ def published(folder: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Returns once a file, or the names in a folder, are on the disk. Raises OSError."""
+    """Flushes a file, or the names in a folder, to disk. Raises OSError."""
     opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
@@ -136,7 +136,7 @@ def sync(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Returns once all files below a folder are on the disk, and then the names that lead to them. Raises OSError."""
+    """Flushes all files below a folder to disk, then the folders. Raises OSError."""
     for place, _, names in os.walk(folder, topdown=False):
         for name in names:
             sync(Path(place, name))
@@ -144,12 +144,12 @@ def sync_tree(folder: Path) -> None:
 
 
 def stamp() -> str:
-    """The time to the second, as RecBole writes it, and eight random digits: runs of one second differ."""
+    """Name of a run: the time to the second, as RecBole writes it, and eight random digits."""
     return f"{time.strftime('%b-%d-%Y_%H-%M-%S')}-{secrets.randbelow(10**8):08}"
 
 
 def claim(path: Path) -> bool:
-    """Makes an empty file, and the folders it needs; False where something has that name already.
+    """Makes an empty file and its parent folders; returns False if the name is taken.
 
     Raises:
         InputError: it cannot be made.
@@ -165,7 +165,7 @@ def claim(path: Path) -> bool:
 
 
 def check_folder(folder: Path, purpose: str) -> None:
-    """Raises InputError, with what it is for, where a folder is not there and cannot be made, or not written to."""
+    """Raises InputError, naming the `purpose`, if the folder cannot be made or is not writable."""
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     if not there.is_dir():
         raise InputError(f"{folder}: cannot be made for {purpose}: {there} is no folder")
@@ -174,7 +174,7 @@ def check_folder(folder: Path, purpose: str) -> None:
 
 
 def check_writable(path: Path, purpose: str = "the result") -> None:
-    """Makes the folder of `path` if need be. Raises InputError, with what it is for, where no file can be written."""
+    """Makes the folder of `path`; raises InputError, naming the `purpose`, if no file can be written to `path`."""
     check_folder(path.parent, purpose)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
@@ -183,14 +183,14 @@ def check_writable(path: Path, purpose: str = "the result") -> None:
 
 @contextmanager
 def locked(path: Path, complaint: str | None = None) -> Iterator[None]:
-    """The block runs while no other process holds the lock file `path`, which a kill gives up too.
+    """Holds an exclusive lock on the file `path` during the block; a killed process releases it.
 
     Args:
-        path: made if need be, with its folder.
-        complaint: what is wrong where another holds it; None waits for that one.
+        path: made with its folder if missing.
+        complaint: message of the error if another process holds the lock; None waits instead.
 
     Raises:
-        InputError: another process holds it (the complaint), or the file cannot be made.
+        InputError: another process holds the lock (`complaint`), or the file cannot be made.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Data sets that are there by name: made on first use (`ensure`), and the generator of the TikTok sample.
+"""Data sets available by name, made on first use (`ensure`); the generator of the TikTok sample.
 
-Not here: reading and writing of any dataset folder (`data`), and the simulator behind ``livesim`` (`livesim`).
+Not here: reading and writing dataset folders (`data`), the simulator behind ``livesim`` (`livesim`).
 """

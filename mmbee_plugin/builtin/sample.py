@@ -1,4 +1,4 @@
-"""Data sets that need no download: a generated sample of TikTok's schema, and `ensure` to get one by name."""
+"""Generates a sample with TikTok's schema; opens or makes the data sets that need no download (`ensure`)."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ GET_REAL = (
 
 
 def ensure(name: str, root: Path) -> DatasetFolder:
-    """Opens the dataset `root/name`; makes it first where that needs no download ("tiktok": a sample; "ml-100k";
-    "livesim": simulated, which takes about a minute).
+    """Opens the dataset `root/name`; first makes it if it is missing and one of "tiktok" (a generated sample),
+    "ml-100k" or "livesim" (simulated, about a minute).
 
-    Raises InputError that lists the known names for any other.
+    Raises InputError for an unknown name; lists the known ones.
     """
     known = sorted({path.name for path in root.glob("*/") if any(path.glob("*.inter"))} | set(_MAKERS))
     folder = root / name
@@ -45,7 +45,7 @@ def ensure(name: str, root: Path) -> DatasetFolder:
         try:
             _MAKERS[name](folder)
         except InputError:
-            # Another process may have made it in the meantime.
+            # Another process may have made it meanwhile.
             if not any(folder.glob("*.inter")):
                 raise
     return DatasetFolder(folder)
@@ -54,16 +54,18 @@ def ensure(name: str, root: Path) -> DatasetFolder:
 def write(folder: Path, schema: str = "tiktok") -> None:
     """Writes the generated sample: 600 users x 1,696 items, 5,155 interactions, the same on every machine.
 
-    Planted are two kinds of interactions, so that a part of the model that is switched off is missed:
+    Two kinds of interactions are planted, so that switching off a part of the model lowers its metrics:
 
-    * Circles, for the graph (GIE). Six users share ten items, whose content is noise, and each has three to eight of
+    * Circles, for the graph (GIE). Six users share ten items whose content is noise; each user has three to eight of
       them in training.
-    * Topics, for content (MFQ). The users of a circle like one of twelve topics, which visual, acoustic and text of an
-      item show, each with noise of its own. In training each has one item of it that nobody else has; eight new items
-      a topic have no row in training.
+    * Topics, for content (MFQ). The users of a circle like one of twelve topics, which the item's visual, acoustic and
+      text features show, each with its own noise. In training a user has one item of the topic that nobody else has;
+      eight new items per topic have no training row.
 
-    Held out are two items a user, one for validation and one for test: in seven of ten cases a new one of the topic,
-    else one of the circle. Popularity tells nothing of them. Some items lack text or acoustic.
+    Each user has one validation and one test item: with probability 0.7 a new item of the topic, else an item of the
+    circle. Popularity does not predict them. Some items lack text or acoustic features.
+
+    Raises InputError for another schema, or as `write_folder`.
     """
     if schema != "tiktok":
         raise InputError(f"sample schema {schema!r} is unknown; known: tiktok")
@@ -73,9 +75,9 @@ def write(folder: Path, schema: str = "tiktok") -> None:
     numbers = rng.permutation(ITEMS)
     shared = numbers[: CIRCLES * SHARED].reshape(CIRCLES, SHARED)
     own, new = np.split(numbers[CIRCLES * SHARED :], [USERS])
-    shown = np.full(ITEMS, TOPICS)  # the topic of each item; TOPICS where it shows none
+    shown = np.full(ITEMS, TOPICS)  # topic of each item; TOPICS: none
     shown[own], shown[new] = topic, np.repeat(np.arange(TOPICS), NEW)
-    visual = np.maximum(_around_centres(rng, shown), 0.0) * 3.5  # the real vectors are not negative either
+    visual = np.maximum(_around_centres(rng, shown), 0.0) * 3.5  # non-negative, as the real vectors
     acoustic = _around_centres(rng, shown)
     acoustic[rng.choice(ITEMS, WITHOUT_ACOUSTIC, replace=False)] = 0.0
     content = DatasetContent(
@@ -95,13 +97,13 @@ def write(folder: Path, schema: str = "tiktok") -> None:
 
 
 def _around_centres(rng: np.random.Generator, topic: np.ndarray) -> np.ndarray:
-    """(n_items, 128): the centre of the item's topic, 0 for none, plus noise."""
+    """(n_items, 128): centre of the item's topic (0 without one) plus noise."""
     centres = np.append(rng.normal(size=(TOPICS, WIDTH)), np.zeros((1, WIDTH)), axis=0)
     return centres[topic] + NOISE * rng.normal(size=(len(topic), WIDTH))
 
 
 def _text(rng: np.random.Generator, topic: np.ndarray) -> BagFeatures:
-    """Bags of 4 to 12 words, half of them from the topic's own 40 words where there is one, and 100 empty ones."""
+    """Bags of 4 to 12 words; with a topic about half come from its own 40 words. 100 bags are empty."""
     sizes = rng.integers(4, 13, size=len(topic))
     sizes[rng.choice(len(topic), WITHOUT_TEXT, replace=False)] = 0
     rows = np.repeat(np.arange(len(topic)), sizes)
@@ -114,8 +116,8 @@ def _text(rng: np.random.Generator, topic: np.ndarray) -> BagFeatures:
 def _interactions(
     rng: np.random.Generator, shared: np.ndarray, own: np.ndarray, new: np.ndarray
 ) -> dict[str, Interactions]:
-    """The rows of each split, of users with items of their circle (USERS, SHARED), one of their own (USERS,) and new
-    ones of their topic (USERS, NEW)."""
+    """Draws the rows of each split from each user's circle items (USERS, SHARED), own item (USERS,) and new topic items
+    (USERS, NEW)."""
     pairs: dict[str, list[tuple[int, int]]] = {split: [] for split in SPLITS}
     for user in range(USERS):
         of_circle, of_topic = rng.permutation(shared[user]), rng.permutation(new[user])
@@ -128,7 +130,7 @@ def _interactions(
 
 
 def _write_livesim(folder: Path) -> None:
-    from mmbee_plugin.livesim import dataset  # polars only where it is needed
+    from mmbee_plugin.livesim import dataset  # imports polars
 
     dataset.write(folder)
 

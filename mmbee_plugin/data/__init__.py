@@ -1,5 +1,4 @@
-"""Dataset folders: RecBole's files, features, segments, splits and histories, read, validated and written.
+"""Dataset folders: reads, validates and writes RecBole's files, features, segments, splits and histories.
 
-Not here: what a folder is like (`data.inspect`), public formats (`data.formats`), what a batch looks like (the
-adapters).
+Not here: descriptions of a folder (`data.inspect`), public formats (`data.formats`), batches (the adapters).
 """

@@ -1,4 +1,4 @@
-"""Opens the array files of public data, `.npy` and `.pt`, without running anything that they hold."""
+"""Opens the array files of public data, `.npy` and `.pt`, without running code from them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mmbee_plugin.errors import InputError, one_line
 
 
 def read_rows(path: Path) -> list[list[int]]:
-    """Reads a `.npy` whose rows are lists of whole numbers, of unequal length (an object array) or not (2-D), or that
-    holds one dict, `{user: [item, …]}`, of which each entry becomes a row [user, item, …].
+    """Reads a `.npy` of rows of whole numbers: a 2-D array, an object array of lists of any lengths, or one dict
+    `{user: [item, …]}`, whose entries become rows [user, item, …].
 
-    Raises InputError for another content, a foreign or a truncated file; names the bad row (from 0).
+    Raises InputError for other content or a foreign or truncated file; names the bad row (from 0).
     """
     data = read_bytes(path)
     stream = io.BytesIO(data)
@@ -48,11 +48,11 @@ def read_array(path: Path, *, dimensions: int, kinds: str) -> np.ndarray:
 
     Args:
         path: the file.
-        dimensions: how many dimensions it must have.
-        kinds: the numpy dtype kinds that it may have, "f" or "iu" and the like.
+        dimensions: required number of dimensions.
+        kinds: allowed numpy dtype kinds, such as "f" or "iu".
 
     Raises:
-        InputError: the file is no such array, truncated, or an object array.
+        InputError: another array, an object array, or a truncated file.
     """
     try:
         array = np.lib.format.open_memmap(path, mode="r")
@@ -65,16 +65,16 @@ def read_array(path: Path, *, dimensions: int, kinds: str) -> np.ndarray:
 
 
 def read_tensor(path: Path, *, dimensions: int, kinds: str) -> np.ndarray:
-    """Reads the one tensor of a `.pt` file, of the legacy format too; arguments and errors as `read_array`.
+    """Reads the single tensor of a `.pt` file, legacy format included; arguments and errors as `read_array`.
 
-    Only tensors are unpickled (`weights_only`).
+    Unpickles tensors only (`weights_only`).
     """
-    import torch  # slow to import, and no other format needs it
+    import torch  # slow to import
 
     read_bytes(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a foreign file; the error says it
+            warnings.simplefilter("ignore")  # the error names the fault
             value = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(value, torch.Tensor):
             raise TypeError(f"it holds a {type(value).__name__}, not a tensor")
@@ -94,7 +94,7 @@ def _check_array(array: np.ndarray, path: Path, dimensions: int, kinds: str) -> 
 
 
 def _entry(user: object, items: object, path: Path) -> list[int]:
-    """[user, item, …] of one entry of a dict."""
+    """Row [user, item, …] of a dict entry."""
     (number,) = _whole_numbers([user], path, 0)
     return [number, *_whole_numbers(sorted(items) if isinstance(items, set) else items, path, number)]
 

@@ -12,22 +12,23 @@ from mmbee_plugin.data.recbole_files import MISSING_TOKENS, read_header
 from mmbee_plugin.errors import InputError, one_line
 
 DEFAULT = "category"
-"""the column that live data have where their log knows the rooms' categories"""
+"""column that live data have if their log has room categories"""
 
 
 def read_categories(file: Path, count: int, field: str | None = None) -> NDArray[np.int64] | None:
-    """The category of every item, as numbers from 1 in the order of their names; 0 where it is not known.
+    """Category number of each item: 1, 2, … in order of the category names; 0 for unknown.
 
     Args:
         file: the `.item` file, which may be missing.
-        count: its rows.
-        field: name of a token column; None takes `category` where it is there and not empty.
+        count: number of its rows.
+        field: name of a token column; None takes `category` if it exists and has a value.
 
     Shapes:
-        - output: (count,); None where the data have no categories
+        - output: (count,) int64; None without categories
 
     Raises:
-        InputError: a named column that is missing, holds lists or numbers, or has no value.
+        InputError: an unreadable file, another number of rows; a named column that is missing, is not of type token,
+            or has no value.
     """
     header = read_header(file) if file.exists() else []
     column = f"{field or DEFAULT}:token"

@@ -1,4 +1,4 @@
-"""`dataset.json`, what a dataset folder says of itself: read and checked."""
+"""Reads and checks `dataset.json`, the description of a dataset folder."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ KINDS = ("real", "sample", "simulated")
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """The content of `dataset.json`, or {} where there is none."""
+    """Content of `dataset.json`; {} without the file. Raises InputError if it is no JSON object."""
     return read_object(path) if path.exists() else {}
 
 
 def check_description(file: Path, found: dict[str, Any], splits: tuple[str, ...]) -> None:
-    """Raises InputError where the content of `file` is not of the schema that docs/data-formats.md lists.
+    """Raises InputError where the content of `file` breaks the schema in docs/data-formats.md.
 
     Args:
-        splits: the parts of a pre-split folder, whose counts must be there.
+        splits: parts of a pre-split folder; each needs a count.
     """
     if found.get("kind", "real") not in KINDS:
         raise InputError(f"{file}, kind: {found['kind']!r}; one of {', '.join(KINDS)} is needed")

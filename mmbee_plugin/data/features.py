@@ -1,4 +1,4 @@
-"""A data set's features: a dense `.npy` or word-bag `.npz` per modality, row r for row r of `<name>.item`."""
+"""Item features: a dense `.npy` or word-bag `.npz` per modality; row r belongs to row r of `<name>.item`."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from mmbee_plugin.errors import InputError, one_line
 
 CHUNK_ROWS = 65_536
 PRESENT = ".present"
-"""ends the name of the file that tells of a modality's presence."""
+"""end of the stem of a presence file"""
 LARGEST = 1e18
-"""Largest size of a feature: the square of what is above 1.8e19 is no float32, so that norms and products of such a
-row are infinite. No feature is that large; what is, was never written or is measured in the wrong unit."""
+"""Largest absolute value of a feature. Squares of values above 1.8e19 overflow float32, and with them norms and
+products; values that large are uninitialised memory or in a wrong unit."""
 MOMENT_ROWS = 4_096
-"""rows that are float64 at a time, for means and deviations"""
+"""rows converted to float64 at a time for means and deviations"""
 CLOSE = 1e-4
-"""of a column's deviation; how far float32's mean and deviation may be from float64's to be used"""
+"""largest error of a float32 mean or deviation that is accepted, as a share of the column's deviation"""
 ROUNDING = 1e-13
-"""of a column's mean; a deviation below is what float64 leaves of none. One float32 step in 1e10 rows is above."""
+"""a deviation up to this share of the column's mean is rounding of float64, i.e. 0; one float32 step in 1e10 rows
+exceeds it"""
 
 
 @dataclass(frozen=True)
 class DenseFeatures:
-    """One vector an item, as its source gave it (see `standardise`).
+    """One vector per item, in the source's scale (see `standardise`).
 
     Shapes:
         - values: (n_items, D) float16 or float32; memory-mapped when read from disk
-        - present: (n_items,) bool; False where the item lacks the modality (its row is all zero)
+        - present: (n_items,) bool; False where the item lacks the modality
     """
 
     values: np.ndarray
@@ -42,8 +43,7 @@ class DenseFeatures:
 
 @dataclass(frozen=True)
 class BagFeatures:
-    """A bag of words an item in CSR form: item r owns `words[indptr[r]:indptr[r + 1]]`, a word once per
-    occurrence.
+    """One bag of words per item in CSR form: item r has `words[indptr[r]:indptr[r + 1]]`, repetitions included.
 
     Shapes:
         - indptr: (n_items + 1,) int64
@@ -58,7 +58,7 @@ class BagFeatures:
 
 
 def bag_from_pairs(rows: np.ndarray, words: np.ndarray, n_items: int, vocabulary: int) -> BagFeatures:
-    """Gathers (item row, word id) pairs, (nnz,) each and in any order, into bags; ids have been checked."""
+    """Gathers item rows and word ids, (nnz,) each, in any order and already checked, into bags."""
     order = np.argsort(rows, kind="stable")
     sizes = np.bincount(rows, minlength=n_items)
     indptr = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
@@ -66,10 +66,10 @@ def bag_from_pairs(rows: np.ndarray, words: np.ndarray, n_items: int, vocabulary
 
 
 def save_dense(values: np.ndarray, path: Path, source: Path | str) -> np.ndarray:
-    """Writes a `.npy` of float16 or (from anything wider) float32, chunk by chunk.
+    """Writes a `.npy` chunk by chunk: float16 as such, wider types as float32.
 
-    Returns `present`: (n_items,) bool, False for all-zero rows. Raises InputError naming `source`, row and column
-    of a value that `present_rows` refuses. Plain writes, not a memory map: a full disk is an OSError.
+    Returns `present`: (n_items,) bool, False for all-zero rows. Raises InputError as `present_rows`, for `source`.
+    Plain writes and no memory map, so that a full disk is an OSError.
     """
     dtype = np.dtype("<f2" if values.dtype == np.float16 else "<f4")
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": values.shape}
@@ -86,16 +86,16 @@ def save_dense(values: np.ndarray, path: Path, source: Path | str) -> np.ndarray
 
 def save_bag(bag: BagFeatures, path: Path) -> np.ndarray:
     """Writes a bag as `.npz` (`indptr`, `words`, `vocabulary`); returns its `present`."""
-    archive = io.BytesIO()  # an archive that meets a full disk complains on stderr past any handler
+    archive = io.BytesIO()  # on a full disk an archive prints to stderr past any handler
     np.savez(archive, indptr=bag.indptr, words=bag.words, vocabulary=np.int64(bag.vocabulary))
     path.write_bytes(archive.getbuffer())
     return bag.present
 
 
 def open_dense(path: Path, n_items: int) -> DenseFeatures:
-    """Memory-maps `<modality>.npy` and reads it through once for NaN, infinity and values beyond `LARGEST`.
+    """Memory-maps `<modality>.npy` and checks every value once.
 
-    Raises InputError naming the file, and the row and column of a bad value.
+    Raises InputError for float64, a wrong number of rows, or as `present_rows`.
     """
     values = read_array(path, dimensions=2, kinds="f")
     if values.dtype.itemsize > 4:
@@ -110,7 +110,7 @@ def open_dense(path: Path, n_items: int) -> DenseFeatures:
 
 
 def open_bag(path: Path, n_items: int) -> BagFeatures:
-    """Reads `<modality>.npz`; raises InputError for another content or a word id out of range."""
+    """Reads `<modality>.npz`; raises InputError for other content, a wrong number of rows, a word id out of range."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             indptr, words, vocabulary = archive["indptr"], archive["words"], archive["vocabulary"]
@@ -138,17 +138,17 @@ def open_bag(path: Path, n_items: int) -> BagFeatures:
 
 
 class Moments(NamedTuple):
-    """Mean and deviation of each column, (D,) float64; the deviation of a constant column is 0."""
+    """Mean and standard deviation of each column, (D,) float64; exactly 0 deviation for a constant column."""
 
     mean: np.ndarray
     deviation: np.ndarray
 
 
 def column_moments(chunks: Iterable[np.ndarray], width: int) -> Moments:
-    """Moments of the rows of all chunks, (n, width) each; of no rows both are 0.
+    """Moments over the rows of all chunks, (n, width) each; both 0 without rows.
 
-    Chunks are centred before they are squared and then merged (Chan, Golub and LeVeque, 1983), in float64, so that a
-    large offset and small numbers do no harm.
+    Chunks are centred before squaring and merged in float64 (Chan, Golub and LeVeque, 1983), which keeps precision
+    for large offsets and tiny values.
     """
     mean, squares, count = np.zeros(width), np.zeros(width), 0
     for chunk in chunks:
@@ -165,9 +165,9 @@ def column_moments(chunks: Iterable[np.ndarray], width: int) -> Moments:
 
 
 def standardise(values: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Zero mean and unit variance per column over the present rows; float32 (n, D), absent rows zero.
+    """Scales each column to mean 0 and variance 1 over the present rows; float32 (n, D), absent rows zero.
 
-    The unit of a column does not matter, 1e-30 and an offset of 1e6 included; a column that is constant becomes zero.
+    Works in any unit and at any offset, such as 1e-30 or 1e6; a constant column becomes zero.
     """
     known = np.asarray(values[present], dtype=np.float32)
     out = np.zeros(values.shape, dtype=np.float32)
@@ -176,7 +176,7 @@ def standardise(values: np.ndarray, present: np.ndarray) -> np.ndarray:
     exact = column_moments([known], known.shape[1])
     with np.errstate(over="ignore", invalid="ignore"):
         mean, deviation = known.mean(axis=0), known.std(axis=0)
-        # Float32 is enough for ordinary columns, and what runs were measured with.
+        # Ordinary columns stay in float32, with which published runs were measured.
         off = np.maximum(abs(mean - exact.mean), abs(deviation - exact.deviation))
         far = ~(off < CLOSE * exact.deviation)
         scaled = (known - mean) / np.where(far, 1, deviation)
@@ -188,12 +188,12 @@ def standardise(values: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 
 def present_path(path: Path) -> Path:
-    """Where the presence of `<modality>.npy` or `.npz` is kept: `<modality>.present.npy`."""
+    """Path `<modality>.present.npy` of the presence flags beside `<modality>.npy` or `.npz`."""
     return path.with_name(f"{path.stem}{PRESENT}.npy")
 
 
 def _read_present(path: Path, derived: np.ndarray) -> np.ndarray:
-    """The stored presence where there is one, else `derived` from the rows; (n_items,) bool."""
+    """(n_items,) bool: the stored presence flags, else `derived`."""
     stored = present_path(path)
     if not stored.exists():
         return derived
@@ -210,15 +210,15 @@ def _check_rows(path: Path, rows: int, n_items: int) -> None:
 
 
 def present_rows(chunk: np.ndarray, start: int, source: Path | str) -> np.ndarray:
-    """(rows,) bool, False where a row is all zero.
+    """(rows,) bool, False for all-zero rows.
 
     Args:
         chunk: (rows, D) or (rows, frames, D) floats.
-        start: row of the file that the chunk begins at.
+        start: the file's row at which the chunk begins.
         source: the file.
 
     Raises:
-        InputError: a value that is NaN, infinite or beyond `LARGEST`; names row and column.
+        InputError: a NaN, an infinity or a value beyond `LARGEST`; names file, row and column.
     """
     if chunk.size and not (float(chunk.min()) >= -LARGEST and float(chunk.max()) <= LARGEST):  # or NaN
         bad = ~(np.abs(chunk.astype(np.float64)) <= LARGEST)

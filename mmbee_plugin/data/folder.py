@@ -1,4 +1,4 @@
-"""Opens a dataset folder `datasets/<name>/`: atomic files, features and `dataset.json`, validated."""
+"""Opens and validates a dataset folder `datasets/<name>/`: atomic files, features and `dataset.json`."""
 
 from __future__ import annotations
 
@@ -35,21 +35,24 @@ if TYPE_CHECKING:
 
 
 class DatasetFolder:
-    """A dataset folder, its files read when they are asked for.
+    """A dataset folder whose files are read on first use.
 
-    A folder with `<name>.inter` alone is normal: then it is "real", its source "unknown", and users and items are
-    numbered in order of first appearance.
+    `<name>.inter` alone suffices: the kind is then "real", the source "unknown", and users and items are numbered by
+    first appearance.
 
     Args:
         path: the folder; its last part is the dataset's name.
 
     Attributes:
         name, kind, source, notes, warnings, get_real: as in `dataset.json`.
-        order: what orders the rows.
-        ordered: whether that is time.
+        order: order of the rows.
+        ordered: whether rows are ordered by time.
         splits: ("train", "valid", "test") for a pre-split folder, else None.
-        live: how live data was cut into samples, whose content is that of segments; None for static items.
-        tasks: the other feedback that rows of live data are labelled with.
+        live: how live data were cut into samples; None for static items.
+        tasks: labels of live rows besides the gift.
+
+    Raises:
+        InputError: no such folder, missing or contradictory `.inter` files, a bad `dataset.json` or header.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -92,17 +95,17 @@ class DatasetFolder:
 
     @cached_property
     def user_tokens(self) -> list[str]:
-        """The users in row order (`.user`, else by first appearance)."""
+        """User tokens in row order: of `.user`, else by first appearance."""
         return self._tokens(".user", USER)
 
     @cached_property
     def item_tokens(self) -> list[str]:
-        """The items in row order (`.item`, else by first appearance)."""
+        """Item tokens in row order: of `.item`, else by first appearance."""
         return self._tokens(".item", ITEM)
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """users, items, interactions and, for a pre-split folder, train, valid and test."""
+        """Number of users, items and interactions; for a pre-split folder also of train, valid and test rows."""
         if "counts" in self._description:
             return self._description["counts"]
         sizes = {split: len(read_interaction_table(table)) for split, table in self._tables.items()}
@@ -115,7 +118,7 @@ class DatasetFolder:
 
     @cached_property
     def modalities(self) -> dict[str, dict[str, Any]]:
-        """Per modality: `file`, `kind` ("dense", "bag"), `width` or `vocabulary`, items `missing`."""
+        """Per modality: `file`, `kind` ("dense" or "bag"), `width` or `vocabulary`, number of items `missing` it."""
         if "modalities" in self._description:
             return self._description["modalities"]
         found: dict[str, dict[str, Any]] = {}
@@ -131,7 +134,7 @@ class DatasetFolder:
 
     @property
     def unread(self) -> list[str]:
-        """A line for each file in the folder that looks like features and is not read."""
+        """One line per file that looks like features but is not read."""
         listed = self._description.get("modalities")
         described = None if listed is None else [entry["file"] for entry in listed.values()]
         return unread_features(
@@ -140,7 +143,7 @@ class DatasetFolder:
 
     @cached_property
     def hash(self) -> str:
-        """sha256 over the content files as they are now; `dataset.json` has what it was when they were written."""
+        """sha256 over the present content files; `dataset.json` has that of the files as written."""
         return current_hash(self.path)
 
     @property
@@ -150,8 +153,8 @@ class DatasetFolder:
 
     @cached_property
     def segments(self) -> SegmentFeatures:
-        """The segments of a live dataset; raises InputError for one of static items, or bad segments."""
-        from mmbee_plugin.data.segments import SegmentFeatures  # brings in torch
+        """Segments of a live dataset; raises InputError for static items or bad segments."""
+        from mmbee_plugin.data.segments import SegmentFeatures  # imports torch
 
         if self.live is None:
             raise InputError(f"{self.path}: has no segments; its content is that of the items")
@@ -160,15 +163,13 @@ class DatasetFolder:
         )
 
     def categories(self, field: str | None = None) -> np.ndarray | None:
-        """(n_items,) the items' categories by `field`, a column of `.item`, as `read_categories` numbers them; None
-        where there are none."""
+        """(n_items,) category numbers by column `field` of `.item`, None without categories; see `read_categories`."""
         return read_categories(self._file(".item"), len(self.item_tokens), field)
 
     def features(self, modality: str) -> DenseFeatures | BagFeatures:
-        """The features of a modality, (n_items, …) in item rows; dense ones memory-mapped.
+        """Item features of a modality, in item rows; dense ones memory-mapped.
 
-        Raises InputError for an unknown modality, rows that do not match the items, NaN or infinity, a bad
-        word id; for live data, whose features are those of `segments`.
+        Raises InputError for an unknown modality, for live data (see `segments`), or as `open_dense` and `open_bag`.
         """
         if self.live is not None:
             raise InputError(f"{self.path}: {modality} is a modality of segments, not of items")
@@ -178,20 +179,19 @@ class DatasetFolder:
         return self._open(modality, self.path / self.modalities[modality]["file"])
 
     def field_types(self, ending: str) -> dict[str, str]:
-        """Per column of the file `<name>.<ending>` its name and type; {} without the file.
+        """Name to type of the columns of `<name>.<ending>`; {} without the file.
 
-        Of a pre-split folder `inter` has the columns of all three files. Raises InputError for a bad header.
+        "inter" covers all three files of a pre-split folder. Raises InputError for a bad header.
         """
         files = list(self._tables.values()) if ending == "inter" else [self._file(f".{ending}")]
         found = [field_types(file) for file in files if file.exists()]
         return {name: kind for types in found for name, kind in types.items()}
 
     def interactions(self, split: str | None = None) -> Interactions:
-        """The interactions of one split, or (None) of the whole folder, as rows of users and items, in file
-        order.
+        """User and item rows of one split, or (None) of the whole folder, in file order.
 
-        Raises InputError naming file, line and value of a row that is unparsable or has an unknown user or
-        item.
+        Raises InputError for an unknown split, an unparsable row, or an unknown user or item; names file, line and
+        value.
         """
         if split is not None and split not in self._tables:
             raise InputError(
@@ -210,16 +210,16 @@ class DatasetFolder:
         )
 
     def rows(self, split: str) -> LiveRows:
-        """What the rows of one split of live data carry, in file order.
+        """Labels, amounts, segments and tasks of a split's live rows, in file order.
 
-        Raises InputError as `read_live_rows`, or for a dataset of static items.
+        Raises InputError as `read_live_rows`, or for static items.
         """
         if self.live is None:
             raise InputError(f"{self.path}: no live data; dataset.json has no entry 'segments'")
         return read_live_rows(self._tables[split], self.live)
 
     def validate_interactions(self) -> None:
-        """Reads every `.inter` row; raises InputError for a bad row, an empty split, stale counts."""
+        """Checks every `.inter` row; raises InputError for a bad row, an empty split, or counts that are outdated."""
         for split, file in self._tables.items():
             interactions = self._interactions(file)
             size = len(interactions)
@@ -238,11 +238,11 @@ class DatasetFolder:
 
     @property
     def files(self) -> list[str]:
-        """The names of the `.inter` files."""
+        """Names of the `.inter` files."""
         return [file.name for file in self._tables.values()]
 
     def provenance(self) -> str:
-        """One line that names the data: it stands beside every result."""
+        """One line that identifies the data; printed with every result."""
         counts = self.counts
         kind = {"sample": "SAMPLE, generated: not the real data", "simulated": "SIMULATED"}.get(
             self.kind, self.kind

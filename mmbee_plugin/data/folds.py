@@ -1,4 +1,4 @@
-"""Folds of cross-fitting: the part of the training interactions that a row's graph must not hold."""
+"""Cross-fitting folds: the training interactions to exclude from the graph that a training row reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmbee_plugin.randomness.mixing import finalised
 
 
 class Folding(Protocol):
-    """How rows are dealt, as :class:`~mmbee_plugin.graph.settings.GraphSettings` has it."""
+    """The fold settings of :class:`~mmbee_plugin.graph.settings.GraphSettings`."""
 
     @property
     def folds(self) -> int: ...
@@ -30,17 +30,17 @@ def deal(
     later: NDArray | None,
     times: NDArray | None,
 ) -> NDArray[np.int64]:
-    """The fold of each row: by ``order`` the number of later gifts, which may exceed the folds; by ``time`` the stretch
-    of time; by ``pair`` a hash.
+    """Fold of each row, (n,) int64, by ``folding.fold_by``: ``order``, the number of the user's later gifts, which may
+    exceed the number of folds; ``time``, the interval of time; ``pair``, a hash of user and author.
 
     Args:
         users, authors: (n,) file rows.
-        positive: (n,) bool, the gifts.
-        later: (n,) later gifts of the row's user; needed by order.
-        times: (n,) seconds; needed by time.
+        positive: (n,) bool, whether the row is a gift.
+        later: (n,) number of the user's gifts after the row; needed for ``order``.
+        times: (n,) seconds; needed for ``time``.
 
     Raises:
-        InputError: folds by time of data without it.
+        InputError: ``time`` for data without time.
     """
     if folding.fold_by == "order":
         assert later is not None
@@ -53,29 +53,22 @@ def deal(
 
 
 def fold_of(users: ArrayLike, authors: ArrayLike, folds: int, seed: int) -> NDArray[np.int64]:
-    """The cross-fitting fold of each interaction, by a seeded hash of its pair.
+    """Fold of each interaction by a seeded hash of its user and author, (n,) int64 in [0, folds).
 
-    The pair decides, not the row, so that a repeated gift never has its twin in another fold, and a pair's
-    fold does not depend on which other interactions there are.
-
-    Returns:
-        (n,) int64 in [0, folds).
+    Repeated gifts of a pair share a fold, and a pair's fold does not depend on the other interactions.
     """
-    # splitmix64's finaliser (Steele, Lea and Flood, OOPSLA 2014), once for each part of the key.
+    # splitmix64's finaliser (Steele, Lea and Flood, OOPSLA 2014), once per part of the key.
     mixed = finalised(np.asarray(users, dtype=np.uint64) + np.uint64(seed % 2**64))
     return (finalised(mixed ^ np.asarray(authors, dtype=np.uint64)) % np.uint64(folds)).astype(np.int64)
 
 
 def fold_of_time(times: ArrayLike, training: ArrayLike, folds: int) -> NDArray[np.int64]:
-    """The stretch of time in which each moment lies, of ``folds`` equal ones between the first and last gift.
+    """Interval of each time among ``folds`` equal ones from the first to the last gift, (n,) int64 in [0, folds).
 
     Args:
-        times: (n,) seconds; what lies outside belongs to the first or last stretch.
+        times: (n,) seconds; earlier and later ones fall into the first and the last interval.
         training: (m,) seconds of the training gifts.
-        folds: how many stretches.
-
-    Returns:
-        (n,) int64 in [0, folds).
+        folds: number of intervals.
     """
     given = np.asarray(training, dtype=np.float64)
     first, last = (given.min(), given.max()) if len(given) else (0.0, 0.0)

@@ -1,4 +1,4 @@
-"""The hash of a dataset folder's content, which everything made of the data is keyed on."""
+"""Hash of a dataset folder's content; keys everything derived from the data."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mmbee_plugin.files import write_json
 CONTENT = (".inter", ".user", ".item", ".segment", ".npy", ".npz")
 CACHE = ".content_hash.json"
 SETTLED = 2.0
-"""Seconds after which a file that is written again surely gets another time of change."""
+"""age in seconds from which another write is sure to change a file's time of change"""
 
 
 def content_hash(folder: Path) -> str:
-    """sha256 over names and bytes of a folder's `.inter`, `.user`, `.item`, `.segment`, `.npy` and `.npz` files."""
+    """sha256 over names, sizes and bytes of the folder's files with a suffix of `CONTENT`."""
     digest = hashlib.sha256()
     for path in _content(folder):
         digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
@@ -28,11 +28,11 @@ def content_hash(folder: Path) -> str:
 
 
 def current_hash(folder: Path) -> str:
-    """`content_hash`, read again only where a file has changed since the last call.
+    """`content_hash`, computed again only if a file has changed since the last call.
 
-    The last hash lies in the folder's `.content_hash.json` beside the size, inode and times of each file: the time of
-    change (ctime) moves with every write, and no tool sets it back. Files younger than `SETTLED` seconds are not
-    trusted to that, and a folder that cannot be written to is hashed at each call.
+    The folder's `.content_hash.json` keeps the last hash with the size, inode and times of each file; every write
+    moves the time of change (ctime), which no tool can set back. Nothing is kept while a file is younger than `SETTLED`
+    seconds, or if the folder is not writable.
     """
     stamps = _stamps(folder)
     cache = folder / CACHE
@@ -53,7 +53,7 @@ def _content(folder: Path) -> list[Path]:
 
 
 def _stamps(folder: Path) -> dict[str, list[int]]:
-    """Per content file its size, inode, and times of modification and change in nanoseconds."""
+    """Size, inode, and times of modification and change (ns) of each content file."""
     found = {}
     for path in _content(folder):
         stat = path.stat()

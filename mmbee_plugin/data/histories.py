@@ -1,7 +1,7 @@
-"""The users' histories: one sorted copy of the training interactions, sliced when a batch is built.
+"""User histories: one sorted copy of the training interactions, sliced when a batch is built.
 
-RecBole's SequentialDataset stores a padded list per interaction, O(interactions x length). Here every
-interaction is stored once (item, time, position), and the lists of a batch are cut out of the per-user runs.
+RecBole's SequentialDataset stores a padded list per interaction, O(interactions x length). Here every interaction is
+stored once, and a batch cuts its lists out of the users' runs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DAY = 86_400.0
 
 
 def ragged(starts: NDArray, stops: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Unrolls B ranges `starts[b]:stops[b]` into (row b, index), both (sum of lengths,)."""
+    """Unrolls B ranges `starts[b]:stops[b]` into rows b and indices, both (sum of lengths,)."""
     lengths = stops - starts
     row = np.repeat(np.arange(len(lengths)), lengths)
     first = np.cumsum(lengths) - lengths
@@ -25,10 +25,11 @@ def ragged(starts: NDArray, stops: NDArray) -> tuple[NDArray[np.int64], NDArray[
 
 
 def positions_by_day(users: ArrayLike, times: ArrayLike, kept: ArrayLike, n_users: int) -> NDArray[np.int32]:
-    """(n,) how many of the kept rows of the same user come before each row's day.
+    """(n,) number of kept rows of the same user before the day of each row.
 
     Args:
-        users: (n,) user ids. times: (n,) seconds; a day is 24 hours, counted from 0.
+        users: (n,) user ids.
+        times: (n,) seconds; days are 24 hours, counted from 0.
         kept: (n,) bool.
         n_users: number of user ids.
     """
@@ -47,26 +48,26 @@ def positions_by_day(users: ArrayLike, times: ArrayLike, kept: ArrayLike, n_user
 
 
 class Histories:
-    """Interactions grouped by user, oldest first (CSR). Ids are whatever the caller counts by.
+    """Interactions grouped by user, oldest first (CSR), in the caller's ids.
 
-    Every method returns `(ids, lengths, times)`: ids (B, length) int64 and times (B, length) float32 (None
-    for data without time), both right-padded with 0, the most recent `length` entries, oldest first; lengths
-    (B,) int64.
+    `all`, `up_to`, `before` and `others` return `(ids, lengths, times)`: the most recent `length` entries, oldest
+    first, as ids (B, length) int64 and times (B, length) float32 (None for data without time), both right-padded with
+    0, and lengths (B,) int64.
 
     Args:
         users: (n,) user ids.
         items: (n,) item ids.
         n_users: number of user ids.
-        times: (n,) in the unit of the data, or None: then the order of the rows is the order of time.
+        times: (n,) in the unit of the data; None: rows are in order of time.
         kept: (n,) bool, rows that enter the histories (the positives of labelled data); all by default.
 
     Attributes:
         indptr: (n_users + 1,) int64; the entries of user u are `indptr[u]:indptr[u + 1]`.
         items: (entries,) int32.
         times: (entries,) float32 or None.
-        repeats: (n_users,) int32, how often the user's most repeated item occurs.
-        positions: (n,) int32, for every given row (kept or not) the number of its user's entries that come
-        before; (0,) for stored histories.
+        repeats: (n_users,) int32, occurrences of the user's most repeated item.
+        positions: (n,) int32, number of the user's entries before each given row, kept or not; (0,) for stored
+            histories.
     """
 
     def __init__(
@@ -93,19 +94,19 @@ class Histories:
 
     @classmethod
     def stored(cls, indptr: NDArray, items: NDArray, times: NDArray | None, repeats: NDArray) -> Histories:
-        """Histories over arrays kept from another one, memory-mapped ones too."""
+        """Histories over the arrays of others, which may be memory-mapped; without `positions`."""
         histories = cls.__new__(cls)
         histories.indptr, histories.items, histories.times = indptr, items, times
         histories.repeats, histories.positions = repeats, np.empty(0, dtype=np.int32)
         return histories
 
     def all(self, users: ArrayLike, length: int) -> Slices:
-        """The whole history, for evaluation. users: (B,)."""
+        """The whole histories of users (B,), for evaluation."""
         user = np.asarray(users)
         return self.up_to(user, self.indptr[user + 1] - self.indptr[user], length)
 
     def up_to(self, users: ArrayLike, positions: ArrayLike, length: int) -> Slices:
-        """The entries before `positions` (B,), whatever they are."""
+        """The entries before `positions` (B,), of any item."""
         user = np.asarray(users)
         stop = self.indptr[user] + np.asarray(positions)
         start = np.maximum(self.indptr[user], stop - length)
@@ -117,10 +118,7 @@ class Histories:
     def before(
         self, users: ArrayLike, positions: ArrayLike, length: int, targets: ArrayLike | None = None
     ) -> Slices:
-        """The entries before `positions` (B,), without those equal to the target.
-
-        targets: (B,) item ids; by default the items at `positions`.
-        """
+        """The entries before `positions` (B,) other than item `targets` (B,), by default the item at `positions`."""
         user, position = np.asarray(users), np.asarray(positions)
         start = self.indptr[user]
         return self._without_target(user, start + position, self._targets(start + position, targets), length)
@@ -128,20 +126,20 @@ class Histories:
     def others(
         self, users: ArrayLike, positions: ArrayLike, length: int, targets: ArrayLike | None = None
     ) -> Slices:
-        """All entries of the user (leave-one-out), without those equal to the target, which is the item at
-        `positions` (B,) unless `targets` (B,) names it."""
+        """All entries of the user (leave one out) other than item `targets` (B,), by default the item at `positions`
+        (B,)."""
         user, position = np.asarray(users), np.asarray(positions)
         target = self._targets(self.indptr[user] + position, targets)
         return self._without_target(user, self.indptr[user + 1], target, length)
 
     def items_of(self, users: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """All entries of `users` (B,), unpadded: (row in `users`, item id), both (E,)."""
+        """All entries of `users` (B,), unpadded: rows in `users` and item ids, both (E,)."""
         user = np.asarray(users)
         row, entry = ragged(self.indptr[user], self.indptr[user + 1])
         return row, self.items[entry].astype(np.int64)
 
     def lack(self, users: ArrayLike, items: NDArray) -> NDArray[np.bool_]:
-        """(B, C) whether each of the items (C,), distinct and ascending, is not among the entries of each user (B,)."""
+        """(B, C) whether each user (B,) lacks each of the items (C,), which are distinct and ascending."""
         row, known = self.items_of(users)
         place = np.searchsorted(items, known).clip(max=len(items) - 1)
         hit = items[place] == known
@@ -153,7 +151,7 @@ class Histories:
         return self.items[entry] if targets is None else np.asarray(targets)
 
     def _most_repeats(self, user: NDArray) -> NDArray[np.int32]:
-        """(n_users,) how often the user's most repeated item occurs: that many entries may be left out."""
+        """(n_users,) occurrences of the user's most repeated item: the most entries that leaving it out can drop."""
         repeats = np.zeros(len(self.indptr) - 1, dtype=np.int32)
         if len(user):
             order = np.lexsort((self.items, user))

@@ -1,4 +1,4 @@
-"""Reads a JSON object that somebody else wrote: what is wrong with it is one line."""
+"""Reads JSON objects of unknown origin, with one-line errors."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from mmbee_plugin.errors import InputError, one_line
 
 
 def read_object(path: Path, needed: str = "a JSON object") -> dict[str, Any]:
-    """The JSON object in a file. Raises InputError where it cannot be read, is no JSON, or is not what is ``needed``:
-    an object, in the words of whoever wants it."""
+    """Reads the JSON object in a file.
+
+    Raises InputError if the file is unreadable, no JSON, or no object; ``needed`` describes the object in the message.
+    """
     try:
         value = json.loads(path.read_bytes())
     except OSError as error:

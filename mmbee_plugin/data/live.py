@@ -1,6 +1,6 @@
-"""Live data in a dataset folder: what `dataset.json` says of it, and what its rows carry besides user, item and time.
+"""Live data in a dataset folder: entries of `dataset.json`, and labels, amounts, segments and tasks of its rows.
 
-A row of a live `.inter` file is one sample: a gift, or the moment at which a visit ended without one.
+A row of a live `.inter` file is one sample: a gift, or a negative such as the end of a visit without a gift.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ LABEL, AMOUNT, SEGMENT = "label:float", "amount:float", "segment:float"
 
 @dataclass(frozen=True)
 class LiveSettings:
-    """How a live folder was cut into samples; the entries `segments` and `tasks` of `dataset.json`."""
+    """How a live folder was cut into samples: the entries `segments` and `tasks` of `dataset.json`."""
 
     count: int
-    """rows of `<name>.segment`, 0 where the log knows of no content."""
+    """rows of `<name>.segment`; 0 if the log has no content"""
     seconds: int
-    """length of a window, and of all segments unless they are `varying`."""
+    """length of a window, and of every segment unless `varying`"""
     per_sample: int
-    """newest segments of a sample that the folder is sure to hold."""
+    """newest segments of each sample that the folder holds, if the log has them"""
     tasks: tuple[str, ...] = ()
-    """the other feedback that rows are labelled with, one column each."""
+    """labels of the rows besides the gift, one column each"""
     varying: bool = False
-    """whether some segment is longer or shorter than a window; `<name>.segment` has their ends."""
+    """whether some segment is longer or shorter than a window; `<name>.segment` has their ends"""
 
     @classmethod
     def of(cls, description: dict[str, Any], file: Path) -> LiveSettings | None:
-        """From the content of `file`; None where it describes no live data.
+        """Settings in a `description`, the content of `file`; None if the data are not live.
 
-        Raises InputError for entries of another form.
+        Raises InputError for malformed entries.
         """
         if "segments" not in description:
             return None
@@ -71,13 +71,13 @@ class LiveSettings:
 
 @dataclass(frozen=True)
 class LiveRows:
-    """What the rows of a live `.inter` file carry, in file order.
+    """Columns of a live `.inter` file besides user, item and time, in file order.
 
     Shapes:
-        - labels: (n,) bool, whether there was a gift
+        - labels: (n,) bool, whether the row is a gift
         - segments: (n,) int64, row of `<name>.segment` of the author's newest known segment; -1 for none
-        - tasks: (n, T) int8, 1 or 0 for each task, -1 where the log cannot know
-        - amounts: (n,) float64, what was given; 0 for negatives
+        - tasks: (n, T) int8, label 1 or 0 of each task; -1 for unknown
+        - amounts: (n,) float64, amount of the gift; 0 for negatives
     """
 
     labels: np.ndarray
@@ -89,21 +89,21 @@ class LiveRows:
         return len(self.labels)
 
     def taken(self, which: np.ndarray) -> LiveRows:
-        """Some of the rows, by number or flag."""
+        """The rows chosen by an index or mask."""
         return LiveRows(self.labels[which], self.segments[which], self.tasks[which], self.amounts[which])
 
     @staticmethod
     def concatenate(parts: list[LiveRows]) -> LiveRows:
-        """The rows of several files, one after the other."""
+        """Rows of several files, in this order."""
         fields = ("labels", "segments", "tasks", "amounts")
         return LiveRows(*(np.concatenate([getattr(part, field) for part in parts]) for field in fields))
 
 
 def read_live_rows(file: Path, settings: LiveSettings) -> LiveRows:
-    """Reads the columns that make a `.inter` file live.
+    """Reads the live columns of an `.inter` file.
 
-    Raises InputError naming file, line, column and value: a column that is missing, a label or task that is
-    none of its values, an amount that does not go with the label, a segment that is no row of `<name>.segment`.
+    Raises InputError naming file, line, column and value: a missing column, an invalid label or task, an amount that
+    contradicts the label, a segment that is no row of `<name>.segment`.
     """
     columns = [LABEL, AMOUNT, SEGMENT, *(f"{task}:float" for task in settings.tasks)]
     header = read_header(file)
@@ -128,14 +128,15 @@ def read_live_rows(file: Path, settings: LiveSettings) -> LiveRows:
 
 
 def check_samples(file: Path, rows: LiveRows, items: np.ndarray, times: np.ndarray, segments: Any) -> None:
-    """Checks a file's rows against the segments they name.
+    """Checks the labels of a file's rows, and the segments the rows refer to.
 
     Args:
-        items: (n,) item rows. times: (n,) seconds.
+        items: (n,) item rows.
+        times: (n,) seconds.
         segments: the folder's :class:`~mmbee_plugin.data.segments.SegmentFeatures`.
 
     Raises:
-        InputError: a label that never changes, a segment of another author, one that starts after the sample.
+        InputError: rows of one label only, a segment of another author, or one that starts after the row.
     """
     if rows.labels.all() or not rows.labels.any():
         raise InputError(
@@ -152,7 +153,7 @@ def check_samples(file: Path, rows: LiveRows, items: np.ndarray, times: np.ndarr
 
 
 def _first_unreadable(file: Path, columns: list[str]) -> InputError | None:
-    """The first value of these columns that is no number."""
+    """Error for the first value of these columns that is no number; None if there is none."""
     try:
         frame = pd.read_csv(file, sep="\t", usecols=columns, dtype="str", na_filter=False, quoting=3)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What orders a dataset's rows: their times, a declaration that the rows stand in order, or nothing."""
+"""Order of a dataset's rows: by time, by declaration that the file is in order, or none."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from mmbee_plugin.errors import InputError
 
 ROW_ORDERS = ("file", "random")
 CHUNK = 65_536
-"""times that are read at once while they are all alike"""
+"""times read at a time while all are equal"""
 SEE = "see docs/decisions.md, What order means in data without time"
 
 
 @dataclass(frozen=True)
 class Order:
-    """What orders the rows of a dataset folder.
+    """Order of the rows of a dataset folder.
 
     Attributes:
-        by: ``time``; ``rows``, where `dataset.json` declares that each user's rows stand in order; None for nothing.
-        words: the same for a reader, with the reason where a column of times is of no use.
+        by: ``time``; ``rows`` if `dataset.json` declares each user's rows to be in order; None without an order.
+        words: the same in words, with the reason if a column of times is not usable.
     """
 
     by: Literal["time", "rows"] | None
@@ -34,13 +34,14 @@ class Order:
 
 
 def find_order(tables: Mapping[str, Path], declared: bool) -> Order:
-    """The order of the rows of a folder's `.inter` files, the training rows (or all rows) first.
+    """Finds the order of a folder's rows: by time if every file has times and the first file's are not all equal.
 
-    Times count where every file has the column and the first file's times are not all the same.
+    Args:
+        tables: the `.inter` files, that of the training rows (or of all rows) first.
+        declared: whether `dataset.json` declares the rows to be in order.
 
     Raises:
-        InputError: a `timestamp` column of another type than float; an order declared beside a column of times that
-            is of use.
+        InputError: an unreadable header, or a `timestamp` column of another type than float.
     """
     with_column = []
     for path in tables.values():
@@ -66,14 +67,14 @@ def find_order(tables: Mapping[str, Path], declared: bool) -> Order:
 
 
 def chosen_row_order(order: Order, asked: str | None, name: str) -> str:
-    """``file``, rows in the order of the file, or ``random``, in one that is drawn: as asked, else by what is known.
+    """Chooses the row order: ``file``, as in the file, or ``random``, drawn from the seed.
 
     Args:
-        asked: the setting `row_order`; None leaves it to the data, where only an order that means something counts.
+        asked: the setting `row_order`; None is ``file`` for data with an order, else ``random``.
         name: of the dataset, for messages.
 
     Raises:
-        InputError: an unknown choice; ``random`` for data with time, which orders the rows.
+        InputError: an unknown choice, or ``random`` for data with time.
     """
     if asked is None:
         return "random" if order.by is None else "file"
@@ -85,16 +86,16 @@ def chosen_row_order(order: Order, asked: str | None, name: str) -> str:
 
 
 def drawn_order(rows: int, seed: int) -> NDArray[np.int64]:
-    """(rows,) the place of each row in an order drawn from `seed`."""
+    """(rows,) int64, random rank of each row, drawn from `seed`."""
     return np.random.default_rng(seed).permutation(rows)
 
 
 def order_lines(order: Order, row_order: str, settings: Mapping[str, Any]) -> list[str]:
-    """What stands for an order in data that have none, a line for a run's banner; nothing for data with an order.
+    """A banner line on the order assumed for data without one; [] for data with an order.
 
     Args:
         row_order: of :func:`chosen_row_order`.
-        settings: `history`, `graph` and `train_newest` of a run; missing ones read no order.
+        settings: of a run; `history`, `graph` and `train_newest` may depend on the order.
     """
     if order.by is not None:
         return []
@@ -112,7 +113,7 @@ def order_lines(order: Order, row_order: str, settings: Mapping[str, Any]) -> li
 
 
 def _only_time(path: Path) -> str | None:
-    """The one value of a file's column of times, None where they differ."""
+    """The value that all times of a file share; None if they differ."""
     known = None
     try:
         with pd.read_csv(
@@ -123,6 +124,6 @@ def _only_time(path: Path) -> str | None:
                 known = values[0] if known is None else known
                 if (pd.to_numeric(values, errors="coerce") != float(known)).any():
                     return None
-    except (OSError, ValueError):  # a bad row: whoever reads the rows names it
+    except (OSError, ValueError):  # a bad row; reading the interactions reports it
         return None
     return known

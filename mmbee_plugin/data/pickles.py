@@ -1,8 +1,8 @@
-"""Reads the pickles and object arrays that public data sets come in, without running anything that they name.
+"""Reads pickles and object arrays of public data sets without running code from them.
 
-A pickle is a program. Of the names in it, only the few that arrays and sparse matrices need are answered, and
-the answer is never the real numpy or scipy object but a stand-in of this module, which checks what it is
-given and holds data. Every other name is refused, and so is an opcode that these formats do not use.
+A pickle is a program that imports names. Only the names that arrays and sparse matrices need are resolved, and to
+stand-ins of this module instead of numpy and scipy objects; they check their arguments and hold data. All other names,
+and opcodes that these formats do not use, are refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mmbee_plugin.errors import InputError, one_line
 
 @dataclass(frozen=True)
 class SparsePairs:
-    """The stored non-zero cells of a sparse matrix: rows and columns (nnz,) int64, and its shape."""
+    """Non-zero cells of a sparse matrix: rows and columns, (nnz,) int64, and its shape."""
 
     rows: np.ndarray
     columns: np.ndarray
@@ -30,7 +30,7 @@ class SparsePairs:
 
 
 def read_sparse(path: Path) -> SparsePairs:
-    """Reads a pickled `scipy.sparse` COO or CSR matrix of any scipy version, else raises InputError."""
+    """Reads a pickled `scipy.sparse` COO or CSR matrix of any scipy version; raises InputError for anything else."""
     value = load(read_bytes(path), path)
     try:
         _check(isinstance(value, _Sparse), "it holds no scipy sparse matrix in COO or CSR form")
@@ -47,7 +47,7 @@ def read_sparse(path: Path) -> SparsePairs:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The whole file; raises InputError where it cannot be read."""
+    """Content of a file; raises InputError if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -55,11 +55,11 @@ def read_bytes(path: Path) -> bytes:
 
 
 def refusal(path: Path, error: Exception, wanted: str = "a pickle of arrays") -> InputError:
-    """The one-line error for a file that is not `wanted`; `error` is what its parser met."""
+    """One-line error for a file that is not `wanted`, with the reason given by its parser's `error`."""
     return InputError(f"{path}: not {wanted}, or truncated: {one_line(error)}")
 
 
-# ---- the stand-ins: slots only, and a state is checked, so that a pickle cannot hang attributes on them ----
+# ---- the stand-ins: slots and checked states, so that a pickle cannot set other attributes ----
 
 
 def _check(fine: bool, refused: str) -> None:
@@ -68,7 +68,7 @@ def _check(fine: bool, refused: str) -> None:
 
 
 class _Function:
-    """Answers a function's name; nothing but a call can be done with it."""
+    """Stands for a function: can be called and nothing else."""
 
     __slots__ = ("_run",)
 
@@ -83,7 +83,7 @@ class _Function:
 
 
 class _DType:
-    """Stands for `numpy.dtype`: numbers, truth values and objects only."""
+    """Stands for `numpy.dtype`; numbers, booleans and objects only."""
 
     __slots__ = ("dtype",)
     _CODES = frozenset(("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "O8"))
@@ -101,12 +101,12 @@ class _DType:
 
 
 class PickledArray:
-    """Stands for `numpy.ndarray`: `value` is an array of numbers, or a list for an array of objects."""
+    """Stands for `numpy.ndarray`; `value` is an array of numbers, or a list of objects."""
 
     __slots__ = ("value",)
     value: np.ndarray | list[Any]
 
-    def __new__(cls) -> PickledArray:  # all that an opcode calls
+    def __new__(cls) -> PickledArray:  # opcodes do not call __init__
         array = super().__new__(cls)
         array.value = []
         return array
@@ -117,7 +117,7 @@ class PickledArray:
 
 
 class _Sparse:
-    """Stands for a `scipy.sparse` matrix: holds its attributes."""
+    """Stands for a `scipy.sparse` matrix; `state` has its attributes."""
 
     __slots__ = ("state",)
     state: dict[str, Any]
@@ -215,7 +215,7 @@ _NAMES: dict[tuple[str, str], object] = {
     ("numpy", "dtype"): _DType,
 }
 for _builtins in ("builtins", "__builtin__"):  # Python 3, Python 2
-    _NAMES[_builtins, "list"] = _Function(list)  # what a defaultdict makes
+    _NAMES[_builtins, "list"] = _Function(list)  # factory of a defaultdict
     _NAMES[_builtins, "set"] = _Function(set)
 for _core in ("numpy.core", "numpy._core"):  # numpy 1, numpy 2
     for _module in (f"{_core}.multiarray", f"{_core}._multiarray_umath"):
@@ -243,14 +243,14 @@ class _DataUnpickler(pickle.Unpickler):
 
 
 def load(data: bytes, path: Path) -> object:
-    """Unpickles numbers, texts, lists, tuples, dicts and the stand-ins, else raises InputError."""
+    """Unpickles numbers, texts, lists, tuples, dicts and the stand-ins; raises InputError for anything else."""
     try:
         for opcode, argument, _ in pickletools.genops(data):
             if opcode.name in _REFUSED_OPCODES:
                 raise pickle.UnpicklingError(f"it uses the opcode {opcode.name}, which is not data")
-            # The unpickler makes room for every memo slot below the index: one opcode could fill the memory.
+            # The unpickler allocates all memo slots below the index: one opcode could exhaust the memory.
             if opcode.name.endswith("PUT") and isinstance(argument, int) and argument > len(data):
                 raise pickle.UnpicklingError("it numbers its objects without bound")
         return _DataUnpickler(io.BytesIO(data), encoding="latin1").load()
-    except Exception as error:  # foreign bytes: the unpickler raises whatever they ask for
+    except Exception as error:  # foreign bytes can make the unpickler raise anything
         raise refusal(path, error) from None

@@ -1,4 +1,4 @@
-"""RecBole's atomic files (tabs, header `name:type`): read quickly, explained exactly when they are bad."""
+"""Reads and writes RecBole's atomic files (tab-separated, header `name:type`); errors name the first bad row."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from mmbee_plugin.errors import InputError, one_line
 USER, ITEM = "user_id:token", "item_id:token"
 RATING, TIMESTAMP = "rating:float", "timestamp:float"
 MILLISECONDS = 1e11
-"""As seconds the year 5138, as milliseconds 1973: a time from here on does not count seconds."""
+"""the year 5138 in seconds, 1973 in milliseconds; times from here on are not in seconds"""
 TYPES = ("token", "token_seq", "float", "float_seq")
 
-# What pandas, and so RecBole, takes for "no value" in a token column: such a user would silently become the
-# padding row.
+# "No value" to pandas, and so to RecBole: a user of this token would silently become the padding row.
 MISSING_TOKENS = frozenset(
     (
         *("", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null", "#N/A", "#N/A N/A", "#NA"),
@@ -30,10 +29,10 @@ MISSING_TOKENS = frozenset(
 
 @dataclass(frozen=True)
 class InteractionTable:
-    """The rows of one `.inter` file, in file order, still with their tokens.
+    """The rows of an `.inter` file, in file order.
 
     Shapes:
-        - users, items: `n` codes each into their own categories (the tokens)
+        - users, items: (n,) codes into their categories, the tokens
         - ratings, timestamps: (n,) float64, or None without the column
     """
 
@@ -48,7 +47,7 @@ class InteractionTable:
 
 
 def read_header(path: Path) -> list[str]:
-    """The column names of an atomic file, with their types, or InputError when the file is not one."""
+    """Columns `name:type` of an atomic file. Raises InputError for an unreadable header or a repeated column."""
     try:
         with path.open("rb") as stream:
             line = stream.readline(1 << 20)
@@ -67,9 +66,9 @@ def read_header(path: Path) -> list[str]:
 def read_interaction_table(path: Path) -> InteractionTable:
     """Reads an `.inter` file; a million rows take about a second.
 
-    Raises InputError naming file, line and value: no `user_id:token` or `item_id:token` column, a row with
-    too few or too many columns, an empty token or one that means "missing", a rating or timestamp that is not
-    a finite number, a timestamp that counts milliseconds or less.
+    Raises InputError naming file, line and value: no `user_id:token` or `item_id:token` column, a row of another width
+    than the header, an empty token or one that means "missing", a rating or timestamp that is not a finite number, a
+    timestamp in milliseconds or a smaller unit.
     """
     columns = read_header(path)
     for needed in (USER, ITEM):
@@ -92,17 +91,17 @@ def read_interaction_table(path: Path) -> InteractionTable:
 
 
 def read_fields(path: Path, chosen: Container[str] | None, left_out: Container[str]) -> pd.DataFrame:
-    """The columns of an atomic file by name, without their types, which :func:`field_types` gives.
+    """Reads columns of an atomic file, named without their types (see :func:`field_types`).
 
-    Nothing but tabs and line ends has a meaning, quotation marks and `#` are text like any other. Of a `float` column
-    an empty field, and a word that means "missing", is NaN; of all others an empty field alone is None.
+    Only tabs and line ends are special; quotation marks and `#` are text. In `float` columns an empty field or a word
+    of `MISSING_TOKENS` is NaN; in all others only an empty field is missing, and None.
 
     Args:
-        chosen: names of the columns to read, None for all.
+        chosen: names of the columns to read; None for all.
         left_out: names of columns not to read.
 
     Raises:
-        InputError: as `field_types`, or naming file, line and value of a row of another width or no number.
+        InputError: as `field_types`; a row of another width or a field that is no number, with file, line and value.
     """
     kept = {
         column: name
@@ -118,7 +117,7 @@ def read_fields(path: Path, chosen: Container[str] | None, left_out: Container[s
 
 
 def field_types(path: Path) -> dict[str, str]:
-    """Per column of an atomic file its name and type, one of `TYPES`; InputError for a header that is not of these."""
+    """Name to type, one of `TYPES`, of the columns of an atomic file. Raises InputError for another header."""
     types: dict[str, str] = {}
     for column in read_header(path):
         name, _, kind = column.rpartition(":")
@@ -133,12 +132,11 @@ def field_types(path: Path) -> dict[str, str]:
 
 
 def first_bad_row(path: Path, known: Mapping[str, Collection[str]] | None = None) -> InputError | None:
-    """Walks an atomic file line by line to the first bad row and returns the error that describes it.
+    """Error for the first bad row of an atomic file, with line and value; None if all rows are good.
 
     Args:
-        path: the file; its header has been read already.
-        known: per column the tokens that may stand in it, e.g. `{"user_id:token": users}`; no entry allows
-        any.
+        path: the file, whose header is good.
+        known: column to its allowed tokens, such as `{"user_id:token": users}`; other columns allow any.
     """
     columns = read_header(path)
     for number, row in _rows(path):
@@ -166,10 +164,9 @@ def first_bad_row(path: Path, known: Mapping[str, Collection[str]] | None = None
 
 
 def read_tokens(path: Path, column: str) -> list[str]:
-    """The tokens of a `.user` or `.item` file in file order; they fix the row order of every array of the
-    dataset.
+    """Tokens of a `.user` or `.item` file in file order, which is the row order of all arrays of the dataset.
 
-    Raises InputError for a missing column, a row of another width, an empty token, or one that appears twice.
+    Raises InputError for a missing column, a row of another width, an invalid token, or one that appears twice.
     """
     columns = read_header(path)
     if column not in columns:
@@ -193,16 +190,16 @@ def read_tokens(path: Path, column: str) -> list[str]:
 
 
 def write_table(path: Path, columns: dict[str, Sequence[str] | np.ndarray]) -> None:
-    """Writes an atomic file; `columns` maps each `name:type` of the header to one value a row."""
+    """Writes an atomic file of `columns`: `name:type` to one value per row."""
     pd.DataFrame(columns).to_csv(
         path, sep="\t", index=False, quoting=3, lineterminator="\n", encoding="utf-8"
     )
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str] | InputError]]:
-    """Line number (from 1) and fields of every data line that is not blank."""
+    """Line number (the header's is 1) and fields of each line that is not blank; an error if it is not UTF-8."""
     with path.open("rb") as stream:
-        # As pandas does, a lone carriage return ends a line too.
+        # A lone carriage return ends a line too, as in pandas.
         lines = stream.read().splitlines()
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip(b" "):
@@ -236,9 +233,9 @@ def _number(value: str) -> bool:
 def _read_frame(
     path: Path, columns: list[str], floats: Collection[str], kept: list[str] | None = None
 ) -> pd.DataFrame:
-    """Columns named as in the header: `floats` (n,) float64, the others as categories of text.
+    """Reads the columns `kept` (None: all), named as in the header: `floats` as float64, others as categories of text.
 
-    Raises InputError naming the first row that is of another width than the header, or holds no number in `floats`.
+    Raises InputError naming the first row of another width than the header or without a number in `floats`.
     """
     try:
         frame = pd.read_csv(
@@ -252,7 +249,7 @@ def _read_frame(
         raise InputError(f"{path}: cannot be read ({one_line(error)})") from None
     except (ValueError, OverflowError) as error:  # pandas' ParserError and UnicodeDecodeError are ValueErrors
         raise first_bad_row(path) or _unexplained(path, str(error)) from None
-    # A short row is filled up, a long one becomes an index, and a field ends at a zero byte, in silence.
+    # pandas silently pads short rows, makes an index of long ones, and ends fields at zero bytes.
     ragged = not isinstance(frame.index, pd.RangeIndex) or tabs != (len(frame) + 1) * (len(columns) - 1)
     if ragged or zeros:
         raise first_bad_row(path) or _unexplained(path, "rows and header do not agree")

@@ -1,4 +1,4 @@
-"""The segments of a live dataset: a stretch of a room each, with the features of every modality."""
+"""Segments of a live dataset: intervals of an author's streams, with features of each modality."""
 
 from __future__ import annotations
 
@@ -28,11 +28,7 @@ AUTHOR, START, END = "author_id:token", "start:float", "end:float"
 
 
 class Scaling(NamedTuple):
-    """What standardises a modality.
-
-    Shapes:
-        - mean, deviation: (D,) float32; no deviation is zero
-    """
+    """Mean and deviation of a modality's columns, (D,) float32 each; 1 replaces a deviation of 0."""
 
     mean: np.ndarray
     deviation: np.ndarray
@@ -43,10 +39,10 @@ class SegmentFeatures:
 
     Args:
         folder: the dataset folder; its last part is the dataset's name.
-        items: the tokens of `<name>.item` in row order: the authors.
-        modalities: the entries of `dataset.json`, by name: `file`, `width` and, above 1, `frames`.
-        count: how many rows there must be.
-        seconds: length of a window, and of a segment whose file has no ends.
+        items: tokens of `<name>.item`, the authors, in row order.
+        modalities: entries of `dataset.json` by name: `file`, `width` and, above 1, `frames`.
+        count: required number of rows.
+        seconds: length of a window, and of all segments if the file has no ends.
 
     Attributes:
         authors: (S,) int64, item row of each segment.
@@ -54,7 +50,7 @@ class SegmentFeatures:
         first: (S,) int64 tensor, row of the first segment of the same author.
 
     Raises:
-        InputError: no such file, an unknown author, rows out of order or twice, another number of rows.
+        InputError: a missing file, an unknown author, rows out of order or repeated, another number of rows.
     """
 
     def __init__(
@@ -81,14 +77,17 @@ class SegmentFeatures:
         return torch.from_numpy(np.searchsorted(self.authors, self.authors))
 
     def newest(self, until: float) -> np.ndarray:
-        """(n_items,) int64, row of each author's newest segment that has ended by `until` (seconds); -1 for none."""
+        """(n_items,) int64, row of each author's newest segment ended by `until` (seconds); -1 for none."""
         newest = np.full(self.n_items, -1, dtype=np.int64)
         ended = np.flatnonzero(self.ends <= until)
         np.maximum.at(newest, self.authors[ended], ended)
         return newest
 
     def values(self, modality: str) -> np.ndarray:
-        """(S, F, D) float16 or float32, memory-mapped; a row without the modality may hold anything finite."""
+        """(S, F, D) floats, memory-mapped; rows without the modality hold arbitrary finite values.
+
+        Raises InputError for an unknown modality, another shape, or as `present_rows`.
+        """
         return self._opened(modality)[0]
 
     def present(self, modality: str) -> np.ndarray:
@@ -96,7 +95,7 @@ class SegmentFeatures:
         return self._opened(modality)[1]
 
     def scaling(self, modality: str, until: float) -> Scaling:
-        """Mean and deviation of each column over the frames of the present segments that have ended by `until`."""
+        """Mean and deviation of each column over the frames of present segments ended by `until` (seconds)."""
         width = self.values(modality).shape[2]
         rows = (values.reshape(-1, width) for _, values in self._chunks(modality, until))
         mean, deviation = column_moments(rows, width)
@@ -104,10 +103,11 @@ class SegmentFeatures:
         return Scaling(mean.astype(np.float32), deviation.astype(np.float32))
 
     def author_means(self, modality: str, until: float) -> DenseFeatures:
-        """Each author's mean over its present segments that have ended by `until`, standardised by :meth:`scaling`.
+        """Mean over each author's present segments ended by `until` (seconds), standardised by :meth:`scaling`.
 
         Shapes:
-            - values: (n_items, D) float32, zero for an author without such a segment; present: (n_items,)
+            - values: (n_items, D) float32, zero for authors without such a segment
+            - present: (n_items,) bool
         """
         scaling = self.scaling(modality, until)
         sums = np.zeros((self.n_items, len(scaling.mean)))
@@ -122,7 +122,7 @@ class SegmentFeatures:
         return DenseFeatures(means.astype(np.float32), counts > 0)
 
     def _chunks(self, modality: str, until: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Rows (n,) of present segments that have ended by `until`, and their values (n, F, D)."""
+        """Rows (n,) of present segments ended by `until`, with their values (n, F, D), in chunks."""
         values, present = self._opened(modality)
         rows = np.flatnonzero(present & (self.ends <= until))
         for start in range(0, len(rows), CHUNK_ROWS):
@@ -147,7 +147,7 @@ class SegmentFeatures:
 
 
 def windows(first: Tensor, rows: Tensor, length: int) -> Tensor:
-    """The last `length` segments of each row's author up to that row, oldest first; none of another author.
+    """The last `length` segments of the same author up to each row, oldest first.
 
     Args:
         first: (S,) row of the first segment of the same author.
@@ -155,7 +155,7 @@ def windows(first: Tensor, rows: Tensor, length: int) -> Tensor:
         length: L, segments of a sample.
 
     Shapes:
-        - output: (B, L) int64, -1 where there is no such segment
+        - output: (B, L) int64, left-padded with -1
     """
     window = rows[:, None] + torch.arange(1 - length, 1, device=rows.device)
     inside = (rows[:, None] >= 0) & (window >= first[rows.clamp(min=0)][:, None])
@@ -163,7 +163,7 @@ def windows(first: Tensor, rows: Tensor, length: int) -> Tensor:
 
 
 def _read_segments(file: Path, items: list[str], seconds: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Item rows, starts and ends, (S,) each, of a `.segment` file; without ends, all are `seconds` long."""
+    """Item rows, starts and ends, (S,) each, of a `.segment` file; without a column of ends, all last `seconds`."""
     header = read_header(file)
     for column in (AUTHOR, START):
         if column not in header:
@@ -201,7 +201,7 @@ def _read_segments(file: Path, items: list[str], seconds: int) -> tuple[np.ndarr
 
 
 def _present(path: Path, values: np.ndarray) -> np.ndarray:
-    """(S,) bool, as stored, else whether the row has anything but zeros; raises at a value that is not finite."""
+    """(S,) bool: the stored presence flags, else whether a row is not all zero. Raises as `present_rows`."""
     present = np.empty(len(values), dtype=bool)
     for start in range(0, len(values), CHUNK_ROWS):
         present[start : start + CHUNK_ROWS] = present_rows(values[start : start + CHUNK_ROWS], start, path)

@@ -1,4 +1,4 @@
-"""How rows become training, validation and test rows: the rule, in words, and the splits by each user's order."""
+"""Splits of rows into training, validation and test: checks, the rule in words, and the split itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmbee_plugin.errors import InputError
 
 RATIOS = (0.8, 0.1, 0.1)
 HELD = {"valid_and_test": (2, 1), "valid_only": (1,), "test_only": (2,)}
-"""RecBole's ways to leave one out: the parts of a user's newest rows"""
+"""RecBole's ways of leaving one out: parts (1 validation, 2 test) of a user's newest rows, newest first"""
 HELD_OUT = {
     "valid_and_test": "the {} row of each user is test, the one before it validation",
     "valid_only": "the {} row of each user is validation",
@@ -22,17 +22,18 @@ HELD_OUT = {
 
 
 def chosen_split(order: Order, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """RecBole's `split`, `group_by` and `order`: as given, else 80/10/10 of each user's rows, by what orders them."""
+    """RecBole's `split`, `group_by` and `order`: as given, else 80/10/10 per user, in the data's order or at random."""
     default = {"split": {"RS": list(RATIOS)}, "group_by": "user", "order": "RO" if order.by is None else "TO"}
     return {key: (given or {}).get(key, value) for key, value in default.items()}
 
 
 def check_split(order: Order, row_order: str, eval_args: Mapping[str, Any], name: str) -> None:
-    """Raises InputError for a split that is none, or that data cannot have: by time where there is none.
+    """Raises InputError for an invalid split, or one by time of data without time.
 
     Args:
         row_order: of :func:`~mmbee_plugin.data.order.chosen_row_order`.
         eval_args: RecBole's, with `split`, `order` and `group_by`.
+        name: of the dataset, for messages.
     """
     split = eval_args["split"]
     if not isinstance(split, Mapping) or len(split) != 1 or not set(split) <= {"RS", "LS", "TS"}:
@@ -62,10 +63,10 @@ def check_split(order: Order, row_order: str, eval_args: Mapping[str, Any], name
 
 
 def split_words(order: Order, files: Sequence[str] | None, eval_args: Mapping[str, Any]) -> str:
-    """How rows are split, in one line; it begins with "warning: " where data with time are split at random.
+    """The split in one line; begins with "warning: " if it ignores the order of the data or assumes one.
 
     Args:
-        files: the parts of data that come split, which `eval_args` says nothing of.
+        files: file names of pre-split data, to which `eval_args` does not apply; else None.
         eval_args: RecBole's, with `split`, `order` and `group_by`.
     """
     if files is not None:
@@ -94,18 +95,18 @@ def split_words(order: Order, files: Sequence[str] | None, eval_args: Mapping[st
 def split_by_user(
     users: NDArray, times: NDArray | None, ratios: tuple[float, float, float] = RATIOS
 ) -> NDArray[np.int8]:
-    """The part of each interaction: each user's oldest are training, the newest test.
+    """Splits each user's interactions by time, the oldest for training, the newest for test.
 
-    The parts of a user are rounded as RecBole rounds them (``Dataset._calcu_split_ids``): down, but validation and
-    test get one where they would get none, test first, as long as training keeps one.
+    Sizes are rounded as in RecBole (``Dataset._calcu_split_ids``): down, but an empty test part, then an empty
+    validation part, takes one interaction from training while training keeps one.
 
     Args:
         users: (n,) user of each interaction.
-        times: (n,), or None: then the order of the rows is the order of time. Ties keep the order of the rows.
+        times: (n,); None: rows are in order of time. Ties keep the row order.
         ratios: of training, validation and test; they sum to 1.
 
     Returns:
-        (n,) 0 for training, 1 for validation, 2 for test.
+        (n,) int8: 0 training, 1 validation, 2 test.
     """
     order = np.argsort(users, kind="stable") if times is None else np.lexsort((times, users))
     _, start, count = np.unique(users[order], return_index=True, return_counts=True)
@@ -128,15 +129,16 @@ def split_by_user(
 def leave_one_out(
     users: NDArray, times: NDArray | None, held: Sequence[int] = (2, 1), all_or_none: bool = True
 ) -> NDArray[np.int8]:
-    """Each user's newest interaction is test, the one before it validation; users with fewer than three only train.
+    """Holds out each user's newest interactions, one for each part in ``held``.
 
     Args:
         users, times: as for :func:`split_by_user`.
-        held: the parts of a user's newest interactions, the newest first.
-        all_or_none: False holds out what a user's interactions suffice for, one for training kept, as RecBole does.
+        held: parts of the newest interactions, the newest first.
+        all_or_none: users with too few interactions for all of ``held`` and one for training hold out none; if False,
+            they hold out all but one, as in RecBole.
 
     Returns:
-        (n,) 0 for training, 1 for validation, 2 for test.
+        (n,) int8: 0 training, 1 validation, 2 test.
     """
     order = np.argsort(users, kind="stable") if times is None else np.lexsort((times, users))
     _, start, count = np.unique(users[order], return_index=True, return_counts=True)
@@ -151,15 +153,15 @@ def leave_one_out(
 def split_rows(
     users: NDArray, times: NDArray | None, eval_args: Mapping[str, Any], seed: int = 0
 ) -> NDArray[np.int8]:
-    """The part of each interaction, as RecBole splits; at random it is a draw of its own, of the same sizes.
+    """Splits interactions as RecBole does; a random split has RecBole's sizes but another draw.
 
     Args:
         users, times: as for :func:`split_by_user`.
-        eval_args: with `split`, `order` and `group_by`, as :func:`check_split` lets them pass.
+        eval_args: `split`, `order` and `group_by`, valid by :func:`check_split`.
         seed: of a random split.
 
     Returns:
-        (n,) 0 for training, 1 for validation, 2 for test.
+        (n,) int8: 0 training, 1 validation, 2 test.
     """
     rule, how = next(iter(eval_args["split"].items()))
     if eval_args["order"] == "RO":
@@ -171,7 +173,7 @@ def split_rows(
         groups = users if eval_args["group_by"] == "user" else np.zeros_like(users)
         return split_by_user(groups, times, (shares[0], shares[1], shares[2]))
     assert times is not None
-    exact = times.astype(np.float32)  # RecBole's
+    exact = times.astype(np.float32)  # as in RecBole
     parts = np.full(len(users), 2, dtype=np.int8)
     early = exact <= np.percentile(exact, 100 * (1 - shares[2]))
     order = np.flatnonzero(early)[np.lexsort((times[early], users[early]))]

@@ -1,4 +1,4 @@
-"""Text features of titles: by a sentence encoder where one is installed, else TF-IDF, reduced to a dense width."""
+"""Text features of titles: sentence embeddings if an encoder is installed, else TF-IDF reduced to a dense width."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from mmbee_plugin.errors import InputError
 ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 WIDTH = 128
 LEAST = 1e-3
-"""Length of a reduced title, 1 before, below which nothing of its words is left: they are nobody else's."""
+"""norm below which a title, of norm 1 before the reduction, has lost all its words: no other title shares them"""
 
 
 def text_features(titles: list[str], source: Path) -> tuple[np.ndarray, str]:
-    """One vector a title, and a note that says what made it.
+    """Encodes titles as vectors; also returns a note on the method.
 
-    Sentence embeddings where `sentence-transformers` is installed and the model `ENCODER` is on this machine
-    already; nothing is downloaded. Otherwise TF-IDF over all the titles' :func:`~mmbee_plugin.data.words.words`, its
-    truncated SVD where there are more than `WIDTH` words.
+    Sentence embeddings if `sentence-transformers` is installed and the model `ENCODER` is on this machine; nothing is
+    downloaded. Otherwise TF-IDF of the titles' :func:`~mmbee_plugin.data.words.words`, with truncated SVD if there are
+    more than `WIDTH` words.
 
     Args:
-        titles: one an item, "" where it has none.
-        source: where they come from, for errors.
+        titles: one per item, "" for none.
+        source: file of the titles, for errors.
 
     Returns:
-        (n, D) float32, a row of zeros for a title that says nothing (no word, or none that is left after the
-        reduction), and the note, which counts them.
+        (n, D) float32, zero for a title without a word or with none left after the reduction; the note, which counts
+        these titles.
 
     Raises:
-        InputError: no title holds a word, or scikit-learn is needed and not installed.
+        InputError: no title has a word, or scikit-learn is needed and not installed.
     """
     encoder, reason = _sentence_encoder()
     if encoder is None:
@@ -57,7 +57,7 @@ def _wordless(source: Path) -> InputError:
 
 
 def _sentence_encoder() -> tuple[Any, str]:
-    """The encoder and "", or None and why there is none."""
+    """The encoder and "", or None and the reason."""
     if not installed("sentence_transformers"):
         return None, "sentence-transformers is not installed"
     try:

@@ -1,4 +1,4 @@
-"""Which rows of a training split are trained on, in which fold, and how often that makes each item a positive."""
+"""Chooses the training rows and their cross-fitting folds; counts the positives of each item."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mmbee_plugin.data.histories import Histories
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """The rows of a training split, as arrays.
+    """The rows of a training split.
 
     Shapes:
-        - items: (n,) ids by which the histories count
+        - items: (n,) ids of the histories
         - histories: the users' positives
-        - positive: (n,) bool, of label 1; all rows of data without labels
-        - later: (n,) int64, positives of the user that come after the row
-        - folds: (n,) int64, the cross-fitting fold, -1 for a row in none; None where nothing is cross-fitted
-        - kept: (n,) bool, trained on
+        - positive: (n,) bool, label 1; all rows of data without labels
+        - later: (n,) int64, number of the user's positives after the row
+        - folds: (n,) int64 cross-fitting fold, -1 for none; None without cross-fitting
+        - kept: (n,) bool, whether the row is trained on
     """
 
     items: NDArray[np.int64]
@@ -43,18 +43,19 @@ class TrainingRows:
         folding: Folding | None = None,
         pairs: tuple[NDArray, NDArray] | None = None,
     ) -> TrainingRows:
-        """Chooses and deals the rows; folds by order leave out those which none of them holds.
+        """Chooses the rows and assigns their folds; with folds by order, rows in no fold are not kept.
 
         Args:
-            users, items: (n,) ids by which the histories count.
-            positive, times: (n,) of the rows; no times in data without.
+            users, items: (n,) ids of the histories.
+            positive: (n,) bool, label 1.
+            times: (n,) seconds; None for data without time.
             histories: of these rows.
-            newest: keep the rows with fewer than so many later positives of their user and with one before.
-            folding: how the rows are dealt; None, or 0 folds, does not cross-fit.
-            pairs: (n,) users and items by row of the folder, where the ids are others.
+            newest: keep only rows with a positive of their user before and fewer than this many after.
+            folding: fold settings; None or 0 folds: no cross-fitting.
+            pairs: (n,) users and items by row of the folder, if the ids differ.
 
         Raises:
-            InputError: folds by time of data without it.
+            InputError: folds by time for data without time.
         """
         later = np.diff(histories.indptr)[users] - histories.positions - positive
 
@@ -71,10 +72,9 @@ class TrainingRows:
         return cls(items, histories, positive, later, folds, kept)
 
     def counts(self, n_items: int) -> NDArray[np.int64]:
-        """(n_items,) how often each item is the positive of a row that is trained on."""
+        """(n_items,) number of positive training rows of each item."""
         return np.bincount(self.items[self.kept & self.positive], minlength=n_items)
 
     def learned(self, n_items: int, live: bool) -> NDArray[np.bool_]:
-        """(n_items,) bool, whether a row teaches the item's own vectors something: of live data any row, of other data
-        a positive."""
+        """(n_items,) bool, whether the item's own vectors are trained: by any row of live data, else by a positive."""
         return np.bincount(self.items[self.positive | live], minlength=n_items) > 0

@@ -1,4 +1,4 @@
-"""Which files of a folder are modalities, and which look like features and are not read."""
+"""Finds the modality files of a folder, and files that look like features but are not read."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ DATA = PACKED | ARRAYS | {
     *(".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".pkl", ".pickle", ".joblib", ".h5", ".hdf5", ".mat"),
     *(".parquet", ".feather", ".arrow", ".csv", ".tsv", ".jsonl", ".lmdb"),
 }  # fmt: skip
-"""Suffixes of files that may hold features, in lower case."""
+"""lower-case suffixes of files that may hold features"""
 
 
 def check_modality(name: str, where: Path | str) -> None:
-    """Raises InputError for a modality whose file would be hidden, in another folder, or taken for its presence."""
+    """Raises InputError for a modality name whose file would be hidden, in another folder, or a presence file."""
     if not name or name.startswith(".") or "/" in name or name.endswith(PRESENT):
         raise InputError(
             f"{where}: modality {name!r}; a name that is not empty, begins with no dot, holds no / and does not end "
@@ -27,9 +27,9 @@ def check_modality(name: str, where: Path | str) -> None:
 
 
 def modality_files(folder: Path) -> dict[str, Path]:
-    """Each modality's `.npy` or `.npz` in a folder, in order of names; hidden files and those of presence left out.
+    """Modality to its `.npy` or `.npz` file, by name; without hidden and presence files.
 
-    Raises InputError where a modality has both.
+    Raises InputError for a modality with both.
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
@@ -42,13 +42,12 @@ def modality_files(folder: Path) -> dict[str, Path]:
 
 
 def unread_features(folder: Path, items: str, described: Iterable[str] | None) -> list[str]:
-    """A line for each file that looks like features and is not read.
+    """One line, with a remedy, per file that looks like features but is not read.
 
     Args:
         folder: a dataset folder.
-        items: the name of its file of items, or of segments.
-        described: the names of the feature files that `dataset.json` lists; None where it lists none, and every
-            array is a modality.
+        items: name of its item or segment file.
+        described: feature files listed in `dataset.json`; None without a list, when every array is a modality.
     """
     arrays = (path for path in folder.iterdir() if path.suffix in ARRAYS and not _tells_presence(path))
     known = {path.name for path in arrays} if described is None else set(described)
@@ -63,7 +62,7 @@ def unread_features(folder: Path, items: str, described: Iterable[str] | None) -
 
 
 def _tells_presence(path: Path) -> bool:
-    """Whether it is the `<modality>.present.npy`, or would be if that modality had a file."""
+    """Whether the name is that of a presence file, `<modality>.present.npy`."""
     return path.name.endswith(f"{PRESENT}.npy")
 
 

@@ -1,4 +1,4 @@
-"""Titles to words: those between blanks where a script has blanks, else characters and their pairs."""
+"""Splits titles into words; in scripts without blanks, into characters and pairs of neighbours."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import unicodedata
 from itertools import pairwise
 
 WORD = re.compile(r"\b\w\w+\b")
-"""scikit-learn's words: two letters or digits and more"""
+"""words as in scikit-learn: at least two letters or digits"""
 UNCUT = (
     "\u0900-\u109f"  # India, Sri Lanka, Thailand, Laos, Tibet, Myanmar: `\w` stops at their vowel signs
     "\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\ua980-\ua9df\uaa60-\uaadf"  # Khmer, Tai, Javanese
     "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3041-\u312f\u31a0-\u31bf\u31f0-\u31ff"  # kana, bopomofo, radicals
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"  # Han
 )
-"""Scripts without blanks between words, or whose words `WORD` would cut into pieces."""
+"""scripts without blanks between words, or whose words `WORD` would cut into pieces"""
 RUN = re.compile(f"([{UNCUT}]+)|[^{UNCUT}]+")
 
 
 def words(title: str) -> list[str]:
-    """The words of a title in lower case, in order; of `UNCUT` scripts each character and each pair of neighbours.
+    """Lower-case words of a title; in `UNCUT` scripts, the characters and pairs of neighbours.
 
-    A vowel sign or tone mark belongs to the character before it. Punctuation, blanks and emoji are no words.
+    Vowel signs and tone marks belong to the character before them. Punctuation and emoji are left out.
 
     Example:
         >>> words("Red PANDA \U0001f43c 大熊猫!")
@@ -39,7 +39,7 @@ def words(title: str) -> list[str]:
 
 
 def _stretches(run: str) -> list[list[str]]:
-    """The characters, with their marks, of each stretch of letters and digits between punctuation."""
+    """Characters with their marks, grouped into runs between punctuation."""
     stretches: list[list[str]] = [[]]
     for one in run:
         kind = unicodedata.category(one)[0]

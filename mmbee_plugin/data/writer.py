@@ -1,4 +1,4 @@
-"""Writes a dataset folder: everything beside the destination first, then one rename."""
+"""Writes a dataset folder beside its destination, then renames it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ SPLITS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class Interactions:
-    """Interactions by row of the user and item lists.
+    """User and item rows of interactions.
 
     Shapes:
         - users, items: (n,) int64, rows of `.user` and `.item`
-        - ratings, timestamps: (n,) float64, or None
+        - ratings: (n,) float64, or None
+        - timestamps: (n,) float64 seconds, or None
     """
 
     users: np.ndarray
@@ -39,7 +40,7 @@ class Interactions:
 
 @dataclass(frozen=True)
 class SourceFeatures:
-    """A dense modality on its way into a folder: values (n_items, D) floats, and the file they come from."""
+    """A dense modality to write: values, (n_items, D) floats, and their source file, for errors."""
 
     values: np.ndarray
     source: Path | str
@@ -47,18 +48,18 @@ class SourceFeatures:
 
 @dataclass
 class DatasetContent:
-    """All that a dataset folder holds, ready to be written.
+    """Content of a dataset folder to write.
 
     Args:
-        source: one line, where the data come from.
+        source: origin of the data, one line.
         kind: "real", "sample" or "simulated".
-        users, items: the tokens, in the row order of every array.
+        users, items: tokens, in the row order of every array.
         interactions: either `{"": all of them}` or one entry per name of `SPLITS`.
-        features: per modality its dense values or its bags.
-        user_columns, item_columns: further columns of `.user` and `.item`, `name:type` to one value a row.
+        features: dense values or bags by modality.
+        user_columns, item_columns: further columns of `.user` and `.item`, `name:type` to one value per row.
         get_real: for a sample, how to get the real data.
-        ordered: each user's rows stand in order of time, though times are not given.
-        notes: what a reader of results must know; what the splits tell is added when they are written.
+        ordered: each user's rows are in order of time, without times.
+        notes: caveats for readers of results, one sentence each.
     """
 
     source: str
@@ -75,7 +76,7 @@ class DatasetContent:
 
 
 def check_replaceable(folder: Path, force: bool) -> None:
-    """Raises InputError unless `folder` is free, empty, a sample or, with `force`, other data."""
+    """Raises InputError unless `folder` is missing, empty, a sample or, with `force`, another dataset folder."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not folder.is_dir():
@@ -90,8 +91,8 @@ def check_replaceable(folder: Path, force: bool) -> None:
 def write_folder(folder: Path, content: DatasetContent, *, force: bool = False) -> None:
     """Writes `content` as the dataset folder `folder`, whose last part is the dataset's name.
 
-    A sample is replaced, other data only with `force`. Nothing is left half-written: on bad input, a full
-    disk or an interruption the destination stays as it was. Raises InputError for all of these but the last.
+    Replaces a sample, and other data with `force`. On bad input, a full disk or an interruption the destination stays
+    unchanged; the first two raise InputError.
     """
     check_replaceable(folder, force)
     if folder.name in ("", ".", ".."):
@@ -167,7 +168,7 @@ def _has_times(interactions: dict[str, Interactions]) -> bool:
 
 
 def _without_idle_times(content: DatasetContent) -> DatasetContent:
-    """The same, without times where those of the training rows, or of all rows, are all the same."""
+    """Drops the times, and notes it, if those of the first part (training or all rows) are all equal."""
     first = next(iter(content.interactions.values())).timestamps
     if first is None or (first != first[0]).any():
         return content
@@ -177,7 +178,7 @@ def _without_idle_times(content: DatasetContent) -> DatasetContent:
 
 
 def _warnings(interactions: dict[str, Interactions]) -> list[str]:
-    """What a reader of results must know of the splits: pairs that leak from training, repeated pairs."""
+    """Lines on held-out pairs that are in training too, and on repeated pairs."""
     found = []
     keys = {split: rows.users << 32 | rows.items for split, rows in interactions.items()}
     for split, pairs in keys.items():

@@ -1,4 +1,4 @@
 """Donation graphs, Swing, metapath neighbours and their snapshots: NumPy and Numba on arrays, no model.
 
-Not here: when a snapshot is built and where it lies (`offline`), how neighbours are pooled (`modules.gie`).
+Not here: when and where a snapshot is built (`offline`), how neighbours are pooled (`modules.gie`).
 """

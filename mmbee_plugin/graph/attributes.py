@@ -1,4 +1,4 @@
-"""Mean attributes: what a node's neighbours have in common, as content features or other columns of theirs."""
+"""Mean attributes: weighted means of content features, or other columns, over a node's neighbours."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ import numpy as np
 
 from mmbee_plugin.graph.metapaths import Neighbours
 
-# Feature columns converted to float32 at a time, so that a wide float16 file never stands in memory whole.
+# Feature columns converted to float32 at a time: a wide float16 file need not fit into memory.
 _COLUMNS = 256
 
 
 @dataclass(frozen=True)
 class Attributes:
-    """Columns of all authors or all users, of mean 0 and deviation 1 over those that have them.
+    """Columns of all authors or all users, with mean 0 and deviation 1 over the present rows.
 
     Shapes:
-        - values: (n, D) float16 or float32, may be memory-mapped; absent rows are never read into a mean
+        - values: (n, D) float16 or float32, may be memory-mapped; absent rows enter no mean
         - present: (n,) bool
-        - end: whose they are, ``a`` or ``u``
+        - end: type of the nodes, ``a`` or ``u``
     """
 
     values: np.ndarray
@@ -26,7 +26,7 @@ class Attributes:
     end: str = "a"
 
     def filled(self) -> np.ndarray:
-        """(n, D) float32, zero where absent."""
+        """(n, D) float32, zero for absent rows."""
         return np.where(self.present[:, None], self.values, 0).astype(np.float32)
 
 
@@ -35,8 +35,8 @@ class MeanAttributes:
     """Weighted means over neighbours.
 
     Shapes:
-        - values: (n_nodes, D) float32, zero where no neighbour has the feature
-        - fraction: (n_nodes,) float32, the part of the neighbours' weight that has it, 0 to 1
+        - values: (n_nodes, D) float32, zero without a neighbour that has the feature
+        - fraction: (n_nodes,) float32 in [0, 1], share of the neighbours' weight that has it
     """
 
     values: np.ndarray
@@ -44,11 +44,11 @@ class MeanAttributes:
 
 
 def mean_attributes(neighbours: Neighbours, attributes: Attributes) -> MeanAttributes:
-    r"""The mean feature of each node's neighbours that have one, by the neighbours' weights.
+    r"""Weighted mean feature over each node's neighbours that have one.
 
     For a linear projection W of features that are zero where absent,
     :math:`\mathrm{mean}(\theta + W x) = \mathrm{mean}(\theta) + \mathrm{fraction} \cdot
-    W\,\mathrm{values}`, so a model gets the projected mean of K neighbours for the price of one row.
+    W\,\mathrm{values}`, so a model projects one row instead of K neighbours.
 
     Example:
         >>> lists = Neighbours(np.array([0, 2, 3]), np.array([0, 1, 1]), np.array([0.6, 0.4, 1.0]))
@@ -60,7 +60,7 @@ def mean_attributes(neighbours: Neighbours, attributes: Attributes) -> MeanAttri
     weights = neighbours.matrix(len(present)).astype(np.float64)
     total = np.asarray(weights.sum(1)).ravel()
     weights.data *= present[weights.indices]
-    weights.eliminate_zeros()  # an absent row may hold anything, and 0 x NaN is NaN
+    weights.eliminate_zeros()  # absent rows may hold NaN, and 0 x NaN is NaN
     covered = np.asarray(weights.sum(1)).ravel()
     weights.data /= np.repeat(covered, np.diff(weights.indptr))
     weights = weights.astype(np.float32)
@@ -80,15 +80,14 @@ def brought(
     own: Callable[[str], np.ndarray],
     mean: Callable[[str], np.ndarray] | None = None,
 ) -> np.ndarray | None:
-    """(n_nodes, D) what neighbours bring along: sums of all columns over lists, by their weights, side by side.
+    """(n_nodes, D) weighted sums of all columns over each node's neighbours; None if their type has no column.
 
     Args:
-        lists: of neighbours of one type, a node's weights summing to 1 over all its lists; None is returned where that
-            type has no column.
-        end: which type, ``u`` or ``a``; the other's columns are zero.
-        columns: the type that has each column, in order.
-        own: a column's values (n, D_c), zero where absent.
-        mean: a column's sums (n_nodes, D_c) over these lists where they are stored.
+        lists: neighbours of one type; a node's weights sum to 1 over all its lists.
+        end: type of the neighbours, ``u`` or ``a``; columns of the other type are zero.
+        columns: column name to the type of node that has it; D is their total width, in this order.
+        own: values (n, D_c) of a column, zero where absent.
+        mean: stored sums (n_nodes, D_c) of a column over these lists, if there are any.
     """
     if end not in columns.values():
         return None

@@ -1,4 +1,4 @@
-"""The K best of many scored nodes, in one defined order: higher score first, equal scores by lower id."""
+"""The K best scored nodes, higher scores first, equal scores by lower id."""
 
 import numpy as np
 from numba import njit
@@ -8,12 +8,10 @@ from numba import njit
 def keep_best(
     ids: np.ndarray, scores: np.ndarray, count: int, best_ids: np.ndarray, best_scores: np.ndarray
 ) -> int:
-    """Puts the best ``len(best_ids)`` of the first ``count`` candidates into the two arrays, best first.
-
-    No order among the candidates is assumed; distinct ids are. Returns how many were kept.
+    """Writes the K best of the first ``count`` candidates, best first; returns how many were kept.
 
     Shapes:
-        - ids, scores: (at least count,) int32 and float32
+        - ids, scores: (at least count,) int32 and float32, in any order, with distinct ids
         - best_ids, best_scores: (K,) int32 and float32, overwritten
     """
     kept = 0
@@ -25,9 +23,9 @@ def keep_best(
 
 @njit(nogil=True, cache=True)
 def push(best_ids: np.ndarray, best_scores: np.ndarray, kept: int, node: int, score: float) -> int:
-    """Offers one node to a bounded heap whose root is the worst one kept; returns how many it now holds.
+    """Offers a node to a bounded heap with the worst node as root; returns its new size.
 
-    The score is compared as the float32 it is stored as.
+    Scores are compared as float32, the type they are stored in.
     """
     rounded = np.float32(score)
     if kept < len(best_ids):
@@ -47,7 +45,7 @@ def push(best_ids: np.ndarray, best_scores: np.ndarray, kept: int, node: int, sc
 
 @njit(nogil=True, cache=True)
 def sort_best(best_ids: np.ndarray, best_scores: np.ndarray, kept: int) -> None:
-    """Turns the heap's first ``kept`` entries into a list, best first."""
+    """Sorts the heap's first ``kept`` entries in place, best first."""
     for last in range(kept - 1, 0, -1):
         node, score = best_ids[last], best_scores[last]
         best_ids[last], best_scores[last] = best_ids[0], best_scores[0]
@@ -63,7 +61,7 @@ def _worse(score: np.floating, node: int, other_score: np.floating, other_node: 
 def _sift_down(
     best_ids: np.ndarray, best_scores: np.ndarray, size: int, node: int, score: np.floating
 ) -> None:
-    """Replaces the root of the heap's first ``size`` entries by the given one."""
+    """Replaces the root of the heap of the first ``size`` entries by the given node."""
     parent = 0
     while True:
         child = 2 * parent + 1

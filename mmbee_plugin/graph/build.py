@@ -29,21 +29,20 @@ def build(
     nodes: NodeStage | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Snapshot:
-    """The snapshot of these inputs and settings under ``root``, opened if it is there and sound, else built.
+    """Opens the snapshot of these inputs and settings, ``root/<key>``; builds it if it is missing or damaged.
 
-    It is written to a temporary folder beside and renamed, so that no reader ever sees half of one. A damaged
-    snapshot under the same key is replaced.
+    It is written to a temporary folder beside and renamed, so that readers never see half of one.
 
     Args:
-        interactions: training interactions; nothing else is read.
+        interactions: training interactions.
         settings: the stage's settings.
-        root: folder of the snapshots, made if need be; the snapshot is ``root/<key>``.
+        root: folder of the snapshots, made if missing.
         attributes: dense author features by modality name.
-        nodes: how to train the node tables; ``None`` stores none.
-        progress: told each stage's name as it starts.
+        nodes: how to train the node tables; ``None``: no tables.
+        progress: called with the name of each stage as it starts.
 
     Raises:
-        InputError: inputs that do not fit, or a folder that cannot be written, such as on a full disk.
+        InputError: inputs that do not fit each other or the settings, or a folder that cannot be written.
     """
     features = dict(attributes or {})
     whole = columns_of(settings.statistics, interactions, features)
@@ -92,9 +91,9 @@ def _write_stages(
     nodes: NodeStage | None,
     fold: int | None,
 ) -> None:
-    """Runs every stage on the gifts that the whole graph or, with ``fold``, the graph without that fold has.
+    """Runs every stage on the gifts ``seen``: all, or those of the graph without ``fold``.
 
-    The graphs themselves are stored for the whole graph alone.
+    U2A and A2A themselves are stored for the whole graph only.
     """
     within = "" if fold is None else f" without fold {fold}"
     folder = fold_folder(fold)
@@ -156,7 +155,7 @@ def _key(
 ) -> str:
     chosen = settings.model_dump(mode="json")
     if not (others := settings.statistics != GraphSettings().statistics):
-        del chosen["statistics"]  # what every snapshot had before there was a choice
+        del chosen["statistics"]  # keys of snapshots from before this setting stay valid
     described = {
         "schema": SCHEMA,
         "settings": chosen,

@@ -1,4 +1,4 @@
-"""U2A, the weighted bipartite graph of who gave how much to whom (MMBee, section 5.1)."""
+"""U2A, the bipartite donation graph of users and authors, weighted by amounts (MMBee, section 5.1)."""
 
 from typing import Literal, get_args
 
@@ -17,17 +17,17 @@ def donation_graph(
     """Sums a list of interactions into the U2A graph.
 
     Args:
-        users: (n,) file row of the user of each interaction.
-        authors: (n,) file row of the author of each interaction.
-        amounts: (n,) what was given, in any one unit, above zero; ``None`` counts interactions.
+        users: (n,) file row of each interaction's user.
+        authors: (n,) file row of each interaction's author.
+        amounts: (n,) amounts above zero, in one unit; ``None`` counts interactions.
         n_users: rows of the graph.
         n_authors: columns of the graph.
 
     Returns:
-        float32 (n_users, n_authors), sorted columns, an edge per pair with the sum of its amounts.
+        float32 (n_users, n_authors), sorted columns, one edge per pair with the sum of its amounts.
 
     Raises:
-        InputError: unequal lengths, a row outside the graph, an amount that is not a number above zero.
+        InputError: unequal lengths, a row outside the graph, an amount that is not finite and above zero.
     """
     rows, columns = _rows("users", users, n_users), _rows("authors", authors, n_authors)
     if len(rows) != len(columns):
@@ -45,17 +45,17 @@ def donation_graph(
             )
     graph = csr_matrix((values, (rows, columns)), shape=(n_users, n_authors))
     graph.sum_duplicates()
-    # An amount below the float32 range would otherwise become an edge of weight zero.
+    # Amounts outside float32's range would become edges of weight zero or infinity.
     smallest = np.finfo(np.float32).tiny
     graph.data = np.clip(graph.data, smallest, np.finfo(np.float32).max)
     return graph.astype(np.float32)
 
 
 def weigh(graph: csr_matrix, amount: Amount) -> csr_matrix:
-    """The same edges weighted by the summed amount, by log(1 + amount), or by 1 each.
+    """A copy of the graph weighted by the summed amount, log(1 + amount), or 1.
 
     Raises:
-        InputError: another word for ``amount``.
+        InputError: an unknown ``amount``.
     """
     if amount not in get_args(Amount):
         raise InputError(f"amount: {amount!r} is unknown, expected one of {', '.join(get_args(Amount))}")

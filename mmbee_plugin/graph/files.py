@@ -1,4 +1,4 @@
-"""Array files that are hashed as they are written, and checked against the hash when they are read."""
+"""Writes array files with their sha256, and checks it on reading."""
 
 import hashlib
 import os
@@ -15,14 +15,14 @@ from mmbee_plugin.errors import InputError, one_line
 
 @dataclass(frozen=True)
 class SnapshotFile:
-    """A file and what it must contain."""
+    """A file with its expected size (bytes) and sha256."""
 
     path: Path
     size: int
     sha256: str
 
     def check_size(self) -> None:
-        """Raises InputError where the file is missing or has another size."""
+        """Raises InputError if the file is missing or has another size."""
         try:
             found = self.path.stat().st_size
         except OSError as error:
@@ -31,7 +31,7 @@ class SnapshotFile:
             raise InputError(f"{self.path}: {found} bytes, expected {self.size}; build the snapshot again")
 
     def check_hash(self) -> None:
-        """Raises InputError where the file is missing or is not the one that was written."""
+        """Raises InputError if the file is missing or its content differs."""
         self.check_size()
         with open(self.path, "rb") as file:
             found = _digest(file)
@@ -40,7 +40,7 @@ class SnapshotFile:
 
 
 def write_npy(path: Path, array: np.ndarray) -> SnapshotFile:
-    """Writes one array, by plain writes: numpy's own ``save`` loses the reason when a disk is full."""
+    """Writes one array with plain writes: on a full disk numpy's ``save`` loses the reason."""
     with open(path, "wb") as file:
         _write(file, array)
     return _described(path)
@@ -56,7 +56,7 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> SnapshotFile:
 
 
 def read_npy(file: SnapshotFile) -> np.ndarray:
-    """The array, memory-mapped read-only; raises InputError where the file is not the one written."""
+    """Opens the array memory-mapped, read-only; raises InputError if the file is missing or changed."""
     file.check_hash()
     try:
         return np.load(file.path, mmap_mode="r", allow_pickle=False)
@@ -65,8 +65,8 @@ def read_npy(file: SnapshotFile) -> np.ndarray:
 
 
 def read_npz(file: SnapshotFile, kinds: Mapping[str, type]) -> dict[str, np.ndarray]:
-    """The named one-dimensional arrays, in that order; raises InputError where one is missing or of
-    another kind."""
+    """Reads the one-dimensional arrays named in ``kinds``; raises InputError if one is missing or of another dtype, or
+    the file changed."""
     file.check_hash()
     try:
         with np.load(file.path, allow_pickle=False) as archive:

@@ -1,4 +1,4 @@
-"""Metapaths over U2A and A2A, and every node's top-K neighbours along one (MMBee, section 5.3)."""
+"""Metapaths over U2A and A2A, and each node's top-K neighbours along one (MMBee, section 5.3)."""
 
 import re
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from mmbee_plugin.settings.section import Names
 
 PAPER_METAPATHS = ("u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a")
 POSITIVES = {"u": "u2a2u", "a": "a2u2a"}
-"""the metapath whose neighbours GraphCL draws a side's nodes near to"""
+"""metapath of GraphCL's positives, by type of node"""
 MAX_HOPS = 3
 
 Normalisation = Literal["row", "symmetric"]
 
-# A product of two steps is stored only up to so many multiply-adds at a time, each at most 12 bytes.
+# Multiply-adds per stored part of the product of two steps; each yields at most one entry of 12 bytes.
 _CHUNK = 50_000_000
 
 
 @dataclass(frozen=True)
 class Metapath:
-    """A walk of one to three steps over users (u) and authors (a), written like ``u2a2u``.
+    """A walk of one to three steps over users (u) and authors (a), such as ``u2a2u``.
 
-    The steps u2a and a2u follow the U2A graph, a2a follows the A2A graph.
+    Steps u2a and a2u follow the graph U2A, a2a follows A2A.
     """
 
     nodes: str
@@ -38,8 +38,7 @@ class Metapath:
         """Reads a name such as ``u2a2u2a``.
 
         Raises:
-            InputError: anything but u and a joined by 2, a step from u to u, fewer than one or more than
-                three steps.
+            InputError: a name other than u and a joined by 2, a step u2u, no step or more than three.
 
         Example:
             >>> path = Metapath.parse("u2a2a")
@@ -59,12 +58,12 @@ class Metapath:
 
     @property
     def start(self) -> str:
-        """The type of the node it starts at, u or a."""
+        """Type of the start node, u or a."""
         return self.nodes[0]
 
     @property
     def end(self) -> str:
-        """The type of the node it ends at, u or a."""
+        """Type of the end node, u or a."""
         return self.nodes[-1]
 
     @property
@@ -73,7 +72,7 @@ class Metapath:
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """The graph each hop follows, such as ``("u2a", "a2u")``."""
+        """The step of each hop, such as ``("u2a", "a2u")``."""
         return tuple(f"{start}2{end}" for start, end in pairwise(self.nodes))
 
 
@@ -86,11 +85,11 @@ def _parsed(names: tuple[str, ...]) -> tuple[str, ...]:
 Metapaths = Annotated[
     Names, BeforeValidator(lambda given: () if given is None else given), AfterValidator(_parsed)
 ]
-"""A setting that lists metapaths by name; null lists none."""
+"""setting that lists metapaths by name; null: none"""
 
 
 def every_metapath(hops: int = MAX_HOPS) -> tuple[Metapath, ...]:
-    """All metapaths of up to so many hops, those from users first, shorter ones first: 16 of up to three.
+    """All metapaths of up to ``hops`` steps, from users first, then shorter first; 16 for three.
 
     Example:
         >>> [path.name for path in every_metapath(hops=2)]
@@ -103,12 +102,12 @@ def every_metapath(hops: int = MAX_HOPS) -> tuple[Metapath, ...]:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Per node a list of neighbours, best first, as three flat arrays.
+    """One list of neighbours per node in CSR form, best first unless noted.
 
     Shapes:
-        - indptr: (n_nodes + 1,) int64; node v's list is the slice ``indptr[v] : indptr[v + 1]``
+        - indptr: (n_nodes + 1,) int64; node v's list is ``indptr[v] : indptr[v + 1]``
         - ids: (n,) int32, file rows of the neighbours
-        - weights: (n,) float32, their scores, above zero
+        - weights: (n,) float32, scores above zero
     """
 
     indptr: np.ndarray
@@ -120,12 +119,12 @@ class Neighbours:
         return len(self.indptr) - 1
 
     def of(self, node: int) -> tuple[np.ndarray, np.ndarray]:
-        """The ids and weights of one node's neighbours."""
+        """Ids and weights of a node's neighbours."""
         row = slice(self.indptr[node], self.indptr[node + 1])
         return self.ids[row], self.weights[row]
 
     def matrix(self, n_ends: int) -> csr_matrix:
-        """The same as a float32 (n_nodes, n_ends) matrix; its columns keep the order best first."""
+        """The lists as a CSR matrix (n_nodes, n_ends); entries keep their order."""
         return csr_matrix((self.weights, self.ids, self.indptr), shape=(self.n_nodes, n_ends))
 
 
@@ -138,24 +137,23 @@ def expand(
     normalisation: Normalisation = "row",
     exclude_own: bool = True,
 ) -> Neighbours:
-    """The ``top_k`` best neighbours of every start node along a metapath.
+    """Finds the ``top_k`` best neighbours of every start node along a metapath.
 
-    A neighbour's score is the sum, over all paths that lead to it, of the product of the normalised edge
-    weights. No list is cut between hops: the scores are exact. They are added in double precision and
-    compared as the float32 they are stored as, equal ones by lower id.
+    A neighbour's score is the sum, over all walks to it, of the product of the normalised edge weights. No list is cut
+    between hops, so scores are exact: summed in double precision, compared and stored as float32, ties by lower id.
 
     Args:
-        path: which steps to follow.
+        path: the metapath.
         u2a: (n_users, n_authors) weighted donation graph.
-        a2a: (n_authors, n_authors) similarity graph; may be ``None`` where the path has no a2a step.
-        top_k: neighbours kept, at least 1.
-        normalisation: ``row`` divides an edge's weight by the sum over its start's edges, ``symmetric`` by
-            the square root of the sums over its start's and its end's.
-        exclude_own: leave out the node itself (paths that end at the type they start at), and for a path of
-            more than one hop between a user and an author the pairs which are edges already.
+        a2a: (n_authors, n_authors) similarity graph; may be ``None`` for a path without a2a steps.
+        top_k: neighbours kept per node, at least 1.
+        normalisation: ``row`` divides an edge's weight by the sum of its start's edges; ``symmetric`` by the square
+            root of the product of the sums of its start's and its end's edges.
+        exclude_own: leave out the node itself on paths that end at their start type, and the pairs of U2A on longer
+            paths between users and authors.
 
     Raises:
-        InputError: an option out of range, an a2a step without its graph, graphs that do not fit each other.
+        InputError: an option out of range, an a2a step without A2A, graphs that do not fit each other.
 
     Example:
         >>> u2a = csr_matrix([[1.0, 1.0], [0.0, 2.0], [4.0, 0.0]])  # amounts of 3 users to 2 authors
@@ -174,7 +172,7 @@ def expand(
     if path.hops == 1:
         steps = [identity(steps[0].shape[0], format="csr"), *steps]
     elif path.hops == 3 and _work(steps[1], steps[2]).sum() <= min(_work(steps[0], steps[1]).sum(), _CHUNK):
-        # The transposes' product, transposed, has its columns sorted.
+        # Transposing the product of the transposes sorts its columns.
         steps = [steps[0], (steps[2].T.tocsr() @ steps[1].T.tocsr()).T.tocsr()]
     chunks = [slice(0, steps[0].shape[0])]
     if len(steps) == 3:
@@ -195,7 +193,7 @@ def expand(
 
 @dataclass(frozen=True)
 class ScoredPath:
-    """One walk: its nodes' file rows from start to end, and its part of the score."""
+    """A walk: file rows of its nodes from start to end, and its share of the score."""
 
     nodes: tuple[int, ...]
     weight: float
@@ -210,9 +208,9 @@ def explain(
     *,
     normalisation: Normalisation = "row",
 ) -> list[ScoredPath]:
-    """All walks behind one neighbour's score, the heaviest first, equal ones by lower nodes.
+    """All walks from ``start`` to ``end``, heaviest first, ties by lower nodes.
 
-    Their weights add up to the score which ``expand`` gives ``end`` as a neighbour of ``start``.
+    Their weights sum to the score of ``end`` among the neighbours of ``start`` in ``expand``.
 
     Raises:
         InputError: as ``expand``, or a node outside its graph.
@@ -241,7 +239,7 @@ def explain(
 def step_graphs(
     path: Metapath, u2a: csr_matrix, a2a: csr_matrix | None, normalisation: Normalisation
 ) -> list[csr_matrix]:
-    """The normalised float64 graphs along a path, columns sorted."""
+    """Normalised float64 graphs of a path's steps, with sorted columns. Raises InputError as ``expand``."""
     if normalisation not in get_args(Normalisation):
         expected = " or ".join(get_args(Normalisation))
         raise InputError(f"normalisation: {normalisation!r} is unknown, expected {expected}")
@@ -270,6 +268,6 @@ def _normalised(graph: csr_matrix, normalisation: Normalisation) -> csr_matrix:
 
 
 def _work(left: csr_matrix, right: csr_matrix) -> np.ndarray:
-    """(rows of left,) the multiply-adds of each row of the product, which bound its entries."""
+    """(rows of left,) int64, multiply-adds of each row of the product; they bound its entries."""
     work = np.concatenate([[0], np.cumsum(np.diff(right.indptr).astype(np.int64)[left.indices])])
     return np.diff(work[left.indptr])

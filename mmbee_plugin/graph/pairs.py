@@ -1,4 +1,4 @@
-"""GraphCL's pairs: for a batch of nodes, metapath neighbours to pull near and random nodes to push away."""
+"""Draws GraphCL's pairs: metapath neighbours as positives and random nodes as negatives of a batch of nodes."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,13 @@ from mmbee_plugin.graph.metapaths import Neighbours
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Shapes:
-    - nodes: (n,) int64, the batch's nodes that have a positive, in the order they came
-    - positives: (n, P) int64
-    - negatives: (M,) int64, shared by the batch
-    - mask: (n, M) bool, False where a negative is the node itself or one of its positives here
+    """Positives and negatives of a batch of nodes.
+
+    Shapes:
+        - nodes: (n,) int64, the batch's nodes with a positive, in its order
+        - positives: (n, P) int64
+        - negatives: (M,) int64, shared by the batch
+        - mask: (n, M) bool, False where a negative is the node itself or one of its drawn positives
     """
 
     nodes: np.ndarray
@@ -24,20 +26,18 @@ class PairBatch:
 
 
 class PairSampler:
-    """Draws positives from the nodes' neighbour lists, with replacement, and negatives from all nodes of
-    their type.
+    """Draws positives from each node's neighbour list, with replacement, and negatives uniformly from all nodes.
 
-    Negatives are uniform and one draw serves the whole batch: the scores are then one matrix product, and
-    each node still meets other ones in every epoch.
+    The whole batch shares its negatives, so that the scores are one matrix product; they differ from batch to batch.
 
     Args:
-        neighbours: the positives of every node, such as its u2a2u or a2u2a neighbours.
-        n_nodes: nodes of the type that the neighbours are of.
+        neighbours: candidate positives of every node, such as its u2a2u or a2u2a neighbours.
+        n_nodes: number of nodes of the neighbours' type.
         seed: of the draws.
-        positives: P, draws a node.
-        negatives: M, draws a batch.
-        by_weight: draw positives by their weights; else evenly.
-        same_type: the nodes and their neighbours are of one type, so a node must not be its own negative.
+        positives: P, positives per node.
+        negatives: M, negatives per batch.
+        by_weight: draw positives in proportion to their weights; else uniformly.
+        same_type: whether nodes and neighbours are of one type; a node is then no negative of its own.
 
     Raises:
         InputError: a count below 1.
@@ -66,9 +66,9 @@ class PairSampler:
         self.random = np.random.default_rng(seed)
 
     def sample(self, nodes: np.ndarray) -> PairBatch:
-        """Pairs for a batch of node rows (b,); those without a neighbour are left out.
+        """Draws the pairs of node rows (b,); nodes without a neighbour are left out.
 
-        Only the lists of these nodes are read, so the neighbours may be memory-mapped.
+        Reads the lists of these nodes only, so the neighbours may be memory-mapped.
         """
         nodes = np.asarray(nodes, dtype=np.int64)
         first = self.neighbours.indptr[nodes]
@@ -88,17 +88,17 @@ class PairSampler:
         return PairBatch(nodes, positives, negatives, mask)
 
     def _weighted(self, first: np.ndarray, degrees: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        """(n, P) places in the nodes' lists that draws from [0, 1) fall on, by weight."""
+        """(n, P) positions in the nodes' lists, by weight, of uniform draws from [0, 1)."""
         start = np.cumsum(degrees) - degrees
         row = np.repeat(np.arange(len(degrees)), degrees)
         entry = np.arange(len(row)) + (first - start)[row]
         total = np.concatenate([[0.0], np.cumsum(self.neighbours.weights[entry], dtype=np.float64)])
         base, end = total[start], total[start + degrees]
-        # Running totals inside each row's stretch of [row, row + 1): one search serves rows of every scale.
+        # Row r's cumulative weights are scaled into [r, r + 1], so that one search serves all rows.
         chances = (total[1:] - base[row]) / (end - base)[row] + row
         wanted = np.arange(len(degrees))[:, None] + drawn
         return np.searchsorted(chances, wanted, side="right") - start[:, None]
 
     def _even(self, first: np.ndarray, degrees: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        """The same, every neighbour alike."""
+        """(n, P) positions in the nodes' lists, uniform, of draws from [0, 1)."""
         return (drawn * degrees[:, None]).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Which neighbours one mean is taken over: those along a metapath, or the set of a side's (MMBee, eq. 10-12)."""
+"""Pools: the neighbours averaged together, of one metapath or of all of a side (MMBee, eq. 10-12)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 
 @dataclass(frozen=True)
 class Part:
-    """The metapaths of a pool that lead to nodes of one type, which have a table of their own."""
+    """The metapaths of a pool that end at one type of node, and so read one table."""
 
     paths: tuple[Metapath, ...]
 
@@ -23,13 +23,13 @@ class Part:
 
     @property
     def end(self) -> str:
-        """The type of the neighbours, u or a."""
+        """Type of the neighbours, u or a."""
         return self.paths[0].end
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Metapaths from one side over whose neighbours one mean is taken."""
+    """Metapaths from one side whose neighbours are averaged together."""
 
     paths: tuple[Metapath, ...]
 
@@ -40,28 +40,25 @@ class Pool:
 
     @property
     def start(self) -> str:
-        """The type of the node whose neighbours they are, u or a."""
+        """Type of the start nodes, u or a."""
         return self.paths[0].start
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """Its metapaths by the type of the neighbours: a user and an author are never the same node."""
+        """Its metapaths grouped by the type of their end nodes."""
         ends = dict.fromkeys(path.end for path in self.paths)
         return tuple(Part(tuple(path for path in self.paths if path.end == end)) for end in ends)
 
     def is_stored(self, weighted: bool) -> bool:
-        """Whether its mean is the one that the offline stage takes: of one metapath, by the scores."""
+        """Whether the offline stage stores its mean: that of a single metapath, weighted by the scores."""
         return weighted and len(self.paths) == 1
 
     def lists(self, read: Callable[[str], Neighbours], weighted: bool) -> list[Neighbours]:
-        """A list for each of the parts, a neighbour once however many metapaths lead to it.
+        """Neighbour lists of each part, without duplicates; a node's weights sum to 1 over all parts.
 
         Args:
             read: the lists of a metapath, by its name.
-            weighted: by the scores, each metapath's made to sum to 1 and those of a neighbour added; else all alike.
-
-        Returns:
-            lists in which a node's weights over all parts sum to 1: those of a mean over the whole pool.
+            weighted: weights are the scores, normalised per metapath and summed for a neighbour of several; else equal.
         """
         found = []
         for part in self.parts:
@@ -74,7 +71,7 @@ class Pool:
 
 
 def pools_of(paths: Sequence[Metapath], pooling: str) -> tuple[Pool, ...]:
-    """The pools of metapaths, the users' first: one a metapath (``concat``), or one a side (``set``).
+    """Pools of metapaths, the users' first: one per metapath (``concat``) or one per side (``set``).
 
     Example:
         >>> paths = [Metapath.parse(name) for name in ("u2a2u", "u2a2a", "a2a")]
@@ -88,7 +85,7 @@ def pools_of(paths: Sequence[Metapath], pooling: str) -> tuple[Pool, ...]:
 
 
 def normalised(parts: Sequence[Neighbours]) -> list[Neighbours]:
-    """Lists of the same nodes with float32 weights that sum to 1 over all parts of a node; an empty one stays so."""
+    """Scales the weights of each node to sum to 1 over all parts; float32. Empty lists stay empty."""
     rows = [_rows(part) for part in parts]
     total = np.zeros(parts[0].n_nodes)
     for row, part in zip(rows, parts, strict=True):
@@ -101,7 +98,7 @@ def normalised(parts: Sequence[Neighbours]) -> list[Neighbours]:
 
 
 def _united(lists: Sequence[Neighbours]) -> Neighbours:
-    """One list a node of all that several have, each neighbour once with the sum of its weights, by ascending id."""
+    """Union of several lists of each node: each neighbour once with the sum of its weights, by ascending id."""
     row, ids, weights = (
         np.concatenate(columns)
         for columns in zip(*((_rows(one), one.ids, one.weights) for one in lists), strict=True)
@@ -115,7 +112,7 @@ def _united(lists: Sequence[Neighbours]) -> Neighbours:
 
 
 def _rows(lists: Neighbours) -> np.ndarray:
-    """(n,) int64, the node whose neighbour each entry is."""
+    """(n,) int64, node of each entry."""
     return np.repeat(np.arange(lists.n_nodes, dtype=np.int64), np.diff(lists.indptr))
 
 

@@ -1,5 +1,4 @@
-"""The best columns of every row of a sparse product that is never stored: Gustavson's method, in two
-shapes."""
+"""Best columns of every row of a sparse product, without storing it: Gustavson's method, in two variants."""
 
 import numpy as np
 from numba import njit
@@ -8,29 +7,29 @@ from scipy.sparse import csr_matrix
 from mmbee_plugin.graph.best import keep_best, push, sort_best
 from mmbee_plugin.graph.blocks import over_blocks
 
-# Columns whose sums a heavy row keeps at a time: 128 KB, within a second-level cache. Smaller tiles cut the
-# rows that are added into pieces of a few entries.
+# Columns summed at a time for heavy rows: 128 KB of sums fit a second-level cache. Smaller tiles would cut the rows of
+# `right` into pieces of a few entries.
 _TILE = 16_384
 
 
 def best_of_product(
     left: csr_matrix, right: csr_matrix, excluded: csr_matrix, top_k: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each row's ``top_k`` best entries of left x right, exact, summed in double and compared as float32.
+    """The ``top_k`` best entries of each row of left x right, summed in float64 and compared as float32.
 
-    A light row gathers only the columns it meets. A heavy one, which would meet most of them, goes through
-    all columns tile by tile, so that its sums stay in the cache. Own code and not a library's top-K product
-    because those leave the order of equal scores open (see ``best.py``).
+    Light rows gather the columns they reach. Heavy rows, with more multiply-adds than a quarter of the columns, sum all
+    columns tile by tile, which keeps the sums in the cache. Library top-K products leave the order of equal scores
+    undefined (see ``best.py``).
 
     Args:
         left: (n, m) float64, weights above zero.
         right: (m, e) float64, weights above zero, sorted columns.
-        excluded: (n, e) the entries to leave out, whatever their values.
-        top_k: entries kept a row, at least 1.
+        excluded: (n, e) entries to leave out, of any value.
+        top_k: entries kept per row, at least 1.
 
     Returns:
-        ids (n, K) int32 and scores (n, K) float32, best first, with K = min(top_k, e), and (n,) int64, how
-        many of the K are filled.
+        ids (n, K) int32 and scores (n, K) float32, best first, with K = min(top_k, e); and the number of filled
+        entries of each row, (n,) int64.
     """
     n, n_columns = left.shape[0], right.shape[1]
     ids = np.empty((n, min(top_k, n_columns)), np.int32)
@@ -125,7 +124,7 @@ def _heavy_rows(
                 if 0 <= column < tile:
                     sums[column] = 0
             ids, scores, kept = best_ids[row], best_scores[row], found[row]
-            # Columns come in ascending order, so one that only equals the worst kept never replaces it.
+            # Columns ascend, so one that ties with the worst kept never replaces it.
             least = 0.0 if kept < len(ids) else scores[0] * (1 - 1e-6)
             for column in range(high - low):
                 if sums[column] > least:

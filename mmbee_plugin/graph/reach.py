@@ -1,8 +1,7 @@
-"""Reach: how likely a long walk from a user ends at an author, stored as one list a user.
+"""Reach: probability that a walk of five hops, u-a-u-a-u-a, from a user ends at an author; one list per user.
 
-A metapath's lists of three hops are short of what separates authors that nobody near the user has gifted. Two
-of them in a row make a walk of five hops, u-a-u-a-u-a, and its best authors per user are again one stored
-list.
+Lists of three hops do not separate authors whom nobody near the user has gifted. Joining lists of two metapaths gives
+the longer walk.
 """
 
 import numpy as np
@@ -13,27 +12,27 @@ from mmbee_plugin.graph.metapaths import Metapath, Neighbours, expand
 from mmbee_plugin.graph.product import best_of_product
 
 NOBODY = int(np.iinfo(np.int32).max)
-"""an id that no author has: it fills up ascending lists"""
+"""id of no author; pads ascending lists"""
 
 
 def reach(
     u2a: csr_matrix, top_k: int, inner: int = 200, exclude_own: bool = True, lift: bool = False
 ) -> Neighbours:
-    """The ``top_k`` authors that a random walk u-a-u-a-u-a from each user most likely ends at.
+    """The ``top_k`` most likely end authors of a random walk u-a-u-a-u-a from each user.
 
-    The walk is joined from the user's u2a2u2a list and the authors' a2u2a lists, each cut to its ``inner`` best,
-    with the walk free to come back to where it was.
+    The walk joins the user's u2a2u2a list with the authors' a2u2a lists, each cut to its ``inner`` best; it may return
+    to nodes it has visited.
 
     Args:
         u2a: (n_users, n_authors) weighted donation graph.
-        top_k: authors kept a user, at least 1.
-        inner: neighbours kept in the two lists that are joined, at least 1.
-        exclude_own: leave out the authors that the user has gifted: right where those are not to be ranked.
-        lift: rank and store by how many times likelier than by popularity alone the end is: the chance over the
-            author's share of all gifts, to each of which an average author's are added.
+        top_k: authors kept per user, at least 1.
+        inner: neighbours kept in the two lists joined, at least 1.
+        exclude_own: leave out authors whom the user has gifted, for data in which they are not ranked.
+        lift: score by lift, the probability divided by the author's share of all gifts; the average author's gifts
+            are added to each author's for smoothing.
 
     Returns:
-        lists over all users, by ascending author.
+        one list per user, by ascending author.
 
     Raises:
         InputError: ``top_k`` or ``inner`` below 1.
@@ -61,7 +60,7 @@ def reach(
 
 
 def _popularity(u2a: csr_matrix) -> np.ndarray:
-    """(n_authors,) each author's share of all gifts, with an average author's added to everyone's."""
+    """(n_authors,) share of each author in all gifts, smoothed by adding the average author's gifts to each."""
     gifts = np.asarray(u2a.sum(axis=0)).ravel()
     smoothed = gifts + max(gifts.mean(), np.finfo(np.float64).tiny)
     return smoothed / smoothed.sum()

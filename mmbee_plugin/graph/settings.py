@@ -1,4 +1,4 @@
-"""What a graph snapshot is built from: settings, interactions, and how the node tables are trained."""
+"""Inputs of a graph snapshot: settings, interactions, and the training of the node tables."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,11 +15,11 @@ from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapaths, Neighbours,
 from mmbee_plugin.settings.section import Names, Section
 
 OPTIONAL = ("amounts", "later", "times")
-"""Columns of :class:`Interactions` that may be absent."""
+"""columns of :class:`Interactions` that may be absent"""
 
 FoldBy = Literal["order", "pair", "time"]
 SEEN: dict[str, np.ufunc] = {"pair": np.not_equal, "order": np.greater, "time": np.less}
-"""How the folds that a fold's graph is built from compare with it."""
+"""`SEEN[fold_by](folds, f)` marks the rows that the graph of fold f is built from"""
 
 
 class GraphStage(Section):
@@ -66,7 +66,7 @@ class GraphStage(Section):
 
     @model_validator(mode="after")
     def _enough_folds(self) -> Self:
-        # One fold by pair or time would hold every edge and leave its graph empty.
+        # A single fold by pair or time would contain every edge and leave its graph empty.
         if self.folds == 1 and self.fold_by != "order":
             raise ValueError("folds 1 is out of range, expected 0 (none) or at least 2")
         return self
@@ -81,13 +81,12 @@ class GraphSettings(GraphStage):
 
 @dataclass(frozen=True)
 class Interactions:
-    """The training interactions, and nothing later: the graph knows no other.
+    """The training interactions, the only ones that a graph is built from.
 
     Shapes:
         - users, authors: (n,) file rows
-        - amounts: (n,) or ``None`` where each counts one
-        - later: (n,) how many later interactions the row's user has, or ``None`` where the order is unknown;
-          needed for folds by order
+        - amounts: (n,), or ``None`` to count 1 each
+        - later: (n,) number of the user's later interactions, or ``None`` if unknown; needed for folds by order
         - times: (n,) seconds, or ``None`` for data without time; needed for folds by time
 
     Raises:
@@ -111,7 +110,7 @@ class Interactions:
                 raise InputError(f"{name} has shape {found}, expected {expected}, one per interaction")
 
     def seen_by(self, fold: int, settings: GraphSettings) -> "Interactions":
-        """Those which the graph of this fold is built from."""
+        """The interactions that the graph of ``fold`` is built from."""
         every = np.ones(len(self.users), dtype=bool)
         folds = deal(settings, self.users, self.authors, every, self.later, self.times)
         seen = SEEN[settings.fold_by](folds, fold)
@@ -121,8 +120,8 @@ class Interactions:
 
 @dataclass(frozen=True)
 class NodeStage:
-    """How the node tables are trained; ``settings`` tell one way from another in the snapshot's key."""
+    """Training of the node tables; ``settings`` enter the snapshot's key."""
 
     settings: Mapping[str, object]
     train: Callable[[csr_matrix, Neighbours, Neighbours], tuple[np.ndarray, np.ndarray]]
-    """From U2A and the positives of users (u2a2u) and authors (a2u2a) to two float32 tables."""
+    """maps U2A and the positives of users (u2a2u) and authors (a2u2a) to tables (n_users, d) and (n_authors, d)"""

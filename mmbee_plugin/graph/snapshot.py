@@ -1,8 +1,8 @@
-"""A snapshot: one built graph stage as a folder that is published whole, checked when read, and reused.
+"""A snapshot: the output of one graph stage in a folder, checked when read.
 
 ``graph/<key>/`` holds manifest.json, u2a.npz and a2a.npz (CSR), neighbours/<metapath>.npz, reach.npz,
-attributes/<column>.<metapath>.npy with its fraction, attributes/own/<column>.npy, nodes_user.npy, nodes_author.npy, and
-the neighbours, reach and attributes again in fold-<f>/ for each fold left out, own ones where they are others.
+attributes/<column>.<metapath>.npy and .fraction.npy, attributes/own/<column>.npy, nodes_user.npy and nodes_author.npy;
+fold-<f>/ holds neighbours, reach and attributes without fold f, and attributes/own where it differs.
 """
 
 import json
@@ -21,23 +21,22 @@ from mmbee_plugin.graph.settings import GraphSettings
 
 SCHEMA = "mmbee-graph-2"
 ENTRIES = {"key": str, "settings": dict, "counts": dict, "files": dict, "stages": list}
-"""What a manifest must have, and of which type."""
+"""required entries of a manifest and their types"""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An opened snapshot. A file is checked against the manifest's hash when it is first read."""
+    """An opened snapshot. Reading a file checks its hash; raises InputError if it was not stored or has changed."""
 
     path: Path
     manifest: dict = field(repr=False)
 
     @classmethod
     def open(cls, path: str | Path) -> "Snapshot":
-        """Opens a published snapshot.
+        """Opens a published snapshot and checks its manifest and the sizes of its files.
 
         Raises:
-            InputError: no snapshot there, one of another schema, or one with a file missing, cut or
-                foreign; the message names the file.
+            InputError: no snapshot, another schema, a bad manifest, or a file missing or of another size.
         """
         folder = Path(path)
         source = folder / "manifest.json"
@@ -77,7 +76,7 @@ class Snapshot:
         return snapshot
 
     def check(self) -> None:
-        """Reads every file against its hash; raises InputError for the first that differs."""
+        """Checks the hash of every file; raises InputError for the first that differs."""
         for name in self.manifest["files"]:
             self._file(name).check_hash()
 
@@ -102,30 +101,30 @@ class Snapshot:
         return self._graph("a2a.npz", self.n_authors)
 
     def neighbours(self, metapath: str, fold: int | None = None) -> Neighbours:
-        """Every node's neighbours along a metapath; with ``fold``, those which have not seen that fold's
-        edges."""
+        """Each node's neighbours along a metapath; with ``fold``, those in the graph without this fold."""
         path = Metapath.parse(metapath)
         starts, ends = (self.n_users if kind == "u" else self.n_authors for kind in (path.start, path.end))
         return self._lists(fold_folder(fold) + f"neighbours/{metapath}.npz", starts, ends)
 
     def reach(self, fold: int | None = None) -> Neighbours:
-        """The users' long-walk lists, by ascending author; ``fold`` as in ``neighbours``."""
+        """The users' reach lists, by ascending author; ``fold`` as in ``neighbours``."""
         return self._lists(fold_folder(fold) + "reach.npz", self.n_users, self.n_authors)
 
     @property
     def columns(self) -> dict[str, str]:
-        """The neighbours' columns that are stored, in order: the type of the nodes that have each, u or a."""
+        """Stored attribute columns, in order, with the type of node that has each, u or a."""
         return self.manifest["columns"]
 
     def brought(
         self, lists: Neighbours, end: str, fold: int | None = None, stored: str | None = None
     ) -> np.ndarray | None:
-        """(n_nodes, D) what the neighbours in lists bring along, as :func:`~mmbee_plugin.graph.attributes.brought`.
+        """(n_nodes, D) weighted sums of all columns over lists, as :func:`~mmbee_plugin.graph.attributes.brought`.
 
         Args:
-            lists, end: the lists, and the type of the neighbours.
+            lists: neighbour lists.
+            end: type of the neighbours, u or a.
             fold: as in ``neighbours``.
-            stored: the metapath whose stored lists these are; its stored means are taken.
+            stored: metapath of ``lists`` if they are the stored ones; its stored means are read.
         """
 
         def mean(name: str) -> np.ndarray:
@@ -136,20 +135,20 @@ class Snapshot:
         return brought(lists, end, self.columns, own, mean if stored is not None else None)
 
     def attributes(self, column: str, metapath: str, fold: int | None = None) -> MeanAttributes:
-        """Means of a column of the neighbours along a metapath, memory-mapped."""
+        """Means of a column over the neighbours along a metapath, memory-mapped; ``fold`` as in ``neighbours``."""
         stem = fold_folder(fold) + f"attributes/{column}.{metapath}"
         starts = self.n_users if metapath[0] == "u" else self.n_authors
         values = self._rows(f"{stem}.npy", starts, 2)
         return MeanAttributes(values, self._rows(f"{stem}.fraction.npy", starts, 1))
 
     def own(self, column: str, fold: int | None = None) -> np.ndarray:
-        """(n, D) what the nodes themselves have of a column, zero where absent, memory-mapped."""
+        """(n, D) the nodes' own values of a column, zero where absent, memory-mapped."""
         place = fold_folder(fold if self.own_of_fold(column, fold) else None)
         rows = self.n_authors if self.columns[column] == "a" else self.n_users
         return self._rows(f"{place}attributes/own/{column}.npy", rows, 2)
 
     def own_of_fold(self, column: str, fold: int | None) -> bool:
-        """Whether the nodes have something else of a column in the graph without this fold."""
+        """Whether a column has separate values in the graph without this fold."""
         return f"{fold_folder(fold)}attributes/own/{column}.npy" in self.manifest["files"]
 
     def nodes(self) -> tuple[np.ndarray, np.ndarray]:
@@ -201,5 +200,5 @@ class Snapshot:
 
 
 def fold_folder(fold: int | None) -> str:
-    """Where in a snapshot the files lie that have not seen a fold; those of the whole graph for ``None``."""
+    """Path prefix within a snapshot of the files without a fold; "" for the whole graph (``None``)."""
     return "" if fold is None else f"fold-{fold}/"

@@ -1,7 +1,7 @@
-"""Statistics of neighbours: columns that nodes have, whose means over a node's neighbours a metapath brings along.
+"""Statistics of nodes: columns whose means over a node's neighbours become model inputs.
 
-A statistic makes columns of the gifts that a graph is built from, so that in cross-fitting it sees no gift of the fold
-left out. It is a function and a row of :data:`STATISTICS`; snapshots, shards and both adapters take what is there.
+A statistic is computed from the gifts of a graph, so that in cross-fitting it excludes the gifts of the fold left out.
+A new one is a function and a row of :data:`STATISTICS`; snapshots, shards and both adapters need no change.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from mmbee_plugin.graph.attributes import Attributes
 from mmbee_plugin.graph.settings import Interactions
 
 Columns = Mapping[str, Attributes]
-"""columns of authors or users by a name that is a file's"""
+"""columns of authors or users by name, which is also a file name"""
 
 
 def content(gifts: Interactions, features: Columns) -> Columns:
@@ -20,14 +20,14 @@ def content(gifts: Interactions, features: Columns) -> Columns:
 
 
 STATISTICS: dict[str, Callable[[Interactions, Columns], Columns]] = {"content": content}
-"""by the name that ``graph.statistics`` takes: from the gifts, in the order of time, and the authors' dense features"""
+"""functions of the gifts and the authors' dense features, by their name in ``graph.statistics``"""
 
 
 def columns_of(names: tuple[str, ...], gifts: Interactions, features: Columns) -> dict[str, Attributes]:
     """The columns of several statistics, in the order of :data:`STATISTICS`.
 
     Raises:
-        InputError: an unknown statistic, two of one name, columns that have not a row for each node.
+        InputError: an unknown statistic, two columns of one name, or a column without one row per node.
     """
     if unknown := [name for name in names if name not in STATISTICS]:
         raise InputError(f"graph.statistics: unknown {unknown[0]!r}; known: {', '.join(STATISTICS)}")

@@ -20,30 +20,28 @@ def swing(
     user_beta: float = 0.0,
     user_gamma: float = 0.0,
 ) -> csr_matrix:
-    r"""Swing similarity of every two authors with a common user (amounts do not matter, edges do).
+    r"""Swing similarity of all authors with a common user, from the edges alone, not their amounts.
 
     .. math:: s(i, j) = \sum_{u \in U_i \cap U_j} \sum_{v \in U_i \cap U_j}
               \frac{w_u w_v}{\alpha + |I_u \cap I_v|},
               \qquad w_u = (\beta + |I_u|)^{-\gamma}
 
-    The sum is over ordered pairs, twice what codes over unordered pairs give. It is exact: per user u, one
-    count of the authors shared with every later v; the weights of the pairs that share two or more are
-    gathered in a triangle over u's own authors; then every author adds up the triangles of its users. Time
-    is of the order of the sum of squared author degrees plus the shared author pairs, memory 4 bytes times
-    the sum of squared user degrees, whatever the hubs.
+    The sum over ordered pairs is twice that of implementations over unordered pairs. It is exact: for each user u, the
+    authors shared with every later v are counted; weights of pairs that share two or more are added to a triangle over
+    u's own authors; then every author sums the triangles of its users. Time is of the order of the sum of squared
+    author degrees plus the shared author pairs; memory is 4 bytes times the sum of squared user degrees.
 
     Args:
         u2a: (n_users, n_authors) donation graph.
-        alpha: smoothing, at least 0; without self pairs too, the denominator is then at least 2.
-        include_self: count v = u as the equation is written; without, a user's authors are related only by
-            users who share at least two of them, and fewer authors have any neighbour.
-        top_k: keep an author's best, equal scores by lower id; ``None`` keeps all.
-        max_users: a hub author keeps only so many of its users, picked by a fixed hash of user and author.
-            This costs exactness: the hub's similarities become estimates that shrink by about the square of
-            the part kept, its rank among others' neighbours falls, and users who met at the hub seem to
-            share less, which raises the weight of their pair elsewhere.
+        alpha: smoothing, at least 0; 0 is safe without self pairs too, as their denominator is at least 2.
+        include_self: include v = u, as the equation does; without, only users with two common authors relate them,
+            and fewer authors have neighbours.
+        top_k: authors kept per row, ties by lower id; ``None`` keeps all.
+        max_users: users kept per author, chosen by a fixed hash of user and author. Results become estimates: the
+            similarities of a capped author shrink by about the square of the share kept, its rank in other rows falls,
+            and pairs of users who share it appear to share less, so that their weight elsewhere rises.
         user_beta: beta of the user weight.
-        user_gamma: gamma of the user weight; 0 gives every user weight 1, larger ones quieten heavy users.
+        user_gamma: gamma of the user weight; 0 weighs all users 1, larger values damp users with many authors.
 
     Returns:
         float32 (n_authors, n_authors), zero diagonal, sorted columns; symmetric unless ``top_k`` cuts it.
@@ -69,7 +67,7 @@ def swing(
     edges = _edges(u2a, max_users)
     n_users, n_authors = edges.shape
     degrees = np.diff(edges.indptr).astype(np.int64)
-    # A user without authors is in no pair; beta = 0 must not divide by its zero.
+    # Users without authors are in no pair; clipping avoids 0 to a negative power.
     user_weights = (user_beta + np.maximum(degrees, 1)).astype(np.float64) ** -user_gamma
 
     by_user = edges.indptr.astype(np.int64)
@@ -99,7 +97,7 @@ def swing(
 
 
 def _edges(u2a: csr_matrix, max_users: int | None) -> csr_matrix:
-    """The graph with sorted int32 columns and its users by degree, less the edges that a hub cap drops."""
+    """The graph with sorted int32 columns, users ordered by degree, and at most ``max_users`` users per author."""
     edges = csr_matrix((np.ones(u2a.nnz, np.int8), u2a.indices, u2a.indptr), shape=u2a.shape, copy=True)
     edges.sum_duplicates()
     if max_users is not None:
@@ -112,8 +110,7 @@ def _edges(u2a: csr_matrix, max_users: int | None) -> csr_matrix:
         kept = rank < max_users
         edges = csr_matrix((edges.data[kept], (users[kept], edges.indices[kept])), shape=edges.shape)
         edges.sort_indices()
-    # Users by degree: a pair is then counted at the lighter one, whose triangle is small and stays in the
-    # cache.
+    # In order of degree a pair is counted at its lighter user, whose small triangle stays in the cache.
     edges = edges[np.argsort(np.diff(edges.indptr), kind="stable")]
     edges.indices = edges.indices.astype(np.int32, copy=False)
     return edges
@@ -134,9 +131,9 @@ def _fill_triangles(
     triangle_of: np.ndarray,
     triangles: np.ndarray,
 ) -> None:
-    """Per user u, adds each later user's pair weight to the pairs of u's authors that both gave to.
+    """For each user u and later user v, adds their pair weight to all pairs of authors they share.
 
-    A pair of u's p-th and q-th author (p < q) has its place in u's packed upper triangle.
+    The sum for u's p-th and q-th author (p < q) lies in u's packed upper triangle.
     """
     n_users = len(by_user) - 1
     shared = np.zeros(n_users, np.int32)
@@ -203,8 +200,8 @@ def _add_triangles(
     indices: np.ndarray,
     data: np.ndarray,
 ) -> None:
-    """Per author, adds up its users' triangles; counts the row's entries if ``indptr`` is empty, else
-    fills it."""
+    """For each author, sums the triangles of its users; counts the row's entries if ``indptr`` is empty, else fills
+    it."""
     n_authors = len(by_author) - 1
     sums = np.zeros(n_authors)
     ids = np.empty(n_authors, np.int32)

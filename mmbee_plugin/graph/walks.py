@@ -1,4 +1,4 @@
-"""Plain random walks: what the graphs say by themselves, without anything learnt."""
+"""Random walks on the graphs: scores without learned parameters."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from mmbee_plugin.graph.metapaths import Metapath, step_graphs
 
 
 class Walk:
-    """How likely a random walk along a metapath ends at each node, wherever that is.
+    """Probabilities that a random walk along a metapath ends at each node.
 
-    Unlike the lists of :func:`~mmbee_plugin.graph.metapaths.expand` nothing is cut and nothing left out, and the walk
-    may be longer than three steps.
+    Unlike the lists of :func:`~mmbee_plugin.graph.metapaths.expand` they cover all nodes, and the path may have more
+    than three steps.
 
     Args:
-        path: which steps to follow.
+        path: the metapath.
         u2a: (n_users, n_authors) weighted donation graph.
-        a2a: (n_authors, n_authors) similarity graph; may be ``None`` where the path has no a2a step.
+        a2a: (n_authors, n_authors) similarity graph; may be ``None`` for a path without a2a steps.
 
     Raises:
-        InputError: an a2a step without its graph, or graphs that do not fit each other.
+        InputError: an a2a step without A2A, or graphs that do not fit each other.
     """
 
     def __init__(self, path: Metapath, u2a: csr_matrix, a2a: csr_matrix | None = None) -> None:
@@ -29,7 +29,7 @@ class Walk:
         self.later = [step.T.tocsr() for step in later]
 
     def __call__(self, starts: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(B, n_ends) of walks from the nodes ``starts`` (B,); a node without an edge ends nowhere."""
+        """(B, n_ends) end probabilities from the nodes ``starts`` (B,); all zero for a node without edges."""
         ends = self.first[starts].toarray().T
         for step in self.later:
             ends = step @ ends

@@ -1,4 +1,4 @@
-"""Writes a snapshot into a folder of its own and publishes it whole: no reader ever sees half of one."""
+"""Writes the files and the manifest of a snapshot; copies a snapshot with other node vectors."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ from mmbee_plugin.graph.snapshot import SCHEMA, Snapshot
 
 
 class SnapshotWriter:
-    """Writes a snapshot's files into one folder and takes down their hashes and what each stage cost."""
+    """Writes a snapshot's files into one folder; records their hashes, and time and memory of each stage."""
 
     def __init__(self, folder: Path, progress: Callable[[str], None] | None) -> None:
         self.folder = folder
@@ -32,7 +32,7 @@ class SnapshotWriter:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Names a stage to whoever watches as it starts, and times it."""
+        """Reports the start of a stage to ``progress`` and records its time and peak memory."""
         if self.progress is not None:
             self.progress(name)
         start = time.perf_counter()
@@ -43,7 +43,7 @@ class SnapshotWriter:
         )
 
     def array(self, name: str, array: np.ndarray) -> None:
-        """Writes one array under a name within the snapshot."""
+        """Writes one array under a path within the snapshot."""
         self._take_down(name, write_npy(self._place(name), array))
 
     def arrays(self, name: str, **arrays: np.ndarray) -> None:
@@ -67,7 +67,7 @@ class SnapshotWriter:
         nodes: NodeStage | None,
         columns: Mapping[str, str],
     ) -> None:
-        """Ends a build with its manifest; ``columns`` names those of neighbours and whose they are, u or a."""
+        """Writes the manifest of a build; ``columns`` maps each attribute column to its type of node, u or a."""
         manifest = {
             "schema": SCHEMA,
             "key": key,
@@ -101,16 +101,16 @@ class SnapshotWriter:
 def with_nodes(
     snapshot: Snapshot, users: np.ndarray, authors: np.ndarray, settings: Mapping[str, object]
 ) -> Snapshot:
-    """A copy of a snapshot with other node vectors, published beside it; its other files are shared where the file
-    system can.
+    """Publishes a copy of a snapshot with other node vectors beside it; other files are hard-linked if possible.
 
     Args:
         snapshot: the snapshot to copy.
-        users: (n_users, d) vectors. authors: (n_authors, d).
-        settings: how they were trained, for the manifest. They and the vectors make the copy's key.
+        users: (n_users, d) vectors.
+        authors: (n_authors, d) vectors.
+        settings: of their training, for the manifest. The copy's key hashes them, the vectors and the snapshot's key.
 
     Raises:
-        InputError: vectors that do not fit the snapshot, a folder that cannot be written.
+        InputError: vectors that do not fit the snapshot, or a folder that cannot be written.
     """
     for kind, table, count in (("user", users, snapshot.n_users), ("author", authors, snapshot.n_authors)):
         if table.ndim != 2 or len(table) != count:
@@ -147,7 +147,7 @@ def _share(source: Path, place: Path) -> None:
 
 
 def is_sound(folder: Path) -> bool:
-    """Whether the folder is a snapshot whose files are those that were written."""
+    """Whether the folder is a snapshot whose files all have their recorded hashes."""
     try:
         Snapshot.open(folder).check()
     except InputError:

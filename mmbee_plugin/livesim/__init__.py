@@ -1,1 +1,1 @@
-"""The simulator: logs of live gifting with planted truth, calibrated to the statistics of KuaiLive."""
+"""Simulator: logs of live gifting with planted truth, calibrated to KuaiLive's statistics."""

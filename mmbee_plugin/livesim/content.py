@@ -1,7 +1,7 @@
-"""What a segment shows: three frames, speech and comments, each a vector of 16 float32.
+"""Features of segments: three frames, speech and comments, each a vector of 16 float32.
 
-A vector is the author's centre (his type's, plus his style) + the directions of the events that are on and that this
-modality shows + a latent that all modalities of the segment share + noise of spread 1.
+A vector is the author's centre (that of the type, plus a personal style) + directions of the segment's events shown by
+the modality + a latent shared by the modalities of the segment + noise of deviation 1.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ from mmbee_plugin.livesim.settings import FRAMES, WIDTH, LiveSimSettings
 from mmbee_plugin.livesim.world import MODALITIES, Authors
 
 LATENT = 4
-LATENT_KEEPS = 0.8  # correlation of the shared latent from one segment to the next
-FRAME_NOISE = 0.8  # of a frame; what its segment's frames share has the rest of the variance
+LATENT_KEEPS = 0.8  # correlation of the shared latent between successive segments
+FRAME_NOISE = 0.8  # deviation of a frame's own noise; noise common to the frames has the rest of the variance
 _OWN_EVENTS = {"visual": PICTURE, "speech": SPEECH, "comment": COMMENT}
 
 
 @dataclass(frozen=True)
 class Look:
-    """How one modality shows things.
+    """Directions of one modality.
 
     Shapes:
-        - centres: (n_authors, WIDTH); events: (EVENTS, WIDTH); latent: (LATENT, WIDTH)
+        - centres: (n_authors, WIDTH)
+        - events: (EVENTS, WIDTH)
+        - latent: (LATENT, WIDTH)
     """
 
     centres: np.ndarray
@@ -36,14 +38,14 @@ class Look:
 
 @dataclass(frozen=True)
 class Features:
-    """Features of a day's segments, (S, FRAMES * WIDTH) or (S, WIDTH) float32, and whether they are there, (S,)."""
+    """Features of a day's segments by modality: (S, FRAMES * WIDTH) or (S, WIDTH) float32, and presence (S,) bool."""
 
     values: dict[str, np.ndarray]
     present: dict[str, np.ndarray]
 
 
 def draw_looks(settings: LiveSimSettings, authors: Authors) -> dict[str, Look]:
-    """Directions and centres of each modality; those of the events are orthogonal within a modality."""
+    """Draws the directions of each modality; those of events are orthogonal within it."""
     rng = np.random.default_rng([settings.seed, 3])
     looks = {}
     for modality in MODALITIES:
@@ -64,8 +66,8 @@ def draw_looks(settings: LiveSimSettings, authors: Authors) -> dict[str, Look]:
 def draw_features(
     settings: LiveSimSettings, authors: Authors, looks: dict[str, Look], rooms: Rooms, day: int
 ) -> Features:
-    """The features of a day's segments, and which are missing: some authors have no picture or no speech, and small
-    rooms have segments without comments."""
+    """Draws the features of a day's segments. Some authors lack picture or speech; less popular authors have segments
+    without comments."""
     rng = np.random.default_rng([settings.seed, 4, day])
     room = np.repeat(np.arange(len(rooms.author)), rooms.segments)
     author = rooms.author[room]
@@ -87,7 +89,7 @@ def draw_features(
 
 
 def _shared_latent(rng: np.random.Generator, rooms: Rooms) -> np.ndarray:
-    """(S, LATENT) float32: a slow walk of spread 1 in every room."""
+    """(S, LATENT) float32: an autoregressive walk of deviation 1 in each room."""
     longest = int(rooms.segments.max(initial=0))
     walk = rng.standard_normal((longest, len(rooms.author), LATENT), dtype=np.float32)
     for step in range(1, longest):

@@ -1,4 +1,4 @@
-"""The dataset `livesim`: the default simulation cut into samples."""
+"""Makes the dataset `livesim`: the default simulation cut into samples."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mmbee_plugin.logs.samples import write_samples
 from mmbee_plugin.logs.settings import SampleSettings
 
 SAMPLES = SampleSettings(train_negatives=0.09, test_negatives=0.25)
-"""About 146,000 training rows and 61,000 each of validation and test: every gift, and so many of the others."""
+"""About 146,000 training rows and 61,000 each of validation and test: all gifts and these shares of the negatives."""
 
 
 def write(folder: Path, settings: LiveSimSettings | None = None, samples: SampleSettings = SAMPLES) -> None:
-    """Writes the dataset folder `folder` (about a minute) with what was planted in its subfolder `planted`.
+    """Simulates (about a minute) and writes the dataset folder `folder`, the planted truth in its subfolder `planted`.
 
-    The log itself is not kept; `mmbee data simulate` writes the same one. Shows a bar on stderr. Raises InputError
-    where something else is in the place, and leaves nothing half-written.
+    The log is not kept; `mmbee data simulate` writes the same one. Progress goes to stderr. Raises InputError if
+    `folder` cannot be replaced or written; then nothing changes.
     """
     check_replaceable(folder, force=False)
     with folder_beside(folder.absolute()) as work:

@@ -1,4 +1,4 @@
-"""How far a simulation is: a bar on a terminal, else a line a step; on stderr."""
+"""Progress of a simulation on stderr: a bar on a terminal, else a line per step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def day_bar(title: str) -> Iterator[Callable[[str, int, int], None]]:
-    """Yields the `progress` that `simulate` calls: what is being done, the steps done and their number."""
+    """Yields the `progress` function of `simulate`; its arguments: current step, steps done, number of steps."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda what, done, steps: console.print(

@@ -1,8 +1,8 @@
-"""The content events, which modalities show them, and which of them are an author's highlight.
+"""Content events of segments, and the rules by which events make an author's highlight.
 
-Every event comes and goes at the same rate in every room, whatever the author's type. What it means differs: an
-author's highlight is one event, or a picture and a speech event at the same time, and which one is given by his type
-or is his own. So a picture alone does not tell a highlight; the picture and the author do.
+An event occurs at the same rate in all rooms, but its meaning depends on the author: a highlight is one event, or a
+picture and a speech event together, chosen by the author's type or for the author alone. Content alone therefore does
+not reveal a highlight; content and author do.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import numpy as np
 
 TYPES = 8
 COMMON = np.arange(0, 4)  # shown by all three modalities
-PICTURE = np.arange(4, 7)  # shown by one modality each
+PICTURE = np.arange(4, 7)  # this and the next two: shown by one modality
 SPEECH = np.arange(7, 10)
 COMMENT = np.arange(10, 13)
 EVENTS = 13
 
-# In conjunctions both events are frequent, so that the highlights of all types are about as frequent.
+# Events of conjunctions are more frequent, so that highlights of all types are about equally frequent.
 SHARE = np.where(np.isin(np.arange(EVENTS), [*PICTURE, *SPEECH]), 0.35, 0.12)
 STAYS = np.where(np.isin(np.arange(EVENTS), [*PICTURE, *SPEECH]), 5.0, 3.0)
-"""(EVENTS,) share of the segments with the event, and for how many segments it stays on average."""
+"""(EVENTS,) share of the segments with each event, and its mean length in segments"""
 
 
 def highlight_rules(
@@ -29,20 +29,18 @@ def highlight_rules(
     conjunction_types: int,
     comment_types: int,
 ) -> np.ndarray:
-    """Which events must come together to make each author's highlight.
+    """Draws the events that together make each author's highlight, (n, EVENTS) bool.
 
     Args:
-        types: (n,) type of each author. own: (n,) bool, whether his rule is another than his type's.
-        conjunction_types, comment_types: how many types have rules of these kinds; the others' events are common.
-
-    Returns:
-        (n, EVENTS) bool: a segment is a highlight when all marked events are on. An author's own rule is of the
-        kind of his type's.
+        types: (n,) type of each author.
+        own: (n,) bool, whether the author's rule differs from the type's; it stays of the same kind.
+        conjunction_types: number of types whose rule is a picture and a speech event.
+        comment_types: number of types whose rule is a comment event; the other types have a common event.
     """
     common_types = TYPES - conjunction_types - comment_types
-    # A rule is a number into its kind's list; an own rule is a different number of the same list.
+    # A rule is an index into the list of its kind; an author's own rule is another index of that list.
     pairs = np.array([(picture, speech) for picture in PICTURE for speech in SPEECH])
-    pairs = pairs[np.argsort((pairs[:, 1] - pairs[:, 0]) % 3, kind="stable")]  # the first ones share no event
+    pairs = pairs[np.argsort((pairs[:, 1] - pairs[:, 0]) % 3, kind="stable")]  # first ones share no event
     common, comment = np.stack([COMMON, COMMON], axis=1), np.stack([COMMENT, COMMENT], axis=1)
     rules = np.zeros((len(types), EVENTS), dtype=bool)
     for first, last, kind in (
@@ -60,13 +58,10 @@ def highlight_rules(
 
 
 def run_events(rng: np.random.Generator, lengths: np.ndarray) -> np.ndarray:
-    """Every event as a Markov chain of two states, in its long-run balance from the first segment on.
+    """Draws events as stationary Markov chains of two states, (sum of lengths, EVENTS) bool, room after room.
 
     Args:
         lengths: (R,) segments of each room.
-
-    Returns:
-        (sum of lengths, EVENTS) bool, room after room.
     """
     ends = 1 / STAYS
     begins = ends * SHARE / (1 - SHARE)

@@ -1,4 +1,4 @@
-"""The chance of a gift in each window of a visit, and what users then do."""
+"""Probability of a gift, comment or like in each window of a visit, and their draws."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BINS = np.linspace(-30, 30, 12_001)
 
 @dataclass(frozen=True)
 class LogOdds:
-    """Parts of the log-odds of a gift, each (n,) float32; the base is not among them."""
+    """Parts of the log-odds of a gift without the base, (n,) float32 each."""
 
     generosity: np.ndarray
     taste: np.ndarray
@@ -31,9 +31,9 @@ class LogOdds:
 
 
 class Base:
-    """The base of log-odds at which an expected number of events comes out, found by bisection.
+    """Finds by bisection the base of the log-odds that gives a wanted expected number of events.
 
-    The log-odds of all windows are kept as counts in bins of 0.005, which is as exact as is needed here.
+    Log-odds are counted in bins of 0.005.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Base:
         self._counts += np.histogram(log_odds, _BINS)[0]
 
     def find(self, wanted: float) -> float:
-        """The base that makes the chances add up to `wanted`, in [-30, 30]."""
+        """The base in [-30, 30] for which the probabilities sum to `wanted`."""
         middle = (_BINS[1:] + _BINS[:-1]) / 2
         low, high = -30.0, 30.0
         for _ in range(50):
@@ -57,7 +57,7 @@ class Base:
 def gift_log_odds(
     settings: LiveSimSettings, world: World, user: np.ndarray, author: np.ndarray, highlight: np.ndarray
 ) -> LogOdds:
-    """The parts for windows of users (n,) with authors (n,), highlights (n,) bool."""
+    """Parts of the log-odds for windows with users (n,), authors (n,) and highlights (n,) bool."""
     taste, circle, favourite = favours(world, user, author)
     return LogOdds(
         generosity=world.users.generosity[user].astype(np.float32),
@@ -72,9 +72,9 @@ def gift_log_odds(
 def window_log_odds(
     settings: LiveSimSettings, world: World, rooms: Rooms, visits: Visits, windows: Windows
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Log-odds of a gift and of a comment or like in every window, (W,) float32 each, without their bases.
+    """Log-odds of a gift, and of a comment or like, in every window, (W,) float32 each, without their bases.
 
-    Comments and likes lean on taste, loyalty and highlights, and on how talkative the user is.
+    Comments and likes depend on taste, loyalty, highlights and the user's talkativeness.
     """
     author = rooms.author[visits.room]
     calm = gift_log_odds(settings, world, visits.user, author, np.zeros(len(author), dtype=bool))
@@ -87,14 +87,14 @@ def window_log_odds(
 
 
 def happens(rng: np.random.Generator, log_odds: np.ndarray, base: float) -> np.ndarray:
-    """Rows of the windows in which it happens, by their chances."""
+    """Rows of the windows drawn by their probabilities."""
     return np.flatnonzero(rng.random(len(log_odds), dtype=np.float32) < expit(log_odds + np.float32(base)))
 
 
 def moments(
     rng: np.random.Generator, rooms: Rooms, visits: Visits, windows: Windows, rows: np.ndarray
 ) -> np.ndarray:
-    """(n,) int64 ms since the day began: a moment in each of these windows at which the user is there."""
+    """(n,) int64 ms since midnight: a random moment of the visit in each of the windows `rows`."""
     visit = windows.visit[rows]
     start = rooms.start[visits.room[visit]] + windows.window[rows] * SEGMENT_MS
     begin = np.maximum(start, visits.enter[visit])

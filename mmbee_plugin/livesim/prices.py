@@ -1,4 +1,4 @@
-"""What gifts cost: KuaiLive's distribution of prices, as far as its published statistics give it."""
+"""Gift prices: KuaiLive's distribution, as far as its published statistics determine it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy as np
 from mmbee_plugin.livesim.settings import LiveSimSettings
 from mmbee_plugin.livesim.world import World
 
-# The commonest prices and their shares; the other prices follow the log-linear curve through KNOTS, whose last ones but
-# one are chosen so that the mean comes out.
+# The most common prices and their shares; the others follow the log-linear curve through KNOTS (quantile, price), whose
+# knots before the last are chosen to give the mean.
 COMMON_PRICES = {1: 0.4389, 2: 0.1082, 3: 0.055, 4: 0.035, 5: 0.042, 10: 0.0641, 20: 0.027}
 _ABOVE = sum(COMMON_PRICES.values())
 KNOTS = (
@@ -23,7 +23,7 @@ KNOTS = (
 
 
 def prices(n: int) -> np.ndarray:
-    """(n,) whole prices, float64, ascending: spread evenly over the distribution."""
+    """(n,) whole prices, float64, ascending: evenly spaced quantiles of the distribution."""
     rank = (np.arange(n) + 0.5) / n
     common, shares = np.array(list(COMMON_PRICES)), np.cumsum(list(COMMON_PRICES.values()))
     share, price = np.array(KNOTS).T
@@ -35,10 +35,10 @@ def prices(n: int) -> np.ndarray:
 def draw_prices(
     rng: np.random.Generator, settings: LiveSimSettings, world: World, user: np.ndarray, author: np.ndarray
 ) -> np.ndarray:
-    """(n,) what all the gifts of a log cost.
+    """(n,) price of each gift of a log with users and authors (n,).
 
-    Their order leans on the user's wealth and on the author's level (a Gaussian copula), and the distribution is then
-    met exactly, whoever the givers are.
+    Ranks correlate with the user's wealth and the author's price level (a Gaussian copula); the values are those of
+    `prices`, permuted.
     """
     of_user, of_author = settings.price_of_user, settings.price_of_author
     own = (1 - of_user**2 - of_author**2) ** 0.5

@@ -1,4 +1,4 @@
-"""Turns a simulated day into the tables of a log folder, and the planted truth into tables beside them."""
+"""Converts a simulated day into tables of a log folder, and writes the planted truth beside them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CATEGORY_WRONG, CATEGORY_MISSING = 0.15, 0.10
 
 
 class Day:
-    """Tables of one day: ids are `u<user>`, `a<author>` and, for a room, `a<author>d<day>`, all counted from 0."""
+    """Tables of one day, with ids `u<user>`, `a<author>` and, for rooms, `a<author>d<day>`, counted from 0."""
 
     def __init__(self, world: World, rooms: Rooms, day: int) -> None:
         self.day, self.midnight = day, FIRST_DAY_MS + day * DAY_MS
@@ -32,7 +32,7 @@ class Day:
         self.room_ids = self.author_ids + f"d{day}"
 
     def rooms(self, settings: LiveSimSettings) -> pl.DataFrame:
-        """The rooms; `category` is a coarse name of the author's type that is sometimes wrong or missing."""
+        """The rooms; `category` is a coarse, sometimes wrong or missing name of the author's type."""
         rng = np.random.default_rng([settings.seed, 6, self.day])
         n = len(self._rooms.author)
         coarse = self._types[self._rooms.author] % len(CATEGORIES)
@@ -50,7 +50,7 @@ class Day:
         )
 
     def segments(self, features: Features) -> pl.DataFrame:
-        """The segments with one array column a modality, null where it is missing."""
+        """The segments with one array column per modality, null if missing."""
         room, window = self._segment_places()
         start = self.midnight + self._rooms.start[room] + window * SEGMENT_MS
         frame = pl.DataFrame(
@@ -68,7 +68,7 @@ class Day:
         )
 
     def planted_segments(self) -> pl.DataFrame:
-        """Which events are on in each segment (bit e for event e) and whether that is the author's highlight."""
+        """Events of each segment (bit e for event e) and whether it is a highlight."""
         room, window = self._segment_places()
         return pl.DataFrame(
             {
@@ -85,11 +85,11 @@ class Day:
         )
 
     def happenings(self, visits: Visits, visit: np.ndarray, moment: np.ndarray) -> pl.DataFrame:
-        """Who, where and `time` of what happens at `moment` (n,) in the visits (n,)."""
+        """User, author, room and `time` of events at `moment` (n,), ms since midnight, in the visits (n,)."""
         return self._places(visits, visit).with_columns(pl.Series("time", self.midnight + moment))
 
     def truth(self, visits: Visits, visit: np.ndarray, window: np.ndarray, p: np.ndarray) -> pl.DataFrame:
-        """The chance (n,) of a gift in these windows of these visits."""
+        """Probabilities `p` (n,) of a gift in windows (n,) of visits (n,), one row per user and window."""
         frame = pl.DataFrame(
             {
                 "room_id": self.room_ids[visits.room[visit]],
@@ -117,7 +117,7 @@ class Day:
 
 
 def write_planted(folder: Path, settings: LiveSimSettings, world: World) -> None:
-    """Writes `settings.json`, `authors.parquet` and `users.parquet` into `folder`/planted."""
+    """Writes `settings.json`, `authors.parquet` and `users.parquet` into `planted` in the folder."""
     folder = folder / PLANTED
     folder.mkdir(exist_ok=True)
     stated = {"version": VERSION, **asdict(settings)}

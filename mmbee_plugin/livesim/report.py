@@ -1,4 +1,4 @@
-"""What the simulator is calibrated to: KuaiLive's gift statistics, and how well the planted truth itself ranks."""
+"""Calibration of a simulation to KuaiLive's gift statistics, and the ranking metrics of its planted truth."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ KUAILIVE: dict[str, float] = {
     "visit p50, s": 4.9,
     "visit p90, s": 1_026,
 }
-"""Clicks stand for visits, streamers for authors; over users and authors with a gift."""
+"""KuaiLive's clicks as visits, its streamers as authors; users and authors with a gift only"""
 
 
 def gift_statistics(folder: Path) -> dict[str, float]:
-    """The statistics of `KUAILIVE` of a log folder with at least one gift."""
+    """Statistics of `KUAILIVE` for a log folder with at least one gift."""
     gifts = pl.scan_parquet(folder / "gifts").collect()
     seconds = (pl.col("exit") - pl.col("enter")) / 1_000
     visits = pl.scan_parquet(folder / "visits").select(
@@ -65,7 +65,7 @@ def gift_statistics(folder: Path) -> dict[str, float]:
 
 
 def gini(values: np.ndarray) -> float:
-    """Gini coefficient of (n,) values of at least 0: 0 when all are equal, near 1 when one has everything."""
+    """Gini coefficient of values (n,) of at least 0."""
     ordered = np.sort(values)
     n = len(ordered)
     return float((2 * np.arange(1, n + 1) - n - 1) @ ordered / (n * ordered.sum()))
@@ -73,8 +73,8 @@ def gini(values: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Oracle:
-    """AUC, UAUC and GAUC of the planted log-odds on the last day's samples: the best that any model can reach in
-    expectation, and what is left of it when one part of the truth is not known."""
+    """AUC, UAUC and GAUC of the planted log-odds on the last day's samples, the best expected value of any model, and
+    of the log-odds without each of their parts."""
 
     positives: int
     negatives: int
@@ -83,7 +83,7 @@ class Oracle:
 
 
 def calibration_lines(statistics: Mapping[str, float]) -> list[str]:
-    """KuaiLive's statistics and the simulator's, a line each."""
+    """A table of KuaiLive's and the simulated statistics, one line each."""
     rows = [f"{'':26}{'KuaiLive':>10}{'simulated':>11}"]
     for name, target in KUAILIVE.items():
         both = (f"{value:.4f}" if target < 1 else f"{value:,.1f}" for value in (target, statistics[name]))
@@ -92,7 +92,7 @@ def calibration_lines(statistics: Mapping[str, float]) -> list[str]:
 
 
 def oracle_lines(oracle: Oracle) -> list[str]:
-    """The best possible metrics, and what is left of them without a part of the truth, a line each."""
+    """A table of the best possible metrics, and those without each part of the truth, one line each."""
     rows = [
         f"best possible on the last day ({oracle.positives:,} gifts, {oracle.negatives:,} visits without; "
         f"{oracle.users:,} users with both):",
@@ -104,10 +104,10 @@ def oracle_lines(oracle: Oracle) -> list[str]:
 
 
 def rank_by_truth(user: np.ndarray, label: np.ndarray, parts: LogOdds) -> Oracle | None:
-    """The oracle of sample rows (n,), or None where they lack a class or no user has both."""
+    """Oracle of sample rows (n,); None if no user has both labels."""
     scores = {"planted truth": parts.total()}
     for name, part in vars(parts).items():
-        # Zeros in place of the part, not the sum less the part: rounding would break ties.
+        # Zeros in place of the part: subtracting it from the total would break ties by rounding.
         scores[f"without {name}"] = replace(parts, **{name: np.zeros_like(part)}).total()
     positives = int(label.sum())
     both = np.intersect1d(user[label == 1], user[label == 0])

@@ -1,4 +1,4 @@
-"""The rooms of a day and what happens in them, segment by segment."""
+"""Draws the rooms of a day and the events of their segments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmbee_plugin.livesim.events import run_events
 from mmbee_plugin.livesim.settings import DAY_MS, SEGMENT_MS, LiveSimSettings
 from mmbee_plugin.livesim.world import Authors
 
-# Share of a day's visits by hour: quiet before dawn, most in the evening.
+# Relative visits by hour of the day: fewest before dawn, most in the evening.
 HOURS = np.array(
     [
         4,
@@ -46,9 +46,11 @@ class Rooms:
     """The rooms of one day, by author.
 
     Shapes:
-        - author, start, segments: (R,) int64; start in ms since the day began
-        - first: (R,) int64, the room's first row among the day's segments
-        - events: (S, EVENTS) bool; highlight: (S,) bool; S = sum of segments
+        - author, segments: (R,) int64, author row and number of segments
+        - start: (R,) int64, ms since midnight
+        - first: (R,) int64, row of the room's first segment among the day's
+        - events: (S, EVENTS) bool, S = sum of segments
+        - highlight: (S,) bool
     """
 
     author: np.ndarray
@@ -64,15 +66,15 @@ class Rooms:
 
 
 def draw_times(rng: np.random.Generator, n: int) -> np.ndarray:
-    """(n,) float64 ms since the day began, by the hours' shares."""
+    """(n,) float64 times in ms since midnight, distributed by `HOURS`."""
     hour = rng.choice(24, size=n, p=HOURS / HOURS.sum())
     return (hour + rng.random(n)) * (DAY_MS / 24)
 
 
 def draw_rooms(settings: LiveSimSettings, authors: Authors, day: int) -> Rooms:
-    """Who streams on `day` (0 the first), when, and with which events. At least one room, if any author is there.
+    """Draws the rooms of `day` (from 0): authors, times and events. At least one room if an author has arrived.
 
-    An author has one room a day at most. A room lasts a whole number of segments and ends by midnight.
+    An author has at most one room per day. A room lasts a whole number of segments and ends by midnight.
     """
     rng = np.random.default_rng([settings.seed, 2, day])
     chance = rng.random(settings.authors) / authors.on_air.clip(1e-9)
@@ -83,7 +85,7 @@ def draw_rooms(settings: LiveSimSettings, authors: Authors, day: int) -> Rooms:
     hours = settings.room_hours * rng.gamma(4.0, 0.25, size=len(author))
     segments = np.clip(hours * 3_600_000 / SEGMENT_MS, 10, 600).astype(np.int64)
     latest = DAY_MS - segments * SEGMENT_MS
-    # A room begins a little before the visits it is there for.
+    # A room begins 20 minutes before a time drawn like those of visits.
     start = np.clip(draw_times(rng, len(author)) - 1_200_000, 0, latest - 1).astype(np.int64)
     events = run_events(rng, segments)
     room = np.repeat(np.arange(len(author)), segments)

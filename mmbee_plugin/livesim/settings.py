@@ -1,4 +1,4 @@
-"""What the simulator of live gifting is told: sizes, and one strength for each thing it plants."""
+"""Settings of the simulator of live gifting: sizes, and one strength per planted effect."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from mmbee_plugin.errors import InputError
 
 VERSION = "livesim 1"
-"""Names the settings' defaults and the draws together; results name it, and any change to either raises it."""
+"""version of the default settings and the draws; printed with results, and raised by any change to either"""
 
 SEGMENT_MS = 30_000
 DAY_MS = 86_400_000
@@ -18,7 +18,7 @@ WIDTH = 16
 
 @dataclass(frozen=True)
 class LiveSimSettings:
-    """Sizes and strengths; strengths of a gift's log-odds are in nats. 0 switches an effect off."""
+    """Sizes and strengths; strengths on log-odds are in nats, and 0 switches an effect off."""
 
     users: int = 20_000
     authors: int = 1_500
@@ -39,7 +39,7 @@ class LiveSimSettings:
     visit_spread: float = 4.75
     """Spread (of the log) of a visit's length, before the room ends."""
     visit_longest: float = 5_400.0
-    """No visit is longer, seconds."""
+    """Longest visit, seconds."""
     choose_by_taste: float = 1.5
     choose_by_circle: float = 1.2
     choose_favourite: float = 3.0
@@ -51,23 +51,23 @@ class LiveSimSettings:
     room_hours: float = 1.2
     """Mean length of a room."""
     newcomers: float = 0.25
-    """Share of the authors who are not there on the first day but arrive evenly on the later ones."""
+    """Share of the authors who arrive after the first day, evenly over the later ones."""
 
     # What is seen, heard and written
     type_shape: float = 0.8
-    """How far author types lie apart, per feature; the noise of a segment is 1."""
+    """Deviation of author types' centres, per feature; the noise of a segment is 1."""
     style: float = 0.4
-    """How far authors of one type lie apart, per feature."""
+    """Deviation of authors from the centre of their type, per feature."""
     events: float = 3.0
     """Length of an event's direction in each modality that shows it."""
     shared_latent: float = 0.7
-    """A latent of the segment that all modalities show: redundant, and nothing to do with gifts."""
+    """Strength of a latent of the segment that all modalities share and that is unrelated to gifts."""
     redundancy: float = 1.0
-    """How strongly common events show in speech and comments as well as in the picture."""
+    """Strength of common events in speech and comments, relative to the picture."""
     conjunction_types: int = 2
-    """How many of the eight types have a picture event and a speech event together as their highlight."""
+    """Number of the eight types whose highlight is a picture and a speech event together."""
     comment_types: int = 2
-    """How many of the eight types have a highlight that comments alone show."""
+    """Number of the eight types whose highlight only comments show."""
     without_picture: float = 0.04
     without_speech: float = 0.10
     """Shares of the authors who lack a modality."""
@@ -78,13 +78,13 @@ class LiveSimSettings:
     generosity: float = 1.05
     """Spread of the users' log-odds of a gift."""
     taste: float = 1.8
-    """A user's share of taste (0 to 1) for the author's type, times this."""
+    """Gain per unit of the user's taste (0 to 1) for the author's type."""
     taste_sparsity: float = 0.25
     """Parameter of the Dirichlet tastes: the smaller, the fewer types a user likes."""
     circle: float = 2.8
     """Gain for an author of the user's own hidden circle."""
     circles: int = 30
-    """How many hidden circles there are."""
+    """Number of hidden circles."""
     loyalty: float = 1.5
     """Gain for a favourite."""
     favourites: float = 1.5
@@ -96,7 +96,7 @@ class LiveSimSettings:
     reaction_spread: float = 0.5
     """Spread of that gain over users, relative to its mean."""
     own_highlight: float = 0.35
-    """Share of the authors whose highlight is not that of their type."""
+    """Share of the authors whose highlight differs from that of their type."""
     price_of_user: float = 0.85
     price_of_author: float = 0.45
     """Correlation of a gift's price (in ranks) with the user's wealth, and with the author."""

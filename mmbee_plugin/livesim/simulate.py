@@ -1,4 +1,4 @@
-"""Runs the simulator: a log folder of live gifting with planted truth."""
+"""Runs the simulator and writes a log folder of live gifting with planted truth."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ LAST_GIFTS = "of them on the last day"
 
 @dataclass(frozen=True)
 class Simulation:
-    """What came out.
+    """Summary of a simulation.
 
-    Fields:
-        counts: rows of the tables, and how many of the gifts are of the last day.
-        statistics: the gift statistics, see `report.KUAILIVE`.
-        oracle: how the truth ranks the last day's samples; None where no user there has both classes.
+    Attributes:
+        counts: rows of the tables, and gifts of the last day.
+        statistics: gift statistics by name, see `report.KUAILIVE`.
+        oracle: metrics of the planted truth on the last day's samples; None if no user has both labels.
     """
 
     counts: dict[str, int]
@@ -49,16 +49,17 @@ def simulate(
     force: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Simulation:
-    """Writes the log folder `folder`, the same for the same settings; nothing is left half-written.
+    """Simulates a log and writes the log folder `folder`; equal settings give equal logs.
 
-    Days are gone through twice: rooms, content and visits first, then, when the base chances are known, gifts and
-    feedback.
+    A first pass over the days draws rooms, content and visits; a second one, once the base log-odds are known, gifts
+    and feedback.
 
     Args:
         force: replace a log that is no sample.
-        progress: called with what is being done, the steps done and their number.
+        progress: called with the current step, the steps done and the number of steps.
 
-    Raises InputError as `logs.writer.writing`, and when nobody gives anything.
+    Raises:
+        InputError: as `logs.writer.writing`, or no gift was drawn.
     """
     info = LogInfo(
         name=folder.name,
@@ -91,7 +92,7 @@ def simulate(
 
 
 class _Run:
-    """The days that were opened, and what was counted so far."""
+    """State of a simulation: days drawn, tables written, counts."""
 
     def __init__(self, log: LogWriter, settings: LiveSimSettings) -> None:
         self.counts = dict.fromkeys(("rooms", "segments", "visits", "gifts", LAST_GIFTS), 0)
@@ -109,7 +110,7 @@ class _Run:
             log.add(kind, pl.DataFrame({f"{kind[:-1]}_id": ids}))
 
     def open_day(self, day: int) -> None:
-        """Draws rooms, content and visits of the day; writes the first two."""
+        """Draws rooms, content and visits of a day; writes rooms and segments."""
         settings, world = self._settings, self._world
         rooms = draw_rooms(settings, world.authors, day)
         features = draw_features(settings, world.authors, self._looks, rooms, day)
@@ -129,7 +130,7 @@ class _Run:
         self.counts["visits"] += len(visits.user)
 
     def find_bases(self) -> None:
-        """Sets the base chances so that gifts, comments and likes per visit come out."""
+        """Sets the base log-odds that give the wanted gifts, comments and likes per visit."""
         settings, visits = self._settings, self.counts["visits"]
         gifts = KUAILIVE["gifts per visit"] * settings.density
         self._base = {
@@ -139,7 +140,7 @@ class _Run:
         }
 
     def live_day(self, day: int) -> None:
-        """Draws and writes gifts and feedback of the day, its visits and the truth of its samples."""
+        """Draws the day's gifts and feedback; writes its visits, feedback and the truth of its samples."""
         settings, world, base = self._settings, self._world, self._base
         rng = np.random.default_rng([settings.seed, 7, day])
         rooms, visits = self._days[day]
@@ -184,8 +185,7 @@ class _Run:
 
 
 def _samples(windows: Windows, given: np.ndarray, n_visits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the windows that become samples, (n,), and their labels: gifted ones, and of a visit without gifts the
-    window of the exit."""
+    """Window rows (n,) of the samples and their labels: windows with a gift, and the exit's of visits without one."""
     generous = np.zeros(n_visits, dtype=bool)
     generous[windows.visit[given]] = True
     last = np.flatnonzero(np.diff(windows.visit, append=-1))

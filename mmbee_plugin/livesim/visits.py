@@ -1,4 +1,4 @@
-"""Who visits which room, from when to when: nothing here looks at a room's content."""
+"""Draws visits of users to rooms, independently of the rooms' content."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Visits:
     """The visits of one day, by user and time; a user is in one room at a time.
 
     Shapes:
-        - user, room: (V,) int64; room is a row of the day's `Rooms`
-        - enter, exit: (V,) int64, ms since the day began; exit > enter, before the room's end
+        - user, room: (V,) int64, rows of users and of the day's `Rooms`
+        - enter, exit: (V,) int64, ms since midnight; enter < exit < the room's end
     """
 
     user: np.ndarray
@@ -34,7 +34,8 @@ class Windows:
     """The 30 s windows that visits touch, visit after visit.
 
     Shapes:
-        - visit: (W,) int64 rows of `Visits`; window: (W,) int64, counted from the room's start
+        - visit: (W,) int64, rows of `Visits`
+        - window: (W,) int64, counted from the room's start
     """
 
     visit: np.ndarray
@@ -42,11 +43,11 @@ class Windows:
 
 
 def draw_visits(settings: LiveSimSettings, world: World, rooms: Rooms, day: int) -> Visits:
-    """Users come by the hour, pick among the rooms on air by popularity, taste, circle and loyalty, and leave after a
-    heavy-tailed time or when the room ends, whatever they see.
+    """Draws the visits of a day: times by `HOURS`, rooms on air by popularity, taste, circle and loyalty, heavy-tailed
+    lengths cut at the room's end.
 
-    Who would come while still in another room comes when that visit would have ended. A visit that falls past
-    midnight, or at which no room is on air, does not happen.
+    A visit that would overlap the user's previous one is delayed to its drawn end. Visits past midnight, or without a
+    room on air, are dropped.
     """
     rng = np.random.default_rng([settings.seed, 5, day])
     count = rng.poisson(settings.visits_per_day * world.users.activity)
@@ -67,7 +68,7 @@ def draw_visits(settings: LiveSimSettings, world: World, rooms: Rooms, day: int)
 
 
 def windows_of(visits: Visits, rooms: Rooms) -> Windows:
-    """Every window that a visit touches, the one of the exit included."""
+    """All windows that visits touch, including that of the exit."""
     start = rooms.start[visits.room]
     first = (visits.enter - start) // SEGMENT_MS
     count = (visits.exit - start) // SEGMENT_MS - first + 1
@@ -80,8 +81,9 @@ def favours(world: World, user: np.ndarray, author: np.ndarray) -> tuple[np.ndar
     """Taste (0 to 1), same circle (bool) and favourite (bool) of users for authors.
 
     Shapes:
-        - user: (..., 1) or (n,); author: broadcasts with it
-        - each result: the broadcast shape
+        - user: (..., 1) or (n,)
+        - author: broadcastable with user
+        - outputs: the broadcast shape
     """
     users, authors = world.users, world.authors
     taste = users.tastes[user, authors.type[author]]
@@ -91,13 +93,18 @@ def favours(world: World, user: np.ndarray, author: np.ndarray) -> tuple[np.ndar
 
 
 def one_at_a_time(user: np.ndarray, wanted: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """When visits begin if each waits for the user's visits before it.
+    """(V,) start of each visit if it waits for the end of the user's earlier ones.
 
-    enter_i is the greatest of wanted_j + length_j + … + length_(i-1) over the user's visits j up to i.
+    enter_i = max over the user's visits j <= i of wanted_j + length_j + … + length_(i-1).
+
+    Args:
+        user: (V,) ascending user rows.
+        wanted: (V,) wanted starts in ms, ascending per user.
+        length: (V,) lengths in ms.
     """
     before = np.cumsum(length) - length
     before -= before[np.searchsorted(user, user)]  # within the user's own visits
-    # So far apart that the running maximum never reaches over from one user to the next.
+    # Offsets keep the running maximum of one user below the values of the next.
     apart = user * (DAY_MS + before.max(initial=0.0) + 1)
     return np.maximum.accumulate(wanted - before + apart) - apart + before
 
@@ -110,7 +117,7 @@ def _pick_rooms(
     user: np.ndarray,
     enter: np.ndarray,
 ) -> np.ndarray:
-    """(V,) the room of each visit, -1 where none is on air; by the Gumbel rule among the rooms on air."""
+    """(V,) room of each visit, drawn among those on air by the Gumbel-max rule; -1 if none is on air."""
     picked = np.full(len(user), -1, dtype=np.int64)
     slot = (enter // SLOT_MS).astype(np.int64)
     by_slot = np.argsort(slot, kind="stable")

@@ -1,4 +1,4 @@
-"""Who is there: authors and users with all that is planted in them."""
+"""Draws the authors and users of a simulation with their planted traits."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ class Authors:
     """Planted truth of the authors.
 
     Shapes:
-        - type, circle, first_day: (n,) int64
-        - own: (n,) bool, whether the highlight is not the type's
+        - type, circle: (n,) int64
+        - first_day: (n,) int64, day of arrival from 0
+        - own: (n,) bool, whether the highlight differs from the type's
         - rules: (n, EVENTS) bool, events that together make the highlight
         - popularity: (n,) float64, log-weight when users pick a room
-        - fame: (n,) float64, rank of the popularity in (0, 1], 1 the most popular
-        - appeal, price: (n,) float64
-        - on_air: (n,) chance of streaming on a day
-        - picture, speech: (n,) bool, whether he has the modality
+        - fame: (n,) float64, rank of the popularity in (0, 1]; 1 is the most popular
+        - appeal: (n,) float64, part of the log-odds of a gift
+        - price: (n,) float64, standard normal level of gift prices
+        - on_air: (n,) float64, probability of streaming on a day
+        - picture, speech: (n,) bool, whether the author has the modality
     """
 
     type: np.ndarray
@@ -47,9 +49,9 @@ class Users:
     """Planted truth of the users.
 
     Shapes:
-        - tastes: (n, TYPES) float64, a row adds up to 1
+        - tastes: (n, TYPES) float64, rows sum to 1
         - circle: (n,) int64
-        - favourites: (n, MOST_FAVOURITES) int64 authors, -1 where there are fewer
+        - favourites: (n, MOST_FAVOURITES) int64 authors, padded with -1
         - generosity, reaction, talk, wealth, activity: (n,) float64; activity has mean 1
     """
 
@@ -70,7 +72,7 @@ class World:
 
 
 def draw_world(settings: LiveSimSettings) -> World:
-    """Draws authors and users; the same for the same settings."""
+    """Draws authors and users; equal settings give equal worlds."""
     authors = _draw_authors(np.random.default_rng([settings.seed, 0]), settings)
     return World(authors, _draw_users(np.random.default_rng([settings.seed, 1]), settings, authors))
 
@@ -84,7 +86,7 @@ def _draw_authors(rng: np.random.Generator, settings: LiveSimSettings) -> Author
     if settings.days > 1:
         new = np.flatnonzero(rng.random(n) < settings.newcomers)
         first_day[new] = 1 + np.arange(len(new)) % (settings.days - 1)
-        first_day[rank == 0] = 0  # somebody is there on the first day
+        first_day[rank == 0] = 0  # at least one author on the first day
     fame = 1 - rank / n
     return Authors(
         type=types,
@@ -126,10 +128,7 @@ def _draw_favourites(
     tastes: np.ndarray,
     circle: np.ndarray,
 ) -> np.ndarray:
-    """A few authors a user, picked as rooms are, among those who are there from the first day.
-
-    A newcomer has no loyal fan yet.
-    """
+    """(n, MOST_FAVOURITES) favourites of each user, picked like rooms among the authors of the first day."""
     known = np.flatnonzero(authors.first_day == 0)
     most = min(MOST_FAVOURITES, len(known))
     favourites = np.full((settings.users, MOST_FAVOURITES), -1, dtype=np.int64)

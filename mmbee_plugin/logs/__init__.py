@@ -1,4 +1,4 @@
-"""Logs of live streams: one schema of Parquet tables, and the samples that a model trains on."""
+"""Logs of live streams: a schema of Parquet tables, and training samples made from them."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from mmbee_plugin.command.extras import check_extra
 
 
 def check_installed() -> None:
-    """Raises InputError without polars, which everything here but this function needs."""
+    """Raises InputError if polars, which all modules here need, is not installed."""
     check_extra("polars", "a log of live streams")

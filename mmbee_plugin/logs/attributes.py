@@ -1,4 +1,4 @@
-"""Attributes of users and authors as columns of `.user` and `.item`, none from after the training part."""
+"""Columns of `.user` and `.item` from the log's attributes, as known at the end of training."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ CATEGORY = "category"
 
 
 def attributes(log: LogFolder, table: str, ids: list[str], train_end: int) -> dict[str, pl.Series]:
-    """The columns of `users` or `authors` that are text, whole numbers or truth values, as tokens.
+    """Tokens from the columns of `users` or `authors` that hold text, whole numbers or booleans.
 
     Args:
         table: "users" or "authors".
         ids: the ids in row order.
-        train_end: ms; of a table with `time` the newest row before that counts.
+        train_end: ms; in a table with `time` the newest earlier row of an id counts.
 
     Returns:
-        per attribute one text a row, empty where it is not known.
+        one text per id for each attribute, "" for unknown.
 
     Raises:
-        InputError: an id with two rows in a table without `time`, or with two of the same time.
+        InputError: an id with two rows, in a table with `time` two of the same time.
     """
     key = TABLES[table].ids[0]
     found = log.columns(table)
@@ -44,16 +44,16 @@ def attributes(log: LogFolder, table: str, ids: list[str], train_end: int) -> di
 
 
 def categories(log: LogFolder, authors: list[str], train_end: int) -> dict[str, pl.Series]:
-    """The category of each author's newest room before `train_end`; of one without such a room, of his first.
+    """Category of each author's newest room before `train_end`, or of the first room if none is earlier.
 
-    A sample of his cannot be older than his first room, so neither is from after the sample.
+    Samples of an author are no older than the first room, so no category is from after them. {} without categories.
     """
     if CATEGORY not in log.columns("rooms"):
         return {}
     rows = pl.DataFrame({"author_id": authors}).with_row_index("row")
     rooms = log.scan("rooms").filter(pl.col(CATEGORY).is_not_null()).join(rows.lazy(), on="author_id")
     late = pl.col("start") >= train_end
-    # The newest of the early ones comes first, then the late ones in order.
+    # Early rooms come first, newest first, then late rooms, oldest first.
     age = pl.when(late).then(pl.col("start")).otherwise(-pl.col("start"))
     ranked = rooms.select("row", late.alias("late"), age.alias("age"), "room_id", CATEGORY)
     chosen = (
@@ -67,6 +67,6 @@ def _is_token(kind: pl.DataType) -> bool:
 
 
 def _tokens(frame: pl.DataFrame, names: list[str]) -> dict[str, pl.Series]:
-    """Tabs, line ends and quotation marks have a meaning in atomic files."""
+    """Columns as text, with blanks for tabs, line ends and quotation marks, which are special in atomic files."""
     texts = frame.select(pl.col(names).cast(pl.String).str.replace_all(r'[\t\r\n"]', " ").fill_null(""))
     return {name: texts[name] for name in names}

@@ -1,4 +1,4 @@
-"""Reads a log's tables through once for values that cannot be right, and names the first."""
+"""Checks the tables of a log for impossible values; errors name the first one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.logs.folder import LogFolder
 from mmbee_plugin.logs.schema import TABLES
 
-# Times outside these years are in another unit.
+# Milliseconds; times outside are in another unit.
 EARLIEST, LATEST = 946_684_800_000, 4_102_444_800_000  # 2000 and 2100
 _ORDER = {"visits": ("enter", "exit"), "segments": ("start", "end"), "rooms": ("start", "end")}
 
@@ -17,9 +17,9 @@ def check_tables(log: LogFolder) -> None:
     """Checks every row of every table, streaming.
 
     Raises:
-        InputError: a null or empty id, a null time, a time in another unit than milliseconds, an exit before its
-            enter (an end before its start), an amount that is no finite number above 0, an empty table that is
-            required. Names the table, the row (from 0, counted over all files of the table) and the value.
+        InputError: a null or empty id, a null time, a time in another unit than milliseconds, an exit before its enter
+            (an end before its start), an amount not finite and above 0, a probability outside 0 to 1, an empty table
+            that is required. Names the table, the row (from 0 over all files of the table) and the value.
     """
     for name in log.tables:
         wrong = _conditions(log, name)
@@ -35,7 +35,7 @@ def check_tables(log: LogFolder) -> None:
 
 
 def _conditions(log: LogFolder, name: str) -> dict[str, pl.Expr]:
-    """What is wrong with a row, to whether it is."""
+    """Faults of a row to the expressions that detect them."""
     table, found = TABLES[name], log.columns(name)
     wrong = {}
     for column in table.ids:

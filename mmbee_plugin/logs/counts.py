@@ -1,4 +1,4 @@
-"""How many rows of a log went where: printed, and kept with the samples."""
+"""Counts of rows read, kept and left out; printed, and stored with a log or dataset."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mmbee_plugin.errors import InputError
 
 @dataclass
 class Dropped:
-    """The rows of one table that were left out.
+    """Rows of one table that were left out.
 
     Args:
-        rows: of the table, good ones included.
-        reasons: why rows were left out, to how many.
-        example: of each reason, what shows its first row.
+        rows: all rows of the table.
+        reasons: reason to the number of rows left out for it.
+        example: reason to a function that shows the first of these rows.
     """
 
     rows: int = 0
@@ -24,12 +24,12 @@ class Dropped:
 
     @property
     def left_out(self) -> int:
-        """Rows that were left out for any reason."""
+        """Number of rows left out for any reason."""
         return sum(self.reasons.values())
 
 
 class Counts:
-    """Counts in the order in which they were found, each with what it counts; and what tables lost."""
+    """Counts in order of their first use, rows left out of tables, and remarks."""
 
     def __init__(self) -> None:
         self.values: dict[str, int] = {}
@@ -37,26 +37,26 @@ class Counts:
         self.remarks: list[str] = []
 
     def say(self, remark: str) -> None:
-        """Adds a line that is no count."""
+        """Adds a remark, a line without a count."""
         self.remarks.append(remark)
 
     def add(self, what: str, count: int) -> None:
-        """Adds to the count of `what`, which reads as the end of a line: "1,234 gifts"."""
+        """Adds to the count of `what`, which is printed after the number: "1,234 gifts"."""
         self.values[what] = self.values.get(what, 0) + count
 
     def drop(self, table: str, reason: str, count: int, example: Callable[[], str]) -> None:
-        """Counts rows of `table` that are left out; `example` shows the first of them where it is asked for."""
+        """Counts rows of `table` left out for `reason`; `example` shows the first, if an error needs it."""
         self.add(f"{table} left out: {reason}", count)
         dropped = self.dropped.setdefault(table, Dropped())
         dropped.reasons[reason] = dropped.reasons.get(reason, 0) + count
         dropped.example.setdefault(reason, example)
 
     def read(self, table: str, rows: int) -> None:
-        """Counts rows of `table` as the files have them, good or not."""
+        """Counts rows of `table` in the files, good or bad."""
         self.dropped.setdefault(table, Dropped()).rows += rows
 
     def check_dropped(self, most: float) -> None:
-        """Raises InputError for a table that lost all rows, or more than the share `most` of them."""
+        """Raises InputError for a table that lost all rows, or more than a share `most`."""
         for table, dropped in self.dropped.items():
             lost = dropped.left_out
             if not lost or (lost < dropped.rows and lost <= most * dropped.rows):
@@ -69,11 +69,11 @@ class Counts:
             )
 
     def lines(self) -> list[str]:
-        """One line a count; zeros too, so that what was looked for is seen."""
+        """One line per count, zeros included, then the remarks."""
         return [*(f"{count:>12,} {what}" for what, count in self.values.items()), *self.remarks]
 
     def notes(self) -> list[str]:
-        """A sentence a reason for which rows of a table were left out, and the remarks."""
+        """One line per table and reason for which rows were left out, then the remarks."""
         lost = [
             f"{count:,} of {dropped.rows:,} {table} were left out: {reason}"
             for table, dropped in self.dropped.items()

@@ -1,4 +1,4 @@
-"""Writes the segments' features, from Parquet to memory-mapped arrays, a chunk at a time."""
+"""Writes segment features from Parquet into memory-mapped arrays, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ DTYPE = np.dtype("<f2")
 
 
 def write_features(folder: Path, log: LogFolder, places: np.ndarray) -> dict[str, dict[str, Any]]:
-    """Writes `<modality>.npy`, (S, D) or (S, F, D) float16, and `<modality>.present.npy` (S,) for every modality.
+    """Writes `<modality>.npy`, (S, D) or (S, F, D) float16, and `<modality>.present.npy`, (S,) bool, per modality.
 
     Args:
-        folder: where to.
-        places: (S,) row in the log's table of each segment to write, in the order to write them in.
+        folder: the dataset folder.
+        places: (S,) rows of the log's table to write, in this order.
 
     Returns:
-        the entries of `dataset.json`.
+        the entries `modalities` of `dataset.json`.
 
     Raises:
-        InputError: a vector of another width, or a value that is no finite float16; names the table's row.
+        InputError: a vector of another width, or a value that is no finite float16, with the table's row; a modality
+            name that no file may have.
     """
     total = int(log.scan("segments").select(pl.len()).collect().item())
     target = np.full(total, -1, dtype=np.int64)
@@ -66,7 +67,7 @@ def write_features(folder: Path, log: LogFolder, places: np.ndarray) -> dict[str
 
 
 def _batches(log: LogFolder) -> Iterator[tuple[int, pl.DataFrame]]:
-    """Every chunk of the table's modalities, with the row it begins at."""
+    """Chunks of the table's modality columns, each with its first row in the table."""
     begin = 0
     for file in log.files("segments"):
         features = pl.scan_parquet(file).select(log.modalities.keys())
@@ -76,7 +77,7 @@ def _batches(log: LogFolder) -> Iterator[tuple[int, pl.DataFrame]]:
 
 
 def _vectors(column: pl.Series, shape: Modality, where: str, rows: np.ndarray) -> np.ndarray:
-    """(n, frames * width) float16; `rows` are the table's rows of the n vectors."""
+    """(n, frames * width) float16 vectors of a column; `rows`, (n,), are their rows in the table, for errors."""
     size = shape.frames * shape.width
     if isinstance(column.dtype, pl.List):
         sizes = column.list.len().to_numpy()
@@ -96,7 +97,7 @@ def _vectors(column: pl.Series, shape: Modality, where: str, rows: np.ndarray) -
 
 
 def _allocate(path: Path, rows: int, shape: Modality) -> np.memmap:
-    """A memory-mapped `.npy` of zeros; they are written first, as a full disk is no error of a memory map."""
+    """A memory-mapped `.npy` of zeros, written plainly first so that a full disk is an OSError."""
     dimensions = (rows, shape.width) if shape.frames == 1 else (rows, *shape)
     header = {"descr": np.lib.format.dtype_to_descr(DTYPE), "fortran_order": False, "shape": dimensions}
     zeros = bytes(CHUNK_ROWS * DTYPE.itemsize)

@@ -1,4 +1,4 @@
-"""Opens a log folder: its tables as lazy scans, with the columns of the schema."""
+"""Opens a log folder: tables as lazy scans, checked against the schema."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from mmbee_plugin.logs.schema import TABLES, check_columns, modalities
 from mmbee_plugin.logs.writer import INFO_FILE, LogInfo
 
 PLANTED = "planted"
-"""The subfolder in which a simulated log, and a dataset made of it, says what was planted; no table of the log."""
+"""subfolder with the planted truth of a simulated log, and of a dataset made of it; no table of the log"""
 
 
 class Modality(NamedTuple):
-    """One modality of the segments: `frames` vectors of `width` a segment."""
+    """Shape of a modality: `frames` vectors of `width` per segment."""
 
     frames: int
     width: int
 
 
 class LogFolder:
-    """A log folder, whose tables may be larger than memory.
+    """A log folder; its tables may be larger than memory.
 
     Args:
         path: the folder.
 
     Attributes:
-        info: what `logs.json` says.
-        tables: the tables that are there.
-        absent: those of the schema that are not, without the planted `truth`.
+        info: content of `logs.json`.
+        tables: names of the tables present.
+        absent: names of the schema's tables that are missing, except the planted `truth`.
 
     Raises:
-        InputError: no such folder, a bad `logs.json`, a required table that is missing, columns of another name or
-            type than the schema's.
+        InputError: no such folder, a bad `logs.json`, a missing required table, an unreadable file, or columns that
+            break the schema.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -55,25 +55,25 @@ class LogFolder:
         self._schemas = {name: self._check(name) for name in self.tables}
 
     def files(self, name: str) -> list[Path]:
-        """The files of a table, in the order of its rows; none for a table that is not there."""
+        """Files of a table, in order of its rows; [] for a missing table."""
         single = self.path / f"{name}.parquet"
         return [single] if single.is_file() else sorted((self.path / name).glob("*.parquet"))
 
     def scan(self, name: str) -> pl.LazyFrame:
-        """A table as a lazy scan; one that is not there has the schema's columns and no rows."""
+        """A table as a lazy scan; a missing table is empty, with the schema's columns."""
         if name not in self.tables:
             return pl.LazyFrame(schema=dict(TABLES[name].columns))
         return pl.scan_parquet(self.files(name), glob=False)
 
     def columns(self, name: str) -> Mapping[str, pl.DataType]:
-        """The columns of a table with their types; those of the schema for a table that is not there."""
+        """Columns of a table with their types; of a missing table, those of the schema."""
         return self._schemas.get(name, TABLES[name].columns)
 
     @cached_property
     def modalities(self) -> dict[str, Modality]:
-        """What each segment is described by; a modality that all segments lack is left out.
+        """Modalities of the segments, without those that all segments lack.
 
-        Raises InputError where a width is no multiple of the frames that `logs.json` names.
+        Raises InputError if a width is no multiple of the frames in `logs.json`.
         """
         found = {}
         for name in modalities(self.columns("segments")):
@@ -93,7 +93,7 @@ class LogFolder:
         return found
 
     def provenance(self) -> str:
-        """One line that names the log."""
+        """One line that identifies the log."""
         kind = {"sample": "SAMPLE, not real data", "simulated": "SIMULATED"}.get(
             self.info.kind, self.info.kind
         )

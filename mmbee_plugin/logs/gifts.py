@@ -1,4 +1,4 @@
-"""Which visit a gift was made in, and which visits are no sure negatives because of it."""
+"""Assigns gifts to visits, and finds the visits that are no safe negatives because of a gift."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mmbee_plugin.logs.period import Period
 from mmbee_plugin.logs.settings import SampleSettings
 
 VISIT = ("user_id", "room_id", "enter")
-"""What tells visits apart."""
+"""key of a visit"""
 PAIR = ("user_id", "room_id")
 
 
 def read_gifts(log: LogFolder, period: Period, counts: Counts) -> pl.DataFrame:
-    """gift (a number), user_id, room_id, time, amount and part of the gifts of the period."""
+    """Gifts of the period: gift (a number), user_id, room_id, time (ms), amount and part."""
     everything = log.scan("gifts").select(*PAIR, "time", "amount")
     gifts = everything.with_columns(period.part(pl.col("time")).alias("part")).collect(engine="streaming")
     counts.add("gifts", len(gifts))
@@ -26,14 +26,15 @@ def read_gifts(log: LogFolder, period: Period, counts: Counts) -> pl.DataFrame:
 def gifts_in_visits(
     log: LogFolder, gifts: pl.DataFrame, period: Period, settings: SampleSettings, counts: Counts
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Each gift with the one visit it is of, and the visits that are settled: neither a negative of the paper's rule.
+    """Assigns each gift to a visit; also returns the settled visits, which are no negatives.
 
-    A gift is of the visit it lies in, of several the one that began last; of none, it is of the nearest if that is at
-    most `settings.gift_tolerance` away. Settled are the visits with a gift, the others that a gift lies in too, and
-    those with a gift of no visit less than a window before or after them, unless that is in a later part.
+    A gift belongs to the visit that contains it, of several to the one that began last; otherwise to the nearest visit
+    within `settings.gift_tolerance`. Settled are the visits with a gift, other visits that contain a gift, and visits
+    with an unassigned gift of the same part up to a window before or after them. Gifts of a part later than that of the
+    visit's exit do not settle it.
 
     Returns:
-        user_id, author_id, room_id, enter, exit, time, amount and part of each gift; VISIT of the settled visits.
+        user_id, author_id, room_id, enter, exit, time, amount and part of each assigned gift; VISIT of the settled.
     """
     size, tolerance = settings.window * 1000, round(settings.gift_tolerance * 1000)
     visits, time = log.scan("visits"), pl.col("time")
@@ -54,7 +55,7 @@ def gifts_in_visits(
     _count(gifts, known, nearest, given, found.filter(pl.col("apart") == 0), tolerance, size, counts)
 
     part_of_exit = period.part(pl.col("exit"))
-    earlier = (part_of_exit < pl.col("part")).fill_null(False)  # such a visit does not know of the gift
+    earlier = (part_of_exit < pl.col("part")).fill_null(False)  # the gift is in the visit's future
     others = found.join(given, on=("gift", "enter"), how="anti").filter(~earlier)
     inside = others.filter(pl.col("apart") == 0).select(VISIT)
     strays = others.join(given, on="gift", how="anti")
@@ -76,7 +77,7 @@ def _count(
     size: int,
     counts: Counts,
 ) -> None:
-    """Says of every gift of the period what became of it."""
+    """Counts the gifts of the period by their assignment."""
     visits = inside.unique(("gift", "enter")).group_by("gift").len()
     counts.add("gifts in one visit of the user to the room", int((visits["len"] == 1).sum()))
     counts.add(

@@ -1,4 +1,4 @@
-"""What else happened in the visit of a row: its other tasks' labels, and of simulated logs the planted probability."""
+"""Labels of the other tasks of each row, and the planted gift probability of simulated logs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ KINDS = TASKS[:-1]
 
 
 def task_labels(log: LogFolder, rows: pl.DataFrame, period: Period, settings: SampleSettings) -> pl.DataFrame:
-    """One column a task, int8: 1 if it happened in the visit, 0 if not, -1 where the log cannot know.
+    """One int8 column per task: 1 if it happened in the visit, 0 if not, -1 for unknown.
 
-    It cannot know of a kind that it has none of by the end of the training part; nor, as that is later, what comes
-    after the row's part: a visit that goes on then is labelled by what happened before, and without it -1.
+    Only events before the end of the row's part count. Without one the label is -1 instead of 0 if the visit lasts
+    beyond that end, or if the log has no such feedback before the end of training.
 
     Args:
         rows: as from `sample_rows`.
@@ -52,10 +52,7 @@ def task_labels(log: LogFolder, rows: pl.DataFrame, period: Period, settings: Sa
 
 
 def planted(log: LogFolder, rows: pl.DataFrame) -> np.ndarray | None:
-    """(rows,) float32, the planted probability of a gift in each row's window; NaN where the log has none.
-
-    None for a log without planted truth.
-    """
+    """(n,) float32, planted probability of a gift in each row's window, NaN for unknown; None for logs without it."""
     if "truth" not in log.tables:
         return None
     key = ("user_id", "room_id", "window")

@@ -1,4 +1,4 @@
-"""Negatives: visits that ended without a gift, and rooms that were shown to a user who did not enter."""
+"""Negatives of the gift task: visits that ended without a gift, and impressions without a visit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmbee_plugin.logs.settings import SampleSettings
 from mmbee_plugin.randomness.mixing import mix
 
 IMPRESSION = "negative"
-"""The kind of feedback that says: this room was shown to the user, who did not enter it."""
+"""kind of feedback of an impression: the room was shown to the user, who did not enter"""
 
 
 def negatives(
@@ -27,16 +27,18 @@ def negatives(
     settings: SampleSettings,
     counts: Counts,
 ) -> pl.DataFrame:
-    """The drawn negatives of the kinds `settings.negatives`, one row each.
+    """Draws the negatives of the kinds `settings.negatives`, one row each.
 
     Args:
         gifts: as from `read_gifts`.
         settled: VISIT of the visits that are no negatives.
 
     Returns:
-        user_id, author_id, room_id, enter, exit, time (of a visit its exit, of an impression its only moment), part.
+        user_id, author_id, room_id, enter, exit, time and part; time is a visit's exit, and all three times of an
+        impression are equal.
 
-    Raises InputError where impressions are asked for and the log has none.
+    Raises:
+        InputError: impressions are wanted and the log has none in the period.
     """
     frames = []
     if settings.negatives != "impressions":
@@ -57,14 +59,14 @@ def _quiet_visits(log: LogFolder, settled: pl.DataFrame) -> pl.LazyFrame:
 def _impressions(
     log: LogFolder, gifts: pl.DataFrame, period: Period, settings: SampleSettings, counts: Counts
 ) -> pl.LazyFrame:
-    """Impressions as visits of no length. Those of a room that the user was in, in the same part, are left out.
+    """Impressions as visits of length 0, without those of rooms that the user visited or gifted in the same part.
 
-    Of a part's impressions nothing later decides: a visit in a later part changes nothing.
+    Visits in later parts do not matter: they are in the impression's future.
     """
     shown = log.scan("feedback").filter(pl.col("kind") == IMPRESSION).select(*PAIR, "author_id", "time")
     shown = shown.with_columns(period.part(pl.col("time")).alias("part")).filter(pl.col("part").is_not_null())
     visits = log.scan("visits")
-    # A visit over midnight is one of every part that it reaches.
+    # A visit counts for every part that it reaches.
     entered = [
         visits.filter((pl.col("enter") < end) & (pl.col("exit") >= begin)).select(
             *PAIR, pl.lit(part, pl.Int8).alias("part")
@@ -93,7 +95,7 @@ def _drawn(
     settings: SampleSettings,
     counts: Counts,
 ) -> pl.DataFrame:
-    """The candidates drawn at their part's share, by a hash of the seed, the user and the moment of entering."""
+    """Draws candidates at the share of their part, by a hash of the seed, the user and the time of entering."""
     part = period.part(pl.col("exit")).alias("part")
     quiet = candidates.with_columns(part)
     shares = np.array([settings.train_negatives, settings.test_negatives, settings.test_negatives])
@@ -122,7 +124,7 @@ def _drawn(
 
 
 def _numbers(batch: pl.Series, seed: int) -> pl.Series:
-    """Even whole numbers below 2^53, each a function of the seed, the user and the moment of entering."""
+    """Uniform whole numbers below 2^53, hashes of the seed, the user and the time of entering."""
     fields = batch.struct
     places = fields.field("key").to_numpy() ^ fields.field("enter").to_numpy().astype(np.uint64)
     return pl.Series(mix(seed, places) >> np.uint64(11))

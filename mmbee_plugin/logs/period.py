@@ -1,4 +1,4 @@
-"""The days that samples are taken from: a training period, whose last days are for validation, and the days after."""
+"""Period of the samples: days of training, then of validation, then of test."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ DAY = 86_400_000
 
 @dataclass(frozen=True)
 class Period:
-    """Whole days of the log's own clock, in milliseconds since 1970.
+    """Whole days of the log's local clock, in milliseconds since 1970 (UTC).
 
     Attributes:
-        start: midnight before the log's first visit.
-        ends: where training, validation and test end; the moment itself belongs to the next part.
-        offset: milliseconds that the log's clock is ahead of UTC.
+        start: local midnight before the log's first visit.
+        ends: ends of training, validation and test, excluded.
+        offset: milliseconds by which the local clock is ahead of UTC.
     """
 
     start: int
@@ -30,10 +30,10 @@ class Period:
 
     @classmethod
     def of(cls, log: LogFolder, train_days: int, valid_days: int, test_days: int) -> Period:
-        """The first `train_days` of the log, of which the last `valid_days` validate, and the `test_days` after.
+        """The first `train_days` of the log, of which the last `valid_days` are for validation, and `test_days` more.
 
         Raises:
-            InputError: a log that is too short, a day without any visit.
+            InputError: too few days, or a day without a visit.
         """
         offset = round(log.info.utc_offset * 3_600_000)
         day = ((pl.col("enter") + offset) // DAY).alias("day")
@@ -52,12 +52,12 @@ class Period:
         return cls(start, (train, valid, valid + test_days * DAY), offset)
 
     def part(self, time: pl.Expr) -> pl.Expr:
-        """0 training, 1 validation, 2 test, null outside, as int8."""
+        """Part of each time as int8: 0 training, 1 validation, 2 test, null outside."""
         after = pl.sum_horizontal((time >= end).cast(pl.Int8) for end in self.ends).cast(pl.Int8)
         return pl.when((time >= self.start) & (after < len(self.ends))).then(after)
 
     def describe(self) -> str:
-        """The days of each part, one line."""
+        """Days of each part, in one line."""
         starts = (self.start, *self.ends)
         days = []
         for name, first, end in zip(SPLITS, starts, self.ends, strict=False):

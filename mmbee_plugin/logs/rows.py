@@ -1,8 +1,8 @@
-"""Visits and gifts become rows: one a gifted window, or one at the exit of a visit without a gift.
+"""Makes sample rows from visits and gifts, by the rule of MMBee, section 4.1.
 
-The rule (MMBee, section 4.1): a room is cut into windows of 30 s from its start on. Each window of a visit with a gift
-in it is a positive row, and the visit's other windows are dropped; a visit that ends without a gift is one negative
-row, the window of its exit. Where asked for, a room that was shown and not entered is one too, at that moment.
+A room is cut into windows (30 s by default) from its start. Each window of a visit that contains a gift is a positive
+row, and the other windows of this visit are dropped; a visit without a gift is one negative row, the window of its
+exit. On request, impressions of rooms not entered are negative rows too.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from mmbee_plugin.logs.settings import SampleSettings
 
 
 def sample_rows(log: LogFolder, period: Period, settings: SampleSettings, counts: Counts) -> pl.DataFrame:
-    """All rows of the three parts, ordered by part, time, user and room.
+    """All rows of the three parts, ordered by part, time, user, room and time of entering.
 
     Returns:
-        user_id, author_id, room_id, enter, exit, time (of the first gift in the window, or of the exit), window
-        (int32, from the room's start), window_end, amount (of all gifts in the window; 0 for a negative), part (0
-        training, 1 validation, 2 test); times in ms.
+        user_id, author_id, room_id, enter, exit, time (of the window's first gift, or of the exit), window (int32, from
+        the room's start), window_end, amount (of all gifts in the window; 0 for negatives), part (0 training, 1
+        validation, 2 test); times in ms.
     """
     size = settings.window * 1000
     gifts = read_gifts(log, period, counts)
@@ -35,7 +35,7 @@ def sample_rows(log: LogFolder, period: Period, settings: SampleSettings, counts
     rows = rows.with_columns(((pl.col("time") - pl.col("origin")) // size).cast(pl.Int32).alias("window"))
     early = rows.filter(pl.col("window") < 0).height
     counts.add("gifts and exits before their room's start; kept", early)
-    # A window across the end of a part is a row of both, so that neither knows of the other's gifts.
+    # A window across the end of a part is one row in each part, so that their gifts stay apart.
     merged = rows.group_by(*VISIT, "window", "part").agg(
         pl.col("author_id", "exit", "origin").first(), pl.col("time").min(), pl.col("amount").sum()
     )
@@ -45,7 +45,7 @@ def sample_rows(log: LogFolder, period: Period, settings: SampleSettings, counts
 
 
 def _origins(log: LogFolder, rooms: pl.DataFrame) -> pl.DataFrame:
-    """room_id, origin: the room's start; where the log has none, the first visit to it, else its first impression."""
+    """room_id and origin (ms): start of the room, else time of its first visit, else of its first impression."""
     shown = log.scan("feedback").filter(pl.col("kind") == IMPRESSION)
     found = [pl.DataFrame(schema={"room_id": pl.String, "origin": pl.Int64})]
     for table, moment in ((log.scan("rooms"), "start"), (log.scan("visits"), "enter"), (shown, "time")):

@@ -1,4 +1,4 @@
-"""A log folder becomes a dataset folder: rows, tasks, segments, features and what is known of users and authors."""
+"""Converts a log folder into a dataset folder: rows, tasks, segments, features, attributes of users and authors."""
 
 from __future__ import annotations
 
@@ -37,19 +37,17 @@ def write_samples(
     force: bool = False,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> list[str]:
-    """Cuts a log into samples and writes them as the dataset folder `folder`; its last part is the dataset's name.
+    """Cuts a log into samples and writes the dataset folder `folder`, whose last part is the dataset's name.
 
-    What a simulated log says was planted is copied along, as the subfolder `planted`.
-
-    A generated sample is replaced, other data only with `force`; nothing is left half-written.
+    Copies the subfolder `planted` of a simulated log. Replaces a generated sample, and other data with `force`; on an
+    error the destination stays unchanged.
 
     Returns:
-        what was found and left out, a line each; `dataset.json` has the same under `log`.
+        lines on what was found and left out; `dataset.json` has the counts under `log`.
 
     Raises:
-        InputError: a value in the log that cannot be right, a log without the days asked for, a part without a
-            gift or without a negative, two segments of an author with the same start, features of another width,
-            a destination that is not to be replaced.
+        InputError: an impossible value in the log, too few days, a part without gifts or negatives, two segments of an
+            author with the same start, features of another width, a destination that may not be replaced.
     """
     check_replaceable(folder, force)
     if folder.name in ("", ".", ".."):
@@ -116,7 +114,7 @@ def write_samples(
 
 
 def _live(segments: int, varying: bool, settings: SampleSettings) -> dict[str, Any]:
-    """The entries that make a dataset live, with segments or without."""
+    """The entries `segments` and `tasks` of `dataset.json`."""
     entry = {"count": segments, "seconds": settings.window, "per_sample": settings.segments}
     entry |= {"varying": True} if varying else {}
     return {"segments": entry, "tasks": list(TASKS)}
@@ -133,7 +131,7 @@ def _check_labels(log: LogFolder, rows: pl.DataFrame) -> None:
 
 
 def _ids(log: LogFolder, rows: pl.DataFrame, column: str) -> list[str]:
-    """The ids of the rows in order; raises InputError for one that RecBole would read as missing."""
+    """Sorted ids of the rows; raises InputError for one that atomic files cannot hold or RecBole reads as missing."""
     ids = rows[column].unique().sort().to_list()
     for each in ids:
         if each in MISSING_TOKENS or each.startswith('"') or any(mark in each for mark in "\t\r\n\0"):
@@ -177,7 +175,7 @@ def _write_attributes(
 
 
 def _write_segments(folder: Path, name: str, log: LogFolder, places: np.ndarray) -> None:
-    """`<name>.segment`: id (room and start), author, room, start and end in seconds."""
+    """Writes `<name>.segment`: id (room and start), author, room, start and end in seconds."""
     wanted = pl.DataFrame({"place": pl.Series(places, dtype=pl.UInt32)}).with_row_index("row")
     segments = log.scan("segments").select("room_id", "author_id", "start", "end").with_row_index("place")
     found = segments.join(wanted.lazy(), on="place", how="inner").sort("row").collect(engine="streaming")
@@ -202,7 +200,7 @@ def _write_truth(folder: Path, log: LogFolder, rows: pl.DataFrame) -> None:
 
 
 def _seconds(column: str) -> pl.Expr:
-    """Milliseconds as seconds, in decimal and so exactly."""
+    """Milliseconds as seconds, formatted exactly in decimal."""
     whole, rest = pl.col(column) // 1000, pl.col(column) % 1000
     return pl.format("{}.{}", whole, rest.cast(pl.String).str.zfill(3))
 

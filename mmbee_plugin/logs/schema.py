@@ -1,7 +1,7 @@
-"""The schema of a log folder: its Parquet tables, their columns and types.
+"""Schema of a log folder: its Parquet tables, their columns and types.
 
-A log folder holds `logs.json` (see `writer.LogInfo`) and a table each as `<table>.parquet` or as `<table>/*.parquet`.
-Ids are strings, times int64 milliseconds since 1970 (UTC), amounts float64.
+A log folder holds `logs.json` (see `writer.LogInfo`) and each table as `<table>.parquet` or `<table>/*.parquet`. Ids
+are strings, times int64 milliseconds since 1970 (UTC), amounts float64.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ class Table:
     """One table of the schema.
 
     Args:
-        columns: the columns it must have, with their types.
-        ids: those of them in which neither null nor an empty id may stand.
-        times: those of them that are times; none may be null.
-        optional: columns that it may have, with their types; null is allowed.
+        columns: required columns with their types.
+        ids: those that may be neither null nor empty.
+        times: times that may not be null.
+        optional: optional columns with their types; may be null.
         required: whether a log folder must have the table.
-        further: what columns besides these may be: "none" (they are refused), "attributes" (of any type) or
-            "modalities" (lists or arrays of float32).
+        further: other columns: "none" refuses them, "attributes" allows any type, "modalities" lists or arrays of
+            float32.
     """
 
     columns: Mapping[str, pl.DataType]
@@ -47,15 +47,15 @@ TABLES: dict[str, Table] = {
     "gifts": Table({**_PLACE, "time": TIME, "amount": AMOUNT}, tuple(_PLACE), ("time",), required=True),
     # `kind`: comment, like, follow, negative, …
     "feedback": Table({**_PLACE, "time": TIME, "kind": TEXT}, (*_PLACE, "kind"), ("time",)),
-    # What is streamed from `start` to `end`; known as a whole from `end` on. Each further column is a modality, null
-    # where the segment lacks it; F frames of width D stand one after the other, and `logs.json` says "frames".
+    # Content streamed from `start` to `end`, known from `end` on. Each further column is a modality, null if missing; F
+    # frames of width D are concatenated, and `logs.json` has F under "frames".
     "segments": Table(
         {"room_id": ID, "author_id": ID, **_SPAN},
         ("room_id", "author_id"),
         ("start", "end"),
         further="modalities",
     ),
-    # `end` may be null: the log ended before the room did.
+    # `end` is null if the log ended before the room.
     "rooms": Table(
         {"room_id": ID, "author_id": ID, **_SPAN},
         ("room_id", "author_id"),
@@ -63,11 +63,11 @@ TABLES: dict[str, Table] = {
         optional={"category": TEXT},
         further="attributes",
     ),
-    # Without `time` an id has one row, true at all times; with it a row is true from then on.
+    # Without `time` an id has one row, valid at all times; with it a row is valid from then on.
     "users": Table({"user_id": ID}, ("user_id",), optional={"time": TIME}, further="attributes"),
     "authors": Table({"author_id": ID}, ("author_id",), optional={"time": TIME}, further="attributes"),
-    # Simulated logs: the planted probability `p` that the user gives in the `window`-th stretch of 30 s of the room,
-    # counted from 0 at the room's start.
+    # Simulated logs: planted probability `p` of a gift by the user in a window of 30 s, counted from 0 at the room's
+    # start.
     "truth": Table(
         {"room_id": ID, "window": pl.Int32(), "user_id": ID, "p": pl.Float32()}, ("room_id", "user_id")
     ),
@@ -75,22 +75,22 @@ TABLES: dict[str, Table] = {
 
 
 def is_modality(kind: pl.DataType) -> bool:
-    """Whether a column of this type can be a modality of `segments`: a list or array of float32."""
+    """Whether the type is that of a modality: a list or array of float32."""
     return isinstance(kind, (pl.List, pl.Array)) and kind.inner == pl.Float32
 
 
 def modalities(schema: Mapping[str, pl.DataType]) -> tuple[str, ...]:
-    """The modality columns of a checked `segments` schema, in its order."""
+    """Modality columns of a checked `segments` schema, in its order."""
     return tuple(name for name in schema if name not in TABLES["segments"].columns)
 
 
 def check_columns(name: str, schema: Mapping[str, pl.DataType], where: object) -> None:
-    """Raises InputError where `schema` lacks a column of the table, or has one of another type or one too many.
+    """Raises InputError for a missing column, a column of another type, or one that the table may not have.
 
     Args:
         name: the table.
         schema: the columns found, with their types.
-        where: the file or folder to name in the error.
+        where: file or folder named in the error.
     """
     table = TABLES[name]
     for column in table.columns:

@@ -1,4 +1,4 @@
-"""Which segments samples can see, and which of them is the newest at a sample's moment."""
+"""Finds the newest segment known at each sample, and the segments that samples or training need."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from mmbee_plugin.logs.period import Period
 
 @dataclass(frozen=True)
 class SegmentKeys:
-    """Segments in order of author and start, without their features.
+    """Segments sorted by author and start, without features.
 
     Shapes:
         - authors: (S,) int32, row of the author
         - starts, ends: (S,) int64, ms
         - places: (S,) int64, row in the log's table
-        - first: (S,) int64, row here of the author's first segment
+        - first: (S,) int64, index of the author's first segment
     """
 
     authors: np.ndarray
@@ -35,10 +35,10 @@ class SegmentKeys:
 
 
 def read_keys(log: LogFolder, authors: list[str], period: Period, counts: Counts) -> SegmentKeys:
-    """The segments of these authors that start before the period's end, in the order both of start and of end.
+    """Segments of `authors` that start before the period's end, ascending in both start and end per author.
 
-    A segment that goes on after a later one has ended is left out: else a window of the last segments, taken while it
-    goes on, would hold it.
+    A segment that ends after a later one of its author is left out: otherwise the last segments before a sample could
+    include it before its end.
 
     Raises InputError for two segments of one author with the same start.
     """
@@ -68,10 +68,10 @@ def read_keys(log: LogFolder, authors: list[str], period: Period, counts: Counts
 
 
 def _earliest_end_from(author: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """(S,) the earliest end of a row's own segment and its author's later ones; rows in order of author."""
+    """(S,) earliest end among a segment and the later ones of its author; rows sorted by author."""
     if not len(end):
         return end
-    # Each author's ends lie below those of the next, so one running minimum from the back serves all.
+    # Offsets put each author's ends below those of the next, so that one running minimum serves all.
     lowest = end.min()
     above = author.astype(np.int64) * (end.max() - lowest + 1)
     return np.minimum.accumulate((end - lowest + above)[::-1])[::-1] - above + lowest
@@ -80,10 +80,11 @@ def _earliest_end_from(author: np.ndarray, end: np.ndarray) -> np.ndarray:
 def newest_known(
     keys: SegmentKeys, authors: np.ndarray, times: np.ndarray, window_ends: np.ndarray
 ) -> np.ndarray:
-    """Row of each sample's newest segment: it starts by the sample's moment and ends by its window's end; -1 for none.
+    """(n,) int64, each sample's newest segment that starts by its time and ends by its window's end; -1 for none.
 
     Args:
-        authors: (n,) author rows. times, window_ends: (n,) ms.
+        authors: (n,) author rows.
+        times, window_ends: (n,) ms.
     """
     if not len(keys):
         return np.full(len(authors), -1, dtype=np.int64)
@@ -102,7 +103,7 @@ def newest_known(
 
 
 def reachable(keys: SegmentKeys, newest: np.ndarray, length: int, train_end: int) -> np.ndarray:
-    """(S,) bool: the last `length` segments of some sample, and all that end by the end of the training part."""
+    """(S,) bool, whether a segment is among the last `length` of a sample, or ends by `train_end` (ms)."""
     kept = keys.ends <= train_end
     last = np.unique(newest[newest >= 0])
     for back in range(length):

@@ -1,4 +1,4 @@
-"""How samples are cut from a log."""
+"""Settings of log conversion and of sampling."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from mmbee_plugin.errors import InputError
 
 NEGATIVES = ("visits", "impressions", "both")
-"""What can be a negative: a visit that ended without a gift, or a room that was shown and not entered."""
+"""kinds of negatives: visits that ended without a gift, rooms shown and not entered, or both"""
 TASKS = ("comment", "like", "long_watch")
-"""What rows are labelled with besides the gift; the first ones are kinds of the table `feedback`."""
+"""labels of rows besides the gift; all but the last are kinds of the table `feedback`"""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Writes a log folder: every table beside the destination first, then one rename."""
+"""Writes a log folder beside its destination, then renames it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ INFO_FILE = "logs.json"
 
 @dataclass
 class LogInfo:
-    """What `logs.json` says of a log.
+    """Content of `logs.json`.
 
     Args:
         name: of the log.
         kind: "real", "sample" or "simulated"; printed with every result.
-        source: one line, where the log comes from.
-        version: of the release or of the simulator.
-        notes: what a reader of results must know, a sentence each.
-        utc_offset: hours that the log's own clock is ahead of UTC; days begin at its midnight.
-        frames: per modality with several frames a segment, how many.
+        source: origin of the log, one line.
+        version: of the release or the simulator.
+        notes: caveats for readers of results, one sentence each.
+        utc_offset: hours by which the local clock is ahead of UTC; days begin at local midnight.
+        frames: frames per segment of each modality with several.
         days: first and last day with a visit, as YYYY-MM-DD; filled in by the writer.
     """
 
@@ -43,16 +43,16 @@ class LogInfo:
 
 
 class LogWriter:
-    """Collects the tables of one log; made by `writing`."""
+    """Writes the tables of one log; made by `writing`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._parts = dict.fromkeys(TABLES, 0)
 
     def add(self, name: str, frame: pl.DataFrame | pl.LazyFrame) -> None:
-        """Writes a part of table `name`; a lazy frame is streamed. A table may have any number of parts.
+        """Writes the next part of table `name`; a lazy frame is streamed.
 
-        Raises InputError where the columns are not those of the schema.
+        Raises InputError if the columns break the schema.
         """
         lazy = frame.lazy()
         check_columns(name, lazy.collect_schema(), f"table {name}")
@@ -62,7 +62,7 @@ class LogWriter:
         self._parts[name] += 1
 
     def check_rows(self, source: object) -> None:
-        """Raises InputError, which names `source`, where a table that a log needs has no rows."""
+        """Raises InputError, naming `source`, if a required table has no rows."""
         for name, table in TABLES.items():
             if table.required and not self._rows(name):
                 raise InputError(f"{source}: no {name} in it; a log without any is of no use")
@@ -74,13 +74,13 @@ class LogWriter:
 
 @contextmanager
 def writing(folder: Path, info: LogInfo, *, force: bool = False) -> Iterator[LogWriter]:
-    """A writer of the log folder `folder`, which stands there when the block has ended without an error.
+    """Yields a writer of the log folder `folder`, which appears when the block ends without an error.
 
         with writing(folder, LogInfo("tiny", "sample", "made by hand")) as log:
             log.add("visits", visits)
             log.add("gifts", gifts)
 
-    Raises InputError for a destination that is no log folder, or holds a log that is no sample without `force`.
+    Raises InputError for a missing required table, or a destination that `check_replaceable` refuses.
     """
     check_replaceable(folder, force)
     with published(folder) as beside:
@@ -94,7 +94,7 @@ def writing(folder: Path, info: LogInfo, *, force: bool = False) -> Iterator[Log
 
 
 def check_replaceable(folder: Path, force: bool) -> None:
-    """Raises InputError unless `folder` is free, empty, a sample's log or, with `force`, another log."""
+    """Raises InputError unless `folder` is missing, empty, a sample's log or, with `force`, another log."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     file = folder / INFO_FILE
@@ -109,7 +109,7 @@ def check_replaceable(folder: Path, force: bool) -> None:
 
 
 def _days(folder: Path, utc_offset: float) -> list[str]:
-    """The first and the last day with a visit, by the log's own clock."""
+    """First and last day with a visit, by the local clock."""
     enter = pl.scan_parquet(folder / "visits" / "*.parquet").select(
         pl.col("enter").min().alias("first"), pl.col("enter").max().alias("last")
     )

@@ -1,5 +1,4 @@
-"""GraphCL in one process: trains the two node tables from a graph's metapath neighbours (MMBee, Algorithm
-1)."""
+"""GraphCL in one process: trains the two node tables from metapath neighbours (MMBee, Algorithm 1)."""
 
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -58,9 +57,9 @@ class GraphCLSettings(LocalTraining):
 
 
 class Draws:
-    """All that is random in a run but the start vectors: the nodes of each step, and the pairs they meet.
+    """Random draws of a run, start vectors excepted: the nodes of each step and their pairs.
 
-    Equal settings and seeds give equal draws, wherever the tables lie.
+    Equal settings and seeds give equal draws, for tables in one process or on several.
 
     Args:
         users: the users' positives, u2a2u; may be memory-mapped.
@@ -80,13 +79,13 @@ class Draws:
         self.random = np.random.default_rng(self.seeds[3])
 
     def sampler(self, neighbours: Neighbours, n_nodes: int, term: int, same_type: bool = True) -> PairSampler:
-        """The pairs of a term of the loss, the ``term``-th of at most three."""
+        """Pair sampler of the loss term with index ``term``, 0 to 2."""
         chosen = self.settings
         draws = chosen.positives, chosen.negatives, chosen.by_weight
         return PairSampler(neighbours, n_nodes, self.seeds[term], *draws, same_type=same_type)
 
     def epoch(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """User rows and author rows of each step of the next pass over all nodes."""
+        """User rows and author rows of each step of the next pass over all nodes, in random order."""
         n_users = self.users.n_nodes
         total = n_users + self.authors.n_nodes
         for batch in random_order(total, self.settings.batch_size, self.random):
@@ -101,19 +100,18 @@ def train_graphcl(
     seed: int,
     progress: Callable[[int, float, tuple[np.ndarray, np.ndarray]], bool | None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Trains user and author vectors.
+    """Trains user and author vectors by GraphCL (MMBee, Algorithm 1).
 
     A step touches only the rows of its batch, so its time does not grow with the tables.
 
     Args:
-        u2a: (n_users, n_authors) donation graph; its edges are used by the ``user_author`` term alone.
+        u2a: (n_users, n_authors) donation graph; only the ``user_author`` term uses its edges.
         users: the users' positives, u2a2u.
         authors: the authors' positives, a2u2a.
         settings: the run's settings.
-        seed: of the start vectors, the node order and the pairs; equal seeds give equal tables on one
-            machine.
-        progress: called after each epoch with its number from 1, its mean loss and the two tables as they are
-            (views, not to be written to); training stops early where it returns True.
+        seed: of start vectors, node order and pairs; equal seeds give equal tables on one machine.
+        progress: called after each epoch with its number from 1, its mean loss and views of the two tables; training
+            stops if it returns True.
 
     Returns:
         float32 (n_users, d) and (n_authors, d); a node without positives keeps its start vector.
@@ -137,8 +135,7 @@ def train_graphcl(
                     ids = [torch.from_numpy(rows) for rows in (pairs.nodes, pairs.positives, pairs.negatives)]
                     rows = [table.rows(ids[0]), other.rows(ids[1]), other.rows(ids[2])]
                     loss = loss_of(*rows, torch.from_numpy(pairs.mask))
-                    # Summed over the nodes, as Algorithm 1 has it, so that a step does not shrink with the
-                    # batch.
+                    # The sum over nodes of Algorithm 1: a node's step does not shrink with the batch.
                     (loss * len(pairs.nodes)).backward()
                     gradients = [row.grad for row in rows]
                     if table is other:
@@ -155,7 +152,7 @@ def train_graphcl(
 
 
 def node_stage(settings: GraphCLSettings, seed: int) -> NodeStage:
-    """GraphCL as the last stage of a snapshot's build."""
+    """GraphCL as the last stage of building a snapshot."""
     key = {"kind": "graphcl", "seed": seed, **settings.model_dump()}
     return NodeStage(key, lambda u2a, users, authors: train_graphcl(u2a, users, authors, settings, seed))
 
@@ -169,14 +166,14 @@ class _Table:
         self.squares = torch.zeros(count) if settings.optimiser == "adagrad" else None
 
     def rows(self, ids: Tensor) -> Tensor:
-        """A copy of some rows, as a leaf that collects its gradient."""
+        """Copies rows as a leaf that collects its gradient."""
         return self.weight[ids].requires_grad_()
 
     def step(self, ids: list[Tensor], gradients: list[Tensor | None]) -> None:
         """Updates each row once with the sum of its gradients.
 
-        Row-wise Adagrad as in fbgemm (``EXACT_ROWWISE_ADAGRAD``): the row's mean squared gradient is added
-        to its one sum, and the step divided by the root of that.
+        Row-wise Adagrad is that of fbgemm (``EXACT_ROWWISE_ADAGRAD``): each row accumulates its mean squared gradient
+        and divides its step by the root of the sum.
         """
         flat = torch.cat([part.reshape(-1) for part in ids])
         width = self.weight.shape[1]

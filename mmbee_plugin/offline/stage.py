@@ -1,7 +1,6 @@
-"""The offline stage of a dataset folder: graphs, neighbour lists and node vectors, built once, kept with the data.
+"""Builds or finds the graph snapshot of a dataset folder, ``<dataset folder>/graph/<key>``, in the folder's row order.
 
-What is built lies in ``<dataset folder>/graph/<key>`` in the folder's row order. The key covers the training
-interactions, the features and every setting, so a second run finds it and a changed one builds its own.
+The key covers the training interactions, the features and every setting.
 """
 
 from __future__ import annotations
@@ -29,22 +28,23 @@ def snapshot_of(
     until: float | None = None,
     root: Path | None = None,
 ) -> Snapshot:
-    """The snapshot of a folder's training interactions, built unless it is there.
+    """Opens the snapshot of a folder's training interactions; builds it if it is missing.
 
     Args:
         folder: the dataset folder.
         interactions: the training positives, by row of the folder.
         graph: settings of the graph stage.
-        graphcl: settings of the node vectors; None builds none.
-        modalities: whose dense features give the neighbours' mean attributes; word bags give none. Of live data an
-            author has the mean of its segments.
+        graphcl: settings of the node vectors; None: no node vectors.
+        modalities: dense modalities for mean attributes, of live data the authors' means over segments; word bags are
+            skipped.
         seed: of GraphCL.
-        progress: told each stage's name as it starts.
-        until: when training ended, in seconds; live data need it, whose segments that end later are not read.
-        root: where snapshots are kept; in the dataset folder by default.
+        progress: called with the name of each stage as it starts.
+        until: end of training in seconds, required for live data; segments that end later are not read.
+        root: folder of the snapshots; by default ``graph`` in the dataset folder.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: as :func:`~mmbee_plugin.graph.build.build`, or bad features.
+        ValueError: live data without ``until``.
     """
     attributes = {}
     for name in modalities:

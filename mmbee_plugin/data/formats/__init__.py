@@ -1,4 +1,4 @@
-"""Readers of the formats that public multi-modal data comes in, and the table that names them."""
+"""Readers of the formats of public multi-modal data, by name."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ READERS: dict[str, Callable[[Path], DatasetContent]] = {
 def convert(
     form: str, source: Path, folder: Path, *, force: bool = False, ordered: bool = False
 ) -> DatasetFolder:
-    """Reads the files of format `form` in the folder `source` and writes the dataset folder `folder`.
+    """Converts the files of format `form` in the folder `source` into the dataset folder `folder`.
 
     Args:
-        force: replace real data.
-        ordered: declare that the files, which have no times, list each user's rows in order of time.
+        force: replace real data too.
+        ordered: declares that files without times list each user's rows in order of time.
 
     Raises:
-        InputError: an unknown format, bad files, a destination that holds real data without `force`, an order
-            declared beside times.
+        InputError: an unknown format, bad files, a destination with real data without `force`, or `ordered` for files
+            with times.
     """
     if form not in READERS:
         raise InputError(f"format {form!r} is unknown; known: {', '.join(READERS)}")

@@ -1,4 +1,4 @@
-"""What the readers of text tables share: columns of numbers, checked, and times in seconds."""
+"""Reads checked columns of numbers from text tables, and converts times to seconds."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ from mmbee_plugin.data.recbole_files import MILLISECONDS
 from mmbee_plugin.errors import InputError, one_line
 
 IDS = 2**31
-"""ids are whole numbers below this."""
+"""upper bound of ids, excluded"""
 UNITS = (1e3, 1e6, 1e9)
-"""milliseconds, microseconds and nanoseconds of a second"""
+"""milliseconds, microseconds and nanoseconds per second"""
 
 
 def read_numbers(
     path: Path, separator: str, header: Sequence[str], wanted: Mapping[str, int | None]
 ) -> dict[str, np.ndarray]:
-    """Columns of a table whose first line is `header`, (n,) float64 each.
+    """Reads columns, (n,) float64 each, of a table whose first line is `header`.
 
     Args:
-        wanted: per column, one of `header`, the number that whole numbers from 0 in it stay below; None allows
-            any finite number.
+        wanted: column name to the excluded upper bound of its whole numbers from 0; None allows any finite number.
 
     Raises:
-        InputError: naming file, line, column and value.
+        InputError: an unreadable table, or a bad value; names file, line, column and value.
     """
     try:
         frame = pd.read_csv(
@@ -68,9 +67,9 @@ def read_numbers(
 
 
 def in_seconds(times: np.ndarray, path: Path) -> np.ndarray:
-    """Times since the epoch, given in seconds, milliseconds, microseconds or nanoseconds, in seconds.
+    """Converts times since the epoch, (n,), from seconds, milliseconds, microseconds or nanoseconds to seconds.
 
-    Raises InputError where one file seems to hold two of them.
+    Raises InputError if the file seems to mix two units.
     """
     if not times.size or times.max() < MILLISECONDS:
         return times

@@ -1,4 +1,4 @@
-"""Finds the files of a public data set: under one of their names, also a folder away, and says what it found."""
+"""Finds the files of a public data set by their usual names, in neighbouring folders too, and describes the finds."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from mmbee_plugin.data.unread import DATA
 from mmbee_plugin.errors import InputError
 
 BELOW = ("feat", "feats", "feature", "features", "*-core")
-"""Sub-folders that hold features where the folder itself does not; then the folder above, as beside `5-core`."""
+"""sub-folders searched for features after the folder itself; last comes its parent, the place beside `5-core`"""
 ITEM_LISTS = ("i_id_mapping.csv", "item_list.txt")
-"""Which item has which number, in the folders of MMRec, LATTICE and others: a header, then token and number."""
+"""item numberings of MMRec, LATTICE and others: a header, then lines of token and number"""
 
 
 @dataclass
 class Found:
-    """The feature files of a folder.
+    """Feature files found for a folder.
 
     Attributes:
-        files: per modality its file.
-        missing: per modality without one, the names that were looked for.
+        source: the folder.
+        files: file of each modality found.
+        missing: names searched for, of each modality not found.
     """
 
     source: Path
@@ -31,7 +32,7 @@ class Found:
     missing: dict[str, str] = field(default_factory=dict)
 
     def note(self) -> str:
-        """What was read for which modality, and what was not found, in one line."""
+        """One line: the file of each modality, and the modalities not found."""
         read = [f"{modality} is {self._shown(path)}" for modality, path in self.files.items()]
         absent = [f"no {modality} ({names})" for modality, names in self.missing.items()]
         return f"features: {', '.join([*read, *absent])}"
@@ -42,9 +43,9 @@ class Found:
 
 
 def one_file(folder: Path, what: str, names: Sequence[str]) -> Path | None:
-    """The file of `folder` that has one of `names`, patterns of `fnmatch`; None without one.
+    """The file in `folder` that matches one of the `fnmatch` patterns `names`, or None.
 
-    Raises InputError where two do; `what` says of what one is to be kept.
+    Raises InputError for two matches; `what` names the kind of file in the message.
     """
     found = [path for path in _listing(folder) if any(fnmatchcase(path.name, name) for name in names)]
     if len(found) > 1:
@@ -53,14 +54,14 @@ def one_file(folder: Path, what: str, names: Sequence[str]) -> Path | None:
 
 
 def find_features(source: Path, stems: Mapping[str, Sequence[str]], suffixes: Sequence[str]) -> Found:
-    """Looks for each modality in `source`, in its sub-folders `BELOW` and in the folder above, in this order.
+    """Searches for each modality in `source`, its sub-folders `BELOW` and its parent, in this order.
 
     Args:
-        stems: per modality the names its file may have, without their suffix, as patterns.
-        suffixes: those that the format is read from.
+        stems: per modality, patterns of its file name without suffix.
+        suffixes: readable suffixes.
 
     Raises:
-        InputError: two files of one modality; for a modality without a file, one that is packed or of another kind.
+        InputError: two files of one modality; or only a file that is packed or has another suffix.
     """
     source = source.absolute()
     below = sorted(path for name in BELOW for path in source.glob(name) if path.is_dir())
@@ -80,7 +81,7 @@ def find_features(source: Path, stems: Mapping[str, Sequence[str]], suffixes: Se
 
 
 def unread_note(source: Path, read: Iterable[Path]) -> list[str]:
-    """A note that names the data files of `source` which are not read, if there are any."""
+    """A note naming the data files of `source` that are not read; [] without any."""
     known = {path.absolute() for path in read} | {source.absolute() / name for name in ITEM_LISTS}
     left = [
         path.name
@@ -91,12 +92,12 @@ def unread_note(source: Path, read: Iterable[Path]) -> list[str]:
 
 
 def pairing_note(found: Found, n_items: int) -> list[str]:
-    """What is known of whether row r of the features is item r of the interactions; nothing without features.
+    """A note on whether row r of the features is known to be item r of the interactions; [] without features.
 
-    Two sets of one name and size may number their items differently, as MMRec's and MMSSL's baby do.
+    Releases of the same name and size may number items differently, as MMRec's and MMSSL's baby do.
 
     Raises:
-        InputError: a list of items of another size, or one beside the features that differs from the interactions'.
+        InputError: an item list of another size, or one beside the features that differs from the interactions'.
     """
     folders = sorted({path.parent for path in found.files.values()})
     if not folders:
@@ -121,7 +122,7 @@ def pairing_note(found: Found, n_items: int) -> list[str]:
 
 
 def _listing(folder: Path) -> list[Path]:
-    """What is in a folder, by name; nothing where it may not be listed, as one above may not."""
+    """Content of a folder, by name; [] if it cannot be listed, which may happen for a parent."""
     try:
         return sorted(folder.iterdir())
     except OSError:
@@ -143,7 +144,7 @@ def _item_list(folder: Path) -> Path | None:
 
 
 def _read_item_list(path: Path, n_items: int) -> list[str]:
-    """The tokens of items 0 .. n_items - 1."""
+    """Tokens of items 0 .. n_items - 1. Raises InputError for other numbers, a bad line, or text that is not UTF-8."""
     try:
         lines = read_bytes(path).decode("utf-8-sig").splitlines()[1:]
     except UnicodeDecodeError as error:

@@ -1,9 +1,11 @@
 """Reader of the files of MMSSL (JSON) and DiffMM (pickled matrices).
 
-`trnMat.pkl`, `valMat.pkl`, `tstMat.pkl`: scipy sparse matrices users x items. Or `train.json`, `val.json`,
-`test.json`: `{"uid": [iid, …]}`, with a matrix `train_mat` beside them that says how many users and items there are;
-or `train_mat`, `val_mat`, `test_mat` alone, or `<name>_train.pkl` and so on (see `FORMS`). They may lie in a sub-folder
-`5-core`. Row r of `image_feat.npy`, `audio_feat.npy`, `text_feat.npy` is item r.
+One of, also in a sub-folder `5-core` (see `FORMS`):
+* `trnMat.pkl`, `valMat.pkl`, `tstMat.pkl`: scipy sparse matrices users x items;
+* `train.json`, `val.json`, `test.json`: `{"uid": [iid, …]}`; the shape of `train_mat` beside them counts users, items;
+* `train_mat`, `val_mat`, `test_mat`, or `<name>_train.pkl` and so on: matrices again.
+
+Row r of `image_feat.npy`, `audio_feat.npy`, `text_feat.npy` is item r.
 """
 
 from __future__ import annotations
@@ -25,12 +27,12 @@ MATRICES, LISTS, OTHER_MATRICES = FORMS = (
     ("{}.json", "*_{}.json"),
     ("{}_mat", "{}_mat.pkl", "{}.pkl", "*_{}.pkl"),
 )
-"""How the files of the splits are called; the first form that there is a training file of is read."""
+"""file names of the splits; the first form with a training file is read"""
 FEATURES = {"visual": ("image_feat",), "acoustic": ("audio_feat",), "text": ("text_feat",)}
 
 
 def read(source: Path) -> DatasetContent:
-    """Reads such a folder; raises InputError naming the file, and the entry or user, that is wrong."""
+    """Reads the folder; raises InputError naming the bad file and its entry or user."""
     found = find_features(source, FEATURES, (".npy",))
     features = {modality: open_source(path) for modality, path in found.files.items()}
     form, files = _split_files(source)
@@ -45,7 +47,7 @@ def read(source: Path) -> DatasetContent:
 
 
 def _split_files(source: Path) -> tuple[tuple[str, ...], list[Path]]:
-    """The form that the splits are in, and their files: of the folder itself or of its `5-core`."""
+    """Form and files of the splits, in the folder itself or a sub-folder `*-core`."""
     for folder in (source, *sorted(path for path in source.glob("*-core") if path.is_dir())):
         for form in FORMS:
             train = one_file(folder, "train", _names("train", form))
@@ -95,7 +97,7 @@ def _from_lists(
     users, items = (
         np.concatenate([getattr(rows, side) for rows in splits.values()]) for side in ("users", "items")
     )
-    # Users and items at the end may have no pair at all: the matrix knows of them.
+    # The last users and items may be in no pair; the matrix counts them too.
     shape = (0, 0) if matrix is None else read_sparse(matrix).shape
     n_users, n_items = (
         count_of_ids(max(int(ids.max(initial=-1)), length - 1), len(ids), paths[0])

@@ -1,7 +1,7 @@
-"""Reader of MicroLens, of any size: who watched which video, and the videos' titles.
+"""Reader of MicroLens in any of its sizes: pairs of users and videos watched, and video titles.
 
 `*pairs*.csv`: `userID,videoID,timestamp` (or `user,item,timestamp`), times in milliseconds. Or `*pairs*.tsv`: a user, a
-tab, and the videos in time order, separated by blanks. `*title*.csv`: a video and its title, with or without a header;
+tab, and the videos in order of time, separated by blanks. `*title*.csv`: video and title, with or without a header;
 commas in a title need no quotes. Each user's last video is test, the one before it validation, as in the paper
 (Ni et al., "A Content-Driven Micro-Video Recommendation Dataset at Scale").
 """
@@ -36,7 +36,7 @@ LISTS_NOTE = (
 
 
 def read(source: Path) -> DatasetContent:
-    """Reads such a folder; raises InputError naming the file, line and value that is wrong."""
+    """Reads the folder; raises InputError naming the bad file, line and value."""
     table, lists, titles = (
         _one_file(source, *kind) for kind in (("pairs", "csv"), ("pairs", "tsv"), ("title", "csv"))
     )
@@ -84,7 +84,7 @@ def _one_file(source: Path, word: str, suffix: str) -> Path | None:
 
 
 def _read_table(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Users, videos (n,) int64 and times (n,) in seconds."""
+    """Users and videos, (n,) int64, and times, (n,) float64 seconds."""
     first = "\t".join(read_header(path)).lstrip("\ufeff")
     header = [name.strip() for name in first.split(",")]
     chosen = {}
@@ -103,7 +103,7 @@ def _read_table(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _read_lists(path: Path) -> tuple[np.ndarray, np.ndarray, None]:
-    """Users and videos (n,) int64, each user's videos in time order."""
+    """Users and videos, (n,) int64, each user's videos in order of time."""
     videos: dict[int, list[int]] = {}
     for number, line in enumerate(_text(path).split("\n"), start=1):
         if not line.strip():
@@ -125,7 +125,7 @@ def _read_lists(path: Path) -> tuple[np.ndarray, np.ndarray, None]:
 
 
 def _read_titles(path: Path) -> dict[int, str]:
-    """Title by video. A line that does not begin with a number and a comma goes on with the title before it."""
+    """Title of each video. A line without a leading number and comma continues the title before it."""
     titles: dict[int, str] = {}
     video = None
     for number, line in enumerate(_text(path).split("\n"), start=1):

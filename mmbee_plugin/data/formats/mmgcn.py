@@ -1,9 +1,9 @@
-"""Reader of MMGCN's files and of the samples and re-releases that vary their names.
+"""Reader of MMGCN's files, and of samples and re-releases under similar names.
 
-`train*.npy`: whole numbers (E, 2) of (user, item). `val*.npy`, `test*.npy`: rows [user, item, item, …], also
-[user] alone. Items are counted after the users in the full sets and from 0 in the samples. Dense features are
-`.npy` or `.pt`; TikTok's text is whole numbers (2, N) of (item row, word id), a bag of words. Where there is no
-`train*.npy`, the training pairs are `{user: [item, …]}` of `user_item_train_dict.npy` or `user_item_dict_train.npy`.
+`train*.npy`: whole numbers (E, 2) of (user, item); without it, `{user: [item, …]}` of `user_item_train_dict.npy` or
+`user_item_dict_train.npy`. `val*.npy`, `test*.npy`: rows [user, item, item, …], possibly without an item. Item numbers
+follow those of the users in the full sets and begin at 0 in the samples. Dense features are `.npy` or `.pt`; TikTok's
+text is a bag of words, whole numbers (2, N) of item rows and word ids.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FILES = {
 TRAIN_DICTS = tuple(
     f"user_item_{name}{sample}.npy" for name in ("train_dict", "dict_train") for sample in ("", "_sample")
 )
-"""Of forks without a training array. `user_item_dict.npy` may hold every split, and is never read."""
+"""training files of forks without an array; `user_item_dict.npy` may hold all splits and is never read"""
 FEATURES = {
     "visual": ("FeatureVideo*", "feat_v*", "v_feat*"),
     "acoustic": ("FeatureAudio*", "feat_a*", "a_feat*"),
@@ -36,7 +36,7 @@ FEATURES = {
 
 
 def read(source: Path) -> DatasetContent:
-    """Reads such a folder; raises InputError naming the file, and the row, that is wrong."""
+    """Reads the folder; raises InputError naming the bad file and row."""
     files = {split: _split_file(source, split, names) for split, names in FILES.items()}
     splits = {split: _read_split(path) for split, path in files.items()}
     found = find_features(source, FEATURES, (".npy", ".pt"))
@@ -48,7 +48,7 @@ def read(source: Path) -> DatasetContent:
     offset = _item_offset(items, n_users, dense)
     largest_item = int(items.max(initial=offset - 1)) - offset
     if not dense:
-        # The bags of the last items may be the only trace of them.
+        # The last items may occur in the bags only.
         bag_rows = [int(entry.values[0].max(initial=-1)) for entry in arrays.values()]
         largest_item = max([largest_item, *bag_rows])
     n_items = item_count(count_of_ids(largest_item, n_pairs, files["train"]), dense, exact=False)
@@ -68,7 +68,7 @@ def _split_file(source: Path, split: str, names: tuple[str, ...]) -> Path:
 
 
 def _read_split(path: Path) -> tuple[Interactions, int]:
-    """The pairs of a split file, items as the file numbers them, and the largest user that it names."""
+    """Pairs of a split file, with the file's item numbers, and its largest user number."""
     rows = read_rows(path)
     for number, row in enumerate(rows):
         if not row:
@@ -90,7 +90,7 @@ def _read_feature(path: Path) -> np.ndarray:
 
 
 def _item_offset(items: np.ndarray, n_users: int, dense: dict[str, SourceFeatures]) -> int:
-    """What to take off the files' items: the number of users where items are counted after them, else 0."""
+    """Offset of the files' item numbers: `n_users` if they follow those of the users, else 0."""
     fits_as_it_is = any(int(items.max(initial=0)) < len(entry.values) for entry in dense.values())
     return n_users if items.size and int(items.min()) >= n_users and not fits_as_it_is else 0
 

@@ -1,7 +1,7 @@
 """Reader of MMRec's folders.
 
-`<name>.inter`: tab-separated `userID`, `itemID`, [`rating`, `timestamp`] and `x_label`: 0 for training, 1 for
-validation, 2 for test. Row r of `image_feat.npy`, `text_feat.npy` and, in its forks, `audio_feat.npy` is item r.
+`<name>.inter`: tab-separated `userID`, `itemID`, optional `rating` and `timestamp`, and `x_label`: 0 for training, 1
+for validation, 2 for test. Row r of `image_feat.npy`, `text_feat.npy` and, in forks, `audio_feat.npy` is item r.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COLUMNS = {"userID": IDS, "itemID": IDS, "x_label": len(SPLITS)}
 
 
 def read(source: Path) -> DatasetContent:
-    """Reads such a folder; raises InputError naming the file, line, column and value that is wrong."""
+    """Reads the folder; raises InputError naming the bad file, line, column and value."""
     files = sorted(source.glob("*.inter"))
     if len(files) != 1:
         there = ", ".join(file.name for file in files) or "none"
@@ -45,7 +45,7 @@ def read(source: Path) -> DatasetContent:
 
 
 def _read_columns(path: Path) -> dict[str, np.ndarray]:
-    """The columns of the `.inter` file, (n,) float64 each; ids and labels are checked, times are in seconds."""
+    """Columns of the `.inter` file, (n,) float64 each: ids and labels checked, times in seconds."""
     header = read_header(path)
     for name in COLUMNS:
         if name not in header:

@@ -1,4 +1,4 @@
-"""MovieLens-100k from the files in RecBole's wheel: ratings with time, word bags of titles and genres."""
+"""Makes MovieLens-100k from the files in RecBole's wheel: timed ratings, word bags of titles and genres."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
 def write(folder: Path, *, force: bool = False) -> None:
-    """Writes MovieLens-100k as the dataset folder `folder`, its interactions in order of time.
+    """Writes MovieLens-100k as the dataset folder `folder`, in order of time.
 
-    Raises InputError when RecBole is not installed, or without these files.
+    Raises InputError if RecBole is not installed or lacks the files, or as `write_folder`.
     """
     source = _example_folder()
     table = read_interaction_table(source / "ml-100k.inter")
@@ -60,9 +60,9 @@ def write(folder: Path, *, force: bool = False) -> None:
 
 
 def title_and_genre_bags(titles: list[str], genres: list[str]) -> BagFeatures:
-    """One bag a film: its title's words in lower case, without the year, and its genres.
+    """One bag per film: the words of its title in lower case, without the year, and its genres.
 
-    Words are numbered in alphabetical order, genres (`genre:drama`, apart from a title's word) among them.
+    Ids follow alphabetical order; genres are words such as `genre:drama`, distinct from title words.
     """
     bags = [
         [
@@ -78,7 +78,7 @@ def title_and_genre_bags(titles: list[str], genres: list[str]) -> BagFeatures:
 
 
 def _example_folder() -> Path:
-    # Found without importing RecBole, which takes seconds.
+    # Importing RecBole takes seconds.
     spec = importlib.util.find_spec("recbole")
     for place in (spec.submodule_search_locations or ()) if spec else ():
         folder = Path(place) / "dataset_example" / "ml-100k"
@@ -88,7 +88,7 @@ def _example_folder() -> Path:
 
 
 def _read_columns(path: Path) -> dict[str, list[str]]:
-    """All columns of a `.user` or `.item` file as text, by header name."""
+    """Columns of a `.user` or `.item` file as text, by header name."""
     header = read_header(path)
     rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()[1:]]
     for number, row in enumerate(rows, start=2):

@@ -1,4 +1,4 @@
-"""What the readers share: users and items numbered from 0, item i being row i of every feature file."""
+"""Content of data whose users and items are numbered from 0 and whose item i is row i of every feature file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmbee_plugin.errors import InputError
 
 
 def source_line(form: str, source: Path) -> str:
-    """The `source` of a converted dataset: format and folder name, not the machine's path to it."""
+    """The `source` entry of a converted dataset: format and folder name, without the machine's path."""
     return f"{form} files of the folder {source.absolute().name}"
 
 
@@ -23,7 +23,7 @@ def open_source(path: Path) -> SourceFeatures:
 
 
 def number_tokens(count: int) -> list[str]:
-    """The tokens "0", "1", … of numbered users or items."""
+    """Tokens "0", "1", … of numbered users or items."""
     return [str(number) for number in range(count)]
 
 
@@ -36,10 +36,12 @@ def numbered_content(
     found: Found,
     read: Iterable[Path],
 ) -> DatasetContent:
-    """Real data whose users and items are numbers.
+    """Content of a real dataset with numbers as tokens, with notes on its files.
 
     Args:
-        counts: of users and items. found: the features' files. read: the other files that were read.
+        counts: number of users and of items.
+        found: the feature files.
+        read: the other files that were read.
     """
     n_users, n_items = counts
     notes = [
@@ -59,7 +61,7 @@ def numbered_content(
 
 
 def count_of_ids(largest: int, n_pairs: int, path: Path) -> int:
-    """How many ids there are up to `largest`; raises InputError where so few pairs make that absurd."""
+    """`largest` + 1; raises InputError if that is implausible for `n_pairs` interactions."""
     if largest >= max(1_000_000, 100 * n_pairs):
         raise InputError(
             f"{path}: ids run up to {largest:,} with {n_pairs:,} interactions; they count from 0 without gaps"
@@ -68,14 +70,14 @@ def count_of_ids(largest: int, n_pairs: int, path: Path) -> int:
 
 
 def item_count(n_items: int, features: Mapping[str, SourceFeatures], *, exact: bool) -> int:
-    """The number of items: the rows of the dense features, or `n_items` without any.
+    """Number of items: rows of the dense features, or `n_items` without any.
 
     Args:
-        n_items: number of items that the interactions know.
-        exact: that is their exact number, otherwise only the smallest possible one.
+        n_items: number of items according to the interactions.
+        exact: whether `n_items` is exact; otherwise it is a lower bound.
 
     Raises:
-        InputError: a feature file has other rows than that, or than another file.
+        InputError: a feature file whose number of rows contradicts `n_items` or another file.
     """
     for entry in features.values():
         rows = len(entry.values)

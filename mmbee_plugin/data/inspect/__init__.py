@@ -1,4 +1,1 @@
-"""What a dataset folder is like: counts, health of features, leaks, and what popularity alone scores.
-
-Nothing here is needed to train.
-"""
+"""Describes a dataset folder: counts, health of features, leaks, popularity baseline. Training does not use it."""

@@ -1,4 +1,4 @@
-"""What is wrong with a modality's features: rows without content, values that are not finite, repeated rows."""
+"""Counts the faults of a modality's features: missing, non-finite and repeated rows, unused columns or words."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from mmbee_plugin.data.features import CHUNK_ROWS, LARGEST, BagFeatures
 
 @dataclass(frozen=True)
 class FeatureHealth:
-    """What one pass over a modality found.
+    """Faults and sizes found in one pass over a modality.
 
     Shapes:
-        - sizes: (present rows,) L2 norms of dense rows, or numbers of words of bags
+        - sizes: (present rows,) float64, L2 norms of dense rows or numbers of words of bags
 
     Attributes:
-        form: type and width, or that it is a bag and its vocabulary.
-        rows: how many rows there are.
+        form: type and width of dense features; vocabulary of bags.
+        rows: number of rows.
         missing: rows of zeros, or empty bags.
         not_finite: rows with a NaN, an infinity or a value beyond `LARGEST`.
-        repeated: present rows that say the same as an earlier one.
-        unused: columns that never change over the present rows, or words that never occur.
+        repeated: present rows equal to an earlier one.
+        unused: constant columns over the present rows, or words that never occur.
     """
 
     form: str
@@ -35,7 +35,7 @@ class FeatureHealth:
     sizes: np.ndarray
 
     def line(self) -> str:
-        """All of it in one line."""
+        """The counts, and least, median and largest size, in one line."""
         kind, unused = (
             ("words", "words never used") if self.form.startswith("bag") else ("norm", "constant columns")
         )
@@ -47,7 +47,7 @@ class FeatureHealth:
 
 
 def dense_health(values: np.ndarray) -> FeatureHealth:
-    """values: (rows, D) or (rows, frames, D) floats, memory-mapped ones too; read once, chunk by chunk."""
+    """Health of dense features: (rows, D) or (rows, frames, D) floats, memory-mapped or not, read once in chunks."""
     missing = not_finite = repeated = 0
     seen: set[bytes] = set()
     lowest: np.ndarray | None = None
@@ -81,7 +81,7 @@ def dense_health(values: np.ndarray) -> FeatureHealth:
 
 
 def bag_health(bags: BagFeatures) -> FeatureHealth:
-    """The same for bags of words; two bags are the same when they hold the same words as often."""
+    """Health of bags of words; bags are equal if they hold the same words equally often."""
     lengths = np.diff(bags.indptr)
     filled = np.flatnonzero(lengths)
     same = {np.sort(bags.words[bags.indptr[row] : bags.indptr[row + 1]]).tobytes() for row in filled}

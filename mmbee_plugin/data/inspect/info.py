@@ -1,4 +1,4 @@
-"""`mmbee data info`: what a dataset folder holds, how healthy it is, and what popularity alone scores on it."""
+"""`mmbee data info`: content of a dataset folder, health of its features, leaks and the popularity baseline."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """All that is shown of a dataset.
+    """Content of the report on a dataset.
 
     Shapes:
-        - user_degrees (n_users,), item_degrees (n_items,): training interactions of each; gifts in live data
+        - user_degrees (n_users,), item_degrees (n_items,): training interactions of each; in live data, gifts
 
     Attributes:
-        parts: the interactions of training, validation and test; of live data the gifts alone.
-        samples: of live data, how many rows each part has, gifts or not.
+        parts: interactions of training, validation and test; of live data the gifts only.
+        samples: number of rows of each part of live data; {} for other data.
         features: health of each modality.
-        split: lines that say how the parts came about, and what stands for an order in data without one.
-        leaks: what the parts tell of each other, a line each; bad ones begin with "warning: ".
-        popularity: per held-out part, the metrics of the popularity baseline.
+        split: lines on the split and, for data without an order, on the one assumed.
+        leaks: lines on leaks between the parts; findings begin with "warning: ".
+        popularity: metrics of the popularity baseline, by held-out part.
     """
 
     folder: DatasetFolder
@@ -50,13 +50,13 @@ class DatasetInfo:
 
 
 def read_info(folder: DatasetFolder, settings: Mapping[str, Any] | None = None) -> DatasetInfo:
-    """Checks every row of the folder and gathers what there is to say.
+    """Checks every row of the folder and gathers the report.
 
     Args:
-        settings: a run's, of which `eval_args` and `row_order` count; they split data of one file as the run does.
+        settings: of a run; data of one file are split by its `eval_args` and `row_order`.
 
     Raises:
-        InputError: a bad row, a split that the data cannot have.
+        InputError: a bad row, or a split impossible for the data.
     """
     settings = settings or {}
     row_order = chosen_row_order(folder.order, settings.get("row_order"), folder.name)
@@ -101,7 +101,7 @@ def read_info(folder: DatasetFolder, settings: Mapping[str, Any] | None = None) 
 
 
 def report(info: DatasetInfo) -> list[str]:
-    """The lines that `mmbee data info` prints."""
+    """Lines printed by `mmbee data info`."""
     folder, train = info.folder, info.parts["train"]
     n_users, n_items = len(info.user_degrees), len(info.item_degrees)
     cells = n_users * n_items
@@ -175,7 +175,7 @@ def _health(folder: DatasetFolder, modality: str) -> FeatureHealth:
     if folder.live is not None:
         return dense_health(folder.segments.values(modality))
     if folder.modalities[modality]["kind"] == "dense":
-        # Opened as it is: the folder's own way refuses values that are not finite, which are to be counted here.
+        # `folder.features` would refuse the non-finite values that are counted here.
         return dense_health(
             read_array(folder.path / folder.modalities[modality]["file"], dimensions=2, kinds="f")
         )

@@ -1,4 +1,4 @@
-"""What held-out data gives away: pairs that are in training too, rows older than training, the order of the items."""
+"""Finds leaks into held-out data: pairs that are in training too, rows older than training, ordered item numbers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from mmbee_plugin.data.writer import Interactions
 
 SURPRISE = 6.0
-"""Standard deviations above chance from which an order of held-out items is called an artefact."""
+"""standard deviations above chance beyond which an order of held-out items is an artefact"""
 
 
 def shared_pairs(parts: Mapping[str, Interactions], n_items: int) -> list[str]:
-    """One line for every two parts, the held-out one first; a leak begins with "warning: "."""
+    """One line for each two parts on the pairs they share; a leak begins with "warning: "."""
     pairs = {name: np.unique(part.users * n_items + part.items) for name, part in parts.items()}
     lines = []
     for known, held_out in combinations(pairs, 2):
@@ -26,7 +26,7 @@ def shared_pairs(parts: Mapping[str, Interactions], n_items: int) -> list[str]:
 
 
 def older_rows(train: Interactions, held_out: Interactions, name: str, n_users: int) -> str | None:
-    """How many held-out rows are older than their user's newest training row; None without time."""
+    """One line on the held-out rows older than their user's newest training row; None without time."""
     if train.timestamps is None or held_out.timestamps is None:
         return None
     newest = np.full(n_users, -np.inf)
@@ -38,14 +38,14 @@ def older_rows(train: Interactions, held_out: Interactions, name: str, n_users: 
 
 @dataclass(frozen=True)
 class ItemOrder:
-    """Where held-out items stand among the numbers of their users' training items; pairs in training are left out.
+    """Held-out item numbers compared with those of the user's training items, without pairs in training.
 
     Attributes:
-        held_out: items of users with a training item.
-        above, below: shares of them with a higher, or a lower, number than all training items of their user.
-        chance: expected of either where all orders of a user's items are as likely, the mean of 1 / (n + 1) for n
-            training items.
-        surprise: standard deviations that the larger of the two shares lies above chance.
+        held_out: number of held-out pairs of users with a training item.
+        above, below: shares of them whose item number is above, or below, all those of the user's training items.
+        chance: expected value of either share if all orders of a user's items are equally likely: the mean of
+            1 / (n + 1) for n training items.
+        surprise: standard deviations by which the larger share exceeds chance.
     """
 
     held_out: int
@@ -55,7 +55,7 @@ class ItemOrder:
     surprise: float
 
     def line(self, name: str) -> str:
-        """One line for the held-out part called `name`; a warning where the order is beyond chance."""
+        """One line for the held-out part `name`; a warning if `surprise` exceeds `SURPRISE`."""
         shares = (
             f"{self.above:.3f} of {self.held_out:,} {name} items have a higher number than all training items of their "
             f"user, {self.below:.3f} a lower one; by chance {self.chance:.3f}"
@@ -66,10 +66,9 @@ class ItemOrder:
 
 
 def item_order(train: Interactions, held_out: Interactions, n_users: int, n_items: int) -> ItemOrder | None:
-    """How held-out items stand in the order of the item numbers; None where no user with one has a training item.
+    """Order of the held-out item numbers; None if no user has both a held-out and a training item.
 
-    Data that was cut per user in the order of item numbers gives itself away like this: a model that learns where
-    items stand then ranks the held-out ones first.
+    It reveals data split per user by item number: a model can then rank held-out items first by their number alone.
     """
     pairs = np.unique(train.users * n_items + train.items)
     user, item = np.divmod(np.setdiff1d(held_out.users * n_items + held_out.items, pairs), n_items)

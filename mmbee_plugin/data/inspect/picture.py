@@ -1,4 +1,4 @@
-"""The picture of `mmbee data info`."""
+"""Draws the picture of `mmbee data info`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BINS = 60
 
 
 def check_picture(path: Path) -> None:
-    """Raises InputError where no picture could be written to `path`, before the work is done."""
+    """Raises InputError if `path` is no .html file in an existing folder, or plotly is missing."""
     if path.suffix != ".html":
         raise InputError(f"{path}: a picture is an .html file")
     if not path.absolute().parent.is_dir():
@@ -27,8 +27,7 @@ def check_picture(path: Path) -> None:
 
 
 def drawn(info: DatasetInfo) -> go.Figure:
-    """Degrees of users and items, what share of them holds what share of the training interactions, feature sizes,
-    and the popularity baseline."""
+    """Four charts: degrees of users and items, concentration on the top items, feature sizes, popularity baseline."""
     from plotly import graph_objects
     from plotly.subplots import make_subplots
 
@@ -69,13 +68,13 @@ def drawn(info: DatasetInfo) -> go.Figure:
 
 
 def _at_least(degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each degree that occurs, above 0, and how many have it or more."""
+    """The occurring degrees above 0, ascending, and how many have at least each."""
     values, counts = np.unique(degrees[degrees > 0], return_counts=True)
     return values, counts[::-1].cumsum()[::-1]
 
 
 def _held_by_top(degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shares of the items, and of the training interactions that these most popular ones hold; 201 points."""
+    """201 shares of the items, most popular first, and the shares of the training interactions they hold."""
     held = np.concatenate(([0], np.sort(degrees)[::-1].cumsum()))
     share = np.linspace(0, 1, 201)
     return share, held[np.rint(share * len(degrees)).astype(int)] / max(1, held[-1])

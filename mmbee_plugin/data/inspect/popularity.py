@@ -1,4 +1,4 @@
-"""The popularity baseline: every user is shown the most bought items that they do not have yet."""
+"""Popularity baseline: ranks items by their training interactions, without those the user already has."""
 
 from __future__ import annotations
 
@@ -11,14 +11,11 @@ from mmbee_plugin.data.writer import Interactions
 from mmbee_plugin.evaluation.metrics import exact_mean, exact_sum, ranking_metrics
 
 CELLS = 1 << 24
-"""How many cells (user, item) are looked at at once."""
+"""(user, item) cells ranked at a time"""
 
 
 def popularity_places(items: np.ndarray, n_items: int) -> np.ndarray:
-    """(n_items,) int64, each item's place by the number of its training interactions `items` (n,), from 0 on.
-
-    Ties are in the order of the items.
-    """
+    """(n_items,) int64, rank from 0 of each item by its count in the training interactions `items` (n,); ties by id."""
     order = np.argsort(-np.bincount(items, minlength=n_items), kind="stable")
     place = np.empty(n_items, dtype=np.int64)
     place[order] = np.arange(n_items)
@@ -28,17 +25,17 @@ def popularity_places(items: np.ndarray, n_items: int) -> np.ndarray:
 def rank_by_popularity(
     train: Interactions, held_out: Interactions, n_items: int, topk: Sequence[int] = (10, 20)
 ) -> dict[str, float]:
-    """Means over the users of `held_out` of Recall, Precision and NDCG (`metrics.ranking_metrics`).
+    """Recall, Precision and NDCG (`metrics.ranking_metrics`), averaged over the users of `held_out`.
 
-    Full ranking by `popularity_places`. A user's training items are masked, but never a held-out one, as in the runs.
+    Full ranking by `popularity_places`; as in the runs, training items are masked unless they are held out too.
 
     Args:
-        train, held_out: rows of users and items; a pair counts once as a positive, every row as popularity.
+        train, held_out: rows of users and items; repeated pairs count once as positives, each time as popularity.
         n_items: number of items.
         topk: the cut-offs.
 
     Returns:
-        by names such as "recall@10", and under "users" how many users there are.
+        values by names such as "recall@10"; "users" is the number of users.
     """
     positive = np.unique(held_out.users * n_items + held_out.items)
     masked = np.setdiff1d(train.users * n_items + train.items, positive)
@@ -48,7 +45,7 @@ def rank_by_popularity(
     by_length = np.argsort(stops - starts, kind="stable")
     sums: dict[str, np.ndarray] = {}
     while len(by_length):
-        # The best k open items lie within the first k + masked: as many users at once as that many cells hold.
+        # The best k open items are among the first k + masked; a batch has the users that fit into CELLS.
         depths = np.minimum(max(topk) + (stops - starts)[by_length], n_items)
         size = max(1, int(np.searchsorted(depths * np.arange(1, len(depths) + 1), CELLS)))
         chosen, by_length = by_length[:size], by_length[size:]

@@ -1,4 +1,4 @@
-"""Readers of public live-stream logs, and the table that names them."""
+"""Readers of public live-stream logs, by name."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ LOG_FORMATS = {
     "kuailive": "mmbee_plugin.logs.formats.kuailive",
     "kuailive-m3": "mmbee_plugin.logs.formats.kuailive_m3",
 }
-"""Each has `INFO`, what `logs.json` says, `FILES`, the names of its tables, each with its older ones, and
-`write(source, log, counts, progress)`; imported when asked for."""
+"""modules, imported on use, with `INFO` (entries of `logs.json`), `FILES` (each table's current and older names) and
+`write(source, log, counts, progress)`"""
 
 
 def convert_log(
@@ -27,15 +27,15 @@ def convert_log(
     force: bool = False,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> list[str]:
-    """Reads the files of log format `form` in the folder `source` and writes the log folder `folder`.
+    """Converts the files of log format `form` in the folder `source` into the log folder `folder`.
 
     Returns:
-        where each table was found, what was read and left out, a line each; `logs.json` keeps what was left out, with
-        the reasons, in its notes.
+        lines on the place of each table, and on what was read and left out; the notes of `logs.json` have the latter
+        with its reasons.
 
     Raises:
-        InputError: no polars, an unknown format, bad files, a table that loses all or too many of its rows, or a
-            destination that holds another log without `force`.
+        InputError: no polars, an unknown format, bad files, a table that loses all or too many of its rows, a
+            destination with another log without `force`.
     """
     check_installed()
     from polars.exceptions import PolarsError

@@ -29,19 +29,19 @@ USERS, AUTHORS, ROOMS = ("user",), ("streamer", "author"), ("room", "mapped_room
 TIME = ("timestamp",)
 FEEDBACK = ("comment", "like", "negative")
 FILES = (("click",), ("gift",), *((kind,) for kind in FEEDBACK), ROOMS, USERS, AUTHORS)
-# Attributes without a date that hardly change; counters of fans, rooms and views are left out.
+# Undated attributes that hardly change; counters of fans, rooms and views are left out.
 ATTRIBUTES = ("gender", "age", "country", "device_brand", "device_price", "live_operation_tag")
 TITLE_FILES = ("title_embeddings.npy", "title_embeddings_pca128.npy")
 CHUNK_ROOMS = 65_536
 
 
 def write(source: SourceFolder, log: LogWriter, counts: Counts, progress: Callable[[str], None]) -> None:
-    """Writes every table of the log.
+    """Writes the tables of the log.
 
-    A visit is a row of `click`: from its timestamp on for `watch_live_time`. A room's title is one segment, which
-    starts and ends at the room's start.
+    A row of `click` is a visit from its timestamp for `watch_live_time` ms. A room's title is one segment that starts
+    and ends at the room's start.
 
-    Raises InputError for a missing file or column, a time in another unit, title vectors that are no matrix.
+    Raises InputError for a missing file or column, title vectors that are no matrix of finite numbers, or as `sound`.
     """
     progress("visits")
     _write_visits(log, source.table("click").needed(), counts)
@@ -61,7 +61,7 @@ def write(source: SourceFolder, log: LogWriter, counts: Counts, progress: Callab
 def write_attributes(
     log: LogWriter, files: SourceTable, table: str, key: str, names: tuple[str, ...], counts: Counts
 ) -> None:
-    """Writes `users` or `authors` with those of the named attributes that the files have, one row an id."""
+    """Writes `users` or `authors`, one row per id, with the attributes `names` found in the files."""
     parts = []
     for file in files.files:
         frame = files.scan(file, ids={key: PLACE[key]}, times={}, optional={name: (name,) for name in names})
@@ -77,7 +77,7 @@ def write_attributes(
 def write_feedback(
     log: LogWriter, files: SourceTable, kind: str, time: tuple[str, ...], counts: Counts
 ) -> None:
-    """Writes one kind of feedback from files that have user, author, room and time; `time` are its spellings."""
+    """Writes one kind of feedback from files with user, author, room and time; `time` lists its column names."""
     for file in files.files:
         frame = files.scan(file, ids=PLACE, times={"time": time})
         rows = sound(frame, missing(*PLACE, "time"), f"{kind}s", counts, file=file)
@@ -85,7 +85,7 @@ def write_feedback(
 
 
 def merged_rooms(rows: pl.LazyFrame, counts: Counts) -> pl.DataFrame:
-    """One row a room, of rows that name it once a day: the row that starts first, with the latest end."""
+    """Merges the rows of each room, one per day, into its earliest row with the latest end."""
     by_start = rows.collect(engine="streaming").sort("room_id", "start", "end", nulls_last=True)
     others = pl.exclude("room_id", "end").first()
     rooms = by_start.group_by("room_id", maintain_order=True).agg(others, pl.col("end").max())
@@ -114,7 +114,7 @@ def _write_gifts(log: LogWriter, files: SourceTable, counts: Counts) -> None:
 
 
 def _write_rooms(log: LogWriter, files: SourceTable, counts: Counts) -> pl.DataFrame:
-    """A room that goes on after midnight is there once a day; returns room_id, author_id, start and title."""
+    """Writes `rooms`, merging the daily rows of rooms past midnight; returns room_id, author_id, start and title."""
     ids = {name: PLACE[name] for name in ("room_id", "author_id")}
     start, end = ("start_timestamp",), ("end_timestamp",)
     faults = missing(*ids, "start") | {"its end is before its start": pl.col("end") < pl.col("start")}
@@ -134,7 +134,7 @@ def _write_rooms(log: LogWriter, files: SourceTable, counts: Counts) -> pl.DataF
 
 
 def _write_titles(log: LogWriter, source: SourceFolder, rooms: pl.DataFrame, counts: Counts) -> None:
-    """One segment a room with a title; its vector is the row `live_name_id`, from 0."""
+    """Writes one segment per room with a title; its vector is row `live_name_id` (from 0) of the title file."""
     path = source.file(*TITLE_FILES)
     if path is None:
         return

@@ -1,4 +1,4 @@
-"""KuaiLive-M3: visits with counts of what was done, a fused vector for each segment of a room, and comments' text."""
+"""KuaiLive-M3: visits with counts of gifts and feedback, a fused vector per segment of a room, texts of comments."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FILES = tuple(
 )
 FUSED = 128
 FIRST_MS = 30_000
-"""length of a room's first segment where the room's start is not before its end."""
+"""length (ms) of a room's first segment if its end is not after the room's start"""
 ENTER, EXIT = ("live_play_start_timestamp",), ("live_play_end_timestamp",)
 PLAYED = ("play_duration",)
 ROOM = {name: PLACE[name] for name in ("room_id", "author_id")}
@@ -49,12 +49,12 @@ ATTRIBUTES = ("gender", "age_segment")
 
 
 def write(source: SourceFolder, log: LogWriter, counts: Counts, progress: Callable[[str], None]) -> None:
-    """Writes every table of the log.
+    """Writes the tables of the log.
 
-    Likes and comments come from their own files, with their times, where these are there; otherwise from the counts
-    of the visit, at its exit; follows always do. What was shown and not entered is feedback of the kind "negative".
+    Likes and comments come with their times from their own files if these exist, otherwise, like follows, from the
+    counts of a visit, at its exit. Impressions without a visit are feedback of the kind "negative".
 
-    Raises InputError for a missing file or column, a vector of another width.
+    Raises InputError for a missing file or column, a vector of another width, or as `sound`.
     """
     comments, likes = source.table("live_comment"), source.table("live_like")
     progress("rooms")
@@ -83,7 +83,7 @@ def write(source: SourceFolder, log: LogWriter, counts: Counts, progress: Callab
 
 
 def _write_rooms(log: LogWriter, files: SourceTable, counts: Counts) -> pl.DataFrame:
-    """Writes `rooms`; returns room_id, author_id, start, and the numbers (uint32) `room` and `author`."""
+    """Writes `rooms`; returns room_id, author_id, start, and uint32 numbers `room` and `author`."""
     spans = {"start": ("start_timestamp",), "end": ("end_timestamp",)}
     faults = missing(*ROOM, "start") | {"its end is before its start": pl.col("end") < pl.col("start")}
     parts = [
@@ -97,9 +97,9 @@ def _write_rooms(log: LogWriter, files: SourceTable, counts: Counts) -> pl.DataF
 
 
 def _write_visits(log: LogWriter, files: SourceTable, counted: dict[str, str], counts: Counts) -> None:
-    """Writes `visits`, and from their counts `gifts` and the kinds of feedback in `counted`.
+    """Writes `visits`, and from their counts `gifts` and feedback; `counted` maps kinds to count columns.
 
-    A visit whose end is missing, or in a file without such a column, goes on for its `play_duration` (ms).
+    A visit without an end lasts `play_duration` ms.
     """
     for file in files.files:
         frame = files.scan(
@@ -146,7 +146,7 @@ def _write_visits(log: LogWriter, files: SourceTable, counted: dict[str, str], c
 def _write_feedback(
     log: LogWriter, files: SourceTable, file: Path, kind: str, time: str, rooms: pl.DataFrame, counts: Counts
 ) -> None:
-    """Writes likes or comments; a file without the author takes him from the room."""
+    """Writes likes or comments of a file, with the authors of their rooms."""
     ids = {name: PLACE[name] for name in ("user_id", "room_id")}
     frame = files.scan(file, ids=ids, times={"time": (time,)})
     placed = frame.join(
@@ -160,7 +160,7 @@ def _write_feedback(
 
 
 def _read_texts(comments: SourceTable, rooms: pl.DataFrame) -> pl.DataFrame | None:
-    """room, time, content of all comments, in order of time; None where there is no file of them."""
+    """room, time and content of all comments, sorted by time; None without a file of comments."""
     if not comments:
         return None
     room, content = {"room_id": ROOM["room_id"]}, {"content": ("content",)}
@@ -175,10 +175,10 @@ def _read_texts(comments: SourceTable, rooms: pl.DataFrame) -> pl.DataFrame | No
 
 
 def _spans(files: SourceTable, rooms: pl.DataFrame, counts: Counts) -> pl.DataFrame:
-    """room, start, end, file and row (in the file) of every segment; no vectors.
+    """room, start, end, file and row in the file of every segment, without vectors.
 
-    The files have a segment's end. It starts where the one before it in its room ends, in whichever file that is, the
-    first one at the room's start.
+    The files have only ends: a segment starts at the end of the previous one of its room, in any file, the first one at
+    the room's start.
     """
     parts = []
     for number_of_file, file in enumerate(files.files):
@@ -215,7 +215,7 @@ def _write_segments(
     texts: pl.DataFrame | None,
     counts: Counts,
 ) -> None:
-    """Writes the segments of one part file, whose rows are `spans`. Its vectors do not stay in memory."""
+    """Writes the segments of one part file with rows `spans`; its vectors are streamed."""
     fused = files.scan(file, ids={}, times={}, others={"fused": ("feature_128",)}).with_row_index("row")
     keys = spans.lazy().select("row", "room_id", "author_id", "start", "end")
     table = fused.join(keys, on="row", how="inner").select(
@@ -233,9 +233,9 @@ def _write_segments(
 
 
 def _comment_vectors(spans: pl.DataFrame, texts: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """row, comment (WIDTH,): the segments with comments; and how many comments they have.
+    """row and comment vector (WIDTH,) of the segments with comments, and the total number of their comments.
 
-    A comment at the very end of a segment is in the next.
+    A comment at the very end of a segment belongs to the next.
     """
     here = texts.join(spans.select("room").unique(), on="room", how="semi", maintain_order="left")
     found = here.join_asof(

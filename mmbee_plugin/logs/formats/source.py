@@ -1,4 +1,4 @@
-"""Files of a released log as lazy tables: ids as text, times in milliseconds, bad rows counted and left out."""
+"""Reads files of a released log as lazy tables: ids as text, times in milliseconds, bad rows counted and dropped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmbee_plugin.logs.counts import Counts
 from mmbee_plugin.logs.formats.times import ALL_FORMS, as_time, days_agree, forms_of, in_range, without_zone
 
 Spellings = Mapping[str, Sequence[str]]
-"""To each column of the schema the names it may have in a file."""
+"""column of the schema to its possible names in a file"""
 
 PLACE: Spellings = {
     "user_id": ("user_id",),
@@ -23,19 +23,19 @@ PLACE: Spellings = {
 }
 DAY_COLUMN = "p_date"
 AGREE = 0.9
-"""Share of the rows whose day must be that of their time; below it the zone is taken to be wrong."""
+"""least share of rows whose day must match their time; below it the zone is assumed wrong"""
 ENDINGS = (".csv", ".csv.gz", ".parquet")
 TIMES = ("enter", "exit", "start", "end", "time")
 _UNREADABLE = " is neither a time of 2000 to 2100 nor a date with one"
-"""Ends the names of the columns that `scan` adds, one a time, and is the reason that rows are left out for."""
+"""suffix of the flag column that `scan` adds per time; the name is the reason for leaving rows out"""
 
 
 class SourceFolder:
-    """The folder of a released log; its files may be in folders of it, at any depth.
+    """The folder of a released log, with files at any depth.
 
     Args:
         path: the folder.
-        zone: hours ahead of UTC of dates without a zone; None for UTC, where nobody said.
+        zone: hours ahead of UTC of dates without a zone; None: not given, UTC is assumed.
     """
 
     def __init__(self, path: Path, zone: float | None = None) -> None:
@@ -43,7 +43,7 @@ class SourceFolder:
 
     @cached_property
     def files(self) -> list[Path]:
-        """All files in order: those of a folder `live` before those of the folder itself, then the less deep."""
+        """All files without hidden ones: those below a folder `live` first, then by depth, then by name."""
         found = []
         for path in sorted(self.path.rglob("*")):
             parts = path.relative_to(self.path).parts
@@ -54,11 +54,11 @@ class SourceFolder:
         return [path for *_, path in sorted(found)]
 
     def table(self, *names: str) -> SourceTable:
-        """The table of one of these names."""
+        """The table with one of these names."""
         return SourceTable(self, names)
 
     def file(self, *names: str) -> Path | None:
-        """The file of one of these names, upper or lower case; None where there is none."""
+        """The file with one of these names (lower case; files may be in any case), or None."""
         for name in names:
             for path in self.files:
                 if path.name.lower() == name:
@@ -69,15 +69,15 @@ class SourceFolder:
 class SourceTable:
     """One table of a released log: `<name>.csv`, `.csv.gz` or `.parquet`, or parts `<name>_part*` or `<name>/*`.
 
-    Upper and lower case are one. Of several places the first in the order of `SourceFolder.files` counts.
+    Case is ignored. Of several places the first in the order of `SourceFolder.files` counts.
 
     Args:
         source: the folder with the files.
-        names: of the table; several where releases call it differently.
+        names: possible names of the table, as releases differ.
 
     Attributes:
-        files: in the order of their names; empty where there are none.
-        others: files of the same table that are not read.
+        files: files of the table by name; [] if it is missing.
+        others: further files of the table, which are not read.
     """
 
     def __init__(self, source: SourceFolder, names: Sequence[str]) -> None:
@@ -95,7 +95,7 @@ class SourceTable:
         return bool(self.files)
 
     def _files(self, name: str) -> list[list[Path]]:
-        """The files that could be the table, those that count first: by place; then one file, parts, a folder."""
+        """Candidate file groups of the table, by place, then ending, then form: a single file, parts, a folder."""
         groups: dict[tuple[int, int, int], list[Path]] = {}
         places: list[Path] = []
         part = re.compile(rf"{re.escape(name)}(_part.*)?", re.IGNORECASE)
@@ -118,7 +118,7 @@ class SourceTable:
         return found
 
     def needed(self) -> SourceTable:
-        """Itself; raises InputError where there is no such file."""
+        """The table itself; raises InputError if it has no file."""
         if not self.files:
             names = " or ".join(self.names)
             there = sorted(str(path.relative_to(self.source.path)) for path in self.source.files)
@@ -130,7 +130,7 @@ class SourceTable:
         return self
 
     def described(self) -> str:
-        """Where the table was found, relative to the folder; one line."""
+        """Files of the table, relative to the folder, in one line."""
         if not self.files:
             return f"not found: {' or '.join(self.names)}"
         read, other = (_listed(files, self.source.path) for files in (self.files, self.others))
@@ -145,14 +145,17 @@ class SourceTable:
         others: Spellings | None = None,
         optional: Spellings | None = None,
     ) -> pl.LazyFrame:
-        """One file: ids as text, times as int64 ms, other columns as they are; null what cannot be read as such.
+        """Scans one file: ids as text, times as int64 ms, other columns unchanged; null if missing or unreadable.
 
-        A column a time says besides where it is unreadable rather than missing; `sound` takes it away again.
+        Adds one flag column per time that marks unreadable values, as opposed to missing ones; `sound` removes it.
 
         Args:
-            optional: columns that the file may lack; those with the name of a time are times.
+            file: a file of the table.
+            ids, times, others: required columns.
+            optional: columns that the file may lack; those named in `TIMES` are times.
 
-        Raises InputError naming a column that none of its spellings has.
+        Raises:
+            InputError: an unreadable file, or a required column under none of its names.
         """
         found = columns_of(file)
         wanted = {**ids, **times, **(others or {})}
@@ -179,7 +182,7 @@ class SourceTable:
                 reads |= {column: time.value, column + _UNREADABLE: time.there}
             else:
                 reads[column] = pl.col(name)
-        # Values in a step of their own, as they are looked at twice.
+        # A separate step, because each value is used twice.
         frame = opened(file).select(**reads)
         for column in [column for column in reads if column in TIMES]:
             value, there = pl.col(column), pl.col(column + _UNREADABLE)
@@ -189,13 +192,15 @@ class SourceTable:
     def check_days(
         self, file: Path, first: Sequence[str], last: Sequence[str], ahead: int, counts: Counts
     ) -> None:
-        """Compares `p_date`, where the file has it, with the days of its times, and says how many agree.
+        """Compares the column `p_date`, if there is one, with the days of the file's times; adds a remark to `counts`.
 
         Args:
-            first, last: spellings of the times that a row's day lies between.
-            ahead: hours ahead of UTC of the clock that the days are of.
+            first, last: names of the columns of times between which a row's day lies.
+            ahead: hours ahead of UTC of the days' clock.
 
-        Raises InputError where most dates disagree, and would not if dates without a zone were of another one.
+        Raises:
+            InputError: fewer than `AGREE` match, the times are dates without a zone, no zone was given, and another one
+                fits better.
         """
         found = columns_of(file)
         if DAY_COLUMN not in found:
@@ -224,14 +229,14 @@ def _listed(files: Sequence[Path], folder: Path) -> str:
 
 
 def opened(file: Path) -> pl.LazyFrame:
-    """A file as it is, columns of a CSV as text."""
+    """A lazy scan of a file; columns of a CSV are text."""
     return (
         pl.scan_parquet(file) if file.suffix.lower() == ".parquet" else pl.scan_csv(file, infer_schema=False)
     )
 
 
 def columns_of(file: Path) -> dict[str, pl.DataType]:
-    """The columns of a file with their types. Raises InputError for one that is not readable."""
+    """Columns of a file with their types. Raises InputError if it is unreadable."""
     try:
         return dict(opened(file).collect_schema())
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -242,15 +247,16 @@ def columns_of(file: Path) -> dict[str, pl.DataType]:
 def sound(
     frame: pl.LazyFrame, reasons: Mapping[str, pl.Expr], what: str, counts: Counts, *, file: Path
 ) -> pl.LazyFrame:
-    """The rows without a fault; the others are counted by their first reason, and left out.
+    """Rows without a fault; the others are counted by their first reason and left out.
 
     Args:
-        frame: the rows, one a row of `file` and in its order.
-        reasons: why a row is left out, to whether it is; a time that is not readable is always one, and comes first.
-        what: the rows are, e.g. "gifts".
-        file: to name in an error.
+        frame: rows of `file` in its order.
+        reasons: reason to the expression that detects it; unreadable times are always reasons and come first.
+        what: name of the rows in counts, such as "gifts".
+        file: named in errors.
 
-    Raises InputError for a file that cannot be read to its end.
+    Raises:
+        InputError: a file that cannot be read to its end.
     """
     unreadable = [name for name in frame.collect_schema() if name.endswith(_UNREADABLE)]
     tests = {name: pl.col(name) for name in unreadable} | dict(reasons)
@@ -273,17 +279,17 @@ def sound(
 
 
 def missing(*columns: str) -> dict[str, pl.Expr]:
-    """Reasons for `sound`: a column that is null."""
+    """Reasons for `sound`: null in one of the columns."""
     return {f"no {column}": pl.col(column).is_null() for column in columns}
 
 
 def number(column: str) -> pl.Expr:
-    """A column as float64, null what is no number."""
+    """A column as float64, null for other than numbers."""
     return pl.col(column).cast(pl.Float64, strict=False)
 
 
 def _shown(file: Path, row: int) -> str:
-    """A row as the file has it."""
+    """File, number and unconverted values of a row."""
     plain = [name for name, kind in columns_of(file).items() if not kind.is_nested()]
     values = opened(file).select(plain).slice(row, 1).collect().row(0)
     shown = ", ".join(f"{name}={value}" for name, value in zip(plain, values, strict=True))
@@ -291,7 +297,7 @@ def _shown(file: Path, row: int) -> str:
 
 
 def _as_id(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
-    """Ids differ in type between files: 12, "12" and 12.0, which pandas makes of a column with gaps, are one."""
+    """Ids as text, equal for 12, "12" and 12.0 (pandas' form in columns with gaps); null if empty."""
     if kind.is_float():
         column = column.cast(pl.Int64, strict=False)
     text = column.cast(pl.String).str.strip_chars().str.strip_suffix(".0")

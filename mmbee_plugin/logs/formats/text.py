@@ -1,4 +1,4 @@
-"""Short texts as vectors: hashed counts of characters and of pairs of them, without a vocabulary to learn."""
+"""Vectors of short texts: hashed counts of characters and character pairs, without a vocabulary."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ WIDTH = 64
 
 
 def hashed_text(groups: np.ndarray, texts: pl.Series, n_groups: int) -> np.ndarray:
-    """One vector for all texts of a group.
+    """One vector per group of texts by feature hashing (Weinberger et al. 2009), (n_groups, WIDTH) float32.
 
-    Every character, in lower case, and every pair of neighbours adds 1 or -1 in one of `WIDTH` places, both given by
-    pandas' hash of it (the same on every machine); the vector is then made of length 1. This is feature hashing
-    (Weinberger et al. 2009) on characters, as Chinese has no spaces between words.
+    Each lower-case character and each pair of neighbours adds 1 or -1 at one place; pandas' hash, equal on all
+    machines, gives both sign and place. Characters are used because Chinese has no spaces between words. Vectors have
+    norm 1; that of a group without characters is zero.
 
     Args:
         groups: (n,) group of each text, 0 to `n_groups` - 1.
         texts: (n,) strings; null and empty ones add nothing.
-
-    Returns:
-        (n_groups, WIDTH) float32; zero for a group without any character.
+        n_groups: number of groups.
     """
-    # Blanks stand for "the text ends": no pair reaches across.
+    # A blank ends each text, so that no pair crosses texts or words.
     squeezed = texts.fill_null("").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
     letters = pl.DataFrame({"group": groups, "letter": squeezed + " "}).with_columns(
         pl.col("letter").str.split("")

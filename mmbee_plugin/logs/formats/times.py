@@ -1,4 +1,4 @@
-"""Times as released logs write them, numbers or dates, as milliseconds since 1970 (UTC)."""
+"""Converts the times of released logs, numbers or dates, to milliseconds since 1970 (UTC)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import polars as pl
 from mmbee_plugin.logs.checks import EARLIEST, LATEST
 
 HOUR, DAY = 3_600_000, 86_400_000
-# What a column has in place of a time; a number of 0 or less and a date of 1970 say the same.
+# Words for a missing time; numbers of 0 or less and dates of 1970 mean the same.
 _MISSING = ("null", "none", "nan", "nat", "na", "n/a", "\\n", "-")
 _DATE = (
     r"^(?<year>\d{4})[-/.](?<month>\d{1,2})[-/.](?<day>\d{1,2})(?:[Tt]|\s+)"
@@ -19,19 +19,19 @@ _DATE = (
 
 
 class Time(NamedTuple):
-    """A column of times: `value`, int64 ms or null, and whether something is `there`, not a word for nothing."""
+    """A column of times: `value`, int64 ms or null, and `there`, whether the field holds other than a missing value."""
 
     value: pl.Expr
     there: pl.Expr
 
 
 def in_range(value: pl.Expr) -> pl.Expr:
-    """Whether milliseconds are from 2000 to 2100; else they are no time."""
+    """Whether milliseconds lie in the years 2000 to 2100."""
     return value.is_between(EARLIEST, LATEST).fill_null(False)
 
 
 class Forms(NamedTuple):
-    """Which spellings a column of text has at all; what it has none of need not be looked for in each row."""
+    """Forms of times that occur in a text column: whole numbers, fractions, other; absent ones need no parsing."""
 
     whole: bool
     fraction: bool
@@ -42,7 +42,7 @@ ALL_FORMS = Forms(True, True, True)
 
 
 def forms_of(frame: pl.LazyFrame, columns: list[str]) -> dict[str, Forms]:
-    """Reads these columns of text through once."""
+    """Forms in each of the text columns, found in one pass."""
     tests: dict[str, pl.Expr] = {}
     for column in columns:
         text = pl.col(column).cast(pl.String, strict=False).str.strip_chars()
@@ -64,14 +64,14 @@ def forms_of(frame: pl.LazyFrame, columns: list[str]) -> dict[str, Forms]:
 def as_time(column: pl.Expr, kind: pl.DataType, zone: float, has: Forms = ALL_FORMS) -> Time:
     """Reads a column of any type as times.
 
-    A number is seconds, milliseconds, microseconds or nanoseconds since 1970, whichever puts it between 2000 and 2100
-    (no number is in that range in two of the units). A date needs a time of day: `2025-05-04 12:30:00`, with `/` or
-    `.`, `T`, a fraction, and a zone (`Z`, `+08:00`) that counts more than `zone`.
+    A number counts seconds, milliseconds, microseconds or nanoseconds since 1970, whichever puts it between 2000 and
+    2100; only one can. A date needs a time of day, such as `2025-05-04 12:30:00`; `/`, `.`, `T`, a fraction and a zone
+    (`Z`, `+08:00`), which overrides `zone`, are allowed.
 
     Args:
         kind: the column's type in the file.
         zone: hours ahead of UTC of dates without a zone.
-        has: what a column of text is known to have.
+        has: forms that occur in a text column.
     """
     offset = round(zone * HOUR)
     if isinstance(kind, pl.Datetime):
@@ -99,7 +99,7 @@ def as_time(column: pl.Expr, kind: pl.DataType, zone: float, has: Forms = ALL_FO
 
 
 def _from_number(number: pl.Expr) -> pl.Expr:
-    """Milliseconds of numbers in any of the four units; others as they are."""
+    """Milliseconds of numbers in any of the four units; other numbers unchanged."""
     return (
         pl.when(number.is_between(EARLIEST / 1e3, LATEST / 1e3))
         .then((number * 1000).round())
@@ -113,12 +113,12 @@ def _from_number(number: pl.Expr) -> pl.Expr:
 
 
 def _from_date(text: pl.Expr, offset: int) -> pl.Expr:
-    """Milliseconds of dates, null what is none."""
+    """Milliseconds of dates; null for other texts."""
     return text.map_batches(lambda batch: _dates(batch, offset), return_dtype=pl.Int64, is_elementwise=True)
 
 
 def _dates(batch: pl.Series, offset: int) -> pl.Series:
-    """As a function of whole batches, so that a text is taken apart once."""
+    """`_from_date` of a batch; batches let each text be parsed once."""
     parts = batch.to_frame("text").select(pl.col("text").str.extract_groups(_DATE)).unnest("text")
     part = pl.col
     day = pl.concat_str([part("year"), part("month"), part("day")], separator="-")
@@ -136,7 +136,7 @@ def _dates(batch: pl.Series, offset: int) -> pl.Series:
 
 
 def without_zone(values: pl.Series) -> bool:
-    """Whether these times are dates that name no zone; the first one there decides."""
+    """Whether these times are dates without a zone, judged by the first that is not null."""
     if isinstance(values.dtype, pl.Datetime):
         return values.dtype.time_zone is None
     if values.dtype != pl.String or not len(there := values.drop_nulls().head(1)):
@@ -149,15 +149,15 @@ def without_zone(values: pl.Series) -> bool:
 
 
 def days_agree(frame: pl.LazyFrame) -> dict[int, float]:
-    """For each whole hour from -12 to 14 ahead of UTC the share of rows whose `day` is right by a clock so far ahead.
+    """Share of rows whose `day` is right, by hours of the clock ahead of UTC, -12 to 14.
 
     Args:
-        frame: `first` and `last`, ms: the day is right if it is that of either or lies between; `day`, a date as
-            text or number, 20250504 or 2025-05-04. Rows in which `first` or `day` is null do not count.
+        frame: `first` and `last`, ms, and `day`, a date as text or number, 20250504 or 2025-05-04. The day is right if
+            it is from that of `first` to that of `last`. Rows with a null `first` or `day` do not count.
     """
     digits = pl.col("day").cast(pl.String).str.replace_all(r"\D", "").str.head(8)
     midnight = digits.str.to_date("%Y%m%d", strict=False).cast(pl.Datetime("ms")).dt.epoch("ms")
-    # Hours from the day's midnight in UTC, within two days of it.
+    # Hours since midnight UTC of the day, clipped to two days around it.
     hours = frame.select(
         ((pl.col(name) - midnight) // HOUR).clip(-48, 72).alias(name) for name in ("first", "last")
     )
