@@ -1,4 +1,4 @@
-"""`mmbee data …`: dataset folders, made, checked and turned into shards."""
+"""`mmbee data …`: makes and checks dataset folders, and writes them as shards."""
 
 from __future__ import annotations
 
