@@ -340,7 +340,7 @@ def agreement(source: RandomSource, scorer: Scorer, requests: int = 10_000) -> N
         served = scorer._as_of_training(source.exchange.users[user], tokens, NOW).sigmoid()
         differences.append((served - offline).abs())
     every = torch.cat(differences)
-    undecided = every > 1e-5  # the soft search kept another of a user's gifts to one author
+    undecided = every > 1e-5  # soft search kept a different one of several gifts to one author
     print(
         f"served against offline, {requests:,} pairs: largest difference {every[~undecided].max():.1e}, but for "
         f"{int(undecided.sum())} whose search was undecided",

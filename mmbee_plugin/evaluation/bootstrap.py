@@ -63,7 +63,7 @@ def of_draws(estimate: float, draws: NDArray[np.floating]) -> PairedDifference:
 
     Args:
         estimate: the difference on all users.
-        draws: (n,) the difference on resampled users; ``p_value`` is at least 2 / n, and 1 without draws.
+        draws: (n,) the difference on resampled users; ``p_value`` is between 2 / n and 1, and 1 without draws.
     """
     if not len(draws):
         return PairedDifference(Interval(estimate, np.nan, np.nan, np.nan), 1.0)

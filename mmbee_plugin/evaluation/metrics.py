@@ -271,7 +271,7 @@ def metrics_of_ranks(
 
 
 def exact_sum(values: NDArray[np.float64], weights: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-    """The sum of ``weights * values`` as integers, exact in any order and split over any processes.
+    """The sum of ``weights * values`` in integers, so that partial sums can be added in any order without rounding.
 
     Args:
         values: (n,) in [0, 64); each is rounded to a multiple of 2^-54.

@@ -12,7 +12,7 @@ import mmbee_plugin
 
 ROOT = Path(mmbee_plugin.__file__).parent
 NOT_RUN = ("cli/", "experiments/", "tables/", "torchrec/", "livesim/", "logs/", "data/formats/")
-"""parts of the package left out of the digest: they do not train, and the data they make have a hash of their own"""
+"""parts that a cell depends on through its data at most, whose hash is in the key on its own"""
 
 
 @functools.cache

@@ -43,8 +43,8 @@ class Samples:
     def hourly(self, scores: NDArray) -> dict[str, float]:
         """Metrics of each clock hour, averaged over the hours in which they are defined (MMBee, section 6.3).
 
-        For UAUC and GAUC, a user of several hours counts once in each. Empty without time; NaN if no hour has both
-        classes.
+        For UAUC and GAUC, a user of several hours counts once in each. Empty without time; NaN for a metric defined in
+        no hour.
         """
         if self.times is None:
             return {}
@@ -52,7 +52,7 @@ class Samples:
         for name, metric in METRICS.items():
             try:
                 found[name] = hourly(metric, self.times, self.users, self.labels, scores).mean
-            except InputError:  # inputs are checked by `pooled`, so no hour has both classes
+            except InputError:  # these samples have pooled metrics, so single hours lack one of the classes
                 found[name] = np.nan
         return found
 

@@ -1,4 +1,4 @@
-"""Prints sheets on a terminal; a sheet wider than it is split into blocks of columns, one below the other."""
+"""Prints sheets; one that is wider than the terminal is split into blocks of columns, one below the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Precision and recall of the stored neighbours, by metapath: a neighbour is a hit if the pair is linked later.
+"""Precision and recall of the stored neighbours, by metapath: a neighbour "comes true" if the pair is linked later.
 
 The graph has the gifts of training ("before"). Gifts of a later split link
 
@@ -60,12 +60,12 @@ class Truth:
 
 @dataclass(frozen=True)
 class Hits:
-    """Hits along one metapath, of the start nodes with a later link.
+    """Neighbours along one metapath that are linked later, for the start nodes with any later link.
 
     Attributes:
-        nodes: number of such nodes.
+        nodes: number of these start nodes.
         size: mean length of their lists.
-        precision: kind of list (:data:`COLOURS`) -> (n,) share of hits in the list, for nodes with a list.
+        precision: kind of list (:data:`COLOURS`) -> (n,) share of the list that is linked later, for nodes with a list.
         recall: kind of list -> (nodes,) share of the later links that are listed; 0 without a list.
     """
 
@@ -96,7 +96,7 @@ def neighbours(dataset: str, data_path: Path, arguments: list[str], split: str =
 def hits(
     snapshot: Snapshot, before: Interactions, later: Interactions, show: Callable[[str], None]
 ) -> dict[str, Hits]:
-    """Hits of each metapath's lists, and of popular and random lists of the same length.
+    """Later links in each metapath's lists, and in popular and random lists of the same length.
 
     A popular list has the nodes with the most gifts before, without those that the metapath excludes. Random lists are
     counted by their exact expectation.
@@ -124,7 +124,7 @@ def hits(
 
 
 def truths(path: Metapath, before: Interactions, later: Interactions, exclude_own: bool) -> Truth:
-    """Later linked (start, end) pairs of a metapath, without those it excludes: a node itself, and existing edges."""
+    """Later linked (start, end) pairs of a metapath, and those its lists exclude: a node itself, or existing edges."""
     old, new = (_pairs(one) for one in (before, later))
     if path.start == path.end:
         if path.start == "u":

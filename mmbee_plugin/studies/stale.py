@@ -66,7 +66,7 @@ class Aged:
     ages=typer.Option(metavar="DAYS", help="Whole days."),
 )
 def stale(checkpoint: Path, ages: str = "0,1,3,7") -> Answer:
-    """What an old graph snapshot costs: the model on lists built so many days before the test day."""
+    """Measure the cost of an old graph snapshot: score the test rows with lists built days before the test day."""
     days = numbers(ages, "--ages", int)
     with stage_display() as show:
         trained = open_trained(checkpoint)

@@ -49,7 +49,7 @@ class Table:
 
     @property
     def name(self) -> str:
-        """``table 2``."""
+        """Name for messages, such as ``table 2``."""
         return f"table {self.number}"
 
     def only(self, names: Sequence[str]) -> Table:
