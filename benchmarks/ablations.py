@@ -1,4 +1,4 @@
-"""The rows of the ablation table: MMBee's settings for TikTok with one switch turned."""
+"""Rows of the ablation table: MMBee with its settings for TikTok, one choice changed in each."""
 
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS as PATHS
 

@@ -5,13 +5,13 @@
     python benchmarks/epochs.py --models DIN --no-ranking        # RecBole's takes a quarter of an hour
     python benchmarks/epochs.py --models DIN --no-ranking --no-anomaly
 
-Every run is a process of its own on one thread; counted are its processor seconds. The two sides take turns (ours,
-RecBole's, RecBole's, ours). They read the same files with the same settings and split them by the same rule;
-RecBole's side never imports this package. The first epoch, which warms up, is left out. Peak is the process's highest
-resident memory. RecBole makes a row of each prefix of a user's history, this package cuts it when the batch is made;
-histories are of the newest ten. Of sequence models RecBole ranks all items for every held-out row, this package once
-a user; and it trains them under autograd's anomaly detection, which its SINE switches on and this package does not
-leave on. ``--no-anomaly`` switches it off on both sides, so that loaders and trainers alone are compared.
+Every run is a process of one thread, measured in processor seconds. The sides alternate (ours, RecBole's, RecBole's,
+ours) and read the same files with the same settings and splitting rule; RecBole's side never imports this package. The
+first epoch, a warm-up, is left out. Peak is the process's highest resident memory. RecBole stores a row for each prefix
+of a user's history, this package slices it when a batch is made; histories have at most ten items. For sequence models
+RecBole ranks all items for every held-out row, this package once a user. RecBole also trains under autograd's anomaly
+detection, which its SINE switches on globally; ``--no-anomaly`` switches it off on both sides, to compare loaders and
+trainers alone.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def our_side(model: str, given: dict[str, Any]) -> tuple[Any, Any, Any, int]:
 
 
 def recbole_side(model: str, given: dict[str, Any]) -> tuple[Any, Any, Any, int]:
-    """The same by RecBole alone."""
+    """Trainer, loaders and number of training rows as :func:`our_side`, by RecBole alone."""
     from recbole.config import Config
     from recbole.data import create_dataset, data_preparation
     from recbole.utils import get_model, get_trainer, init_seed
@@ -106,7 +106,7 @@ def measure(
 
 
 def settings_of(dataset: str, data_path: Path, model: str) -> dict[str, Any]:
-    """What both sides are told: the settings of ``recbole_configs`` for the dataset and this model."""
+    """Settings of both sides: those of ``recbole_configs`` for the dataset and this model."""
     from mmbee_plugin.builtin.sample import ensure
     from mmbee_plugin.recbole.config.files import RUN_DEFAULTS, dataset_settings
     from mmbee_plugin.recbole.config.sources import merged
@@ -126,7 +126,7 @@ def settings_of(dataset: str, data_path: Path, model: str) -> dict[str, Any]:
 
 
 def child(side: str, model: str, given: dict[str, Any], epochs: int, flags: list[str]) -> dict[str, Any]:
-    """One run in a process of its own, in a folder that is thrown away."""
+    """One run in a process of its own, in a temporary folder."""
     command = [sys.executable, "-W", "ignore", str(Path(__file__).resolve()), f"--side={side}"]
     command += [f"--models={model}", f"--epochs={epochs}", f"--given={json.dumps(given)}"]
     command += flags
@@ -177,7 +177,7 @@ def main() -> None:
 
 
 def medians_of(runs: list[dict[str, Any]]) -> list[float | None]:
-    """Seconds of preparing, of an epoch and of a ranking, and megabytes; None for what was not done."""
+    """Median seconds of preparing, an epoch and a ranking, and MB of peak memory; None for what was not measured."""
     prepare, peak = (statistics.median(run[key] for run in runs) for key in ("prepare", "peak"))
     epoch = statistics.median(second for run in runs for second in run["epochs"])
     rankings = [run["ranking"] for run in runs if run["ranking"] is not None]

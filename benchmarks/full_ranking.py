@@ -1,10 +1,10 @@
-"""How fast: a model's full ranking against scoring every (user, item) pair through ``predict``, same weights, same run.
+"""Times a model's full ranking against scoring every (user, item) pair through ``predict``, with the same weights.
 
     python benchmarks/full_ranking.py --dataset=tiktok --users 256 --pairs-of 8
     python benchmarks/full_ranking.py --dataset=tiktok --backbone=sim
     python benchmarks/full_ranking.py --dataset=tiktok --model=DIN     # RecBole's own class, ranked by recbole/din.py
 
-Scoring every pair is timed on a few users and given per user. Prints the largest difference of the scores.
+Both are reported per user; scoring every pair is timed on a few users. Prints the largest difference of the scores.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
     init_seed(config["seed"], True)
     train, valid, _ = data_preparation(config, MMBeeDataset(config))
     model = get_model(args.model)(config, train.dataset).to(config["device"])
-    for parameter in model.parameters():  # untrained parts may be silent: let every part speak
+    for parameter in model.parameters():  # some parts start at zero: noise makes all contribute
         parameter.data.add_(torch.randn_like(parameter) * 0.01)
     model.eval()
     give_full_ranking(model)

@@ -3,11 +3,10 @@
     python benchmarks/graph_stage.py
     python benchmarks/graph_stage.py --exponent 1.0 --max-users 1000
 
-Each stage runs in this process; its peak memory is the process's own high-water mark, reset before the
-stage where the system allows (Linux). Wall seconds and the processor seconds of all threads stand side by
-side. Compilation is timed apart, on a tiny graph. The alternative computes the same lists for every n-th row,
-on one thread, and is scaled up by n, and the whole product it would store with it: with --every above 1 its
-columns are rough estimates and are marked so with a tilde; --every 1 measures them.
+Prints wall seconds, processor seconds of all threads and peak memory of each stage, all in this process; the peak is
+reset before each stage (on Linux). Compilation is timed apart, on a tiny graph. The alternative computes the same lists
+for every n-th row on one thread; its seconds, and the size of the whole product it would store, are scaled up by n:
+rough estimates, marked with a tilde, unless --every 1.
 """
 
 import argparse
@@ -82,7 +81,7 @@ def main() -> None:
 
 
 def draw(scale: float, exponent: float, seed: int) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """Users and items drawn apart from Zipf's law, rows shuffled."""
+    """Interactions with users and items drawn independently from Zipf laws, ids shuffled."""
     random = np.random.default_rng(seed)
     n_users, n_items, draws = (int(size * scale) for size in (USERS, ITEMS, DRAWS))
     chosen = []
@@ -102,7 +101,7 @@ def compile_kernels() -> None:
 
 
 def measured(work: Callable[[], object]) -> tuple:
-    """What it returns, its wall and processor seconds, and the peak megabytes meanwhile."""
+    """The result of ``work``, (wall, processor) seconds, and peak memory in MB (10^6 bytes)."""
     memory = PeakMemory()
     wall, cpu = time.perf_counter(), time.process_time()
     result = work()
@@ -126,14 +125,14 @@ def report(
 
 
 def sampled(degrees: np.ndarray, every: int) -> np.ndarray:
-    """Every n-th row in order of degree, so that the sample has its share of heavy rows."""
+    """Every n-th row by degree, so that the sample has its share of heavy rows."""
     return np.argsort(degrees, kind="stable")[every // 2 :: every]
 
 
 def scipy_swing(u2a: csr_matrix, every: int) -> tuple[float, float]:
-    """Processor seconds and gigabytes for all authors, from some.
+    """Processor seconds and gigabytes (10^9 bytes) of Swing for all authors, scaled up from a sample.
 
-    With B the users of an author i, sums over B of (W B) with W = 1 / (1 + B B').
+    With B the 0/1 rows of U2A of an author's users: column sums of B * (W B), where W = 1 / (1 + B B') elementwise.
     """
     edges = csr_matrix((np.ones(u2a.nnz, np.float32), u2a.indices, u2a.indptr), shape=u2a.shape)
     by_item = edges.T.tocsr()
@@ -150,7 +149,7 @@ def scipy_swing(u2a: csr_matrix, every: int) -> tuple[float, float]:
 def scipy_expand(
     path: Metapath, u2a: csr_matrix, a2a: csr_matrix, top_k: int, every: int
 ) -> tuple[float, float]:
-    """Processor seconds and gigabytes for all start nodes, from some: product rows, each argpartitioned."""
+    """Processor seconds and gigabytes for all start nodes, scaled up from a sample of argpartitioned product rows."""
     graphs = {"u2a": u2a, "a2u": u2a.T.tocsr(), "a2a": a2a}
     steps = []
     for step in path.steps:

@@ -3,24 +3,22 @@
     python benchmarks/graphcl.py --target 0.75                             # 10,000 users, 10,000 authors
     python benchmarks/graphcl.py --target 0.75 --size paper --seeds 0 1 2  # 36,656 users, 76,085 authors
 
-Both learn node vectors of one width from one graph with planted communities. A tenth of the gifts is held
-out; a link is a user with another user of a held-out author (and the same for authors), where the training
-graph has no author in common; a non-link pairs the same nodes at random. Both are trained until they reach
-the target AUC, by dot products, averaged over the two types. It is checked after each pass, and the check is
-not timed; so a time may be up to one pass too long, and the table says how many passes there were.
+Both learn node vectors of one width from one graph with planted communities. A tenth of the gifts is held out. A link
+is a pair of users (or authors) that share a held-out author (or user) and none in the training graph; a non-link pairs
+the same nodes at random. Both are trained until the AUC of dot products, averaged over the two types, reaches the
+target. It is checked after each pass, outside the timing, so a time may be up to one pass too long; the table has the
+passes.
 
-Learning rate and batch size are chosen for each tool from one grid for rates and one for batches, on a graph
-of another seed, whose numbers are not reported: the choice is the pair that gets to the target with the least
-processor time. A pair is given up once it has used more than the best one before it; where none gets there,
-the one with the highest AUC is taken. A choice at the edge of the grid calls for a wider one. Nothing else is
-tuned here: GraphCL keeps its defaults; MetaPath2Vec has SparseAdam as in its example, and walks of five
-nodes, windows of three and one negative each, where its example has longer ones and more.
+Learning rate and batch size are chosen for each tool from a grid, on a graph of another seed that is not reported: the
+pair that reaches the target with the least processor time. A pair is abandoned once it has used more than the best one
+before it; if none reaches the target, the one with the highest AUC is taken. A choice at the edge of the grid calls for
+a wider one. Nothing else is tuned: GraphCL keeps its defaults; MetaPath2Vec has SparseAdam as in its example, but walks
+of five nodes, windows of three and one negative each, fewer than there.
 
-What the numbers do not say: a node is one start node of a pass over all nodes for GraphCL, and one start node
-of the walks, which start at users, for MetaPath2Vec; the two learn from different numbers of pairs per node,
-so nodes per second compare implementations of different work. GraphCL needs neighbour lists, MetaPath2Vec its
-walk tables: both are timed as preparation. The graphs are simulated, and the losses, both contrastive, are
-not the same.
+Limits: a node is a start node of a pass over all nodes for GraphCL, of the walks, which start at users, for
+MetaPath2Vec; the two learn from different numbers of pairs per node, so nodes per second compare different work.
+GraphCL needs neighbour lists, MetaPath2Vec walk tables; both are timed as preparation. The graphs are simulated, and
+the losses, both contrastive, differ.
 """
 
 import argparse
@@ -111,7 +109,7 @@ class Task:
 
 @dataclass
 class Run:
-    """What one training took; seconds are of training alone, without checks and preparation."""
+    """Cost of one training; its seconds exclude checks and preparation."""
 
     preparing: float
     seconds: float = 0.0
@@ -131,7 +129,7 @@ AfterPass = Callable[[tuple[np.ndarray, np.ndarray]], bool]
 
 
 def prepare_and_train(tool: type, task: Task, width: int, rate: float, batch: int, limit: float) -> Run:
-    """Trains a tool until the target, or until it has used ``limit`` seconds of processor time."""
+    """Trains a tool until it reaches the target or has used ``limit`` seconds of processor time."""
     start = time.perf_counter()
     trained = tool(task, width, rate, batch)
     run = Run(time.perf_counter() - start)
@@ -189,7 +187,7 @@ class GraphCL:
 
 
 class MetaPath2Vec:
-    """PyTorch Geometric's, with SparseAdam as in its example; its walks are short ones."""
+    """PyTorch Geometric's MetaPath2Vec, with SparseAdam as in its example, on short walks."""
 
     def __init__(self, task: Task, width: int, rate: float, batch: int) -> None:
         from torch_geometric.nn import MetaPath2Vec as Model
@@ -222,7 +220,7 @@ class MetaPath2Vec:
 
 
 def planted(n_users: int, n_authors: int, draws: int, seed: int) -> tuple[csr_matrix, csr_matrix]:
-    """Gifts of which 95 in a hundred stay in the user's community of about 200 users; a tenth is held out."""
+    """Draws gifts, 95 % of them within the user's community of about 200 users: (training, held-out tenth)."""
     random = np.random.default_rng(seed)
     communities = n_users // 200
     chances = np.arange(1, n_users + 1) ** -0.5
@@ -241,8 +239,7 @@ def planted(n_users: int, n_authors: int, draws: int, seed: int) -> tuple[csr_ma
 
 
 def held_out_links(graph: csr_matrix, held: csr_matrix, seed: int) -> tuple[np.ndarray, ...]:
-    """Left and right nodes of links, then of non-links, none with a common neighbour in the training
-    graph."""
+    """Left and right nodes of links, then of non-links, none with a common neighbour in the training graph."""
     random = np.random.default_rng(seed)
     graph, held = graph.tocsr(), held.tocoo()
     ends = graph.T.tocsr()

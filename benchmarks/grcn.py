@@ -1,4 +1,4 @@
-"""Why GRCN stays below popularity on the small TikTok: its parts taken away one by one, on validation.
+"""Ablates GRCN on the small TikTok, where it ranks below popularity, on validation.
 
     python benchmarks/grcn.py --folder datasets/tiktok --seeds 2
 
@@ -27,8 +27,8 @@ TUNING = Path("recbole_configs/tuning/tiktok/GRCN.json")
 
 
 class PartsOfGRCN(GRCN):
-    """GRCN with ``confident``: rho starts at 1; ``ids_alone``: content refines edges, but is no part of the score;
-    ``unrefined``: edges weigh as in LightGCN."""
+    """GRCN with switches: ``confident`` initialises rho to 1; ``ids_alone`` scores without content, which still refines
+    edges; ``unrefined`` weights edges as LightGCN does."""
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)

@@ -3,8 +3,8 @@
     python benchmarks/grouped_auc.py                       # 10,000,000 samples of 500,000 users
     python benchmarks/grouped_auc.py --samples 1000000 --users 50000
 
-The loop gets its users already grouped, so that only the AUC calls are timed, and its time per sample on the
-slice is what the ratio compares. Both must agree on the slice, or the script fails.
+The loop gets its users already grouped, so that only the AUC calls are timed; the ratio compares times per sample. The
+script fails if the two disagree on the loop's users.
 """
 
 from __future__ import annotations

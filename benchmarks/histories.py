@@ -3,9 +3,9 @@
     python benchmarks/histories.py                         # 1,000,000 interactions, length 50
     python benchmarks/histories.py --interactions 100000
 
-Each side runs in a process of its own on the same synthetic interactions (users by a Zipf law, distinct
-times), already in memory as RecBole's columns: first it prepares, then it makes every training batch of one
-epoch once. `peak` is the process's highest resident memory beyond what it held before preparing.
+Each side runs in a process of its own on the same synthetic interactions (users by a Zipf law, distinct times), already
+in memory as RecBole's columns: it prepares, then makes every training batch of one epoch once. `peak` is the highest
+resident memory beyond that held before preparing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def columns(interactions: int) -> dict[str, torch.Tensor]:
 
 
 def resident(peak: bool) -> int:
-    """Bytes of memory this process holds, or held at most."""
+    """Resident memory of this process in bytes, now or at its peak."""
     if peak:
         return round(peak_megabytes() * 1e6)
     with open("/proc/self/statm") as stream:

@@ -3,8 +3,8 @@
     POLARS_MAX_THREADS=2 python benchmarks/logs.py                                   # 10,000,000 visits
     python benchmarks/logs.py --visits 1000000 --negatives 0.1 --folder /tmp/logs
 
-Eight days; gifts, comments and likes as often per visit as in KuaiLive; a room in ten visits, each with a title of
-128 values. Every step is a process of its own, whose peak resident memory is printed beside its seconds.
+Eight days; gifts, comments and likes per visit as in KuaiLive; one room for every ten visits, with a title vector of
+128 values. Every step runs in a process of its own; prints its seconds and peak resident memory.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def generate(folder: Path, visits: int) -> None:
 
 
 def measure(name: str, arguments: list[str | Path]) -> None:
-    """Runs one `mmbee data` command and prints what it prints, its seconds and its peak memory."""
+    """Runs one `mmbee data` command; prints its output, seconds and peak memory."""
     command = [sys.executable, "-m", "mmbee_plugin.cli", "data", *map(str, arguments)]
     begun = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

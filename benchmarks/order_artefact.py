@@ -1,10 +1,10 @@
-"""What the order of the ids gives away in a pre-split dataset folder without time.
+"""Measures what the order of item ids reveals about held-out items, in a pre-split dataset folder without time.
 
     python benchmarks/order_artefact.py --folder datasets/tiktok
 
-`mmbee data info` says whether held-out items stand behind all of their user's training items. This prints where
-training and held-out items stand in the ``.item`` file, and what a plain walk gains from nothing but a factor that
-grows with an item's row (on validation).
+`mmbee data info` reports whether held-out items follow all of their user's training items. This prints the positions of
+training and held-out items in the ``.item`` file, and the gain of a random walk on validation from a factor that grows
+with an item's row.
 """
 
 from __future__ import annotations

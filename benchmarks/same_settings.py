@@ -1,4 +1,4 @@
-"""Whether a RecBole run of MMBee and a TorchRec job are told the same: the settings in which they differ."""
+"""Compares the settings of a RecBole run of MMBee with those of a TorchRec job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmbee_plugin.torchrec.settings import JobModelSettings, Settings, TablesSet
 
 
 def in_torchrec_words(config: Config) -> dict[str, Any]:
-    """RecBole's settings under the names that the job has for them."""
+    """RecBole's settings under the job's names."""
     model = MMBeeSettings.among(config).part(JobModelSettings).model_dump(mode="json")
     model["reach"] = graph_settings(config).reach_top_k > 0
     tables = {"optimizer": config["table_optimizer"], "learning_rate": config["table_learning_rate"]}
@@ -25,7 +25,7 @@ def in_torchrec_words(config: Config) -> dict[str, Any]:
         "precision": "bf16" if config["enable_amp"] else "fp32",
         "seed": config["seed"],
         "eval_every": config["eval_step"],
-        "patience": config["stopping_step"] + 1,  # RecBole stops after one evaluation more than it is told
+        "patience": config["stopping_step"] + 1,  # RecBole stops one evaluation later than set
         "topk": config["topk"],
     }
     data = {"history": config["history"], "history_length": config["MAX_ITEM_LIST_LENGTH"]}
@@ -34,7 +34,7 @@ def in_torchrec_words(config: Config) -> dict[str, Any]:
 
 
 def differences(config: Config, job: Settings) -> list[str]:
-    """Settings of the RecBole run that are not those of the job, a line each."""
+    """Lines naming the settings in which the RecBole run and the job differ."""
     before, now = in_torchrec_words(config), flat(job.model_dump(mode="json"))
     lines = [
         f"{name}: RecBole {before[name]!r}, TorchRec {now[name]!r}"

@@ -1,11 +1,11 @@
-"""What a request costs the service, on this machine as it is, both sides of each comparison in turn in one run:
+"""Measures the cost of a request to the service, alternating the sides of each comparison within one run:
 
 python benchmarks/serving.py                          # 20,000 users x 5,000 authors, 200 candidates a request
 python benchmarks/serving.py --redis=redis://localhost:6379/0
 
 Models have the paper's shapes (MLP head, d 64, N 4, L 5, SIM over 50 behaviours) and random weights, tables, histories
-and segments, so no figure here says anything of quality. Times are the processor's seconds of one thread, or of the
-service's process; a line gives medians over the rounds with the lowest and highest, and the ratio.
+and segments, so figures are of cost only. Times are processor seconds of one thread, or of the service's process; a
+line has medians over the rounds with the lowest and highest, and the ratio.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ NOW = ORIGIN + UNTIL
 
 
 class RandomSource:
-    """A `Source` of the paper's shapes, MMBee or plain SIM, with nothing in it but random numbers."""
+    """A `Source` of random numbers in the paper's shapes, for MMBee or plain SIM."""
 
     def __init__(self, users: int, authors: int, mmbee: bool, seed: int = 0) -> None:
         torch.manual_seed(seed)
@@ -132,7 +132,7 @@ class RandomSource:
 
 
 def alternately(rounds: int, sides: dict[str, Callable[[], Any]], times: int = 20) -> dict[str, list[float]]:
-    """Milliseconds of this thread's processor time a call, by side and round; the sides take turns."""
+    """Side -> milliseconds of this thread's processor time per call, one value a round; the sides alternate."""
     spent: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, work in sides.items():
@@ -144,7 +144,7 @@ def alternately(rounds: int, sides: dict[str, Callable[[], Any]], times: int = 2
 
 
 def line(what: str, spent: dict[str, list[float]], compared: str) -> None:
-    """Prints medians with the lowest and highest, and a comparison."""
+    """Prints each side's median with the lowest and highest, and a comparison."""
     shown = (
         f"{name} {statistics.median(one):.4f} ({min(one):.4f}-{max(one):.4f})" for name, one in spent.items()
     )
@@ -152,12 +152,12 @@ def line(what: str, spent: dict[str, list[float]], compared: str) -> None:
 
 
 def ratio(spent: dict[str, list[float]], above: str, below: str) -> float:
-    """Of the medians."""
+    """Ratio of two sides' medians."""
     return statistics.median(spent[above]) / statistics.median(spent[below])
 
 
 def opened(source: RandomSource, place: Path) -> tuple[Shelf, Follower]:
-    """A bundle of the source that serves, its authors on the board."""
+    """Builds, publishes and serves a bundle of the source, with its live authors on the board."""
     shelf = Shelf(place)
     shelf.publish(build_bundle(source, shelf))
     follower = Follower(shelf)
@@ -169,7 +169,7 @@ def opened(source: RandomSource, place: Path) -> tuple[Shelf, Follower]:
 
 
 def walked(source: RandomSource, gifts: int = 30) -> Callable[[int], torch.Tensor]:
-    """What a request without a store does: walks the graph along the user's metapaths and pools what it finds."""
+    """A request's work without a store: walks a random graph along the user's metapaths and pools the neighbours."""
     rng, users, authors = np.random.default_rng(1), len(source.exchange.users), len(source.exchange.authors)
     favoured = np.minimum(rng.zipf(1.3, users * gifts) - 1, authors - 1)
     edges = (np.ones(users * gifts, np.float32), (np.repeat(np.arange(users), gifts), favoured))
@@ -202,7 +202,7 @@ def walked(source: RandomSource, gifts: int = 30) -> Callable[[int], torch.Tenso
 def ask(
     url: str, candidates: int, requests: int, users: int, authors: int, seed: int, found: Any = None
 ) -> None:
-    """A client: requests one after the other; what was answered how often goes into a queue."""
+    """A client: sends requests in sequence, then puts the count of each answer (bundle or error status) in a queue."""
     client, rng = Client(url), np.random.default_rng(seed)
     seen: dict[Any, int] = {}
     for _ in range(requests):
@@ -231,13 +231,13 @@ class Running:
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """Ends it."""
+        """Ends the service and its thread."""
         self.server.should_exit = True
         self.thread.join()
 
 
 def clients(url: str, count: int, *arguments: Any) -> dict[Any, int]:
-    """What so many client processes were answered."""
+    """Runs ``count`` client processes; returns the count of each answer."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     started = [context.Process(target=ask, args=(url, *arguments, seed, queue)) for seed in range(count)]
@@ -269,7 +269,7 @@ def main() -> None:
 
 
 def run(given: argparse.Namespace, place: Path) -> None:
-    """All lines."""
+    """Runs all comparisons."""
     sources = {name: RandomSource(given.users, given.authors, name == "MMBee") for name in ("MMBee", "SIM")}
     shelves = {name: opened(source, place / name) for name, source in sources.items()}
     scorers: dict[str, Scorer] = {name: follower.scorer for name, (_, follower) in shelves.items()}  # type: ignore[misc]
@@ -328,7 +328,7 @@ def run(given: argparse.Namespace, place: Path) -> None:
 
 
 def agreement(source: RandomSource, scorer: Scorer, requests: int = 10_000) -> None:
-    """The largest difference of a chance from the offline one, authors as of the end of training."""
+    """Prints the largest difference between served and offline probabilities, authors as of the end of training."""
     rng, differences, at_once = np.random.default_rng(2), [], 50
     for _ in range(requests // at_once):
         user, authors = (
@@ -340,7 +340,7 @@ def agreement(source: RandomSource, scorer: Scorer, requests: int = 10_000) -> N
         served = scorer._as_of_training(source.exchange.users[user], tokens, NOW).sigmoid()
         differences.append((served - offline).abs())
     every = torch.cat(differences)
-    undecided = every > 1e-5  # the soft search kept another of a user's gifts to one author
+    undecided = every > 1e-5  # soft search kept a different one of several gifts to one author
     print(
         f"served against offline, {requests:,} pairs: largest difference {every[~undecided].max():.1e}, but for "
         f"{int(undecided.sum())} whose search was undecided",
@@ -349,7 +349,7 @@ def agreement(source: RandomSource, scorer: Scorer, requests: int = 10_000) -> N
 
 
 def over_http(given: argparse.Namespace, follower: Follower) -> None:
-    """What the service's process spends a request, and how much of it is not scoring."""
+    """Prints the service's processor time per request and its share outside scoring; then refusals under overload."""
     scorer, scoring = follower.scorer, [0.0]
     assert scorer is not None
     plain = scorer.score
@@ -374,7 +374,7 @@ def over_http(given: argparse.Namespace, follower: Follower) -> None:
         f"{1 - scoring[0] / total:.0%} of it not scoring; {found}",
         flush=True,
     )
-    # Three times what it can do: a client a place in the queue and as many more.
+    # Overload: three times as many clients as places in the queue.
     running = Running(follower, Limits(seconds=60, queue=2))
     found = clients(running.url, 6, *arguments)
     refused = sum(number for answer, number in found.items() if answer in (429, 503))
@@ -387,7 +387,7 @@ def over_http(given: argparse.Namespace, follower: Follower) -> None:
 
 
 def swapped(given: argparse.Namespace, source: RandomSource, shelf: Shelf, follower: Follower) -> None:
-    """Swaps between two bundles while clients ask."""
+    """Swaps between two bundles under load; prints failed requests and the growth of memory."""
     other = RandomSource(given.users, given.authors, True, seed=1)
     ids = [shelf.current().bundle, build_bundle(other, shelf)]  # type: ignore[union-attr]
     running, memory = Running(follower, Limits(seconds=60)), []
@@ -419,7 +419,7 @@ def swapped(given: argparse.Namespace, source: RandomSource, shelf: Shelf, follo
 
 
 def resident() -> int:
-    """Bytes of this process that are in memory and its own."""
+    """Resident memory of this process in bytes, without shared pages."""
     pages = Path("/proc/self/statm").read_text().split()
     return (int(pages[1]) - int(pages[2])) * resource.getpagesize()
 

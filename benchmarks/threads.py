@@ -1,11 +1,10 @@
-"""What a run of MMBee costs under each choice of OpenMP threads and of their waiting, on this machine as it is:
+"""Times a run of MMBee under several numbers of OpenMP threads and wait policies:
 
 python benchmarks/threads.py --dataset=tiktok --epochs=3 --repeats=3
 
-Each choice is run once in a round, in turn, so that what else the machine does falls on all of them. With --load=2 two
-processes that only compute run beside: a machine whose cores others want too. Without tiktok's files, on a generated
-sample. A line is printed for each choice: the median of the wall and of the processor's seconds, with the lowest and
-highest.
+Each round runs every choice once, so that other load falls on all of them. --load=2 adds two busy processes that
+compete for the cores. Without tiktok's files it runs on a generated sample. Prints the median wall and processor
+seconds of each choice, with the lowest and highest.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ CHOICES: dict[str, dict[str, str]] = {
     "a thread a core, OpenMP's default": {threads.COUNT: str(threads.cores()), "GOMP_SPINCOUNT": "300000"},
     "a thread a core, active": {threads.COUNT: str(threads.cores()), threads.POLICY: "active"},
 }
-"""what is set in the environment; 300,000 turns is what GNU's OpenMP takes where nothing is set"""
+"""name -> environment variables; 300,000 spins are GNU OpenMP's default"""
 
 
 def main() -> None:
@@ -61,7 +60,7 @@ def main() -> None:
 
 
 def _timed(command: Sequence[str], choice: dict[str, str]) -> tuple[float, float]:
-    """Seconds of a run: on the clock, and of all its threads together."""
+    """Wall seconds of a run, and processor seconds of all its threads."""
     kept = {
         name: value for name, value in os.environ.items() if name not in (threads.COUNT, *threads.SPINNING)
     }

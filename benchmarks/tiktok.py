@@ -1,7 +1,7 @@
-"""Controls and ablations beside the rows of `mmbee table 3`, by the same cells, measures and report.
+"""Adds controls and ablations to the rows of `mmbee table 3`, with the same cells, measures and report.
 
 mmbee data convert hkuds SRC datasets/tiktok
-python benchmarks/tiktok.py --split test                      # with BPR and what the order of the file is worth
+python benchmarks/tiktok.py --split test                      # with BPR and the effect of the file's order
 python benchmarks/tiktok.py --ablate --split valid --seeds 2  # MMBee with one part switched at a time
 """
 
@@ -27,12 +27,12 @@ from mmbee_plugin.tables.ranking.command import ranking_table
 from mmbee_plugin.tables.ranking.rows import REFERENCE, RankedRow, table_rows
 
 ORDER = of_model(given_settings(str(config_folder() / "tiktok-order.yaml"), []), "MMBee")
-"""what takes the file's row order for time"""
+"""settings that take the file's row order as time"""
 CONTROLS = (
     RankedRow("BPR", model="BPR", tuning="BPR"),
     RankedRow("MMBee, row order read", ORDER, model="MMBee", tuning="MMBee"),
     RankedRow("walk u-a-u-a-u-a", count=partial(walk, nodes="uauaua")),
-    # the best whole strength on validation (order_artefact.py)
+    # best integer strength on validation (order_artefact.py)
     RankedRow("walk u-a-u-a-u-a, order", count=partial(favoured_walk, nodes="uauaua", strength=3.0)),
 )
 

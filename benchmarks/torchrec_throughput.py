@@ -1,17 +1,17 @@
-"""Training samples a second and peak memory: sharded tables of TorchRec against nn.Embedding with dense gradients.
+"""Training samples per second and peak memory: sharded tables of TorchRec against nn.Embedding with dense gradients.
 
     python benchmarks/torchrec_throughput.py                      # 1,000,000 authors, N = 4 and 8, d = 64, batch 4096
-    python benchmarks/torchrec_throughput.py --optimizer adam     # what the RecBole adapter's default does
+    python benchmarks/torchrec_throughput.py --optimizer adam     # the RecBole adapter's default
 
 Both train the same model on the same labelled samples: users with histories of 50, authors with one dense modality and
-their N query tokens, and the paper's five metapaths with 50 neighbours a node, all drawn at random by the row's
-number. ``nn.Embedding`` is how the RecBole adapter keeps its tables: the gradient of a table is as large as the
-table, and so is its update. TorchRec's path is the job's own: planner, fused RowWiseAdagrad in the backward pass,
-gloo between processes. Each row of the result is measured in processes of its own, one thread each.
+their N query tokens, and the paper's five metapaths with 50 neighbours a node, all random functions of the row's
+number. The RecBole adapter's tables are ``nn.Embedding``, whose gradient and update are as large as the table.
+TorchRec's path is the job's own: planner, fused RowWiseAdagrad in the backward pass, gloo between processes. Each row
+of the result is measured in processes of its own, one thread each.
 
-*queries* looks up, differentiates and updates the query table alone; *tables* all tables; *step* is the whole step,
-dense part and its Adam included. Making batches is left out on both sides. Peak memory is the sum over the
-processes of the largest resident set while the whole step ran, libraries included.
+*queries* looks up, differentiates and updates the query table; *tables* all tables; *step* is the whole step, with the
+dense part and its Adam. Making batches is excluded. Peak memory is the sum of the processes' peak resident memory,
+libraries included.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Starts a measurement after the other and prints the table."""
+    """Runs the measurements one after the other and prints the table."""
     print(
         f"{options.authors:,.0f} authors, {options.users:,.0f} users, d = {options.width}, batch {options.batch}, "
         f"one thread a process; nn.Embedding with {options.optimizer}"
@@ -123,7 +123,7 @@ def run_apart(options: argparse.Namespace, queries: int, kind: str, processes: i
 
 
 def measure_sharded(options: argparse.Namespace) -> None:
-    """TorchRec's path, in each of its processes."""
+    """Measures TorchRec's path, in each of its processes."""
     settings, store = job(options), MadeStore(options)
     inputs = Inputs.of(settings.model, store)
     with process_group(120) as process:
@@ -152,7 +152,7 @@ def measure_sharded(options: argparse.Namespace) -> None:
 
 
 def measure_plain(options: argparse.Namespace) -> None:
-    """The RecBole adapter's path: the same model over nn.Embedding."""
+    """Measures the RecBole adapter's path: the same model over nn.Embedding."""
     settings, store = job(options), MadeStore(options)
     inputs = Inputs.of(settings.model, store)
     with process_group(120):
@@ -200,7 +200,7 @@ def rate(
     forward: Callable[[Batch], torch.Tensor],
     update: Callable[[], Any],
 ) -> float:
-    """Samples a second of all processes."""
+    """Samples per second of all processes together."""
     for turn in range(WARM_UP + options.steps):
         if turn == WARM_UP:
             dist.barrier()
@@ -219,7 +219,7 @@ def report(options: argparse.Namespace, rates: dict[str, float]) -> None:
 
 
 def total(looked: Any) -> torch.Tensor:
-    """The sum of all vectors: every one gets a gradient."""
+    """Sum of all looked-up vectors, so that each gets a gradient."""
     sequences, bags, pools = looked
     parts = [one.values() for one in sequences.values()]
     for pooled in (bags, pools):
@@ -248,7 +248,7 @@ class PlainTables(nn.Module):
     def forward(
         self, batch: Batch
     ) -> tuple[dict[str, JaggedTensor], dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-        """As :class:`~mmbee_plugin.torchrec.sharded.tables.Tables`."""
+        """Sequences, bags and pools, as :class:`~mmbee_plugin.torchrec.sharded.tables.Tables`."""
         sequences = {
             name: JaggedTensor(self.single("author", one.values()), lengths=one.lengths())
             for name, one in batch.sequences.to_dict().items()
@@ -269,7 +269,7 @@ class PlainTables(nn.Module):
 
 
 class MadeStore:
-    """Shards that are not there: everything about a row is a function of its number."""
+    """Synthetic shards: everything about a row is a function of its number."""
 
     ordered, categories, has_reach, attribute_width, live = False, False, False, 0, None
     metapaths = PAPER_METAPATHS
@@ -306,7 +306,7 @@ class MadeStore:
 
 
 def scattered(rows: NDArray, count: int, size: int, salt: int) -> NDArray:
-    """(b, count) numbers below `size`, all over the range."""
+    """(b, count) pseudorandom integers in [0, size), a function of row and salt."""
     places = rows[:, None] * count + np.arange(count)
     return (mix(salt, places) % np.uint64(size)).astype(np.int64)
 

@@ -1,13 +1,13 @@
-"""How good the TorchRec job is: MMBee's validation metrics on the real TikTok, beside those of the RecBole adapter.
+"""Compares validation metrics of MMBee on the real TikTok between the TorchRec job and the RecBole adapter.
 
     mmbee data convert hkuds SRC datasets/tiktok
     python benchmarks/torchrec_tiktok.py                     # one process, seeds 1 2 3
     python benchmarks/torchrec_tiktok.py --processes 2       # the job under torchrun
 
 The RecBole run has the settings of ``recbole_configs/tiktok.yaml`` with RowWiseAdagrad on the tables, the job those of
-``torchrec_configs/tiktok.yaml``; settings that differ are printed. Both read one graph and the same node vectors a
-seed. Metrics are those of the epoch that was best on validation data. Samples are training positives, timed with the
-making of their batches; seconds go from reading the data to the test metrics, the graph stage left out. Finished
+``torchrec_configs/tiktok.yaml``; settings that differ are printed. Both read one graph and, for each seed, the same
+node vectors. Metrics are those of the epoch that was best on validation. Samples per second count training positives
+and include making batches; seconds span from reading the data to the test metrics, without the graph stage. Finished
 runs are kept in ``--cells`` and not run again.
 """
 
@@ -52,7 +52,7 @@ Result = dict[str, Any]
 
 
 def run_recbole(config: Config) -> Result:
-    """Trains RecBole's MMBee; the metrics of its best epoch."""
+    """Trains RecBole's MMBee; returns the metrics of its best epoch."""
     with tempfile.TemporaryDirectory() as folder, run_log(config, quiet=True):
         config["checkpoint_dir"] = folder
         start, in_epochs = time.perf_counter(), 0.0
@@ -82,7 +82,7 @@ def run_recbole(config: Config) -> Result:
 
 
 def run_torchrec(job: Settings, processes: int) -> Result:
-    """Trains the job, in this process or under torchrun; the metrics of its best epoch."""
+    """Trains the job, in this process or under torchrun; returns the metrics of its best epoch."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         checkpoint = job.checkpoint.model_copy(update={"folder": str(folder / "checkpoints")})
@@ -101,7 +101,7 @@ def run_torchrec(job: Settings, processes: int) -> Result:
 
 
 def run_under_torchrun(job: Settings, processes: int, folder: Path) -> Result:
-    """What `train` returns; ``folder`` is for the files in between."""
+    """Runs `train` under torchrun and returns its result; ``folder`` holds temporary files."""
     config, result = folder / "config.yaml", folder / "result.json"
     config.write_text(yaml.safe_dump(job.model_dump(mode="json")), encoding="utf-8")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
@@ -113,7 +113,7 @@ def run_under_torchrun(job: Settings, processes: int, folder: Path) -> Result:
 
 
 def shards_of(folder: DatasetFolder, config: Config, places: Path) -> Path:
-    """The shards folder with the graph and the node vectors of a RecBole run, written unless it is there."""
+    """Shards with the graph and node vectors of a RecBole run, written if they are missing."""
     graph, nodes = recbole_settings.graph_settings(config), recbole_settings.graphcl_settings(config)
     rows = {key: config[key] for key in ("train_newest", "row_order", "seed")}
     parts = [folder.hash, repr(graph), repr(nodes), rows]
@@ -124,7 +124,7 @@ def shards_of(folder: DatasetFolder, config: Config, places: Path) -> Path:
 
 
 def kept(path: Path, run: Callable[[], Result]) -> Result:
-    """A run's result from its file; run first where there is none."""
+    """A run's result from its file; runs it first if there is none."""
     if not path.exists():
         result = run()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,20 +139,20 @@ def digest(parts: Any) -> str:
 
 
 def code_of(adapter: str) -> str:
-    """Digest of an adapter's code and of what both share, part of a run's key: another code has other results."""
+    """Digest of an adapter's code and the code both share, part of a run's key."""
     root, other = Path(mmbee_plugin.__file__).parent, {"recbole": "torchrec", "torchrec": "recbole"}[adapter]
     files = [path for path in sorted(root.rglob("*")) if path.suffix in (".py", ".yaml")]
     return digest([path.read_text() for path in files if path.relative_to(root).parts[0] != other])
 
 
 def summary(results: list[Result], metric: str) -> tuple[float, float, float]:
-    """Mean, smallest and largest over the seeds, to the four decimals that RecBole gives."""
+    """Mean, smallest and largest value over the seeds, to RecBole's four decimals."""
     values = [result["valid"][metric] for result in results]
     return round(float(np.mean(values)), 4), round(min(values), 4), round(max(values), 4)
 
 
 def verdict(metric: str, recbole: list[Result], torchrec: list[Result]) -> str:
-    """Whether the job's mean lies within RecBole's seeds, as it is."""
+    """Whether the job's mean lies within the range of RecBole's seeds, in words."""
     (ours, low, high), (mean, smallest, largest) = summary(recbole, metric), summary(torchrec, metric)
     if low <= mean <= high:
         return f"{metric}: TorchRec's mean {mean:.4f} lies within RecBole's {low:.4f}..{high:.4f}"

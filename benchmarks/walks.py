@@ -1,4 +1,4 @@
-"""What the order of a file's items adds to a plain walk."""
+"""Random walks whose scores are multiplied by a factor of the item's row in its file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mmbee_plugin.recbole.untrained import Score, walk
 
 
 def favour(item_rows: NDArray, strength: float) -> NDArray:
-    """(n_items,) factor exp(strength x row / items), which favours items late in the file; row -1 is padding."""
+    """(n_items,) factor exp(strength x row / items), larger for items late in the file; row -1 is padding."""
     return np.exp(strength * np.maximum(item_rows, 0) / len(item_rows))
 
 
 def favoured_walk(dataset: Any, nodes: str, strength: float) -> Score:
-    """A walk's scores times the factor."""
+    """A walk's scores times the factor of :func:`favour`."""
     score, factor = walk(dataset, nodes), torch.from_numpy(favour(dataset.item_rows, strength))
     return lambda interaction: score(interaction) * factor

@@ -1,8 +1,8 @@
-"""RecBole's own DIN with MFQ and GIE added: how another model takes MMBee's parts.
+"""Adds MFQ and GIE to RecBole's own DIN: an example of MMBee's parts in another model.
 
 python examples/din_with_mmbee.py --dataset=tiktok --epochs=3 --eval_step=3
 
-The class has a ``full_sort_predict`` of its own because it adds to the logit; DIN itself gets one from our trainer.
+The class defines ``full_sort_predict`` since it adds to the logit; for RecBole's DIN the trainer of this package does.
 """
 
 import sys
@@ -43,7 +43,7 @@ class DINWithMMBee(DIN):
         self.fold: int | None = None
 
     def calculate_loss(self, interaction: Any) -> Tensor:
-        # Neighbours of training rows come from a graph that has not seen the batch's gifts.
+        # Cross-fitting: neighbours of training rows come from a graph without the gifts of the batch's fold.
         self.fold = int(interaction[FOLD][0]) if FOLD in interaction else None
         loss = super().calculate_loss(interaction)
         self.fold = None

@@ -1,4 +1,4 @@
-"""The command line `mmbee`: parse, call, print. A file holds one group of commands."""
+"""The command line `mmbee`: parses, calls, prints. One file for each group of commands."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ add_studies(app, {"graph": graph.app})
 
 
 def main() -> None:
-    """Runs the command line; what the user can mend is one line on stderr and exit status 2."""
+    """Runs the command line; errors that the user can fix are one line on stderr and exit status 2."""
     threads.choose()
     raise SystemExit(exit_status(app))

@@ -1,4 +1,4 @@
-"""`mmbee bundle …`: bundles built from checkpoints, and which of them is served."""
+"""`mmbee bundle …`: builds bundles from checkpoints and chooses the one that is served."""
 
 from __future__ import annotations
 

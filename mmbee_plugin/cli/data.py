@@ -1,4 +1,4 @@
-"""`mmbee data …`: dataset folders, made, checked and turned into shards."""
+"""`mmbee data …`: makes and checks dataset folders, and writes them as shards."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def data_shards(
     from mmbee_plugin.torchrec.shards.store import ShardStore
     from mmbee_plugin.torchrec.shards.write import write_shards
 
-    read_shard_settings(context.args)  # what is wrong is said before data are made
+    read_shard_settings(context.args)  # raises before any data are made
     folder = ensure(name, data_path)
     settings = read_shard_settings(context.args, live=folder.live is not None)
     with stage_display() as show:

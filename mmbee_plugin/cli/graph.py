@@ -1,4 +1,4 @@
-"""`mmbee graph …`: the offline stage, built and looked into."""
+"""`mmbee graph …`: builds and inspects the offline stage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mmbee export|import|plan`: what goes with a TorchRec job."""
+"""`mmbee export|import|plan`: exchange files and table plans of TorchRec jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which settings each command takes, listed as they are declared."""
+"""Lists the declared settings of each command."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ listed by `python run_recbole.py --help`.
 
 
 def of_runs() -> list[Group]:
-    """Runs under RecBole."""
+    """Settings of runs under RecBole."""
     from mmbee_plugin.recbole.config.help import run_groups
 
     return run_groups()
 
 
 def of_graphs() -> list[Group]:
-    """The offline stage of such runs."""
+    """Settings of their offline stage."""
     from mmbee_plugin.recbole.config.settings import StageSettings
     from mmbee_plugin.settings.listing import groups
 
@@ -34,7 +34,7 @@ def of_graphs() -> list[Group]:
 
 
 def of_jobs() -> list[Group]:
-    """TorchRec jobs."""
+    """Settings of TorchRec jobs."""
     from mmbee_plugin.settings.listing import groups
     from mmbee_plugin.torchrec.settings import Settings
 
@@ -42,7 +42,7 @@ def of_jobs() -> list[Group]:
 
 
 def of_shards() -> list[Group]:
-    """`mmbee data shards`."""
+    """Settings of `mmbee data shards`."""
     from mmbee_plugin.settings.listing import groups
     from mmbee_plugin.torchrec.shards.settings import ShardSettings
 
@@ -66,7 +66,7 @@ def text() -> str:
 
 
 def page() -> str:
-    """All settings, as docs/settings.md has them."""
+    """All settings, the text of docs/settings.md."""
     from mmbee_plugin.settings.listing import markdown_of
 
     parts = (f"## {title}\n\n{markdown_of(listed())}" for title, listed in LISTS.items())
@@ -74,7 +74,7 @@ def page() -> str:
 
 
 def with_list(listed: Callable[[], list[Group]]) -> type[TyperCommand]:
-    """A command whose help ends with the settings that it takes."""
+    """A command class whose help ends with the settings that it accepts."""
 
     class Command(TyperCommand):
         def format_help(self, ctx: Any, formatter: Any) -> None:

@@ -1,4 +1,4 @@
-"""`mmbee study …`, `figure …`, `diagnose` and others: the commands that are studies, each made of its declaration."""
+"""`mmbee study …`, `figure …`, `diagnose` and others: commands generated from the declarations of studies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GROUPS = {
     "study": "Studies beyond the paper, each a table and a plot.",
     "figure": "The paper's figures 5 and 6 and a room's timeline, with what they show as numbers.",
 }
-"""groups of commands that are studies alone"""
+"""command groups that have only studies"""
 Checkpoint = Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Of MMBee on labelled data.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Cells made side by side.")]
 _ANNOTATIONS = dict(zip(GIVEN, (Checkpoint, Dataset, DataPath, typer.Context, Jobs, Cells), strict=True))
@@ -26,7 +26,7 @@ _DEFAULTS = {"data_path": Path("datasets"), "jobs": os.cpu_count() or 1, "cells"
 
 
 def add_studies(app: typer.Typer, groups: dict[str, typer.Typer]) -> None:
-    """Adds every study to the group that its first word names, or to ``app`` where it has but one."""
+    """Adds every study to the group named by its first word, or to ``app`` if its command is one word."""
     for name, text in GROUPS.items():
         groups[name] = typer.Typer(help=text, no_args_is_help=True)
         app.add_typer(groups[name], name=name)
@@ -37,12 +37,12 @@ def add_studies(app: typer.Typer, groups: dict[str, typer.Typer]) -> None:
 
 
 class _Deferred(TyperCommand):
-    """A command whose options are read when it is called: its module imports torch and RecBole."""
+    """A command that imports its study when it is called, since that imports torch and RecBole."""
 
     study: Declared
 
     def make_context(self, *arguments: Any, **given: Any) -> Any:
-        """That of the study's own command, which runs in place of this one."""
+        """The context of the study's own command, which runs in place of this one."""
         app = typer.Typer(add_completion=False)
         function, options = self.study.load()
         takes: dict[str, Any] = {"cls": with_list(of_runs), "context_settings": WITH_SETTINGS}
@@ -52,11 +52,11 @@ class _Deferred(TyperCommand):
 
 
 def _unloaded() -> None:
-    """Stands in the list of commands; the study's own command runs in its place."""
+    """Placeholder in the list of commands; the study's own command runs instead."""
 
 
 def _command(study: Declared, function: Any, options: dict[str, Any]) -> Any:
-    """The study as a command: its own options, those that it shares with others, and where to write its page."""
+    """The study as a function of typer's options: its own, the shared ones, and ``--out`` for its page."""
 
     def run(**chosen: Any) -> None:
         from mmbee_plugin.files import check_writable
@@ -83,7 +83,7 @@ def _command(study: Declared, function: Any, options: dict[str, Any]) -> Any:
 
 
 def _show(answer: Answer, out: Path) -> None:
-    """Writes the sheet and its plots to one HTML file, prints the sheet, and says in both what the data are."""
+    """Writes the sheet and its plots to one HTML file and prints the sheet, both with the data's provenance."""
     from mmbee_plugin.experiments.page import write_page
     from mmbee_plugin.experiments.sheet import untested
     from mmbee_plugin.experiments.terminal import shown

@@ -1,4 +1,4 @@
-"""What every command has: how it starts and ends, its threads, YAML of settings, libraries that are missing.
+"""Shared by all commands: start and exit status, threads, progress of stages, YAML of settings, missing libraries.
 
 Not here: the commands themselves (`cli`, and those of an adapter in `recbole` and `torchrec`).
 """

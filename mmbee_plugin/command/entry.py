@@ -1,8 +1,8 @@
-"""Starts a command and ends it: what the user can mend is one line on stderr and exit status 2.
+"""Runs a command; errors that the user can fix are one line on stderr and exit status 2.
 
-These are bad input, a library that is not installed, a file that cannot be read or written, and what RecBole raises
-for settings or data that it does not take. Anything else is a fault of this package and keeps its traceback, as all do
-where ``MMBEE_TRACEBACK`` is set.
+These are invalid input, a library that is not installed, a file that cannot be read or written, and RecBole's errors
+about settings or data. Any other error is a bug of this package and keeps its traceback; with ``MMBEE_TRACEBACK`` set,
+all do.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ IN_LIBRARIES: tuple[tuple[type[Warning], str], ...] = (
     (FutureWarning, r"torch\.cuda"),  # pynvml, which torch imports
     (UserWarning, r"hyperopt"),  # pkg_resources, which hyperopt imports
 )
-"""warnings of libraries about each other, of which a user can mend nothing: category and module"""
+"""(category, module) of warnings that libraries cause in each other and users cannot fix"""
 
 
 def start(module: str) -> int:
-    """Runs ``main()`` of a module and returns its exit status; imports it first, once the threads are chosen.
+    """Chooses the threads, imports a module, runs its ``main()`` and returns the exit status.
 
-    A module that is missing while it is imported is one line too.
+    A library missing during the import is one line too.
     """
     threads.choose()
     status = 0
@@ -54,7 +54,7 @@ def exit_status(command: Callable[[], object]) -> int:
     """Runs ``command`` and returns 0, 2 after one line on stderr, or 130 when interrupted.
 
     Raises:
-        Exception: whatever is no fault of the input.
+        Exception: an error that the user cannot fix.
     """
     try:
         command()
@@ -73,7 +73,7 @@ def exit_status(command: Callable[[], object]) -> int:
 
 
 def in_one_line(error: Exception) -> str | None:
-    """What to tell of an error that the user can mend; None for any other."""
+    """The line to print for an error that the user can fix; None for any other."""
     if isinstance(error, InputError):
         return _joined(error)
     if isinstance(error, ModuleNotFoundError) and error.name:
@@ -100,8 +100,7 @@ def _joined(error: Exception) -> str:
 
 
 def _place_in_recbole(frames: TracebackType | None) -> tuple[str, int] | None:
-    """File and line where RecBole, by itself or through a library it called, raised the error; None where our code
-    did."""
+    """File and line in RecBole that raised the error, itself or in a library it called; None if this package did."""
     place = None
     while frames is not None:
         package = frames.tb_frame.f_globals.get("__name__", "").partition(".")[0]

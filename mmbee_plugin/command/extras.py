@@ -1,4 +1,4 @@
-"""What to do about a library that is not installed: one line with a command that works here."""
+"""One-line errors for libraries that are not installed, with the pip command that installs them here."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ PACKAGES = {
     "torch_geometric": "torch-geometric",
     "yaml": "pyyaml",
 }
-"""names of import packages that are installed under another one"""
+"""import name -> distribution name, where they differ"""
 NOT_FOR_USERS = ("test", "benchmarks")
 
 
 def check_extra(module: str, purpose: str) -> None:
-    """Raises InputError if a library, by the name it is imported under, is not installed; what needs it is named."""
+    """Raises InputError, naming ``purpose``, if a library is not installed; ``module`` is its import name."""
     if not installed(module):
         raise missing(module, purpose)
 
 
 def installed(module: str) -> bool:
-    """Whether a top-level module could be imported, without importing it."""
+    """Whether a top-level module can be found, without importing it."""
     if module in sys.modules:
         return sys.modules[module] is not None
     try:
@@ -43,8 +43,8 @@ def missing(module: str, purpose: str = "this command") -> InputError:
     """The error for a library that is not installed.
 
     Args:
-        module: the name it is imported under.
-        purpose: what needs it.
+        module: its import name.
+        purpose: what needs it, for the message.
     """
     package = PACKAGES.get(module, module)
     bound, extra = _declared(package)
@@ -61,7 +61,7 @@ def missing(module: str, purpose: str = "this command") -> InputError:
 
 
 def _declared(package: str) -> tuple[str, str | None]:
-    """The bound on a package's version, and the extra that brings it, by this project's metadata."""
+    """Version bound of a package and the extra that requires it, from this project's metadata."""
     try:
         requirements = metadata.requires(PROJECT) or []
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""The most memory that a process has held, in MB (10^6 bytes)."""
+"""Peak resident memory of this process, in MB (10^6 bytes)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 
 class PeakMemory:
-    """The most resident memory since it was made; on Linux the kernel's own mark is reset, elsewhere it covers the
-    process."""
+    """Peak resident memory since construction, which resets the kernel's mark on Linux; elsewhere since the process
+    began."""
 
     def __init__(self) -> None:
         with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")
 
     def megabytes(self) -> float:
-        """In MB (10^6 bytes)."""
+        """The peak in MB (10^6 bytes)."""
         try:
             status = Path("/proc/self/status").read_text()
         except OSError:
@@ -26,6 +26,6 @@ class PeakMemory:
 
 
 def peak_megabytes() -> float:
-    """Since the process began, in MB (10^6 bytes)."""
+    """Peak resident memory since the process began, in MB (10^6 bytes)."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

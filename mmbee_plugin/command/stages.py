@@ -1,4 +1,4 @@
-"""Stages of a command that takes long, shown as they start."""
+"""Progress display of a long command by stages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import typer
 
 @contextmanager
 def stage_display() -> Iterator[Callable[[str], None]]:
-    """Shows stages as they start, on stderr: in one place with the time on a terminal, else a line each."""
+    """Yields a function that shows a stage as it starts, on stderr: a spinner with the time on a terminal, else a line
+    each."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

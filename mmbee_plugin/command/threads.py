@@ -1,8 +1,8 @@
-"""How many threads torch computes with, and whether they spin while they wait.
+"""Number of OpenMP threads for torch, and their wait policy.
 
-PyTorch's builds for CPUs come with GNU's OpenMP, whose threads by default spin at the end of every parallel region.
-Where other processes want the cores, they then wait for each other: docs/decisions.md has the measurement. The choice
-is made in the environment before torch is imported, unless the user has made one there.
+PyTorch's CPU builds come with GNU's OpenMP, whose threads by default spin at the end of every parallel region and so
+slow each other down when other processes use the cores (measured in docs/decisions.md). Both are set in the environment
+before torch is imported, unless the user has set them.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from pathlib import Path
 
 COUNT, POLICY = "OMP_NUM_THREADS", "OMP_WAIT_POLICY"
 SPINNING = (POLICY, "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-"""variables by which a user says how long threads spin"""
+"""environment variables that set how long threads spin"""
 QUOTA = (Path("/sys/fs/cgroup/cpu.max"), Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
 
 
 def choose() -> None:
-    """Sets what the user has left open: a thread a core that is there for this process, passive while it waits."""
+    """Sets what the user has not: one thread for each of :func:`cores`, passive waiting."""
     os.environ.setdefault(COUNT, str(cores()))
     if not any(name in os.environ for name in SPINNING):
         os.environ[POLICY] = "passive"
 
 
 def cores() -> int:
-    """The cores that this process may use: of its affinity, and of its control group's quota, at least 1."""
+    """Cores that this process may use, by its affinity and its control group's quota, at least 1."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(affinity, _quota())))
 
 
 def described() -> dict[str, object]:
-    """The choice in effect, for a result: threads, cores and wait policy."""
+    """Threads, cores and wait policy in effect, for a result file."""
     import torch
 
     policy = next((f"{name}={os.environ[name]}" for name in SPINNING[1:] if name in os.environ), None)
@@ -43,13 +43,13 @@ def described() -> dict[str, object]:
 
 
 def line() -> str:
-    """The choice in effect, for a banner."""
+    """The same as one line, for a banner."""
     found = described()
     return f"Threads: {found['threads']} on {found['cores']} cores, OpenMP wait policy {found['wait_policy']}"
 
 
 def _quota() -> float:
-    """Cores that the control group of this process may use at once; infinite where nothing limits it."""
+    """CPU quota of this process's control group in cores; infinite without a limit."""
     modern, older = QUOTA
     try:
         if modern.exists():

@@ -1,7 +1,7 @@
-"""YAML of settings, read in one way on every command line and from every file.
+"""Reads settings as YAML, alike on command lines and from files.
 
-YAML 1.1 as PyYAML has it (``yes`` and ``on`` are true), with two differences: ``1e-3`` is a number, as RecBole's own
-files take it, and a key that stands twice is an error instead of the later one in silence.
+YAML 1.1 as in PyYAML (``yes`` and ``on`` are true), with two differences: ``1e-3`` is a number, as in RecBole's files,
+and a duplicate key is an error.
 """
 
 import re
@@ -32,14 +32,14 @@ _Loader.add_implicit_resolver(
 
 
 NAMES = frozenset({"modalities", "metapaths"})
-"""Settings that list names, which on a command line are not read as numbers or truth values: ``--modalities=1,on``."""
+"""settings that list names, kept as strings on a command line: ``--modalities=1,on``"""
 
 
 def parse_value(text: str, source: str, names: bool = False) -> Any:
-    """The value that ``--key=text`` gives; InputError with `source` in front where it is not valid YAML.
+    """Parses the value of ``--key=text``. Raises InputError, prefixed with `source`, for invalid YAML.
 
     Args:
-        names: whether it is of `NAMES`; null still means none.
+        names: whether the key is one of `NAMES`; null stays None.
     """
     try:
         return yaml.load(text, yaml.BaseLoader if names and text not in ("null", "~") else _Loader)
@@ -51,8 +51,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
     """The settings in a file, {} for an empty one.
 
     Raises:
-        InputError: naming the file, and the line where it can: it cannot be read, is not UTF-8 or YAML, holds no
-            ``key: value`` lines or a key twice.
+        InputError: with the file, and the line if known: it cannot be read, is not UTF-8 or YAML, is not a mapping, or
+            has a duplicate key.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
@@ -60,7 +60,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read: {one_line(error)}") from None
     except RecursionError:
         raise InputError(f"{path}: not valid YAML: nested too deeply") from None
-    except (yaml.YAMLError, ValueError) as error:  # a date that no calendar has is a ValueError
+    except (yaml.YAMLError, ValueError) as error:  # an impossible date is a ValueError
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise InputError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from None

@@ -1,5 +1,4 @@
-"""Metrics and how sure they are: AUC, UAUC, GAUC, ranking metrics, bootstrap intervals, paired tests. Arrays in,
-figures out.
+"""AUC, UAUC, GAUC, ranking metrics, bootstrap intervals and paired tests, from arrays of labels and scores.
 
-Not here: how scores come about, and how an adapter gathers them.
+Not here: scoring, and the gathering of scores in an adapter.
 """

@@ -1,4 +1,4 @@
-"""How sure a mean over users is: bootstrap intervals, and a paired test between two models."""
+"""Bootstrap over users: intervals of a mean, and a paired test between two models."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 DRAWS = 10_000
 CHUNK = 200
-"""bootstrap draws held in memory at once."""
+"""draws held in memory at once"""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over users with what sampling other users would do to it."""
+    """A mean over users with its bootstrap standard error and interval."""
 
     mean: float
     standard_error: float
@@ -32,10 +32,10 @@ class PairedDifference:
 
 
 def interval(values: NDArray[np.floating], seed: int = 0, level: float = 0.95) -> Interval:
-    """Percentile interval of the mean of one value a user.
+    """Percentile interval of the mean over users.
 
     Args:
-        values: (n,) one metric value a user.
+        values: (n,) one value a user.
     """
     means = _resampled_means(values, seed)
     tail = (1 - level) / 2
@@ -44,13 +44,13 @@ def interval(values: NDArray[np.floating], seed: int = 0, level: float = 0.95) -
 
 
 def paired(first: NDArray[np.floating], second: NDArray[np.floating], seed: int = 0) -> PairedDifference:
-    """Resamples users, the same for both models, and looks how often the sign of ``first - second`` turns.
+    """Paired bootstrap test of ``first - second``: both models are evaluated on the same resampled users.
 
     Args:
-        first, second: (n,) one value a user, the same users in the same order; average over seeds before.
+        first, second: (n,) one value a user (the mean over seeds), users in the same order.
 
     Raises:
-        ValueError: the two have different lengths.
+        ValueError: different lengths.
     """
     if first.shape != second.shape:
         raise ValueError(f"{first.shape} and {second.shape} values cannot be paired")
@@ -59,10 +59,11 @@ def paired(first: NDArray[np.floating], second: NDArray[np.floating], seed: int 
 
 
 def of_draws(estimate: float, draws: NDArray[np.floating]) -> PairedDifference:
-    """A difference from its values on resampled users.
+    """A difference with its 95 % interval and p-value: twice the share of draws on the smaller side of zero.
 
     Args:
-        estimate: on all users. draws: (n,) one value a draw; ``p_value`` is at least 2 / n.
+        estimate: the difference on all users.
+        draws: (n,) the difference on resampled users; ``p_value`` is between 2 / n and 1, and 1 without draws.
     """
     if not len(draws):
         return PairedDifference(Interval(estimate, np.nan, np.nan, np.nan), 1.0)

@@ -1,12 +1,11 @@
-"""AUC, UAUC, GAUC and log loss on labelled samples (MMBee, section 6.1 and eq. 13), and ranking metrics a user.
+"""AUC, UAUC, GAUC and log loss on labelled samples (MMBee, section 6.1 and eq. 13), and ranking metrics of each user.
 
-One definition for every table: exact ties count one half; UAUC is the plain mean of AUC over the users that
-have both classes; GAUC is the same mean weighted by the user's impressions (all samples of that user). Other
-codes differ: RecBole's GAUC ranks items and weights by positives, TorchRec's is unweighted and does not halve
-ties.
+Exact ties count one half; UAUC is the plain mean of AUC over the users that have both classes; GAUC weights this mean
+by the user's impressions (all samples of that user). Other libraries differ: RecBole's GAUC ranks items and weights by
+positives, TorchRec's is unweighted and does not halve ties.
 
-Means are taken over whole numbers (:func:`exact_sum`), so they depend neither on the order of the rows nor on how
-the rows are dealt to processes.
+UAUC, GAUC and log loss are averaged in integers (:func:`exact_sum`), so they depend neither on the order of the rows
+nor on their distribution over processes.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class Hourly(NamedTuple):
         hours: (h,) int64, whole hours since the epoch (UTC).
         values: (h,) float64.
         mean: their plain mean, as the paper averages over the hours of the test day.
-        undefined: hours with samples in which the metric is not defined, such as AUC where all labels are the same.
+        undefined: number of hours with samples but no metric, such as AUC where all labels are the same.
     """
 
     hours: NDArray[np.int64]
@@ -74,8 +73,8 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
 def user_auc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> UserAUC:
     """AUC per user, for the users that have both classes (possibly none).
 
-    One sort by (user, score); everything after it is a cumulative sum. In a run of equal scores each positive
-    beats the negatives below the run and half of those inside it.
+    One sort by (user, score), then cumulative sums. In a run of equal scores each positive beats the negatives below
+    the run and half of those inside it.
 
     Args:
         users: (n,) ids. labels: (n,) 0/1. scores: (n,).
@@ -132,7 +131,7 @@ def uauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> float:
 
 
 def gauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> float:
-    """Mean of AUC over the users that have both classes, weighted by the user's impressions (eq. 13).
+    """Mean of AUC over the users that have both classes, weighted by the user's impressions.
 
     Source: MMBee (https://arxiv.org/abs/2407.00056), eq. 13.
 
@@ -153,10 +152,10 @@ def hourly(metric: Callable[..., float], times: ArrayLike, *columns: ArrayLike) 
     Args:
         metric: one of :func:`auc`, :func:`uauc`, :func:`gauc` and :func:`log_loss`.
         times: (n,) seconds since the epoch.
-        columns: what the metric takes, (n,) each; the last two are labels and scores.
+        columns: arguments of the metric, (n,) each; the last two are labels and scores.
 
     Raises:
-        InputError: as the metric for labels or scores that are none, lengths differ, it is defined in no hour.
+        InputError: invalid labels or scores as in `auc`, lengths differ, or the metric is defined in no hour.
 
     Example:
         >>> hourly(auc, [0, 60, 3600, 3660], [1, 0, 1, 1], [0.9, 0.1, 0.4, 0.4])  # the second hour has no negative
@@ -175,7 +174,7 @@ def hourly(metric: Callable[..., float], times: ArrayLike, *columns: ArrayLike) 
     for place, rows in enumerate(np.split(order, starts[1:])):
         try:
             values[place] = metric(*(column[rows] for column in checked))
-        except InputError:  # the samples are sound, so it is their labels that leave the metric undefined
+        except InputError:  # inputs are checked above, so the hour's labels leave the metric undefined
             continue
     defined = ~np.isnan(values)
     if not defined.any():
@@ -184,7 +183,7 @@ def hourly(metric: Callable[..., float], times: ArrayLike, *columns: ArrayLike) 
 
 
 def log_loss(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Mean binary cross-entropy in nats, of which :func:`log_losses` are the terms.
+    """Mean binary cross-entropy in nats, the mean of :func:`log_losses`.
 
     Raises:
         InputError: as `log_losses`, or there is no sample.
@@ -203,7 +202,7 @@ def log_losses(labels: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
     """(n,) binary cross-entropy in nats; probabilities are clipped to [eps, 1 - eps] of float64.
 
     Raises:
-        InputError: as `auc`, or a score lies outside [0, 1] and so is no probability.
+        InputError: invalid labels or scores as in `auc`, or a score outside [0, 1].
     """
     positive, score = _checked(labels, scores)
     outside = np.flatnonzero((score < 0) | (score > 1))
@@ -219,7 +218,7 @@ def log_losses(labels: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
 def ranking_metrics(
     hits: NDArray[np.bool_], positives: NDArray[np.int64], topk: Sequence[int] = (10, 20)
 ) -> dict[str, NDArray[np.float64]]:
-    """Recall, precision and NDCG of each user, by names such as ``recall@10``.
+    """Recall, precision and NDCG of each user, named such as ``recall@10``.
 
     Args:
         hits: (n, K) whether the item at each rank is one of the user's positives, best first; K is max(topk), or the
@@ -250,10 +249,10 @@ def ranking_metrics(
 def metrics_of_ranks(
     users: NDArray, ranks: NDArray[np.int64], topk: Sequence[int] = (10, 20)
 ) -> tuple[NDArray, dict[str, NDArray[np.float64]]]:
-    """The metrics of :func:`ranking_metrics` from where each positive stands.
+    """The metrics of :func:`ranking_metrics` from the rank of each positive.
 
     Args:
-        users: (n,) whose positive it is. ranks: (n,) items before it in that user's ranking.
+        users: (n,) user of each positive. ranks: (n,) number of items before it in that user's ranking.
         topk: the cut-offs.
 
     Returns:
@@ -272,14 +271,14 @@ def metrics_of_ranks(
 
 
 def exact_sum(values: NDArray[np.float64], weights: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-    """The sum of ``weights * values`` in whole numbers: its parts may be added in any order and on any process.
+    """The sum of ``weights * values`` in integers, so that partial sums can be added in any order without rounding.
 
     Args:
         values: (n,) in [0, 64); each is rounded to a multiple of 2^-54.
         weights: (n,) not negative, with a sum below 2^33; 1 each by default, for n below 2^33.
 
     Returns:
-        (2,) the sum's 2^-24ths, and what they leave over in 2^-54ths.
+        (2,) int64: the sum is ``[0] * 2^-24 + [1] * 2^-54``.
 
     Example:
         >>> parts = exact_sum(np.array([0.25])) + exact_sum(np.array([0.75, 0.5]))  # of two processes

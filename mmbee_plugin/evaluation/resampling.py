@@ -1,7 +1,7 @@
-"""AUC, UAUC and GAUC on resampled users: what other users would have made of the same models.
+"""AUC, UAUC and GAUC on bootstrap samples of users.
 
-A draw takes as many users as there are, with replacement, and every user with all of its samples. All models see
-the same draws, so two models differ draw by draw.
+A draw takes as many users as there are, with replacement, each with all of its samples. All models are evaluated on the
+same draws, so their differences are paired.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from mmbee_plugin.evaluation.metrics import user_auc
 
 DRAWS = 2000
 MEAN_DRAWS = 10_000
-"""of plain means over users, which are cheaper to draw"""
+"""draws of plain means over users, which are cheaper"""
 CHUNK = 200
-"""draws worked on at once: few enough for the processor's cache"""
+"""draws computed at once, to fit the processor's cache"""
 
 
 class ResampledUsers:
@@ -25,7 +25,7 @@ class ResampledUsers:
 
     Args:
         users: (n,) ids. labels: (n,) 0/1.
-        draws: how often the users are drawn; a two-sided p-value is at least 2 / draws.
+        draws: number of bootstrap samples; a two-sided p-value is at least 2 / draws.
     """
 
     def __init__(self, users: NDArray, labels: NDArray, draws: int = DRAWS, seed: int = 0) -> None:
@@ -41,7 +41,7 @@ class ResampledUsers:
         self.pairs = np.prod([np.concatenate(total).astype(np.float64) for total in totals], axis=0)
 
     def values(self, scores: NDArray) -> dict[str, NDArray[np.float64]]:
-        """auc, uauc and gauc of every draw, (draws,) each; NaN where a draw has no pair to rank.
+        """auc, uauc and gauc, (draws,) each; NaN where a draw has no pair of a positive and a negative.
 
         Args:
             scores: (n,) of one model.
@@ -58,13 +58,13 @@ class ResampledUsers:
             }
 
     def _wins(self, scores: NDArray) -> NDArray[np.float64]:
-        """(draws,) pairs of a positive above a negative, ties one half.
+        """(draws,) number of pairs with the positive above the negative, ties one half.
 
-        Only the scores of positives cut the order: negatives between two of them count together.
+        Scores are bucketed by the positives' distinct scores; negatives between two of them share a bucket.
         """
         cuts, bucket_of_positive = np.unique(scores[self.positive], return_inverse=True)
         negative, users = scores[~self.positive], self.user[~self.positive]
-        bucket = np.searchsorted(cuts, negative)  # the first cut that is not below
+        bucket = np.searchsorted(cuts, negative)  # the first cut at or above the negative
         inside = np.flatnonzero(bucket < len(cuts))
         tied = inside[cuts[bucket[inside]] == negative[inside]]
         positives = self._samples(bucket_of_positive, self.user[self.positive], len(cuts))
@@ -72,14 +72,14 @@ class ResampledUsers:
         ties = self._samples(bucket[tied], users[tied], len(cuts))
         wins = []
         for counts in self.counts:
-            below = np.cumsum(negatives @ counts, axis=0)  # whole numbers, exact below 2^24
+            below = np.cumsum(negatives @ counts, axis=0)  # float32 integers, exact below 2^24
             if ties.nnz:
                 below -= (ties @ counts) / 2
             wins.append(np.einsum("cd,cd->d", positives @ counts, below, dtype=np.float64))
         return np.concatenate(wins)
 
     def _samples(self, bucket: NDArray, users: NDArray, n_buckets: int) -> csr_matrix:
-        """(buckets, users) how many samples each user has in each bucket."""
+        """(buckets, users) number of samples."""
         shape = (n_buckets, len(self.counts[0]))
         return csr_matrix((np.ones(len(users), dtype=np.float32), (bucket, users)), shape=shape)
 
@@ -87,14 +87,7 @@ class ResampledUsers:
 def means_on_resampled_users(
     values: NDArray[np.float64], draws: int = MEAN_DRAWS, seed: int = 0
 ) -> NDArray[np.float64]:
-    """Means over users of several columns, on the same draws of users.
-
-    Args:
-        values: (users, columns). draws: as in :class:`ResampledUsers`.
-
-    Returns:
-        (draws, columns).
-    """
+    """Column means on bootstrap samples of users: (users, columns) -> (draws, columns)."""
     generator = np.random.default_rng(seed)
     sizes = [min(CHUNK, draws - start) for start in range(0, draws, CHUNK)]
     sums = [_counts(generator, len(values), size).T.astype(np.float64) @ values for size in sizes]
@@ -102,17 +95,17 @@ def means_on_resampled_users(
 
 
 def _counts(generator: np.random.Generator, users: int, draws: int) -> NDArray[np.float32]:
-    """(users, draws) how often each user is drawn."""
+    """(users, draws) times each user is drawn."""
     drawn = generator.integers(0, users, (draws, users)) + users * np.arange(draws)[:, None]
     counts = np.bincount(drawn.ravel(), minlength=draws * users).reshape(draws, users)
     return np.ascontiguousarray(counts.T, dtype=np.float32)
 
 
 def difference(first: NDArray, second: NDArray, estimate: float) -> PairedDifference:
-    """Of two models on the same draws.
+    """Paired difference of two models.
 
     Args:
-        first, second: (draws,) one metric of each. estimate: its difference on all users.
+        first, second: (draws,) one metric of each model on the same draws. estimate: the difference on all users.
     """
     draws = first - second
     return of_draws(estimate, draws[np.isfinite(draws)])

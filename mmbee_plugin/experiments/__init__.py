@@ -1,4 +1,5 @@
-"""The kernel of tables, studies and figures: cells (one training, kept), the pool that makes them, sheets and pages.
+"""Shared by tables, studies and figures: cells (one trained model each, cached), the process pool that makes them,
+sheets and pages.
 
-Not here: which rows a table has and which columns it prints (`tables`), or what a study asks (`studies`).
+Not here: a table's rows and columns (`tables`), a study's measurements (`studies`).
 """

@@ -1,7 +1,7 @@
-"""Cells: one trained model's outcome, kept as files, so that a table goes on after a kill with what is finished.
+"""Cells: cached outcomes of one trained model each, so that an interrupted table resumes.
 
-A cell is ``<key>.npz`` with its arrays and ``<key>.json`` with everything else. The JSON is put in place last: a cell
-without it is not finished.
+A cell is ``<key>.npz`` with its arrays and ``<key>.json`` with its facts. The JSON is written last: a cell without it
+is unfinished.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from mmbee_plugin.files import replaced
 
 @dataclass(frozen=True)
 class Cell:
-    """What one trained model leaves behind."""
+    """The outcome of one training."""
 
     arrays: dict[str, NDArray] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
-    """plain values, as JSON has them."""
+    """JSON values: settings, metrics, cost."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A cell to make: ``work(*arguments)``, in a process of its own."""
+    """A cell to make: ``work(*arguments)`` in another process."""
 
     name: str
-    """shown while it runs; the same cell may stand in tables under several names."""
+    """shown on the progress bar; tables may give one cell different names."""
     key: Mapping[str, Any]
-    """everything that the outcome depends on, as JSON has it."""
+    """everything that the outcome depends on, as JSON values."""
     work: Callable[..., Cell]
-    """a function of a module, so that another process finds it."""
+    """a module-level function, so that it can be pickled."""
     arguments: tuple[Any, ...]
 
 
@@ -49,17 +49,17 @@ def seed_jobs(
     arguments: tuple[Any, ...],
     seeds: Sequence[int],
 ) -> list[Job]:
-    """A row's jobs, ``work(*arguments, seed)`` for each seed."""
+    """A row's jobs: ``work(*arguments, seed)`` for each seed."""
     return [Job(f"{name}, seed {seed}", {**key, "seed": seed}, work, (*arguments, seed)) for seed in seeds]
 
 
 def alike(
     cells: Mapping[str, Sequence[Cell]], split: str, columns: Sequence[str], did: str, cure: str
 ) -> Cell:
-    """The first of a table's cells, if all of them have the same columns of a split.
+    """Checks that all cells of a table have equal ``columns`` of a split, and returns the first.
 
     Args:
-        did: what a cell did to which rows, as ``scored {} rows``. cure: what makes them the same.
+        did, cure: of the error message: what a cell did, such as ``scored {} rows``, and how to make cells agree.
 
     Raises:
         InputError: two cells differ.
@@ -77,14 +77,14 @@ class CellStore:
     """A folder of finished cells.
 
     Args:
-        folder: made with the first cell.
+        folder: created with the first cell.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def file(self, key: Mapping[str, Any]) -> Path:
-        """Where the JSON of the cell with this key stands."""
+        """Path of the cell's JSON, named by a digest of its key."""
         text = json.dumps(dict(key), sort_keys=True)
         return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
 
@@ -92,7 +92,7 @@ class CellStore:
         """The finished cell, or None.
 
         Raises:
-            InputError: its files are damaged.
+            InputError: damaged files.
         """
         file = self.file(key)
         if not file.exists():
@@ -101,11 +101,11 @@ class CellStore:
             facts = json.loads(file.read_text(encoding="utf-8"))["facts"]
             with np.load(file.with_suffix(".npz")) as arrays:
                 return Cell({name: arrays[name] for name in arrays.files}, facts)
-        except Exception as error:  # zip, zlib, JSON and npy each have their own
+        except Exception as error:  # zip, zlib, JSON and npy raise different ones
             raise InputError(f"{file}: damaged cell ({error}); delete it and it is made again") from None
 
     def put(self, key: Mapping[str, Any], cell: Cell) -> None:
-        """Keeps a cell. Raises InputError where nothing can be written."""
+        """Writes a cell's files. Raises InputError if they cannot be written."""
         file = self.file(key)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

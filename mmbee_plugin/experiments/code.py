@@ -1,4 +1,4 @@
-"""Which code a cell runs: another state of it makes other cells, whatever else changes in the package."""
+"""Digest of the code that a cell runs, part of its key: changes elsewhere in the package keep cells valid."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import mmbee_plugin
 
 ROOT = Path(mmbee_plugin.__file__).parent
 NOT_RUN = ("cli/", "experiments/", "tables/", "torchrec/", "livesim/", "logs/", "data/formats/")
-"""Parts of the package that no cell depends on: the data they make are known by their hash."""
+"""parts that a cell depends on through its data at most, whose hash is in the key on its own"""
 
 
 @functools.cache
 def code_digest(*modules: str) -> str:
-    """Digest of these modules' source and of everything in the package that they import, at whatever depth.
+    """Digest of these modules' source and of all modules of the package that they import, transitively.
 
-    What a package only passes on counts for those who take it from there: a model that needs
-    ``mmbee_plugin.modules.losses`` does not depend on the other modules, though importing it loads them.
+    An ``__init__.py`` that only re-exports is left out: a model that imports ``mmbee_plugin.modules.losses`` does not
+    depend on the other modules that the package's ``__init__.py`` loads.
 
     Args:
-        modules: dotted names, such as ``mmbee_plugin.recbole.run``; those of other packages count for nothing.
+        modules: dotted names, such as ``mmbee_plugin.recbole.run``; those of other packages are ignored.
     """
     digest = hashlib.sha256()
     for path in sorted(_reached(modules)):
@@ -44,13 +44,13 @@ def _reached(modules: tuple[str, ...]) -> set[Path]:
 
 
 def _passes_on(path: Path) -> bool:
-    """Whether a package's own file is nothing but a docstring, imports and names."""
+    """Whether an ``__init__.py`` has nothing but a docstring, imports and constants."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
     return all(isinstance(node, ast.Import | ast.ImportFrom) or _only_says(node) for node in body)
 
 
 def _only_says(node: ast.stmt) -> bool:
-    """A docstring, or names given literal values."""
+    """Whether a statement is a docstring or assigns literals to names."""
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
     plain = (ast.Constant, ast.List, ast.Tuple, ast.Load)
@@ -62,7 +62,8 @@ def _only_says(node: ast.stmt) -> bool:
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """What a file imports, inside functions too; a name taken from a package may be a module of it."""
+    """Dotted names that a file imports, inside functions too; ``from a import b`` yields ``a.b``, which may be a
+    module."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -71,12 +72,12 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 def _files(name: str) -> list[Path]:
-    """The files that a dotted name depends on: its own, and those of its packages that do more than pass on."""
+    """Files that a dotted name depends on: its module, and each ``__init__.py`` above it that runs code."""
     first, *parts = name.split(".")
     place = ROOT
     if first != ROOT.name:
         return []
-    found: list[Path] = []  # the package's own file only passes on
+    found: list[Path] = []  # without mmbee_plugin/__init__.py, which only re-exports
     for part in parts:
         place /= part
         if (place / "__init__.py").is_file():

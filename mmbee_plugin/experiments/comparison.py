@@ -1,4 +1,4 @@
-"""Models scored on the same labelled samples: their metrics, and how sure the differences between them are."""
+"""Metrics of models on the same labelled samples, with intervals and p-values of their differences."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class Samples:
         return {name: metric(self.users, self.labels, scores) for name, metric in METRICS.items()}
 
     def hourly(self, scores: NDArray) -> dict[str, float]:
-        """The metrics of each clock hour, averaged over the hours that have them (MMBee, section 6.3).
+        """Metrics of each clock hour, averaged over the hours in which they are defined (MMBee, section 6.3).
 
-        A user counts anew in each hour, for UAUC and GAUC too. Empty without time; NaN where no hour has a pair to
-        rank.
+        For UAUC and GAUC, a user of several hours counts once in each. Empty without time; NaN for a metric defined in
+        no hour.
         """
         if self.times is None:
             return {}
@@ -52,7 +52,7 @@ class Samples:
         for name, metric in METRICS.items():
             try:
                 found[name] = hourly(metric, self.times, self.users, self.labels, scores).mean
-            except InputError:  # pooled it is defined, so it is the hours that are too short
+            except InputError:  # these samples have pooled metrics, so single hours lack one of the classes
                 found[name] = np.nan
         return found
 
@@ -63,14 +63,14 @@ class Scored:
 
     Attributes:
         pooled: metric -> one value a seed.
-        draws: metric -> (draws,) on resampled users, averaged over the seeds.
+        draws: metric -> (draws,) values on resampled users, averaged over the seeds.
     """
 
     pooled: dict[str, list[float]]
     draws: dict[str, NDArray[np.float64]]
 
     def mean(self, metric: str) -> float:
-        """Over the seeds."""
+        """Mean over the seeds."""
         return float(np.mean(self.pooled[metric]))
 
     def interval(self, metric: str) -> Interval:
@@ -85,7 +85,7 @@ class Difference:
 
     Attributes:
         found: metric -> difference of the seeds' means, on all and on resampled users.
-        p_values: metric -> corrected by Holm over the rows of one table.
+        p_values: metric -> p-value, Holm-corrected over the rows of one table.
     """
 
     found: dict[str, PairedDifference]
@@ -103,7 +103,7 @@ def scored(samples: Samples, resampled: ResampledUsers, seeds: Sequence[NDArray]
         seeds: (n,) scores of each seed.
 
     Raises:
-        InputError: a label that never changes, or for no user.
+        InputError: all labels are equal, or no user has both classes.
     """
     pooled = [samples.pooled(scores) for scores in seeds]
     draws = [resampled.values(scores) for scores in seeds]
@@ -114,7 +114,7 @@ def scored(samples: Samples, resampled: ResampledUsers, seeds: Sequence[NDArray]
 
 
 def differences(rows: Mapping[str, Scored], pairs: Mapping[Name, tuple[str, str]]) -> dict[Name, Difference]:
-    """The first row of each pair minus the second."""
+    """The first row of each pair minus the second, with Holm's correction over the pairs."""
     return corrected(
         {
             name: {
@@ -131,7 +131,7 @@ def differences(rows: Mapping[str, Scored], pairs: Mapping[Name, tuple[str, str]
 
 
 def corrected(found: Mapping[Name, Mapping[str, PairedDifference]]) -> dict[Name, Difference]:
-    """Differences by row and metric, with Holm's correction of each metric's p-values over the rows."""
+    """Applies Holm's correction to each metric's p-values over the rows; ``found`` is row -> metric -> difference."""
     p_values: dict[Name, dict[str, float]] = {name: {} for name in found}
     for metric in next(iter(found.values()), ()):
         family = bootstrap.holm([each[metric].p_value for each in found.values()])

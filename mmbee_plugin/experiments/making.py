@@ -1,4 +1,4 @@
-"""The cells of all rows of a table or study: those that are kept, and the others made under a bar."""
+"""Cells of all rows of a table or study: read from the store, or made with a progress bar."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ def cells_of_rows(
     fresh: bool = False,
     of: str = "cells",
 ) -> dict[Name, list[Cell]]:
-    """The cells of each row, one a job; those that ``folder`` does not have are made.
-
-    A seed at a time, so that an interrupted table has all its rows as early as can be; rows may have fewer seeds than
-    others.
+    """The cells of each row, one a job; those missing from ``folder`` are made, the first seed of all rows first.
 
     Args:
-        of: what the cells are called while they are made.
-        processes, fresh: as of :func:`~mmbee_plugin.experiments.pool.make_cells`, which says what is raised, too.
+        jobs: row -> its jobs by seed; rows may differ in their number.
+        of: noun for the cells on the progress bar.
+        processes, fresh: as in :func:`~mmbee_plugin.experiments.pool.make_cells`.
+
+    Raises:
+        InputError: as `make_cells`.
     """
     store = CellStore(folder)
     seeds = range(max(map(len, jobs.values()), default=0))

@@ -1,4 +1,4 @@
-"""One HTML file that needs nothing else: sheets, plots, and what data they are of."""
+"""Writes sheets, plots and their data's provenance to one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ thead th { border-bottom: 2px solid #57606a }
 .notes { color: #57606a; font-size: .87rem } pre { font-size: .8rem; overflow-x: auto }
 """
 Plots = Sequence[tuple[str, go.Figure]]
-"""plots, each under its heading; none where it is empty"""
+"""(heading, figure) of each plot; an empty heading prints none"""
 
 
 def write_page(
@@ -37,17 +37,17 @@ def write_page(
     real: bool,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes the page; an older file is replaced whole or not at all.
+    """Writes the page, replacing an older file atomically.
 
     Args:
-        sheets: the tables; one of the page's title has no heading of its own.
+        sheets: the tables; a sheet with the page's title prints no heading of its own.
         plots: drawn below them.
-        provenance: lines that say what the data are.
-        real: whether they are real; a red line says so where they are not.
-        facts: settings and versions, as JSON has them; each entry is folded away under its name.
+        provenance: lines that describe the data.
+        real: False prints the provenance as a red banner too.
+        facts: settings and versions as JSON values; each entry is folded under its name.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     loud = "" if real else f'<p class="loud">{escape(" ".join(provenance[1:]) or provenance[0])}</p>'
     folded = [

@@ -1,4 +1,4 @@
-"""What the plots of tables and studies share: panels of bars, and 95 % intervals on them."""
+"""Panels of bars with 95 % intervals, for the plots of tables and studies."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from plotly.subplots import make_subplots
 from mmbee_plugin.evaluation.bootstrap import Interval
 
 OTHER = "#7a828e"
-"""bars of rows that are not set apart by colour"""
+"""default colour of bars"""
 Scale = Callable[[float], float]
 
 
 def side_by_side(titles: list[str], rows: int) -> go.Figure:
-    """Horizontal bars of ``rows`` rows, a panel for each title."""
+    """An empty figure for horizontal bars: one panel a title, tall enough for ``rows`` bars."""
     figure = make_subplots(1, len(titles), shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=titles)
     figure.update_layout(
         template="plotly_white",
@@ -30,7 +30,7 @@ def side_by_side(titles: list[str], rows: int) -> go.Figure:
 def interval_bars(
     found: Mapping[str, Interval], colours: Sequence[str], scale: Scale = float, **given: Any
 ) -> go.Bar:
-    """A horizontal bar for each name, with its interval; ``given`` is Plotly's."""
+    """A horizontal bar for each name, with its interval; ``given`` goes to Plotly's Bar."""
     return go.Bar(
         y=list(found),
         x=[scale(each.mean) for each in found.values()],
@@ -53,7 +53,7 @@ def error_bars(found: Iterable[Interval], scale: Scale = float) -> dict[str, Any
 
 
 def arms(found: Iterable[Interval], scale: Scale = float) -> dict[str, Any]:
-    """How far intervals reach above and below their means, as Plotly's error bars have it."""
+    """Distances from each mean to its interval's ends, as Plotly's ``array`` and ``arrayminus``."""
     ends = [(scale(each.low), scale(each.mean), scale(each.high)) for each in found]
     return {
         "array": [high - middle for _, middle, high in ends],
@@ -62,5 +62,5 @@ def arms(found: Iterable[Interval], scale: Scale = float) -> dict[str, Any]:
 
 
 def percentage(value: float) -> float:
-    """In hundredths."""
+    """A share in per cent."""
     return 100 * value

@@ -1,7 +1,4 @@
-"""Makes the cells that are missing, several at a time, each process with one thread.
-
-One thread, so that figures do not depend on how many run side by side.
-"""
+"""Makes missing cells in a pool of processes, one thread each, so that figures do not depend on the pool's size."""
 
 from __future__ import annotations
 
@@ -30,34 +27,33 @@ THREADS = (
 )
 
 Show = Callable[[str, float], None]
-"""Told the name of each finished job and the seconds it took."""
+"""Called with the name of each finished job and its seconds."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """``work(*arguments)``, in a process of its own, for what it leaves in files."""
+    """``work(*arguments)`` in another process, for its effect on files."""
 
     name: str
     """shown when it is finished."""
     work: Callable[..., object]
-    """a function of a module, so that another process finds it."""
+    """a module-level function, so that it can be pickled."""
     arguments: tuple[Any, ...]
 
 
 def make_cells(
     jobs: Sequence[Job], store: CellStore, processes: int, show: Show, fresh: bool = False
 ) -> list[Cell]:
-    """The cell of each job; those that the store does not have are made first.
+    """The cell of each job, in their order; those missing from the store are made first, one for each distinct key.
 
-    Jobs with one key are one cell. An interrupt ends the processes at once; an error lets the running cells finish.
-    Either way what is finished is kept.
+    An interrupt ends the processes at once; an error lets the running cells finish. Finished cells are kept either way.
 
     Args:
-        processes: how many run side by side; a cell's facts say so, for its speed depends on it.
+        processes: size of the pool; kept in a cell's facts as ``side_by_side``, since its speed depends on it.
         fresh: as in :func:`run_tasks`.
 
     Raises:
-        InputError: what a job raised, or a process was killed.
+        InputError: raised by a job, or a process was killed.
     """
     missing = missing_jobs(jobs, store)
     run_tasks(
@@ -68,13 +64,13 @@ def make_cells(
 
 
 def run_tasks(tasks: Sequence[Task], processes: int, show: Show, fresh: bool = False) -> None:
-    """Runs the tasks, ``processes`` side by side, in their order.
+    """Runs the tasks in their order, ``processes`` at a time.
 
     Args:
-        fresh: a process for each task, so that none starts with the memory that another left behind.
+        fresh: a new process for each task, so that peak memory is that of the task alone.
 
     Raises:
-        InputError: what a task raised, or a process was killed.
+        InputError: raised by a task, or a process was killed.
     """
     if not tasks:
         return
@@ -91,7 +87,7 @@ def run_tasks(tasks: Sequence[Task], processes: int, show: Show, fresh: bool = F
 
 
 def missing_jobs(jobs: Sequence[Job], store: CellStore) -> list[Job]:
-    """The jobs whose cells the store does not have, one for each key."""
+    """Jobs whose cells are not in the store, the first of each key."""
     by_file = {store.file(job.key): job for job in reversed(jobs)}
     return [job for job in jobs if by_file[store.file(job.key)] is job and not store.file(job.key).exists()]
 
@@ -111,7 +107,7 @@ def _timed(work: Callable[..., object], arguments: tuple[Any, ...]) -> float:
 def _workers(count: int, fresh: bool) -> Iterator[ProcessPoolExecutor]:
     others = set(multiprocessing.active_children())
     kept = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))  # inherited, and read when their libraries are imported
+    os.environ.update(dict.fromkeys(THREADS, "1"))  # workers inherit them; libraries read them on import
     spawn, tasks_of_one = multiprocessing.get_context("spawn"), 1 if fresh else None
     workers = ProcessPoolExecutor(count, spawn, _begin, max_tasks_per_child=tasks_of_one)
     try:
@@ -127,7 +123,7 @@ def _workers(count: int, fresh: bool) -> Iterator[ProcessPoolExecutor]:
 
 
 def _begin() -> None:
-    """A worker leaves Ctrl-C to its parent, and ends when the parent is gone."""
+    """Initialises a worker: ignores SIGINT, which the parent handles, and exits when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""A bar over the cells of a table, with the time that is left."""
+"""Progress bar over the cells of a table, with the time left."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mmbee_plugin.recbole.training.progress import in_words
 
 @contextmanager
 def cell_bar(missing: int, finished: int, processes: int, of: str = "cells") -> Iterator[Show]:
-    """Shows finished cells on stderr: a bar on a terminal, else a line each.
+    """Shows progress on stderr: a bar on a terminal, otherwise one line a finished cell.
 
     Args:
-        missing: cells to make. finished: cells that are there already. processes: cells made side by side.
-        of: what they are called.
+        missing: cells to make. finished: cells in the store. processes: cells made at a time.
+        of: noun for the cells.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn

@@ -1,4 +1,4 @@
-"""The files that a table leaves behind, CSV, JSON and one HTML page, each replaced whole."""
+"""Writes a table's CSV, JSON and HTML page, each replaced atomically."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from mmbee_plugin.files import check_writable, locked, replaced, write_json
 
 @dataclass(frozen=True)
 class Report:
-    """Where a table's files stand."""
+    """Paths of a table's files."""
 
     path: Path
     """without a suffix."""
 
     @property
     def csv(self) -> Path:
-        """A line for each row and figure."""
+        """One line for each row and metric."""
         return self._file("csv")
 
     @property
     def json(self) -> Path:
-        """Everything, with each seed and the facts of each cell."""
+        """All figures, with the values of each seed and the facts of each cell."""
         return self._file("json")
 
     @property
     def html(self) -> Path:
-        """The tables and plots."""
+        """The sheets and plots."""
         return self._file("html")
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """While a run makes these files. Raises InputError where they cannot be written, or another run makes them."""
+        """Locks the files for one run. Raises InputError if they cannot be written or another run holds the lock."""
         check_writable(self.html)
         complaint = f"{self.path.name} is being made by another run; --out names other files"
         with locked(self.path.with_name(f".{self.path.name}.lock"), complaint):
@@ -57,11 +57,11 @@ class Report:
         content: Mapping[str, Any],
         facts: Mapping[str, Any],
     ) -> list[str]:
-        """Writes the three files, each of which says what the data are, and returns what to print.
+        """Writes the three files and returns the lines to print.
 
         Args:
-            title, printed, plots, provenance, real: of the page, see :func:`~mmbee_plugin.experiments.page.write_page`.
-            columns, lines: of the CSV; what a line lacks stays empty.
+            title, printed, plots, provenance, real: as in :func:`~mmbee_plugin.experiments.page.write_page`.
+            columns, lines: of the CSV; missing columns of a line stay empty.
             content: of the JSON.
             facts: settings and versions, of the JSON and the page.
         """

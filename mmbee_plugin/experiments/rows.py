@@ -1,4 +1,4 @@
-"""Rows: models by their settings, which of them are wanted, and how their settings meet those given for all rows."""
+"""Rows of a table or study: a model's settings, their choice by name, and their precedence over settings given."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from mmbee_plugin.recbole.config.sources import merged
 
 Settings = Mapping[str, Any]
 PAPER = "MMBee, the paper's"
-"""the row with the settings of ``recbole_configs/paper.yaml``, whatever the dataset's file says"""
+"""the row with the settings of ``recbole_configs/paper.yaml``, which win over the dataset's file"""
 
 LENGTHS_OF_TRAINING = ("epochs", "eval_step", "stopping_step")
-"""settings that, given for all rows, also win over a row's own, so that all of them may train alike"""
+"""settings that win over a row's own when given for all rows, so that all train for as long"""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row: a model by its settings, trained once a seed."""
+    """A model by its settings, trained once a seed."""
 
     name: str
     settings: Settings = field(default_factory=dict)
-    """what the row sets; it wins over the dataset's settings and those given for all rows."""
+    """the row's own; they win over the dataset's settings and those given for all rows."""
     against: str | None = None
-    """the row from which its improvement counts; None for a row that others count from."""
+    """the baseline row of its improvement; None for a baseline itself."""
     labels: tuple[str, ...] = ()
-    """what stands in the table's first columns; the name alone by default."""
+    """texts of the table's first columns; by default the name."""
     keeps: bool = False
-    """whether a setting given for all rows gives way to the row's own, and a note says so (but for
-    :data:`LENGTHS_OF_TRAINING`); other rows refuse it."""
+    """True: the row's own settings win over given ones (except :data:`LENGTHS_OF_TRAINING`), with a note; False: a
+    given setting that the row makes itself is an error."""
 
 
 AnyRow = TypeVar("AnyRow", bound=Row)
 
 
 def chosen(rows: Sequence[AnyRow], names: Sequence[str], where: str) -> tuple[AnyRow, ...]:
-    """The rows with these names and those they are measured from, in their order; all rows for no names.
+    """The rows with these names and their baselines, in table order; all rows for no names.
 
     Args:
-        where: what has the rows, such as ``table 2``.
+        where: for the error message, such as ``table 2``.
 
     Raises:
-        InputError: a name that is no row's.
+        InputError: an unknown name.
     """
     known = {row.name: row for row in rows}
     for name in names:
@@ -60,14 +60,14 @@ def chosen(rows: Sequence[AnyRow], names: Sequence[str], where: str) -> tuple[An
 
 
 def check_own(rows: Sequence[Row], given: Settings, where: str) -> None:
-    """Raises InputError for a given setting that the rows themselves make, but for rows that keep theirs."""
+    """Raises InputError for a given setting that a row makes itself, unless the row ``keeps`` its own."""
     for row in rows:
         for key in () if row.keeps else both_set(row.settings, given):
             raise InputError(f"setting {key!r}: the rows of {where} set it; choose rows with --only")
 
 
 def over(given: Settings, settings: Settings) -> dict[str, Any]:
-    """What a row is trained with: what was given for all rows, and its own settings over that."""
+    """A row's settings over those given for all rows, except :data:`LENGTHS_OF_TRAINING`, where given ones win."""
     own = {
         name: value
         for name, value in settings.items()
@@ -77,20 +77,20 @@ def over(given: Settings, settings: Settings) -> dict[str, Any]:
 
 
 def both_set(settings: Settings, given: Settings) -> list[str]:
-    """The settings in both, by the names that a command line has for them, such as ``graph.folds``."""
+    """Names of the settings in both, dotted as on a command line: ``graph.folds``."""
     own = dict(_entries(settings))
     return [name for name in dict(_entries(given)) if name in own]
 
 
 def kept_note(row: str, settings: Settings, given: Settings) -> list[str]:
-    """A line that says which given settings a row does not follow; none where it follows all."""
+    """A note on the given settings that a row's own override; empty if none."""
     found, wanted = dict(_entries(over(given, settings))), dict(_entries(given))
     kept = [f"{name} {found[name]}" for name in wanted if found[name] != wanted[name]]
     return [f"{row} keeps its own {', '.join(kept)}; what was given is for the other rows."] if kept else []
 
 
 def _entries(settings: Settings, outer: str = "") -> Iterator[tuple[str, Any]]:
-    """A dict's entries one by one, those of dicts inside it under ``outer.inner``."""
+    """Flattens nested settings to (dotted name, value)."""
     for name, value in settings.items():
         if isinstance(value, Mapping):
             yield from _entries(value, f"{outer}{name}.")

@@ -1,4 +1,4 @@
-"""A trained model put back together from its checkpoint, and the scores it gives a split."""
+"""Restores a trained model from its checkpoint and scores a split with it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Trained:
 
     Attributes:
         config: RecBole's Config of the run.
-        network: the model; its tables may be changed and put back between two scorings.
+        network: the model; studies change its tables for one scoring and restore them.
         train: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
-        loaders: of the rows of ``valid`` and ``test``.
+        loaders: RecBole's, of ``valid`` and ``test``.
     """
 
     path: Path
@@ -41,22 +41,22 @@ class Trained:
 
     @property
     def tested(self) -> bool:
-        """Whether differences on these data have p-values; those of generated samples say nothing."""
+        """Whether differences get p-values: False for generated samples, where they would be meaningless."""
         return self.folder.kind != "sample"
 
     @property
     def origin(self) -> float:
-        """What the data's times count from; of data with time."""
+        """Zero of the dataset's times, on the folder's clock; the data must have time."""
         found = first_time(self.folder)
         assert found is not None
         return found
 
     def rows(self, split: str) -> Any:
-        """The dataset of a split's rows, in the order of :meth:`scores`; of live data that is the file's order."""
+        """The split's dataset, in the order of :meth:`scores`; for live data the file's order."""
         return self.loaders[split].dataset
 
     def samples(self, split: str) -> Samples:
-        """The labelled rows of a split, in the order of :meth:`scores`; times in seconds of the folder's clock."""
+        """The split's labelled rows, in the order of :meth:`scores`; times in seconds on the folder's clock."""
         rows = self.rows(split)
         users = rows.user_rows[rows.inter_feat[rows.uid_field].numpy()]
         since = first_time(self.folder)
@@ -64,15 +64,16 @@ class Trained:
         return Samples(users.astype(np.int32), rows.positive_rows(), times)
 
     def scores(self, split: str) -> NDArray:
-        """(n,) float32, the score of every row by the model as it is now: chances where the loss is logistic."""
+        """(n,) float32 score of every row by the model in its present state; probabilities if the loss is logistic."""
         return predictions(self.network, self.loaders[split])[0]["scores"]
 
 
 def open_trained(path: Path) -> Trained:
-    """The model of a RecBole checkpoint of MMBee on labelled data; its graph is built if it is not there.
+    """Restores an MMBee run on labelled data from RecBole's checkpoint; builds its graph if it is missing.
 
     Raises:
-        InputError: as `load_mmbee`; a checkpoint of a run without labels; data that have changed since the run.
+        InputError: as `load_mmbee`; a run without labels; data that have changed since the run; weights of another
+            version.
     """
     state = load_mmbee(path)
     config = state["config"]
@@ -97,21 +98,21 @@ def open_trained(path: Path) -> Trained:
 
 
 def first_time(folder: DatasetFolder) -> float | None:
-    """The earliest time of a folder, from which its dataset counts; None without time."""
+    """The folder's earliest time, which is zero in its dataset; None without time."""
     times = folder.interactions().timestamps if folder.ordered else None
     return None if times is None else float(times.min())
 
 
 @torch.no_grad()
 def predictions(network: Any, loader: Any, origin: float | None = None) -> tuple[dict[str, NDArray], float]:
-    """Every row of a labelled loader with its score.
+    """Scores every row of a labelled loader.
 
     Args:
-        origin: what the dataset's times count from; None where there is no time.
+        origin: zero of the dataset's times; None without time.
 
     Returns:
-        users (n,) int32 rows of the folder, labels (n,) bool, scores (n,) float32 and, with time, times (n,) float64 in
-        the file's unit, in the loader's order; and the seconds it took.
+        columns in the loader's order, users (n,) int32 rows of the folder, labels (n,) bool, scores (n,) float32 and,
+        with time, times (n,) float64 in the file's unit; and the seconds of scoring.
     """
     dataset = loader.dataset
     fields = {"users": dataset.uid_field, "labels": dataset.label_field}

@@ -1,4 +1,4 @@
-"""Sheets: tables as text, and how figures are written in them."""
+"""Sheets: tables as text, and the formats of their figures."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Sheet:
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
     names: int = 1
-    """how many of the first columns say what the row is; the others are figures."""
+    """number of leading columns that name the row; the others are figures."""
 
 
 def lines(sheet: Sheet) -> list[str]:
-    """The sheet as lines of a Markdown table, columns aligned."""
+    """Lines of the sheet as an aligned Markdown table."""
     rows = [sheet.headings, *sheet.rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     printed = [line(row, widths, sheet.names) for row in rows]
@@ -37,7 +37,7 @@ def lines(sheet: Sheet) -> list[str]:
 
 
 def line(texts: Sequence[str], widths: Sequence[int], names: int) -> str:
-    """A row of a Markdown table: the first ``names`` texts to the left, figures to the right."""
+    """A row of a Markdown table: the first ``names`` texts left-aligned, figures right-aligned."""
     padded = [
         text.ljust(width) if place < names else text.rjust(width)
         for place, (text, width) in enumerate(zip(texts, widths, strict=True))
@@ -51,7 +51,7 @@ def rule(widths: Sequence[int]) -> str:
 
 
 def untested(sheets: Sequence[Sheet]) -> list[Sheet]:
-    """The sheets of generated data: without columns of p-values, and the last of them says why."""
+    """Sheets of generated data: drops the columns of p-values and notes why below the last sheet."""
     found = []
     for sheet in sheets:
         kept = [place for place, heading in enumerate(sheet.headings) if heading != "p"]
@@ -68,10 +68,11 @@ def difference_sheet(
     p_form: Callable[[float], str],
     note: str,
 ) -> Sheet:
-    """A row minus others, by the other's name: each metric's mean and 95 % interval, and its p-value.
+    """Sheet of differences: one row minus each other one, by metric with 95 % interval and p-value.
 
     Args:
-        metrics: name -> heading. form, p_form: of a difference and of a p-value.
+        differences: by the other row's name. metrics: name -> heading.
+        form, p_form: format of a difference and of a p-value.
     """
     rows = []
     for name, difference in differences.items():
@@ -88,43 +89,43 @@ def difference_sheet(
 
 
 def standing(gain: float, p: float | None) -> str:
-    """Whether a difference is a gain, and whether beyond chance; ``p`` is None where nothing was tested."""
+    """Words for a difference: a gain or not, and whether beyond chance; ``p`` is None without a test."""
     if not gain > 0:
         return "not above"
     return "above" if p is None or p < SIGNIFICANT else f"above, but not beyond chance (p {p_text(p)}),"
 
 
 def mean_of_seeds(seeds: int) -> str:
-    """What the figures of a sheet are a mean of, and what is in brackets behind them."""
+    """Note on :func:`seeds_text`: the number of seeds and the meaning of the brackets."""
     return f"Mean of {seeds} seed{'s, in brackets the largest minus the smallest' if seeds > 1 else ''}"
 
 
 def beside(cells: int) -> str:
-    """How many cells shared the machine while they were timed."""
+    """Note on timings: how many cells shared the machine."""
     return f"with up to {cells} cells side by side" if cells > 1 else "with no other cell beside it"
 
 
 def seeds_text(seeds: Sequence[float], value: float | None = None) -> str:
-    """The mean over seeds, or ``value`` in its place, and in brackets the spread where there are several."""
+    """The mean over seeds (or ``value`` instead), with the spread in brackets for several seeds."""
     shown = mean(seeds) if value is None else value
     return f"{shown:.4f}" + (f" ({spread(seeds):.4f})" if len(seeds) > 1 else "")
 
 
 def percent(difference: float) -> str:
-    """An absolute difference of a metric, as the paper prints it."""
+    """An absolute difference of a metric in percentage points, as the paper prints it."""
     return f"{100 * difference:+.2f} %"
 
 
 def p_text(value: float) -> str:
-    """A p-value with as many digits as the draws give it."""
+    """A p-value with the three digits that 2,000 draws resolve."""
     return f"{value:.3f}"
 
 
 def mean(values: Sequence[float]) -> float:
-    """Over the seeds."""
+    """Mean over the seeds."""
     return float(np.mean(values))
 
 
 def spread(values: Sequence[float]) -> float:
-    """The largest minus the smallest seed."""
+    """Largest minus smallest value of the seeds."""
     return float(np.ptp(values))

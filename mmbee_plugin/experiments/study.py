@@ -1,7 +1,7 @@
-"""A study: a question of one function, which answers with a sheet and a figure, and which `mmbee` makes a command of.
+"""Declares studies: functions that return a sheet and a figure, each a command of `mmbee`.
 
-Its parameters are the command's: the names in :data:`GIVEN` are those that all studies share, any other is an option of
-its own, which the decorator describes. A study is found by its decorator, so a file with one is all that it takes.
+Parameters named in :data:`GIVEN` are options that all studies share; the decorator describes the others. Commands are
+found by the decorator in the source, so adding a study is adding a file.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from mmbee_plugin.experiments.sheet import Sheet
 
 FOLDERS = ("studies", "figures")
-"""of the package, where studies are"""
+"""folders of the package that hold studies"""
 GIVEN = ("checkpoint", "dataset", "data_path", "arguments", "jobs", "cells")
-"""what a study may ask for by name: a checkpoint of MMBee, a dataset's name and where it is, settings ``--key=value``,
-how many cells are made side by side, and where finished ones are kept"""
+"""shared parameters of studies: an MMBee checkpoint, a dataset's name and parent folder, settings ``--key=value``,
+cells made at a time, the folder of finished cells"""
 
 
 class Answer:
-    """What a study found.
+    """The result of a study.
 
     Args:
-        folder: the data that it is of. notes: further lines of the page alone, such as which checkpoint it was.
+        folder: the data it was measured on. notes: further lines, on the HTML page only, such as the checkpoint.
     """
 
     def __init__(self, sheet: Sheet, figure: go.Figure, folder: DatasetFolder, *notes: str) -> None:
@@ -46,12 +46,12 @@ _STUDIES: dict[str, tuple[Callable[..., Answer], dict[str, Any]]] = {}
 
 
 def study(command: str, out: str, **options: Any) -> Callable[[Function], Function]:
-    """Makes a function a study.
+    """Registers a function as a study.
 
     Args:
         command: the words after ``mmbee``, such as ``study missing``.
-        out: name of the page that it writes to ``results/``, without ``.html``.
-        options: ``typer.Option`` of the parameters that are its own.
+        out: name of its page in ``results/``, without ``.html``.
+        options: ``typer.Option`` of each parameter that is not in :data:`GIVEN`.
     """
 
     def registered(function: Function) -> Function:
@@ -62,7 +62,7 @@ def study(command: str, out: str, **options: Any) -> Callable[[Function], Functi
 
 
 def numbers(text: str, option: str, kind: type[Number]) -> list[Number]:
-    """The numbers of an option's value, separated by commas. Raises InputError for anything else."""
+    """Parses an option's comma-separated numbers. Raises InputError for anything else."""
     try:
         return [kind(part) for part in text.split(",")]
     except ValueError:
@@ -72,7 +72,7 @@ def numbers(text: str, option: str, kind: type[Number]) -> list[Number]:
 
 @dataclass(frozen=True)
 class Declared:
-    """A study by its source, which is not imported, since that takes as long as torch and RecBole do."""
+    """A study as parsed from its source, without the seconds of importing torch and RecBole."""
 
     command: str
     out: Path
@@ -80,13 +80,13 @@ class Declared:
     module: str
 
     def load(self) -> tuple[Callable[..., Answer], dict[str, Any]]:
-        """Its function, and the options of its own."""
+        """Imports its module; returns its function and the options of its own."""
         importlib.import_module(self.module)
         return _STUDIES[self.command]
 
 
 def declared() -> Iterator[Declared]:
-    """Every study of :data:`FOLDERS`, in the order of their files."""
+    """All studies of :data:`FOLDERS`, sorted by file name within a folder."""
     root = Path(mmbee_plugin.__file__).parent
     for folder in FOLDERS:
         for path in sorted((root / folder).glob("*.py")):

@@ -1,4 +1,4 @@
-"""Sheets on a terminal that is narrower than they are: figures in blocks below one another, and no column lost."""
+"""Prints sheets; one that is wider than the terminal is split into blocks of columns, one below the other."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from mmbee_plugin.experiments.sheet import Sheet, line, lines, rule
 BETWEEN = len(" | ")
 EDGES = len("| ") + len(" |")
 NARROWEST = 8
-"""characters that a column keeps, however narrow the terminal"""
+"""minimum width of a column, in characters"""
 
 
 def shown(sheet: Sheet, width: int | None = None) -> list[str]:
-    """The sheet as printed: a Markdown table, cut into blocks where the terminal is narrower.
+    """Lines of the sheet as a Markdown table, split into blocks of columns where it is wider than ``width``.
 
     Args:
-        width: characters of a line; those of the terminal by default, or as many as it takes where there is none.
+        width: characters a line; by default the terminal's, unlimited where stdout is no terminal.
     """
     if width is None and sys.stdout.isatty():
         width = shutil.get_terminal_size().columns
@@ -42,7 +42,7 @@ def _size(widths: Sequence[int]) -> int:
 
 
 def _blocks(sheet: Sheet, width: int) -> list[list[int]]:
-    """The columns of each block: those that name the row, then as many groups of figures as fit."""
+    """Column indices of each block: the naming columns, then as many groups of figures as fit."""
     widths = _widths(sheet)
     names = list(range(sheet.names))
     room = width // 2 if _size(widths[: sheet.names]) > width // 2 else _size(widths[: sheet.names])
@@ -59,7 +59,7 @@ def _blocks(sheet: Sheet, width: int) -> list[list[int]]:
 
 
 def _groups(sheet: Sheet) -> list[list[int]]:
-    """Figures that stay together: a heading found more than once, such as ``p``, belongs to the one before it."""
+    """Columns that stay together: one with a repeated heading, such as ``p``, joins the column before it."""
     groups: list[list[int]] = []
     for place in range(sheet.names, len(sheet.headings)):
         if groups and sheet.headings.count(sheet.headings[place]) > 1:
@@ -70,7 +70,7 @@ def _groups(sheet: Sheet) -> list[list[int]]:
 
 
 def _block(sheet: Sheet, columns: Sequence[int], width: int) -> list[str]:
-    """Some columns as a table of at most ``width`` characters; what is wider goes on in the next line."""
+    """A table of some columns, at most ``width`` characters wide; longer cells wrap."""
     natural = _widths(sheet)
     widths = [natural[place] for place in columns]
     while _size(widths) > width and max(widths) > NARROWEST:

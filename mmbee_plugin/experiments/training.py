@@ -1,4 +1,4 @@
-"""One model trained for a cell, in the same way for every table, with what it cost."""
+"""Trains the model of one cell, for all tables alike, and records its cost."""
 
 from __future__ import annotations
 
@@ -38,28 +38,28 @@ from mmbee_plugin.recbole.training.logs import run_log
 from mmbee_plugin.recbole.training.trainer import resumable
 
 EVALUATED = SPLITS[1:]
-"""the splits that a cell has scores of"""
+"""splits whose scores a cell holds"""
 OF_THE_RUN = (MAY_DIFFER - {"epochs", "stopping_step"}) | {"dataset_hash", "seed"}
-"""settings that are no part of a cell's key, or stand in it on their own"""
+"""settings left out of a cell's key, or with an entry of their own there"""
 OF_THE_GRAPH = (
     *("metapaths", "graph", "graphcl", "node_tables", "embedding_size", "modalities", "attributes"),
     "seed",
 )
-"""settings that make the graph stage what it is"""
+"""settings that the graph stage depends on"""
 
 
 class TimeUpError(Exception):
-    """The seconds of a training are over."""
+    """The time limit of a training has passed."""
 
 
 def check_split(split: str) -> None:
-    """Raises InputError for a split that no cell has."""
+    """Raises InputError for a split outside :data:`EVALUATED`."""
     if split not in EVALUATED:
         raise InputError(f"--split {split!r}: one of {', '.join(EVALUATED)} is needed")
 
 
 def settings_given(model: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """The settings among a command's arguments, ``--key=value``, as those of one model. Raises InputError."""
+    """Settings of one model from a command's arguments ``--key=value``. Raises InputError for an unknown one."""
     given = options.given_settings(None, arguments)
     check_given(given, [model])
     return of_model(given, model)
@@ -70,8 +70,8 @@ class Training:
     """A model with its data, before and after :meth:`fit`.
 
     Attributes:
-        train, evaluated: RecBole's loaders; ``evaluated`` are those of :data:`EVALUATED`.
-        curve: (epoch, validation metric) of every evaluation while training.
+        train, evaluated: RecBole's loaders; ``evaluated`` has one for each of :data:`EVALUATED`.
+        valid: metrics of the best validation. curve: (epoch, validation metric) of every evaluation.
     """
 
     model: str
@@ -84,13 +84,13 @@ class Training:
     train: Any
     evaluated: list[Any]
     begun: float
-    """on the clock of :func:`time.perf_counter`, without the time waited for another cell's graph."""
+    """start by :func:`time.perf_counter`, moved on by the seconds spent waiting for another cell's graph."""
     memory: PeakMemory
     valid: dict[str, float] = field(default_factory=dict)
     curve: list[tuple[int, float]] = field(default_factory=list)
 
     def fit(self) -> None:
-        """Trains; then the network has the weights of the epoch that was best on validation."""
+        """Trains, then loads the weights of the epoch that was best on validation."""
         self._fit(None, saved=True)
         best = checkpoint.load(self.trainer.saved_model_file, self.config["device"])
         self.network.load_state_dict(best["state_dict"])
@@ -98,10 +98,10 @@ class Training:
         self.network.eval()
 
     def try_out(self, seconds: float) -> bool:
-        """Trains for the validation metrics alone, at most about ``seconds`` from the beginning on.
+        """Trains for validation metrics, without checkpoints; stops at the first evaluation after ``seconds``.
 
         Returns:
-            whether it was cut short, by the first evaluation after that time.
+            whether it was stopped by the limit, which counts from :attr:`begun`.
         """
         try:
             self._fit(seconds, saved=False)
@@ -110,7 +110,7 @@ class Training:
         return False
 
     def facts(self) -> dict[str, Any]:
-        """What to keep beside the arrays of a cell: settings, validation metrics, cost so far, versions."""
+        """Facts of the cell: settings, validation metrics, cost so far, versions."""
         seconds = self.trainer.epoch_seconds
         epochs = len(seconds)
         sign = 1 if self.config["valid_metric_bigger"] else -1
@@ -150,8 +150,7 @@ class Training:
 
 @contextmanager
 def prepared(model: str, path: Path, given: Mapping[str, Any], seed: int) -> Iterator[Training]:
-    """A model of RecBole's registry on the dataset folder at ``path``, ready to be trained; its checkpoints are gone
-    afterwards."""
+    """A model of RecBole's registry on the dataset folder ``path``, ready to train; checkpoints are deleted on exit."""
     begun, memory = time.perf_counter(), PeakMemory()
     folder = DatasetFolder(path)
     with tempfile.TemporaryDirectory() as checkpoints, warnings.catch_warnings():
@@ -172,22 +171,22 @@ def prepared(model: str, path: Path, given: Mapping[str, Any], seed: int) -> Ite
 
 
 def ran_away(error: ValueError) -> bool:
-    """Whether it is RecBole's for a loss that is no number."""
+    """Whether this is RecBole's error for a NaN loss."""
     return "nan" in str(error).lower()
 
 
 def rows_of(loader: Any) -> int:
-    """Rows that one epoch trains on; drawn negatives do not count."""
+    """Training rows of one epoch, sampled negatives not counted."""
     return len(loader.rows) if hasattr(loader, "rows") else len(loader.dataset)
 
 
 def settings_of_the_key(config: Any) -> dict[str, Any]:
-    """The settings in effect that a cell depends on."""
+    """Settings in effect that a cell depends on."""
     return plain_settings({k: v for k, v in config.final_config_dict.items() if k not in OF_THE_RUN})
 
 
 def state_of_the_code(model: str, *modules: str) -> dict[str, str]:
-    """The part of a cell's key that says which code makes it: that of a run of the model, and further modules."""
+    """Part of a cell's key: digest of the code that a run of the model executes and of further modules, versions."""
     made_from = sorted({base.__module__ for base in get_model(model).__mro__})
     return {
         "code": code_digest(
@@ -199,7 +198,7 @@ def state_of_the_code(model: str, *modules: str) -> dict[str, str]:
 
 
 def cost_facts(folder: DatasetFolder, begun: float, memory: PeakMemory) -> dict[str, Any]:
-    """What every cell keeps: its data, what it cost since ``begun``, and what it ran on."""
+    """Facts of every cell: its data, seconds since ``begun``, peak memory in MB (10^6 bytes), versions."""
     return {
         "data": {"name": folder.name, "counts": dict(folder.counts), "hash": folder.hash},
         "seconds": round(time.perf_counter() - begun, 3),
@@ -209,7 +208,7 @@ def cost_facts(folder: DatasetFolder, begun: float, memory: PeakMemory) -> dict[
 
 
 def versions() -> dict[str, str]:
-    """What the cell ran on."""
+    """Versions of Python and libraries, and the machine."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -221,7 +220,7 @@ def versions() -> dict[str, str]:
 
 @contextmanager
 def _one_builds(config: Any, folder: DatasetFolder) -> Iterator[float]:
-    """Cells that read the same graph build it once: the others wait for the first. Yields the seconds waited."""
+    """Locks the graph that a model reads, so that cells of one graph build it once. Yields the seconds waited."""
     if not reads_graph(config["interest"], config["metapaths"]):
         yield 0.0
         return

@@ -1,1 +1,1 @@
-"""The paper's figures and the timeline of a room: what learned queries look like, what walking a graph online costs."""
+"""The paper's figures (learned queries; response time of online walks) and the timeline of a live room."""

@@ -1,4 +1,4 @@
-"""Moments in UTC as people read and write them."""
+"""Formats and parses times in UTC."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from mmbee_plugin.errors import InputError
 
 
 def clock(seconds: float) -> str:
-    """Seconds since 1970 as a date and a time, to the second."""
+    """Seconds since 1970 as ``2025-05-12 20:15:30``."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def parsed_time(text: str) -> float:
-    """Seconds since 1970, from such a number or from a date and time in ISO form, UTC unless it says otherwise.
+    """Seconds since 1970, from that number or from an ISO date and time, in UTC unless it has an offset.
 
     Raises:
-        InputError: neither, or no date that there is.
+        InputError: neither, or an impossible date.
     """
     try:
         moment = datetime.fromisoformat(text) if "-" in text[1:] else datetime.fromtimestamp(float(text), UTC)

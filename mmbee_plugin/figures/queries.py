@@ -1,4 +1,4 @@
-"""Figure 5: whether the queries that authors learned tell what kind of authors they are."""
+"""Figure 5: agreement of the authors' learned queries with their planted types."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mmbee_plugin.recbole.run import LABELLED_RUN, load_mmbee, seeded_dataset
 from mmbee_plugin.recbole.training.logs import without_recbole_warnings
 
 MIN_ROWS = 20
-"""Training rows that an author needs: the vectors of one with fewer are mostly where they started."""
+"""least training rows of an author; with fewer, its vectors are close to their initial values"""
 NEIGHBOURS = 10
 SHUFFLES = 200
 QUERIES, IDS = "queries", "id embeddings"
@@ -30,11 +30,11 @@ QUERIES, IDS = "queries", "id embeddings"
 
 @dataclass(frozen=True)
 class AuthorVectors:
-    """Authors with enough training rows, their planted types and what the model learned of them.
+    """Authors with enough training rows, their planted types and learned vectors.
 
     Shapes:
-        - tokens, types: (n,) names and whole numbers
-        - vectors: by name, (n, width) float32; the queries of an author flattened to num_queries x d
+        - tokens, types: (n,) strings and integers
+        - vectors: name -> (n, width) float32; an author's queries are flattened to num_queries x d
     """
 
     folder: DatasetFolder
@@ -45,11 +45,11 @@ class AuthorVectors:
 
 @dataclass(frozen=True)
 class Match:
-    """How well the vectors tell the types.
+    """Agreement of vectors with types.
 
     Attributes:
         nmi: normalised mutual information of the types and as many k-means clusters of unit-length vectors.
-        share: of an author's 10 nearest others by cosine, the part of its type; the mean over authors.
+        share: mean over authors of the share of their 10 nearest others by cosine that have their type.
     """
 
     nmi: float
@@ -67,11 +67,11 @@ def queries(checkpoint: Path) -> Answer:
 
 
 def read_authors(path: Path, min_rows: int = MIN_ROWS) -> AuthorVectors:
-    """The queries and id embeddings in a RecBole checkpoint of MMBee, with the types of its dataset's authors.
+    """Queries and id embeddings from a RecBole checkpoint of MMBee, with the planted types of the authors.
 
     Raises:
-        InputError: no scikit-learn; as `load_mmbee`; a model without queries; a dataset that has changed or has no
-            planted types.
+        InputError: scikit-learn is not installed; as `load_mmbee`; a model without queries; a dataset that has changed
+            or has no planted types.
     """
     check_extra("sklearn", "figure 5")
     state = load_mmbee(path)
@@ -104,7 +104,7 @@ def read_authors(path: Path, min_rows: int = MIN_ROWS) -> AuthorVectors:
 
 
 def match(vectors: np.ndarray, types: np.ndarray, seed: int = 0) -> tuple[Match, list[Match]]:
-    """How well vectors (n, width) tell types (n,), and the same for shuffled types."""
+    """Agreement of vectors (n, width) with types (n,), and with each of :data:`SHUFFLES` shuffles of the types."""
     from sklearn.cluster import KMeans
     from sklearn.metrics import normalized_mutual_info_score
 
@@ -126,7 +126,7 @@ def query_figure(authors: AuthorVectors, seed: int = 0) -> tuple[Sheet, go.Figur
     """The table of matches against chance, and both t-SNE plots coloured by type.
 
     Raises:
-        InputError: too few authors to have neighbours at all.
+        InputError: too few authors for :data:`NEIGHBOURS` neighbours.
     """
     if len(authors.types) <= 3 * NEIGHBOURS:
         raise InputError(
@@ -157,7 +157,7 @@ def _chance(values: list[float]) -> str:
 
 
 def normalised(vectors: np.ndarray) -> np.ndarray:
-    """Vectors (..., width) at length 1; zeros stay."""
+    """Vectors (..., width) scaled to length 1; zero vectors stay zero."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
 
@@ -168,7 +168,7 @@ def _plots(authors: AuthorVectors, seed: int) -> go.Figure:
     perplexity = min(30.0, (len(authors.types) - 1) / 3)
     figure = make_subplots(1, len(authors.vectors), subplot_titles=list(authors.vectors))
     for column, vectors in enumerate(authors.vectors.values(), start=1):
-        # Euclidean on unit vectors, so near means the same here as in the table.
+        # Euclidean distance of unit vectors orders neighbours as the cosine in the table does.
         places = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(normalised(vectors))
         for number, kind in enumerate(np.unique(authors.types)):
             of_kind = authors.types == kind

@@ -1,4 +1,4 @@
-"""Figure 6: the time to answer a request by walking the graph online, or by reading the stored list."""
+"""Figure 6: response time of walking the graph online against reading the stored list."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ COLOURS = {"walked": "#e4572e", "read": "#4c78a8"}
 
 
 class OnlineWalk:
-    """Answers one node at a time from the graphs in memory, already normalised: what a server would hold.
+    """Expands one node at a time from the graphs in memory, normalised in advance as on a server.
 
     Args:
-        path: which steps to follow.
-        u2a: (n_users, n_authors) weighted donation graph; a2a: (n_authors, n_authors).
-        settings: those that the stored lists were built with.
+        path: the metapath to walk.
+        u2a: (n_users, n_authors) weighted donation graph. a2a: (n_authors, n_authors).
+        settings: of the stored lists.
     """
 
     def __init__(self, path: Metapath, u2a: csr_matrix, a2a: csr_matrix, settings: GraphSettings) -> None:
@@ -52,7 +52,7 @@ class OnlineWalk:
         if self._exclude_own:
             kept = self._allowed(node, ids)
             ids, scores = ids[kept], scores[kept]
-        if len(ids) > self._top_k:  # all that equal the last one kept, which the order below then cuts
+        if len(ids) > self._top_k:  # keeps all ties of the last one; the sort below cuts them
             least = np.partition(scores, -self._top_k)[-self._top_k]
             ids, scores = ids[scores >= least], scores[scores >= least]
         best = np.lexsort((ids, -scores))[: self._top_k]
@@ -67,7 +67,7 @@ class OnlineWalk:
 
 
 class StoredLists:
-    """Answers from a snapshot's lists, memory-mapped: only the pages of the node asked for are read."""
+    """Reads a node's list from the memory-mapped snapshot; only the pages of that node are read."""
 
     def __init__(self, snapshot: Snapshot, metapath: str) -> None:
         snapshot.neighbours(metapath)  # checks the file against its hash
@@ -81,8 +81,7 @@ class StoredLists:
 
 
 def same(first: Listed, second: Listed, tolerance: float = 1e-5) -> bool:
-    """Whether two lists agree but for rounding: weights alike place by place, and another id only where
-    weights tie."""
+    """Whether two lists agree up to rounding: close weights at each position, different ids only where weights tie."""
     (ids, weights), (other_ids, other_weights) = first, second
     if len(ids) != len(other_ids) or not np.allclose(weights, other_weights, rtol=tolerance, atol=0):
         return False
@@ -96,7 +95,7 @@ def same(first: Listed, second: Listed, tolerance: float = 1e-5) -> bool:
 
 @dataclass(frozen=True)
 class Response:
-    """Milliseconds of each request along one metapath, (requests,) each; share of nodes that have a list."""
+    """Times of one metapath: (requests,) milliseconds walked and read; share of nodes with a list."""
 
     walked: np.ndarray
     read: np.ndarray
@@ -120,10 +119,10 @@ def response(dataset: str, data_path: Path, arguments: list[str], requests: int 
 
 
 def measure(snapshot: Snapshot, requests: int, seed: int = 0) -> dict[str, Response]:
-    """Times requests for random nodes that have neighbours, a metapath at a time.
+    """Times requests for random nodes with neighbours, one metapath after the other.
 
     Raises:
-        InputError: a walk that does not give the stored list.
+        InputError: a metapath without neighbours, or a walk that differs from the stored list.
     """
     u2a, a2a = snapshot.u2a(), snapshot.a2a()
     found = {}
@@ -155,7 +154,7 @@ def _timed(answer: Callable[[int], Listed], nodes: list[int]) -> tuple[np.ndarra
 
 
 def response_figure(snapshot: Snapshot, found: dict[str, Response]) -> tuple[Sheet, go.Figure]:
-    """The table and the bars of p50, p99 and max, in ms."""
+    """The table and bar charts of p50, p99 and max, in ms."""
     headings = [f"{way} {name}" for way in COLOURS for name in ("p50", "p99", "max")]
     rows = []
     for name, response in found.items():

@@ -1,4 +1,4 @@
-"""One live room, segment by segment: what the author's queries read of it, what it scores, when gifts came."""
+"""Timeline of one live room by segment: attention of the author's queries, logit, gifts."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from mmbee_plugin.recbole.run import LABELLED_RUN
 
 ROOM = "room_id:token"
 AUDIENCE = 500
-"""users of a room that are scored at most: those of its first rows"""
+"""most users that are scored for a room, those of its first rows"""
 APART = 0.5
-"""windows between an end and the next start from which on something is missing between them"""
+"""gap between two segments, in segment lengths, from which segments between them are missing"""
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class Timeline:
 
     Attributes:
         attention: each query's attention by modality and by segment of the sample, the newest last.
-        change: length of the fused vector's step from the segment before; NaN where that is not in the folder.
-        logit: mean over the audience, as if each of them had come in every segment.
+        change: norm of the fused vector's difference from the segment before; NaN if that is not in the folder.
+        logit: mean over the audience, each user scored in every segment.
         gifts, amounts: of the samples whose newest segment it is.
-        highlight: where one was planted; None of data without, or of a room that is not whole.
-        notes: what to know of this room.
+        highlight: planted highlights; None for data without them, or for a room with missing segments.
+        notes: remarks on this room.
 
     Shapes:
         - starts, ends, change, logit, amounts: (T,) float64; gifts: (T,) int64; highlight: (T,) bool
-        - attention: (T, N, M, L) float32; the parts of a query sum to 1
+        - attention: (T, N, M, L) float32; sums to 1 over (M, L)
     """
 
     room: str
@@ -58,15 +58,15 @@ class Timeline:
 
 @torch.no_grad()
 def read_timeline(network: Any, train: Any, room: str | None = None) -> Timeline:
-    """What a trained model makes of a room.
+    """Computes the timeline of a room with a trained model.
 
     Args:
         network: MMBee in evaluation mode.
         train: its training split.
-        room: by default the one with the most gifts in the test part.
+        room: by default the one with the most gifts in the test split.
 
     Raises:
-        InputError: a model without queries, data without live rooms, an unknown room, one of a single segment.
+        InputError: a model without queries, data without live rooms, an unknown room or one with a single segment.
     """
     folder: DatasetFolder = train.folder
     _check(network, folder)
@@ -136,7 +136,7 @@ def _check(network: Any, folder: DatasetFolder) -> None:
 
 
 def _rooms(folder: DatasetFolder) -> NDArray[np.object_]:
-    """(S,) the room of each segment."""
+    """(S,) room of each segment."""
     file = folder.path / f"{folder.name}.segment"
     if ROOM not in read_header(file):
         raise InputError(f"{file}, line 1: no column {ROOM!r}, which says what segments make a room")
@@ -147,7 +147,7 @@ def _rooms(folder: DatasetFolder) -> NDArray[np.object_]:
 
 
 def _gifts(folder: DatasetFolder, splits: tuple[str, ...]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Number (S,) and sum (S,) of the gifts whose newest segment is this one."""
+    """Number (S,) and sum (S,) of the gifts by newest segment."""
     size = len(folder.segments.starts)
     counts, sums = np.zeros(size, dtype=np.int64), np.zeros(size)
     for split in splits:
@@ -159,7 +159,7 @@ def _gifts(folder: DatasetFolder, splits: tuple[str, ...]) -> tuple[NDArray[np.i
 
 
 def _busiest(folder: DatasetFolder, rooms: NDArray[np.object_]) -> str:
-    """The room with the most gifts in the test part; of equals the first by name."""
+    """The room with the most gifts in the test split; the first by name among ties."""
     counts, _ = _gifts(folder, ("test",))
     if not counts.any():
         raise InputError(f"{folder.path}: no gift of the test part has a segment; name a room by --room")
@@ -168,7 +168,7 @@ def _busiest(folder: DatasetFolder, rooms: NDArray[np.object_]) -> str:
 
 
 def _audience(train: Any, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """RecBole's ids (U,) of users with a row in the room, of the first such rows."""
+    """RecBole's ids (U,) of the first :data:`AUDIENCE` users with a row in the room."""
     folder: DatasetFolder = train.folder
     there = [
         folder.interactions(split).users[np.isin(folder.rows(split).segments, rows)]
@@ -179,7 +179,7 @@ def _audience(train: Any, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _encoded(network: Any, train: Any, users: NDArray[np.int64]) -> Any:
-    """The users (U,) as of the end of training, ready to meet authors."""
+    """Encodes users (U,) as of the end of training."""
     ids, _, times = train.histories.all(users, network.history_length)
     given = [None if one is None else one.to(network.device) for one in (torch.from_numpy(users), ids, times)]
     return network.gtr.encode_user(network.user_side(*given))
@@ -190,7 +190,7 @@ def _planted(folder: DatasetFolder) -> Path:
 
 
 def _highlights(folder: DatasetFolder, room: str, size: int) -> NDArray[np.bool_] | None:
-    """(T,) where highlights were planted in a room whose segments are all there, else None."""
+    """(T,) planted highlights of a room; None without them or if segments are missing."""
     if not _planted(folder).is_dir():
         return None
     import polars as pl

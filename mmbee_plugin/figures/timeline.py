@@ -1,4 +1,4 @@
-"""The timeline of a room as a table of means and as plots, one under the other."""
+"""Table of means and plots of a room's timeline."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def room(checkpoint: Path, room: str | None = None) -> Answer:
 
 
 def room_figure(line: Timeline) -> tuple[Sheet, go.Figure]:
-    """Means over segments with and without gifts and (simulated) highlights; the timeline with the gifts on it."""
+    """Means over segments with and without gifts and planted highlights; plots of the timeline with gifts marked."""
     end = clock(line.ends[-1])[11:]
     notes = (
         f"Author {line.author}, {clock(line.starts[0])} to {end} UTC. A sample sees the last {line.attention.shape[3]} "
@@ -54,7 +54,7 @@ def room_figure(line: Timeline) -> tuple[Sheet, go.Figure]:
 
 
 def _groups(line: Timeline) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Names of the table's rows, and which segments each is the mean of."""
+    """(name, mask of segments) of each row of the table."""
     yield "all", np.ones(len(line.starts), dtype=bool)
     yield "with gifts", line.gifts > 0
     yield "without", line.gifts == 0
@@ -83,7 +83,7 @@ def _row(name: str, line: Timeline, chosen: NDArray[np.bool_]) -> tuple[str, ...
 
 
 def _by_modality(line: Timeline) -> NDArray[np.float32]:
-    """(T, M) share of the attention, the mean over the queries."""
+    """(T, M) share of the attention, averaged over the queries."""
     return line.attention.sum(axis=3).mean(axis=1)
 
 
@@ -152,7 +152,7 @@ def _plots(line: Timeline) -> go.Figure:
 def _shade(
     figure: go.Figure, minutes: NDArray[np.float64], width: NDArray[np.float64], chosen: NDArray[np.bool_]
 ) -> None:
-    """Marks stretches of segments on all panels but the coloured ones, which would hide it."""
+    """Shades runs of chosen segments on all panels but the coloured ones, which would hide the shade."""
     edges = np.diff(np.concatenate([[0], chosen.astype(int), [0]]))
     for first, after in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
         for row in (1, 4, 5):

@@ -1,1 +1,1 @@
-"""Seeded randomness that does not depend on who asks: a mixing function, orders in pieces, streams by purpose."""
+"""Seeded randomness, the same on every process: a mixing function, random orders in pieces, streams by purpose."""

@@ -1,4 +1,4 @@
-"""Random orders of 0 .. n - 1 that come in pieces, so that no more than a piece need be in memory."""
+"""Random permutations of 0 .. n - 1, generated in pieces; large ones take the memory of one piece."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 from mmbee_plugin.randomness.mixing import mix
 
 WHOLE = 2**24
-"""numbers up to which an order is drawn in one piece, evenly over all orders"""
+"""largest n whose permutation is drawn in memory, uniformly"""
 ROUNDS = 6
 
 
 def random_order(n: int, size: int, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Pieces of ``size`` numbers, the last one shorter, that hold each of 0 .. n - 1 once.
+    """Yields a permutation of 0 .. n - 1 in pieces of ``size`` numbers, the last one shorter.
 
-    Up to ``WHOLE`` numbers are permuted in memory. Beyond, a bijection takes 0, 1, 2, … to their places, so that memory
-    does not grow with n; it is one of 2^(64 · ROUNDS) orders, drawn by its keys.
+    Up to ``WHOLE`` numbers are permuted in memory. Beyond, a keyed bijection maps 0, 1, 2, … to the permutation, one of
+    2^(64 · ROUNDS), in memory that does not grow with n.
 
     Args:
         n: how many numbers.
         size: of a piece.
-        random: draws the order; used before the first piece alone.
+        random: draws the permutation or its keys, before the first piece only.
     """
     if n <= WHOLE:
         order = random.permutation(n)
@@ -33,15 +33,15 @@ def random_order(n: int, size: int, random: np.random.Generator) -> Iterator[NDA
     keys = [int(key) for key in random.integers(2**64, size=ROUNDS, dtype=np.uint64)]
     for start in range(0, n, size):
         numbers = shuffled(np.arange(start, min(start + size, n)), n, keys)
-        # What falls beyond n goes round once more, which keeps the map one to one.
+        # Cycle walking: numbers beyond n are mapped again, which keeps the map one to one.
         while (beyond := numbers >= n).any():
             numbers[beyond] = shuffled(numbers[beyond], n, keys)
         yield numbers
 
 
 def shuffled(numbers: NDArray[np.int64], n: int, keys: list[int]) -> NDArray[np.int64]:
-    """A bijection of the rectangle a · b that holds n numbers in as few rows as columns: each round moves the row by
-    what its column mixes to, then the columns' turn comes (a Feistel network over two moduli)."""
+    """A keyed bijection of 0 .. a·b - 1, the nearly square rectangle that holds n numbers: a Feistel network over two
+    moduli, whose rounds alternately shift the row by a hash of the column and the column by a hash of the row."""
     a = math.isqrt(n - 1) + 1
     b = -(-n // a)
     row, column = np.divmod(numbers, b)

@@ -1,6 +1,6 @@
-"""The online half (MMBee, section 5.4): bundles of trained models, the store they are read from, the live authors'
-board, and the HTTP service that scores.
+"""Online serving (MMBee, section 5.4): bundles of trained models, the store of user records, the board of live authors,
+and the HTTP service that scores.
 
-Here belongs whatever runs between a checkpoint and an answer. Not here: parts of the model (`modules`), and how a
-checkpoint of RecBole or TorchRec is read, which the adapters do; nothing here imports either.
+Not here: parts of the model (`modules`), and the reading of RecBole's or TorchRec's checkpoints, which is left to the
+adapters; nothing here imports either.
 """

@@ -1,4 +1,4 @@
-"""A client of the service, of the standard library alone.
+"""HTTP client of the service, on the standard library alone.
 
 Example:
     >>> client = Client("http://127.0.0.1:8000")
@@ -19,7 +19,7 @@ class ServiceError(Exception):
     """The service answered with an error.
 
     Attributes:
-        status: of HTTP.
+        status: HTTP status code.
     """
 
     def __init__(self, status: int, reason: str) -> None:
@@ -28,11 +28,11 @@ class ServiceError(Exception):
 
 
 class Client:
-    """One connection, kept open. Threads need one each.
+    """One persistent connection; not thread-safe.
 
     Args:
         url: of the service.
-        token: if it asks for one.
+        token: bearer token, if the service requires one.
         timeout: seconds.
     """
 
@@ -45,23 +45,23 @@ class Client:
             self._headers["Authorization"] = f"Bearer {token}"
 
     def score(self, user: str, authors: Sequence[str], **more: Any) -> dict[str, Any]:
-        """Scores of a user for authors; ``more`` are fields of a `ScoreRequest`."""
+        """Scores of a user for authors; ``more`` are further fields of `ScoreRequest`."""
         return self.post("/v1/score", {"user": user, "authors": list(authors), **more})
 
     def top(self, user: str, count: int = 10, **more: Any) -> dict[str, Any]:
-        """The best authors of the board for a user."""
+        """The best authors of the board for a user; ``more`` are further fields of `TopRequest`."""
         return self.post("/v1/top", {"user": user, "count": count, **more})
 
     def segments(self, segments: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Posts live segments: ``author``, ``start``, ``features`` by modality, and ``end`` if it is not the usual."""
+        """Posts live segments: ``author``, ``start``, ``features`` by modality; ``end`` if not of the usual length."""
         return self.post("/v1/segments", {"segments": list(segments)})
 
     def model(self) -> dict[str, Any]:
-        """What serves."""
+        """The served model."""
         return self._ask("GET", "/v2/models/mmbee", None)
 
     def post(self, path: str, content: Any) -> dict[str, Any]:
-        """Any route that takes JSON. Raises ServiceError for an answer that is an error."""
+        """Posts JSON to a route. Raises ServiceError for an error status."""
         return self._ask("POST", path, json.dumps(content).encode())
 
     def _ask(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Follows the shelf: loads the bundle that CURRENT names beside the one that serves, and swaps when all is well."""
+"""Follows CURRENT: loads a newly published bundle beside the served one, verifies it, and swaps."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from mmbee_plugin.serving.scorer import Scorer
 from mmbee_plugin.serving.store.records import MappedStore, Store
 
 POLL = 0.5
-"""seconds between two looks at CURRENT"""
+"""seconds between reads of CURRENT"""
 RETRY = 10.0
-"""seconds until a bundle that could not be served is tried again"""
+"""seconds until a refused bundle is tried again"""
 
 Event = Callable[[str, str], None]
-"""told ``swapped`` with the bundle's id, or ``refused`` with the reason in one line"""
+"""called with ``swapped`` and the bundle's id, or ``refused`` and the reason in one line"""
 
 
 class Follower:
-    """Holds the scorer that serves; what is loaded takes its place by one assignment.
+    """Holds the serving scorer, swapped by one assignment.
 
     Args:
         shelf: the folder of bundles.
@@ -35,8 +35,8 @@ class Follower:
         tell: see `Event`.
 
     Attributes:
-        scorer: the one that serves; None before the first. A request reads it once.
-        refused: why the bundle that CURRENT names is not the one that serves; None where it is.
+        scorer: the serving one; None before the first. A request reads this attribute once.
+        refused: why the bundle in CURRENT is not served; None if it is.
     """
 
     def __init__(
@@ -52,18 +52,17 @@ class Follower:
         self._thread = threading.Thread(target=self._follow, name="follower", daemon=True)
 
     def start(self) -> None:
-        """Loads what is there, then follows in a thread of its own."""
+        """Loads the current bundle, then follows CURRENT in a daemon thread."""
         self.look()
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread; the scorer stays."""
+        """Ends the thread; the scorer remains."""
         self._stop.set()
         self._thread.join()
 
     def look(self) -> None:
-        """Swaps to the bundle that CURRENT names, unless it serves already; what stands in the way is told once and
-        tried again after a while."""
+        """Swaps to the bundle in CURRENT unless it is served already; reports a failure once, retries after RETRY."""
         try:
             pointer = self.shelf.current()
             if pointer is None or (self.scorer is not None and pointer.bundle == self.scorer.bundle.id):
@@ -79,17 +78,17 @@ class Follower:
             self._swap(pointer.bundle)
             self.refused = None
             self.tell("swapped", pointer.bundle)
-        except Exception as error:  # whatever it is, the old bundle serves on and the next one is followed
+        except Exception as error:  # after any error the old bundle is served on, and CURRENT followed
             reason = " ".join(str(error).split()) if isinstance(error, InputError) else f"{error!r}"
             if reason != self.refused:
                 self.refused = reason
                 self.tell("refused", reason)
 
     def take(self, segments: Sequence[tuple[str, Segment]]) -> list[str]:
-        """Gives segments to the board and encodes their authors; what became of each, see :meth:`LiveBoard.add`.
+        """Adds (author, segment) pairs to the board and encodes their authors; returns what :meth:`LiveBoard.add` does.
 
         Raises:
-            InputError: no bundle of live data serves.
+            InputError: no bundle of live data is served.
         """
         with self._intake:
             board = self.scorer.board if self.scorer is not None else None
@@ -97,7 +96,7 @@ class Follower:
                 raise InputError("no bundle of live data is served, so nobody reads segments")
             answers = [board.add(author, segment) for author, segment in segments]
             pairs = zip((author for author, _ in segments), answers, strict=True)
-            # Who shows again what the bundle has from before is on air too.
+            # A late or duplicate segment still puts an author of the bundle on the board.
             board.encode(
                 [
                     one
@@ -120,7 +119,7 @@ class Follower:
         if isinstance(scorer.board, LiveBoard):
             known = windows.changes
             scorer.board.encode_changed()
-            with self._intake:  # what came in meanwhile
+            with self._intake:  # for the segments added meanwhile
                 scorer.board.encode_changed(known)
                 self.scorer, self._windows = scorer, windows
         else:
@@ -135,7 +134,7 @@ class Follower:
         return RedisStore(self.store, bundle.id, dtype)
 
     def _kept_windows(self, live: LiveContent | None) -> Windows:
-        """The segments that have come in, or none of them where the new bundle reads other ones."""
+        """The received segments; none if the new bundle expects other shapes."""
         content = live or LiveContent(1.0, 1, {})
         if self._windows is not None and self._windows.content.shapes == content.shapes:
             return self._windows

@@ -1,4 +1,4 @@
-"""Scores: one loaded bundle, from a user and authors to logits. A request holds one scorer from start to end."""
+"""Scores a user against authors with one loaded bundle; a request uses one scorer from start to end."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ FRESH_SEGMENTS = 2
 FRESH_HOURS = 36
 """hours after the end of training after which a bundle is stale"""
 AT_ONCE = 4096
-"""authors that one user is scored against at once"""
+"""authors scored for one user at once"""
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """A gift of the user's before the request: to whom, and when, in seconds since the epoch."""
+    """A past gift of the user: author, and time in seconds since the epoch; without a time it counts as just given."""
 
     author: str
     time: float | None = None
@@ -37,12 +37,12 @@ class Behaviour:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a user gets for authors.
+    """A user's logits for authors.
 
     Attributes:
-        logits: (C, T) of the authors that could be scored, in their order.
-        missing: why not, by position, of the others.
-        flags: what the scores were made without; see docs/serving.md.
+        logits: (C, T) of the authors that can be scored, in request order; T tasks.
+        missing: position in the request -> why that author has no score.
+        flags: limits of the scores, such as a cold user or stale content; see docs/serving.md.
     """
 
     logits: NDArray[np.float32]
@@ -54,9 +54,9 @@ class Scorer:
     """A bundle, the store of its users and the board of its authors.
 
     Args:
-        bundle: opened.
+        bundle: the opened bundle.
         store: of the same bundle.
-        windows: segments that have come in, for live data.
+        windows: received segments, for live data.
     """
 
     def __init__(self, bundle: Bundle, store: Store, windows: Windows) -> None:
@@ -75,8 +75,8 @@ class Scorer:
         """A user's logits for authors.
 
         Args:
-            now: moment of the request, in seconds since the epoch.
-            history: the user's behaviours, oldest first; by default those up to the end of training.
+            now: time of the request, in seconds since the epoch.
+            history: the user's behaviours, oldest first; by default those stored, up to the end of training.
         """
         places, missing = self.board.places(authors, now)
         with torch.inference_mode():
@@ -92,7 +92,7 @@ class Scorer:
     def top(
         self, user: str, count: int, now: float, history: Sequence[Behaviour] | None = None
     ) -> tuple[list[str], Scores]:
-        """The ``count`` authors of the board with the highest logit of the first task, best first."""
+        """The ``count`` authors of the board with the highest logits of the first task, best first, and all logits."""
         places = np.array(self.board.everyone(now), dtype=np.int64)
         with torch.inference_mode():
             encoded, flags = self._user(user, now, history)
@@ -110,7 +110,7 @@ class Scorer:
         return authors, Scores(logits[best], flags=tuple(flags))
 
     def replay(self) -> float:
-        """The largest difference of a logit from the golden ones, see `golden.replay`; raises InputError."""
+        """Replays the golden requests, see `golden.replay`; raises InputError if their logits differ."""
         searches = self.bundle.manifest["model"].get(SEARCH, {}).get("search") == "soft"
         undecided = UNDECIDED if searches else 0.0
         return replay(self.bundle.folder / "golden.json", self._as_of_training, undecided)
@@ -147,7 +147,7 @@ class Scorer:
     def _given(
         self, record: NDArray, history: Sequence[Behaviour], now: float
     ) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
-        """A history of a request, without authors that the bundle does not know; what has no time was just now."""
+        """Rows and times (H,) of a request's history: unknown authors dropped, newest behaviours kept."""
         limit = self.bundle.manifest["model"]["history_length"]
         rows = self.bundle.tokens.rows([one.author for one in history])
         times = np.array([now if one.time is None else one.time for one in history]) - self.bundle.origin
@@ -162,7 +162,7 @@ class Scorer:
         )
 
     def _as_of_training(self, user: str, authors: Sequence[str], time: float | None) -> torch.Tensor:
-        """(C, T) logits with the authors as the bundle has them, whatever has come in since."""
+        """(C, T) logits with the authors as of the end of training, without received segments."""
         rows = self.bundle.tokens.rows(authors).tolist()
         record = self.store.read(user)
         assert record is not None

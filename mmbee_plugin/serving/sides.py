@@ -1,7 +1,8 @@
-"""The one place where serving makes sides: what a bundle keeps of a `UserSide` or `AuthorSide`, and the way back.
+"""Converts `UserSide` and `AuthorSide` to the arrays of a bundle, and back.
 
-A user is one packed record, since a request reads one; authors are one array a field, since they are encoded and met
-in batches. Neighbours are kept pooled, their mean attributes folded in (:meth:`~mmbee_plugin.modules.gie.GIE.mean`).
+A user is one packed record, since a request reads one user; authors are one array a field, since they are read in
+batches. Neighbours are stored pooled, with their mean attributes added
+(:meth:`~mmbee_plugin.modules.gie.GIE.mean`).
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ AUTHOR_FIELDS = (
     "peer_weights",
 )
 NOBODY = int(np.iinfo(np.int32).max)
-"""fills up lists of author rows, as in the graph stage"""
+"""padding of lists of author rows, as in the graph stage"""
 LISTS = {"reach_ids": NOBODY, "reach_weights": 0, "peers": 0, "peer_weights": 0}
-"""fields whose second axis is as long as the longest list, and what fills them up"""
+"""fields padded along their second axis to the longest list -> padding value"""
 
 
 def kept_fields(
     side: UserSide | AuthorSide, interest: object, lengths: Mapping[str, int]
 ) -> dict[str, NDArray]:
-    """The arrays that a bundle keeps of a side's ``B`` rows.
+    """The arrays that a bundle stores of a side, (B, ·) each.
 
     Args:
-        interest: the side's interest encoder, for attributes.
-        lengths: of every field in `LISTS`, which are filled up to it.
+        interest: the side's interest encoder, which adds mean attributes to the neighbours.
+        lengths: field of `LISTS` -> length to pad it to.
     """
     names = USER_FIELDS if isinstance(side, UserSide) else AUTHOR_FIELDS
     fields = {name: value for name in names if (value := getattr(side, name)) is not None}
@@ -64,10 +65,10 @@ def user_side(
     """One user, from its record (1,) and a history.
 
     Args:
-        authors: the bundle's fields of authors, of which ``author`` and ``category`` are read.
+        authors: the bundle's author fields; reads ``author`` and ``category``.
         history: (H,) rows of the authors gifted before, oldest first.
-        times: (H,) of these on the data's clock; None for data without time.
-        moment: of the request, on that clock; None for data without time.
+        times: (H,) times of these on the data's clock; None for data without time.
+        moment: time of the request on that clock; None for data without time.
     """
     assert record.dtype.names is not None
     fields = {name: _tensor(record[name]) for name in USER_FIELDS if name in record.dtype.names}
@@ -106,7 +107,7 @@ def author_side(
 
 
 def _narrow(array: NDArray) -> NDArray:
-    """Ids and categories take four bytes on the disk."""
+    """Casts int64 ids and categories to int32, to halve them on disk."""
     return array.astype(np.int32) if array.dtype == np.int64 else array
 
 

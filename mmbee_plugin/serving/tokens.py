@@ -1,8 +1,8 @@
-"""From tokens to rows: sorted hashes to search in a mapped file, and the tokens themselves, to be sure and to go back.
+"""Memory-mapped index from tokens to rows and back: binary search of sorted hashes, verified against the tokens.
 
-Row 0 stands for whoever is unknown; row r + 1 is that of token r. Three arrays, for n tokens of b bytes together:
-``keys`` (n,) uint64, ascending hashes; ``rows`` (n,) int64, the row of each; ``ends`` (n + 1,) int64, where a row's
-token ends in ``text`` (b,) uint8, UTF-8.
+Row 0 is for unknown tokens; row r + 1 is that of token r. Four arrays, for n tokens of b bytes in total: ``keys`` (n,)
+uint64, ascending hashes; ``rows`` (n,) int64, the row of each hash; ``ends`` (n + 1,) int64, the end of each row's
+token in ``text`` (b,) uint8, UTF-8.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class TokenIndex:
         encoded = token.encode(errors="surrogatepass")
         key = np.uint64(key_of(encoded))
         place = int(np.searchsorted(self._keys, key))
-        while place < len(self._keys) and self._keys[place] == key:  # hashes may collide, tokens do not
+        while place < len(self._keys) and self._keys[place] == key:  # hashes may collide
             row = int(self._rows[place])
             if self._bytes(row) == encoded:
                 return row
@@ -76,11 +76,11 @@ class TokenIndex:
         return 0
 
     def rows(self, tokens: Sequence[str]) -> NDArray[np.int64]:
-        """(n,) the rows of tokens, 0 for unknown ones."""
+        """(n,) rows of the tokens, 0 for unknown ones."""
         return np.fromiter((self.row(token) for token in tokens), dtype=np.int64, count=len(tokens))
 
     def token(self, row: int) -> str:
-        """The token of a row from 1 on."""
+        """The token of a row >= 1."""
         return self._bytes(row).decode()
 
     def _bytes(self, row: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Studies beyond the paper: its open questions and checks of a trained model, each measured and drawn.
+"""Studies beyond the paper: measurements and checks of trained models and graphs, each a sheet and a plot.
 
-Not here: cells, sheets and pages, which they share with the tables (`experiments`).
+Not here: cells, sheets and pages, shared with the tables (`experiments`).
 """

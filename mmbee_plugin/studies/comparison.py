@@ -1,4 +1,4 @@
-"""Several models' scores of the same rows, one against another: metrics, differences, and how sure they are."""
+"""Compares scores of the same rows by several models: metrics, differences and their p-values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmbee_plugin.experiments.comparison import METRICS, Samples, Scored, differ
 from mmbee_plugin.experiments.sheet import p_text, percent, seeds_text
 
 HEADINGS = tuple(text for metric in METRICS for text in (metric.upper(), "Impr.", "p"))
-"""Of the columns that :meth:`Compared.cells` fills."""
+"""headings of the columns of :meth:`Compared.cells`"""
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,15 @@ class Compared(Scored):
     """One row of a comparison.
 
     Attributes:
-        gains: metric -> this row minus the other, the seeds' mean; empty for a row without another.
-        p_values: metric -> of that difference, paired bootstrap over users, corrected by Holm over the rows.
+        gains: metric -> this row minus its baseline, mean over seeds; empty without a baseline.
+        p_values: metric -> p-value of that difference, paired bootstrap over users, Holm-corrected over the rows.
     """
 
     gains: dict[str, float]
     p_values: dict[str, float]
 
     def cells(self) -> list[str]:
-        """Value, difference and p of each metric, as :data:`HEADINGS` has them."""
+        """Texts of value, difference and p of each metric, under :data:`HEADINGS`."""
         found = []
         for metric, seeds in self.pooled.items():
             found.append(seeds_text(seeds))
@@ -39,15 +39,15 @@ class Compared(Scored):
 def compare(
     samples: Samples, scores: Mapping[str, Sequence[NDArray]], against: Mapping[str, str]
 ) -> dict[str, Compared]:
-    """Pooled metrics of each row, and its difference from another.
+    """Pooled metrics of each row, and its difference from a baseline row.
 
     Args:
-        samples: the rows that all of them scored.
-        scores: by row, (n,) of each seed.
-        against: row -> the row it is compared with; rows left out are compared with none.
+        samples: the samples that all rows scored.
+        scores: row -> (n,) scores of each seed.
+        against: row -> its baseline; rows without one are left out.
 
     Raises:
-        InputError: a label that never changes, or for no user.
+        InputError: all labels are equal, or no user has both classes.
     """
     resampled = ResampledUsers(samples.users, samples.labels)
     rows = {name: scored(samples, resampled, seeds) for name, seeds in scores.items()}

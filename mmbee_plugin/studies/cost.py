@@ -1,7 +1,7 @@
-"""What the expansion costs, in seconds and bytes, against the size and the density of the graph.
+"""Seconds and bytes of the graph expansion against the size and density of the graph.
 
-Graphs are drawn after the dataset's own: how many authors a user gifted, how many users an author was gifted by and how
-much, are drawn from what they are there, and who meets whom is left to chance. So a graph can be larger than the data.
+Graphs are drawn after the dataset's: degrees of users and authors and weights of edges are resampled, and edges connect
+at random in proportion to the authors' degrees. So a graph can be larger than the data.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.recbole.graph_report import OpenedGraph
 
 PARTS = ("graphs", "lists", "walk", "means")
-"""What a snapshot holds: U2A and A2A, the neighbours, the long walk's lists, the mean attributes. Node vectors are
-trained and not expanded."""
+"""parts of a snapshot: U2A and A2A, neighbour lists, the long walk's lists, mean attributes; without node vectors,
+which are trained"""
 OWN = "the data's own"
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A graph to draw: so many times the dataset's users and authors, or so many times the authors a user gifted."""
+    """A graph to draw, relative to the dataset's: ``size`` times its users and authors, ``density`` times the authors a
+    user gifted."""
 
     size: float
     density: float
@@ -45,10 +46,10 @@ class Shape:
 
 
 def shapes_of(sizes: Sequence[float], densities: Sequence[float]) -> list[Shape]:
-    """Every size at density 1, then every density at size 1, each once.
+    """Each size at density 1, then each density at size 1, without duplicates.
 
     Raises:
-        InputError: a number that is not above 0.
+        InputError: a number that is not positive and finite.
     """
     for option, values in (("--sizes", sizes), ("--densities", densities)):
         for value in values:
@@ -60,9 +61,9 @@ def shapes_of(sizes: Sequence[float], densities: Sequence[float]) -> list[Shape]
 
 
 def cost_jobs(opened: OpenedGraph, shapes: Sequence[Shape], seed: int = 0) -> list[Job]:
-    """The jobs of the dataset's own graph and, after it, of each shape."""
+    """Jobs of the dataset's own graph, then of each shape."""
     snapshot, folder = opened.snapshot, opened.folder
-    settings = snapshot.settings.replace(folds=0, amount="amount")  # U2A's edges are weighed already
+    settings = snapshot.settings.replace(folds=0, amount="amount")  # U2A's edges are weighted already
     width = sum(folder.modalities[name]["width"] for name in snapshot.columns if name in folder.modalities)
     key = {
         "kind": "cost 1",
@@ -82,23 +83,23 @@ def cost_jobs(opened: OpenedGraph, shapes: Sequence[Shape], seed: int = 0) -> li
 
 
 def cost_cell(u2a: csr_matrix, shape: Shape | None, settings: GraphSettings, width: int, seed: int) -> Cell:
-    """Builds the graph stage of one graph, without node vectors and folds, and says what it took.
+    """Measures the graph stage of one graph, without node vectors and folds.
 
     Args:
-        u2a: (n_users, n_authors) the dataset's graph. shape: what to draw after it; None takes it as it is.
-        width: columns of the authors' features, all modalities together; 0 for none.
+        u2a: (n_users, n_authors) the dataset's graph. shape: graph to draw after it; None takes it unchanged.
+        width: columns of the authors' features, over all modalities; 0 for none.
 
     Returns:
-        facts: users, authors, edges and a2a_edges; seconds and bytes by :data:`PARTS`; ``metapaths``, the seconds and
-        bytes of the lists by metapath; memory_mb, the most that was held beyond what the process held before; machine.
+        facts: users, authors, edges and a2a_edges; seconds and bytes by :data:`PARTS`; ``metapaths``, seconds and bytes
+        of the lists by metapath; memory_mb, peak memory beyond that held before, in MB (10^6 bytes); machine.
     """
     rng = np.random.default_rng(seed)
-    _built(drawn(u2a, Shape(200 / max(u2a.shape), 1), rng), settings, width)  # loads the compiled code
+    _built(drawn(u2a, Shape(200 / max(u2a.shape), 1), rng), settings, width)  # compiles or loads the kernels
     gifts = as_interactions(u2a) if shape is None else drawn(u2a, shape, rng)
     memory = PeakMemory()
     before = memory.megabytes()
     facts = _built(gifts, settings, width)
-    held = max(0.0, round(memory.megabytes() - before, 1))  # the kernel's mark may read a few pages less
+    held = max(0.0, round(memory.megabytes() - before, 1))  # the kernel's mark may be a few pages too low
     return Cell({}, {**facts, "memory_mb": held, "machine": versions()["machine"]})
 
 
@@ -111,14 +112,14 @@ def as_interactions(u2a: csr_matrix) -> Interactions:
 def drawn(u2a: csr_matrix, shape: Shape, rng: np.random.Generator) -> Interactions:
     """The edges of a graph drawn after ``u2a``, each as one gift.
 
-    Users and authors are drawn with replacement from the dataset's, each with its number of edges; an edge's author in
-    proportion to that number. An edge that is drawn twice is one edge of both weights.
+    Degrees of users and authors are drawn with replacement from the dataset's; an edge's author is drawn in proportion
+    to its degree. Duplicate edges are summed to one.
     """
     n_users, n_authors = (max(1, round(shape.size * count)) for count in u2a.shape)
     of_user = np.diff(u2a.indptr)[rng.integers(0, u2a.shape[0], n_users)]
     of_author = np.bincount(u2a.indices, minlength=u2a.shape[1])[rng.integers(0, u2a.shape[1], n_authors)]
     wanted = of_user * shape.density
-    count = (wanted + rng.random(n_users)).astype(np.int64)  # rounded at random, right on average
+    count = (wanted + rng.random(n_users)).astype(np.int64)  # stochastic rounding
     users = np.repeat(np.arange(n_users), count)
     chances = np.maximum(of_author, 1e-9)
     authors = rng.choice(n_authors, len(users), p=chances / chances.sum())
@@ -137,7 +138,7 @@ def _facts(snapshot: Snapshot) -> dict[str, Any]:
     seconds, size = (dict.fromkeys(PARTS, 0.0), dict.fromkeys(PARTS, 0))
     names = snapshot.settings.metapaths
     paths: dict[str, dict[str, float]] = {name: {"seconds": 0.0, "bytes": 0} for name in names}
-    graphs = ["u2a", "a2a"]  # the first stages; a2a may come again as a metapath
+    graphs = ["u2a", "a2a"]  # the first stages of these names; a later a2a is the metapath
     for stage in snapshot.manifest["stages"]:
         name, spent = stage["stage"], stage["seconds"]
         if name in graphs:
@@ -162,11 +163,11 @@ def _facts(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def growth(x: NDArray, y: NDArray) -> float:
-    """The exponent of y ~ x^e, by least squares on logarithms."""
+    """Exponent e of y ~ x^e, by least squares on logarithms."""
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
 def total(cell: Cell, what: str) -> float:
-    """All seconds or bytes of a cell."""
+    """Sum of a cell's ``seconds`` or ``bytes`` over all parts."""
     parts: Mapping[str, float] = cell.facts[what]
     return sum(parts.values())

@@ -1,4 +1,4 @@
-"""The cost of the expansion as a table and as plots against size and density."""
+"""Table and plots of the expansion's cost against size and density of the graph."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def cost_figure(own: Cell, costs: Costs, top_k: int) -> tuple[Sheet, go.Figure]:
     """The table of all graphs and the plots of those that were drawn.
 
     Args:
-        own: of the dataset's own graph. costs: of each shape. top_k: neighbours kept.
+        own: cell of the dataset's own graph. costs: shape -> its cell. top_k: neighbours kept.
     """
     rows = [_row(OWN, own), *(_row(shape.name, cell) for shape, cell in costs.items())]
     parts = [f"{part} {unit}" for unit in ("s", "MB") for part in (*PARTS, "all")]
@@ -78,7 +78,7 @@ def _row(name: str, cell: Cell) -> tuple[str, ...]:
 
 
 def _axes(costs: Costs) -> dict[str, tuple[Costs, Callable[[Shape], float]]]:
-    """The two lines through size 1 and density 1."""
+    """Axis -> (cells along it with the other axis at 1, coordinate of a shape)."""
     return {
         "size": (
             {shape: cell for shape, cell in costs.items() if shape.density == 1},
@@ -129,7 +129,7 @@ def _plots(costs: Costs) -> go.Figure:
 
 
 def _lines(cells: Sequence[Cell], what: str) -> dict[str, list[float]]:
-    """By metapath, and by every other part; those that cost nothing left out."""
+    """Values of each metapath and each other part, over the cells; without those that are all zero."""
     names = cells[0].facts["metapaths"] if cells else {}
     lines = {name: [cell.facts["metapaths"][name][what] for cell in cells] for name in names}
     others = {part: [cell.facts[what][part] for cell in cells] for part in PARTS if part != "lists"}

@@ -1,4 +1,4 @@
-"""Content gone or noisy at test time: changes to a trained model's content tables, put back afterwards."""
+"""Missing or noisy content at test time: context managers that change a trained model's content tables."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ UNITS = ("author", "segment")
 
 
 class Units:
-    """Who is hit first: a seeded order of authors or of segments, so a higher rate hits the same ones and more.
+    """Seeded draws of the authors or segments to degrade, nested: a higher rate adds to those of a lower one.
 
     Args:
         network: an MMBee model with content.
-        by: ``author``: all segments of an author are hit or none; ``segment``: each by itself.
+        by: ``author`` degrades all segments of an author or none; ``segment`` each independently.
 
     Raises:
-        InputError: another unit, or segments asked of static items.
+        InputError: unknown unit, or segments for static items.
     """
 
     def __init__(self, network: Any, by: str = "author", seed: int = 0) -> None:
@@ -36,17 +36,17 @@ class Units:
         rows = len(next(iter(network.content.tables.values())).present)
         self.drawn = torch.rand(rows, generator=torch.Generator().manual_seed(seed)).to(network.device)
         if by == "author" and windows is not None:
-            none = torch.tensor([rows - 1], device=network.device)  # the last row stands for no segment
+            none = torch.tensor([rows - 1], device=network.device)  # the last row means no segment
             self.drawn = self.drawn[torch.cat([windows.first, none])]
 
     def hit(self, rate: float) -> torch.Tensor:
-        """(rows,) bool: which rows of the content tables are among the first ``rate`` of the units."""
+        """(rows,) bool mask of the content tables' rows to degrade at this rate."""
         return self.drawn < rate
 
 
 @contextmanager
 def without(network: Any, modalities: Sequence[str], gone: torch.Tensor | None = None) -> Iterator[None]:
-    """While it holds, these modalities are missing: everywhere, or in the rows ``gone`` of the content tables."""
+    """Removes modalities, everywhere or in the rows ``gone`` of the content tables; restores them on exit."""
     tables = [network.content.tables[name] for name in modalities]
     kept = [table.present for table in tables]
     try:
@@ -60,10 +60,10 @@ def without(network: Any, modalities: Sequence[str], gone: torch.Tensor | None =
 
 @contextmanager
 def with_noise(network: Any, modalities: Sequence[str], level: float, seed: int = 0) -> Iterator[None]:
-    """While it holds, normal noise lies on these modalities, of ``level`` times each column's deviation.
+    """Adds normal noise of ``level`` times each column's deviation to modalities; restores them on exit.
 
     Raises:
-        InputError: a bag of words has no numbers to put noise on.
+        InputError: a modality is a bag of words.
     """
     tables = [network.content.tables[name] for name in modalities]
     for name, table in zip(modalities, tables, strict=True):
@@ -76,7 +76,7 @@ def with_noise(network: Any, modalities: Sequence[str], level: float, seed: int 
             noise = torch.from_numpy(draw.standard_normal(table.values.shape, dtype=np.float32)) * level
             noise = noise.to(table.values.device)
             if isinstance(table, SegmentTable):
-                noise = noise * table.deviation  # others are standardised as they are stored
+                noise = noise * table.deviation  # other tables store standardised values
             table.values = table.values.float() + noise
         yield
     finally:

@@ -1,4 +1,4 @@
-"""A trained model looked over for the ways in which its parts fail quietly; each line says ok, or look at this."""
+"""Diagnoses a trained model for silent failures of its parts: collapsed queries, ignored modalities, generic lists."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from mmbee_plugin.studies.query_checks import (
 )
 
 SPLIT = "valid"
-"""a diagnosis leads to changes, so it looks at validation rows"""
+"""a diagnosis leads to choices, so it does not read the test rows"""
 BLUE, GREY = "#1f77b4", "#8c959f"
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All that was measured; None or empty for parts that the model does not have."""
+    """All measurements; None or empty for parts that the model lacks."""
 
     findings: tuple[Finding, ...]
     queries: Queries | None
@@ -59,10 +59,10 @@ def diagnosis(checkpoint: Path) -> Answer:
 
 
 def diagnose(trained: Trained, show: Callable[[str], None] = lambda stage: None) -> Diagnosis:
-    """Runs every check that the model has a part for. ``show`` is told each stage as it starts.
+    """Runs the checks of all parts that the model has; calls ``show`` with each stage as it starts.
 
     Raises:
-        InputError: too few authors with training rows to look at queries, no scikit-learn.
+        InputError: too few authors with enough training rows for the check of queries, or no scikit-learn.
     """
     findings: list[Finding] = []
     show("queries")
@@ -83,7 +83,7 @@ def diagnose(trained: Trained, show: Callable[[str], None] = lambda stage: None)
 
 
 def diagnosis_figure(found: Diagnosis) -> tuple[Sheet, go.Figure]:
-    """The verdicts, and a plot for each part that was looked at."""
+    """The sheet of verdicts, and a plot for each part that was checked."""
     rows = tuple((one.part, one.what, one.value, one.bound, one.verdict) for one in found.findings)
     flagged = [one for one in found.findings if not one.good]
     lacking = [

@@ -1,4 +1,4 @@
-"""What carried one score: the logit again, without one behaviour, metapath, modality or segment at a time."""
+"""Explains one score by leaving out one behaviour, metapath, modality or segment at a time."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ COLOURS = {
 
 @dataclass(frozen=True)
 class Moment:
-    """A user, an author and what the author shows.
+    """A user and an author at a time.
 
     Attributes:
         user, item: RecBole's ids.
-        segment: row of the author's newest known segment, -1 for none; None as of the end of training.
-        words: where it comes from, for the reader.
-        time: seconds since the data's first interaction; None as of the end of training.
+        segment: row of the author's newest segment by then, -1 for none; None for the end of training.
+        words: note on the choice of the time.
+        time: seconds since the data's first interaction; None for the end of training.
     """
 
     user: int
@@ -48,10 +48,10 @@ class Moment:
 
 @dataclass(frozen=True)
 class Part:
-    """Something that was left out.
+    """A part that was left out.
 
     Attributes:
-        fall: the logit with everything minus the logit without this; negative where the score rises.
+        fall: the full logit minus the logit without this part; negative if the score rises.
     """
 
     kind: str
@@ -61,13 +61,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A score and what it loses with each part.
+    """A score and its change without each part.
 
     Attributes:
-        logit: with everything.
-        parts: the largest change first, whichever its sign.
-        absent: what the model reads but is not there for this pair, in words.
-        is_chance: whether the logit's sigmoid is a probability, as it is of a model with logistic loss.
+        logit: with all parts.
+        parts: by descending absolute change.
+        absent: parts that the model reads but this pair lacks.
+        is_chance: whether the logit's sigmoid is a probability, i.e. the loss is logistic.
     """
 
     moment: Moment
@@ -95,10 +95,10 @@ def explanation(checkpoint: Path, user: str, author: str, time: str | None = Non
 
 
 def find_moment(trained: Trained, user: str, author: str, time: float | None = None) -> Moment:
-    """The ids, and the segment that is on.
+    """The pair's ids and the author's segment at a time.
 
     Args:
-        time: seconds since 1970. By default that of the pair's last gift in the test part, else of its last row there,
+        time: seconds since 1970. By default that of the pair's last gift in the test split, else of its last row there,
             else the end of training.
 
     Raises:
@@ -127,10 +127,10 @@ def find_moment(trained: Trained, user: str, author: str, time: float | None = N
 
 @torch.no_grad()
 def explain(trained: Trained, moment: Moment) -> Explanation:
-    """Scores the pair with everything, and again without each part.
+    """Scores the pair with all parts, and without each.
 
-    A behaviour that is left out leaves a history one shorter; a metapath, a list without neighbours; a modality or a
-    segment, placeholders: all of them states that occur in training.
+    Without a behaviour the history is one shorter, without a metapath its list is empty, without a modality or segment
+    its tokens are placeholders: all of these occur in training.
     """
     network, train = trained.network, trained.train
     device = network.device
@@ -170,7 +170,7 @@ def explain(trained: Trained, moment: Moment) -> Explanation:
 
 
 def explanation_figure(trained: Trained, found: Explanation) -> tuple[Sheet, go.Figure]:
-    """The table of parts, sorted by size, and their bars."""
+    """The table of parts by descending absolute change, and a bar chart."""
     train = trained.train
     user = train.field2id_token[train.uid_field][found.moment.user]
     author = train.field2id_token[train.iid_field][found.moment.item]
@@ -213,7 +213,7 @@ def _id_of(trained: Trained, field: str, token: str, what: str) -> int:
 
 
 def _segment_at(trained: Trained, item: int, time: float) -> int:
-    """The author's newest segment that has started by then, -1 for none."""
+    """Row of the author's newest segment started by ``time``, -1 for none."""
     folder, until = trained.folder, trained.train.trained_until
     if folder.live is None:
         raise InputError(f"{folder.path}: its content does not change with time, so leave out the time")
@@ -227,7 +227,7 @@ def _segment_at(trained: Trained, item: int, time: float) -> int:
 
 
 def _moments(trained: Trained, stamps: torch.Tensor | None, length: int) -> list[str]:
-    """When each behaviour was, in words."""
+    """Time of each behaviour as text; its position in the history for data without time."""
     if stamps is None:
         return [f"{place} of {length}" for place in range(1, length + 1)]
     origin = trained.origin
@@ -235,7 +235,7 @@ def _moments(trained: Trained, stamps: torch.Tensor | None, length: int) -> list
 
 
 def _segment_names(trained: Trained, items: torch.Tensor, newest: torch.Tensor | None) -> list[str]:
-    """Names (L,) of the segments that the author shows; empty for static items, which have no segments."""
+    """Names (L,) of the author's segments, by start; empty for static items."""
     window = trained.network.content.windows
     if window is None:
         return []

@@ -1,4 +1,4 @@
-"""What a check found: a figure, the bound it is held against, and a plain verdict."""
+"""Findings of a diagnosis: a measured value, its bound, and a verdict."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Finding:
     """One line of a diagnosis.
 
     Attributes:
-        part: which part of the model, such as ``queries``.
-        what: what was measured. value: it, as text. bound: what it should be, as text.
-        good: whether it is.
+        part: part of the model, such as ``queries``.
+        what: name of the measure. value, bound: measured and expected value, as text.
+        good: whether the value is within the bound.
     """
 
     part: str
@@ -25,15 +25,15 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """In plain words."""
+        """:data:`OK` or :data:`LOOK`."""
         return OK if self.good else LOOK
 
 
 def below(part: str, what: str, value: float, bound: float, form: str = ".3f") -> Finding:
-    """A figure that should stay below a bound."""
+    """A value that should be below a bound."""
     return Finding(part, what, f"{value:{form}}", f"below {bound:g}", value < bound)
 
 
 def above(part: str, what: str, value: float, bound: float, form: str = ".3f") -> Finding:
-    """A figure that should be above a bound."""
+    """A value that should be above a bound."""
     return Finding(part, what, f"{value:{form}}", f"above {bound:.3g}", value > bound)

@@ -1,8 +1,8 @@
 """Permutation importance of every metapath of up to three hops (MMBee, section 5.3).
 
-One model reads all of them. Then one path's lists are dealt to other users, or other authors, and what the metrics on
-validation lose is what the model took from that path (Breiman, Random Forests, 2001; the model is not trained again).
-Paths that say the same share what they are worth, so all paths of a side are permuted together too.
+One model is trained with all of them. Then one metapath's lists are permuted among users or authors; its importance is
+the loss of the metrics on validation, without retraining (Breiman, Random Forests, 2001). Redundant metapaths share
+their importance, so all metapaths of a side are permuted together too.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def importances(
     store: CellStore,
     show: Show,
 ) -> list[Cell]:
-    """The cells of :func:`importance_cell`, one a seed; those that the store has are not made again.
+    """Cells of :func:`importance_cell`, one a seed, from the store or made.
 
     Args:
-        given: settings of the runs; ``metapaths`` are set here.
-        show: told what is worked on.
+        given: settings of the runs, without ``metapaths``.
+        show: called with each step.
 
     Raises:
-        InputError: a setting that the model, the data or this study refuse.
+        InputError: settings invalid for the model, the data or this study.
     """
     if "metapaths" in given:
         raise InputError("setting 'metapaths': this study sets it, to every path of up to three hops")
@@ -73,12 +73,12 @@ def importances(
 def importance_cell(
     folder: DatasetFolder, given: Mapping[str, Any], seed: int, permutations: int, show: Show
 ) -> Cell:
-    """Trains a model and measures the paths that it reads, on the validation rows.
+    """Trains a model and measures the importance of its metapaths on the validation rows.
 
     Returns:
-        arrays: ``<metric>`` () of the model as it is; ``<metric> <path>`` (permutations,) with the path permuted;
-        ``<metric> draws <path>`` (draws,) how much resampled users lose, averaged over the permutations. The same for
-        all paths of a side at once, under the names of :data:`SIDES`.
+        arrays: ``<metric>`` () of the intact model; ``<metric> <path>`` (permutations,) with the metapath permuted;
+        ``<metric> draws <path>`` (draws,) losses on resampled users, averaged over the permutations; the same for all
+        metapaths of a side, under the names of :data:`SIDES`.
         facts: those of the training, and metapaths, samples, positives, users.
     """
     show("training")
@@ -91,7 +91,7 @@ def importance_cell(
 
 
 def measured(trained: Trained, permutations: int, seed: int, show: Show) -> Cell:
-    """As :func:`importance_cell`, for a model that is trained already."""
+    """As :func:`importance_cell`, for a trained model."""
     show("scoring")
     samples, scores = trained.samples("valid"), trained.scores("valid")
     resampled = ResampledUsers(samples.users, samples.labels)
@@ -124,10 +124,10 @@ def measured(trained: Trained, permutations: int, seed: int, show: Show) -> Cell
 
 @contextmanager
 def permuted(trained: Trained, paths: Sequence[str], rng: np.random.Generator) -> Iterator[None]:
-    """While it lasts, the lists of paths from one side belong to other nodes: dealt anew among the validation's nodes.
+    """Permutes neighbour lists among the users (or authors) of the validation rows; restores them on exit.
 
-    A node's rows keep one list between them, as in the data. Neighbours, their number and their mean attributes go
-    together, and so do the paths.
+    All ``paths`` start from one side and are permuted together, each with its neighbours, counts and mean attributes.
+    All rows of a node get the same list, as in the data.
     """
     rows = trained.rows("valid")
     field = rows.uid_field if paths[0][0] == "u" else rows.iid_field

@@ -1,4 +1,4 @@
-"""What a model makes of a modality that is missing or noisy at test time, beside SIM, which has no content."""
+"""Metrics of a model with a modality missing or noisy at test time, against SIM without content."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from mmbee_plugin.tables.run import labelled_jobs
 
 ALL = "all"
 OF_THE_PROCESS = ("gpu_id", "show_progress", "checkpoint_dir", "state")
-"""given settings that say how a run went, and not what it computed"""
+"""given settings that do not change a run's result"""
 INTACT = "nothing changed"
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is done to the content: ``modality`` (or :data:`ALL`) ``missing`` at a rate, or ``noise`` of a level."""
+    """A change of the content: ``modality`` (or :data:`ALL`) ``missing`` at a rate, or with ``noise`` of a level."""
 
     modality: str
     kind: str
@@ -48,11 +48,11 @@ class Change:
 
 @dataclass(frozen=True)
 class MissingStudy:
-    """The outcome: the model intact and under each change, and SIM, all on the test rows.
+    """Results on the test rows: the model intact and under each change, and SIM.
 
     Attributes:
-        rows: by the text of each change, :data:`INTACT` and ``bare``.
-        bare: the name of the model without content and graph.
+        rows: keyed by the text of each change, :data:`INTACT` and ``bare``.
+        bare: name of the model without content and graph.
     """
 
     changes: tuple[Change, ...]
@@ -62,7 +62,7 @@ class MissingStudy:
     counts: tuple[int, int]
     """test rows, and gifts among them."""
     tested: bool
-    """whether differences have p-values; those of generated samples say nothing."""
+    """whether differences get p-values; False for generated samples."""
 
 
 @study(
@@ -95,10 +95,10 @@ def missing(
 
 
 def planned(modalities: Sequence[str], rates: Sequence[float], levels: Sequence[float]) -> tuple[Change, ...]:
-    """Every modality missing at each rate and noisy at each level, then all of them missing at once.
+    """Each modality missing at each rate and noisy at each level, then all modalities missing at each rate.
 
     Raises:
-        InputError: a rate that is no share, a level that is no positive number.
+        InputError: a rate outside (0, 1], or a level that is not positive and finite.
     """
     for rate in rates:
         if not 0 < rate <= 1:
@@ -115,7 +115,7 @@ def planned(modalities: Sequence[str], rates: Sequence[float], levels: Sequence[
 
 
 def bare_job(trained: Trained) -> tuple[str, Job]:
-    """The name and the cell of the checkpoint's backbone alone: its settings and seed, no content and no graph.
+    """Name and job of the checkpoint's backbone alone: same settings and seed, without content and graph.
 
     Raises:
         InputError: a checkpoint without content.
@@ -140,12 +140,12 @@ def measure(
     """Scores the test rows intact and under every change.
 
     Args:
-        bare: name and scores of the model to stay above.
-        by: whether a share of the authors or of the segments is hit.
-        show: told each change as its scoring starts.
+        bare: name and scores (n,) of the baseline without content.
+        by: ``author`` or ``segment``, the unit of the rates.
+        show: called with each change as its scoring starts.
 
     Raises:
-        InputError: segments asked of static items, noise of a bag of words.
+        InputError: segments for static items, noise for a bag of words.
     """
     units = Units(trained.network, by, seed)
     scores: dict[str, list[NDArray]] = {}
@@ -172,7 +172,7 @@ def _made(trained: Trained, change: Change, units: Units, seed: int) -> Abstract
 
 
 def missing_figure(found: MissingStudy) -> tuple[Sheet, go.Figure]:
-    """The table, and for each metric a plot of what is left at growing rates and levels."""
+    """The table, and a plot of each metric against the rates and levels."""
     rows = tuple((name, *compared.cells()) for name, compared in found.rows.items())
     unit = "authors" if found.by == "author" else "segments"
     notes = (
@@ -191,7 +191,7 @@ def missing_figure(found: MissingStudy) -> tuple[Sheet, go.Figure]:
 
 
 def _verdict(found: MissingStudy) -> Iterator[str]:
-    """Whether the model stays above the bare one with any one modality gone; a line a metric."""
+    """Whether the model stays above the bare one without any one modality; a line for each metric."""
     gone = [one for one in found.changes if one.kind == "missing" and one.amount == 1 and one.modality != ALL]
     for metric in METRICS if gone else ():
         rows = {one.modality: found.rows[str(one)] for one in gone}

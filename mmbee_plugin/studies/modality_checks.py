@@ -1,4 +1,4 @@
-"""Whether each modality is heard: the attention that queries pay it, and what changes when it is hidden."""
+"""Checks whether each modality is used: the queries' attention on it, and the change of scores without it."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from mmbee_plugin.studies.degraded import without
 from mmbee_plugin.studies.findings import Finding, above
 
 HEARD = 0.25
-"""Attention on a modality below this part of its fair share, its share of the tokens, is called ignoring it."""
+"""least attention on a modality, as a multiple of its share of the tokens"""
 EVEN = 0.1
-"""Attention that differs by less (total variation) from an even spread over the tokens is called a plain mean."""
+"""least total variation between the attention and a uniform one; below it the queries take a plain mean"""
 APART = 0.05
-"""Two queries of an author whose attention differs by less (total variation) read the same."""
+"""least total variation between the attention of two queries of an author; below it they read the same"""
 MOVED = 0.05
-"""Change of the logit below this part of the logit's deviation is called ignoring what was hidden."""
+"""least change of the logit without a modality, in deviations of the logit; below it the modality is ignored"""
 BATCH = 4096
 WHOLE = "nothing hidden"
 
 
 @dataclass(frozen=True)
 class Attention:
-    """What queries read, over the distinct author moments of a split.
+    """The queries' attention, averaged over the distinct (author, segment) pairs of a split.
 
     Attributes:
-        mass: modality -> mean part of the attention. fair: modality -> mean part of the tokens that are there.
-        uneven: mean total variation between the attention and an even spread over the tokens that are there.
+        mass: modality -> mean share of the attention. fair: modality -> mean share of the present tokens.
+        uneven: mean total variation between the attention and a uniform one over the present tokens.
         apart: mean total variation between the attention of two queries of an author.
     """
 
@@ -50,10 +50,9 @@ class Hidden:
     """The split scored with each modality hidden.
 
     Attributes:
-        moved: modality -> root mean square change of the logit, as part of the logit's deviation.
-        rows: :data:`WHOLE` -> the model intact, whose gains are none; modality -> the model without it, whose gains
-            are over the intact one.
-        tested: whether differences have p-values; those of generated samples say nothing.
+        moved: modality -> root mean square change of the logit, in deviations of the logit.
+        rows: :data:`WHOLE` -> the intact model; modality -> the model without it, with gains over the intact one.
+        tested: whether differences get p-values; False for generated samples.
     """
 
     moved: dict[str, float]
@@ -63,7 +62,7 @@ class Hidden:
 
 @torch.no_grad()
 def read_attention(trained: Trained, split: str = "valid") -> Attention | None:
-    """The attention of eq. 6, the mean over heads and queries; None where no queries read the content."""
+    """The attention of MMBee's eq. 6, averaged over heads and queries; None for a model without queries."""
     network = trained.network
     encoder = network.gtr.content
     if not isinstance(encoder, MFQ) or not encoder.settings.use_queries:
@@ -99,7 +98,7 @@ def read_attention(trained: Trained, split: str = "valid") -> Attention | None:
 def hide_each(
     trained: Trained, split: str = "valid", show: Callable[[str], None] = lambda stage: None
 ) -> Hidden:
-    """Scores a split intact and without each modality. ``show`` is told each as it starts."""
+    """Scores a split intact and without each modality; calls ``show`` with each as it starts."""
     names = list(trained.network.content.tables)
     show("scoring")
     scores = {WHOLE: trained.scores(split)}
@@ -119,7 +118,7 @@ def hide_each(
 
 
 def modality_findings(attention: Attention | None, hidden: Hidden) -> Iterator[Finding]:
-    """The verdicts on each modality."""
+    """Findings on each modality."""
     if attention is not None:
         for name, mass in attention.mass.items():
             fair = attention.fair[name]
@@ -142,7 +141,7 @@ def _fall(name: str, compared: Compared, tested: bool) -> Finding:
 
 
 def _apart(read: torch.Tensor) -> torch.Tensor:
-    """(B, N, tokens) -> (B,) mean total variation of two different queries' attention."""
+    """(B, N, tokens) -> (B,) mean total variation between the attention of two different queries."""
     count = read.shape[1]
     distance = (read[:, :, None] - read[:, None]).abs().sum(dim=3) / 2  # (B, N, N)
     return distance.sum(dim=(1, 2)) / max(1, count * (count - 1))

@@ -1,4 +1,4 @@
-"""Whether neighbour lists are too generic: the same for everybody, or always the most popular."""
+"""Checks for generic neighbour lists: alike for all nodes, or full of the most popular ones."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from mmbee_plugin.experiments.scoring import Trained
 from mmbee_plugin.studies.findings import Finding, below
 
 OVERLAP = 0.5
-"""Mean overlap of two nodes' lists from which lists are called generic."""
+"""lists are generic from this mean overlap of two nodes' lists on"""
 POPULAR = 0.5
-"""The same for the part of all entries that the most listed nodes take."""
+"""lists are generic if the most listed nodes take this share of all entries"""
 TOP = 0.01
-"""Which nodes are called the most listed: this part of those that can be listed."""
+"""share of the end nodes that count as the most listed"""
 PAIRS = 20_000
 
 
 @dataclass(frozen=True)
 class Generic:
-    """How much the lists of one metapath are alike.
+    """Similarity of the lists of one metapath.
 
     Attributes:
-        lists: how many nodes have a list. length: its mean length.
-        overlap: of two random nodes, what both lists have as part of the shorter one; the mean.
-        popular: the part of all entries that the most listed 1 % take.
-        distinct: effective number of nodes listed, exp of the entropy of how often each is.
-        ends: nodes that can be listed.
+        lists: number of nodes with a list. length: mean length of a list.
+        overlap: mean over pairs of nodes of the common entries, as a share of the shorter list.
+        popular: share of all entries that are one of the 1 % most listed nodes.
+        distinct: effective number of nodes listed: exp of the entropy of the listing frequencies.
+        ends: number of nodes that can be listed.
     """
 
     lists: int
@@ -42,8 +42,8 @@ class Generic:
 
 
 def read_lists(trained: Trained) -> dict[str, csr_matrix]:
-    """metapath, or several joined by + where they are pooled as a set -> (nodes, nodes) 0/1, who is in whose list,
-    padding left out; empty for a model without a graph."""
+    """The model's lists: metapath (joined by + if pooled as a set) -> (starts, ends) 0/1 matrix without padding; empty
+    for a model without a graph."""
     interest = trained.network.interest
     if interest is None:
         return {}
@@ -59,15 +59,15 @@ def read_lists(trained: Trained) -> dict[str, csr_matrix]:
 
 
 def generic(lists: csr_matrix, seed: int = 0, pairs: int = PAIRS) -> Generic:
-    """Of 0/1 lists (nodes, nodes); zeros all over where fewer than two nodes have one."""
+    """Statistics of 0/1 lists (starts, ends) over random pairs of nodes; zeros if fewer than two nodes have a list."""
     lengths = np.diff(lists.indptr)
     nodes = np.flatnonzero(lengths)
-    ends = lists.shape[1] - 1  # padding is none
+    ends = lists.shape[1] - 1  # without padding
     if len(nodes) < 2:
         return Generic(len(nodes), 0.0, 0.0, 0.0, 0.0, ends)
     rng = np.random.default_rng(seed)
     first = rng.integers(len(nodes), size=pairs)
-    second = (first + rng.integers(1, len(nodes), size=pairs)) % len(nodes)  # never the same
+    second = (first + rng.integers(1, len(nodes), size=pairs)) % len(nodes)  # never equal to the first
     one, other = nodes[first], nodes[second]
     both = np.asarray(lists[one].multiply(lists[other]).sum(axis=1)).ravel()
     listed: NDArray = np.sort(np.asarray(lists.sum(axis=0)).ravel())[::-1]
@@ -83,7 +83,7 @@ def generic(lists: csr_matrix, seed: int = 0, pairs: int = PAIRS) -> Generic:
 
 
 def neighbour_findings(paths: dict[str, Generic]) -> Iterator[Finding]:
-    """The verdicts on each metapath."""
+    """Findings on each metapath's lists."""
     for name, found in paths.items():
         if found.lists < 2:
             yield Finding(name, "nodes with a list", str(found.lists), "above 1", False)

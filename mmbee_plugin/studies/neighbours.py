@@ -1,12 +1,10 @@
-"""Whether expanded neighbours come true: how many of a node's stored neighbours it really meets later, by metapath.
+"""Precision and recall of the stored neighbours, by metapath: a neighbour "comes true" if the pair is linked later.
 
-What "meet" means depends on where a path starts and ends. Given are the gifts of the graph (before) and those of a
-later split:
+The graph has the gifts of training ("before"). Gifts of a later split link
 
-* user to author: the user gifts the author later;
-* author to user: the same, from the other side;
-* user to user: both gift one author later;
-* author to author: a user who gifted the first before gifts the second later, for the first time.
+* user and author, either way: the user gifts the author later;
+* user and user: both gift one author later;
+* author and author: a user who gifted the first before gifts the second later, for the first time.
 """
 
 from __future__ import annotations
@@ -38,7 +36,7 @@ from mmbee_plugin.recbole.graph_report import open_graph
 from mmbee_plugin.recbole.offline import gifts
 
 ROWS = 4096
-"""Nodes worked on at once; bounds memory."""
+"""nodes processed at once, to bound memory"""
 COLOURS = {"stored": "#4c78a8", "popular": "#f2a541", "random": "#bab0ac"}
 MEANING = {
     "ua": "user to author: gifted later",
@@ -50,10 +48,10 @@ MEANING = {
 
 @dataclass(frozen=True)
 class Truth:
-    """Which neighbours of some nodes come true, and which may be listed at all.
+    """Pairs (start, end) of a metapath that are linked later, and those that its lists may not contain.
 
     Shapes:
-        - true, excluded: (n, ends) bool sparse
+        - true, excluded: (starts, ends) sparse, nonzero for such pairs
     """
 
     true: csr_matrix
@@ -62,13 +60,13 @@ class Truth:
 
 @dataclass(frozen=True)
 class Hits:
-    """Of the nodes that meet anyone later, along one metapath.
+    """Neighbours along one metapath that are linked later, for the start nodes with any later link.
 
     Attributes:
-        nodes: how many such nodes there are.
+        nodes: number of these start nodes.
         size: mean length of their lists.
-        precision: by kind of list (:data:`COLOURS`), (n,) of each node that has a list: the part that comes true.
-        recall: by kind, (nodes,) how much of what comes true is listed; 0 without a list.
+        precision: kind of list (:data:`COLOURS`) -> (n,) share of the list that is linked later, for nodes with a list.
+        recall: kind of list -> (nodes,) share of the later links that are listed; 0 without a list.
     """
 
     nodes: int
@@ -98,13 +96,13 @@ def neighbours(dataset: str, data_path: Path, arguments: list[str], split: str =
 def hits(
     snapshot: Snapshot, before: Interactions, later: Interactions, show: Callable[[str], None]
 ) -> dict[str, Hits]:
-    """By metapath of the snapshot, its lists against lists of the same length of the most popular nodes, and of any.
+    """Later links in each metapath's lists, and in popular and random lists of the same length.
 
-    A popular list holds those with the most gifts before that the path may list: not the node itself nor, where the
-    path leaves those out, pairs that are edges already. Of random lists it is the exact expectation.
+    A popular list has the nodes with the most gifts before, without those that the metapath excludes. Random lists are
+    counted by their exact expectation.
 
     Args:
-        before: the gifts that the snapshot was built from; later: those of a split after it.
+        before: the gifts that the snapshot was built from. later: those of a later split.
 
     Raises:
         InputError: no later gift.
@@ -126,7 +124,7 @@ def hits(
 
 
 def truths(path: Metapath, before: Interactions, later: Interactions, exclude_own: bool) -> Truth:
-    """What comes true of a path's ends, for all of its starts."""
+    """Later linked (start, end) pairs of a metapath, and those its lists exclude: a node itself, or existing edges."""
     old, new = (_pairs(one) for one in (before, later))
     if path.start == path.end:
         if path.start == "u":
@@ -137,7 +135,7 @@ def truths(path: Metapath, before: Interactions, later: Interactions, exclude_ow
             true = (old.T @ first).tocsr()
         own = identity(true.shape[0], dtype=np.float32, format="csr")
         excluded = own if exclude_own else csr_matrix(true.shape, dtype=np.float32)
-        true = (true - true.multiply(own)).tocsr()  # to meet oneself is no news
+        true = (true - true.multiply(own)).tocsr()  # every node is linked to itself
     else:
         true, edges = (new, old) if path.start == "u" else (new.T.tocsr(), old.T.tocsr())
         leaves_out = exclude_own and path.hops > 1
@@ -149,7 +147,7 @@ def truths(path: Metapath, before: Interactions, later: Interactions, exclude_ow
 
 
 def _pairs(given: Interactions) -> csr_matrix:
-    """(n_users, n_authors) float32, 1 where there was a gift."""
+    """(n_users, n_authors) float32 sparse, 1 for pairs with a gift."""
     ones = np.ones(len(given.users), dtype=np.float32)
     pairs = csr_matrix((ones, (given.users, given.authors)), shape=(given.n_users, given.n_authors))
     pairs.sum_duplicates()
@@ -185,9 +183,9 @@ def _of_path(lists: Neighbours, truth: Truth, popularity: NDArray) -> Hits:
 
 
 def _popular_hits(true: csr_matrix, excluded: csr_matrix, size: NDArray, rank: NDArray) -> NDArray:
-    """(n,) how many of each row's true ends are among its ``size`` most popular that are not excluded.
+    """(n,) number of each row's linked ends among its ``size`` most popular ends that are not excluded.
 
-    An end's place in a row's list is its rank among all, less the excluded ones before it.
+    An end's position in the popular list is its rank among all ends minus the number of excluded ends before it.
     """
     found = np.zeros(true.shape[0])
     for row, ((first, last), (low, high)) in enumerate(
@@ -204,7 +202,7 @@ def _sum(matrix: csr_matrix) -> NDArray:
 
 
 def neighbours_figure(found: dict[str, Hits], split: str) -> tuple[Sheet, go.Figure]:
-    """The table of how much comes true by metapath, and its plots; ``split`` is the later one."""
+    """The table of precision and recall by metapath, and its plots; ``split`` is the later one."""
     rows, tests = [], {}
     for name, one in found.items():
         if len(one.precision["stored"]):

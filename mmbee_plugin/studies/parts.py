@@ -1,4 +1,4 @@
-"""What a score rests on, part by part, and how to take each part out of the tensors of a user and an author."""
+"""Parts of a score (behaviours, metapaths, modalities, segments), and their removal from the tensors of a pair."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ BEHAVIOUR, WALK, MODALITY, SEGMENT = "behaviour", "long walk", "modality", "segm
 
 
 class Candidate(NamedTuple):
-    """A part that can be left out, or (None) that is not there."""
+    """A part that can be left out of a score."""
 
     kind: str
     name: str
     leave_out: Callable[[UserSide, AuthorSide, int], None] | None
-    """changes one row of both sides, in place."""
+    """removes the part from one row of the sides, in place; None if the pair lacks the part."""
 
 
 def repeated(side: Side, rows: int) -> Side:
-    """The one row of a side, ``rows`` times, each with memory of its own."""
+    """Copies a side of one row to ``rows`` rows, each with memory of its own."""
 
     def copies(value: Any) -> Any:
         if isinstance(value, dict):
@@ -40,10 +40,10 @@ def repeated(side: Side, rows: int) -> Side:
 
 
 def behaviours(tokens: Sequence[str], moments: Sequence[str]) -> Iterator[Candidate]:
-    """Each behaviour of a history, all to one author, and all of them.
+    """Candidates of a history: each behaviour, all behaviours to one author, and all of them.
 
     Args:
-        tokens: (H,) authors, oldest first. moments: (H,) when, in words.
+        tokens: (H,) authors, oldest first. moments: (H,) their times, as text.
     """
     length = len(tokens)
     if not length:
@@ -62,8 +62,8 @@ def behaviours(tokens: Sequence[str], moments: Sequence[str]) -> Iterator[Candid
 
 
 def graph(gtr: GTRModel, user: UserSide, author: AuthorSide) -> Iterator[Candidate]:
-    """What each mean over neighbours is taken over (a metapath, or all of a side), or BDR's lists of peers, and the
-    stored long walk from the user to the author."""
+    """Candidates of the graph: each list of neighbours that has a mean (of a metapath, or pooled over a side) or BDR's
+    lists of peers, and the stored long walk from the user to the author."""
     settings = gtr.settings
     peers = INTERESTS[settings.interest].peer_paths
     names = settings.user_metapaths, settings.author_metapaths
@@ -91,10 +91,10 @@ def graph(gtr: GTRModel, user: UserSide, author: AuthorSide) -> Iterator[Candida
 
 
 def content(author: AuthorSide, names: Sequence[str]) -> Iterator[Candidate]:
-    """Each modality, and each segment where there are several.
+    """Candidates of the content: each modality, and each of several segments.
 
     Args:
-        names: (L,) of the segments, oldest first.
+        names: (L,) names of the segments, oldest first.
     """
     for modality, mask in author.segment_mask.items():
         yield Candidate(MODALITY, modality, partial(_hide_modality, modality) if mask.any() else None)
@@ -133,7 +133,7 @@ def _empty_list(which: int, number: int, user: UserSide, author: AuthorSide, row
 
 
 def _walk_entry(user: UserSide, author: AuthorSide) -> float:
-    """The author's entry in the user's long-walk list, 0 where it has none."""
+    """Weight of the author in the user's long-walk list, 0 if it is not there."""
     assert user.reach_ids is not None and user.reach_weights is not None and author.ids is not None
     return float(user.reach_weights[user.reach_ids == author.ids].sum())
 

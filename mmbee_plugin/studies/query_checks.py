@@ -1,4 +1,4 @@
-"""Whether authors' queries say anything: they can collapse into one, or have nothing to do with gifting."""
+"""Checks of the authors' queries: collapse into one vector, and relation to gifting rates."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.studies.findings import Finding, above, below
 
 COSINE = 0.9
-"""Mean cosine from which vectors are called one."""
+"""vectors count as collapsed from this mean cosine on"""
 WITHIN_RANK = 1.5
-"""Effective rank of one author's tokens below which they are called one."""
+"""least effective rank of one author's tokens"""
 BETWEEN_RANK = 0.1
-"""The same of all authors' queries, as a share of the largest possible."""
+"""least effective rank of all authors' queries, as a share of the largest possible"""
 CLUSTERS = 8
-"""At most; each has two authors or more on average."""
+"""largest number of clusters; at most half the authors"""
 SHUFFLES = 1000
 MIN_AUTHORS = 4
 
 
 @dataclass(frozen=True)
 class Queries:
-    """The query tokens of authors with enough training rows, and what became of the authors in a split.
+    """Query tokens of authors with enough training rows, and these authors' samples in a split.
 
     Shapes:
-        - tokens: (n, N, d) as they read the content; own: (n, N d) what the author adds to those that all share;
-          rows, gifts: (n,) samples and gifts of each author in the split
+        - tokens: (n, N, d) as they attend to the content; own: (n, N d) the author's offset to the shared queries
+        - rows, gifts: (n,) samples and gifts of each author in the split
     """
 
     tokens: NDArray[np.float32]
@@ -45,13 +45,13 @@ class Queries:
 
 @dataclass(frozen=True)
 class Clusters:
-    """Clusters of queries and how much is given in them.
+    """Clusters of queries and their gifting rates.
 
     Attributes:
         of_author: (n,) cluster of each author, numbered by ascending rate.
         rates: (k,) gifts per sample. errors: (k,) their standard errors. sizes: (k,) authors.
-        explained: share of the variance of the authors' rates, samples weighted alike, that lies between clusters.
-        chance: what 95 % of shuffled clusters stay below.
+        explained: between-cluster share of the variance of the authors' rates, weighted by their samples.
+        chance: 95th percentile of ``explained`` for shuffled clusters.
     """
 
     of_author: NDArray[np.int64]
@@ -63,9 +63,10 @@ class Clusters:
 
 
 def read_queries(trained: Trained, split: str = "valid", min_rows: int = MIN_ROWS) -> Queries | None:
-    """The queries of a model's authors with ``min_rows`` training rows; None for a model without queries.
+    """Queries of the authors with at least ``min_rows`` training rows; None for a model without queries.
 
-    Raises InputError for too few such authors.
+    Raises:
+        InputError: fewer than :data:`MIN_AUTHORS` such authors.
     """
     content, train = trained.network.content, trained.train
     if not content.num_queries:
@@ -94,7 +95,7 @@ def within_cosines(tokens: NDArray) -> NDArray:
 
 
 def between_cosine(own: NDArray) -> float:
-    """(n, N d) -> mean cosine of two authors' vectors."""
+    """(n, N d) -> mean cosine of two different authors' vectors."""
     unit, count = normalised(own), len(own)
     return float((np.square(unit.sum(axis=0)).sum() - np.square(unit).sum()) / (count * (count - 1)))
 
@@ -107,9 +108,10 @@ def effective_rank(matrices: NDArray) -> NDArray:
 
 
 def cluster(queries: Queries, seed: int = 0) -> Clusters:
-    """k-means of what the authors add to the shared queries, at unit length, against the authors' gifts.
+    """k-means on the authors' offsets to the shared queries, at unit length, and the clusters' gifting rates.
 
-    Raises InputError without scikit-learn.
+    Raises:
+        InputError: scikit-learn is not installed.
     """
     check_extra("sklearn", "a clustering of queries")
     from sklearn.cluster import KMeans
@@ -134,7 +136,7 @@ def cluster(queries: Queries, seed: int = 0) -> Clusters:
 
 
 def query_findings(queries: Queries, clusters: Clusters) -> Iterator[Finding]:
-    """The verdicts on collapse and on gifting."""
+    """Findings on collapse and on gifting rates."""
     part, tokens, own = "queries", queries.tokens, queries.own
     authors, count, width = tokens.shape
     if count > 1:

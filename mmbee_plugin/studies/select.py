@@ -1,4 +1,4 @@
-"""Which metapaths to keep (MMBee, section 5.3): the ranking by permutation importance, printed and drawn."""
+"""Selects metapaths by permutation importance (MMBee, section 5.3): table and plot of the ranking."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from mmbee_plugin.studies.importance import MODEL, SIDES, importances
 
 @dataclass(frozen=True)
 class Importance:
-    """What one metric on validation loses where one path's lists are another node's.
+    """Loss of one metric on validation when one metapath's lists are permuted among nodes.
 
     Shapes:
         - losses: (seeds, permutations)
@@ -37,7 +37,7 @@ class Importance:
     losses: NDArray
     low: float
     high: float
-    """the 95 % interval of the mean loss over users."""
+    """low to high: 95 % interval of the mean loss over users."""
 
     @property
     def mean(self) -> float:
@@ -45,7 +45,7 @@ class Importance:
 
     @property
     def spread(self) -> float:
-        """Standard deviation over all permutations of all seeds."""
+        """Standard deviation over all seeds and permutations."""
         return float(self.losses.std())
 
 
@@ -80,10 +80,10 @@ def graph_select(
 
 
 def ranking_metric(wanted: str | None, folder: DatasetFolder, given: Mapping[str, Any]) -> str:
-    """The metric that ranks the paths: the one asked for, else that by which a run chooses its epoch, else AUC.
+    """Metric of the ranking: ``wanted``, else the run's validation metric if it is measured here, else AUC.
 
     Raises:
-        InputError: one that is not measured, or settings that cannot be.
+        InputError: unknown metric, or invalid settings.
     """
     if wanted is None:
         valid = str(build_config(MODEL, folder, dict(given))["valid_metric"]).lower()
@@ -94,7 +94,7 @@ def ranking_metric(wanted: str | None, folder: DatasetFolder, given: Mapping[str
 
 
 def importance(cells: Sequence[Cell], metric: str, name: str) -> Importance:
-    """Of one path, over the cells of all seeds."""
+    """Importance of one metapath over the cells of all seeds."""
     losses = np.stack([cell.arrays[metric] - cell.arrays[f"{metric} {name}"] for cell in cells])
     draws = np.mean([cell.arrays[f"{metric} draws {name}"] for cell in cells], axis=0)
     low, high = np.nanquantile(draws, (0.025, 0.975))
@@ -102,13 +102,13 @@ def importance(cells: Sequence[Cell], metric: str, name: str) -> Importance:
 
 
 def ranking(cells: Sequence[Cell], metric: str) -> list[str]:
-    """The paths by what the metric loses without them, the most first."""
+    """Metapaths by descending mean loss of the metric."""
     losses = {name: importance(cells, metric, name).mean for name in cells[0].facts["metapaths"]}
     return sorted(losses, key=lambda name: -losses[name])
 
 
 def select_figure(cells: Sequence[Cell], metric: str, keep: int) -> tuple[Sheet, go.Figure]:
-    """The ranking with what each metric loses, and a plot of the metric that ranks."""
+    """The ranking with the losses of all metrics, and a plot for the ranking metric."""
     others = [name for name in METRICS if name != metric]
     names = ranking(cells, metric)
     rows = []

@@ -1,8 +1,8 @@
-"""What an old graph snapshot costs: a trained model on lists that were built days before the test day.
+"""Cost of an old graph snapshot: scores a trained model with lists that were built days before the test day.
 
-Only what the graph stage stores grows old: neighbours, the long walk's lists and mean attributes. Node vectors are the
-model's own weights. Histories have all that was given before the test day, as a server's have: a graph that knew more
-than the histories would show the model users of a kind that it never met in training.
+Only the output of the graph stage ages: neighbours, the long walk's lists and mean attributes. Node vectors are weights
+of the model. Histories have all gifts before the test day, as on a server: a graph newer than the histories would show
+the model users of a kind that training does not have.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Aged:
     """The model on one snapshot.
 
     Attributes:
-        age: whole days between the snapshot's last moment and the start of the test day; None for a graph of nothing.
-        until: that moment, seconds since the epoch; minus infinity for a graph of nothing.
+        age: whole days from the snapshot's end to the start of the test day; None for a graph without gifts.
+        until: end of the snapshot, in seconds since the epoch; minus infinity for a graph without gifts.
         edges: distinct pairs of a user and an author in its U2A graph.
         covered: share of the test rows whose user has a list along any metapath.
         scores: (n,) of the test rows.
@@ -66,7 +66,7 @@ class Aged:
     ages=typer.Option(metavar="DAYS", help="Whole days."),
 )
 def stale(checkpoint: Path, ages: str = "0,1,3,7") -> Answer:
-    """What an old graph snapshot costs: the model on lists built so many days before the test day."""
+    """Measure the cost of an old graph snapshot: score the test rows with lists built days before the test day."""
     days = numbers(ages, "--ages", int)
     with stage_display() as show:
         trained = open_trained(checkpoint)
@@ -75,10 +75,10 @@ def stale(checkpoint: Path, ages: str = "0,1,3,7") -> Answer:
 
 
 def aged(trained: Trained, ages: Sequence[int], show: Callable[[str], None]) -> tuple[Samples, list[Aged]]:
-    """Scores the test rows with a snapshot of each age, youngest first, and last with one that knows no gift.
+    """Scores the test rows with a snapshot of each age, youngest first, and last with a graph without gifts.
 
-    A snapshot of age 0 has all that was given before the test day, the validation day's gifts too: the model was not
-    trained on those, a server would have them.
+    A snapshot of age 0 has all gifts before the test day, including those of the validation day: the model was not
+    trained on them, but a server would have them.
 
     Raises:
         InputError: data without time, a model that reads no metapaths, a negative age.
@@ -101,7 +101,7 @@ def aged(trained: Trained, ages: Sequence[int], show: Callable[[str], None]) -> 
         rows.histories = _fresh_histories(trained, start)
         for age, until in moments.items():
             if age is None and not found[-1].edges:
-                break  # the oldest knows no gift as it is
+                break  # the oldest snapshot has no gifts already
             show(f"graph {_age(age)}")
             with tempfile.TemporaryDirectory() as place:
                 snapshot = _snapshot(trained, known, until, Path(place))
@@ -115,7 +115,7 @@ def aged(trained: Trained, ages: Sequence[int], show: Callable[[str], None]) -> 
 
 
 def stale_figure(samples: Samples, found: Sequence[Aged]) -> tuple[Sheet, go.Figure]:
-    """The metrics by age with their change from the youngest graph, and a plot of the change."""
+    """Metrics by age with their difference from the youngest graph, and a plot of the difference."""
     names = [_age(one.age) for one in found]
     scores = {name: [one.scores] for name, one in zip(names, found, strict=True)}
     compared = compare(samples, scores, dict.fromkeys(names[1:], names[0]))
@@ -140,7 +140,7 @@ def stale_figure(samples: Samples, found: Sequence[Aged]) -> tuple[Sheet, go.Fig
 
 
 def _known_gifts(trained: Trained) -> Interactions:
-    """The gifts of training and validation, their times in seconds since the epoch."""
+    """Gifts of training and validation, times in seconds since the epoch."""
     parts = [gifts(trained.train), gifts(trained.rows("valid"))]
 
     def joined(name: str) -> NDArray | None:
@@ -153,7 +153,7 @@ def _known_gifts(trained: Trained) -> Interactions:
 
 
 def _fresh_histories(trained: Trained, until: float) -> Histories:
-    """All that was given before ``until``, on validation rows too."""
+    """Histories of all training and validation gifts before ``until``, in seconds since the epoch."""
     parts, first = [trained.train, trained.rows("valid")], trained.train
     users, items = (
         np.concatenate([part.inter_feat[field].numpy() for part in parts])
@@ -166,7 +166,7 @@ def _fresh_histories(trained: Trained, until: float) -> Histories:
 
 
 def _snapshot(trained: Trained, known: Interactions, until: float, root: Path) -> Snapshot:
-    """The lists that the model would read, from gifts before ``until`` alone, without folds and node vectors."""
+    """Builds the model's lists from gifts before ``until``, without folds and node vectors."""
     assert known.times is not None
     seen = known.times < until
     columns: dict[str, Any] = {
@@ -186,7 +186,7 @@ def _snapshot(trained: Trained, known: Interactions, until: float, root: Path) -
 
 
 def _with_lists_of(trained: Trained, own: InterestTable, snapshot: Snapshot) -> InterestTable:
-    """The model's node vectors with another snapshot's lists."""
+    """An interest table with the model's node vectors and another snapshot's lists."""
     config = trained.config
     table = InterestTable(
         trained.train,

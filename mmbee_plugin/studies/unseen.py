@@ -1,4 +1,4 @@
-"""Authors that training never showed: what each part of the model is worth on their samples, and on the others'."""
+"""Gain of each part of the model on samples of authors unseen in training, and on those of all others."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ ROWS = (
     Row("shared queries never alone", {**FULL, "default_query_rate": 0.0}, "SIM+MFQ+GIE"),
     Row("no queries", {**FULL, "use_queries": False}, "SIM+MFQ+GIE"),
 )
-"""What is trained: Table 2's rows, and the full model without what an unseen author has of MFQ."""
+"""models to train: rows of Table 2, and the full model without the shared queries that unseen authors use"""
 STUDY = "this study"
 UNSEEN, SEEN = "never seen", "seen in training"
 
 
 @dataclass(frozen=True)
 class Part:
-    """The samples of authors of one kind, and every row's figures on them."""
+    """Samples of seen or of unseen authors, and each row's metrics on them."""
 
     authors: int
     samples: Samples
@@ -91,10 +91,10 @@ def unseen(
 def unseen_jobs(
     folder: DatasetFolder, given: Mapping[str, Any], seeds: int, rows: Sequence[Row] = ROWS
 ) -> dict[str, list[Job]]:
-    """The cells of every row, by its name.
+    """Row -> jobs of its cells.
 
     Raises:
-        InputError: a setting that the rows themselves make, or as `labelled_jobs`.
+        InputError: a given setting that the rows make themselves, or as `labelled_jobs`.
     """
     check_own(ROWS, given, STUDY)
     numbers = range(1, seeds + 1)
@@ -106,14 +106,13 @@ def unseen_jobs(
 def measure_unseen(
     folder: DatasetFolder, given: Mapping[str, Any], cells: Mapping[str, Sequence[Cell]], split: str = "test"
 ) -> dict[str, Part]:
-    """Every row on the samples of authors without a training row, and on all others.
+    """Metrics of every row on the samples of authors without a training row, and on all others.
 
     Args:
-        cells: by row, one a seed.
+        cells: row -> one cell a seed.
 
     Raises:
-        InputError: no unseen author among its samples, none of theirs a gift, or none no gift, or
-            cells of other samples.
+        InputError: cells of other samples, or a part without samples, without gifts or with gifts only.
     """
     with without_recbole_warnings():
         train, *others = seeded_dataset(build_config(MODEL, folder, {**given, **FULL})).build()
@@ -147,7 +146,7 @@ def measure_unseen(
 
 
 def unseen_figure(parts: Mapping[str, Part], seeds: int, split: str = "test") -> tuple[Sheet, go.Figure]:
-    """The table, unseen authors first, and bars with 95 % intervals over users."""
+    """The table, unseen authors first, and a plot with 95 % intervals over users."""
     rows = tuple(
         (kind, name, *compared.cells())
         for kind, part in parts.items()

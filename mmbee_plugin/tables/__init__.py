@@ -1,1 +1,1 @@
-"""The paper's tables of labelled samples: which rows, which measures, which layout. `ranking` has Table 3."""
+"""The paper's tables on labelled samples: rows, measures, layout. `ranking` has Table 3."""

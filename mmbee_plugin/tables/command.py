@@ -1,4 +1,4 @@
-"""One table from its options to its lines: cells, measures, files."""
+"""Runs one table: cells, measures, report files, printed lines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MODEL = "MMBee"
 
 @dataclass(frozen=True)
 class TableOptions:
-    """What `mmbee table` is asked for."""
+    """Options of `mmbee table`."""
 
     number: int
     dataset: str
@@ -40,21 +40,21 @@ class TableOptions:
     cells: Path
     out: Path
     minutes: float | None = None
-    """of tuning a row of table 3; None for none."""
+    """minutes of tuning for each row of table 3; None for none."""
     finalists: int = 1
-    """best settings of a row's tuning that are trained with all seeds before one is chosen."""
+    """number of a row's best trials that are trained with all seeds before one is chosen."""
     tuned: Path | None = None
-    """where table 3's tuned settings stand; those of the dataset by default."""
+    """folder of table 3's tuned settings; by default that of the dataset."""
 
 
 def run_table(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
-    """Makes the cells that are missing, writes the report and returns the printed lines.
+    """Makes the missing cells, writes the report and returns the lines to print.
 
     Args:
         arguments: settings of all rows, ``--key=value``.
 
     Raises:
-        InputError: an option, a setting or data that cannot be; before anything is trained where that is possible.
+        InputError: invalid options, settings or data; raised before any training where possible.
     """
     check_number(chosen.number)
     check_split(chosen.split)
@@ -81,10 +81,10 @@ def run_table(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
 
 
 def planned(chosen: TableOptions, folder: DatasetFolder, given: Mapping[str, Any]) -> Table:
-    """The table's rows for this dataset and these settings.
+    """The table with the chosen rows, for this dataset and these settings.
 
     Raises:
-        InputError: no such table or row, or a setting that the rows make themselves.
+        InputError: unknown table or row, or a given setting that rows make themselves.
     """
     config = build_config(MODEL, folder, {**given, **FULL})
     modalities = chosen_modalities(config, folder)

@@ -1,4 +1,4 @@
-"""The printed tables, in the paper's layout: what stands in which column, as text."""
+"""Sheets of the labelled tables in the paper's layout."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from mmbee_plugin.tables.measures import Measured, Measures
 
 
 def sheets(measures: Measures, notes: Sequence[str] = ()) -> list[Sheet]:
-    """The table pooled and, directly below it, over hours; what both come to; the full model against every other row.
+    """The table over all samples and, for data with time, averaged over hours; then the full model minus every other
+    row.
 
     Args:
         notes: further lines below the table.
@@ -37,7 +38,7 @@ def sheets(measures: Measures, notes: Sequence[str] = ()) -> list[Sheet]:
 
 
 def of_full_lines(measures: Measures) -> list[str]:
-    """What the full model's comparisons come to, a line for each metric."""
+    """Summary of the full model's comparisons, a line for each metric."""
     found = []
     for metric in METRICS:
         each = {name: (c.gain(metric), c.p_values[metric]) for name, c in measures.of_full.items()}
@@ -99,7 +100,7 @@ def _notes(measures: Measures) -> list[str]:
 
 
 def hourly_lines(measures: Measures) -> list[str]:
-    """Why pooled and hourly figures differ, and for each metric the rows whose improvement has another sign."""
+    """Notes on pooled against hourly figures; for each metric the rows whose improvements differ in sign."""
     counts = measures.counts
     found = [
         "Pooled, AUC ranks all samples together; over hours, those of the same clock hour alone, and every hour counts "

@@ -1,4 +1,4 @@
-"""From cells to figures: metrics pooled and over hours, averaged over seeds, and how sure their differences are."""
+"""Figures of a labelled table from its cells: metrics pooled and over hours, with intervals and p-values."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Measured(Scored):
 
     row: Row
     hourly: dict[str, list[float]]
-    """metric -> one value a seed, the mean over hours; empty without time."""
+    """metric -> mean over hours, one value a seed; empty without time."""
     costs: dict[str, float]
-    """of :data:`COSTS`, averaged over the seeds."""
+    """cost of :data:`COSTS` -> mean over the seeds."""
 
 
 @dataclass(frozen=True)
@@ -41,21 +41,21 @@ class Measures:
     seeds: int
     rows: dict[str, Measured]
     improvements: dict[str, Difference]
-    """of the rows that are measured from another one, which ``row.against`` names, by their names."""
+    """row -> its difference from the baseline row ``row.against``; rows with a baseline only."""
     of_full: dict[str, Difference]
-    """of the full model over every other row, by the other's name."""
+    """other row -> the full model minus it."""
     best: dict[str, dict[str, float]]
-    """``pooled`` and ``hourly`` of the planted probabilities as scores; empty where there are none."""
+    """``pooled`` and ``hourly`` metrics with the planted probabilities as scores; empty without them."""
     counts: dict[str, int]
     """samples, positives, users, and users_with_both classes; with time also hours, user_hours (a user's samples within
     a clock hour) and user_hours_with_both."""
     side_by_side: int
-    """how many cells were made, and timed, at once."""
+    """most cells that were made, and timed, at once."""
     tested: bool
-    """whether differences have p-values; those of generated samples say nothing."""
+    """whether differences get p-values; False for generated samples."""
 
     def hourly_gain(self, name: str, metric: str) -> float | None:
-        """The row's mean over hours minus that of the row it is measured from; None without either, or without time."""
+        """The row's mean over hours minus its baseline's; None without a baseline or time."""
         measured = self.rows[name]
         against = self.rows.get(measured.row.against or "")
         if against is None or metric not in measured.hourly:
@@ -67,7 +67,7 @@ def measure(table: Table, cells: Mapping[str, Sequence[Cell]], split: str, folde
     """The figures of a table from its rows' cells, one a seed.
 
     Raises:
-        InputError: two cells scored other rows, or a label that never changes.
+        InputError: two cells scored different rows, or the labels are all equal.
     """
     arrays = alike(
         *(cells, split, ("users", "labels"), "scored {} rows"),
@@ -93,12 +93,12 @@ def measure(table: Table, cells: Mapping[str, Sequence[Cell]], split: str, folde
 
 
 def best_possible(folder: DatasetFolder, split: str) -> dict[str, dict[str, float]]:
-    """The metrics of the simulator's planted probabilities, which no model can be expected to pass.
+    """Metrics of the simulator's planted probabilities ``truth/<split>.npy``, an upper bound in expectation.
 
-    Empty for data without ``truth/<split>.npy``.
+    Empty for data without that file.
 
     Raises:
-        InputError: it has another number of rows than the split.
+        InputError: its length differs from the split's.
     """
     file: Path = folder.path / "truth" / f"{split}.npy"
     if not file.exists():
@@ -145,7 +145,7 @@ def _counts(samples: Samples) -> dict[str, int]:
 
 
 def _with_both(groups: NDArray, labels: NDArray) -> tuple[int, int]:
-    """How many groups of samples there are, and how many of them have both classes."""
+    """Number of groups of samples, and of those with both classes."""
     _, group, size = np.unique(groups, return_inverse=True, return_counts=True)
     positives = np.bincount(group[labels], minlength=len(size))
     return len(size), int(((positives > 0) & (positives < size)).sum())

@@ -1,4 +1,4 @@
-"""The plots of the labelled tables: metrics, improvements and cost of every row."""
+"""Plots of the labelled tables: metrics, improvements and costs of all rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmbee_plugin.tables.rows import COLOURS
 
 
 def plots(measures: Measures) -> list[tuple[str, go.Figure]]:
-    """Each plot under its heading."""
+    """(heading, figure) of each plot."""
     found = [("Pooled metrics, bars from chance, 95 % interval over users", _values(measures))]
     if measures.improvements:
         found.append(("Absolute improvement, 95 % interval over users", _improvements(measures)))

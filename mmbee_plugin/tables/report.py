@@ -1,4 +1,4 @@
-"""What a table leaves behind: CSV, JSON and one HTML file, each saying what the data are."""
+"""Writes a labelled table's CSV, JSON and HTML page, each with the data's provenance."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def write_report(
     facts: Mapping[str, Any],
     cells: Mapping[str, Sequence[Cell]],
 ) -> list[str]:
-    """Writes the three files and returns what to print.
+    """Writes the three files and returns the lines to print.
 
     Args:
-        provenance: lines that say what the data are. kind: real, sample or simulated.
-        facts: settings and versions. cells: of each row, one a seed.
+        provenance: lines that describe the data. kind: real, sample or simulated.
+        facts: settings and versions. cells: row -> one cell a seed.
     """
     full = measures.table.full
     content = {
@@ -75,7 +75,7 @@ def _minus(row: str | None, against: str | None, difference: Difference) -> dict
 
 
 def _lines(measures: Measures, kind: str) -> Iterator[dict[str, Any]]:
-    """A line of the CSV for each row, metric and way of averaging, then for each cost."""
+    """Lines of the CSV: for each row, one a metric and way of averaging, then one a cost."""
     same = {"table": measures.table.number, "kind": kind, "split": measures.split}
     for name, measured in measures.rows.items():
         own = {**same, "row": name, "against": measured.row.against or ""}

@@ -1,4 +1,4 @@
-"""Which rows the paper's tables have: settings over backbone x content x interest, and nothing else."""
+"""Rows of the paper's labelled tables, each a choice of backbone, content and interest encoder and other settings."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mmbee_plugin.recbole.config.files import paper_settings
 from mmbee_plugin.recbole.config.sources import merged
 
 NUMBERS = (2, 4, 5, 6, 7)
-"""of the tables on labelled samples; Table 3 ranks, see :mod:`mmbee_plugin.tables.ranking`"""
+"""tables on labelled samples; Table 3 ranks, see :mod:`mmbee_plugin.tables.ranking`"""
 WIDTHS = (32, 64, 128)
 LENGTHS = (5, 10, 20)
 
 COLOURS = {"mmoe": "#4c78a8", "sim": "#e4572e"}
-"""of the rows with a backbone, in plots"""
+"""backbone -> colour of its rows in plots"""
 FULL: Settings = {"backbone": "sim", "content": "mfq", "interest": "gie"}
 
 SLOTS: dict[str, tuple[str, str]] = {
@@ -29,7 +29,7 @@ SLOTS: dict[str, tuple[str, str]] = {
     "+GIE": ("none", "gie"),
     "+MFQ+GIE": ("mfq", "gie"),
 }
-"""What Table 2 puts on a backbone: the content encoder and the interest encoder."""
+"""Table 2: suffix of a row -> content encoder and interest encoder on the backbone"""
 
 
 @dataclass(frozen=True)
@@ -39,24 +39,24 @@ class Table:
     number: int
     title: str
     headings: tuple[str, ...]
-    """of the first columns."""
+    """headings of the leading columns, which name the row."""
     rows: tuple[Row, ...]
     full: str | None = None
-    """the row that is compared with every other one."""
+    """name of the full model's row, compared with every other one."""
     costs: bool = False
-    """whether it has columns for speed and FLOPs."""
+    """whether to print speed and FLOPs."""
     metrics: tuple[str, ...] = field(default=("auc", "uauc", "gauc"))
 
     @property
     def name(self) -> str:
-        """``table 2``."""
+        """Name for messages, such as ``table 2``."""
         return f"table {self.number}"
 
     def only(self, names: Sequence[str]) -> Table:
-        """The table with these rows and those they are measured from; all rows for none.
+        """The table with these rows and their baselines; all rows for no names.
 
         Raises:
-            InputError: a name that is no row's.
+            InputError: an unknown name.
         """
         rows = chosen(self.rows, names, self.name)
         return replace(self, rows=rows, full=self.full if self.full in {row.name for row in rows} else None)
@@ -74,12 +74,12 @@ class Table:
         return found
 
     def check_settings(self, given: Settings) -> None:
-        """Raises InputError for a setting that the rows themselves make, but for rows that keep theirs."""
+        """Raises InputError for a given setting that a row makes itself, unless the row ``keeps`` its own."""
         check_own(self.rows, given, self.name)
 
 
 def check_number(number: int) -> None:
-    """Raises InputError, naming those there are, where the paper's table ``number`` is not among them."""
+    """Raises InputError for a ``number`` that is no table of the paper."""
     if number not in NUMBERS:
         raise InputError(f"table {number} is not one of {', '.join(map(str, sorted((*NUMBERS, 3))))}")
 
@@ -88,11 +88,11 @@ def make_table(number: int, modalities: Sequence[str], metapaths: Sequence[str])
     """Table ``number`` of the paper.
 
     Args:
-        modalities: those of the dataset, which Table 4 leaves out in turn.
-        metapaths: those of the model, which Table 7 leaves out in turn.
+        modalities: of the dataset; Table 4 leaves out one a row.
+        metapaths: of the model; Table 7 leaves out one a row.
 
     Raises:
-        InputError: no such table, or too few modalities or metapaths to leave one out.
+        InputError: unknown table, or fewer than two modalities or metapaths.
     """
     check_number(number)
     makers = {2: _methods, 4: _modalities, 5: _widths, 6: _lengths, 7: _parts}
@@ -140,7 +140,7 @@ def _lengths(_modalities: list[str], _metapaths: list[str]) -> Table:
 
 
 def _growing(setting: str, name: str, values: tuple[int, ...]) -> tuple[Row, ...]:
-    """A row for each value, all against the first."""
+    """A row for each value of a setting, with the first as baseline."""
     first = values[0]
     return tuple(
         Row(

@@ -1,4 +1,4 @@
-"""A cell of the labelled tables: one model trained with one seed, its scores on validation and test, its cost."""
+"""Cells of the labelled tables: one model trained with one seed, its scores on validation and test, its cost."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from mmbee_plugin.experiments.training import EVALUATED, prepared, settings_of_t
 from mmbee_plugin.recbole.run import build_config
 
 KIND = "labelled 1"
-"""the form of these cells; a change in what they hold is another number"""
+"""version of the cells' content, part of their key"""
 
 
 def labelled_jobs(
     name: str, model: str, folder: DatasetFolder, given: Mapping[str, Any], seeds: Sequence[int]
 ) -> list[Job]:
-    """The jobs of one row's cells, one a seed.
+    """Jobs of one row's cells, one a seed.
 
     Raises:
-        InputError: a setting that the model or the data refuse, or an evaluation that is not on labelled samples.
+        InputError: settings invalid for the model or the data, or an evaluation that is not on labelled samples.
     """
     config = build_config(model, folder, dict(given))
     if set(config["eval_args"]["mode"].values()) != {"labeled"}:
@@ -71,10 +71,10 @@ def labelled_cell(model: str, path: Path, given: Mapping[str, Any], seed: int) -
 
 
 def flops(forward: Callable[[], object]) -> int:
-    """Floating point operations of one call, a multiplication and its addition counting two.
+    """Floating point operations of one call, two for a multiplication and its addition.
 
-    Counted are products of matrices, as ``torch.utils.flop_counter`` does; look-ups and element-wise work are not.
-    Attention runs by its formula, since the counter does not know the CPU's fused one.
+    Counts matrix products only, by ``torch.utils.flop_counter``. Attention runs unfused, since the counter does not
+    support the CPU's fused kernel.
     """
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         forward()

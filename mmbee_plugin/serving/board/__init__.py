@@ -1,1 +1,1 @@
-"""The authors that can be scored, encoded: all static items, or the live ones as their segments come in."""
+"""Encoded authors that requests can score: all static items, or live authors as their segments arrive."""

@@ -1,4 +1,4 @@
-"""The board: encoded authors that any request can take rows of."""
+"""Boards: encoded authors, from which requests take rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mmbee_plugin.serving.sides import author_side
 BATCH = 256
 """authors encoded at once"""
 ON_AIR = 20
-"""segment lengths after the end of its newest segment for which an author stays on the board"""
+"""segment lengths that an author stays on the board after the end of its newest segment"""
 UNKNOWN, OFF_AIR = "unknown author", "no live segment"
 
 
@@ -27,16 +27,16 @@ class Board(Protocol):
     """Authors of one bundle, encoded."""
 
     def places(self, authors: Sequence[str], now: float) -> tuple[list[int], dict[int, str]]:
-        """Places on the board of the authors that are on it, and why not by position of those that are not."""
+        """Places of the authors on the board; for the others, position in ``authors`` -> why they are not."""
         ...
 
     def take(self, places: Sequence[int]) -> tuple[EncodedAuthor, NDArray[np.float64] | None]:
-        """Authors (1, C, ·) by place, and (C,) when the newest segment of each ended, in seconds since the epoch, None
-        where nothing grows old; all as of one moment."""
+        """A consistent copy of the authors (1, C, ·) at these places, and (C,) ends of their newest segments in seconds
+        since the epoch, None for static items."""
         ...
 
     def everyone(self, now: float) -> Sequence[int]:
-        """The places of all that can be ranked."""
+        """Places of all authors that can be ranked."""
         ...
 
     def author(self, place: int) -> str:
@@ -45,12 +45,12 @@ class Board(Protocol):
 
 
 class StaticBoard:
-    """All items, encoded when the bundle was built; a place is an author's row."""
+    """Static items, encoded when the bundle was built; a place is an author's row."""
 
     def __init__(self, bundle: Bundle) -> None:
         assert bundle.encoded is not None
         self.bundle, self.encoded = bundle, bundle.encoded
-        self._rows: dict[str, int] = {}  # of authors that were asked for: never more than there are
+        self._rows: dict[str, int] = {}  # cache of known authors, so bounded by their number
 
     def places(self, authors: Sequence[str], now: float) -> tuple[list[int], dict[int, str]]:
         rows = [self._row(author) for author in authors]
@@ -75,11 +75,11 @@ class StaticBoard:
 class LiveBoard:
     """Live authors, encoded again with each new segment.
 
-    A row is written and taken under one lock, so that a request never meets half of one.
+    Rows are written and read under one lock, so that a request never reads a partly written one.
 
     Args:
         bundle: of live data.
-        windows: the segments that have come in; kept when the bundle changes.
+        windows: received segments; they outlive the bundle.
     """
 
     def __init__(self, bundle: Bundle, windows: Windows) -> None:
@@ -109,7 +109,7 @@ class LiveBoard:
     def take(self, places: Sequence[int]) -> tuple[EncodedAuthor, NDArray[np.float64]]:
         index = torch.tensor([places], dtype=torch.long)
         with self._lock:
-            assert self._encoded is not None  # there are places
+            assert self._encoded is not None  # a place implies an encoded author
             return self._encoded.take(index), self._ends[places]
 
     def everyone(self, now: float) -> Sequence[int]:
@@ -120,8 +120,7 @@ class LiveBoard:
         return self._tokens[place]
 
     def add(self, author: str, segment: Segment) -> str:
-        """Takes a segment, whose author still has to be encoded; returns what :meth:`Windows.add` does, or that the
-        author is unknown."""
+        """Adds a segment without encoding its author; returns :data:`UNKNOWN` or the answer of :meth:`Windows.add`."""
         row = self.bundle.tokens.row(author)
         if not row:
             return UNKNOWN
@@ -132,7 +131,7 @@ class LiveBoard:
         return author in self._place
 
     def encode(self, authors: Sequence[str]) -> None:
-        """Encodes authors that have segments, known to the bundle, and puts them on the board."""
+        """Encodes authors of the bundle that have segments, and puts them on the board."""
         distinct = list(dict.fromkeys(authors))
         for start in range(0, len(distinct), BATCH):
             part = distinct[start : start + BATCH]
@@ -142,8 +141,8 @@ class LiveBoard:
             self._write(part, encoded)
 
     def encode_changed(self, since: int = -1) -> None:
-        """Encodes everyone of whom segments came in since there were so many changes, everyone at all by default, as
-        far as the bundle knows them: what another bundle's board had."""
+        """Encodes the bundle's authors with segments added after change number ``since``, by default all; fills the
+        board of a new bundle."""
         changed = self.windows.changed(since)
         rows = self.bundle.tokens.rows(changed).tolist()
         known = {author: row for author, row in zip(changed, rows, strict=True) if row}
@@ -152,7 +151,7 @@ class LiveBoard:
         self.encode(list(known))
 
     def encoded(self, rows: Sequence[int], windows: Sequence[Sequence[Segment]]) -> EncodedAuthor:
-        """Authors (B,) by row of the bundle, with the segments given."""
+        """Encodes authors (B,) by row of the bundle, each with its segments, oldest first."""
         segments, present = {}, {}
         for name, kind in self.live.modalities.items():
             values = np.zeros((len(rows), self.live.length, kind.frames, kind.width), dtype=np.float32)
@@ -167,7 +166,7 @@ class LiveBoard:
         return self.bundle.gtr.encode_author(author_side(self.bundle.authors, rows, segments, present))
 
     def stored(self, row: int) -> list[Segment]:
-        """The segments that the bundle has of an author, as of the end of training."""
+        """The bundle's segments of an author, as of the end of training."""
         arrays = self.bundle.windows
         names = self.live.modalities
         values: Mapping[str, NDArray] = {name: arrays[module_name(name)][row] for name in names}
@@ -175,7 +174,7 @@ class LiveBoard:
         return stored_segments(arrays["starts"][row], arrays["ends"][row], values, present)
 
     def _seed(self, author: str, row: int) -> None:
-        """Behind what has come in stands what the bundle knows from before."""
+        """Adds the bundle's own segments of an author, once."""
         if author not in self._seeded:
             self._seeded.add(author)
             self.windows.seed(author, self.stored(row))
@@ -195,7 +194,7 @@ class LiveBoard:
             self._ends[places.numpy()] = [self.windows.of(author)[-1].end for author in authors]
 
     def _reserve(self, count: int, like: EncodedAuthor) -> None:
-        """Room for so many authors, doubled when it runs out."""
+        """Grows the arrays to hold ``count`` authors, doubling them."""
         if count <= len(self._ends):
             return
         room = max(1024, 2 * count)

@@ -1,4 +1,4 @@
-"""The newest segments of each live author as they came in, whichever bundle encodes them."""
+"""The newest received segments of each live author, independent of the bundle that encodes them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ACCEPTED, LATE, DUPLICATE = "accepted", "late", "duplicate"
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of a live room.
+    """A segment of a live room.
 
     Attributes:
         start, end: seconds since the epoch.
-        values: per modality (F, D) as stored; without an entry the segment lacks the modality.
+        values: modality -> (F, D) as stored; no entry for a missing modality.
     """
 
     start: float
@@ -30,13 +30,13 @@ class Segment:
 
 
 class Windows:
-    """At most L segments an author, sorted by start. Threads may share one.
+    """At most L segments of each author, sorted by start; thread-safe.
 
     Args:
-        content: how segments are read; L, and what their features look like.
+        content: gives L and the shapes of features.
 
     Attributes:
-        changes: how many segments were taken.
+        changes: number of segments accepted so far.
     """
 
     def __init__(self, content: LiveContent) -> None:
@@ -51,16 +51,16 @@ class Windows:
             return list(self._of.get(author, ()))
 
     def changed(self, since: int = -1) -> list[str]:
-        """Authors of whom segments were taken since there were so many changes; all authors by default."""
+        """Authors with segments accepted after change number ``since``; all authors by default."""
         with self._lock:
             return [author for author, change in self._changed.items() if change > since]
 
     def add(self, author: str, segment: Segment) -> str:
-        """Takes a segment at its place in time, the oldest one makes way; or tells why not.
+        """Inserts a segment by start, dropping the oldest beyond L.
 
         Returns:
-            ``accepted``, ``duplicate`` (the author has a segment of that start: the first stays), or ``late`` (older
-            than all L that are kept).
+            ``accepted``, ``duplicate`` (the author has a segment of that start, which is kept), or ``late`` (older than
+            all L kept).
         """
         with self._lock:
             became = self._put(author, segment)
@@ -70,7 +70,7 @@ class Windows:
             return became
 
     def seed(self, author: str, segments: Sequence[Segment]) -> None:
-        """Puts behind what came in what a bundle has from before; that is no change."""
+        """Inserts a bundle's own segments of an author, without counting them as changes."""
         with self._lock:
             self._changed.setdefault(author, 0)
             for segment in segments:
@@ -91,8 +91,7 @@ class Windows:
 def stored_segments(
     starts: NDArray, ends: NDArray, values: Mapping[str, NDArray], present: Mapping[str, NDArray]
 ) -> list[Segment]:
-    """A bundle's window (L,) of one author as segments; arguments as in
-    :class:`~mmbee_plugin.serving.bundle.source.Windows`, of one row."""
+    """The segments in one author's window (L,), one row of :class:`~mmbee_plugin.serving.bundle.source.Windows`."""
     return [
         Segment(
             float(starts[place]),

@@ -1,4 +1,4 @@
-"""Bundles: the immutable unit of deployment, written from a trained model, verified when it is read.
+"""Bundles: immutable units of deployment, written from a trained model and verified when read.
 
-Not here: what is done with an opened bundle (`serving.scorer`).
+Not here: scoring with an opened bundle (`serving.scorer`).
 """

@@ -1,4 +1,4 @@
-"""A trained model and its data as a bundle.
+"""Writes a trained model and its data as a bundle.
 
 The layout of ``bundles/<id>/``, for U users and A authors::
 
@@ -7,7 +7,7 @@ The layout of ``bundles/<id>/``, for U users and A authors::
     tokens/{users,authors}/     see `mmbee_plugin.serving.tokens`
     users.npy                   (U + 1,) records: id vector, pooled neighbours, peers, reach list, history; row 0 is
                                 that of an unknown user
-    authors/<field>.npy         (A + 1, ·) the authors' tables, and of live data what an encoding needs besides content
+    authors/<field>.npy         (A + 1, ·) the authors' tables; for live data also the other inputs of the encoder
     encoded/{top,views}.npy     (A + 1, ·) static items, encoded
     windows/                    live authors at the end of training: starts, ends (A + 1, L), <modality>.npy
                                 (A + 1, L, F, D) as stored, <modality>.present.npy (A + 1, L)
@@ -38,26 +38,26 @@ from mmbee_plugin.serving.sides import NOBODY, kept_fields
 from mmbee_plugin.serving.tokens import tokens_hash, write_tokens
 
 CHUNK = 4096
-"""users or authors that are worked on at once"""
+"""users or authors processed at once"""
 STATIC_FIELDS = ("author", "category")
-"""fields of authors that a request reads even where all authors are encoded"""
+"""author fields that a request reads besides the encoded authors"""
 
 
 def build_bundle(source: Source, shelf: Shelf, show: Callable[[str], None] = lambda stage: None) -> str:
-    """Writes a bundle and gives it its place on the shelf, unpublished; returns its id.
+    """Writes a bundle to the shelf, unpublished, and returns its id.
 
     Args:
-        show: told each stage's name as it starts.
+        show: called with each stage's name as it starts.
 
     Raises:
-        InputError: it cannot be written, or another process writes there.
+        InputError: it cannot be written, or another process writes bundles there.
     """
     pointer = shelf.current()
     try:
         with shelf.writing() as folder, torch.inference_mode():
             show("weights and tokens")
             weights = {name: value.contiguous() for name, value in source.exchange.dense.items()}
-            (folder / "dense.safetensors").write_bytes(save(weights))  # its own writing ignores the umask
+            (folder / "dense.safetensors").write_bytes(save(weights))  # save_file ignores the umask
             (folder / "tokens").mkdir()
             write_tokens(folder / "tokens" / "users", source.exchange.users)
             write_tokens(folder / "tokens" / "authors", source.exchange.authors)
@@ -128,7 +128,7 @@ def _write_users(source: Source, folder: Path) -> None:
 
 
 def _write_nobody(records: NDArray, source: Source) -> None:
-    """Row 0: zeros mean no neighbour, no peer and no behaviour."""
+    """Fills row 0, the unknown user: zeros (no neighbours, peers, behaviours), padding, the id table's row 0."""
     if "reach_ids" in (records.dtype.names or ()):
         records["reach_ids"][0] = NOBODY
     if "user" in source.exchange.tables and "user" in (records.dtype.names or ()):
@@ -171,7 +171,7 @@ def _windows(source: Source, rows: NDArray[np.int64]) -> dict[str, NDArray]:
 
 
 class _Arrays:
-    """Files of arrays that are filled row by row, opened when the first rows come; row 0 stays zero."""
+    """Memory-mapped .npy files filled in chunks of rows, created with the first; row 0 stays zero."""
 
     def __init__(self, folder: Path, rows: int) -> None:
         self.folder, self.rows = folder, rows

@@ -1,5 +1,4 @@
-"""Golden requests: a few pairs with the logits that the adapter's own model gives them, replayed before a bundle
-serves."""
+"""Golden requests: pairs with their logits by the adapter's own model, replayed before a bundle is served."""
 
 from __future__ import annotations
 
@@ -16,17 +15,17 @@ from mmbee_plugin.serving.bundle.source import Source
 
 REQUESTS, CANDIDATES = 200, 20
 TOLERANCE = 1e-4
-"""of a logit, absolute and relative: other batch sizes and processors round otherwise"""
+"""tolerated |difference| / (1 + |logit|), since rounding depends on batch size and processor"""
 UNDECIDED = 0.01
-"""share of the logits that may differ more where a soft search chooses: of behaviours that are equally relevant, as
-gifts to one author are, rounding decides which it keeps"""
+"""share of the logits that may differ more under soft search: among equally relevant behaviours, such as gifts to one
+author, rounding decides which are kept"""
 
 Score = Callable[[str, Sequence[str], float | None], torch.Tensor]
 """user, authors and time -> logits (C, T)"""
 
 
 def write_golden(source: Source, path: Path) -> None:
-    """Draws users, authors for each, and scores them as of the end of training."""
+    """Draws users and authors for each, and writes their logits as of the end of training."""
     rng = np.random.default_rng(0)
     users, authors = source.exchange.users, source.exchange.authors
     drawn = rng.choice(len(users), min(REQUESTS, len(users)), replace=False)
@@ -45,13 +44,13 @@ def write_golden(source: Source, path: Path) -> None:
 
 
 def replay(path: Path, score: Score, undecided: float = 0.0) -> float:
-    """The largest difference of a logit from the golden ones that is within the tolerance.
+    """Scores the golden requests; returns the largest difference within the tolerance.
 
     Args:
-        undecided: share of the logits that may differ more.
+        undecided: share of the logits that may exceed the tolerance.
 
     Raises:
-        InputError: more of them differ; a bundle like that must not serve.
+        InputError: more logits exceed it; the bundle must not be served.
     """
     content = read_object(path)
     differences = []

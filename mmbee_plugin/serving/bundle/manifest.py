@@ -1,4 +1,4 @@
-"""``manifest.json`` of a bundle: what it holds, of what model and data, and the hash of every file and of itself."""
+"""``manifest.json`` of a bundle: its model, data and tasks, the hash of every file and of the manifest itself."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ ENTRIES: dict[str, type | tuple[type, ...]] = {
     "live": (dict, type(None)),
     "files": dict,
 }
-"""What a manifest must have besides ``schema``, and of which type."""
+"""required entries besides ``schema`` -> their types"""
 OF_THE_BUILD = ("id", "seal", "created", "parent")
-"""Entries that do not make a bundle another one: the same model and data have the same id whenever they are built."""
+"""entries that do not enter the id, which depends on the model and data alone"""
 
 
 def file_entry(path: Path) -> dict[str, Any]:
@@ -40,10 +40,11 @@ def file_entry(path: Path) -> dict[str, Any]:
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any], created: str, parent: str | None) -> str:
-    """Writes the manifest of a folder whose other files are finished; returns the bundle's id.
+    """Writes the manifest of a folder whose other files are complete; returns the bundle's id.
 
     Args:
-        content: the entries but those of the build and ``files``.
+        content: all entries except :data:`OF_THE_BUILD` and ``files``.
+        created: time of the build. parent: id of the bundle served at that time, or None.
     """
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     entries = {"schema": SCHEMA, **content, "files": {name: file_entry(folder / name) for name in names}}
@@ -56,10 +57,10 @@ def write_manifest(folder: Path, content: Mapping[str, Any], created: str, paren
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a bundle.
+    """Reads and checks the manifest of a bundle.
 
     Raises:
-        InputError: no such bundle, one of another schema, or a manifest that is not as it was written.
+        InputError: no such bundle, another schema, or a manifest that was changed or is in another bundle's folder.
     """
     source = folder / FILE
     if not source.exists():
@@ -81,10 +82,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def check_files(folder: Path, manifest: Mapping[str, Any], hashes: bool = True) -> None:
-    """Raises InputError for the first file that is missing or not the one that was written.
+    """Raises InputError for the first file that is missing or was changed.
 
     Args:
-        hashes: read every file; else only sizes are looked at.
+        hashes: whether to check content by hash, or only sizes.
     """
     for name, entry in manifest["files"].items():
         path = folder / name
@@ -105,5 +106,5 @@ def _hash(entries: Mapping[str, Any]) -> str:
 
 
 def _canonical(entries: Mapping[str, Any]) -> bytes:
-    # The order of the entries counts: that of the modalities is the order of the tokens.
+    # Keys are not sorted: the order of modalities is the order of the model's tokens.
     return json.dumps(entries, indent=1, ensure_ascii=False).encode() + b"\n"

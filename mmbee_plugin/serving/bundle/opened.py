@@ -1,4 +1,4 @@
-"""An opened bundle: the model with its weights, the authors' arrays, and how live segments are read."""
+"""Opens a bundle: the model with its weights, the authors' arrays, and the format of live segments."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ from mmbee_plugin.serving.bundle.source import LiveContent, LiveModality
 from mmbee_plugin.serving.tokens import TokenIndex
 
 SHARE = 0.8
-"""of the machine's free memory that a bundle may map; more is refused before it is"""
+"""largest share of the machine's free memory that a bundle may map"""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Everything of a bundle but the users' records, mapped into memory; nothing of it is written to.
+    """A bundle without the users' records, memory-mapped and read-only.
 
     Attributes:
+        tokens: index of the authors' tokens.
         authors: fields of :class:`~mmbee_plugin.modules.batch.AuthorSide` by author row, (A + 1, ·).
-        encoded: all authors of static items; None for live data.
-        live: how live segments are read; None for static items.
-        origin: seconds since the epoch at which the data's clock is 0.
+        encoded: all authors, for static items; None for live data.
+        live: format of live segments; None for static items.
+        windows: arrays of the live authors' segments at the end of training, see `build`; empty for static items.
+        origin: zero of the data's clock, in seconds since the epoch.
         until: end of training, in seconds since the epoch; None for data without time.
     """
 
@@ -50,15 +52,15 @@ class Bundle:
 
     @property
     def id(self) -> str:
-        """Names the bundle."""
+        """Its name, a hash of the content."""
         return self.manifest["id"]
 
 
 def open_bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
-    """Maps a bundle whose files were checked.
+    """Maps a bundle whose files have been checked.
 
     Raises:
-        InputError: of another version of the model; larger than this machine's memory.
+        InputError: a model of another version, or more data than :data:`SHARE` of the free memory.
     """
     size = sum(entry["size"] for name, entry in manifest["files"].items() if name != "users.npy")
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else size * 2
@@ -116,5 +118,5 @@ def _mapped(path: Path) -> NDArray:
 
 
 def _tensor(path: Path) -> torch.Tensor:
-    """Mapped copy on write, since torch has no read-only tensors; nobody writes, so the pages are shared."""
+    """Maps a file copy-on-write, since torch has no read-only tensors; without writes its pages stay shared."""
     return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))

@@ -1,8 +1,8 @@
-"""The folder of bundles: which of them is served, and how that changes.
+"""The folder of bundles, and the pointer CURRENT to the served one.
 
-``bundles/<id>/`` are the bundles, ``bundles/CURRENT`` names the one that is served, those that were before it, and
-whether it is pinned. A bundle is on the disk before it has its name, and has its name before CURRENT has it; each is
-one renaming, so that a kill leaves the older state or the newer one.
+``bundles/<id>/`` are the bundles; ``bundles/CURRENT`` has the id of the served one, of those served before, and whether
+it is pinned. A bundle is synced to disk, renamed to its id, and then named in CURRENT; both renames are atomic, so a
+kill leaves the old state or the new one.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from mmbee_plugin.serving.bundle.manifest import FILE, check_files, read_manifes
 
 POINTER = "CURRENT"
 REMEMBERED = 20
-"""bundles that CURRENT remembers having been served"""
+"""bundles served before that CURRENT lists"""
 KEPT = 3
-"""newest bundles that pruning leaves at least"""
+"""least number of newest bundles that pruning keeps"""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Pointer:
 
     bundle: str
     previous: tuple[str, ...] = ()
-    """those served before, the last one last."""
+    """bundles served before, the most recent last."""
     pinned: bool = False
 
 
@@ -40,14 +40,14 @@ class Shelf:
     """A folder of bundles.
 
     Args:
-        path: made when the first bundle is.
+        path: created with the first bundle.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def current(self) -> Pointer | None:
-        """What CURRENT names; None before anything was published. Raises InputError where it cannot be read."""
+        """Reads CURRENT; None before the first publication. Raises InputError if it is damaged."""
         file = self.path / POINTER
         if not file.exists():
             return None
@@ -57,17 +57,17 @@ class Shelf:
         raise InputError(f"{file}: does not name a bundle; publish one again")
 
     def bundles(self) -> list[dict[str, Any]]:
-        """The manifests of all readable bundles, the newest last."""
+        """Manifests of all readable bundles, the newest last."""
         found = []
         for path in sorted(self.path.glob("*/" + FILE)):
             try:
                 found.append(read_manifest(path.parent))
             except InputError:
-                continue  # another schema's, or damaged; `mmbee bundle verify` tells
+                continue  # of another schema or damaged; `mmbee bundle verify` reports it
         return sorted(found, key=lambda manifest: (manifest["created"], manifest["id"]))
 
     def verify(self, bundle: str) -> dict[str, Any]:
-        """The manifest of a bundle whose files are all as they were written. Raises InputError."""
+        """Checks every file of a bundle by its hash; returns the manifest. Raises InputError."""
         folder = self.path / bundle
         manifest = read_manifest(folder)
         check_files(folder, manifest)
@@ -75,10 +75,10 @@ class Shelf:
 
     @contextmanager
     def writing(self) -> Iterator[Path]:
-        """A new folder for a bundle, alone on this shelf; what an earlier, killed writer left goes first.
+        """Locks the shelf, removes what killed writers left, and yields a new folder for a bundle.
 
         Raises:
-            InputError: another process writes here.
+            InputError: another process writes bundles here.
         """
         with locked(self.path / ".lock", "another process writes bundles here"):
             for left in self.path.glob(".*.writing-*"):
@@ -87,7 +87,7 @@ class Shelf:
                 yield folder
 
     def add(self, writing: Path, bundle: str) -> Path:
-        """Gives a finished folder its place, on the disk; one that stands there already stays, if it is whole."""
+        """Syncs a complete folder to disk and renames it to the bundle's id; an intact bundle of that id is kept."""
         folder = self.path / bundle
         sync_tree(writing)
         publish(writing, folder, keeps=lambda _: self._is_whole(bundle))
@@ -95,10 +95,10 @@ class Shelf:
         return folder
 
     def publish(self, bundle: str) -> Pointer:
-        """Points CURRENT at a verified bundle.
+        """Verifies a bundle and points CURRENT at it.
 
         Raises:
-            InputError: a bundle that is not as it was written; another one is pinned.
+            InputError: a missing or damaged bundle, or another one is pinned.
         """
         self.verify(bundle)
         before = self.current()
@@ -111,7 +111,11 @@ class Shelf:
         return self._point(_after(before, bundle))
 
     def rollback(self, bundle: str | None = None) -> Pointer:
-        """Points CURRENT at the bundle served before, or at the one named. Raises InputError as `publish`."""
+        """Points CURRENT at the bundle served before, even if CURRENT is pinned, or publishes ``bundle``.
+
+        Raises:
+            InputError: no bundle was served before; as `publish`.
+        """
         before = self.current()
         if bundle is None:
             if before is None or not before.previous:
@@ -121,7 +125,7 @@ class Shelf:
         return self.publish(bundle)
 
     def pin(self, bundle: str | None = None, on: bool = True) -> Pointer:
-        """Holds CURRENT at a bundle, the one it names by default, or lets it go. Raises InputError."""
+        """Pins CURRENT to a bundle (by default the present one), or unpins it. Raises InputError."""
         before = self.current()
         if before is None:
             raise InputError(f"{self.path}: nothing was published")
@@ -131,7 +135,11 @@ class Shelf:
         return self._point(replace(before, pinned=on))
 
     def prune(self, keep: int = KEPT) -> list[str]:
-        """Removes all but the newest bundles; never the one served or the one before it. Returns their ids."""
+        """Removes all but the ``keep`` newest bundles, never the served one or the one before it; returns their ids.
+
+        Raises:
+            InputError: ``keep`` below :data:`KEPT`, or another process writes bundles here.
+        """
         if keep < KEPT:
             raise InputError(f"--keep {keep}: at least {KEPT} bundles stay")
         with locked(self.path / ".lock", "another process writes bundles here"):

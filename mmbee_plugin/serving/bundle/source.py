@@ -1,4 +1,4 @@
-"""What a bundle is built from: a trained model on its data, as an adapter opens it."""
+"""Input of a bundle: a trained model with its data, as opened by an adapter."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from mmbee_plugin.modules.gtr import GTRModel
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of the data that a model was trained on."""
+    """Facts of the data that a model was trained on."""
 
     name: str
     """of the dataset."""
     provenance: str
-    """one line that names the data and how real they are."""
+    """one line that describes the data, and whether they are real."""
     dataset: str
     """hash of the dataset folder's files."""
     snapshot: str | None
-    """key of the graph snapshot that the lists come from; None without a graph."""
+    """key of the graph snapshot; None without a graph."""
     origin: float
-    """seconds since the epoch at which the data's clock is 0."""
+    """zero of the data's clock, in seconds since the epoch."""
     until: float | None
     """end of training on that clock; None for data without time."""
     chances: bool
-    """whether the loss is logistic, so that the sigmoid of a logit is a chance."""
+    """whether the loss is logistic, so that the sigmoid of a logit is a probability."""
 
 
 @dataclass(frozen=True)
 class Longest:
-    """The longest list of each kind that a side holds: a record has room for it."""
+    """Length of the longest list of each kind, to which records are padded."""
 
     history: int
     reach: int = 0
@@ -47,12 +47,12 @@ class Longest:
 
 @dataclass(frozen=True)
 class LiveModality:
-    """How a modality of live segments is stored and standardised."""
+    """Storage and standardisation of one modality of live segments."""
 
     frames: int
     width: int
     dtype: str
-    """numpy's name of the stored type."""
+    """name of the stored numpy dtype."""
     mean: NDArray[np.float32]
     """(width,)"""
     deviation: NDArray[np.float32]
@@ -61,17 +61,17 @@ class LiveModality:
 
 @dataclass(frozen=True)
 class LiveContent:
-    """How the content of live authors is read."""
+    """Format of the content of live authors."""
 
     seconds: float
-    """length of a segment that does not say when it ends."""
+    """default length of a segment."""
     length: int
-    """L, newest segments that an author is encoded from."""
+    """L, number of newest segments that an author is encoded from."""
     modalities: Mapping[str, LiveModality]
 
     @property
     def shapes(self) -> tuple[int, dict[str, tuple[int, int, str]]]:
-        """What a segment must look like to be read."""
+        """L, and modality -> (frames, width, dtype) of a segment."""
         return self.length, {
             name: (one.frames, one.width, one.dtype) for name, one in self.modalities.items()
         }
@@ -79,10 +79,10 @@ class LiveContent:
 
 @dataclass(frozen=True)
 class Windows:
-    """The newest L segments of ``B`` authors at the end of training, oldest first, the newest last.
+    """The newest L segments of ``B`` authors at the end of training, oldest first.
 
     Shapes:
-        - starts, ends: (B, L) seconds since the epoch, NaN where there is no segment
+        - starts, ends: (B, L) seconds since the epoch, NaN for no segment
         - values: per modality (B, L, F, D) as stored; present: per modality (B, L) bool
     """
 
@@ -93,25 +93,24 @@ class Windows:
 
 
 class Source(Protocol):
-    """A model in evaluation mode with its data. Rows of users and authors are those of the exchange file's tokens."""
+    """A model in evaluation mode with its data. User and author rows are positions in the exchange's token lists."""
 
     facts: Facts
     exchange: Exchange
     gtr: GTRModel
     longest: Longest
     live: LiveContent | None
-    """None where an author's content is its own, or is not read."""
+    """None for static items, or a model that reads no content."""
 
     def users(self, rows: NDArray[np.int64]) -> UserSide:
-        """Users (B,) with what the graphs and tables give; histories come from `histories`. Ids of reach lists are
-        author rows + 1."""
+        """Users (B,) without histories, see `histories`; ids in reach lists are author rows + 1."""
         ...
 
     def histories(
         self, rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32] | None]:
-        """Author rows (B, H) of the newest behaviours of users (B,), oldest first, lengths (B,), and times (B, H) on
-        the data's clock, None without time."""
+        """Newest behaviours of users (B,), oldest first: author rows (B, H), lengths (B,), and times (B, H) on the
+        data's clock, None without time."""
         ...
 
     def authors(self, rows: NDArray[np.int64]) -> AuthorSide:
@@ -123,5 +122,5 @@ class Source(Protocol):
         ...
 
     def logits(self, users: NDArray[np.int64], authors: NDArray[np.int64]) -> torch.Tensor:
-        """(B, T) logits of pairs as of the end of training, by the adapter's own path."""
+        """(B, T) logits of pairs as of the end of training, by the adapter's own code."""
         ...

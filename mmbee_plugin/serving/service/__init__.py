@@ -1,4 +1,4 @@
-"""The HTTP service: routes, admission, metrics and its own description.
+"""The HTTP service: routes, admission control, metrics and OpenAPI description.
 
-Not here: what an answer is computed from (`serving.scorer`).
+Not here: the computation of scores (`serving.scorer`).
 """

@@ -1,4 +1,4 @@
-"""Admission: a bounded queue before one worker thread; what cannot be done in time is refused before it is begun."""
+"""Admission control: a bounded queue before one worker thread; requests that would miss their deadline are refused."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TypeVar
 
 Answer = TypeVar("Answer")
 MEMORY = 0.05
-"""share of the newest request in the running mean of how long work takes"""
+"""weight of the newest request in the running mean of the time of work"""
 
 
 class Refused(Exception):
-    """A request that is not worked on.
+    """A request was refused without being worked on.
 
     Attributes:
-        status: of HTTP: 429 where the queue is full, 503 where the answer would come too late.
+        status: HTTP status code: 429 for a full queue, 503 for a deadline that would be missed.
     """
 
     def __init__(self, status: int, reason: str) -> None:
@@ -26,11 +26,11 @@ class Refused(Exception):
 
 
 class Lane:
-    """One thread that works on requests in their order. Its methods belong to one event loop.
+    """One thread that works on requests first in, first out; its methods must be called from one event loop.
 
     Args:
         name: of the thread.
-        limit: requests that may wait or be worked on.
+        limit: most requests waiting or in work.
     """
 
     def __init__(self, name: str, limit: int) -> None:
@@ -42,10 +42,10 @@ class Lane:
         """Runs work in the lane's thread.
 
         Args:
-            seconds: after which no answer is wanted.
+            seconds: deadline from now for starting the work.
 
         Raises:
-            Refused: the queue is full, or the answer would come, or has become, too late; nothing was done.
+            Refused: the queue is full, or the work could not or did not start before the deadline.
         """
         if self.waiting >= self.limit:
             raise Refused(429, f"{self.waiting} requests wait already")

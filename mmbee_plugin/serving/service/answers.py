@@ -1,4 +1,4 @@
-"""From a typed request to a typed answer, by one scorer; called in a lane's thread."""
+"""Computes typed answers to typed requests with one scorer, in a lane's thread."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def top(scorer: Scorer, request: schema.TopRequest) -> schema.TopAnswer:
 
 
 def take(follower: Follower, request: schema.SegmentsRequest) -> schema.SegmentsAnswer:
-    """Gives segments to the board. Raises InputError where no live data are served."""
+    """Adds live segments to the board. Raises InputError if no live data are served."""
     scorer = follower.scorer
     assert scorer is not None
     live = scorer.bundle.live or LiveContent(0.0, 1, {})
@@ -61,7 +61,7 @@ def take(follower: Follower, request: schema.SegmentsRequest) -> schema.Segments
 
 
 def infer(scorer: Scorer, request: schema.InferRequest) -> schema.InferAnswer:
-    """Scores by the Open Inference Protocol. Raises Wrong for other tensors than it takes."""
+    """Scores by the Open Inference Protocol. Raises Wrong for missing or malformed input tensors."""
     inputs = {one.name: one for one in request.inputs}
     user, authors = _strings(inputs, "user"), _strings(inputs, "authors")
     if len(user) != 1:
@@ -86,7 +86,7 @@ def infer(scorer: Scorer, request: schema.InferRequest) -> schema.InferAnswer:
 
 
 def described(follower: Follower, scorer: Scorer) -> schema.ModelAnswer:
-    """The model that serves."""
+    """Description of the served model."""
     tasks = scorer.bundle.gtr.tasks
     return schema.ModelAnswer(
         name="mmbee",
@@ -115,14 +115,14 @@ def _history(given: Sequence[schema.Behaviour] | None) -> list[scoring.Behaviour
 
 
 def _as_asked(scorer: Scorer, found: Scores, logits: bool) -> NDArray[np.float32]:
-    """(C, T) chances where the loss was logistic and nobody asks for logits."""
+    """(C, T) probabilities, or logits if asked for or if the loss is not logistic."""
     if logits or not scorer.bundle.manifest["chances"]:
         return found.logits
     return torch.from_numpy(found.logits).sigmoid().numpy()
 
 
 def _segment(given: schema.Segment, live: LiveContent) -> windows.Segment | str:
-    """A segment as it is stored, or what is wrong with it."""
+    """The segment in stored form, or what is wrong with it."""
     end = given.start + live.seconds if given.end is None else given.end
     if end < given.start:
         return WRONG_TIME
@@ -131,7 +131,7 @@ def _segment(given: schema.Segment, live: LiveContent) -> windows.Segment | str:
         made = _values(rows, live.modalities.get(name))
         if isinstance(made, str):
             return made
-        if made.any():  # as in the data, a vector of zeros is none
+        if made.any():  # as in the data, zeros mean that the modality is missing
             values[name] = made
     return windows.Segment(given.start, end, values)
 

@@ -1,4 +1,4 @@
-"""The routes. A request reads the scorer once, waits in a bounded queue, and is answered by that scorer alone."""
+"""Routes of the service. A request reads the scorer once, waits in a bounded queue, and is answered by that scorer."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a request may ask for."""
+    """Limits on requests."""
 
     candidates: int = 2000
-    """authors of a request, and behaviours of its history."""
+    """most authors of a request, and most behaviours of its history."""
     body: int = 1 << 20
     """bytes of a body."""
     segments_body: int = 64 << 20
     """bytes of a body with segments."""
     queue: int = 64
-    """requests that wait or are worked on."""
+    """most requests waiting or in work."""
     seconds: float = 1.0
-    """after which no answer is wanted, unless the request says otherwise."""
+    """default deadline of a request."""
 
 
 class Service:
     """The application.
 
     Args:
-        follower: holds the scorer; started and stopped with the application.
-        metrics: of the follower too.
-        token: that requests must bear but those for health; None asks for none.
+        follower: holds the scorer; the caller starts and stops it.
+        metrics: shared with the follower's events.
+        token: bearer token required by all routes except health; None for no check.
     """
 
     def __init__(
@@ -79,16 +79,16 @@ class Service:
         return Starlette(routes=routes)
 
     async def live(self, request: Request) -> Response:
-        """The process answers."""
+        """Whether the process answers."""
         return answer(schema.Health(True))
 
     async def ready(self, request: Request) -> Response:
-        """A bundle serves."""
+        """Whether a bundle is served."""
         ready = self.follower.scorer is not None
         return answer(schema.Health(ready), 200 if ready else 503)
 
     async def model(self, request: Request) -> Response:
-        """What serves, and what could not."""
+        """The served model, and why a newer bundle was refused."""
         return answer(answers.described(self.follower, self._scorer()))
 
     async def score(self, request: Request) -> Response:
@@ -131,17 +131,17 @@ class Service:
         return answer(made)
 
     async def exposition(self, request: Request) -> Response:
-        """Metrics."""
+        """Metrics in Prometheus' text format."""
         for name, lane in self.lanes.items():
             self.metrics.waiting.labels(name).set(lane.waiting)
         return Response(self.metrics.text(self.follower), media_type="text/plain; version=0.0.4")
 
     async def openapi(self, request: Request) -> Response:
-        """The description of these routes."""
+        """The OpenAPI document."""
         return answer(document())
 
     async def docs(self, request: Request) -> Response:
-        """The description to read."""
+        """The OpenAPI document as an HTML page."""
         return HTMLResponse(page())
 
     def _scorer(self) -> Scorer:
@@ -170,7 +170,7 @@ class Service:
         return self._open(route, guarded)
 
     def _open(self, route: str, handler: Handler) -> Handler:
-        """Counts, and turns what is wrong with a request into its response."""
+        """Wraps a handler: counts and times requests, and turns their errors into responses."""
 
         async def counted(request: Request) -> Response:
             start = time.perf_counter()

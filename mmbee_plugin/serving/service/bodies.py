@@ -1,4 +1,4 @@
-"""From a request to its body as a type, and back: what is wrong is one line and a 4xx."""
+"""Decodes request bodies to types and encodes responses; errors are one line with a 4xx status."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmbee_plugin.serving.service.schema import Error
 
 Kind = TypeVar("Kind")
 BODY_SECONDS = 10.0
-"""that a client has to send its body"""
+"""time limit for receiving a body"""
 JSON = "application/json"
 
 
@@ -22,7 +22,7 @@ class Wrong(Exception):
     """A request that cannot be answered.
 
     Attributes:
-        status: of HTTP.
+        status: HTTP status code.
     """
 
     def __init__(self, status: int, reason: str) -> None:
@@ -31,7 +31,10 @@ class Wrong(Exception):
 
 
 async def body_of(request: Request, kind: type[Kind], limit: int) -> Kind:
-    """The body of a request.
+    """The body of a request, decoded to ``kind``.
+
+    Args:
+        limit: most bytes.
 
     Raises:
         Wrong: larger than the limit (413), too slow (408), cut short, no JSON, or not of the type (400).
@@ -57,7 +60,7 @@ async def body_of(request: Request, kind: type[Kind], limit: int) -> Kind:
 
 
 def check_token(request: Request, token: str | None) -> None:
-    """Raises Wrong (401) for a request without the service's token, where it has one."""
+    """Raises Wrong (401) for a request without the service's token; None accepts all."""
     if token is None:
         return
     kind, _, given = request.headers.get("authorization", "").partition(" ")
@@ -71,7 +74,7 @@ def answer(content: Any, status: int = 200) -> Response:
 
 
 def refusal(status: int, reason: str) -> Response:
-    """An error of one line."""
+    """An error response with a one-line reason; 429 and 503 ask to retry after a second."""
     headers = {"Retry-After": "1"} if status in (429, 503) else {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"

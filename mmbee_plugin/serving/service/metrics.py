@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, in a registry of the process's own: files that processes share outlive dead workers."""
+"""Prometheus metrics of one process, in its own registry: the files of multi-process mode outlive dead workers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,7 @@ BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0
 
 
 class Metrics:
-    """What a service counts; gauges are read when they are asked for.
-
-    Args:
-        follower: of the service.
-    """
+    """Counters of a service; its gauges are set when the metrics are read."""
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
@@ -49,11 +45,11 @@ class Metrics:
         self._board = Gauge("mmbee_board_authors", "Authors on the board.", registry=registry)
 
     def event(self, what: str, detail: str) -> None:
-        """Counts what a follower tells."""
+        """Counts a follower's `Event`."""
         (self.swaps if what == "swapped" else self.refusals).inc()
 
     def text(self, follower: Follower) -> bytes:
-        """The exposition."""
+        """All metrics in Prometheus' text format."""
         scorer = follower.scorer
         self._bundle.clear()
         if scorer is not None:

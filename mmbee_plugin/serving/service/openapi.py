@@ -1,4 +1,4 @@
-"""`/openapi.json`, made of the types of `schema`, and `/docs`, one page of it that needs nothing from elsewhere."""
+"""`/openapi.json`, generated from the types of `schema`, and `/docs`, the same as one self-contained HTML page."""
 
 from __future__ import annotations
 

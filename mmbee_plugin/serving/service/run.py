@@ -1,4 +1,4 @@
-"""Starts the service: one process, one thread that scores, one that encodes, one that follows the bundles."""
+"""Runs the service: one process, with a thread for each lane of requests and one that follows CURRENT."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from mmbee_plugin.serving.service.app import Limits, Service
 from mmbee_plugin.serving.service.metrics import Metrics
 
 KEEP_ALIVE = 30
-"""seconds that a silent connection is kept"""
+"""seconds until an idle connection is closed"""
 
 
 @dataclass(frozen=True)
 class Where:
-    """Where the service is and what it reads.
+    """Address of the service, and its inputs.
 
     Attributes:
         bundles: the folder of bundles.
         store: URL of a Redis or Valkey; None maps the bundles' own files.
-        token: that requests must bear; None asks for none, on this machine only.
+        token: bearer token of requests; None requires a loopback host.
     """
 
     bundles: Path
@@ -38,19 +38,19 @@ class Where:
 
 
 def serve(where: Where, limits: Limits, show: Callable[[str], None]) -> None:
-    """Serves until it is interrupted or terminated; requests that were begun are answered.
+    """Serves until interrupted or terminated; requests in work are still answered.
 
     Args:
-        show: told what serves, and what cannot, a line each.
+        show: called with one line for the address and for each served or refused bundle.
 
     Raises:
-        InputError: no such folder; a host beyond this machine without a token; a port that is taken.
+        InputError: no such folder; no token with a host other than loopback; an address that cannot be bound.
     """
     if not where.bundles.is_dir():
         raise InputError(f"{where.bundles}: no such folder of bundles; mmbee bundle build makes one")
     if where.token is None and not _is_loopback(where.host):
         raise InputError(f"--host {where.host}: reaches beyond this machine, so --token is needed")
-    torch.set_num_threads(1)  # a request is too small to be shared between threads
+    torch.set_num_threads(1)  # a request is too small for several threads
     metrics = Metrics()
 
     def tell(what: str, detail: str) -> None:

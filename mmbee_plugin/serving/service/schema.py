@@ -1,5 +1,4 @@
-"""What comes in and goes out over HTTP, as types: bodies are checked against them, and `/openapi.json` is made of
-them."""
+"""Types of request and response bodies, which validate them and generate `/openapi.json` (docstrings included)."""
 
 from __future__ import annotations
 
@@ -16,11 +15,11 @@ Deadline = Annotated[
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A body of a request; fields that it does not have are refused."""
+    """A request body; unknown fields are an error."""
 
 
 class Behaviour(Body):
-    """A gift of the user's, to whom and when."""
+    """A past gift of the user: author and time."""
 
     author: Token
     time: Seconds | None = None
@@ -32,16 +31,16 @@ class ScoreRequest(Body):
     user: Token
     authors: Annotated[list[Token], Meta(min_length=1)]
     time: Seconds | None = None
-    """of the request; now, if it is left out."""
+    """time of the request; default: now."""
     history: list[Behaviour] | None = None
-    """the user's gifts, oldest first; those up to the end of training, if it is left out."""
+    """the user's gifts, oldest first; default: those up to the end of training."""
     logits: bool = False
-    """logits instead of chances."""
+    """whether to return logits instead of probabilities."""
     deadline_ms: Deadline | None = None
 
 
 class TopRequest(Body):
-    """A user, for the best of all authors on the board."""
+    """A user, and how many of the board's best authors to return."""
 
     user: Token
     count: Annotated[int, Meta(ge=1, le=1000)] = 10
@@ -52,12 +51,12 @@ class TopRequest(Body):
 
 
 class Segment(Body):
-    """A stretch of an author's live room: per modality a vector, or one for each frame; a modality may be missing."""
+    """A segment of an author's live room: per modality one vector, or one for each frame; modalities may be missing."""
 
     author: Token
     start: Seconds
     end: Seconds | None = None
-    """the bundle's segment length after the start, if it is left out."""
+    """default: the bundle's segment length after the start."""
     features: dict[str, list[float | list[float]]] = {}
 
 
@@ -68,7 +67,7 @@ class SegmentsRequest(Body):
 
 
 class ScoreAnswer(msgspec.Struct):
-    """Scores by task in the order of the request; null for authors that cannot be scored, with the reason."""
+    """Scores by task, in the order of the request; null for authors without a score, whose reasons are in missing."""
 
     bundle: str
     scores: dict[str, list[float | None]]
@@ -86,7 +85,7 @@ class TopAnswer(msgspec.Struct):
 
 
 class SegmentsAnswer(msgspec.Struct):
-    """What became of each segment, in the order of the request, and how many had each answer."""
+    """The answer to each segment, in the order of the request, and the count of each answer."""
 
     bundle: str
     answers: list[str]
@@ -94,7 +93,7 @@ class SegmentsAnswer(msgspec.Struct):
 
 
 class Error(msgspec.Struct):
-    """What is wrong, in one line."""
+    """The reason of an error, in one line."""
 
     error: str
 
@@ -110,7 +109,7 @@ class InferTensor(msgspec.Struct, kw_only=True):
 
 
 class InferRequest(msgspec.Struct, kw_only=True):
-    """Inputs ``user`` (BYTES, [1]) and ``authors`` (BYTES, [C]), and if need be ``time`` (FP64, [1])."""
+    """Inputs ``user`` (BYTES, [1]) and ``authors`` (BYTES, [C]), optionally ``time`` (FP64, [1])."""
 
     inputs: list[InferTensor]
     id: str = ""
@@ -119,7 +118,7 @@ class InferRequest(msgspec.Struct, kw_only=True):
 
 
 class InferAnswer(msgspec.Struct, kw_only=True):
-    """Outputs ``authors``, those that could be scored, and a tensor of scores a task."""
+    """Outputs ``authors``, those with a score, and one tensor of scores for each task."""
 
     model_name: str
     model_version: str
@@ -129,7 +128,7 @@ class InferAnswer(msgspec.Struct, kw_only=True):
 
 
 class ModelAnswer(msgspec.Struct, kw_only=True):
-    """The model that serves."""
+    """The served model."""
 
     name: str
     versions: list[str]
@@ -142,6 +141,6 @@ class ModelAnswer(msgspec.Struct, kw_only=True):
 
 
 class Health(msgspec.Struct):
-    """Whether the service lives, or is ready."""
+    """Whether the service is live, or ready."""
 
     ok: bool

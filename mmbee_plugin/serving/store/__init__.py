@@ -1,2 +1,1 @@
-"""Where a scorer reads the record of a user: one interface, a backend a file. Redis answers byte for byte what the
-mapped file does."""
+"""Stores of user records: one interface, one file for each backend. Redis holds the same bytes as the mapped file."""

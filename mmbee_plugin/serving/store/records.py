@@ -12,23 +12,23 @@ from mmbee_plugin.serving.tokens import TokenIndex
 
 
 class StoreDown(Exception):
-    """The store did not answer, or not in time; a request is scored without it and says so."""
+    """The store did not answer in time; the request is scored without the user's record and flagged."""
 
 
 class Store(Protocol):
     """The records of one bundle's users."""
 
     def read(self, user: str) -> NDArray | None:
-        """The record (1,) of a user by token, a copy of its own; None for an unknown user.
+        """Copy of a user's record (1,) by token; None for an unknown user.
 
         Raises:
-            StoreDown: no answer in time.
+            StoreDown: no valid answer in time.
         """
         ...
 
 
 class MappedStore:
-    """Records from the bundle's file, through the page cache that all processes of a machine share.
+    """Records from the bundle's memory-mapped file, in the page cache that processes of a machine share.
 
     Args:
         folder: of the bundle.

@@ -1,7 +1,7 @@
-"""Records in Redis or Valkey: a key a user, under a prefix a bundle, the bytes those of the mapped file.
+"""Records in Redis or Valkey: one key ``mmbee:<bundle>:<user>`` each, with the bytes of the mapped file.
 
-A bundle's keys are whole once ``mmbee:<id>`` holds their number. One request reads one key, so a cluster serves it as
-well as one server.
+The key ``mmbee:<bundle>`` holds the number of users and is set once all are written. A request reads a single key, so a
+cluster works as well as one server.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.store.records import MappedStore, StoreDown
 
 BATCH = 1000
-"""keys written or looked for at once"""
+"""keys written or checked at once"""
 SAMPLE = 200
-"""records that are read again and compared once all are written"""
+"""records that are read back and compared after writing"""
 DEADLINE = 0.02
-"""seconds that a read may take"""
+"""timeout of a read, in seconds"""
 PAUSE = 1.0
-"""seconds without a try after a read failed, so that not every request waits for its deadline"""
+"""seconds after a failed read in which none is tried, so that requests do not all wait for the timeout"""
 
 
 class RedisStore:
@@ -37,7 +37,7 @@ class RedisStore:
         dtype: of a record.
 
     Raises:
-        InputError: no server there, or one without all of the bundle's users.
+        InputError: invalid URL, no answer, or the bundle's users have not been written.
     """
 
     def __init__(self, url: str, bundle: str, dtype: np.dtype) -> None:
@@ -69,10 +69,10 @@ class RedisStore:
 
 
 def fill(url: str, folder: Path, bundle: str) -> int:
-    """Writes a bundle's users unless they are all there, checks them, and returns their number.
+    """Writes a bundle's users unless they are there, checks them, and returns their number.
 
     Raises:
-        InputError: no server there, or not what was written.
+        InputError: no answer, missing keys, or a record that differs when read back.
     """
     client, mapped = _connect(url, 5.0), MappedStore(folder)
     count, prefix = len(mapped.index), _prefix(bundle)
@@ -109,7 +109,7 @@ def fill(url: str, folder: Path, bundle: str) -> int:
 
 
 def drop(url: str, bundle: str) -> None:
-    """Removes a bundle's users, first the key that says that they are there. Raises InputError."""
+    """Removes a bundle's users, the key of their number first. Raises InputError."""
     client = _connect(url, 5.0)
     try:
         client.unlink(_ready(bundle))

@@ -1,4 +1,4 @@
-"""A ranking table from its options to its lines: tuning, cells, measures, files."""
+"""Runs a ranking table: tuning, cells, measures, report files, printed lines."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from mmbee_plugin.tables.ranking.tuning import begin_tuning, tune
 
 
 def run_table_3(asked: TableOptions, arguments: Sequence[str]) -> list[str]:
-    """Tunes what is to be tuned, makes the cells that are missing, writes the report and returns the printed lines.
+    """Tunes rows if asked to, makes the missing cells, writes the report and returns the lines to print.
 
     Args:
         arguments: settings of all rows, ``--key=value``.
 
     Raises:
-        InputError: an option, a setting or data that cannot be; before anything is trained where that is possible.
+        InputError: invalid options, settings or data; raised before any training where possible.
     """
     check_split(asked.split)
     known = table_rows()
@@ -61,11 +61,11 @@ def ranking_table(
     """A table of any rows on a dataset, as :func:`run_table_3`.
 
     Args:
-        reference: the row that others are set against, where it is among ``rows``.
-        given: settings of all rows; they win over tuned ones, and a row's own over both, as the table says.
+        reference: the row to compare with every other one; may be missing from ``rows``.
+        given: settings of all rows; they win over tuned ones, and a row's own over both, with a note.
     """
     for row in rows:
-        ranking_jobs(row, folder, given, [])  # refuses what cannot be before hours of tuning
+        ranking_jobs(row, folder, given, [])  # raises for invalid settings before hours of tuning
     tuned = asked.tuned or tunings_folder(folder)
     if asked.minutes is not None:
         _tune(rows, folder, given, tuned, asked.minutes, asked.jobs)
@@ -135,7 +135,7 @@ def _decide(
     found: Mapping[str, Tuning],
     asked: TableOptions,
 ) -> None:
-    """The best trials of each row meet again, with all seeds; their cells are the table's."""
+    """Trains the best trials of each tuned row with all seeds and chooses among them; the cells are the table's."""
     seeds = range(1, asked.seeds + 1)
     jobs = {
         (row.name, place): [
@@ -177,7 +177,7 @@ def _protocol(folder: DatasetFolder, settings_of: Mapping[str, Mapping[str, Any]
 
 
 def _own_lines(rows: Sequence[RankedRow], given: Mapping[str, Any]) -> list[str]:
-    """Which settings are a row's own, whatever was tuned or given."""
+    """Notes on rows whose own settings win over tuned or given ones."""
     names = [row.name for row in rows]
     found = []
     if PAPER in names:

@@ -1,4 +1,4 @@
-"""The printed sheets of a ranking table."""
+"""Sheets of a ranking table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mmbee_plugin.tables.ranking.published import Publication
 from mmbee_plugin.tables.ranking.rows import NUMBER
 
 SHOWN = ("recall@20", "ndcg@20")
-"""metrics of the sheet of groups"""
+"""metrics in the sheet of groups"""
 GRAPH_COST = "of cells that read one graph, the graph stage and its compilation are in the first alone"
 GROUPS = {
     ALL: "all pairs",
@@ -45,10 +45,10 @@ COSTS = {
 def ranking_sheets(
     measures: RankingMeasures, protocol: Sequence[str], published: Sequence[Publication]
 ) -> list[Sheet]:
-    """The table, the reference row minus every other one, groups of pairs, and published figures apart.
+    """The table, the reference row minus every other one, groups of pairs, and published figures.
 
     Args:
-        protocol: lines that say how the figures came about.
+        protocol: notes on ranking, tuning and the rows' own settings.
     """
     found = [_table(measures, protocol)]
     if measures.differences:
@@ -64,7 +64,7 @@ def metric_name(metric: str) -> str:
 
 
 def best_other_lines(measures: RankingMeasures) -> list[str]:
-    """What the reference row comes to against the best other row, a line for each metric."""
+    """The reference row's difference from the best other row, a line for each metric."""
     found = []
     for metric in METRICS:
         other = measures.best_other(metric)

@@ -1,4 +1,5 @@
-"""From cells to figures: metrics a user, averaged over seeds, of all positives and of groups of them."""
+"""Figures of a ranking table from its cells: metrics of each user averaged over seeds, for all positives and for groups
+of them."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ FEW = "few"
 NEW = "new"
 """pairs with an item that has no training interaction"""
 DEGREES = (0, 1, 2, 3, 4, 6, 11, 21, 51)
-"""where groups of users by their training interactions begin"""
+"""lower bounds of the groups of users by number of training interactions"""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Positives:
     """The held-out pairs that all models of a table rank.
 
     Shapes:
-        - users, items, user_degrees, item_degrees: (n,)
+        - users, items: (n,) rows of the folder
+        - user_degrees, item_degrees: (n,) distinct training interactions
     """
 
     users: NDArray[np.int32]
@@ -43,12 +45,12 @@ class Positives:
 
     @classmethod
     def of(cls, cell: Cell, split: str) -> Positives:
-        """Those of one cell."""
+        """The pairs in the arrays of a cell."""
         names = ("users", "items", "user degrees", "item degrees")
         return cls(*(cell.arrays[f"{split} {name}"] for name in names))
 
     def groups(self) -> dict[str, NDArray[np.bool_]]:
-        """(n,) which pairs belong to each group that has any: all, few and new, then by the user's degree."""
+        """Group -> (n,) bool mask of its pairs: all, few and new, then by the user's degree; empty groups left out."""
         found = {
             ALL: np.ones(len(self.users), dtype=bool),
             FEW: self.user_degrees <= 2,
@@ -65,10 +67,10 @@ class RowFigures:
     """A row's figures.
 
     Attributes:
-        seeds: metric -> one value a seed, over all users.
+        seeds: metric -> mean over all users, one value a seed.
         users: group -> metric -> (users of the group,), averaged over the seeds.
-        costs: of :data:`COSTS`, averaged over the cells; what a row does not have is missing.
-        tried: settings that were tried in its tuning; 0 for one that was not tuned.
+        costs: cost of :data:`COSTS` -> mean over the cells, if all cells have it.
+        tried: number of trials of its tuning; 0 without tuning.
     """
 
     seeds: dict[str, list[float]]
@@ -86,13 +88,13 @@ class RankingMeasures:
     """All figures of a ranking table.
 
     Attributes:
-        reference: the row that others are set against.
+        reference: the row that is compared with every other one.
         seeds: trainings of each row.
         counts: group -> (positives, users).
-        intervals: row -> metric -> 95 % over users.
+        intervals: row -> metric -> 95 % interval over users.
         differences: group -> other row -> the reference minus it; empty without the reference row.
-        side_by_side: how many cells were made, and timed, at once.
-        tested: whether differences have p-values; those of generated samples say nothing.
+        side_by_side: most cells that were made, and timed, at once.
+        tested: whether differences get p-values; False for generated samples.
     """
 
     split: str
@@ -106,7 +108,7 @@ class RankingMeasures:
     tested: bool
 
     def best_other(self, metric: str, group: str = ALL) -> str:
-        """The row that is best beside the reference."""
+        """Name of the best row other than the reference."""
         others = [name for name in self.rows if name != self.reference]
         return max(others, key=lambda name: self.rows[name].value(metric, group))
 
@@ -122,13 +124,13 @@ def measure(
     """The figures of a table from its rows' cells.
 
     Args:
-        seeds: trainings asked for; a row that only counts has one cell.
-        tried: of each row that was tuned, how many settings.
-        reference: the row that others are set against, where it is there.
-        tested: False for generated samples, whose p-values say nothing.
+        seeds: trainings of each row; a row without training has one cell.
+        tried: tuned row -> number of trials.
+        reference: the row to compare with every other one; may be missing from ``cells``.
+        tested: False for generated samples, which get no p-values.
 
     Raises:
-        InputError: two cells ranked other pairs.
+        InputError: two cells ranked different pairs.
     """
     first = alike(
         *(cells, split, ("users", "items"), "ranked {} pairs"),
@@ -157,7 +159,7 @@ def measure(
 
 
 def degree_name(low: int, high: int | None) -> str:
-    """How a group of users by training interactions is called; ``high`` is where the next begins."""
+    """Name of the group of users with ``low`` to ``high - 1`` training interactions; no upper bound for None."""
     if high is None:
         return f"{low} or more"
     return str(low) if high == low + 1 else f"{low} to {high - 1}"
@@ -203,7 +205,7 @@ def _differences(rows: Mapping[str, RowFigures], group: str, reference: str) -> 
 def _resampled(
     users: Mapping[str, Mapping[str, NDArray[np.float64]]],
 ) -> dict[str, dict[str, PairedDifference]]:
-    """The mean over users by name and metric, all on the same draws of users."""
+    """Means over users with their bootstrap draws, all on the same draws: name -> metric -> result."""
     columns = [of_name[metric] for of_name in users.values() for metric in METRICS]
     draws = means_on_resampled_users(np.stack(columns, axis=1)).T.reshape(len(users), len(METRICS), -1)
     return {

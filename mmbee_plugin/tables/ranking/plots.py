@@ -1,4 +1,4 @@
-"""The plots of a ranking table: every row's metrics, and where over user degree the gain sits."""
+"""Plots of a ranking table: metrics of all rows, and metrics and gain by user degree."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REFERENCE_COLOUR = "#e4572e"
 
 
 def ranking_plots(measures: RankingMeasures) -> list[tuple[str, go.Figure]]:
-    """Each plot under its heading."""
+    """(heading, figure) of each plot."""
     found = [("Metrics, 95 % interval over users", _values(measures))]
     groups = [name for name in measures.counts if name[0].isdigit()]
     for metric in SHOWN:

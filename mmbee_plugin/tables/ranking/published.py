@@ -1,4 +1,4 @@
-"""Figures that papers printed: shown under a heading of their own, since nothing here measured them."""
+"""Figures printed in papers, shown under a heading of their own since they were not measured here."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ FILE = Path(__file__).with_name("published.json")
 
 @dataclass(frozen=True)
 class Publication:
-    """What one source printed for one dataset and split.
+    """One source's figures for one dataset and split.
 
     Attributes:
-        datasets: names of folders beside whose figures it is shown.
-        data: which files and split, with counts. source: the paper. notes: what keeps the figures from comparing.
-        rows: model -> metric, as ``recall@20``, -> value.
+        datasets: names of the dataset folders it applies to.
+        data: files and split, with counts. source: the paper. notes: limits of the comparison.
+        rows: model -> metric, such as ``recall@20`` -> value.
     """
 
     datasets: list[str]
@@ -27,7 +27,7 @@ class Publication:
 
 
 def published(dataset: str) -> list[Publication]:
-    """What stands in ``published.json`` for a dataset of this name, or of it with a suffix such as ``tiktok-full``."""
+    """Entries of ``published.json`` for a dataset, also under a name with a suffix such as ``tiktok-full``."""
     entries = json.loads(FILE.read_text(encoding="utf-8"))
     found = [Publication(**each) for each in entries]
     return [each for each in found if any(f"{dataset}-".startswith(f"{name}-") for name in each.datasets)]

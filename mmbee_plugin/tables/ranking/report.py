@@ -1,4 +1,4 @@
-"""What a ranking table leaves behind: CSV, JSON and one HTML file, each saying what the data are."""
+"""Writes a ranking table's CSV, JSON and HTML page, each with the data's provenance."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def write_ranking(
     facts: Mapping[str, Any],
     cells: Mapping[str, Sequence[Cell]],
 ) -> list[str]:
-    """Writes the three files and returns what to print.
+    """Writes the three files and returns the lines to print.
 
     Args:
-        provenance: lines that say what the data are.
-        facts: settings, versions, and ``data``: name, kind, counts and hash. cells: of each row.
+        provenance: lines that describe the data.
+        facts: settings, versions, and ``data``: name, kind, counts and hash. cells: row -> its cells.
     """
     content = {
         "table": NUMBER,
@@ -64,7 +64,7 @@ def _row(measures: RankingMeasures, name: str, cells: Sequence[Cell]) -> dict[st
 
 
 def _lines(measures: RankingMeasures, data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """A line of the CSV for each row, group and metric, then for each cost."""
+    """Lines of the CSV: for each row, one a group and metric, then one a cost."""
     same = {"table": NUMBER, "data": data["name"], "kind": data["kind"], "split": measures.split}
     for name, figures in measures.rows.items():
         for group, (_, users) in measures.counts.items():

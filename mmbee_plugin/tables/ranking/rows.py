@@ -1,4 +1,4 @@
-"""Which rows Table 3 has: the paper's models, and below them what needs no training."""
+"""Rows of Table 3: the paper's models, then baselines without training."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from mmbee_plugin.recbole.untrained import Score, most_popular, walk
 
 NUMBER = 3
 REFERENCE = "MMBee"
-"""the row that is compared with every other one"""
+"""row that is compared with every other one"""
 
 
 @dataclass(frozen=True)
 class RankedRow(Row):
-    """A row: a model trained once a seed, or a count of the training interactions."""
+    """A model trained once a seed, or a score counted from the training interactions."""
 
     model: str | None = None
-    """of RecBole's registry."""
+    """name in RecBole's registry."""
     tuning: str | None = None
-    """the name of its search space and its tuned settings; None for a row that is never tuned."""
+    """name of its search space and its tuned settings; None for a row that is never tuned."""
     count: partial[Score] | None = None
-    """where there is no model: from the training split to a score, a function of a module with its arguments."""
+    """for a row without a model: maps the training split to a score; a module-level function with its arguments."""
 
 
 TRAINED = (
     *("NGCF", "LightGCN", "MMGCN", "GRCN", "EgoGCN", "DIN", "DIEN", "SASRec", "SIM", "MMMLP", "MMSSL"),
     "MMBee",
 )
-"""the paper's, in its order; what it says of its DIN describes DIEN, so that both are there"""
+"""the paper's models in its order, and DIEN, which the paper's description of DIN fits"""
 OWN_DIEN = {"backbone": "dien", "head": "mlp", "loss": "bce", "history": "prefix"}
-"""DIEN as this package has it (BCE and the auxiliary loss), with SIM's empty slots and its settings in the dataset's
-file; RecBole's model of that name wants drawn negatives for each behaviour, which the common dataset class lacks"""
+"""this package's DIEN (BCE and the auxiliary loss) as a backbone of SIM, whose settings in the dataset's file apply;
+RecBole's DIEN needs a sampled negative for each behaviour, which the common dataset class lacks"""
 WALKS = (("walk u-a-u-a", "uaua"), ("walk u-a-a", "uaa"))
-"""over U2A, and over U2A and then Swing's A2A"""
+"""random walks over U2A, and over U2A then Swing's A2A"""
 
 
 def table_rows() -> tuple[RankedRow, ...]:
-    """All rows of the table. Raises InputError where the file with the paper's settings cannot be read."""
+    """All rows of the table. Raises InputError if the file with the paper's settings cannot be read."""
     trained = [
         RankedRow("DIEN", OWN_DIEN, model="SIM", tuning="DIEN")
         if name == "DIEN"

@@ -1,4 +1,4 @@
-"""A cell of a ranking table: where one model puts every held-out item, and what that cost."""
+"""Cells of a ranking table: the rank of every held-out item by one model, and the cost."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ from mmbee_plugin.recbole.untrained import Score
 from mmbee_plugin.tables.ranking.rows import RankedRow
 
 KIND = "ranking 2"
-"""the form of these cells; a change in what they hold is another number"""
+"""version of the cells' content, part of their key"""
 COUNTED = "Pop"
-"""the model whose settings, and so whose data, rows without a model have: it has none of its own"""
+"""model whose settings and data rows without a model use; it has no settings of its own"""
 RANKING = "mmbee_plugin.recbole.training.ranking"
 FAILED = "failed"
-"""the fact of a cell whose training ended in a loss that is no number"""
+"""fact of a cell whose training ended in a NaN loss"""
 PROTOCOL: dict[str, Any] = {"eval_args": {"mode": "full"}, "valid_metric": "Recall@20"}
-"""what all rows share where the dataset's file says nothing; RecBole's own defaults differ from model to model"""
+"""defaults of all rows below the dataset's file; RecBole's own defaults differ between models"""
 
 
 def with_protocol(model: str, folder: DatasetFolder, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Given settings, and below them those of :data:`PROTOCOL` that the dataset's file leaves open."""
+    """Given settings over those of :data:`PROTOCOL` and of the dataset's file under the same keys."""
     of_dataset = dataset_settings(folder, model)
     shared = merged(PROTOCOL, {key: of_dataset[key] for key in PROTOCOL if key in of_dataset})
     settings = merged(shared, given)
@@ -59,13 +59,13 @@ def with_protocol(model: str, folder: DatasetFolder, given: Mapping[str, Any]) -
 def ranking_jobs(
     row: RankedRow, folder: DatasetFolder, given: Mapping[str, Any], seeds: Sequence[int]
 ) -> list[Job]:
-    """The jobs of one row's cells, one a seed; a single one where there is nothing to train.
+    """Jobs of one row's cells, one a seed; a single job for a row without training.
 
     Args:
-        given: settings beyond the dataset's, tuned ones among them.
+        given: settings over the dataset's, including tuned ones.
 
     Raises:
-        InputError: a setting that the model or the data refuse, or an evaluation that is not a full ranking.
+        InputError: settings invalid for the model or the data, or an evaluation that is not a full ranking.
     """
     name = row.model or COUNTED
     settings = with_protocol(name, folder, over(of_model(given, name), row.settings))
@@ -92,8 +92,8 @@ def ranking_cell(model: str, path: Path, given: Mapping[str, Any], seed: int) ->
     """Trains a model and ranks the validation and test items with the weights of its best epoch.
 
     Returns:
-        arrays: those of :func:`ranked`. facts: those of :meth:`Training.facts`, valid_seconds of one evaluation. Where
-        the loss was no number, no arrays, and :data:`FAILED` among the facts.
+        arrays: those of :func:`ranked`. facts: those of :meth:`Training.facts`, and valid_seconds of one evaluation.
+        After a NaN loss, no arrays, and the fact :data:`FAILED`.
     """
     with prepared(model, path, given, seed) as training:
         try:
@@ -114,7 +114,7 @@ def ranking_cell(model: str, path: Path, given: Mapping[str, Any], seed: int) ->
 
 
 def counted_cell(count: Callable[[MMBeeDataset], Score], path: Path, given: Mapping[str, Any]) -> Cell:
-    """The same for a row that only counts; it knows no epochs."""
+    """Ranks the validation and test items by a score without training; arrays as :func:`ranking_cell`."""
     begun, memory = time.perf_counter(), PeakMemory()
     folder = DatasetFolder(path)
     config = build_config(COUNTED, folder, {**given, "show_progress": False})
@@ -129,11 +129,11 @@ def counted_cell(count: Callable[[MMBeeDataset], Score], path: Path, given: Mapp
 
 
 def ranked(score: Score, loader: Any, train: MMBeeDataset, split: str) -> dict[str, NDArray]:
-    """The positives of a loader, users and items as rows of the folder, ascending.
+    """Ranks a loader's positives.
 
     Returns:
-        ``<split> users``, ``items``, ``ranks`` (items before it), ``user degrees`` and ``item degrees`` (distinct
-        training interactions), (n,) int32 each.
+        (n,) int32 each, sorted by user and item: ``<split> users`` and ``items`` (rows of the folder), ``ranks`` (items
+        before it), ``user degrees`` and ``item degrees`` (distinct training interactions).
     """
     found = positive_ranks(score, loader)
     pairs = train.positive_keys()

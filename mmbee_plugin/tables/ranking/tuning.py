@@ -1,10 +1,9 @@
-"""Each row's settings, searched on validation for the same number of minutes.
+"""Tunes each row's settings on validation, for the same number of minutes.
 
-What was tried stands in one JSON file a model, rewritten after every trial, best first. The search is RecBole's
-`HyperTuning` in its exhaustive form, which draws settings in a seeded random order without repeating any. Going on
-after a kill, it proposes the same settings again; those in the file are answered from there and cost nothing. One seed
-may favour the wrong settings, so the best trials may meet again as finalists, trained to the end with several seeds,
-which comes on top of the minutes. No choice reads the test split.
+Trials are kept in one JSON file a model, rewritten after every trial, best first. The search is RecBole's exhaustive
+`HyperTuning`, which draws settings in a seeded random order without repetition. A resumed search proposes the same
+settings again and reads those tried before from the file. Since one seed may favour the wrong settings, the best trials
+can be trained in full with several seeds as finalists, outside the minutes. No choice reads the test split.
 """
 
 from __future__ import annotations
@@ -28,24 +27,24 @@ from mmbee_plugin.recbole.tune import search_of, searched_settings
 from mmbee_plugin.tables.ranking.run import with_protocol
 
 SEED = 2020
-"""of the trials and of the order in which settings are drawn; a table's seeds are others"""
+"""seed of the trials and of the order of settings; a table's cells use others"""
 SHARE = 5
-"""A trial may take one part in so many of the minutes, so that slow rows try several settings too."""
+"""a trial takes at most 1/5 of the minutes, so that slow models try several settings too"""
 TOO_SHORT = 20
-"""With less than one part in so many left, no further trial is begun."""
+"""no trial is begun with less than 1/20 of the minutes left"""
 
 
 class BudgetSpentError(Exception):
-    """The row's minutes are over."""
+    """The row's minutes are spent."""
 
 
 def begin_tuning(
     file: Path, model: str, folder: DatasetFolder, given: Mapping[str, Any], space: Path
 ) -> Tuning:
-    """The tuning to go on with, or a new one.
+    """The tuning in ``file``, to resume, or a new one.
 
     Raises:
-        InputError: the file is of other data or settings, the space cannot be read, or a given setting is searched.
+        InputError: the file is of other data or settings, the space cannot be read, or a given setting is in the space.
     """
     given = of_model(given, model)
     for name in searched_settings(space, model):
@@ -75,10 +74,10 @@ def begin_tuning(
 
 
 def tune(tuning: Tuning, path: Path, space: Path, minutes: float) -> None:
-    """Tries settings until the row's minutes are spent, those of earlier runs included, or all are tried.
+    """Tries settings until the row's minutes, including earlier runs, are spent or the space is exhausted.
 
     Args:
-        path: the dataset folder. space: a params file of RecBole's HyperTuning, all of its lines ``choice``.
+        path: the dataset folder. space: a params file of RecBole's HyperTuning with ``choice`` lines only.
     """
     budget = 60 * minutes
 
@@ -102,7 +101,7 @@ def tune(tuning: Tuning, path: Path, space: Path, minutes: float) -> None:
             "test_result": None,
         }
 
-    logging.getLogger("hyperopt").setLevel(logging.CRITICAL)  # it reports the end of the budget as an error
+    logging.getLogger("hyperopt").setLevel(logging.CRITICAL)  # it logs BudgetSpentError as an error
     os.environ["HYPEROPT_FMIN_SEED"] = str(SEED)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of hyperopt's own imports
