@@ -9,7 +9,7 @@ class InputError(ValueError):
     """
 
 
-def one_line(error: BaseException) -> str:
-    """Text of an exception in one line of at most 200 characters: the system's reason, else its text, else its type."""
+def one_line(error: BaseException, limit: int = 200) -> str:
+    """Text of an exception in one line of at most `limit` characters: the system's reason, else its text, else its type."""
     text = getattr(error, "strerror", None) or str(error)
-    return " ".join(text.split())[:200] or type(error).__name__
+    return " ".join(text.split())[:limit] or type(error).__name__

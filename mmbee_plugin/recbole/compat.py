@@ -25,10 +25,11 @@ second share them, and one loads the other's weights. Random digits are appended
 distributed runs, whose processes have to agree on it.
 """
 
-import importlib
+import importlib.util
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib.machinery import ModuleSpec
 from logging import getLogger
 from types import ModuleType
 from typing import Any
@@ -37,7 +38,6 @@ import numpy as np
 import torch
 from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
-from recbole.quick_start import quick_start
 from recbole.trainer import hyper_tuning
 from recbole.utils import get_local_time, get_model, init_logger, init_seed
 
@@ -46,6 +46,7 @@ from mmbee_plugin.recbole.training import checkpoint
 
 NAMING = ("recbole.trainer.trainer", "recbole.utils.logger", "recbole.utils.utils")
 """modules of RecBole that name files by the time"""
+QUICK_START = "recbole.quick_start.quick_start"
 SINE = "recbole.model.sequential_recommender.sine"
 PRETRAINED = (
     *(f"general_recommender.{name}" for name in ("convncf", "nais", "neumf", "ract")),
@@ -100,7 +101,7 @@ def install() -> None:
     for module in ("recbole.trainer.trainer", *(f"recbole.model.{name}" for name in PRETRAINED)):
         vars(importlib.import_module(module))["torch"] = TORCH
     vars(hyper_tuning)["np"] = NUMPY
-    quick_start.load_data_and_model.__code__ = _load_data_and_model.__code__
+    _once_imported(QUICK_START, _replace_body)
 
 
 def _time_of_a_name() -> str:
@@ -115,6 +116,40 @@ def _leave_anomaly_detection() -> None:
         before = torch.is_anomaly_enabled()
         importlib.import_module(SINE)
     torch.autograd.set_detect_anomaly(before, torch.is_anomaly_check_nan_enabled())
+
+
+def _once_imported(name: str, change: Callable[[ModuleType], None]) -> None:
+    """Changes a module now, or as soon as it is imported: this one brings ray with it, which most runs never need."""
+    if name in sys.modules:
+        change(sys.modules[name])
+    elif not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder(name, change))
+
+
+class _Finder:
+    """Finds one module as all others do, and changes it once it has been executed."""
+
+    def __init__(self, name: str, change: Callable[[ModuleType], None]) -> None:
+        self.name, self.change = name, change
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        if name != self.name:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        assert spec is not None and spec.loader is not None
+        execute = spec.loader.exec_module
+
+        def executed(module: ModuleType) -> None:
+            execute(module)
+            self.change(module)
+
+        spec.loader.exec_module = executed  # type: ignore[method-assign]
+        return spec
+
+
+def _replace_body(quick_start: ModuleType) -> None:
+    quick_start.load_data_and_model.__code__ = _load_data_and_model.__code__
 
 
 def _load_data_and_model(model_file: str) -> Any:

@@ -86,7 +86,7 @@ def test_a_name_that_is_taken_is_not_used(model, monkeypatch):
     monkeypatch.setattr(files.secrets, "randbelow", lambda _: next(digits))
     for result in ("first.json", "second.json"):
         assert main([*ARGUMENTS[model], f"--result={result}"]) == 0
-    assert len(list(Path("saved").iterdir())) == 4
+    assert len(list(Path("saved").glob("[!.]*"))) == 4  # beside hidden locks
     assert len(list(Path("log", model).iterdir())) == 2
 
 

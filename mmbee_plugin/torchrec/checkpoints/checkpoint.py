@@ -229,7 +229,7 @@ def _lazy_parts(optimizer: KeyedOptimizer) -> Iterator[KeyedOptimizer]:
 def _cause(error: CheckpointException) -> str:
     """Error of the first process that failed, in one line."""
     first = next(iter(error.failures.values()))
-    return one_line(first[0] if isinstance(first, tuple) else first)
+    return one_line(first[0] if isinstance(first, tuple) else first, limit=500)  # it names the path twice
 
 
 @contextmanager
