@@ -10,6 +10,6 @@ class InputError(ValueError):
 
 
 def one_line(error: BaseException, limit: int = 200) -> str:
-    """Text of an exception in one line, cut to `limit` characters: the system's reason, else the text, else the type."""
+    """Text of an exception in a line, cut to `limit` characters: the system's reason, else its text, else its kind."""
     text = getattr(error, "strerror", None) or str(error)
     return " ".join(text.split())[:limit] or type(error).__name__
