@@ -116,10 +116,9 @@ def file_lines(results: Sequence[RunResult]) -> list[str]:
         lines.append(f"{result.model}: weights of the best epoch in {result.checkpoint}, log in {result.log}")
         if result.model == "MMBee":
             labelled = set(result.settings["eval_args"]["mode"].values()) == {"labeled"}
-            uses = ("diagnose {}", "explain {}") if labelled else ("export {} FILE",)
-            lines.append(
-                "  read by " + " and ".join("mmbee " + use.format(result.checkpoint) for use in uses)
-            )
+            own = ("diagnose {}", "explain {}") if labelled else ("export {} FILE",)
+            uses = [use.format(result.checkpoint) for use in (*own, "bundle build {} bundles")]
+            lines += [f"  read by mmbee {use}" for use in uses]
     return lines
 
 
