@@ -49,8 +49,16 @@ class RowwiseAdagrad(torch.optim.Optimizer):
             for table in group["params"]:
                 if table.grad is None:
                     continue
-                total = self.state[table]["sum"]
-                total.add_(table.grad.square().mean(dim=1))
-                scale = -group["lr"] / (total.sqrt() + group["eps"])
+                scale = -group["lr"] / added_roots(self.state[table]["sum"], table.grad, group["eps"])
                 table.addcmul_(table.grad, scale.unsqueeze(1))
         return loss
+
+
+def added_roots(sums: torch.Tensor, gradients: torch.Tensor, eps: float = EPS) -> torch.Tensor:
+    """Adds each row's mean squared gradient to its sum (n,), in place, and returns the divisors (n,) of the steps.
+
+    Args:
+        gradients: (n, d).
+    """
+    sums.add_(gradients.square().mean(dim=1))
+    return sums.sqrt() + eps

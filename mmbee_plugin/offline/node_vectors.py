@@ -13,8 +13,12 @@ from mmbee_plugin.graph.metapaths import Neighbours
 from mmbee_plugin.graph.pairs import PairSampler
 from mmbee_plugin.graph.settings import NodeStage
 from mmbee_plugin.modules.graphcl import GraphCLLoss
+from mmbee_plugin.modules.rowwise import added_roots
 from mmbee_plugin.randomness.orders import random_order
 from mmbee_plugin.settings.section import Section
+
+EPS = 1e-10
+"""added to row-wise Adagrad's roots; GraphCL's gradients are small"""
 
 
 class NodeTraining(Section):
@@ -183,7 +187,7 @@ class _Table:
             0, place, torch.cat([part.reshape(-1, width) for part in gradients if part is not None])
         )
         if self.squares is not None:
-            squares = self.squares[rows] + summed.square().mean(1)
+            squares = self.squares[rows]
+            summed /= added_roots(squares, summed, EPS)[:, None]
             self.squares[rows] = squares
-            summed /= squares.sqrt().clamp(min=1e-10)[:, None]
         self.weight[rows] -= self.learning_rate * summed
