@@ -52,8 +52,8 @@ ROUTES: tuple[tuple[str, str, str, type | None, type | None, tuple[int, ...]], .
     ("get", "/docs", "This description to read.", None, None, (401,)),
 )
 STYLE = (
-    "body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
-    "pre{background:#f4f4f4;padding:1em}"
+    "body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em;overflow-wrap:anywhere}"
+    "pre{background:#f4f4f4;padding:1em;white-space:pre-wrap;overflow-wrap:anywhere}"
 )
 MEDIA = {"/metrics": "text/plain", "/docs": "text/html"}
 
