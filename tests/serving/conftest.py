@@ -8,6 +8,8 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -218,6 +220,15 @@ class Running:
 
     def client(self, **more: Any) -> Client:
         return Client(self.url, **more)
+
+    def raw(self, path: str, body: bytes | None, method: str = "POST", **headers: str) -> tuple[int, bytes]:
+        """Status and content of an answer, whatever the status."""
+        request = urllib.request.Request(self.url + path, body, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                return response.status, response.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
 
     def post_stored(self, source: RandomSource) -> None:
         """Puts every author with a segment on the board, as it was at the end of training."""
