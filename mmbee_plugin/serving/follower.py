@@ -84,16 +84,21 @@ class Follower:
                 self.refused = reason
                 self.tell("refused", reason)
 
-    def take(self, segments: Sequence[tuple[str, Segment]]) -> list[str]:
+    def take(self, segments: Sequence[tuple[str, Segment]], live: LiveContent | None = None) -> list[str]:
         """Adds (author, segment) pairs to the board and encodes their authors; returns what :meth:`LiveBoard.add` does.
 
+        Args:
+            live: format that the segments were made for; None if it is the served bundle's.
+
         Raises:
-            InputError: no bundle of live data is served.
+            InputError: no bundle of live data is served, or one of another format since the segments were made.
         """
         with self._intake:
             board = self.scorer.board if self.scorer is not None else None
             if not isinstance(board, LiveBoard):
                 raise InputError("no bundle of live data is served, so nobody reads segments")
+            if live is not None and live.shapes != board.live.shapes:
+                raise InputError("a bundle of other segments serves now; post them again")
             answers = [board.add(author, segment) for author, segment in segments]
             pairs = zip((author for author, _ in segments), answers, strict=True)
             # A late or duplicate segment still puts an author of the bundle on the board.

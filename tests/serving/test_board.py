@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -140,6 +142,14 @@ def test_who_went_off_the_air_leaves_the_board(follower, live_shelved):
         1: "unknown author",
     }
     assert board.everyone(now + 31 + 20 * 30) == []
+
+
+def test_segments_made_for_a_bundle_of_other_shapes_are_sent_back(follower, live_shelved):
+    now, author = live_shelved.now, live_shelved.source.authors_of[0]
+    live = follower.scorer.board.live
+    with pytest.raises(InputError, match="a bundle of other segments serves now; post them again"):
+        follower.take([(author, Segment(now, now + 30))], replace(live, length=live.length + 1))
+    assert follower.take([(author, Segment(now, now + 30))], live) == ["accepted"]
 
 
 def test_static_items_have_no_segments(static_shelved):

@@ -59,6 +59,8 @@ def test_few_golden_logits_may_differ_where_a_search_is_undecided(tmp_path):
         replay(path, score(5))
     with pytest.raises(InputError, match="6 of 500"):
         replay(path, score(6), undecided=0.01)
+    with pytest.raises(InputError, match="500 of 500"):
+        replay(path, lambda *_: torch.tensor([[float("nan")]]), undecided=1.0)
 
 
 def test_a_flipped_byte_anywhere_is_refused_and_the_old_bundle_serves(shelved):

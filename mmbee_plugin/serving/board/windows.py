@@ -72,7 +72,8 @@ class Windows:
     def seed(self, author: str, segments: Sequence[Segment]) -> None:
         """Inserts a bundle's own segments of an author, without counting them as changes."""
         with self._lock:
-            self._changed.setdefault(author, 0)
+            if segments:  # an author without one has no window to encode
+                self._changed.setdefault(author, 0)
             for segment in segments:
                 self._put(author, segment)
 

@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.modules.batch import AuthorSide
 from mmbee_plugin.modules.named import module_name
 from mmbee_plugin.serving.bundle.golden import write_golden
@@ -72,7 +72,7 @@ def build_bundle(source: Source, shelf: Shelf, show: Callable[[str], None] = lam
             bundle = write_manifest(folder, _entries(source), created, pointer.bundle if pointer else None)
             shelf.add(folder, bundle)
     except OSError as error:
-        raise InputError(f"{shelf.path}: cannot be written ({error.strerror or error})") from None
+        raise InputError(f"{shelf.path}: cannot be written ({one_line(error)})") from None
     return bundle
 
 

@@ -59,8 +59,8 @@ def replay(path: Path, score: Score, undecided: float = 0.0) -> float:
         found = score(request["user"], request["authors"], content["time"])
         differences.append(((found - expected).abs() / (1 + expected.abs())).flatten())
     every = torch.cat(differences)
-    wrong = every > TOLERANCE
-    if float(wrong.float().mean()) > undecided:
+    wrong = ~(every <= TOLERANCE)  # NaN is wrong, and no search explains it
+    if float(wrong.float().mean()) > undecided or every.isnan().any():
         count = f"{int(wrong.sum()):,} of {len(every):,} golden logits"
         raise InputError(
             f"{path}: {count} are not as offline, by up to {every.max():.1g}; the bundle is not served"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.modules.exchange import model_of
 from mmbee_plugin.modules.gtr import EncodedAuthor, GTRModel
 from mmbee_plugin.modules.named import module_name
@@ -75,7 +75,7 @@ def open_bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
     try:
         gtr.load_state_dict(load_file(folder / "dense.safetensors"))
     except (RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder / 'dense.safetensors'}: {' '.join(str(error).split())[:200]}") from None
+        raise InputError(f"{folder / 'dense.safetensors'}: {one_line(error)}") from None
     gtr.requires_grad_(False)
     authors = {path.stem: _tensor(path) for path in sorted((folder / "authors").glob("*.npy"))}
     encoded = None

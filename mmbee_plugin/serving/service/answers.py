@@ -55,7 +55,7 @@ def take(follower: Follower, request: schema.SegmentsRequest) -> schema.Segments
             answers[place] = made
         else:
             good[place] = segment.author, made
-    for place, became in zip(good, follower.take(list(good.values())), strict=True):
+    for place, became in zip(good, follower.take(list(good.values()), scorer.bundle.live), strict=True):
         answers[place] = became
     return schema.SegmentsAnswer(scorer.bundle.id, answers, dict(Counter(answers)))
 

@@ -180,6 +180,9 @@ class Service:
                 response = refusal(error.status, str(error))
             except InputError as error:
                 response = refusal(409, str(error))
+            except Exception:
+                self.metrics.requests.labels(route, "500").inc()
+                raise
             self.metrics.requests.labels(route, str(response.status_code)).inc()
             self.metrics.seconds.labels(route).observe(time.perf_counter() - start)
             return response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -56,6 +57,5 @@ class Metrics:
             now = time.time()
             self._bundle.labels(scorer.bundle.id).set(1)
             self._board.set(len(scorer.board.everyone(now)))
-            if scorer.bundle.until is not None:
-                self._age.set(now - scorer.bundle.until)
+            self._age.set(math.nan if scorer.bundle.until is None else now - scorer.bundle.until)
         return generate_latest(self.registry)
