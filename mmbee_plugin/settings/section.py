@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -19,7 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, to_jsonable_python
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.settings.words import choices_of, expected, is_nullable, section_of
+from mmbee_plugin.settings.words import choices_of, expected, is_nullable, nearest, section_of
 
 Part = TypeVar("Part", bound="Section")
 
@@ -103,12 +102,9 @@ Names = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_listed)
 
 def unknown(name: str, known: Collection[str]) -> str:
     """Message for an unknown setting: the closest known name, else all of them."""
-    nearest = difflib.get_close_matches(name, list(known), n=1)
-    return (
-        f"no such setting; did you mean {nearest[0]}?"
-        if nearest
-        else f"no such setting; known: {', '.join(known)}"
-    )
+    close = nearest(name, known)
+    hint = f"did you mean {close}?" if close else f"known: {', '.join(known)}"
+    return f"no such setting; {hint}"
 
 
 def refusal(section: type[Section], error: ValidationError, source: str = "") -> InputError:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import difflib
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -29,6 +30,13 @@ class OneOf:
         if value not in self.known:
             raise PydanticCustomError("unknown", "unknown")
         return value
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a misspelt one may stand for, whatever its case; None if none is close."""
+    close = {each.lower(): each for each in known}
+    found = difflib.get_close_matches(name.lower(), close, n=1)
+    return close[found[0]] if found else None
 
 
 def expected(field: FieldInfo) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config.declared import RunSettings
 from mmbee_plugin.recbole.config.layers import PROPERTIES, check_model, default_settings
+from mmbee_plugin.settings.words import nearest
 
 NAMES = PROPERTIES / "recbole-1.2.1.txt"
 """the setting names of the pinned version, one a line"""
@@ -51,6 +51,5 @@ def check_settings(settings: Iterable[str], known: set[str], where: str) -> None
     """Raises InputError for the first setting not in `known`, naming the closest one that is."""
     for key in settings:
         if key not in known:
-            nearest = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            hint = f"; did you mean {close}?" if (close := nearest(str(key), known)) else ""
             raise InputError(f"{where}: setting {key!r} is not known{hint}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import functools
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from mmbee_plugin.command.yaml_settings import read_mapping
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config.declared import FlatSettings
 from mmbee_plugin.recbole.config.sources import merged
+from mmbee_plugin.settings.words import nearest
 
 COMPONENTS = {
     "MMBee": "mmbee_plugin.recbole.models.mmbee",
@@ -59,9 +59,7 @@ def check_model(name: str) -> None:
     known = known_models()
     if name in known:
         return
-    close = {model.lower(): model for model in known}
-    nearest = difflib.get_close_matches(name.lower(), close, n=1)
-    hint = f"did you mean {close[nearest[0]]}? " if nearest else ""
+    hint = f"did you mean {close}? " if (close := nearest(name, known)) else ""
     raise InputError(f"model {name!r} is not known; {hint}Known models: {', '.join(known)}")
 
 

@@ -14,6 +14,7 @@ from recbole.config import Config
 from recbole.utils import InputType, ModelType
 
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.writer import SPLITS
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config.layers import default_settings
 from mmbee_plugin.recbole.config.stock_columns import check_columns, check_entries
@@ -65,8 +66,6 @@ ENTRIES = {
 }
 """Entries of the settings that are dicts of fixed names."""
 
-PARTS = ("train", "valid", "test")
-
 # RecBole trains these on rows of users, not on interactions (recbole.data.utils.get_dataloader).
 AUTOENCODERS = frozenset(
     ("MultiDAE", "MultiVAE", "MacridVAE", "CDAE", "ENMF", "RaCT", "RecVAE", "DiffRec", "LDiffRec")
@@ -86,7 +85,7 @@ def check_stock_settings(config: Config, folder: DatasetFolder) -> None:
     for name, known in ENTRIES.items():
         check_entries(name, given.get(name), known)
     asked = (given.get("eval_args") or {}).get("mode")
-    check_entries("eval_args.mode", asked if isinstance(asked, Mapping) else None, PARTS[1:])
+    check_entries("eval_args.mode", asked if isinstance(asked, Mapping) else None, SPLITS[1:])
     _check_split(given, config["eval_args"], folder)
     _check_negatives(given.get("train_neg_sample_args"), config)
     for name in ("NEG_PREFIX", "LIST_SUFFIX", "ITEM_LIST_LENGTH_FIELD"):
@@ -116,8 +115,7 @@ def repeats(config: Config) -> bool:
 
 def draws(config: Config) -> bool:
     """Whether training draws negatives."""
-    arguments = config["train_neg_sample_args"]
-    return "none" not in (arguments["distribution"], arguments["sample_num"])
+    return config["train_neg_sample_args"]["distribution"] != "none"
 
 
 def reads_labels(config: Config) -> bool:
@@ -143,7 +141,7 @@ def check_interval(name: str, text: Any) -> None:
 
 def _check_split(given: Mapping[str, Any], eval_args: Mapping[str, Any], folder: DatasetFolder) -> None:
     files = given.get("benchmark_filename")
-    if files is not None and (folder.splits is None or list(files) != list(PARTS)):
+    if files is not None and (folder.splits is None or list(files) != list(SPLITS)):
         has = f"{folder.name}.inter" if folder.splits is None else "train, valid and test"
         raise InputError(f"benchmark_filename {files}: the folder has {has}; leave the setting out")
     if folder.splits is not None:
@@ -161,10 +159,6 @@ def _check_split(given: Mapping[str, Any], eval_args: Mapping[str, Any], folder:
         raise InputError("eval_args.group_by none: the splits LS and TS go by user; leave the setting out")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _check_negatives(given: Mapping[str, Any] | None, config: Config) -> None:
     """Raises InputError for given arguments of negative sampling that are invalid or would have no effect."""
     if not given or not draws(config):
@@ -174,13 +168,6 @@ def _check_negatives(given: Mapping[str, Any] | None, config: Config) -> None:
         raise InputError(
             f"train_neg_sample_args: {config['model']} is trained on users and draws no items; leave it out"
         )
-    for name, least in (("sample_num", 1), ("candidate_num", 0)):
-        if type(arguments[name]) is not int or arguments[name] < least:
-            raise InputError(
-                f"train_neg_sample_args.{name} {arguments[name]!r}: a whole number from {least} is needed"
-            )
-    if not _is_number(arguments["alpha"]):
-        raise InputError(f"train_neg_sample_args.alpha {arguments['alpha']!r}: a number is needed")
     if not isinstance(arguments["dynamic"], bool):
         raise InputError(f"train_neg_sample_args.dynamic {arguments['dynamic']!r}: true or false is needed")
     if arguments["alpha"] != 1 and arguments["distribution"] != "popularity":

@@ -9,9 +9,10 @@ from recbole.config import Config
 from recbole.data.dataset import Dataset
 from recbole.utils import FeatureType, ModelType
 
+from mmbee_plugin.data.writer import SPLITS
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config.declared import RunSettings
-from mmbee_plugin.recbole.config.stock_settings import PARTS, reads_labels
+from mmbee_plugin.recbole.config.stock_settings import reads_labels
 
 SERVED_TYPES = (ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.CONTEXT, ModelType.SEQUENTIAL)
 
@@ -54,7 +55,7 @@ def check_parts(dataset: Dataset, splits: list[Dataset]) -> None:
                 f"{dataset.folder.name}: {len(dataset.inter_feat)} interactions leave no {name} rows "
                 f"under split {split}; more interactions or another eval_args.split are needed"
             )
-    for name, part in zip(PARTS, splits, strict=True):
+    for name, part in zip(SPLITS, splits, strict=True):
         _check_classes(dataset, part, name)
 
 

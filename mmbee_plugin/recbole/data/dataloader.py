@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mmbee_plugin.data.histories import ragged
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.config.stock_settings import AUTOENCODERS
+from mmbee_plugin.recbole.config.stock_settings import AUTOENCODERS, draws
 from mmbee_plugin.recbole.data.dataset import MMBeeDataset
 from mmbee_plugin.recbole.data.sampler import NegativeSampler
 from mmbee_plugin.recbole.data.training_rows import training_rows
@@ -52,9 +52,7 @@ class MMBeeTrainLoader(TrainDataLoader):
         self._set_neg_sample_args(
             config, dataset, config["MODEL_INPUT_TYPE"], config["train_neg_sample_args"]
         )
-        self.draws = (
-            self.neg_sample_args["distribution"] != "none" and self.neg_sample_args["sample_num"] != "none"
-        )
+        self.draws = draws(config)
         chosen = training_rows(dataset)
         self.rows = _numbers(dataset, chosen.kept & chosen.positive if self.draws else chosen.kept)
         if len(self.rows) == 0:

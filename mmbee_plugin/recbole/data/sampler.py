@@ -179,7 +179,7 @@ def make_samplers(
     for number, (phase, split) in enumerate(zip(PHASES, built, strict=True)):
         positives = np.union1d(positives, split.positive_keys())
         arguments = config[f"{phase}_neg_sample_args"]
-        if "none" in (arguments["distribution"], arguments["sample_num"]):
+        if "none" in (arguments["distribution"], arguments["sample_num"]):  # full ranking draws none either
             samplers.append(None)
             continue
         samplers.append(

@@ -24,6 +24,7 @@ from mmbee_plugin.modules.parts import INTERESTS
 from mmbee_plugin.modules.sim import gap_buckets
 from mmbee_plugin.recbole.config import settings
 from mmbee_plugin.recbole.config.modalities import chosen_modalities
+from mmbee_plugin.recbole.config.stock_settings import draws
 from mmbee_plugin.recbole.data.content import ContentTable
 from mmbee_plugin.recbole.data.dataloader import FOLD
 from mmbee_plugin.recbole.data.interest import InterestTable, PeerTable
@@ -56,12 +57,12 @@ class MMBee(GeneralRecommender):
     def __init__(self, config: Config, dataset: TrainingSplit) -> None:
         super().__init__(config, dataset)
         chosen = settings.MMBeeSettings.among(config)
-        draws = config["train_neg_sample_args"]["distribution"] != "none"
-        if not draws and not dataset.labelled:
+        drawn = draws(config)
+        if not drawn and not dataset.labelled:
             raise InputError(
                 "train_neg_sample_args: none, but the data have no labels; draw negatives or set threshold"
             )
-        if not draws and config["loss"] != "bce":
+        if not drawn and config["loss"] != "bce":
             raise InputError(
                 f"loss {config['loss']!r} needs drawn negatives; labelled samples are trained with bce"
             )
@@ -261,8 +262,8 @@ class MMBee(GeneralRecommender):
         allowed = self.histories.lack(users.cpu().numpy(), pool.cpu().numpy())
         expected = None
         if self.log_q:
-            rows, draws = len(position), position[:, 1:].numel()
-            expected = log_expected_draws(self.drawn[pool], self.drawn.sum(), rows, draws, self.n_items - 1)
+            rows, count = len(position), position[:, 1:].numel()
+            expected = log_expected_draws(self.drawn[pool], self.drawn.sum(), rows, count, self.n_items - 1)
         return Targets(
             position=position[:, 0],
             allowed=torch.from_numpy(allowed).to(users.device),
