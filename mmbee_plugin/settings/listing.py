@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -114,11 +114,8 @@ def _row(section: type[Section], name: str, field: FieldInfo, prefix: str) -> Ro
 def _as_in(default: Any, rows: Iterable[Row]) -> tuple[Row, ...]:
     """Rows of a nested section with the defaults that the outer section gives them."""
     own = {default.called(name): value for name, value in default} if isinstance(default, Section) else {}
-    changed = ((row, own.get(row.name.rpartition(".")[2])) for row in rows)
-    return tuple(
-        Row(row.name, row.also, row.kind, row.default if value is None else in_yaml(value), row.meaning)
-        for row, value in changed
-    )
+    within = ((row, row.name.rpartition(".")[2]) for row in rows)
+    return tuple(replace(row, default=in_yaml(own[name])) if name in own else row for row, name in within)
 
 
 def in_yaml(value: Any) -> str:

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from mmbee_plugin.cli import app
 from mmbee_plugin.cli.listing import LISTS, of_graphs, of_jobs, of_runs, of_shards, page
+from mmbee_plugin.settings.listing import groups
+from mmbee_plugin.settings.section import Section
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,3 +61,24 @@ def test_help_of_a_module_lists_what_it_takes(module, listed):
             assert f"  {row.name} = {row.default}  (" in shown
     if listed is of_runs:
         assert "train_batch_size, learner" in shown and "  MMGCN: embedding_size=64" in shown
+
+
+class _Inner(Section):
+    """Inner."""
+
+    size: int | None = 3
+    """elements"""
+    rate: float = 0.5
+    """a step"""
+
+
+class _Outer(Section):
+    """Outer."""
+
+    inner: _Inner = _Inner(size=None)
+    """nested"""
+
+
+def test_a_nested_setting_is_listed_with_the_default_that_the_outer_section_gives_it():
+    (inner,) = [group for group in groups(_Outer) if group.rows]
+    assert {row.name: row.default for row in inner.rows} == {"inner.size": "~", "inner.rate": "0.5"}
