@@ -15,8 +15,8 @@ from plotly.subplots import make_subplots
 from mmbee_plugin.experiments.scoring import open_trained
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
-from mmbee_plugin.figures.moments import clock
 from mmbee_plugin.figures.room import Timeline, read_timeline
+from mmbee_plugin.moments import clock
 
 GIFT, LINE, SHADE = "#e4572e", "#4c78a8", "#ffd54f"
 PANELS = ("gifts", "attention by modality", "attention by query and modality", "change", "logit")

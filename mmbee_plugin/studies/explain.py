@@ -1,4 +1,4 @@
-"""Explains one score by leaving out one behaviour, metapath, modality or segment at a time."""
+"""Explains one score of a checkpoint: what it loses without each behaviour, metapath, modality or segment."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.scoring import Trained, open_trained
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
-from mmbee_plugin.figures.moments import clock, parsed_time
-from mmbee_plugin.studies import parts
+from mmbee_plugin.modules import occlusion
+from mmbee_plugin.moments import clock, parsed_time
 
 COLOURS = {
-    parts.BEHAVIOUR: "#4c78a8",
+    occlusion.BEHAVIOUR: "#4c78a8",
     "user metapath": "#f58518",
     "author metapath": "#e45756",
-    parts.WALK: "#72b7b2",
-    parts.MODALITY: "#54a24b",
-    parts.SEGMENT: "#b279a2",
+    occlusion.WALK: "#72b7b2",
+    occlusion.MODALITY: "#54a24b",
+    occlusion.SEGMENT: "#b279a2",
 }
 
 
@@ -47,34 +47,21 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part that was left out.
-
-    Attributes:
-        fall: the full logit minus the logit without this part; negative if the score rises.
-    """
-
-    kind: str
-    name: str
-    fall: float
-
-
-@dataclass(frozen=True)
 class Explanation:
-    """A score and its change without each part.
+    """A score and its fall without each part.
 
     Attributes:
-        logit: with all parts.
-        parts: by descending absolute change.
-        absent: parts that the model reads but this pair lacks.
         is_chance: whether the logit's sigmoid is a probability, i.e. the loss is logistic.
     """
 
     moment: Moment
-    logit: float
-    parts: tuple[Part, ...]
-    absent: tuple[str, ...]
+    occluded: occlusion.Occluded
     is_chance: bool
+
+    @property
+    def logit(self) -> float:
+        """Of the first task, with all parts."""
+        return self.occluded.logits[0]
 
 
 @study(
@@ -127,11 +114,7 @@ def find_moment(trained: Trained, user: str, author: str, time: float | None = N
 
 @torch.no_grad()
 def explain(trained: Trained, moment: Moment) -> Explanation:
-    """Scores the pair with all parts, and without each.
-
-    Without a behaviour the history is one shorter, without a metapath its list is empty, without a modality or segment
-    its tokens are placeholders: all of these occur in training.
-    """
+    """Scores the pair with all parts, and without each; see `occlusion`."""
     network, train = trained.network, trained.train
     device = network.device
     ids, lengths, times = train.histories.all(np.array([moment.user]), network.history_length)
@@ -147,26 +130,14 @@ def explain(trained: Trained, moment: Moment) -> Explanation:
         moments=None if moment.time is None else torch.tensor([moment.time], device=device),
     )
     author = network.author_side(items, segments=newest)
+    clocks = None if stamps is None else (trained.origin + stamps.double()).tolist()
     candidates = [
-        *parts.behaviours(gifted, _moments(trained, stamps, length)),
-        *parts.graph(network.gtr, user, author),
-        *parts.content(author, _segment_names(trained, items, newest)),
+        *occlusion.behaviours(gifted, clocks),
+        *occlusion.graph(network.gtr, user, author),
+        *occlusion.content(author, _segment_starts(trained, items, newest)),
     ]
-    present = [one for one in candidates if one.leave_out is not None]
-    user, author = parts.repeated(user, 1 + len(present)), parts.repeated(author, 1 + len(present))
-    for row, one in enumerate(present, start=1):
-        assert one.leave_out is not None
-        one.leave_out(user, author, row)
-    scored = network.gtr.score(network.gtr.encode_user(user), network.gtr.encode_author(author))
-    logit, *without = scored.tolist()
-    found = [Part(one.kind, one.name, logit - left) for one, left in zip(present, without, strict=True)]
-    return Explanation(
-        moment,
-        logit,
-        tuple(sorted(found, key=lambda part: -abs(part.fall))),
-        tuple(f"{one.kind} {one.name}" for one in candidates if one.leave_out is None),
-        network.objective.loss == "bce",
-    )
+    found = occlusion.occlude(network.gtr, user, author, candidates)
+    return Explanation(moment, found, network.objective.loss == "bce")
 
 
 def explanation_figure(trained: Trained, found: Explanation) -> tuple[Sheet, go.Figure]:
@@ -180,15 +151,16 @@ def explanation_figure(trained: Trained, found: Explanation) -> tuple[Sheet, go.
         return kind, name, fall, f"{logit:.3f}", chance
 
     rows = [row("nothing", "", "", found.logit)]
-    rows += [row(part.kind, part.name, f"{part.fall:+.3f}", found.logit - part.fall) for part in found.parts]
+    for one in found.occluded.falls:
+        rows.append(row(one.kind, one.name, f"{one.falls[0]:+.3f}", found.logit - one.falls[0]))
     notes = [
         found.moment.words,
         "Fall: of the logit when this part alone is left out; below zero, the score rises. "
         "Parts overlap, so falls do not add up.",
         "History and graph are those of the end of training, as for every test row.",
     ]
-    if found.absent:
-        notes.append(f"Not there to be left out: {'; '.join(found.absent)}.")
+    if found.occluded.absent:
+        notes.append(f"Not there to be left out: {'; '.join(found.occluded.absent)}.")
     if found.is_chance and trained.folder.live is not None:
         notes.append("Negatives are drawn, so the probability is that of the samples, not of visits.")
     headings = ("left out", "which", "fall", "logit without", "probability without")
@@ -226,36 +198,24 @@ def _segment_at(trained: Trained, item: int, time: float) -> int:
     return int(np.flatnonzero(started)[-1]) if started.any() else -1
 
 
-def _moments(trained: Trained, stamps: torch.Tensor | None, length: int) -> list[str]:
-    """Time of each behaviour as text; its position in the history for data without time."""
-    if stamps is None:
-        return [f"{place} of {length}" for place in range(1, length + 1)]
-    origin = trained.origin
-    return [clock(origin + float(stamp)) for stamp in stamps]
-
-
-def _segment_names(trained: Trained, items: torch.Tensor, newest: torch.Tensor | None) -> list[str]:
-    """Names (L,) of the author's segments, by start; empty for static items."""
+def _segment_starts(trained: Trained, items: torch.Tensor, newest: torch.Tensor | None) -> list[float | None]:
+    """Starts (L,) of the author's segments in seconds since 1970, None for none; empty for static items."""
     window = trained.network.content.windows
     if window is None:
         return []
-    rows = window(items, newest)[0].tolist()
     starts = trained.folder.segments.starts
-    names = [
-        clock(starts[row]) if row >= 0 else f"{len(rows) - place} before" for place, row in enumerate(rows)
-    ]
-    names[-1] += " (newest)"
-    return names
+    return [float(starts[row]) if row >= 0 else None for row in window(items, newest)[0].tolist()]
 
 
 def _bars(found: Explanation) -> go.Figure:
     figure = go.Figure()
-    labels = [f"{part.kind}: {part.name}" for part in found.parts]
+    falls = found.occluded.falls
+    labels = [f"{one.kind}: {one.name}" for one in falls]
     for kind, colour in COLOURS.items():
-        own = [place for place, part in enumerate(found.parts) if part.kind == kind]
+        own = [place for place, one in enumerate(falls) if one.kind == kind]
         figure.add_trace(
             go.Bar(
-                x=[found.parts[place].fall for place in own],
+                x=[falls[place].falls[0] for place in own],
                 y=[labels[place] for place in own],
                 orientation="h",
                 name=kind,

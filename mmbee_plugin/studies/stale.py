@@ -27,9 +27,9 @@ from mmbee_plugin.experiments.comparison import METRICS, Samples
 from mmbee_plugin.experiments.scoring import Trained, open_trained
 from mmbee_plugin.experiments.sheet import SIGNIFICANT, Sheet
 from mmbee_plugin.experiments.study import Answer, numbers, study
-from mmbee_plugin.figures.moments import clock
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.moments import clock
 from mmbee_plugin.offline.stage import snapshot_of
 from mmbee_plugin.recbole.config import settings
 from mmbee_plugin.recbole.config.modalities import chosen_modalities

@@ -13,8 +13,8 @@ from mmbee_plugin.cli import app
 from mmbee_plugin.data.histories import Histories
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.scoring import open_trained
-from mmbee_plugin.figures.moments import clock
 from mmbee_plugin.modules.objective import Objective
+from mmbee_plugin.moments import clock
 from mmbee_plugin.recbole.data.rows import SEGMENT
 from mmbee_plugin.studies.explain import explain, explanation_figure, find_moment
 
@@ -113,19 +113,19 @@ def test_each_part_is_what_the_model_scores_without_it(live_checkpoint, given):
     moment = find_moment(trained, *rich_pair(trained))
     found = explain(trained, moment)
     assert found.logit == pytest.approx(score(trained, moment), rel=1e-4)
-    falls = {(part.kind, part.name): part.fall for part in found.parts}
+    falls = {(one.kind, one.name): one.falls[0] for one in found.occluded.falls}
     kinds = {"behaviour", "user metapath", "author metapath", "modality", "segment"}
     assert {kind for kind, _ in falls} == kinds | (
         {"long walk"} if given is not BDR else set()
-    ) and not found.absent
-    walks = [part.name for part in found.parts if part.kind == "long walk"]
+    ) and not found.occluded.absent
+    walks = [name for kind, name in falls if kind == "long walk"]
     expected = {}
     for kind, name, change in changes(trained, moment):
         with change:
             expected[kind, name or walks[0]] = found.logit - score(trained, moment)
     assert falls == pytest.approx(expected, abs=1e-3)
     assert all(max(abs(fall) for key, fall in falls.items() if key[0] == kind) > 0.01 for kind, _ in falls)
-    sizes = [abs(part.fall) for part in found.parts]
+    sizes = [abs(fall) for fall in falls.values()]
     assert sizes == sorted(sizes, reverse=True)
     sheet, figure = explanation_figure(trained, found)
     assert len(sheet.rows) == 1 + len(falls) == 1 + sum(len(trace.x) for trace in figure.data)
@@ -149,7 +149,7 @@ def test_the_moment_is_the_pairs_last_gift_or_the_time_given(live_checkpoint):
     bare = folder.item_tokens[np.setdiff1d(np.arange(8), segments.authors)[0]]
     nothing = find_moment(trained, user, bare, rows.timestamps[0])
     assert nothing.segment == -1
-    assert {"modality visual", "modality speech"} <= set(explain(trained, nothing).absent)
+    assert {"modality visual", "modality speech"} <= set(explain(trained, nothing).occluded.absent)
 
     stranger = next(one for one in folder.user_tokens if not ((users == one) & (items == author)).any())
     moment = find_moment(trained, stranger, author)

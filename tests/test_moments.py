@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.figures.moments import clock, parsed_time
+from mmbee_plugin.moments import clock, parsed_time
 
 
 def test_a_moment_is_read_as_it_is_shown():
