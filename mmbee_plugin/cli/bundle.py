@@ -111,9 +111,9 @@ def pin(
     bundle: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="Default: the one that is served.")
     ] = None,
-    off: Annotated[bool, typer.Option("--off", help="Let others be published again.")] = False,
+    off: Annotated[bool, typer.Option("--off", help="Let it go: others can be published again.")] = False,
 ) -> None:
-    """Hold scorers at one bundle: no other can be published."""
+    """Hold scorers at one bundle: no publication or rollback moves them, only another pin."""
     _tell(_shelf(bundles).pin(bundle, on=not off))
 
 

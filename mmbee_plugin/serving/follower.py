@@ -6,9 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.serving.arrays import mapped
 from mmbee_plugin.serving.board.board import UNKNOWN, LiveBoard
 from mmbee_plugin.serving.board.windows import ACCEPTED, Segment, Windows
 from mmbee_plugin.serving.bundle.opened import Bundle, open_bundle
@@ -135,8 +134,7 @@ class Follower:
             return MappedStore(bundle.folder)
         from mmbee_plugin.serving.store.redis import RedisStore  # the client may not be installed
 
-        dtype = np.load(bundle.folder / "users.npy", mmap_mode="r", allow_pickle=False).dtype
-        return RedisStore(self.store, bundle.id, dtype)
+        return RedisStore(self.store, bundle.id, mapped(bundle.folder / "users.npy").dtype)
 
     def _kept_windows(self, live: LiveContent | None) -> Windows:
         """The received segments; none if the new bundle expects other shapes."""

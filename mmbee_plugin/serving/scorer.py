@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mmbee_plugin.modules.exchange import SEARCH
 from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser
+from mmbee_plugin.serving.arrays import mapped
 from mmbee_plugin.serving.board.board import Board, LiveBoard, StaticBoard
 from mmbee_plugin.serving.board.windows import Windows
 from mmbee_plugin.serving.bundle.golden import UNDECIDED, replay
@@ -62,8 +63,7 @@ class Scorer:
     def __init__(self, bundle: Bundle, store: Store, windows: Windows) -> None:
         self.bundle, self.store = bundle, store
         self.board: Board = StaticBoard(bundle) if bundle.live is None else LiveBoard(bundle, windows)
-        records = np.load(bundle.folder / "users.npy", mmap_mode="r", allow_pickle=False)
-        self._nobody = np.array(records[:1])
+        self._nobody = np.array(mapped(bundle.folder / "users.npy")[:1])
 
     def score(
         self,

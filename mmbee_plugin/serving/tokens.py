@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mmbee_plugin.serving.arrays import mapped
+
 PARTS = ("keys", "rows", "ends", "text")
 
 
@@ -56,9 +58,7 @@ class TokenIndex:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._keys, self._rows, self._ends, self._text = (
-            np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in PARTS
-        )
+        self._keys, self._rows, self._ends, self._text = (mapped(folder / f"{name}.npy") for name in PARTS)
 
     def __len__(self) -> int:
         return len(self._keys)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from typer.testing import CliRunner
 
 from mmbee_plugin.cli import app
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import locked
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.golden import replay
-from mmbee_plugin.serving.bundle.shelf import Shelf
+from mmbee_plugin.serving.bundle.shelf import Pointer, Shelf
 from mmbee_plugin.serving.follower import Follower
 
 
@@ -148,9 +150,15 @@ def test_publishing_rolling_back_and_pinning(static_shelved):
     assert shelf.pin().pinned
     with pytest.raises(InputError, match=f"{first} is pinned"):
         shelf.publish(second)
+    assert shelf.publish(first).pinned
     assert not shelf.pin(on=False).pinned
     assert shelf.rollback(second).bundle == second
     assert shelf.pin(first).bundle == first
+    for moved in (shelf.rollback, lambda: shelf.rollback(second)):
+        with pytest.raises(InputError, match=f"{first} is pinned"):
+            moved()
+    assert shelf.pin(second) == Pointer(second, (first, second, first), pinned=True)
+    assert shelf.current().bundle == second
     with pytest.raises(InputError, match="no such bundle"):
         shelf.publish("nowhere")
 
@@ -168,6 +176,38 @@ def test_pruning_keeps_what_serves_and_what_served_before(random_source, tmp_pat
     assert kept == {*newest, ids[0], ids[1]}
     assert set(gone) == set(ids) - kept
     assert shelf.rollback().bundle == ids[1]
+
+
+def test_a_bundle_pruned_between_its_check_and_its_publication_is_refused(static_shelved, monkeypatch):
+    """Whoever checks a bundle does not hold the others up; so it may be gone when CURRENT would name it."""
+    shelf, (first, second) = static_shelved.shelf, static_shelved.ids
+    verify = Shelf.verify
+
+    def pruned_after(self, bundle):
+        manifest = verify(self, bundle)
+        shutil.rmtree(self.path / bundle)
+        return manifest
+
+    monkeypatch.setattr(Shelf, "verify", pruned_after)
+    for name in (shelf.publish, shelf.pin):
+        with pytest.raises(InputError, match="no such bundle"):
+            name(second)
+        assert shelf.current().bundle == first
+        monkeypatch.setattr(Shelf, "verify", lambda self, bundle: None)  # it is gone already
+
+
+@pytest.mark.parametrize("change", ["publish", "rollback", "pin", "prune"])
+def test_changes_wait_for_each_other(static_shelved, change):
+    shelf, second = static_shelved.shelf, static_shelved.ids[1]
+    shelf.publish(second)
+    done = threading.Event()
+    work = {"publish": lambda: shelf.publish(second)}.get(change, getattr(shelf, change))
+    worker = threading.Thread(target=lambda: (work(), done.set()))
+    with locked(shelf.path / ".lock"):
+        worker.start()
+        assert not done.wait(0.1)
+    worker.join()
+    assert done.is_set()
 
 
 def test_the_commands(static_shelved):

@@ -18,6 +18,7 @@ from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.modules.exchange import model_of
 from mmbee_plugin.modules.gtr import EncodedAuthor, GTRModel
 from mmbee_plugin.modules.named import module_name
+from mmbee_plugin.serving.arrays import mapped, tensor
 from mmbee_plugin.serving.bundle.source import LiveContent, LiveModality
 from mmbee_plugin.serving.tokens import TokenIndex
 
@@ -77,10 +78,10 @@ def open_bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
     except (RuntimeError, SafetensorError) as error:
         raise InputError(f"{folder / 'dense.safetensors'}: {one_line(error)}") from None
     gtr.requires_grad_(False)
-    authors = {path.stem: _tensor(path) for path in sorted((folder / "authors").glob("*.npy"))}
+    authors = {path.stem: tensor(path) for path in sorted((folder / "authors").glob("*.npy"))}
     encoded = None
     if manifest["live"] is None:
-        own = {path.stem: _tensor(path) for path in sorted((folder / "encoded").glob("*.npy"))}
+        own = {path.stem: tensor(path) for path in sorted((folder / "encoded").glob("*.npy"))}
         category = authors.get("category")
         ids = torch.arange(len(authors["author"]))
         encoded = EncodedAuthor(
@@ -99,7 +100,7 @@ def open_bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
         authors=authors,
         encoded=encoded,
         live=None if manifest["live"] is None else _live(folder, manifest["live"]),
-        windows={path.stem: _mapped(path) for path in sorted((folder / "windows").glob("*.npy"))},
+        windows={path.stem: mapped(path) for path in sorted((folder / "windows").glob("*.npy"))},
         origin=data["origin"],
         until=None if data["until"] is None else data["origin"] + data["until"],
     )
@@ -111,12 +112,3 @@ def _live(folder: Path, entry: Mapping[str, Any]) -> LiveContent:
         mean, deviation = np.load(folder / "moments" / f"{module_name(name)}.npy", allow_pickle=False)
         modalities[name] = LiveModality(kind["frames"], kind["width"], kind["dtype"], mean, deviation)
     return LiveContent(entry["seconds"], entry["length"], modalities)
-
-
-def _mapped(path: Path) -> NDArray:
-    return np.load(path, mmap_mode="r", allow_pickle=False)
-
-
-def _tensor(path: Path) -> torch.Tensor:
-    """Maps a file copy-on-write, since torch has no read-only tensors; without writes its pages stay shared."""
-    return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))

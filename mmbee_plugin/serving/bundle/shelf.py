@@ -2,14 +2,15 @@
 
 ``bundles/<id>/`` are the bundles; ``bundles/CURRENT`` has the id of the served one, of those served before, and whether
 it is pinned. A bundle is synced to disk, renamed to its id, and then named in CURRENT; both renames are atomic, so a
-kill leaves the old state or the new one.
+kill leaves the old state or the new one. ``.writing.lock`` is held while a bundle is written, ``.lock`` for the moment
+in which bundles get and lose their names or CURRENT changes, so that none goes between its check and its publication.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from mmbee_plugin.files import discard, folder_beside, locked, publish, sync, sy
 from mmbee_plugin.serving.bundle.manifest import FILE, check_files, read_manifest
 
 POINTER = "CURRENT"
+WRITING, NAMES = ".writing.lock", ".lock"
 REMEMBERED = 20
 """bundles served before that CURRENT lists"""
 KEPT = 3
@@ -80,7 +82,7 @@ class Shelf:
         Raises:
             InputError: another process writes bundles here.
         """
-        with locked(self.path / ".lock", "another process writes bundles here"):
+        with locked(self.path / WRITING, "another process writes bundles here"):
             for left in self.path.glob(".*.writing-*"):
                 shutil.rmtree(left, ignore_errors=True)
             with folder_beside(self.path / "bundle") as folder:
@@ -90,8 +92,9 @@ class Shelf:
         """Syncs a complete folder to disk and renames it to the bundle's id; an intact bundle of that id is kept."""
         folder = self.path / bundle
         sync_tree(writing)
-        publish(writing, folder, keeps=lambda _: self._is_whole(bundle))
-        sync(self.path)
+        with self._changing():
+            publish(writing, folder, keeps=lambda _: self._is_whole(bundle))
+            sync(self.path)
         return folder
 
     def publish(self, bundle: str) -> Pointer:
@@ -101,48 +104,49 @@ class Shelf:
             InputError: a missing or damaged bundle, or another one is pinned.
         """
         self.verify(bundle)
-        before = self.current()
-        if before is None:
-            return self._point(Pointer(bundle))
-        if before.pinned and before.bundle != bundle:
-            raise InputError(
-                f"{self.path}: {before.bundle} is pinned; mmbee bundle pin --off lets others be published"
-            )
-        return self._point(_after(before, bundle))
+        with self._changing():
+            return self._point(self._next(bundle))
 
     def rollback(self, bundle: str | None = None) -> Pointer:
-        """Points CURRENT at the bundle served before, even if CURRENT is pinned, or publishes ``bundle``.
+        """Points CURRENT at the bundle served before, or publishes ``bundle``.
 
         Raises:
             InputError: no bundle was served before; as `publish`.
         """
-        before = self.current()
-        if bundle is None:
+        if bundle is not None:
+            return self.publish(bundle)
+        with self._changing():
+            before = self.current()
             if before is None or not before.previous:
                 raise InputError(f"{self.path}: no bundle was served before this one")
+            self._check_free(before)
             self.verify(before.previous[-1])
             return self._point(replace(before, bundle=before.previous[-1], previous=before.previous[:-1]))
-        return self.publish(bundle)
 
     def pin(self, bundle: str | None = None, on: bool = True) -> Pointer:
-        """Pins CURRENT to a bundle (by default the present one), or unpins it. Raises InputError."""
-        before = self.current()
-        if before is None:
-            raise InputError(f"{self.path}: nothing was published")
-        if bundle is not None and bundle != before.bundle:
+        """Pins CURRENT to a bundle (by default the present one), or unpins it; nothing else moves a pinned CURRENT.
+
+        Raises:
+            InputError: a missing or damaged bundle, or nothing was published.
+        """
+        if bundle is not None:
             self.verify(bundle)
-            before = _after(before, bundle)
-        return self._point(replace(before, pinned=on))
+        with self._changing():
+            before = self.current()
+            if before is None:
+                raise InputError(f"{self.path}: nothing was published")
+            after = self._next(bundle or before.bundle, moves_pin=True)
+            return self._point(replace(after, pinned=on))
 
     def prune(self, keep: int = KEPT) -> list[str]:
         """Removes all but the ``keep`` newest bundles, never the served one or the one before it; returns their ids.
 
         Raises:
-            InputError: ``keep`` below :data:`KEPT`, or another process writes bundles here.
+            InputError: ``keep`` below :data:`KEPT`.
         """
         if keep < KEPT:
             raise InputError(f"--keep {keep}: at least {KEPT} bundles stay")
-        with locked(self.path / ".lock", "another process writes bundles here"):
+        with self._changing():
             ids = [manifest["id"] for manifest in self.bundles()]
             pointer = self.current()
             stays = set(ids[-keep:])
@@ -160,15 +164,29 @@ class Shelf:
             return False
         return True
 
+    def _changing(self) -> AbstractContextManager[None]:
+        """Locks names and CURRENT; waits for other processes."""
+        return locked(self.path / NAMES)
+
+    def _next(self, bundle: str, moves_pin: bool = False) -> Pointer:
+        """The pointer that names a bundle after the present one. Raises InputError as `publish`."""
+        check_files(self.path / bundle, read_manifest(self.path / bundle), hashes=False)  # not pruned since
+        before = self.current()
+        if before is None or before.bundle == bundle:
+            return before or Pointer(bundle)
+        if not moves_pin:
+            self._check_free(before)
+        return replace(before, bundle=bundle, previous=(*before.previous, before.bundle))
+
+    def _check_free(self, pointer: Pointer) -> None:
+        if pointer.pinned:
+            raise InputError(
+                f"{self.path}: {pointer.bundle} is pinned; mmbee bundle pin names another, with --off none"
+            )
+
     def _point(self, pointer: Pointer) -> Pointer:
         kept = replace(pointer, previous=pointer.previous[-REMEMBERED:])
         content = {"bundle": kept.bundle, "previous": kept.previous, "pinned": kept.pinned}
         write_json(self.path / POINTER, content)
         sync(self.path)
         return kept
-
-
-def _after(before: Pointer, bundle: str) -> Pointer:
-    if bundle == before.bundle:
-        return before
-    return replace(before, bundle=bundle, previous=(*before.previous, before.bundle))

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -30,8 +31,7 @@ def score(scorer: Scorer, request: schema.ScoreRequest) -> schema.ScoreAnswer:
         for column in columns:
             column.insert(place, None)
     scores = dict(zip(scorer.bundle.gtr.tasks, columns, strict=True))
-    missing = {request.authors[place]: reason for place, reason in found.missing.items()}
-    return schema.ScoreAnswer(scorer.bundle.id, scores, missing, list(found.flags))
+    return schema.ScoreAnswer(scorer.bundle.id, scores, _reasons(request.authors, found), list(found.flags))
 
 
 def top(scorer: Scorer, request: schema.TopRequest) -> schema.TopAnswer:
@@ -60,29 +60,27 @@ def take(follower: Follower, request: schema.SegmentsRequest) -> schema.Segments
     return schema.SegmentsAnswer(scorer.bundle.id, answers, dict(Counter(answers)))
 
 
-def infer(scorer: Scorer, request: schema.InferRequest) -> schema.InferAnswer:
-    """Scores by the Open Inference Protocol. Raises Wrong for missing or malformed input tensors."""
+def infer(scorer: Scorer, request: schema.InferRequest) -> tuple[schema.InferAnswer, dict[str, str]]:
+    """Scores by the Open Inference Protocol, and why authors have none. Raises Wrong for malformed input tensors."""
     inputs = {one.name: one for one in request.inputs}
     user, authors = _strings(inputs, "user"), _strings(inputs, "authors")
     if len(user) != 1:
         raise Wrong(400, f"input user: {len(user)} values, expected 1")
-    moment = inputs["time"].data if "time" in inputs else [None]
-    if len(moment) != 1 or not (moment[0] is None or isinstance(moment[0], int | float)):
-        raise Wrong(400, "input time: one number is expected")
-    found = scorer.score(user[0], authors, _now(moment[0]))
+    found = scorer.score(user[0], authors, _now(_moment(inputs)))
     rows = _as_asked(scorer, found, False)
     scored = [author for place, author in enumerate(authors) if place not in found.missing]
     shape = [len(scored)]
     outputs = [schema.InferTensor(name="authors", shape=shape, datatype="BYTES", data=scored)]
     for task, values in zip(scorer.bundle.gtr.tasks, rows.T.tolist(), strict=True):
         outputs.append(schema.InferTensor(name=task, shape=shape, datatype="FP32", data=values))
-    return schema.InferAnswer(
+    made = schema.InferAnswer(
         model_name="mmbee",
         model_version=scorer.bundle.id,
         id=request.id,
         outputs=outputs,
         parameters={"flags": ",".join(found.flags)},
     )
+    return made, _reasons(authors, found)
 
 
 def described(follower: Follower, scorer: Scorer) -> schema.ModelAnswer:
@@ -108,6 +106,25 @@ def described(follower: Follower, scorer: Scorer) -> schema.ModelAnswer:
 
 def _now(moment: float | None) -> float:
     return time.time() if moment is None else moment
+
+
+def _moment(inputs: dict[str, schema.InferTensor]) -> float | None:
+    """The time in a request of the Open Inference Protocol."""
+    values = inputs["time"].data if "time" in inputs else [None]
+    if values == [None]:
+        return None
+    try:
+        (moment,) = msgspec.convert(values, tuple[schema.Seconds])
+    except msgspec.ValidationError:
+        raise Wrong(
+            400, f"input time: one number of seconds from 0 to {schema.LATEST:g} is expected"
+        ) from None
+    return moment
+
+
+def _reasons(authors: Sequence[str], found: Scores) -> dict[str, str]:
+    """Author -> why it has no score."""
+    return {authors[place]: reason for place, reason in found.missing.items()}
 
 
 def _history(given: Sequence[schema.Behaviour] | None) -> list[scoring.Behaviour] | None:

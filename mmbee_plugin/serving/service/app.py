@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -98,9 +98,7 @@ class Service:
         made = await self.lanes["score"].run(
             partial(answers.score, scorer, body), self._seconds(body.deadline_ms)
         )
-        self._count(made.flags)
-        for reason in made.missing.values():
-            self.metrics.unscored.labels(reason).inc()
+        self._count(made.flags, made.missing)
         return answer(made)
 
     async def top(self, request: Request) -> Response:
@@ -117,8 +115,11 @@ class Service:
         """Scores by the Open Inference Protocol."""
         scorer, body = self._scorer(), await body_of(request, schema.InferRequest, self.limits.body)
         self._check_candidates(max((len(one.data) for one in body.inputs), default=0))
-        made = await self.lanes["score"].run(partial(answers.infer, scorer, body), self.limits.seconds)
-        self._count(made.parameters["flags"].split(",") if made.parameters["flags"] else [])
+        made, missing = await self.lanes["score"].run(
+            partial(answers.infer, scorer, body), self.limits.seconds
+        )
+        flags = made.parameters["flags"]
+        self._count(flags.split(",") if flags else [], missing)
         return answer(made)
 
     async def segments(self, request: Request) -> Response:
@@ -158,9 +159,11 @@ class Service:
         if count > self.limits.candidates:
             raise Wrong(413, f"{count:,} authors, at most {self.limits.candidates:,} are taken")
 
-    def _count(self, flags: list[str]) -> None:
+    def _count(self, flags: list[str], missing: Mapping[str, str] | None = None) -> None:
         for flag in flags:
             self.metrics.flags.labels(flag).inc()
+        for reason in (missing or {}).values():
+            self.metrics.unscored.labels(reason).inc()
 
     def _guarded(self, route: str, handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:

@@ -8,7 +8,9 @@ import msgspec
 from msgspec import Meta
 
 Token = Annotated[str, Meta(min_length=1, max_length=512)]
-Seconds = Annotated[float, Meta(ge=0, le=1e11, description="since the epoch")]
+LATEST = 1e11
+"""seconds since the epoch, of the year 5138"""
+Seconds = Annotated[float, Meta(ge=0, le=LATEST, description="since the epoch")]
 Deadline = Annotated[
     float, Meta(gt=0, le=60_000, description="milliseconds; more than that and no answer is wanted")
 ]

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mmbee_plugin.serving.arrays import mapped
 from mmbee_plugin.serving.tokens import TokenIndex
 
 
@@ -36,7 +37,7 @@ class MappedStore:
 
     def __init__(self, folder: Path) -> None:
         self.index = TokenIndex(folder / "tokens" / "users")
-        self.records = np.load(folder / "users.npy", mmap_mode="r", allow_pickle=False)
+        self.records = mapped(folder / "users.npy")
 
     def read(self, user: str) -> NDArray | None:
         row = self.index.row(user)

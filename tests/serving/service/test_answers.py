@@ -90,6 +90,18 @@ def test_the_open_inference_protocol(running, source):
     assert described["versions"] == [plain["bundle"]] and described["tasks"] == ["gift"]
 
 
+def test_authors_without_a_score_are_counted_on_both_routes(running, source):
+    counter = running.service.metrics.unscored.labels("unknown author")._value
+    before = counter.get()
+    running.client().score(source.users_of[1], ["nobody"], time=NOW)
+    inputs = [
+        {"name": "user", "shape": [1], "datatype": "BYTES", "data": [source.users_of[1]]},
+        {"name": "authors", "shape": [2], "datatype": "BYTES", "data": ["nobody", "no one"]},
+    ]
+    running.client().post("/v2/models/mmbee/infer", {"inputs": inputs})
+    assert counter.get() == before + 3
+
+
 def test_the_document_names_every_route(running):
     document = json.loads(running.raw("/openapi.json", None, "GET")[1])
     assert document["openapi"] == "3.1.0"

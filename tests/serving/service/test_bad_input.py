@@ -71,20 +71,23 @@ def test_bad_bodies_are_one_line(running, body, status, reason):
             ],
             "2 values, expected 1",
         ),
-        (
-            [
-                {"name": "user", "shape": [1], "datatype": "BYTES", "data": ["u"]},
-                {"name": "authors", "shape": [1], "datatype": "BYTES", "data": ["a"]},
-                {"name": "time", "shape": [1], "datatype": "FP64", "data": ["now"]},
-            ],
-            "one number is expected",
-        ),
     ],
 )
 def test_bad_tensors_are_one_line(running, inputs, reason):
     with pytest.raises(ServiceError) as error:
         running.client().post("/v2/models/mmbee/infer", {"inputs": inputs})
     assert error.value.status == 400 and reason in str(error.value)
+
+
+@pytest.mark.parametrize("moment", ["now", True, -1, 1e12, [NOW], {}], ids=str)
+def test_a_bad_time_among_tensors_is_one_line(running, moment):
+    inputs = [
+        {"name": name, "shape": [1], "datatype": kind, "data": [value]}
+        for name, kind, value in (("user", "BYTES", "u"), ("authors", "BYTES", "a"), ("time", "FP64", moment))
+    ]
+    with pytest.raises(ServiceError, match="one number of seconds from 0 to 1e\\+11 is expected") as error:
+        running.client().post("/v2/models/mmbee/infer", {"inputs": inputs})
+    assert error.value.status == 400
 
 
 def test_what_becomes_of_bad_segments(running, source):
