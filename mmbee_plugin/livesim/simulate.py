@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from scipy.special import expit
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.livesim.content import draw_features, draw_looks
-from mmbee_plugin.livesim.gifts import Base, LogOdds, gift_log_odds, happens, moments, window_log_odds
+from mmbee_plugin.livesim.gifts import Base, LogOdds, gift_log_odds, window_log_odds
+from mmbee_plugin.livesim.outcomes import Outcomes, draw_outcomes, truth_of
 from mmbee_plugin.livesim.prices import draw_prices
 from mmbee_plugin.livesim.record import Day, write_planted
 from mmbee_plugin.livesim.report import KUAILIVE, Oracle, gift_statistics, rank_by_truth
 from mmbee_plugin.livesim.rooms import Rooms, draw_rooms
 from mmbee_plugin.livesim.settings import FRAMES, VERSION, LiveSimSettings
-from mmbee_plugin.livesim.visits import Visits, Windows, draw_visits, windows_of
+from mmbee_plugin.livesim.visits import Visits, draw_visits, windows_of
 from mmbee_plugin.livesim.world import draw_world
 from mmbee_plugin.logs.folder import PLANTED
 from mmbee_plugin.logs.writer import LogInfo, LogWriter, writing
@@ -35,11 +35,13 @@ class Simulation:
         counts: rows of the tables, and gifts of the last day.
         statistics: gift statistics by name, see `report.KUAILIVE`.
         oracle: metrics of the planted truth on the last day's samples; None if no user has both labels.
+        bases: base log-odds in a window of a gift, a comment and a like.
     """
 
     counts: dict[str, int]
     statistics: dict[str, float]
     oracle: Oracle | None
+    bases: dict[str, float]
 
 
 def simulate(
@@ -84,7 +86,7 @@ def simulate(
         if not run.counts["gifts"]:
             raise InputError(f"{folder}: nobody gave anything; simulate more users, days or a higher density")
         oracle = rank_by_truth(*run.last) if run.last is not None else None
-        simulation = Simulation(run.counts, gift_statistics(log.folder), oracle)
+        simulation = Simulation(run.counts, gift_statistics(log.folder), oracle, run.bases)
         report = {**asdict(simulation), "kuailive": KUAILIVE}
         path = log.folder / PLANTED / "report.json"
         path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -103,7 +105,7 @@ class _Run:
         self._days: list[tuple[Rooms, Visits]] = []
         self._gifts: list[tuple[pl.DataFrame, np.ndarray, np.ndarray]] = []
         self._gift_base, self._talk_base = Base(), Base()
-        self._base = {"gift": 0.0, "comment": 0.0, "like": 0.0}
+        self.bases: dict[str, float] = {}
         write_planted(log.folder, settings, self._world)
         for kind, n in (("users", settings.users), ("authors", settings.authors)):
             ids = [f"{kind[0]}{row}" for row in range(n)]
@@ -133,7 +135,7 @@ class _Run:
         """Sets the base log-odds that give the wanted gifts, comments and likes per visit."""
         settings, visits = self._settings, self.counts["visits"]
         gifts = KUAILIVE["gifts per visit"] * settings.density
-        self._base = {
+        self.bases = {
             "gift": self._gift_base.find(gifts * visits),
             "comment": self._talk_base.find(settings.comments_per_visit * visits),
             "like": self._talk_base.find(settings.likes_per_visit * visits),
@@ -141,32 +143,21 @@ class _Run:
 
     def live_day(self, day: int) -> None:
         """Draws the day's gifts and feedback; writes its visits, feedback and the truth of its samples."""
-        settings, world, base = self._settings, self._world, self._base
+        settings, world = self._settings, self._world
         rng = np.random.default_rng([settings.seed, 7, day])
         rooms, visits = self._days[day]
-        windows = windows_of(visits, rooms)
-        gift, talk = window_log_odds(settings, world, rooms, visits, windows)
         tables = Day(world, rooms, day)
         self._log.add("visits", tables.visits(visits))
-
-        given = happens(rng, gift, base["gift"])
-        visit = windows.visit[given]
-        gifts = tables.happenings(visits, visit, moments(rng, rooms, visits, windows, given))
-        self._gifts.append((gifts, visits.user[visit], rooms.author[visits.room[visit]]))
-        for kind in ("comment", "like"):
-            rows = happens(rng, talk, base[kind])
-            feedback = tables.happenings(
-                visits, windows.visit[rows], moments(rng, rooms, visits, windows, rows)
-            )
-            self._log.add("feedback", feedback.with_columns(pl.lit(kind).alias("kind")))
-
-        rows, label = _samples(windows, given, len(visits.user))
-        chance = expit(gift[rows] + np.float32(base["gift"]))
-        self._log.add("truth", tables.truth(visits, windows.visit[rows], windows.window[rows], chance))
-        self.counts["gifts"] += len(given)
+        outcomes = draw_outcomes(rng, settings, world, self.bases, rooms, visits, day)
+        visit = outcomes.windows.visit[outcomes.given]
+        self._gifts.append((outcomes.gifts, visits.user[visit], rooms.author[visits.room[visit]]))
+        for feedback in outcomes.feedback:
+            self._log.add("feedback", feedback)
+        self._log.add("truth", truth_of(tables, visits, outcomes))
+        self.counts["gifts"] += len(outcomes.given)
         if day == settings.days - 1:
-            self.counts[LAST_GIFTS] = len(given)
-            self.last = self._sample_parts(rooms, visits, windows, rows, label)
+            self.counts[LAST_GIFTS] = len(outcomes.given)
+            self.last = self._sample_parts(rooms, visits, outcomes)
 
     def price_gifts(self) -> None:
         """Draws the prices of all gifts and writes the gifts."""
@@ -176,19 +167,10 @@ class _Run:
         self._log.add("gifts", pl.concat(gifts).with_columns(pl.Series("amount", amount)))
 
     def _sample_parts(
-        self, rooms: Rooms, visits: Visits, windows: Windows, rows: np.ndarray, label: np.ndarray
+        self, rooms: Rooms, visits: Visits, outcomes: Outcomes
     ) -> tuple[np.ndarray, np.ndarray, LogOdds]:
-        visit = windows.visit[rows]
+        rows, label = outcomes.samples(len(visits.user))
+        visit, window = outcomes.windows.visit[rows], outcomes.windows.window[rows]
         user, room = visits.user[visit], visits.room[visit]
-        highlight = rooms.highlight[rooms.first[room] + windows.window[rows]]
+        highlight = rooms.highlight[rooms.first[room] + window]
         return user, label, gift_log_odds(self._settings, self._world, user, rooms.author[room], highlight)
-
-
-def _samples(windows: Windows, given: np.ndarray, n_visits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Window rows (n,) of the samples and their labels: windows with a gift, and the exit's of visits without one."""
-    generous = np.zeros(n_visits, dtype=bool)
-    generous[windows.visit[given]] = True
-    last = np.flatnonzero(np.diff(windows.visit, append=-1))
-    exits = last[~generous[windows.visit[last]]]
-    label = np.repeat([1, 0], [len(given), len(exits)])
-    return np.concatenate([given, exits]), label

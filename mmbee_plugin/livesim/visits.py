@@ -1,4 +1,4 @@
-"""Draws visits of users to rooms, independently of the rooms' content."""
+"""Draws visits of users to rooms, independently of the rooms' content unless users are shown lists of rooms."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmbee_plugin.livesim.choice import ShownLists
 from mmbee_plugin.livesim.rooms import Rooms, draw_times
 from mmbee_plugin.livesim.settings import DAY_MS, SEGMENT_MS, LiveSimSettings
 from mmbee_plugin.livesim.world import World
@@ -42,14 +43,50 @@ class Windows:
     window: np.ndarray
 
 
-def draw_visits(settings: LiveSimSettings, world: World, rooms: Rooms, day: int) -> Visits:
+@dataclass(frozen=True)
+class Arrivals:
+    """Wishes to watch something, by user and time; they depend neither on what is on air nor on what is shown.
+
+    Shapes:
+        - user: (A,) int64, ascending
+        - enter, length: (A,) float64, ms; a user's arrival waits for the drawn end of the one before
+    """
+
+    user: np.ndarray
+    enter: np.ndarray
+    length: np.ndarray
+
+
+def draw_visits(
+    settings: LiveSimSettings, world: World, rooms: Rooms, day: int, lists: ShownLists | None = None
+) -> Visits:
     """Draws the visits of a day: times by `HOURS`, rooms on air by popularity, taste, circle and loyalty, heavy-tailed
     lengths cut at the room's end.
 
-    A visit that would overlap the user's previous one is delayed to its drawn end. Visits past midnight, or without a
-    room on air, are dropped.
+    Visits past midnight, or without a room on air, are dropped.
+
+    Args:
+        lists: rooms shown at each of the day's `draw_arrivals`. The same draws decide with and without lists, so an
+            arrival with an empty list visits what it visits without.
     """
     rng = np.random.default_rng([settings.seed, 5, day])
+    arrivals = _arrivals(rng, settings, world)
+    room = _pick_rooms(rng, settings, world, rooms, arrivals, lists)
+    kept = room >= 0
+    user, room = arrivals.user[kept], room[kept]
+    enter, length = arrivals.enter[kept], arrivals.length[kept]
+    begin = enter.astype(np.int64)
+    end = np.minimum((enter + length).astype(np.int64), rooms.end[room] - 1)
+    seen = end > begin
+    return Visits(user[seen], room[seen], begin[seen], end[seen])
+
+
+def draw_arrivals(settings: LiveSimSettings, world: World, day: int) -> Arrivals:
+    """The arrivals of a day, in the order in which `draw_visits` reads lists."""
+    return _arrivals(np.random.default_rng([settings.seed, 5, day]), settings, world)
+
+
+def _arrivals(rng: np.random.Generator, settings: LiveSimSettings, world: World) -> Arrivals:
     count = rng.poisson(settings.visits_per_day * world.users.activity)
     user = np.repeat(np.arange(settings.users), count)
     wanted = draw_times(rng, len(user))
@@ -57,14 +94,7 @@ def draw_visits(settings: LiveSimSettings, world: World, rooms: Rooms, day: int)
     median, spread = settings.visit_median, settings.visit_spread
     length = median * np.exp(spread * rng.normal(size=len(user)))
     length = np.clip(length, SHORTEST, settings.visit_longest) * 1_000
-    enter = one_at_a_time(user, wanted[order], length)
-    room = _pick_rooms(rng, settings, world, rooms, user, enter)
-    kept = room >= 0
-    user, room, enter, length = user[kept], room[kept], enter[kept], length[kept]
-    begin = enter.astype(np.int64)
-    end = np.minimum((enter + length).astype(np.int64), rooms.end[room] - 1)
-    seen = end > begin
-    return Visits(user[seen], room[seen], begin[seen], end[seen])
+    return Arrivals(user, one_at_a_time(user, wanted[order], length), length)
 
 
 def windows_of(visits: Visits, rooms: Rooms) -> Windows:
@@ -114,10 +144,11 @@ def _pick_rooms(
     settings: LiveSimSettings,
     world: World,
     rooms: Rooms,
-    user: np.ndarray,
-    enter: np.ndarray,
+    arrivals: Arrivals,
+    lists: ShownLists | None,
 ) -> np.ndarray:
-    """(V,) room of each visit, drawn among those on air by the Gumbel-max rule; -1 if none is on air."""
+    """(A,) room of each arrival, drawn among those on air by the Gumbel-max rule; -1 if none is on air."""
+    user, enter = arrivals.user, arrivals.enter
     picked = np.full(len(user), -1, dtype=np.int64)
     slot = (enter // SLOT_MS).astype(np.int64)
     by_slot = np.argsort(slot, kind="stable")
@@ -133,6 +164,8 @@ def _pick_rooms(
         weight = world.authors.popularity[author] + settings.choose_by_taste * taste
         weight += settings.choose_by_circle * circle + settings.choose_favourite * favourite
         weight += rng.gumbel(size=weight.shape)
+        if lists is not None:
+            lists.add_utility(weight, rows, near)
         at = enter[rows, None]
         weight[(rooms.start[near] > at) | (rooms.end[near] <= at + 1)] = -np.inf
         best = weight.argmax(axis=1)
