@@ -16,6 +16,7 @@ from mmbee_plugin.moments import clock
 
 Side = TypeVar("Side", UserSide, AuthorSide)
 BEHAVIOUR, WALK, MODALITY, SEGMENT = "behaviour", "long walk", "modality", "segment"
+USER_LISTS, AUTHOR_LISTS = "user metapath", "author metapath"
 
 
 class Candidate(NamedTuple):
@@ -119,9 +120,9 @@ def behaviours(tokens: Sequence[str], times: Sequence[float] | None) -> Iterator
 def graph(gtr: GTRModel, user: UserSide, author: AuthorSide | EncodedAuthor) -> Iterator[Candidate]:
     """Candidates of the graph: each list of neighbours that has a mean (of a metapath, or pooled over a side) or BDR's
     lists of peers, and the stored long walk from the user to the author. An encoded author has no lists."""
-    sides: list[tuple[str, str, UserSide | AuthorSide]] = [("user metapath", "u", user)]
+    sides: list[tuple[str, str, UserSide | AuthorSide]] = [(USER_LISTS, "u", user)]
     if isinstance(author, AuthorSide):
-        sides.append(("author metapath", "a", author))
+        sides.append((AUTHOR_LISTS, "a", author))
     for which, (kind, start, side) in enumerate(sides):
         for number, name in enumerate(_lists_of(gtr, start)):
             count = _list_length(side, number)

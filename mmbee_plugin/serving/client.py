@@ -52,6 +52,10 @@ class Client:
         """The best authors of the board for a user; ``more`` are further fields of `TopRequest`."""
         return self.post("/v1/top", {"user": user, "count": count, **more})
 
+    def explain(self, user: str, author: str, **more: Any) -> dict[str, Any]:
+        """The parts of a user's score for one author; ``more`` are further fields of `ExplainRequest`."""
+        return self.post("/v1/explain", {"user": user, "author": author, **more})
+
     def segments(self, segments: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Posts live segments: ``author``, ``start``, ``features`` by modality; ``end`` if not of the usual length."""
         return self.post("/v1/segments", {"segments": list(segments)})

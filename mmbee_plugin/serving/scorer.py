@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmbee_plugin.modules.batch import UserSide
 from mmbee_plugin.modules.exchange import SEARCH
 from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser
 from mmbee_plugin.serving.arrays import mapped
@@ -51,6 +52,22 @@ class Scores:
     flags: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class ReadUser:
+    """A user as a request reads it.
+
+    Attributes:
+        history: (H,) rows of the authors gifted before, oldest first.
+        times: (H,) of these on the data's clock; None for data without time.
+        flags: as in `Scores`.
+    """
+
+    side: UserSide
+    history: NDArray[np.int64]
+    times: NDArray[np.float32] | None
+    flags: tuple[str, ...]
+
+
 class Scorer:
     """A bundle, the store of its users and the board of its authors.
 
@@ -85,7 +102,7 @@ class Scorer:
                 return Scores(np.empty((0, len(self.bundle.gtr.tasks)), np.float32), missing, tuple(flags))
             taken, ends = self.board.take(places)
             logits = self.bundle.gtr.score_tasks(encoded, taken)[0].numpy()
-        if self._is_stale(ends, now):
+        if self.is_stale(ends, now):
             flags.append(STALE_BOARD)
         return Scores(logits, missing, tuple(flags))
 
@@ -101,7 +118,7 @@ class Scorer:
             for start in range(0, len(places), AT_ONCE):
                 taken, ends = self.board.take(places[start : start + AT_ONCE].tolist())
                 parts.append(self.bundle.gtr.score_tasks(encoded, taken)[0].numpy())
-                stale = stale or self._is_stale(ends, now)
+                stale = stale or self.is_stale(ends, now)
         if stale:
             flags.append(STALE_BOARD)
         logits = np.concatenate(parts)
@@ -109,15 +126,8 @@ class Scorer:
         authors = [self.board.author(int(place)) for place in places[best]]
         return authors, Scores(logits[best], flags=tuple(flags))
 
-    def replay(self) -> float:
-        """Replays the golden requests, see `golden.replay`; raises InputError if their logits differ."""
-        searches = self.bundle.manifest["model"].get(SEARCH, {}).get("search") == "soft"
-        undecided = UNDECIDED if searches else 0.0
-        return replay(self.bundle.folder / "golden.json", self._as_of_training, undecided)
-
-    def _user(
-        self, user: str, now: float, history: Sequence[Behaviour] | None
-    ) -> tuple[EncodedUser, list[str]]:
+    def read(self, user: str, now: float, history: Sequence[Behaviour] | None = None) -> ReadUser:
+        """The inputs of a user, from the store and the request; arguments as in `score`."""
         flags = []
         try:
             record = self.store.read(user)
@@ -131,12 +141,26 @@ class Scorer:
         until = self.bundle.until
         if until is not None and now - until > FRESH_HOURS * 3600:
             flags.append(STALE_BUNDLE)
-        return self._encoded(record, now, history), flags
-
-    def _encoded(self, record: NDArray, now: float, history: Sequence[Behaviour] | None) -> EncodedUser:
         rows, times = self._history(record) if history is None else self._given(record, history, now)
+        return ReadUser(self._side(record, rows, times, now), rows, times, tuple(flags))
+
+    def replay(self) -> float:
+        """Replays the golden requests, see `golden.replay`; raises InputError if their logits differ."""
+        searches = self.bundle.manifest["model"].get(SEARCH, {}).get("search") == "soft"
+        undecided = UNDECIDED if searches else 0.0
+        return replay(self.bundle.folder / "golden.json", self._as_of_training, undecided)
+
+    def _user(
+        self, user: str, now: float, history: Sequence[Behaviour] | None
+    ) -> tuple[EncodedUser, list[str]]:
+        read = self.read(user, now, history)
+        return self.bundle.gtr.encode_user(read.side), list(read.flags)
+
+    def _side(
+        self, record: NDArray, rows: NDArray[np.int64], times: NDArray[np.float32] | None, now: float
+    ) -> UserSide:
         moment = None if times is None else now - self.bundle.origin
-        return self.bundle.gtr.encode_user(user_side(record, self.bundle.authors, rows, times, moment))
+        return user_side(record, self.bundle.authors, rows, times, moment)
 
     def _history(self, record: NDArray) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
         length = int(record["history_length"][0])
@@ -155,7 +179,8 @@ class Scorer:
         timed = "history_times" in (record.dtype.names or ())
         return rows[kept], times[kept].astype(np.float32) if timed else None
 
-    def _is_stale(self, ends: NDArray[np.float64] | None, now: float) -> bool:
+    def is_stale(self, ends: NDArray[np.float64] | None, now: float) -> bool:
+        """Whether any of the newest segments that ended at ``ends`` (C,) is stale; never for static items."""
         live = self.bundle.live
         return (
             live is not None and ends is not None and bool((now - ends > FRESH_SEGMENTS * live.seconds).any())
@@ -167,8 +192,8 @@ class Scorer:
         record = self.store.read(user)
         assert record is not None
         with torch.inference_mode():
-            encoded = self._encoded(record, 0.0 if time is None else time, None)
-            return self.bundle.gtr.score_tasks(encoded, self._authors(rows))[0]
+            side = self._side(record, *self._history(record), 0.0 if time is None else time)
+            return self.bundle.gtr.score_tasks(self.bundle.gtr.encode_user(side), self._authors(rows))[0]
 
     def _authors(self, rows: list[int]) -> EncodedAuthor:
         if isinstance(self.board, LiveBoard):

@@ -20,8 +20,8 @@ from mmbee_plugin.moments import clock, parsed_time
 
 COLOURS = {
     occlusion.BEHAVIOUR: "#4c78a8",
-    "user metapath": "#f58518",
-    "author metapath": "#e45756",
+    occlusion.USER_LISTS: "#f58518",
+    occlusion.AUTHOR_LISTS: "#e45756",
     occlusion.WALK: "#72b7b2",
     occlusion.MODALITY: "#54a24b",
     occlusion.SEGMENT: "#b279a2",

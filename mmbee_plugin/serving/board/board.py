@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmbee_plugin.modules.batch import AuthorSide
 from mmbee_plugin.modules.gtr import EncodedAuthor
 from mmbee_plugin.modules.named import module_name
 from mmbee_plugin.serving.board.windows import Segment, Windows, stored_segments
@@ -152,6 +153,10 @@ class LiveBoard:
 
     def encoded(self, rows: Sequence[int], windows: Sequence[Sequence[Segment]]) -> EncodedAuthor:
         """Encodes authors (B,) by row of the bundle, each with its segments, oldest first."""
+        return self.bundle.gtr.encode_author(self.side(rows, windows))
+
+    def side(self, rows: Sequence[int], windows: Sequence[Sequence[Segment]]) -> AuthorSide:
+        """What encodes authors (B,) by row of the bundle, each with its segments, oldest first."""
         segments, present = {}, {}
         for name, kind in self.live.modalities.items():
             values = np.zeros((len(rows), self.live.length, kind.frames, kind.width), dtype=np.float32)
@@ -163,7 +168,7 @@ class LiveBoard:
                         values[place, slot] = (raw - kind.mean) / kind.deviation
                         mask[place, slot] = True
             segments[name], present[name] = torch.from_numpy(values), torch.from_numpy(mask)
-        return self.bundle.gtr.encode_author(author_side(self.bundle.authors, rows, segments, present))
+        return author_side(self.bundle.authors, rows, segments, present)
 
     def stored(self, row: int) -> list[Segment]:
         """The bundle's segments of an author, as of the end of training."""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmbee_plugin.serving import explanation
 from mmbee_plugin.serving import scorer as scoring
 from mmbee_plugin.serving.board import windows
 from mmbee_plugin.serving.bundle.source import LiveContent, LiveModality
@@ -41,6 +42,41 @@ def top(scorer: Scorer, request: schema.TopRequest) -> schema.TopAnswer:
     rows = _as_asked(scorer, found, request.logits)
     scores = dict(zip(scorer.bundle.gtr.tasks, rows.T.tolist(), strict=True))
     return schema.TopAnswer(scorer.bundle.id, authors, scores, list(found.flags))
+
+
+def explain(scorer: Scorer, request: schema.ExplainRequest) -> schema.ExplainAnswer:
+    """A pair's score and its parts."""
+    tasks = scorer.bundle.gtr.tasks
+    history = _history(request.history)
+    found = explanation.explain(scorer, request.user, request.author, _now(request.time), history)
+    scores: dict[str, float | None] = dict.fromkeys(tasks)
+    logits, parts, absent = dict(scores), [], []
+    if found.occluded is not None:
+        logits = dict(zip(tasks, found.occluded.logits, strict=True))
+        row = np.array([found.occluded.logits], dtype=np.float32)
+        scores = dict(zip(tasks, _as_asked(scorer, Scores(row), False)[0].tolist(), strict=True))
+        parts = [
+            schema.Part(one.kind, one.name, dict(zip(tasks, one.falls, strict=True)))
+            for one in found.occluded.falls
+        ]
+        absent = list(found.occluded.absent)
+    room = None
+    if found.room is not None:
+        starts = [one.start for one in found.room.segments]
+        ends = [one.end for one in found.room.segments]
+        present = {name: list(there) for name, there in found.room.present.items()}
+        room = schema.Room(starts, ends, present, found.room.attention)
+    return schema.ExplainAnswer(
+        bundle=scorer.bundle.id,
+        scores=scores,
+        logits=logits,
+        missing=found.missing,
+        parts=parts,
+        absent=absent,
+        fixed=list(found.fixed),
+        room=room,
+        flags=list(found.flags),
+    )
 
 
 def take(follower: Follower, request: schema.SegmentsRequest) -> schema.SegmentsAnswer:

@@ -58,6 +58,7 @@ class Service:
         self.lanes = {
             "score": Lane("score", queue),
             "top": Lane("top", 4),
+            "explain": Lane("explain", 4),
             "segments": Lane("segments", queue),
         }
 
@@ -71,6 +72,7 @@ class Service:
             Route("/v2/models/mmbee/infer", self._guarded("infer", self.infer), methods=post),
             Route("/v1/score", self._guarded("score", self.score), methods=post),
             Route("/v1/top", self._guarded("top", self.top), methods=post),
+            Route("/v1/explain", self._guarded("explain", self.explain), methods=post),
             Route("/v1/segments", self._guarded("segments", self.segments), methods=post),
             Route("/metrics", self._guarded("metrics", self.exposition), methods=get),
             Route("/openapi.json", self._guarded("openapi", self.openapi), methods=get),
@@ -107,6 +109,16 @@ class Service:
         self._check_candidates(len(body.history or ()))
         made = await self.lanes["top"].run(
             partial(answers.top, scorer, body), self._seconds(body.deadline_ms)
+        )
+        self._count(made.flags)
+        return answer(made)
+
+    async def explain(self, request: Request) -> Response:
+        """The parts of one score."""
+        scorer, body = self._scorer(), await body_of(request, schema.ExplainRequest, self.limits.body)
+        self._check_candidates(len(body.history or ()))
+        made = await self.lanes["explain"].run(
+            partial(answers.explain, scorer, body), self._seconds(body.deadline_ms)
         )
         self._count(made.flags)
         return answer(made)

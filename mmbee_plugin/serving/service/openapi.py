@@ -41,6 +41,14 @@ ROUTES: tuple[tuple[str, str, str, type | None, type | None, tuple[int, ...]], .
     ),
     (
         "post",
+        "/v1/explain",
+        "What carried the score of a user for one author: its parts, each left out in turn.",
+        schema.ExplainRequest,
+        schema.ExplainAnswer,
+        (400, 401, 408, 413, 429, 503),
+    ),
+    (
+        "post",
         "/v1/segments",
         "Takes live segments; what became of each is in the answer. 409 where static items are served.",
         schema.SegmentsRequest,

@@ -52,6 +52,16 @@ class TopRequest(Body):
     deadline_ms: Deadline | None = None
 
 
+class ExplainRequest(Body):
+    """A user and one author."""
+
+    user: Token
+    author: Token
+    time: Seconds | None = None
+    history: list[Behaviour] | None = None
+    deadline_ms: Deadline | None = None
+
+
 class Segment(Body):
     """A segment of an author's live room: per modality one vector, or one for each frame; modalities may be missing."""
 
@@ -83,6 +93,40 @@ class TopAnswer(msgspec.Struct):
     bundle: str
     authors: list[str]
     scores: dict[str, list[float]]
+    flags: list[str]
+
+
+class Part(msgspec.Struct):
+    """A part of a score, and by task how far the logit falls when it alone is left out; below zero, it rises."""
+
+    kind: str
+    name: str
+    falls: dict[str, float]
+
+
+class Room(msgspec.Struct):
+    """The author's newest segments, oldest first: their times, which of them have each modality, and the weights with
+    which each of the author's queries reads them: by query, modality and segment, null for a model without queries."""
+
+    starts: list[float]
+    ends: list[float]
+    present: dict[str, list[bool]]
+    attention: list[list[list[float]]] | None
+
+
+class ExplainAnswer(msgspec.Struct):
+    """A score by task, its logit, and its parts, those that move the first task's logit most first. ``absent``: parts
+    that the model reads and the pair lacks; ``fixed``: kinds of parts that were encoded with the bundle and cannot be
+    left out; ``missing``: why the author has no score, which then is null."""
+
+    bundle: str
+    scores: dict[str, float | None]
+    logits: dict[str, float | None]
+    missing: str | None
+    parts: list[Part]
+    absent: list[str]
+    fixed: list[str]
+    room: Room | None
     flags: list[str]
 
 
