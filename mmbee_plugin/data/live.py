@@ -32,6 +32,14 @@ class LiveSettings:
     """labels of the rows besides the gift, one column each"""
     varying: bool = False
     """whether some segment is longer or shorter than a window; `<name>.segment` has their ends"""
+    train_negatives: float = 1.0
+    """share of the log's negatives that are training rows"""
+    test_negatives: float = 1.0
+    """the same for validation and test"""
+
+    def negatives(self, split: str) -> float:
+        """Share of the log's negatives among the rows of a split."""
+        return self.train_negatives if split == "train" else self.test_negatives
 
     @classmethod
     def of(cls, description: dict[str, Any], file: Path) -> LiveSettings | None:
@@ -66,7 +74,8 @@ class LiveSettings:
         for task in tasks:
             if tasks.count(task) > 1 or task == "gift":
                 raise InputError(f"{file}, tasks: {task!r} is listed twice, or is the label's own name")
-        return cls(**sizes, tasks=tuple(tasks), varying=varying)
+        train, test = _shares(description, file)
+        return cls(**sizes, tasks=tuple(tasks), varying=varying, train_negatives=train, test_negatives=test)
 
 
 @dataclass(frozen=True)
@@ -150,6 +159,19 @@ def check_samples(file: Path, rows: LiveRows, items: np.ndarray, times: np.ndarr
     _check(file, SEGMENT, rows.segments, own, "a segment of the row's own author")
     past = ~known | (segments.starts[named] <= times)
     _check(file, SEGMENT, rows.segments, past, "a segment that starts before the row's timestamp")
+
+
+def _shares(description: dict[str, Any], file: Path) -> tuple[float, float]:
+    """Shares of negatives in training and in the other splits, by the entry `log`, which data cut by others lack."""
+    match description.get("log"):
+        case {"settings": {"train_negatives": train, "test_negatives": test}}:
+            for name, value in (("train_negatives", train), ("test_negatives", test)):
+                if not isinstance(value, int | float) or not 0 < value <= 1:
+                    raise InputError(
+                        f"{file}, log: {name} is {value!r}, a share above 0, at most 1, is needed"
+                    )
+            return float(train), float(test)
+    return 1.0, 1.0
 
 
 def _first_unreadable(file: Path, columns: list[str]) -> InputError | None:

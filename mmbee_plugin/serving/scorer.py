@@ -128,27 +128,54 @@ class Scorer:
 
     def read(self, user: str, now: float, history: Sequence[Behaviour] | None = None) -> ReadUser:
         """The inputs of a user, from the store and the request; arguments as in `score`."""
-        flags = []
-        try:
-            record = self.store.read(user)
-            if record is None:
-                flags.append(COLD)
-        except StoreDown:
-            record = None
-            flags.append(DEGRADED)
-        if record is None:
-            record = self._nobody
-        until = self.bundle.until
-        if until is not None and now - until > FRESH_HOURS * 3600:
+        record, flag = self.record(user)
+        flags = [] if flag is None else [flag]
+        if self.is_old(now):
             flags.append(STALE_BUNDLE)
         rows, times = self._history(record) if history is None else self._given(record, history, now)
-        return ReadUser(self._side(record, rows, times, now), rows, times, tuple(flags))
+        lengths, width = np.array([len(rows)]), (1, max(1, len(rows)))
+        padded = None if times is None else np.resize(times, width)
+        side = self._side(record, np.resize(rows, width), lengths, padded, np.array([now]))
+        return ReadUser(side, rows, times, tuple(flags))
+
+    def record(self, user: str) -> tuple[NDArray, str | None]:
+        """A user's record (1,), and the flag of an answer where it is that of nobody."""
+        try:
+            found = self.store.read(user)
+        except StoreDown:
+            return self._nobody, DEGRADED
+        return (self._nobody, COLD) if found is None else (found, None)
+
+    def encode_users(self, records: NDArray, moments: NDArray[np.float64]) -> EncodedUser:
+        """Encodes users by their records (B,) with the histories stored there.
+
+        Args:
+            moments: (B,) times of the requests, in seconds since the epoch; any for data without time.
+        """
+        lengths = records["history_length"].astype(np.int64)
+        longest = max(1, int(lengths.max(initial=0)))
+        rows = records["history"][:, :longest].astype(np.int64)
+        times = records["history_times"][:, :longest] if "history_times" in _fields(records) else None
+        return self.bundle.gtr.encode_user(self._side(records, rows, lengths, times, moments))
 
     def replay(self) -> float:
         """Replays the golden requests, see `golden.replay`; raises InputError if their logits differ."""
         searches = self.bundle.manifest["model"].get(SEARCH, {}).get("search") == "soft"
         undecided = UNDECIDED if searches else 0.0
         return replay(self.bundle.folder / "golden.json", self._as_of_training, undecided)
+
+    def is_old(self, now: float) -> bool:
+        """Whether training ended more than :data:`FRESH_HOURS` before."""
+        return self.bundle.until is not None and now - self.bundle.until > FRESH_HOURS * 3600
+
+    def are_stale(self, ends: NDArray[np.float64], now: float | NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(C,) whether the newest segments of live authors, which ended at ``ends`` (C,), are stale."""
+        assert self.bundle.live is not None
+        return now - ends > FRESH_SEGMENTS * self.bundle.live.seconds
+
+    def is_stale(self, ends: NDArray[np.float64] | None, now: float) -> bool:
+        """Whether any of the newest segments that ended at ``ends`` (C,) is stale; never for static items."""
+        return ends is not None and bool(self.are_stale(ends, now).any())
 
     def _user(
         self, user: str, now: float, history: Sequence[Behaviour] | None
@@ -157,15 +184,19 @@ class Scorer:
         return self.bundle.gtr.encode_user(read.side), list(read.flags)
 
     def _side(
-        self, record: NDArray, rows: NDArray[np.int64], times: NDArray[np.float32] | None, now: float
+        self,
+        records: NDArray,
+        rows: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        times: NDArray[np.float32] | None,
+        moments: NDArray[np.float64],
     ) -> UserSide:
-        moment = None if times is None else now - self.bundle.origin
-        return user_side(record, self.bundle.authors, rows, times, moment)
+        since = moments - self.bundle.origin
+        return user_side(records, self.bundle.authors, rows, lengths, times, since)
 
     def _history(self, record: NDArray) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
         length = int(record["history_length"][0])
-        names = record.dtype.names or ()
-        times = record["history_times"][0, :length] if "history_times" in names else None
+        times = record["history_times"][0, :length] if "history_times" in _fields(record) else None
         return record["history"][0, :length].astype(np.int64), times
 
     def _given(
@@ -176,15 +207,8 @@ class Scorer:
         rows = self.bundle.tokens.rows([one.author for one in history])
         times = np.array([now if one.time is None else one.time for one in history]) - self.bundle.origin
         kept = np.flatnonzero(rows)[-limit:]
-        timed = "history_times" in (record.dtype.names or ())
+        timed = "history_times" in _fields(record)
         return rows[kept], times[kept].astype(np.float32) if timed else None
-
-    def is_stale(self, ends: NDArray[np.float64] | None, now: float) -> bool:
-        """Whether any of the newest segments that ended at ``ends`` (C,) is stale; never for static items."""
-        live = self.bundle.live
-        return (
-            live is not None and ends is not None and bool((now - ends > FRESH_SEGMENTS * live.seconds).any())
-        )
 
     def _as_of_training(self, user: str, authors: Sequence[str], time: float | None) -> torch.Tensor:
         """(C, T) logits with the authors as of the end of training, without received segments."""
@@ -192,10 +216,14 @@ class Scorer:
         record = self.store.read(user)
         assert record is not None
         with torch.inference_mode():
-            side = self._side(record, *self._history(record), 0.0 if time is None else time)
-            return self.bundle.gtr.score_tasks(self.bundle.gtr.encode_user(side), self._authors(rows))[0]
+            encoded = self.encode_users(record, np.array([0.0 if time is None else time]))
+            return self.bundle.gtr.score_tasks(encoded, self._authors(rows))[0]
 
     def _authors(self, rows: list[int]) -> EncodedAuthor:
         if isinstance(self.board, LiveBoard):
             return self.board.encoded(rows, [self.board.stored(row) for row in rows]).unsqueeze(0)
         return self.board.take(rows)[0]
+
+
+def _fields(records: NDArray) -> tuple[str, ...]:
+    return records.dtype.names or ()

@@ -56,33 +56,36 @@ def kept_fields(
 
 
 def user_side(
-    record: NDArray,
+    records: NDArray,
     authors: Mapping[str, torch.Tensor],
     history: NDArray[np.int64],
+    lengths: NDArray[np.int64],
     times: NDArray[np.float32] | None,
-    moment: float | None,
+    moments: NDArray[np.float64] | None,
 ) -> UserSide:
-    """One user, from its record (1,) and a history.
+    """Users (B,), from their records (B,) and a history each.
 
     Args:
         authors: the bundle's author fields; reads ``author`` and ``category``.
-        history: (H,) rows of the authors gifted before, oldest first.
-        times: (H,) times of these on the data's clock; None for data without time.
-        moment: time of the request on that clock; None for data without time.
+        history: (B, H) rows of the authors gifted before, oldest first, H at least 1.
+        lengths: (B,) number of behaviours in each row of ``history``; what is beyond is padding.
+        times: (B, H) times of these on the data's clock; None for data without time.
+        moments: (B,) times of the requests on that clock; None for data without time.
     """
-    assert record.dtype.names is not None
-    fields = {name: _tensor(record[name]) for name in USER_FIELDS if name in record.dtype.names}
-    rows = torch.from_numpy(history if len(history) else np.zeros(1, dtype=np.int64))
+    assert records.dtype.names is not None
+    fields = {name: _tensor(records[name]) for name in USER_FIELDS if name in records.dtype.names}
+    mask = np.arange(history.shape[1]) < lengths[:, None]
+    rows = torch.from_numpy(np.where(mask, history, 0))
     gap = None
-    if times is not None and moment is not None:
-        since = torch.from_numpy(times if len(times) else np.zeros(1, dtype=np.float32))
-        gap = gap_buckets(since[None], torch.tensor([moment], dtype=torch.float32))
+    if times is not None and moments is not None:
+        since = torch.from_numpy(np.where(mask, times, np.float32(0)))
+        gap = gap_buckets(since, torch.from_numpy(moments.astype(np.float32)))
     return UserSide(
         user=fields.pop("user", None),
-        history=authors["author"][rows][None],
-        history_mask=torch.full((1, len(rows)), bool(len(history))),
+        history=authors["author"][rows],
+        history_mask=torch.from_numpy(mask),
         history_gap=gap,
-        history_category=authors["category"][rows].long()[None] if "category" in authors else None,
+        history_category=authors["category"][rows].long() if "category" in authors else None,
         **fields,
     )
 

@@ -78,8 +78,8 @@ class MMBee(GeneralRecommender):
         self.end_of_training = 0.0 if dataset.times is None else float(dataset.times.max())
 
         width = config["embedding_size"]
-        drawn = torch.from_numpy(training_rows(dataset).counts(self.n_items)).float()
-        self.register_buffer("drawn", drawn, persistent=False)
+        counts = torch.from_numpy(training_rows(dataset).counts(self.n_items)).float()
+        self.register_buffer("drawn", counts, persistent=False)
         self.user = nn.Embedding(self.n_users, width, padding_idx=0) if config["user_ids"] else None
         self.author = nn.Embedding(self.n_items, width, padding_idx=0)
         for table in (self.user, self.author):

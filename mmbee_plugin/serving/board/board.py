@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mmbee_plugin.modules.batch import AuthorSide
 from mmbee_plugin.modules.gtr import EncodedAuthor
@@ -95,11 +95,10 @@ class LiveBoard:
 
     def places(self, authors: Sequence[str], now: float) -> tuple[list[int], dict[int, str]]:
         found, missing = [], {}
-        oldest = now - ON_AIR * self.live.seconds
         with self._lock:
             for position, author in enumerate(authors):
                 place = self._place.get(author)
-                if place is not None and self._ends[place] >= oldest:
+                if place is not None and self.on_air(self._ends[place], now):
                     found.append(place)
                 elif place is not None or self.bundle.tokens.row(author):
                     missing[position] = OFF_AIR
@@ -115,10 +114,14 @@ class LiveBoard:
 
     def everyone(self, now: float) -> Sequence[int]:
         with self._lock:
-            return np.flatnonzero(self._ends >= now - ON_AIR * self.live.seconds).tolist()
+            return np.flatnonzero(self.on_air(self._ends, now)).tolist()
 
     def author(self, place: int) -> str:
         return self._tokens[place]
+
+    def on_air(self, ends: ArrayLike, now: ArrayLike) -> NDArray[np.bool_]:
+        """Whether authors stay on the board, by the ends (n,) of their newest segments."""
+        return np.asarray(ends) >= np.asarray(now) - ON_AIR * self.live.seconds
 
     def add(self, author: str, segment: Segment) -> str:
         """Adds a segment without encoding its author; returns :data:`UNKNOWN` or the answer of :meth:`Windows.add`."""

@@ -96,6 +96,7 @@ def _entries(source: Source) -> dict[str, Any]:
             "snapshot": facts.snapshot,
             "origin": facts.origin,
             "until": facts.until,
+            "negatives": facts.negatives,
         },
         "tokens": {
             side: {"count": len(tokens), "sha256": tokens_hash(tokens)}

@@ -33,6 +33,8 @@ class Facts:
     """end of training on that clock; None for data without time."""
     chances: bool
     """whether the loss is logistic, so that the sigmoid of a logit is a probability."""
+    negatives: float | None = None
+    """share of the log's negatives that were training rows; None where training drew negatives of its own."""
 
 
 @dataclass(frozen=True)

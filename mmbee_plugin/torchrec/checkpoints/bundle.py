@@ -39,7 +39,7 @@ class TorchRecSource:
         self.exchange = exchange_of(job)
         self.longest = self._longest(job.settings.data.history_length)
         stamps = folder.interactions().timestamps if folder is not None and job.store.ordered else None
-        description = job.store.description
+        description, live = job.store.description, None if folder is None else folder.live
         self.facts = Facts(
             name=description.provenance.partition(" ")[0],
             provenance=description.provenance,
@@ -48,6 +48,7 @@ class TorchRecSource:
             origin=0.0 if stamps is None else float(stamps.min()),
             until=job.store.until,
             chances=job.settings.model.loss == "bce",
+            negatives=None if live is None or job.settings.train.negatives else live.train_negatives,
         )
         self.live = self._live()
 
