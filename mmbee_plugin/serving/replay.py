@@ -10,15 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.data.labelled import LabelledRows
-from mmbee_plugin.data.segments import windows
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import replaced
 from mmbee_plugin.modules.gtr import EncodedAuthor
@@ -29,6 +26,10 @@ from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.bundle.source import LiveContent
 from mmbee_plugin.serving.scorer import COLD, DEGRADED, STALE_BOARD, STALE_BUNDLE, Scorer
 from mmbee_plugin.serving.store.records import MappedStore
+
+if TYPE_CHECKING:
+    from mmbee_plugin.data.folder import DatasetFolder
+    from mmbee_plugin.data.labelled import LabelledRows
 
 AT_ONCE = 4096
 """rows scored at once"""
@@ -192,6 +193,8 @@ def _encoded(
 ) -> EncodedAuthor:
     """Authors (n,) by row of the bundle, encoded with their segments up to row ``segments`` (n,) of the folder, each
     pair of the two once."""
+    from mmbee_plugin.data.segments import windows  # imports pandas, which serving does without
+
     if not isinstance(board, LiveBoard):
         return board.take(authors.tolist())[0].take(torch.tensor(0))
     pairs, place = np.unique(np.stack([authors, segments]), axis=1, return_inverse=True)
