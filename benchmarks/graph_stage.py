@@ -18,7 +18,8 @@ from scipy.sparse import csr_matrix
 
 from mmbee_plugin.command.memory import PeakMemory
 from mmbee_plugin.graph.donations import donation_graph
-from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath, expand
+from mmbee_plugin.graph.expansion import expand
+from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath
 from mmbee_plugin.graph.swing import swing
 
 USERS, ITEMS, DRAWS = 36_656, 76_085, 726_065

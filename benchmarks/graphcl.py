@@ -32,7 +32,8 @@ import torch
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.graph.donations import donation_graph
-from mmbee_plugin.graph.metapaths import Metapath, expand
+from mmbee_plugin.graph.expansion import expand
+from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.offline.node_vectors import GraphCLSettings, train_graphcl
 
 SIZES = {"small": (10_000, 10_000, 200_000), "paper": (36_656, 76_085, 726_065)}

@@ -67,7 +67,7 @@ def test_a_graph_is_built_once_and_is_the_one_a_run_reads(mmbee, folder):
     snapshot = Snapshot.open(folder / "graph" / key)
     table = cells(out)
     assert list(table) == [
-        *("U2A", "A2A", "reach", "u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a", "nodes", "all"),
+        *("U2A", "A2A", "reach", "u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a", "packed lists", "nodes", "all"),
     ]
     assert "25 users, 20 authors" in out
     for name, graph in {"U2A": snapshot.u2a(), "A2A": snapshot.a2a()}.items():

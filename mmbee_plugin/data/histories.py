@@ -11,17 +11,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from mmbee_plugin.data.ragged import ragged
+
 Slices = tuple[Tensor, Tensor, Tensor | None]
 
 DAY = 86_400.0
-
-
-def ragged(starts: NDArray, stops: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Unrolls B ranges `starts[b]:stops[b]` into rows b and indices, both (sum of lengths,)."""
-    lengths = stops - starts
-    row = np.repeat(np.arange(len(lengths)), lengths)
-    first = np.cumsum(lengths) - lengths
-    return row, np.arange(len(row)) + (starts - first)[row]
 
 
 def positions_by_day(users: ArrayLike, times: ArrayLike, kept: ArrayLike, n_users: int) -> NDArray[np.int32]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
-from mmbee_plugin.graph.metapaths import Metapath, Neighbours, step_graphs
+from mmbee_plugin.graph.metapaths import Metapath, step_graphs
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.recbole.graph_report import open_graph
@@ -44,7 +43,7 @@ class OnlineWalk:
         self._own = u2a if path.start == "u" else u2a.T.tocsr()
 
     def of(self, node: int) -> Listed:
-        """The neighbours of one node, as :func:`~mmbee_plugin.graph.metapaths.expand` finds them."""
+        """The neighbours of one node, as :func:`~mmbee_plugin.graph.expansion.expand` finds them."""
         row = self._steps[0][node]
         for step in self._steps[1:]:
             row = row @ step
@@ -64,20 +63,6 @@ class OnlineWalk:
         if self._path.hops == 1:
             return np.ones(len(ids), dtype=bool)
         return ~np.isin(ids, self._own.indices[self._own.indptr[node] : self._own.indptr[node + 1]])
-
-
-class StoredLists:
-    """Reads a node's list from the memory-mapped snapshot; only the pages of that node are read."""
-
-    def __init__(self, snapshot: Snapshot, metapath: str) -> None:
-        snapshot.neighbours(metapath)  # checks the file against its hash
-        file = snapshot.path / "neighbours" / f"{metapath}.npz"
-        self.lists = Neighbours(*(_mapped(file, name) for name in ("indptr", "ids", "weights")))
-
-    def of(self, node: int) -> Listed:
-        """The neighbours of one node, copied out of the file."""
-        ids, weights = self.lists.of(node)
-        return ids.copy(), weights.copy()
 
 
 def same(first: Listed, second: Listed, tolerance: float = 1e-5) -> bool:
@@ -127,9 +112,9 @@ def measure(snapshot: Snapshot, requests: int, seed: int = 0) -> dict[str, Respo
     u2a, a2a = snapshot.u2a(), snapshot.a2a()
     found = {}
     for name in snapshot.settings.metapaths:
-        stored = StoredLists(snapshot, name)
+        stored = snapshot.lists(name[0]).along(name)
         walk = OnlineWalk(Metapath.parse(name), u2a, a2a, snapshot.settings)
-        filled = np.flatnonzero(np.diff(stored.lists.indptr))
+        filled = np.flatnonzero(stored.lengths)
         if not len(filled):
             raise InputError(f"{snapshot.path}: no node has a neighbour along {name}")
         nodes = np.random.default_rng(seed).choice(filled, requests).tolist()
@@ -138,7 +123,7 @@ def measure(snapshot: Snapshot, requests: int, seed: int = 0) -> dict[str, Respo
         for node, one, other in zip(nodes, lists, expected, strict=True):
             if not same(one, other):
                 raise InputError(f"{snapshot.path}: {name} of node {node} is not what its graphs give")
-        found[name] = Response(walked, read, len(filled) / stored.lists.n_nodes)
+        found[name] = Response(walked, read, len(filled) / stored.n_nodes)
     return found
 
 
@@ -186,16 +171,3 @@ def _bars(found: dict[str, Response]) -> go.Figure:
             figure.add_trace(bars, row=1, col=column)
     figure.update_yaxes(type="log").update_yaxes(title_text="ms", col=1)
     return figure.update_layout(template="plotly_white", barmode="group", height=460)
-
-
-def _mapped(path: Path, name: str) -> np.ndarray:
-    """One array of an uncompressed .npz, memory-mapped read-only."""
-    with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
-        file.seek(archive.getinfo(f"{name}.npy").header_offset + 26)
-        lengths = np.frombuffer(file.read(4), dtype="<u2")  # of the name and the extra field, which follow
-        file.seek(int(lengths.sum()), 1)
-        np.lib.format.read_magic(file)
-        shape, _, kind = np.lib.format.read_array_header_1_0(file)
-        if not np.prod(shape):
-            return np.empty(shape, kind)  # nothing to map
-        return np.asarray(np.memmap(path, kind, "r", file.tell(), shape))

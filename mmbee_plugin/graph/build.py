@@ -11,10 +11,12 @@ from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import folder_beside, publish
 from mmbee_plugin.graph.attributes import Attributes, mean_attributes
 from mmbee_plugin.graph.donations import donation_graph, weigh
-from mmbee_plugin.graph.metapaths import POSITIVES, Metapath, Neighbours, expand
-from mmbee_plugin.graph.reach import reach
+from mmbee_plugin.graph.expansion import packed_lists
+from mmbee_plugin.graph.lists import PackedLists, pack
+from mmbee_plugin.graph.metapaths import POSITIVES, Metapath
+from mmbee_plugin.graph.reach import packed_reach
 from mmbee_plugin.graph.settings import GraphSettings, Interactions, NodeStage
-from mmbee_plugin.graph.snapshot import SCHEMA, Snapshot, fold_folder
+from mmbee_plugin.graph.snapshot import CONTENT, Snapshot, fold_folder
 from mmbee_plugin.graph.statistics import columns_of
 from mmbee_plugin.graph.swing import swing
 from mmbee_plugin.graph.writer import SnapshotWriter, is_sound
@@ -59,7 +61,7 @@ def build(
             return snapshot
         except InputError:
             if progress is not None:
-                progress("the stored snapshot is damaged, building it again")
+                progress("the stored snapshot is damaged or of an older layout, building it again")
     try:
         with folder_beside(folder) as writing:
             writer = SnapshotWriter(writing, progress)
@@ -101,7 +103,7 @@ def _write_stages(
         gifts = donation_graph(seen.users, seen.authors, seen.amounts, seen.n_users, seen.n_authors)
         u2a = weigh(gifts, settings.amount)
         if fold is None:
-            writer.graph("u2a.npz", u2a)
+            writer.graph("u2a", u2a)
     with writer.stage(f"a2a{within}"):
         a2a = swing(
             u2a,
@@ -113,16 +115,16 @@ def _write_stages(
             user_gamma=settings.swing_user_gamma,
         )
         if fold is None:
-            writer.graph("a2a.npz", a2a)
+            writer.graph("a2a", a2a)
     if settings.reach_top_k:
         with writer.stage(f"reach{within}"):
             sizes = settings.reach_top_k, settings.reach_inner
-            lists = reach(u2a, *sizes, exclude_own=not settings.reach_own, lift=settings.reach_lift)
-            writer.lists(f"{folder}reach.npz", lists)
-    positives: dict[str, Neighbours] = {}
+            lists = packed_reach(u2a, *sizes, exclude_own=not settings.reach_own, lift=settings.reach_lift)
+            writer.lists(f"{folder}reach", lists)
+    found: dict[str, PackedLists] = {}
     for name in dict.fromkeys([*settings.metapaths, *(POSITIVES.values() if nodes is not None else ())]):
         with writer.stage(f"{name}{within}"):
-            found = expand(
+            found[name] = packed_lists(
                 Metapath.parse(name),
                 u2a,
                 a2a,
@@ -130,19 +132,19 @@ def _write_stages(
                 normalisation=settings.normalisation,
                 exclude_own=settings.exclude_own,
             )
-            if name in settings.metapaths:
-                writer.lists(f"{folder}neighbours/{name}.npz", found)
-            if name in POSITIVES.values():
-                positives[name] = found
         for column, own in columns.items():
             if name in settings.metapaths and name.endswith(own.end):
                 with writer.stage(f"{column} along {name}{within}"):
-                    mean = mean_attributes(found, own)
+                    mean = mean_attributes(found[name].along(name).all(), own)
                     writer.array(f"{folder}attributes/{column}.{name}.npy", mean.values)
                     writer.array(f"{folder}attributes/{column}.{name}.fraction.npy", mean.fraction)
+    with writer.stage(f"packed lists{within}"):
+        for side in "ua":
+            if chosen := [found[name] for name in settings.metapaths if name[0] == side]:
+                writer.lists(f"{folder}lists/{side}", pack(chosen))
     if nodes is not None:
         with writer.stage("nodes"):
-            tables = nodes.train(u2a, *(positives[name] for name in POSITIVES.values()))
+            tables = nodes.train(u2a, *(found[name].along(name) for name in POSITIVES.values()))
             for kind, table in zip(("user", "author"), tables, strict=True):
                 writer.array(f"nodes_{kind}.npy", np.asarray(table, dtype=np.float32))
 
@@ -157,7 +159,7 @@ def _key(
     if not (others := settings.statistics != GraphSettings().statistics):
         del chosen["statistics"]  # keys of snapshots from before this setting stay valid
     described = {
-        "schema": SCHEMA,
+        "schema": CONTENT,
         "settings": chosen,
         "nodes": dict(nodes.settings) if nodes is not None else None,
         "counts": [interactions.n_users, interactions.n_authors],

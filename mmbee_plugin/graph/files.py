@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -46,42 +44,13 @@ def write_npy(path: Path, array: np.ndarray) -> SnapshotFile:
     return _described(path)
 
 
-def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> SnapshotFile:
-    """Writes several arrays, uncompressed."""
-    with open(path, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                _write(member, array)
-    return _described(path)
-
-
 def read_npy(file: SnapshotFile) -> np.ndarray:
     """Opens the array memory-mapped, read-only; raises InputError if the file is missing or changed."""
     file.check_hash()
     try:
-        return np.load(file.path, mmap_mode="r", allow_pickle=False)
+        return np.lib.format.open_memmap(file.path, mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{file.path}: not an array ({error}); build the snapshot again") from None
-
-
-def read_npz(file: SnapshotFile, kinds: Mapping[str, type]) -> dict[str, np.ndarray]:
-    """Reads the one-dimensional arrays named in ``kinds``; raises InputError if one is missing or of another dtype, or
-    the file changed."""
-    file.check_hash()
-    try:
-        with np.load(file.path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in kinds}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{file.path}: not an archive of {', '.join(kinds)} ({error})") from None
-    for name, kind in kinds.items():
-        if (
-            arrays[name].ndim != 1
-            or arrays[name].dtype != kind
-            or (name == "indptr" and not len(arrays[name]))
-        ):
-            found = f"{arrays[name].dtype} {arrays[name].shape}"
-            raise InputError(f"{file.path}: {name} is {found}, expected one-dimensional {np.dtype(kind)}")
-    return arrays
 
 
 def _write(file: IO[bytes], array: np.ndarray) -> None:

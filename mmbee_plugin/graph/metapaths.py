@@ -1,4 +1,4 @@
-"""Metapaths over U2A and A2A, and each node's top-K neighbours along one (MMBee, section 5.3)."""
+"""Metapaths over U2A and A2A: their names, normalised steps and walks (MMBee, section 5.3)."""
 
 import re
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Annotated, Literal, get_args
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator
-from scipy.sparse import csr_matrix, identity
+from scipy.sparse import csr_matrix
 
+from mmbee_plugin.data.ragged import ragged
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph.product import best_of_product
 from mmbee_plugin.settings.section import Names
 
 PAPER_METAPATHS = ("u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a")
@@ -19,9 +19,6 @@ POSITIVES = {"u": "u2a2u", "a": "a2u2a"}
 MAX_HOPS = 3
 
 Normalisation = Literal["row", "symmetric"]
-
-# Multiply-adds per stored part of the product of two steps; each yields at most one entry of 12 bytes.
-_CHUNK = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -123,72 +120,16 @@ class Neighbours:
         row = slice(self.indptr[node], self.indptr[node + 1])
         return self.ids[row], self.weights[row]
 
+    def take(self, nodes: np.ndarray) -> "Neighbours":
+        """The lists of nodes (b,), in this order."""
+        starts, stops = self.indptr[nodes], self.indptr[nodes + 1]
+        entry = ragged(starts, stops)[1]
+        indptr = np.concatenate([[0], np.cumsum(stops - starts)])
+        return Neighbours(indptr, self.ids[entry], self.weights[entry])
+
     def matrix(self, n_ends: int) -> csr_matrix:
         """The lists as a CSR matrix (n_nodes, n_ends); entries keep their order."""
         return csr_matrix((self.weights, self.ids, self.indptr), shape=(self.n_nodes, n_ends))
-
-
-def expand(
-    path: Metapath,
-    u2a: csr_matrix,
-    a2a: csr_matrix | None,
-    *,
-    top_k: int,
-    normalisation: Normalisation = "row",
-    exclude_own: bool = True,
-) -> Neighbours:
-    """Finds the ``top_k`` best neighbours of every start node along a metapath.
-
-    A neighbour's score is the sum, over all walks to it, of the product of the normalised edge weights. No list is cut
-    between hops, so scores are exact: summed in double precision, compared and stored as float32, ties by lower id.
-
-    Args:
-        path: the metapath.
-        u2a: (n_users, n_authors) weighted donation graph.
-        a2a: (n_authors, n_authors) similarity graph; may be ``None`` for a path without a2a steps.
-        top_k: neighbours kept per node, at least 1.
-        normalisation: ``row`` divides an edge's weight by the sum of its start's edges; ``symmetric`` by the square
-            root of the product of the sums of its start's and its end's edges.
-        exclude_own: leave out the node itself on paths that end at their start type, and the pairs of U2A on longer
-            paths between users and authors.
-
-    Raises:
-        InputError: an option out of range, an a2a step without A2A, graphs that do not fit each other.
-
-    Example:
-        >>> u2a = csr_matrix([[1.0, 1.0], [0.0, 2.0], [4.0, 0.0]])  # amounts of 3 users to 2 authors
-        >>> found = expand(Metapath.parse("u2a2u"), u2a, None, top_k=1)
-        >>> found.of(0)  # the user who gave most to the authors of user 0
-        (array([2], dtype=int32), array([0.4], dtype=float32))
-    """
-    if top_k < 1:
-        raise InputError(f"top_k: {top_k} is out of range, expected at least 1")
-    steps = step_graphs(path, u2a, a2a, normalisation)
-    own = csr_matrix((steps[0].shape[0], steps[-1].shape[1]))
-    if exclude_own and path.start == path.end:
-        own = identity(steps[0].shape[0], format="csr")
-    elif exclude_own and path.hops > 1:
-        own = u2a if path.start == "u" else u2a.T.tocsr()
-    if path.hops == 1:
-        steps = [identity(steps[0].shape[0], format="csr"), *steps]
-    elif path.hops == 3 and _work(steps[1], steps[2]).sum() <= min(_work(steps[0], steps[1]).sum(), _CHUNK):
-        # Transposing the product of the transposes sorts its columns.
-        steps = [steps[0], (steps[2].T.tocsr() @ steps[1].T.tocsr()).T.tocsr()]
-    chunks = [slice(0, steps[0].shape[0])]
-    if len(steps) == 3:
-        chunk_of = np.cumsum(_work(steps[0], steps[1])) // _CHUNK
-        edges = [0, *(np.flatnonzero(np.diff(chunk_of)) + 1), len(chunk_of)]
-        chunks = [slice(start, end) for start, end in pairwise(edges)]
-    ids, weights, counts = [], [], []
-    for rows in chunks:
-        left = steps[0][rows] if len(steps) == 2 else steps[0][rows] @ steps[1]
-        best_ids, scores, found = best_of_product(left, steps[-1], own[rows], top_k)
-        filled = np.arange(best_ids.shape[1]) < found[:, None]
-        ids.append(best_ids[filled])
-        weights.append(scores[filled])
-        counts.append(found)
-    indptr = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
-    return Neighbours(indptr, np.concatenate(ids), np.concatenate(weights))
 
 
 @dataclass(frozen=True)
@@ -210,7 +151,7 @@ def explain(
 ) -> list[ScoredPath]:
     """All walks from ``start`` to ``end``, heaviest first, ties by lower nodes.
 
-    Their weights sum to the score of ``end`` among the neighbours of ``start`` in ``expand``.
+    Their weights sum to the score of ``end`` among the neighbours of ``start`` (``expansion.expand``).
 
     Raises:
         InputError: as ``expand``, or a node outside its graph.
@@ -265,9 +206,3 @@ def _normalised(graph: csr_matrix, normalisation: Normalisation) -> csr_matrix:
         scaled.data /= np.sqrt(np.repeat(starts, degrees) * ends[scaled.indices])
     scaled.sort_indices()
     return scaled
-
-
-def _work(left: csr_matrix, right: csr_matrix) -> np.ndarray:
-    """(rows of left,) int64, multiply-adds of each row of the product; they bound its entries."""
-    work = np.concatenate([[0], np.cumsum(np.diff(right.indptr).astype(np.int64)[left.indices])])
-    return np.diff(work[left.indptr])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph.metapaths import Neighbours
+from mmbee_plugin.graph.lists import NodeLists
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class PairSampler:
     The whole batch shares its negatives, so that the scores are one matrix product; they differ from batch to batch.
 
     Args:
-        neighbours: candidate positives of every node, such as its u2a2u or a2u2a neighbours.
+        neighbours: candidate positives of every node, such as its u2a2u or a2u2a neighbours; a batch's lists are read
+            at a time, so they may be memory-mapped.
         n_nodes: number of nodes of the neighbours' type.
         seed: of the draws.
         positives: P, positives per node.
@@ -45,7 +46,7 @@ class PairSampler:
 
     def __init__(
         self,
-        neighbours: Neighbours,
+        neighbours: NodeLists,
         n_nodes: int,
         seed: int,
         positives: int = 4,
@@ -66,19 +67,20 @@ class PairSampler:
         self.random = np.random.default_rng(seed)
 
     def sample(self, nodes: np.ndarray) -> PairBatch:
-        """Draws the pairs of node rows (b,); nodes without a neighbour are left out.
-
-        Reads the lists of these nodes only, so the neighbours may be memory-mapped.
-        """
+        """Draws the pairs of node rows (b,); nodes without a neighbour are left out."""
         nodes = np.asarray(nodes, dtype=np.int64)
-        first = self.neighbours.indptr[nodes]
-        degrees = self.neighbours.indptr[nodes + 1] - first
-        nodes, first, degrees = (column[degrees > 0] for column in (nodes, first, degrees))
+        lists = self.neighbours.take(nodes)
+        degrees = np.diff(lists.indptr)
+        nodes, degrees = nodes[degrees > 0], degrees[degrees > 0]
+        first = np.cumsum(degrees) - degrees
         drawn = self.random.random((len(nodes), self.positives))
-        draw = self._weighted if self.by_weight else self._even
-        place = draw(first, degrees, drawn)
-        place = first[:, None] + np.minimum(place, degrees[:, None] - 1)
-        positives = self.neighbours.ids[place].astype(np.int64)
+        place = (
+            self._weighted(lists.weights, first, degrees, drawn)
+            if self.by_weight
+            else drawn * degrees[:, None]
+        )
+        place = first[:, None] + np.minimum(place.astype(np.int64), degrees[:, None] - 1)
+        positives = lists.ids[place].astype(np.int64)
         negatives = self.random.integers(0, self.n_nodes, self.negatives)
         mask = np.ones((len(nodes), self.negatives), dtype=bool)
         for column in positives.T:
@@ -87,18 +89,15 @@ class PairSampler:
             mask &= nodes[:, None] != negatives
         return PairBatch(nodes, positives, negatives, mask)
 
-    def _weighted(self, first: np.ndarray, degrees: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        """(n, P) positions in the nodes' lists, by weight, of uniform draws from [0, 1)."""
-        start = np.cumsum(degrees) - degrees
+    @staticmethod
+    def _weighted(
+        weights: np.ndarray, first: np.ndarray, degrees: np.ndarray, drawn: np.ndarray
+    ) -> np.ndarray:
+        """(n, P) positions in the lists, by weight, of uniform draws from [0, 1)."""
         row = np.repeat(np.arange(len(degrees)), degrees)
-        entry = np.arange(len(row)) + (first - start)[row]
-        total = np.concatenate([[0.0], np.cumsum(self.neighbours.weights[entry], dtype=np.float64)])
-        base, end = total[start], total[start + degrees]
+        total = np.concatenate([[0.0], np.cumsum(weights, dtype=np.float64)])
+        base, end = total[first], total[first + degrees]
         # Row r's cumulative weights are scaled into [r, r + 1], so that one search serves all rows.
         chances = (total[1:] - base[row]) / (end - base)[row] + row
         wanted = np.arange(len(degrees))[:, None] + drawn
-        return np.searchsorted(chances, wanted, side="right") - start[:, None]
-
-    def _even(self, first: np.ndarray, degrees: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        """(n, P) positions in the nodes' lists, uniform, of draws from [0, 1)."""
-        return (drawn * degrees[:, None]).astype(np.int64)
+        return np.searchsorted(chances, wanted, side="right") - first[:, None]

@@ -8,7 +8,9 @@ import numpy as np
 from scipy.sparse import csr_matrix, diags_array
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph.metapaths import Metapath, Neighbours, expand
+from mmbee_plugin.graph.expansion import packed_lists
+from mmbee_plugin.graph.lists import PackedLists, listed
+from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.product import best_of_product
 
 NOBODY = int(np.iinfo(np.int32).max)
@@ -18,6 +20,13 @@ NOBODY = int(np.iinfo(np.int32).max)
 def reach(
     u2a: csr_matrix, top_k: int, inner: int = 200, exclude_own: bool = True, lift: bool = False
 ) -> Neighbours:
+    """The lists of :func:`packed_reach`, one per user, by ascending author."""
+    return packed_reach(u2a, top_k, inner, exclude_own, lift).along("reach").all()
+
+
+def packed_reach(
+    u2a: csr_matrix, top_k: int, inner: int = 200, exclude_own: bool = True, lift: bool = False
+) -> PackedLists:
     """The ``top_k`` most likely end authors of a random walk u-a-u-a-u-a from each user.
 
     The walk joins the user's u2a2u2a list with the authors' a2u2a lists, each cut to its ``inner`` best; it may return
@@ -32,31 +41,36 @@ def reach(
             are added to each author's for smoothing.
 
     Returns:
-        one list per user, by ascending author.
+        lists by ascending author, under the path "reach".
 
     Raises:
         InputError: ``top_k`` or ``inner`` below 1.
     """
     if top_k < 1:
         raise InputError(f"top_k: {top_k} is out of range, expected at least 1")
-    near, around = (
-        expand(Metapath.parse(name), u2a, None, top_k=inner, exclude_own=False).matrix(u2a.shape[1])
+    packed = [
+        packed_lists(Metapath.parse(name), u2a, None, top_k=inner, exclude_own=False)
         for name in ("u2a2u2a", "a2u2a")
-    )
-    for lists in (near, around):
-        lists.sort_indices()
+    ]
+    near, around = (_matrix(lists, u2a.shape[1]) for lists in packed)
     own = u2a.tocsr().astype(np.float64)
-    around = around.astype(np.float64)
     if lift:
         around = csr_matrix(around @ diags_array(1 / _popularity(own)))
-    excluded = own if exclude_own else csr_matrix(own.shape)
-    ids, weights, found = best_of_product(near.astype(np.float64), around, excluded, top_k)
-    filled = np.arange(ids.shape[1]) < found[:, None]
-    ascending = csr_matrix(
-        (weights[filled], ids[filled], np.concatenate([[0], np.cumsum(found)])), shape=u2a.shape
-    )
-    ascending.sort_indices()
-    return Neighbours(ascending.indptr.astype(np.int64), ascending.indices.astype(np.int32), ascending.data)
+    excluded = own[packed[0].first] if exclude_own else csr_matrix(near.shape)
+    ids, weights, found = best_of_product(near, around, excluded, top_k)
+    beyond = np.arange(ids.shape[1]) >= found[:, None]
+    order = np.argsort(np.where(beyond, NOBODY, ids), axis=1, kind="stable")
+    entries = listed(np.take_along_axis(ids, order, 1), np.take_along_axis(weights, order, 1), found)
+    indptr = np.concatenate([[0], np.cumsum(found)])
+    return PackedLists(("reach",), indptr, entries, packed[0].rows, (False,), top_k)
+
+
+def _matrix(lists: PackedLists, n_authors: int) -> csr_matrix:
+    """float64 (rows of the lists, n_authors), sorted columns."""
+    ids, weights = (np.ascontiguousarray(lists.entries[name]) for name in ("id", "weight"))
+    matrix = csr_matrix((weights, ids, lists.indptr), shape=(lists.n_rows, n_authors))
+    matrix.sort_indices()
+    return matrix.astype(np.float64)
 
 
 def _popularity(u2a: csr_matrix) -> np.ndarray:

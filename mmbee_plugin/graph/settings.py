@@ -11,7 +11,8 @@ from scipy.sparse import csr_matrix
 from mmbee_plugin.data.folds import deal
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.donations import Amount
-from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapaths, Neighbours, Normalisation
+from mmbee_plugin.graph.lists import NodeLists
+from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapaths, Normalisation
 from mmbee_plugin.settings.section import Names, Section
 
 OPTIONAL = ("amounts", "later", "times")
@@ -123,5 +124,5 @@ class NodeStage:
     """Training of the node tables; ``settings`` enter the snapshot's key."""
 
     settings: Mapping[str, object]
-    train: Callable[[csr_matrix, Neighbours, Neighbours], tuple[np.ndarray, np.ndarray]]
+    train: Callable[[csr_matrix, NodeLists, NodeLists], tuple[np.ndarray, np.ndarray]]
     """maps U2A and the positives of users (u2a2u) and authors (a2u2a) to tables (n_users, d) and (n_authors, d)"""

@@ -1,8 +1,17 @@
 """A snapshot: the output of one graph stage in a folder, checked when read.
 
-``graph/<key>/`` holds manifest.json, u2a.npz and a2a.npz (CSR), neighbours/<metapath>.npz, reach.npz,
-attributes/<column>.<metapath>.npy and .fraction.npy, attributes/own/<column>.npy, nodes_user.npy and nodes_author.npy;
-fold-<f>/ holds neighbours, reach and attributes without fold f, and attributes/own where it differs.
+Every file but the manifest is one array, read through the page cache::
+
+    manifest.json
+    u2a/  a2a/                          indptr, indices, data: CSR, sorted columns
+    F lists/u/  F lists/a/              indptr, entries, rows: the users' and the authors' lists along all metapaths
+                                        (:class:`~mmbee_plugin.graph.lists.PackedLists`)
+    F reach/                            the same for the users' long walk, by ascending author
+    F attributes/<column>.<metapath>.npy  and .fraction.npy: means over neighbours
+    F attributes/own/<column>.npy       the nodes' own values; of a fold only where they differ
+    nodes_user.npy  nodes_author.npy    node vectors
+
+``F`` is ``fold-<f>/``, what the graph without fold f gives, or empty: the whole graph.
 """
 
 import json
@@ -15,21 +24,29 @@ from scipy.sparse import csr_matrix
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.attributes import MeanAttributes, brought
-from mmbee_plugin.graph.files import SnapshotFile, read_npy, read_npz
+from mmbee_plugin.graph.files import SnapshotFile, read_npy
+from mmbee_plugin.graph.lists import PackedLists, keeps_self
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.settings import GraphSettings
 
-SCHEMA = "mmbee-graph-2"
-ENTRIES = {"key": str, "settings": dict, "counts": dict, "files": dict, "stages": list}
+SCHEMA = "mmbee-graph-3"
+"""layout of the files"""
+CONTENT = "mmbee-graph-2"
+"""what is computed; part of a snapshot's key, so it changes where an equal input gives other lists"""
+ENTRIES = {"key": str, "settings": dict, "counts": dict, "columns": dict, "files": dict, "stages": list}
 """required entries of a manifest and their types"""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An opened snapshot. Reading a file checks its hash; raises InputError if it was not stored or has changed."""
+    """An opened snapshot. Its files are checked against their hashes when first read.
+
+    Reading raises InputError if a file was not stored or has changed.
+    """
 
     path: Path
     manifest: dict = field(repr=False)
+    _opened: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(cls, path: str | Path) -> "Snapshot":
@@ -50,18 +67,14 @@ class Snapshot:
             ) from None
         if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
             found = manifest.get("schema") if isinstance(manifest, dict) else manifest
-            raise InputError(f"{source}: schema {found!r}, expected {SCHEMA!r}; build the snapshot again")
+            raise InputError(
+                f"{source}: schema {found!r}, expected {SCHEMA!r}; `mmbee graph build` builds it again"
+            )
         for entry, kind in ENTRIES.items():
             if not isinstance(manifest.get(entry), kind):
                 raise InputError(
                     f"{source}: {entry!r} is missing or no {kind.__name__}; build the snapshot again"
                 )
-        own = (Path(name) for name in manifest["files"] if name.startswith("attributes/own/"))
-        content = dict.fromkeys((file.name.removesuffix(".npy") for file in own), "a")
-        if not isinstance(
-            manifest.setdefault("columns", content), dict
-        ):  # older snapshots have content alone
-            raise InputError(f"{source}: 'columns' is no dict; build the snapshot again")
         for side in ("users", "authors"):
             if not isinstance(manifest["counts"].get(side), int):
                 raise InputError(f"{source}: counts.{side} is missing or no int; build the snapshot again")
@@ -94,21 +107,38 @@ class Snapshot:
 
     def u2a(self) -> csr_matrix:
         """float32 (n_users, n_authors)."""
-        return self._graph("u2a.npz", self.n_users)
+        return self._graph("u2a", self.n_users)
 
     def a2a(self) -> csr_matrix:
         """float32 (n_authors, n_authors)."""
-        return self._graph("a2a.npz", self.n_authors)
+        return self._graph("a2a", self.n_authors)
+
+    def lists(self, side: str, fold: int | None = None) -> PackedLists:
+        """Lists of the users (``u``) or authors (``a``) along all metapaths, memory-mapped; with ``fold``, those in the
+        graph without this fold."""
+        settings = self.settings
+        paths = [Metapath.parse(name) for name in settings.metapaths if name[0] == side]
+        with_self = tuple(keeps_self(path, settings.exclude_own) for path in paths)
+        ends = {path.name: path.end for path in paths}
+        return self._packed(f"{fold_folder(fold)}lists/{side}", side, ends, with_self, settings.top_k)
 
     def neighbours(self, metapath: str, fold: int | None = None) -> Neighbours:
-        """Each node's neighbours along a metapath; with ``fold``, those in the graph without this fold."""
+        """Each node's neighbours along a metapath, copied; ``fold`` as in ``lists``."""
         path = Metapath.parse(metapath)
-        starts, ends = (self.n_users if kind == "u" else self.n_authors for kind in (path.start, path.end))
-        return self._lists(fold_folder(fold) + f"neighbours/{metapath}.npz", starts, ends)
+        if path.name not in self.settings.metapaths:
+            raise InputError(
+                f"{self.path}: {path.name} is not in this snapshot, its settings did not ask for it"
+            )
+        return self.lists(path.start, fold).along(path.name).all()
 
     def reach(self, fold: int | None = None) -> Neighbours:
-        """The users' reach lists, by ascending author; ``fold`` as in ``neighbours``."""
-        return self._lists(fold_folder(fold) + "reach.npz", self.n_users, self.n_authors)
+        """The users' reach lists, by ascending author, copied; ``fold`` as in ``lists``."""
+        return self.reach_lists(fold).along("reach").all()
+
+    def reach_lists(self, fold: int | None = None) -> PackedLists:
+        """The same under the path "reach", memory-mapped."""
+        top_k = self.settings.reach_top_k
+        return self._packed(f"{fold_folder(fold)}reach", "u", {"reach": "a"}, (False,), top_k)
 
     @property
     def columns(self) -> dict[str, str]:
@@ -123,7 +153,7 @@ class Snapshot:
         Args:
             lists: neighbour lists.
             end: type of the neighbours, u or a.
-            fold: as in ``neighbours``.
+            fold: as in ``lists``.
             stored: metapath of ``lists`` if they are the stored ones; its stored means are read.
         """
 
@@ -135,7 +165,7 @@ class Snapshot:
         return brought(lists, end, self.columns, own, mean if stored is not None else None)
 
     def attributes(self, column: str, metapath: str, fold: int | None = None) -> MeanAttributes:
-        """Means of a column over the neighbours along a metapath, memory-mapped; ``fold`` as in ``neighbours``."""
+        """Means of a column over the neighbours along a metapath, memory-mapped; ``fold`` as in ``lists``."""
         stem = fold_folder(fold) + f"attributes/{column}.{metapath}"
         starts = self.n_users if metapath[0] == "u" else self.n_authors
         values = self._rows(f"{stem}.npy", starts, 2)
@@ -157,41 +187,49 @@ class Snapshot:
             "nodes_author.npy", self.n_authors, 2
         )
 
+    def _array(self, name: str) -> np.ndarray:
+        if name not in self._opened:
+            self._opened[name] = read_npy(self._file(name))
+        return self._opened[name]
+
     def _file(self, name: str) -> SnapshotFile:
         if name not in self.manifest["files"]:
             raise InputError(f"{self.path / name}: not in this snapshot, its settings did not ask for it")
         return SnapshotFile(self.path / name, **self.manifest["files"][name])
 
-    def _lists(self, name: str, starts: int, ends: int) -> Neighbours:
-        arrays = read_npz(self._file(name), {"indptr": np.int64, "ids": np.int32, "weights": np.float32})
-        self._check_lists(name, arrays["indptr"], arrays["ids"], arrays["weights"], starts, ends)
-        return Neighbours(arrays["indptr"], arrays["ids"], arrays["weights"])
+    def _packed(
+        self, folder: str, side: str, ends: dict[str, str], with_self: tuple[bool, ...], top_k: int
+    ) -> PackedLists:
+        """Lists of one side's nodes; ``ends`` maps each path to the type of its end nodes."""
+        indptr, entries = (self._array(f"{folder}/{name}.npy") for name in ("indptr", "entries"))
+        rows = self._array(f"{folder}/rows.npy") if side == "u" else None
+        packed = PackedLists(tuple(ends), indptr, entries, rows, with_self, top_k)
+        counts = {"u": self.n_users, "a": self.n_authors}
+        if fault := packed.fault(counts[side], [counts[end] for end in ends.values()]):
+            raise InputError(f"{self.path / folder}: {fault}; build the snapshot again")
+        return packed
 
-    def _graph(self, name: str, n_rows: int) -> csr_matrix:
-        kinds = {"indptr": np.int64, "indices": np.int32, "data": np.float32}
-        arrays = read_npz(self._file(name), kinds)
-        self._check_lists(name, arrays["indptr"], arrays["indices"], arrays["data"], n_rows, self.n_authors)
-        graph = csr_matrix(
-            (arrays["data"], arrays["indices"], arrays["indptr"]), shape=(n_rows, self.n_authors)
+    def _graph(self, folder: str, n_rows: int) -> csr_matrix:
+        indptr, indices, data = (
+            self._array(f"{folder}/{name}.npy") for name in ("indptr", "indices", "data")
         )
+        kinds = [(array.dtype, array.ndim) for array in (indptr, indices, data)]
+        if (
+            kinds != [(np.int64, 1), (np.int32, 1), (np.float32, 1)]
+            or len(indptr) != n_rows + 1
+            or not (indptr[0] == 0 and indptr[-1] == len(indices) == len(data))
+            or (np.diff(indptr) < 0).any()
+            or (len(indices) and not 0 <= indices.min() <= indices.max() < self.n_authors)
+        ):
+            raise InputError(
+                f"{self.path / folder}: no graph of {n_rows} rows over {self.n_authors}; build the snapshot again"
+            )
+        graph = csr_matrix((data, indices, indptr), shape=(n_rows, self.n_authors))
         graph.has_sorted_indices = True
         return graph
 
-    def _check_lists(
-        self, name: str, indptr: np.ndarray, ids: np.ndarray, weights: np.ndarray, rows: int, columns: int
-    ) -> None:
-        fits = len(indptr) == rows + 1 and len(ids) == len(weights) == indptr[-1] and indptr[0] == 0
-        if (
-            not fits
-            or (np.diff(indptr) < 0).any()
-            or (len(ids) and not 0 <= ids.min() <= ids.max() < columns)
-        ):
-            raise InputError(
-                f"{self.path / name}: not lists of {rows} nodes over {columns}; build the snapshot again"
-            )
-
     def _rows(self, name: str, rows: int, axes: int) -> np.ndarray:
-        array = read_npy(self._file(name))
+        array = self._array(name)
         if array.ndim != axes or len(array) != rows or array.dtype != np.float32:
             raise InputError(
                 f"{self.path / name}: {array.dtype} {array.shape}, expected float32 with {rows} rows"

@@ -12,7 +12,7 @@ from mmbee_plugin.graph.metapaths import Metapath, step_graphs
 class Walk:
     """Probabilities that a random walk along a metapath ends at each node.
 
-    Unlike the lists of :func:`~mmbee_plugin.graph.metapaths.expand` they cover all nodes, and the path may have more
+    Unlike the lists of :func:`~mmbee_plugin.graph.expansion.expand` they cover all nodes, and the path may have more
     than three steps.
 
     Args:

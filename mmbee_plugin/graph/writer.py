@@ -15,8 +15,8 @@ from scipy.sparse import csr_matrix
 from mmbee_plugin.command.memory import peak_megabytes
 from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import folder_beside, publish, write_json
-from mmbee_plugin.graph.files import SnapshotFile, write_npy, write_npz
-from mmbee_plugin.graph.metapaths import Neighbours
+from mmbee_plugin.graph.files import SnapshotFile, write_npy
+from mmbee_plugin.graph.lists import PackedLists
 from mmbee_plugin.graph.settings import GraphSettings, Interactions, NodeStage
 from mmbee_plugin.graph.snapshot import SCHEMA, Snapshot
 
@@ -46,18 +46,16 @@ class SnapshotWriter:
         """Writes one array under a path within the snapshot."""
         self._take_down(name, write_npy(self._place(name), array))
 
-    def arrays(self, name: str, **arrays: np.ndarray) -> None:
-        """Writes several arrays as one archive."""
-        self._take_down(name, write_npz(self._place(name), arrays))
+    def lists(self, folder: str, lists: PackedLists) -> None:
+        """Writes packed lists into a folder of arrays."""
+        for name, array in lists.arrays().items():
+            self.array(f"{folder}/{name}.npy", array)
 
-    def lists(self, name: str, lists: Neighbours) -> None:
-        """Writes neighbour lists as one archive."""
-        self.arrays(name, indptr=lists.indptr, ids=lists.ids, weights=lists.weights)
-
-    def graph(self, name: str, graph: csr_matrix) -> None:
-        """Writes a CSR matrix of float32 as one archive."""
-        indptr, indices = graph.indptr.astype(np.int64), graph.indices.astype(np.int32)
-        self.arrays(name, indptr=indptr, indices=indices, data=graph.data)
+    def graph(self, folder: str, graph: csr_matrix) -> None:
+        """Writes a CSR matrix of float32 into a folder of arrays; offsets are int64."""
+        self.array(f"{folder}/indptr.npy", graph.indptr.astype(np.int64))
+        self.array(f"{folder}/indices.npy", graph.indices.astype(np.int32, copy=False))
+        self.array(f"{folder}/data.npy", graph.data)
 
     def finish(
         self,

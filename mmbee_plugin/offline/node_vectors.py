@@ -9,6 +9,7 @@ from pydantic import Field
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from mmbee_plugin.graph.lists import NodeLists
 from mmbee_plugin.graph.metapaths import Neighbours
 from mmbee_plugin.graph.pairs import PairSampler
 from mmbee_plugin.graph.settings import NodeStage
@@ -75,14 +76,14 @@ class Draws:
         users, authors: samplers of the pairs.
     """
 
-    def __init__(self, users: Neighbours, authors: Neighbours, settings: GraphCLSettings, seed: int) -> None:
+    def __init__(self, users: NodeLists, authors: NodeLists, settings: GraphCLSettings, seed: int) -> None:
         self.settings = settings
         self.seeds = [int(word) for word in np.random.SeedSequence(seed).generate_state(4)]
         self.users = self.sampler(users, users.n_nodes, 0)
         self.authors = self.sampler(authors, authors.n_nodes, 1)
         self.random = np.random.default_rng(self.seeds[3])
 
-    def sampler(self, neighbours: Neighbours, n_nodes: int, term: int, same_type: bool = True) -> PairSampler:
+    def sampler(self, neighbours: NodeLists, n_nodes: int, term: int, same_type: bool = True) -> PairSampler:
         """Pair sampler of the loss term with index ``term``, 0 to 2."""
         chosen = self.settings
         draws = chosen.positives, chosen.negatives, chosen.by_weight
@@ -98,8 +99,8 @@ class Draws:
 
 def train_graphcl(
     u2a: csr_matrix,
-    users: Neighbours,
-    authors: Neighbours,
+    users: NodeLists,
+    authors: NodeLists,
     settings: GraphCLSettings,
     seed: int,
     progress: Callable[[int, float, tuple[np.ndarray, np.ndarray]], bool | None] | None = None,

@@ -86,18 +86,17 @@ def built_table(snapshot: Snapshot) -> Table:
     for heading in ("edges", "of", "with any", "mean", "seconds", "peak MB"):
         table.add_column(heading, justify="right", no_wrap=True)
 
-    def add(name: str, start: str, indptr: np.ndarray) -> None:
-        lengths = np.diff(indptr)
+    def add(name: str, start: str, lengths: np.ndarray) -> None:
         covered = f"{(lengths > 0).mean():.1%}", f"{lengths.mean():.1f}"
         table.add_row(name, f"{lengths.sum():,}", f"{SIDES[start]}s", *covered, *_in_words(costs.pop(name)))
 
-    add("U2A", "u", snapshot.u2a().indptr)
-    add("A2A", "a", snapshot.a2a().indptr)
+    add("U2A", "u", np.diff(snapshot.u2a().indptr))
+    add("A2A", "a", np.diff(snapshot.a2a().indptr))
     if snapshot.settings.reach_top_k:
-        add("reach", "u", snapshot.reach().indptr)
+        add("reach", "u", snapshot.reach_lists().along("reach").lengths)
     table.add_section()
     for name in snapshot.settings.metapaths:
-        add(name, name[0], snapshot.neighbours(name).indptr)
+        add(name, name[0], snapshot.lists(name[0]).along(name).lengths)
     table.add_section()
     for name, stages in costs.items():
         table.add_row(name, "", "", "", "", *_in_words(stages))
@@ -148,7 +147,7 @@ def neighbour_lines(
     row = _row_of(tokens[side], token, f"{folder.path}: {SIDES[side]}")
     u2a, a2a = snapshot.u2a(), snapshot.a2a()
     for path in _chosen_paths(snapshot, side, metapath):
-        ids, weights = snapshot.neighbours(path.name).of(row)
+        ids, weights = snapshot.lists(side).along(path.name).of(row)
         yield f"{path.name}: {SIDES[side]} {token} has {len(ids)} neighbours, all {SIDES[path.end]}s"
         for end, weight in zip(ids[:top].tolist(), weights[:top].tolist(), strict=True):
             yield f"  {weight:.6f}  {SIDES[path.end]} {tokens[path.end][end]}"

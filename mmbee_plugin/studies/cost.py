@@ -29,6 +29,8 @@ from mmbee_plugin.recbole.graph_report import OpenedGraph
 PARTS = ("graphs", "lists", "walk", "means")
 """parts of a snapshot: U2A and A2A, neighbour lists, the long walk's lists, mean attributes; without node vectors,
 which are trained"""
+PART_OF = {"u2a": "graphs", "a2a": "graphs", "lists": "lists", "reach": "walk", "attributes": "means"}
+"""part of a snapshot's folders"""
 OWN = "the data's own"
 
 
@@ -66,7 +68,7 @@ def cost_jobs(opened: OpenedGraph, shapes: Sequence[Shape], seed: int = 0) -> li
     settings = snapshot.settings.replace(folds=0, amount="amount")  # U2A's edges are weighted already
     width = sum(folder.modalities[name]["width"] for name in snapshot.columns if name in folder.modalities)
     key = {
-        "kind": "cost 1",
+        "kind": "cost 2",
         "data": folder.hash,
         "settings": settings.model_dump(mode="json"),
         "width": width,
@@ -150,13 +152,13 @@ def _facts(snapshot: Snapshot) -> dict[str, Any]:
             seconds["means"] += spent
         else:
             seconds["lists"] += spent
-            paths[name]["seconds"] += spent
+            if name in paths:
+                paths[name]["seconds"] += spent
     for name, entry in snapshot.manifest["files"].items():
-        folder, _, file = name.rpartition("/")
-        part = {"neighbours": "lists", "attributes": "means"}.get(folder.partition("/")[0], "graphs")
-        size["walk" if name == "reach.npz" else part] += entry["size"]
-        if part == "lists":
-            paths[file.removesuffix(".npz")]["bytes"] += entry["size"]
+        size[PART_OF[name.partition("/")[0]]] += entry["size"]
+    for name in names:
+        lists = snapshot.lists(name[0])
+        paths[name]["bytes"] = lists.part(name).entries.nbytes + 8 * lists.n_rows
     u2a, a2a = snapshot.u2a(), snapshot.a2a()
     counts = {"users": u2a.shape[0], "authors": u2a.shape[1], "edges": u2a.nnz, "a2a_edges": a2a.nnz}
     return {**counts, "seconds": seconds, "bytes": size, "metapaths": paths}

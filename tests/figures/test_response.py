@@ -32,10 +32,10 @@ def snapshot_with(tmp_path):
 def test_every_node_walked_is_the_list_read_from_the_file(snapshot_with, name, given):
     snapshot = snapshot_with(**given)
     walk = response.OnlineWalk(Metapath.parse(name), snapshot.u2a(), snapshot.a2a(), snapshot.settings)
-    stored, loaded = response.StoredLists(snapshot, name), snapshot.neighbours(name)
-    assert stored.lists.n_nodes == (60 if name[0] == "u" else 40)
+    stored, loaded = snapshot.lists(name[0]).along(name), snapshot.neighbours(name)
+    assert stored.n_nodes == (60 if name[0] == "u" else 40)
     lengths = []
-    for node in range(stored.lists.n_nodes):
+    for node in range(stored.n_nodes):
         read = stored.of(node)
         np.testing.assert_array_equal(read, loaded.of(node))
         ids, weights = walk.of(node)

@@ -10,7 +10,8 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.attributes import Attributes, mean_attributes
 from mmbee_plugin.graph.build import build
 from mmbee_plugin.graph.donations import donation_graph, weigh
-from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath, expand
+from mmbee_plugin.graph.expansion import expand
+from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath
 from mmbee_plugin.graph.reach import reach
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
@@ -62,7 +63,7 @@ def test_everything_is_stored_as_computed(tmp_path, interactions, features, node
 def test_reach_is_stored_only_where_asked_for(tmp_path, interactions):
     built = build(interactions, SETTINGS.replace(reach_top_k=0, folds=2), tmp_path)
     for fold in (None, 0):
-        with pytest.raises(InputError, match=r"reach\.npz: not in this snapshot"):
+        with pytest.raises(InputError, match=r"reach/indptr\.npy: not in this snapshot"):
             built.reach(fold)
 
 
@@ -73,7 +74,7 @@ def test_folds_by_pair_have_not_seen_their_edges(tmp_path, interactions, feature
     for fold in range(3):
         assert_built_from(built, interactions, part != fold, features, fold)
     assert built.neighbours("a2u2a", 0).weights.sum() != built.neighbours("a2u2a").weights.sum()
-    with pytest.raises(InputError, match=r"fold-3/neighbours/a2u2a\.npz: not in this snapshot"):
+    with pytest.raises(InputError, match=r"fold-3/lists/a/indptr\.npy: not in this snapshot"):
         built.neighbours("a2u2a", 3)
 
 
@@ -118,8 +119,8 @@ def test_what_a_fold_leaves_out_leaves_no_trace_in_its_files(
     differing = {name for name in hashes[0] if hashes[0][name] != hashes[1][name]}
     fold = {"order": 0, "pair": int(fold_of([7], [author], 3, 0)[0]), "time": 2}[fold_by]
     assert not [name for name in differing if name.startswith(f"fold-{fold}/")]
-    shown = {"reach.npz", *(f"neighbours/{name}.npz" for name in ("u2a2u", "u2a2u2a", "a2u2a"))}
-    assert {"u2a.npz", *shown} <= differing
+    shown = {f"{folder}/entries.npy" for folder in ("reach", "lists/u", "lists/a")}
+    assert {"u2a/indices.npy", *shown} <= differing
     if fold_by == "pair":
         assert {f"fold-{(fold + 1) % 3}/{name}" for name in shown} <= differing
 

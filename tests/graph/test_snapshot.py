@@ -1,7 +1,6 @@
 import json
 import os
 import shutil
-import zipfile
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph import files, snapshot
 from mmbee_plugin.graph.build import build
-from mmbee_plugin.graph.pools import normalised
+from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.graph.snapshot import Snapshot
 
@@ -17,7 +16,15 @@ SETTINGS = GraphSettings(top_k=5, reach_top_k=4)
 
 
 @pytest.mark.parametrize(
-    "name", ["manifest.json", "u2a.npz", "neighbours/a2u2a.npz", "reach.npz", "nodes_user.npy"]
+    "name",
+    [
+        "manifest.json",
+        "u2a/indices.npy",
+        "lists/a/entries.npy",
+        "lists/u/rows.npy",
+        "reach/indptr.npy",
+        "nodes_user.npy",
+    ],
 )
 @pytest.mark.parametrize("harm", ["missing", "cut", "flipped"])
 def test_damage_is_named_and_mended_by_a_build(tmp_path, interactions, node_stage, name, harm):
@@ -33,7 +40,7 @@ def test_damage_is_named_and_mended_by_a_build(tmp_path, interactions, node_stag
         victim.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
     with pytest.raises(InputError, match=name) as caught:
         opened = Snapshot.open(built.path)
-        opened.u2a(), opened.neighbours("a2u2a"), opened.reach(), opened.nodes()
+        opened.u2a(), opened.neighbours("a2u2a"), opened.lists("u"), opened.reach(), opened.nodes()
     assert "\n" not in str(caught.value)
     notes = []
     mended = build(interactions, SETTINGS, tmp_path, nodes=node_stage(3), progress=notes.append)
@@ -51,24 +58,59 @@ def forge(path, name, write):
     (path / "manifest.json").write_text(json.dumps(manifest))
 
 
-def test_foreign_content_is_refused(tmp_path, interactions, node_stage):
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("lists/a/indptr", np.arange(4), "offsets int64 .*, 2 lists a row"),  # a2a and a2u2a: pairs of lists
+        ("lists/a/indptr", np.zeros(41), "offsets float64"),
+        ("lists/a/indptr", np.arange(41), "offsets that do not divide"),
+        ("lists/a/indptr", np.zeros(0, np.int64), "offsets"),
+        ("lists/a/entries", np.zeros(3), "entries float64"),
+        ("lists/u/rows", np.zeros(29, np.int64), "29 nodes, expected 30"),
+        ("lists/u/rows", np.full(30, 30), r"rows outside 0\.\."),
+        ("lists/u/rows", np.zeros(30, np.int32), "rows int32"),
+        ("u2a/indptr", np.arange(31), "no graph of 30 rows over 20"),
+        ("u2a/data", np.zeros(3), "no graph of 30 rows over 20"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(tmp_path, interactions, name, array, message):
+    path = build(interactions, SETTINGS, tmp_path).path
+    forge(path, f"{name}.npy", lambda place: np.save(place, array))
+    opened = Snapshot.open(path)
+    read = {"u2a": opened.u2a, "lists/a": lambda: opened.lists("a"), "lists/u": lambda: opened.lists("u")}
+    with pytest.raises(InputError, match=f"{name.rpartition('/')[0]}: {message}") as caught:
+        read[name.rpartition("/")[0]]()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_neighbour_outside_the_graph_is_refused(tmp_path, interactions):
+    path = build(interactions, SETTINGS, tmp_path).path
+    lists = Snapshot.open(path).lists("u")
+    along = np.repeat(np.arange(len(lists.indptr) - 1) % len(lists.paths), np.diff(lists.indptr))
+    to_author = np.flatnonzero([lists.paths[place].endswith("a") for place in along])[0]
+    entries = np.array(lists.entries)
+    entries["id"][to_author] = 20
+    forge(path, "lists/u/entries.npy", lambda place: np.save(place, entries))
+    with pytest.raises(InputError, match="lists/u: neighbours outside the graph"):
+        Snapshot.open(path).lists("u")
+
+
+def test_foreign_files_are_refused(tmp_path, interactions, node_stage):
     path = build(interactions, SETTINGS, tmp_path, nodes=node_stage(3)).path
-    lists = {"ids": np.zeros(3, np.int32), "weights": np.ones(3, np.float32)}
     for forged in (
-        lambda place: np.savez(place, indptr=np.arange(4), **lists),  # 3 nodes where 20 or 30 are
-        lambda place: np.savez(place, indptr=np.arange(4)),
-        lambda place: np.savez(place, indptr=np.array([{}], dtype=object), **lists),  # a pickle
-        lambda place: place.write_bytes(b"PK\x03\x04 no archive"),
+        lambda place: np.save(place, np.array([{}], dtype=object), allow_pickle=True),
+        lambda place: place.write_bytes(b"PK\x03\x04 no array"),
     ):
-        forge(path, "a2a.npz", lambda place, forged=forged: forged(place))
-        forge(path, "neighbours/a2u2a.npz", lambda place, forged=forged: forged(place))
-        with pytest.raises(InputError, match=r"a2u2a\.npz"):
-            Snapshot.open(path).neighbours("a2u2a")
-        forge(path, "reach.npz", lambda place, forged=forged: forged(place))
-        with pytest.raises(InputError, match=r"a2a\.npz"):
-            Snapshot.open(path).a2a()
-        with pytest.raises(InputError, match=r"reach\.npz"):
-            Snapshot.open(path).reach()
+        for name in ("a2a/indptr.npy", "lists/u/entries.npy", "reach/rows.npy"):
+            forge(path, name, forged)
+        opened = Snapshot.open(path)
+        for read, name in (
+            (opened.a2a, "a2a/indptr"),
+            (lambda opened=opened: opened.neighbours("u2a2u"), "lists/u/entries"),
+            (opened.reach, "reach/rows"),
+        ):
+            with pytest.raises(InputError, match=rf"{name}\.npy: not an array"):
+                read()
     for table in (np.zeros((29, 3), np.float32), np.zeros((30, 3)), np.zeros(30, np.float32)):
         forge(path, "nodes_user.npy", lambda place, table=table: np.save(place, table))
         with pytest.raises(InputError, match=r"nodes_user\.npy.*expected float32 with 30 rows"):
@@ -81,7 +123,8 @@ def test_foreign_content_is_refused(tmp_path, interactions, node_stage):
         ("settings", []),
         ("counts", {"users": "20"}),
         ("files", None),
-        ("files", {"u2a.npz": 3}),
+        ("files", {"u2a/data.npy": 3}),
+        ("columns", ["visual"]),
         ("stages", {}),
     ],
 )
@@ -100,8 +143,12 @@ def test_another_schema_or_a_renamed_folder_is_refused(tmp_path, interactions):
         Snapshot.open(tmp_path / "renamed")
     manifest = json.loads((path / "manifest.json").read_text())
     (path / "manifest.json").write_text(json.dumps(manifest | {"schema": "mmbee-graph-0"}))
-    with pytest.raises(InputError, match=r"manifest\.json: schema 'mmbee-graph-0', expected"):
+    with pytest.raises(InputError, match=r"schema 'mmbee-graph-0', expected .*; `mmbee graph build`"):
         Snapshot.open(path)
+    notes = []
+    assert build(interactions, SETTINGS, tmp_path, progress=notes.append).path == path
+    assert notes[0].endswith("of an older layout, building it again")
+    Snapshot.open(path).check()
     (path / "manifest.json").write_text("[]")
     with pytest.raises(InputError, match=r"manifest\.json: schema \[\]"):
         Snapshot.open(path)
@@ -109,26 +156,16 @@ def test_another_schema_or_a_renamed_folder_is_refused(tmp_path, interactions):
         Snapshot.open(tmp_path / "nowhere")
 
 
-def test_archives_are_readable_by_others(tmp_path, interactions):
-    path = build(interactions, SETTINGS, tmp_path).path
-    with zipfile.ZipFile(path / "neighbours" / "u2a2u.npz") as archive:
-        assert archive.testzip() is None
-    assert snapshot.SCHEMA in (path / "manifest.json").read_text()
-
-
-def test_snapshots_that_list_no_columns_have_those_of_content(tmp_path, interactions, features):
-    built = build(interactions, SETTINGS, tmp_path, attributes=features)
-    manifest = json.loads((built.path / "manifest.json").read_text())
-    assert manifest.pop("columns") == {"visual": "a"}
-    (built.path / "manifest.json").write_text(json.dumps(manifest))
-    older = Snapshot.open(built.path)
-    assert older.columns == {"visual": "a"}
-    (lists,) = normalised([older.neighbours("a2a")])
-    means = older.attributes("visual", "a2a")
-    brought = older.brought(lists, "a", stored="a2a")
-    np.testing.assert_array_equal(brought, means.values * means.fraction[:, None])
-    np.testing.assert_allclose(older.brought(lists, "a"), brought, atol=1e-4)
-    assert older.brought(lists, "u") is None
-    (built.path / "manifest.json").write_text(json.dumps(manifest | {"columns": ["visual"]}))
-    with pytest.raises(InputError, match="columns"):
-        Snapshot.open(built.path)
+def test_every_array_is_mapped_and_read_once(tmp_path, interactions, monkeypatch):
+    opened = build(interactions, SETTINGS, tmp_path).path
+    assert {file.suffix for file in opened.rglob("*") if file.is_file()} == {".npy", ".json"}
+    read = []
+    monkeypatch.setattr(snapshot, "read_npy", lambda file: read.append(file.path) or files.read_npy(file))
+    stored = Snapshot.open(opened)
+    for name in PAPER_METAPATHS:
+        stored.neighbours(name)
+    assert len(read) == len(set(read)) == 5
+    lists = stored.lists("u")
+    assert isinstance(lists.entries.base, np.memmap) or isinstance(lists.entries, np.memmap)
+    with pytest.raises(InputError, match="a2u2a2a is not in this snapshot"):
+        stored.neighbours("a2u2a2a")

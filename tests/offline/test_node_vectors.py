@@ -7,7 +7,8 @@ import pytest
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.build import build
 from mmbee_plugin.graph.donations import donation_graph
-from mmbee_plugin.graph.metapaths import Metapath, expand
+from mmbee_plugin.graph.expansion import expand
+from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.offline.node_vectors import GraphCLSettings, node_stage, train_graphcl
 

@@ -14,7 +14,8 @@ from recbole.utils import argument_list
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.graph.donations import donation_graph
-from mmbee_plugin.graph.metapaths import Metapath, expand
+from mmbee_plugin.graph.expansion import expand
+from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.offline.node_vectors import GraphCLSettings, train_graphcl
 from mmbee_plugin.recbole.config import settings
 from mmbee_plugin.recbole.config.files import paper_settings

@@ -50,7 +50,7 @@ def nearness(store: ShardStore, tables: tuple[np.ndarray, np.ndarray]) -> float:
     random = np.random.default_rng(0)
     wins = []
     for path, table in zip(("u2a2u", "a2u2a"), tables, strict=True):
-        lists = store.lists(path)
+        lists = store.lists(path).all()
         node = np.repeat(np.arange(lists.n_nodes), np.diff(lists.indptr))
         near = (table[node] * table[lists.ids]).sum(axis=1)
         far = (table[node] * table[random.integers(0, len(table), len(node))]).sum(axis=1)

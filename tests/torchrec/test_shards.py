@@ -236,7 +236,7 @@ def test_damaged_shards_are_refused(sample_folder, tmp_path):
         ShardStore(tmp_path / "shards")
     description = tmp_path / "shards" / "shards.json"
     description.write_text(json.dumps({**json.loads(description.read_text()), "version": 9}))
-    with pytest.raises(InputError, match="version: Input should be 3; write the shards again"):
+    with pytest.raises(InputError, match="version: Input should be 4; write the shards again"):
         ShardStore(tmp_path / "shards")
     with pytest.raises(InputError, match="no shards folder"):
         ShardStore(sample_folder.path)

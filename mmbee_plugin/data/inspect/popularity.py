@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmbee_plugin.data.histories import ragged
+from mmbee_plugin.data.ragged import ragged
 from mmbee_plugin.data.writer import Interactions
 from mmbee_plugin.evaluation.metrics import exact_mean, exact_sum, ranking_metrics
 

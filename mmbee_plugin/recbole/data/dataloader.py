@@ -18,7 +18,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import InputType
 from torch import Tensor
 
-from mmbee_plugin.data.histories import ragged
+from mmbee_plugin.data.ragged import ragged
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config.stock_settings import AUTOENCODERS, draws
 from mmbee_plugin.recbole.data.dataset import MMBeeDataset

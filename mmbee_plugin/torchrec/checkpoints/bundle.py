@@ -89,7 +89,7 @@ class TorchRecSource:
     def _longest(self, history_length: int) -> Longest:
         history = max(1, min(history_length, self.store.longest_history))
         peers = {
-            Metapath.parse(path).start: int(np.diff(self.store.lists(path).indptr).max())
+            Metapath.parse(path).start: int(self.store.lists(path).lengths.max())
             for path in self.inputs.peer_paths
         }
         reach = max(1, self.store.longest_reach) if self.inputs.parts.gtr.reach else 0

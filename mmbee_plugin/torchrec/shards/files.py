@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mmbee_plugin.graph.files import write_npy
-from mmbee_plugin.graph.metapaths import Neighbours
+from mmbee_plugin.graph.lists import PackedLists
 from mmbee_plugin.torchrec.shards.layout import DESCRIPTION, NODE_FILES, Description
 
 TOKENS_AT_ONCE = 65_536
@@ -35,11 +34,10 @@ class ShardWriter:
         if file.name not in NODE_FILES.values():
             self.sizes[f"{name}.npy"] = size
 
-    def lists(self, folder: str, lists: Neighbours) -> None:
-        """Writes neighbour lists as arrays ``indptr``, ``ids`` and ``weights``."""
-        self.array(f"{folder}/indptr", lists.indptr.astype(np.int64))
-        self.array(f"{folder}/ids", lists.ids.astype(np.int32))
-        self.array(f"{folder}/weights", lists.weights.astype(np.float32))
+    def lists(self, folder: str, lists: PackedLists) -> None:
+        """Writes packed neighbour lists into a folder of arrays."""
+        for name, array in lists.arrays().items():
+            self.array(f"{folder}/{name}", array)
 
     def table(self, name: str, columns: Mapping[str, NDArray | None], rows_per_group: int) -> None:
         """Writes columns of one length as ``<name>.parquet``, in row groups; leaves out columns that are None."""

@@ -21,10 +21,10 @@ memory, indexed by row of `.user` or `.item` unless noted. ``F`` is ``fold-<f>/`
                                         values, present of segments, and mean, deviation, which standardise them
     segments/first.npy                  (S,) int64: row of the first segment of the same author
     segments/newest.npy                 (n_authors,) int64: newest segment at the end of training, -1 for none
-    F neighbours/<metapath>/            indptr, ids, weights (of each node summing to 1)
+    F lists/u/  F lists/a/              indptr, entries, rows: neighbours along all metapaths, as in a snapshot
     F attributes/<metapath>/<column>.npy  means over neighbours of dense modalities and of `statistics`
     F attributes/own/<column>.npy       the nodes' own columns, zero where absent; of a fold only where they differ
-    F reach/                            indptr, ids (ascending), weights
+    F reach/                            the same for the users' long walk, ids ascending
     nodes_user.npy  nodes_author.npy    node vectors, where there are any
     nodes.json                          names of the two files that replace them, once retrained
 """
@@ -84,7 +84,7 @@ class Description(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    version: Literal[3] = 3
+    version: Literal[4] = 4
     kind: Literal["real", "sample", "simulated"]
     provenance: str = Field(description="one line that stands beside every result")
     dataset: str = Field(description="hash of the dataset folder's files")
@@ -102,6 +102,8 @@ class Description(BaseModel):
     )
     folds: int = Field(ge=0, description="parts for cross-fitting; 0 for none")
     metapaths: tuple[str, ...]
+    top_k: int = Field(ge=0, description="neighbours of a list at most; 0 without a graph")
+    exclude_own: bool = Field(description="whether lists leave out the node itself")
     reach: bool
     modalities: dict[str, Modality]
     statistics: dict[str, Statistic] = Field(

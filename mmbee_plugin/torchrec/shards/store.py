@@ -11,10 +11,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mmbee_plugin.assembly.settings import HistoryMode
-from mmbee_plugin.data.histories import Histories, ragged
+from mmbee_plugin.data.histories import Histories
+from mmbee_plugin.data.ragged import ragged
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.attributes import brought
+from mmbee_plugin.graph.lists import PackedLists, PathLists, keeps_self
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
+from mmbee_plugin.graph.pools import normalised
 from mmbee_plugin.graph.reach import NOBODY
 from mmbee_plugin.graph.snapshot import fold_folder
 from mmbee_plugin.torchrec.shards.layout import node_pair, read_description
@@ -135,7 +138,7 @@ class ShardStore:
     @property
     def longest_reach(self) -> int:
         """Length of the longest long-walk list."""
-        return int(np.diff(self._open("reach/indptr")).max())
+        return int(self._packed("reach", ("reach",)).along("reach").lengths.max())
 
     def history(
         self,
@@ -192,12 +195,16 @@ class ShardStore:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """Neighbours of nodes (b,) along a metapath, from the graph without `fold`'s edges: lengths (b,), node
         rows and weights, both (nnz,), each node's weights summing to 1."""
-        return self._lists(f"{fold_folder(fold)}neighbours/{path}", rows)
+        (found,) = normalised([self.lists(path, fold).take(rows)])
+        return np.diff(found.indptr), found.ids.astype(np.int64), found.weights
 
-    def lists(self, path: str) -> Neighbours:
-        """All nodes' neighbours along a metapath, from the whole graph, memory-mapped."""
-        arrays = (self._open(f"neighbours/{path}/{name}") for name in ("indptr", "ids", "weights"))
-        return Neighbours(*arrays)
+    def lists(self, path: str, fold: int | None = None) -> PathLists:
+        """All nodes' neighbours along a metapath with their scores, memory-mapped; ``fold`` as in ``neighbours``."""
+        stored, side = self.description.metapaths, path[0]
+        paths = [Metapath.parse(name) for name in stored if name[0] == side]
+        with_self = tuple(keeps_self(one, self.description.exclude_own) for one in paths)
+        names = tuple(one.name for one in paths)
+        return self._packed(f"{fold_folder(fold)}lists/{side}", names, with_self).along(path)
 
     def brought(
         self, lists: Neighbours, end: str, rows: NDArray, fold: int | None = None, stored: str | None = None
@@ -224,11 +231,12 @@ class ShardStore:
     def reach(self, users: NDArray, fold: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Long-walk lists of user rows (b,): author rows, ascending and padded with NOBODY, and weights, padded with
         0, both (b, K) with K the longest of these lists, at least 1."""
-        lengths, authors, chances = self._lists(f"{fold_folder(fold)}reach", users)
+        found = self._packed(f"{fold_folder(fold)}reach", ("reach",)).along("reach").take(users)
+        lengths = np.diff(found.indptr)
         left = np.arange(max(1, int(lengths.max(initial=0)))) < lengths[:, None]
         rows = np.full(left.shape, NOBODY, dtype=np.int64)
         weights = np.zeros(left.shape, dtype=np.float32)
-        rows[left], weights[left] = authors, chances
+        rows[left], weights[left] = found.ids, found.weights
         return rows, weights
 
     def dense(self, modality: str, rows: NDArray) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -282,12 +290,12 @@ class ShardStore:
                 raise InputError(f"{self.path}: no {kind} {name!r}; it has: {', '.join(available) or 'none'}")
         return available if names is None else names
 
-    def _lists(
-        self, folder: str, rows: NDArray
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-        lengths, entry = self._ragged(self._open(f"{folder}/indptr"), rows)
-        ids = self._open(f"{folder}/ids")[entry].astype(np.int64)
-        return lengths, ids, self._open(f"{folder}/weights")[entry]
+    def _packed(
+        self, folder: str, paths: tuple[str, ...], with_self: tuple[bool, ...] = (False,)
+    ) -> PackedLists:
+        rows = self._open(f"{folder}/rows") if self.description.has(f"{folder}/rows") else None
+        arrays = self._open(f"{folder}/indptr"), self._open(f"{folder}/entries")
+        return PackedLists(paths, *arrays, rows, with_self, self.description.top_k)
 
     def _ragged(self, indptr: NDArray, rows: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         starts, stops = indptr[rows], indptr[rows + 1]

@@ -14,7 +14,6 @@ from mmbee_plugin.data.training_rows import TrainingRows
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import published
 from mmbee_plugin.graph.metapaths import Metapath
-from mmbee_plugin.graph.pools import normalised
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot, fold_folder
 from mmbee_plugin.offline.node_vectors import GraphCLSettings
@@ -154,15 +153,16 @@ def _write_lists(writer: ShardWriter, snapshot: Snapshot, fold: int | None) -> N
     for name in snapshot.columns if fold is not None else ():
         if snapshot.own_of_fold(name, fold):
             writer.array(f"{place}attributes/own/{name}", snapshot.own(name, fold))
+    for side in dict.fromkeys(name[0] for name in snapshot.settings.metapaths):
+        writer.lists(f"{place}lists/{side}", snapshot.lists(side, fold))
     for name in snapshot.settings.metapaths:
-        writer.lists(f"{place}neighbours/{name}", *normalised([snapshot.neighbours(name, fold)]))
         for column, end in snapshot.columns.items():
             if Metapath.parse(name).end == end:
                 mean = snapshot.attributes(column, name, fold)
                 counted = np.asarray(mean.values) * np.asarray(mean.fraction)[:, None]
                 writer.array(f"{place}attributes/{name}/{column}", counted)
     if snapshot.settings.reach_top_k:
-        writer.lists(f"{place}reach", snapshot.reach(fold))
+        writer.lists(f"{place}reach", snapshot.reach_lists(fold))
 
 
 def _write_rows(
@@ -244,6 +244,8 @@ def _description(
             "declared": folder.order.by == "rows",
             "folds": folds,
             "metapaths": snapshot.settings.metapaths if snapshot is not None else (),
+            "top_k": snapshot.settings.top_k if snapshot is not None else 0,
+            "exclude_own": snapshot is not None and snapshot.settings.exclude_own,
             "reach": snapshot is not None and snapshot.settings.reach_top_k > 0,
             "modalities": modalities,
             "statistics": {} if snapshot is None else _statistics(snapshot, modalities),
