@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import replaced
 from mmbee_plugin.modules.gtr import EncodedAuthor
-from mmbee_plugin.serving.board.board import BATCH, OFF_AIR, UNKNOWN, Board, LiveBoard
+from mmbee_plugin.serving.board.board import BATCH, OFF_AIR, UNKNOWN, Board, LiveBoard, board_of
 from mmbee_plugin.serving.board.windows import Segment, Windows
 from mmbee_plugin.serving.bundle.opened import open_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
@@ -103,7 +103,7 @@ def open_scorer(shelf: Shelf, bundle: str) -> Scorer:
     """
     opened = open_bundle(shelf.path / bundle, shelf.verify(bundle))
     received = Windows(opened.live or LiveContent(1.0, 1, {}))
-    scorer = Scorer(opened, MappedStore(opened.folder), received)
+    scorer = Scorer(opened, MappedStore(opened.folder), board_of(opened, received))
     scorer.replay()
     return scorer
 

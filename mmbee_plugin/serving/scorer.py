@@ -13,8 +13,7 @@ from mmbee_plugin.modules.batch import UserSide
 from mmbee_plugin.modules.exchange import SEARCH
 from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser
 from mmbee_plugin.serving.arrays import mapped
-from mmbee_plugin.serving.board.board import Board, LiveBoard, StaticBoard
-from mmbee_plugin.serving.board.windows import Windows
+from mmbee_plugin.serving.board.board import Board, LiveBoard
 from mmbee_plugin.serving.bundle.golden import UNDECIDED, replay
 from mmbee_plugin.serving.bundle.opened import Bundle
 from mmbee_plugin.serving.sides import user_side
@@ -73,13 +72,11 @@ class Scorer:
 
     Args:
         bundle: the opened bundle.
-        store: of the same bundle.
-        windows: received segments, for live data.
+        store, board: of the same bundle.
     """
 
-    def __init__(self, bundle: Bundle, store: Store, windows: Windows) -> None:
-        self.bundle, self.store = bundle, store
-        self.board: Board = StaticBoard(bundle) if bundle.live is None else LiveBoard(bundle, windows)
+    def __init__(self, bundle: Bundle, store: Store, board: Board) -> None:
+        self.bundle, self.store, self.board = bundle, store, board
         self._nobody = np.array(mapped(bundle.folder / "users.npy")[:1])
 
     def score(

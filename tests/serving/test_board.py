@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.serving.board.board import LiveBoard
 from mmbee_plugin.serving.board.windows import Segment, Windows
 from mmbee_plugin.serving.bundle.source import LiveContent
 from mmbee_plugin.serving.follower import Follower
@@ -103,33 +102,6 @@ def test_a_new_segment_moves_the_window(follower, live_shelved):
     found, ends = board.take(board.places([token], live_shelved.now + 40)[0])
     torch.testing.assert_close(found.top[0], expected.top, atol=1e-5, rtol=1e-5)
     assert ends.tolist() == [live_shelved.now + 40]
-
-
-def test_the_board_grows_and_rows_stay_where_they_are(follower, live_shelved, monkeypatch):
-    source, board = live_shelved.source, follower.scorer.board
-    now = live_shelved.now
-    monkeypatch.setattr(LiveBoard, "_reserve", small_steps(LiveBoard._reserve))
-    for place, token in enumerate(source.authors_of):
-        follower.take([(token, Segment(now + place, now + place + 30))])
-        assert board.places([token], now)[0] == [place]
-    together, _ = board.take(list(range(len(source.authors_of))))
-    again = LiveBoard(board.bundle, board.windows)
-    again.encode(source.authors_of)
-    torch.testing.assert_close(again.take(list(range(len(source.authors_of))))[0].top, together.top)
-
-
-def small_steps(reserve):
-    """`LiveBoard._reserve` that never has more room than is asked for."""
-
-    def wrapped(self, count, like):
-        reserve(self, count, like)
-        if len(self._ends) > count:
-            self._ends = self._ends[:count]
-            for name, values in vars(self._encoded).items():
-                if values is not None:
-                    setattr(self._encoded, name, values[:count])
-
-    return wrapped
 
 
 def test_who_went_off_the_air_leaves_the_board(follower, live_shelved):

@@ -72,12 +72,12 @@ def test_a_bundle_that_is_not_whole_in_redis_is_refused(static_shelved, redis_ur
     redis.fill(redis_url, first, first.name)
     redis.drop(redis_url, second.name)
     with pytest.raises(InputError, match=f"has no users of bundle {second.name}; mmbee bundle publish"):
-        redis.RedisStore(redis_url, second.name, dtype)
+        redis.RedisStore(redis_url, second.name, dtype).check()
     redis.fill(redis_url, second, second.name)
     redis.drop(redis_url, first.name)  # takes that bundle's keys alone
     assert redis.RedisStore(redis_url, second.name, dtype).read(static_shelved.source.users_of[0]) is not None
     with pytest.raises(InputError, match="has no users"):
-        redis.RedisStore(redis_url, first.name, dtype)
+        redis.RedisStore(redis_url, first.name, dtype).check()
 
 
 def test_no_server_is_one_line(static_shelved):
@@ -85,7 +85,7 @@ def test_no_server_is_one_line(static_shelved):
 
     folder = static_shelved.shelf.path / static_shelved.ids[0]
     with pytest.raises(InputError, match=r"redis://127\.0\.0\.1:1/0: no answer"):
-        redis.RedisStore("redis://127.0.0.1:1/0", folder.name, np.dtype("f4"))
+        redis.RedisStore("redis://127.0.0.1:1/0", folder.name, np.dtype("f4")).check()
     with pytest.raises(InputError, match="--store nowhere"):
         redis.fill("nowhere", folder, folder.name)
 

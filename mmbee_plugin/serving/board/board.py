@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from mmbee_plugin.modules.batch import AuthorSide
 from mmbee_plugin.modules.gtr import EncodedAuthor
 from mmbee_plugin.modules.named import module_name
+from mmbee_plugin.serving.board.rows import SharedRows
 from mmbee_plugin.serving.board.windows import Segment, Windows, stored_segments
 from mmbee_plugin.serving.bundle.opened import Bundle
 from mmbee_plugin.serving.sides import author_side
@@ -45,38 +45,88 @@ class Board(Protocol):
         ...
 
 
-class StaticBoard:
-    """Static items, encoded when the bundle was built; a place is an author's row."""
+class _ByRow:
+    """A place is an author's row in the bundle."""
 
     def __init__(self, bundle: Bundle) -> None:
-        assert bundle.encoded is not None
-        self.bundle, self.encoded = bundle, bundle.encoded
+        self.bundle = bundle
         self._rows: dict[str, int] = {}  # cache of known authors, so bounded by their number
-
-    def places(self, authors: Sequence[str], now: float) -> tuple[list[int], dict[int, str]]:
-        rows = [self._row(author) for author in authors]
-        return [row for row in rows if row], {place: UNKNOWN for place, row in enumerate(rows) if not row}
-
-    def take(self, places: Sequence[int]) -> tuple[EncodedAuthor, None]:
-        return self.encoded.take(torch.tensor([places], dtype=torch.long)), None
-
-    def everyone(self, now: float) -> Sequence[int]:
-        return range(1, len(self.bundle.tokens) + 1)
 
     def author(self, place: int) -> str:
         return self.bundle.tokens.token(place)
 
-    def _row(self, author: str) -> int:
+    def row(self, author: str) -> int:
+        """The author's row, 0 for an unknown one."""
         row = self._rows.get(author) or self.bundle.tokens.row(author)
         if row:
             self._rows[author] = row
         return row
 
+    def _encoded(self, rows: torch.Tensor, top: torch.Tensor, views: torch.Tensor | None) -> EncodedAuthor:
+        """Authors (1, C, ·) of rows (C,), encoded, with the bundle's own fields of them."""
+        fields = self.bundle.authors
+        category = fields["category"][rows].long() if "category" in fields else None
+        return EncodedAuthor(top, fields["author"][rows], rows, views, category).unsqueeze(0)
 
-class LiveBoard:
+
+class StaticBoard(_ByRow):
+    """Static items, encoded when the bundle was built."""
+
+    def places(self, authors: Sequence[str], now: float) -> tuple[list[int], dict[int, str]]:
+        rows = [self.row(author) for author in authors]
+        return [row for row in rows if row], {place: UNKNOWN for place, row in enumerate(rows) if not row}
+
+    def take(self, places: Sequence[int]) -> tuple[EncodedAuthor, None]:
+        rows, encoded = torch.tensor(places, dtype=torch.long), self.bundle.encoded
+        views = encoded["views"][rows] if "views" in encoded else None
+        return self._encoded(rows, encoded["top"][rows], views), None
+
+    def everyone(self, now: float) -> Sequence[int]:
+        return range(1, len(self.bundle.tokens) + 1)
+
+
+class SharedBoard(_ByRow):
+    """Live authors, as another process or a :class:`LiveBoard` encodes them.
+
+    Args:
+        bundle: of live data.
+        rows: of the same bundle.
+    """
+
+    def __init__(self, bundle: Bundle, rows: SharedRows) -> None:
+        assert bundle.live is not None
+        super().__init__(bundle)
+        self.live, self.rows = bundle.live, rows
+
+    def places(self, authors: Sequence[str], now: float) -> tuple[list[int], dict[int, str]]:
+        rows = [self.row(author) for author in authors]
+        there = self.on_air(self.rows.ends[rows], now).tolist()
+        missing = {
+            place: OFF_AIR if row else UNKNOWN
+            for place, (row, is_there) in enumerate(zip(rows, there, strict=True))
+            if not is_there
+        }
+        return [row for row, is_there in zip(rows, there, strict=True) if is_there], missing
+
+    def take(self, places: Sequence[int]) -> tuple[EncodedAuthor, NDArray[np.float64]]:
+        rows = np.array(places, dtype=np.int64)
+        found = self.rows.read(rows)
+        views = torch.from_numpy(found["views"]) if "views" in (found.dtype.names or ()) else None
+        return self._encoded(torch.from_numpy(rows), torch.from_numpy(found["top"]), views), found["end"]
+
+    def everyone(self, now: float) -> Sequence[int]:
+        return np.flatnonzero(self.on_air(self.rows.ends, now)).tolist()
+
+    def on_air(self, ends: ArrayLike, now: ArrayLike) -> NDArray[np.bool_]:
+        """Whether authors stay on the board, by the ends (n,) of their newest segments, 0 or -inf for none."""
+        ends = np.asarray(ends)
+        return (ends > 0) & (ends >= np.asarray(now) - ON_AIR * self.live.seconds)
+
+
+class LiveBoard(SharedBoard):
     """Live authors, encoded again with each new segment.
 
-    Rows are written and read under one lock, so that a request never reads a partly written one.
+    One thread adds and encodes at a time; others may read meanwhile.
 
     Args:
         bundle: of live data.
@@ -85,71 +135,47 @@ class LiveBoard:
 
     def __init__(self, bundle: Bundle, windows: Windows) -> None:
         assert bundle.live is not None
-        self.bundle, self.live, self.windows = bundle, bundle.live, windows
-        self._lock = threading.Lock()
+        self.bundle, self.live = bundle, bundle.live
+        with torch.inference_mode():
+            like = self.encoded([0], [[]])
+        views = 0 if like.views is None else like.views.shape[1]
+        rows = SharedRows.create(bundle.id, len(bundle.tokens) + 1, like.top.shape[1], views)
+        super().__init__(bundle, rows)
+        self.windows = windows
         self._seeded: set[str] = set()
-        self._place: dict[str, int] = {}
-        self._tokens: list[str] = []
-        self._encoded: EncodedAuthor | None = None
-        self._ends = np.empty(0)
-
-    def places(self, authors: Sequence[str], now: float) -> tuple[list[int], dict[int, str]]:
-        found, missing = [], {}
-        with self._lock:
-            for position, author in enumerate(authors):
-                place = self._place.get(author)
-                if place is not None and self.on_air(self._ends[place], now):
-                    found.append(place)
-                elif place is not None or self.bundle.tokens.row(author):
-                    missing[position] = OFF_AIR
-                else:
-                    missing[position] = UNKNOWN
-        return found, missing
-
-    def take(self, places: Sequence[int]) -> tuple[EncodedAuthor, NDArray[np.float64]]:
-        index = torch.tensor([places], dtype=torch.long)
-        with self._lock:
-            assert self._encoded is not None  # a place implies an encoded author
-            return self._encoded.take(index), self._ends[places]
-
-    def everyone(self, now: float) -> Sequence[int]:
-        with self._lock:
-            return np.flatnonzero(self.on_air(self._ends, now)).tolist()
-
-    def author(self, place: int) -> str:
-        return self._tokens[place]
-
-    def on_air(self, ends: ArrayLike, now: ArrayLike) -> NDArray[np.bool_]:
-        """Whether authors stay on the board, by the ends (n,) of their newest segments."""
-        return np.asarray(ends) >= np.asarray(now) - ON_AIR * self.live.seconds
 
     def add(self, author: str, segment: Segment) -> str:
         """Adds a segment without encoding its author; returns :data:`UNKNOWN` or the answer of :meth:`Windows.add`."""
-        row = self.bundle.tokens.row(author)
+        row = self.row(author)
         if not row:
             return UNKNOWN
         self._seed(author, row)
         return self.windows.add(author, segment)
 
     def __contains__(self, author: str) -> bool:
-        return author in self._place
+        return bool(self.rows.ends[self.row(author)])
 
     def encode(self, authors: Sequence[str]) -> None:
         """Encodes authors of the bundle that have segments, and puts them on the board."""
         distinct = list(dict.fromkeys(authors))
         for start in range(0, len(distinct), BATCH):
             part = distinct[start : start + BATCH]
-            rows = self.bundle.tokens.rows(part).tolist()
+            rows, windows = (
+                [self.row(author) for author in part],
+                [self.windows.of(author) for author in part],
+            )
             with torch.inference_mode():
-                encoded = self.encoded(rows, [self.windows.of(author) for author in part])
-            self._write(part, encoded)
+                encoded = self.encoded(rows, windows)
+            fields = {"top": encoded.top.numpy()}
+            if encoded.views is not None:
+                fields["views"] = encoded.views.numpy()
+            self.rows.write(np.array(rows), np.array([own[-1].end for own in windows]), fields)
 
     def encode_changed(self, since: int = -1) -> None:
         """Encodes the bundle's authors with segments added after change number ``since``, by default all; fills the
         board of a new bundle."""
         changed = self.windows.changed(since)
-        rows = self.bundle.tokens.rows(changed).tolist()
-        known = {author: row for author, row in zip(changed, rows, strict=True) if row}
+        known = {author: row for author in changed if (row := self.row(author))}
         for author, row in known.items():
             self._seed(author, row)
         self.encode(list(known))
@@ -187,32 +213,7 @@ class LiveBoard:
             self._seeded.add(author)
             self.windows.seed(author, self.stored(row))
 
-    def _write(self, authors: Sequence[str], encoded: EncodedAuthor) -> None:
-        with self._lock:
-            for author in authors:
-                if author not in self._place:
-                    self._place[author] = len(self._tokens)
-                    self._tokens.append(author)
-            self._reserve(len(self._tokens), encoded)
-            assert self._encoded is not None
-            places = torch.tensor([self._place[author] for author in authors])
-            for name, values in vars(encoded).items():
-                if values is not None:
-                    getattr(self._encoded, name)[places] = values
-            self._ends[places.numpy()] = [self.windows.of(author)[-1].end for author in authors]
 
-    def _reserve(self, count: int, like: EncodedAuthor) -> None:
-        """Grows the arrays to hold ``count`` authors, doubling them."""
-        if count <= len(self._ends):
-            return
-        room = max(1024, 2 * count)
-        fields = {
-            name: values.new_zeros((room, *values.shape[1:]))
-            for name, values in vars(like).items()
-            if values is not None
-        }
-        if self._encoded is not None:
-            for name, values in fields.items():
-                values[: len(self._ends)] = getattr(self._encoded, name)
-        self._ends = np.concatenate([self._ends, np.full(room - len(self._ends), -np.inf)])
-        self._encoded = EncodedAuthor(**fields)
+def board_of(bundle: Bundle, windows: Windows) -> Board:
+    """A bundle's board: its static items, or its live authors as segments are received."""
+    return StaticBoard(bundle) if bundle.live is None else LiveBoard(bundle, windows)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.modules.exchange import model_of
-from mmbee_plugin.modules.gtr import EncodedAuthor, GTRModel
+from mmbee_plugin.modules.gtr import GTRModel
 from mmbee_plugin.modules.named import module_name
 from mmbee_plugin.serving.arrays import mapped, tensor
 from mmbee_plugin.serving.bundle.source import LiveContent, LiveModality
@@ -33,7 +33,8 @@ class Bundle:
     Attributes:
         tokens: index of the authors' tokens.
         authors: fields of :class:`~mmbee_plugin.modules.batch.AuthorSide` by author row, (A + 1, ·).
-        encoded: all authors, for static items; None for live data.
+        encoded: ``top`` and, where the model has them, ``views`` of all authors (A + 1, ·), for static items; empty
+            for live data.
         live: format of live segments; None for static items.
         windows: arrays of the live authors' segments at the end of training, see `build`; empty for static items.
         origin: zero of the data's clock, in seconds since the epoch.
@@ -45,7 +46,7 @@ class Bundle:
     gtr: GTRModel
     tokens: TokenIndex
     authors: Mapping[str, torch.Tensor]
-    encoded: EncodedAuthor | None
+    encoded: Mapping[str, torch.Tensor]
     live: LiveContent | None
     windows: Mapping[str, NDArray]
     origin: float
@@ -79,18 +80,6 @@ def open_bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
         raise InputError(f"{folder / 'dense.safetensors'}: {one_line(error)}") from None
     gtr.requires_grad_(False)
     authors = {path.stem: tensor(path) for path in sorted((folder / "authors").glob("*.npy"))}
-    encoded = None
-    if manifest["live"] is None:
-        own = {path.stem: tensor(path) for path in sorted((folder / "encoded").glob("*.npy"))}
-        category = authors.get("category")
-        ids = torch.arange(len(authors["author"]))
-        encoded = EncodedAuthor(
-            own["top"],
-            authors["author"],
-            ids,
-            own.get("views"),
-            None if category is None else category.long(),
-        )
     data = manifest["data"]
     return Bundle(
         folder=folder,
@@ -98,7 +87,7 @@ def open_bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
         gtr=gtr,
         tokens=TokenIndex(folder / "tokens" / "authors"),
         authors=authors,
-        encoded=encoded,
+        encoded={path.stem: tensor(path) for path in sorted((folder / "encoded").glob("*.npy"))},
         live=None if manifest["live"] is None else _live(folder, manifest["live"]),
         windows={path.stem: mapped(path) for path in sorted((folder / "windows").glob("*.npy"))},
         origin=data["origin"],

@@ -37,20 +37,24 @@ class RedisStore:
         dtype: of a record.
 
     Raises:
-        InputError: invalid URL, no answer, or the bundle's users have not been written.
+        InputError: invalid URL.
     """
 
     def __init__(self, url: str, bundle: str, dtype: np.dtype) -> None:
         self.client = _connect(url, DEADLINE)
-        self.prefix, self.dtype = _prefix(bundle), dtype
+        self.url, self.bundle, self.dtype = url, bundle, dtype
+        self.prefix = _prefix(bundle)
         self._silent_until = 0.0
+
+    def check(self) -> None:
+        """Raises InputError if the server does not answer, or the bundle's users have not been written."""
         try:
-            whole = self.client.get(_ready(bundle))
+            whole = self.client.get(_ready(self.bundle))
         except redis.RedisError as error:
-            raise InputError(f"{url}: no answer ({error})") from None
+            raise InputError(f"{self.url}: no answer ({error})") from None
         if whole is None:
             raise InputError(
-                f"{url}: has no users of bundle {bundle}; mmbee bundle publish --store={url} writes them"
+                f"{self.url}: has no users of bundle {self.bundle}; mmbee bundle publish --store={self.url} writes them"
             )
 
     def read(self, user: str) -> NDArray | None:

@@ -1,0 +1,105 @@
+"""Holds the serving scorer and swaps it for a newer one, which is loaded beside it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.serving.arrays import mapped
+from mmbee_plugin.serving.bundle.opened import Bundle
+from mmbee_plugin.serving.scorer import Scorer
+from mmbee_plugin.serving.store.records import MappedStore, Store
+
+RETRY = 10.0
+"""seconds until a refused bundle is tried again"""
+
+Event = Callable[[str, str], None]
+"""called with ``swapped`` and the bundle's id, ``refused`` and the reason in one line, or ``kept`` and the id when the
+served bundle is wanted again after another was refused"""
+
+
+class Holder(ABC):
+    """The serving scorer, swapped by one assignment to what a pointer names.
+
+    Args:
+        tell: see `Event`.
+
+    Attributes:
+        scorer: the serving one; None before the first. A request reads this attribute once.
+        refused: why what the pointer names is not served; None if it is.
+        poll: seconds between two looks at the pointer.
+    """
+
+    poll: float
+
+    def __init__(self, tell: Event = lambda what, detail: None) -> None:
+        self.tell = tell
+        self.scorer: Scorer | None = None
+        self.refused: str | None = None
+        self._served: Hashable = None
+        self._tried: tuple[Hashable, float] | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="follower", daemon=True)
+
+    def start(self) -> None:
+        """Loads what the pointer names, then follows it in a daemon thread."""
+        self.look()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread; the scorer remains."""
+        self._stop.set()
+        self._thread.join()
+
+    def look(self) -> None:
+        """Swaps to what the pointer names unless it is served already; tells a failure once, retries after RETRY."""
+        try:
+            wanted = self._wanted()
+            if wanted is None or wanted == self._served:
+                if self.refused is not None and self.scorer is not None:
+                    self.refused = None
+                    self.tell("kept", self.scorer.bundle.id)
+                return
+            if self._tried is not None and self._tried[0] == wanted and time.monotonic() < self._tried[1]:
+                return
+            self._tried = wanted, time.monotonic() + RETRY
+            self._swap(wanted)
+            self._served, self.refused = wanted, None
+            assert self.scorer is not None
+            self.tell("swapped", self.scorer.bundle.id)
+        except Exception as error:  # after any error the old bundle is served on, and the pointer followed
+            reason = " ".join(str(error).split()) if isinstance(error, InputError) else f"{error!r}"
+            if reason != self.refused:
+                self.refused = reason
+                self.tell("refused", reason)
+
+    @abstractmethod
+    def _wanted(self) -> Hashable:
+        """What the pointer names; None if there is nothing to serve."""
+
+    @abstractmethod
+    def _swap(self, wanted: Hashable) -> None:
+        """Loads what the pointer names and assigns `scorer`."""
+
+    def _follow(self) -> None:
+        while not self._stop.wait(self.poll):
+            self.look()
+
+
+def store_of(bundle: Bundle, url: str | None, check: bool = True) -> Store:
+    """The store of a bundle's users: a Redis or Valkey, or for None the bundle's own file.
+
+    Args:
+        check: whether to raise InputError if the server does not have the bundle's users or does not answer.
+    """
+    if url is None:
+        return MappedStore(bundle.folder)
+    from mmbee_plugin.serving.store.redis import RedisStore  # the client may not be installed
+
+    store = RedisStore(url, bundle.id, mapped(bundle.folder / "users.npy").dtype)
+    if check:
+        store.check()
+    return store
