@@ -18,7 +18,7 @@ from recbole.data import data_preparation
 from recbole.utils import get_model, init_seed
 
 from mmbee_plugin.builtin.sample import ensure
-from mmbee_plugin.recbole.config.options import given_settings
+from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.data.dataset import MMBeeDataset
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.recbole.training.din import give_full_ranking

@@ -19,7 +19,7 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.experiments.rows import chosen
 from mmbee_plugin.experiments.training import SPLITS
 from mmbee_plugin.recbole.config.files import config_folder
-from mmbee_plugin.recbole.config.options import given_settings
+from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.config.sources import of_model
 from mmbee_plugin.recbole.untrained import walk
 from mmbee_plugin.tables.command import TableOptions

@@ -61,7 +61,7 @@ def example(folder, monkeypatch):
     from recbole.data import data_preparation
 
     from mmbee_plugin.data.folder import DatasetFolder
-    from mmbee_plugin.recbole.config import options
+    from mmbee_plugin.recbole.config.given import given_settings
     from mmbee_plugin.recbole.run import build_config, seeded_dataset
 
     monkeypatch.setattr(sys, "argv", ["pytest"])
@@ -69,7 +69,7 @@ def example(folder, monkeypatch):
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
     toy = DatasetFolder(folder / "datasets" / "toy")
-    config = build_config("DINWithMMBee", toy, options.given_settings(None, SETTINGS))
+    config = build_config("DINWithMMBee", toy, given_settings(None, SETTINGS))
     train, valid, _ = data_preparation(config, seeded_dataset(config))
     return example.DINWithMMBee(config, train.dataset), train, valid
 

@@ -33,7 +33,7 @@ def _checkpoint(folder: Path) -> None:
 def _result(folder: Path) -> None:
     from mmbee_plugin.recbole.training.report import RunResult, write_results
 
-    write_results(folder / "a.json", [RunResult("A", {}, {}, {}, {}, 1.0, 1.0, "", "")], as_list=False)
+    write_results(folder / "a.json", [RunResult("A", "A", {}, {}, {}, {}, 1.0, 1.0, "", "")], as_list=False)
 
 
 def _dataset(folder: Path) -> None:

@@ -9,6 +9,6 @@ import typer
 
 WITH_SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 Dataset = Annotated[str, typer.Option("--dataset", metavar="NAME", help="A folder in --data-path.")]
-DataPath = Annotated[Path, typer.Option("--data-path", "--data_path", metavar="DIR")]
+DataPath = Annotated[Path, typer.Option("--data-path", metavar="DIR", help="The folder of dataset folders.")]
 Cells = Annotated[Path, typer.Option("--cells", metavar="DIR", help="Where finished cells are kept.")]
 Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="The HTML file to write.")]

@@ -42,22 +42,22 @@ def start(module: str) -> int:
 
     def run() -> None:
         nonlocal status
-        with warnings.catch_warnings():
-            for category, of_module in IN_LIBRARIES:
-                warnings.filterwarnings("ignore", category=category, module=of_module)
-            status = importlib.import_module(module).main() or 0
+        status = importlib.import_module(module).main() or 0
 
     return exit_status(run) or status
 
 
 def exit_status(command: Callable[[], object]) -> int:
-    """Runs ``command`` and returns 0, 2 after one line on stderr, or 130 when interrupted.
+    """Runs ``command`` without :data:`IN_LIBRARIES` and returns 0, 2 after one line on stderr, or 130 when interrupted.
 
     Raises:
         Exception: an error that the user cannot fix.
     """
     try:
-        command()
+        with warnings.catch_warnings():
+            for category, of_module in IN_LIBRARIES:
+                warnings.filterwarnings("ignore", category=category, module=of_module)
+            command()
     except KeyboardInterrupt as interrupt:
         sys.stderr.write(f"interrupted; {interrupt}\n" if str(interrupt) else "interrupted\n")
         return 130

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.config.sources import merged
+from mmbee_plugin.recbole.config.sources import entries, merged
 
 Settings = Mapping[str, Any]
 PAPER = "MMBee, the paper's"
@@ -78,21 +78,12 @@ def over(given: Settings, settings: Settings) -> dict[str, Any]:
 
 def both_set(settings: Settings, given: Settings) -> list[str]:
     """Names of the settings in both, dotted as on a command line: ``graph.folds``."""
-    own = dict(_entries(settings))
-    return [name for name in dict(_entries(given)) if name in own]
+    own = dict(entries(settings))
+    return [name for name in dict(entries(given)) if name in own]
 
 
 def kept_note(row: str, settings: Settings, given: Settings) -> list[str]:
     """A note on the given settings that a row's own override; empty if none."""
-    found, wanted = dict(_entries(over(given, settings))), dict(_entries(given))
+    found, wanted = dict(entries(over(given, settings))), dict(entries(given))
     kept = [f"{name} {found[name]}" for name in wanted if found[name] != wanted[name]]
     return [f"{row} keeps its own {', '.join(kept)}; what was given is for the other rows."] if kept else []
-
-
-def _entries(settings: Settings, outer: str = "") -> Iterator[tuple[str, Any]]:
-    """Flattens nested settings to (dotted name, value)."""
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _entries(value, f"{outer}{name}.")
-        else:
-            yield f"{outer}{name}", value

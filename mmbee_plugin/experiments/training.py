@@ -28,7 +28,7 @@ from mmbee_plugin.data.writer import SPLITS
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.code import code_digest
 from mmbee_plugin.modules.parts import reads_graph
-from mmbee_plugin.recbole.config import options
+from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.config.known import check_given
 from mmbee_plugin.recbole.config.sources import of_model, plain_settings
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
@@ -60,7 +60,7 @@ def check_split(split: str) -> None:
 
 def settings_given(model: str, arguments: Sequence[str]) -> dict[str, Any]:
     """Settings of one model from a command's arguments ``--key=value``. Raises InputError for an unknown one."""
-    given = options.given_settings(None, arguments)
+    given = given_settings(None, arguments)
     check_given(given, [model])
     return of_model(given, model)
 

@@ -18,7 +18,7 @@ from mmbee_plugin.graph.metapaths import Metapath, explain
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.modules.parts import reads_graph
 from mmbee_plugin.recbole import offline
-from mmbee_plugin.recbole.config import options
+from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.config.known import check_given
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.training.logs import without_recbole_warnings
@@ -55,7 +55,7 @@ def open_graph(
     Raises:
         InputError: an unknown dataset, a bad setting, settings without a graph.
     """
-    given = options.given_settings(None, arguments)
+    given = given_settings(None, arguments)
     check_given(given, ["MMBee"])
     folder = ensure(dataset, data_path)
     config = build_config("MMBee", folder, given)

@@ -1,5 +1,5 @@
-"""Trains and tests models: ``python run_recbole.py --model=MMBee --dataset=tiktok``, or ``python -m
-mmbee_plugin.recbole``.
+"""Trains and tests models: ``mmbee train --model=MMBee --dataset=tiktok``, or ``python run_recbole.py`` or ``python -m
+mmbee_plugin.recbole`` with the same.
 
 Differs from ``recbole.quick_start.run_recbole`` in that every model, RecBole's own too, gets this package's
 dataset class (so that a comparison has one split, one mask and the same histories) and the settings of the dataset's
@@ -10,7 +10,7 @@ exit status 2.
 import contextlib
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from mmbee_plugin.recbole.config.layers import default_settings
 from mmbee_plugin.recbole.config.sources import (
     OF_THE_DATA,
     Source,
+    combined,
     described,
     files_line,
     merged,
@@ -41,6 +42,7 @@ from mmbee_plugin.recbole.config.sources import (
 )
 from mmbee_plugin.recbole.config.splitting import data_lines, split_line
 from mmbee_plugin.recbole.config.tuned import hint, is_stale, tuning_for, tunings_folder
+from mmbee_plugin.recbole.config.variants import Variant, named
 from mmbee_plugin.recbole.data.dataset import MMBeeDataset
 from mmbee_plugin.recbole.training import checkpoint, report
 from mmbee_plugin.recbole.training.logs import log_file, run_log
@@ -48,13 +50,12 @@ from mmbee_plugin.recbole.training.progress import Progress, begin_stage
 from mmbee_plugin.recbole.training.trainer import Resumable, resumable
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, command: options.Command = options.RUN) -> int:
     """The command line; returns the exit status: 0, 2 for bad input, 130 when interrupted."""
-    return exit_status(lambda: _run(sys.argv[1:] if argv is None else argv))
+    return exit_status(lambda: _run(options.parse_run(sys.argv[1:] if argv is None else argv, command)))
 
 
-def _run(argv: list[str]) -> None:
-    chosen = options.parse_run(argv)
+def _run(chosen: options.Options) -> None:
     if chosen.resume:
         chosen = as_before(chosen)
     if chosen.result:
@@ -64,34 +65,46 @@ def _run(argv: list[str]) -> None:
     if chosen.tuned is not None:
         chosen = with_tuned(chosen, folder)
     check_given(chosen.given, chosen.models)
-    configs = [build_config(model, folder, chosen.given) for model in chosen.models]
+    given = [combined(chosen.sources_of(variant)) for variant in chosen.variants]
+    configs = [
+        build_config(variant.model, folder, own) for variant, own in zip(chosen.variants, given, strict=True)
+    ]
+    check_comparable(chosen.variants, configs)
     if chosen.resume:
         with checkpoint.alone(chosen.resume):  # fails before data are read
             state = checkpoint.load(chosen.resume, "cpu")
         checkpoint.check_same_settings(state["config"], configs[0], chosen.resume)
     if chosen.print_config:
-        sys.stdout.write("---\n".join(_printed(config, folder, chosen.sources) for config in configs))
+        printed = (
+            _printed(config, folder, chosen.sources_of(variant))
+            for config, variant in zip(configs, chosen.variants, strict=True)
+        )
+        sys.stdout.write("---\n".join(printed))
         return
     lines = list(
         dict.fromkeys(line for config in configs for line in data_lines(config.final_config_dict, folder))
     )
-    of_settings = [line for config in configs for line in _settings_lines(config, folder, chosen)]
+    of_settings = [
+        line
+        for config, variant in zip(configs, chosen.variants, strict=True)
+        for line in _settings_lines(config, folder, chosen, variant)
+    ]
     sys.stdout.write("\n".join([*report.provenance_lines(folder), *lines, *of_settings, threads.line(), ""]))
     sys.stdout.flush()
     results = []
-    for config in configs:
-        progress = Progress(config["model"] if len(configs) > 1 else "")
-        quiet = "state" not in chosen.given
-        results.append(train_and_test(config, folder, chosen.resume, quiet, progress=progress))
+    for config, variant, own in zip(configs, chosen.variants, given, strict=True):
+        progress = Progress(variant.name if len(configs) > 1 else "")
+        result = train_and_test(config, folder, chosen.resume, quiet="state" not in own, progress=progress)
+        results.append(replace(result, name=variant.name))
         if results[-1].dataset["split"] != results[0].dataset["split"]:
             raise InputError(
-                f"{results[-1].model} was tested on other pairs than {results[0].model}: a comparison needs "
+                f"{results[-1].name} was tested on other pairs than {results[0].name}: a comparison needs "
                 "one split, so give data settings for the dataset and not for one model"
             )
     sys.stdout.write("\n".join(["", report.table(results), "", *report.provenance_lines(folder), *lines, ""]))
     sys.stdout.write("\n".join([*report.file_lines(results), ""]))
     if chosen.result:
-        report.write_results(chosen.result, results, as_list=len(chosen.models) > 1)
+        report.write_results(chosen.result, results, as_list=len(results) > 1)
         sys.stdout.write(f"Result: {chosen.result}\n")
 
 
@@ -112,11 +125,30 @@ def with_tuned(chosen: options.Options, folder: DatasetFolder) -> options.Option
     return replace(chosen, sources=(*found, *chosen.sources))
 
 
-def _settings_lines(config: Config, folder: DatasetFolder, chosen: options.Options) -> list[str]:
-    """Lines with the sources of one model's settings, and where better ones are known."""
-    model = config["model"]
-    label = f"Settings of {model}" if len(chosen.models) > 1 else "Settings"
-    sources = [*config.internal_sources, *base_sources(model, folder), *chosen.sources]
+def check_comparable(variants: Sequence[Variant], configs: Sequence[Config]) -> None:
+    """Raises InputError for variants that are measured differently, or that have the same settings."""
+    settings = [plain_settings(config.final_config_dict) for config in configs]
+    for place, (variant, own) in enumerate(zip(variants, settings, strict=True)):
+        for name in ("metrics", "topk"):
+            if own[name] != settings[0][name]:
+                raise InputError(
+                    f"{variant.name} has {name} {own[name]}, {variants[0].name} {settings[0][name]}: a comparison "
+                    "needs one, so give it for all"
+                )
+        if own in settings[:place]:
+            other = variants[settings.index(own)]
+            raise InputError(
+                f"variants {other.name} and {variant.name} have the same settings; leave one out"
+            )
+
+
+def _settings_lines(
+    config: Config, folder: DatasetFolder, chosen: options.Options, variant: Variant
+) -> list[str]:
+    """Lines with the sources of one variant's settings, and where better ones are known."""
+    model = variant.model
+    label = f"Settings of {variant.name}" if len(chosen.variants) > 1 else "Settings"
+    sources = [*config.internal_sources, *base_sources(model, folder), *chosen.sources_of(variant)]
     lines = [f"{label}: {files_line(sources, model)}"]
     better = (
         None if chosen.resume or chosen.tuned is not None else hint(model, folder, config.final_config_dict)
@@ -145,7 +177,7 @@ def as_before(chosen: options.Options) -> options.Options:
     }
     return replace(
         chosen,
-        models=chosen.models or (config["model"],),
+        variants=chosen.variants or named([config["model"]]),
         dataset=chosen.dataset or config["dataset"],
         data_path=Path(config["data_path"]).parent if chosen.dataset is None else chosen.data_path,
         sources=(Source(f"the run of {chosen.resume}", before), *chosen.sources),
@@ -234,8 +266,9 @@ def train_and_test(
             test = trainer.evaluate(test_data, load_best_model=saved, show_progress=bars)
         except KeyboardInterrupt:
             kept = saved and isinstance(trainer, Resumable) and trainer.last_file.exists()
-            raise KeyboardInterrupt(f"--resume={trainer.last_file} goes on" if kept else "") from None
+            raise KeyboardInterrupt(f"mmbee resume {trainer.last_file} goes on" if kept else "") from None
         result = report.RunResult(
+            name=config["model"],
             model=config["model"],
             valid={name: float(value) for name, value in valid.items()},
             test={name: float(value) for name, value in test.items()},

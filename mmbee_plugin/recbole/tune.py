@@ -1,5 +1,5 @@
-"""Searches for good settings with RecBole's `HyperTuning`: ``python run_hyper.py --model=MMBee
---dataset=tiktok``."""
+"""Searches for good settings with RecBole's `HyperTuning`: ``mmbee tune --model=MMBee --dataset=tiktok``, or ``python
+run_hyper.py`` with the same."""
 
 import os
 import sys
@@ -15,6 +15,7 @@ from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config import options
 from mmbee_plugin.recbole.config.files import config_folder
+from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.config.known import check_given, check_settings, known_settings
 from mmbee_plugin.recbole.config.layers import check_model
 from mmbee_plugin.recbole.config.sources import merged, nested, of_model
@@ -28,15 +29,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _tune(argv: list[str]) -> None:
-    parser = options.run_parser("Searches for the settings with the best validation metric.")
-    parser.add_argument(
-        "--params_file", metavar="FILE", type=Path, help="default: recbole_configs/tuning/<model>.hyper"
-    )
-    parser.add_argument("--max_evals", metavar="N", type=int, default=20, help="settings to try; default: 20")
-    parser.add_argument(
-        "--algo", choices=("bayes", "random", "exhaustive"), default="bayes", help="default: bayes"
-    )
-    chosen, rest = parser.parse_known_args(argv)
+    chosen, rest = options.TUNE.parser().read(argv)
     model = chosen.model or "MMBee"
     check_model(model)
     if not chosen.dataset:
@@ -46,7 +39,7 @@ def _tune(argv: list[str]) -> None:
     check_extra("hyperopt", "a search")
     params_file = chosen.params_file or space_file(model)
     searched_settings(params_file, model)
-    given = options.given_settings(chosen.config_files, rest)
+    given = given_settings(chosen.config_files, rest)
     check_given(given, [model])
     given = of_model(given, model)
     folder = ensure(chosen.dataset, chosen.data_path)

@@ -67,8 +67,8 @@ class Explanation:
 @study(
     "explain",
     "explain",
-    user=typer.Option(metavar="ID"),
-    author=typer.Option(metavar="ID"),
+    user=typer.Option(metavar="ID", help="The user, by its token in the data."),
+    author=typer.Option(metavar="ID", help="The author, by its token."),
     time=typer.Option(
         metavar="WHEN", help="Seconds since 1970 or 2025-05-12T20:15:30 (UTC). Default: a test row's."
     ),

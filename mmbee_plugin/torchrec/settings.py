@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from mmbee_plugin.assembly.settings import HistorySettings, ModelSettings
+from mmbee_plugin.command.spelling import plain
 from mmbee_plugin.command.yaml_settings import NAMES, parse_value, read_mapping
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.offline.node_vectors import NodeTraining
@@ -158,7 +159,7 @@ def parse_settings(content: dict[str, Any], source: str) -> Settings:
 def replace_entry(content: dict[str, Any], override: str) -> None:
     """Sets the entry named by ``section.key=value``, its value in YAML; raises InputError for a malformed argument."""
     name, equals, text = override.removeprefix("--").partition("=")
-    *sections, key = name.split(".")
+    *sections, key = plain(name).split(".")
     if not equals:
         raise InputError(f"{override!r} is not understood; settings are written section.key=value")
     value = parse_value(text, repr(override), names=key in NAMES)

@@ -15,8 +15,8 @@ from mmbee_plugin.data.features import bag_from_pairs, save_bag
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.exchange import Exchange, check_same_model
 from mmbee_plugin.modules.parts import CONTENTS
+from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.config.modalities import chosen_modalities
-from mmbee_plugin.recbole.config.options import given_settings
 from mmbee_plugin.recbole.data.dataset import MMBeeDataset
 from mmbee_plugin.recbole.exchange import load_exchange, save_exchange
 from mmbee_plugin.recbole.run import main

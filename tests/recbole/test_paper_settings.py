@@ -19,9 +19,9 @@ from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.offline.node_vectors import GraphCLSettings, train_graphcl
 from mmbee_plugin.recbole.config import settings
 from mmbee_plugin.recbole.config.files import paper_settings
+from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.config.known import DATA_SETTINGS
 from mmbee_plugin.recbole.config.layers import default_settings
-from mmbee_plugin.recbole.config.options import given_settings
 from mmbee_plugin.recbole.run import build_config
 
 ROOT = Path(__file__).parents[2]

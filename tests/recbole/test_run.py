@@ -12,8 +12,8 @@ import pytest
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole import tune
-from mmbee_plugin.recbole.config import options
 from mmbee_plugin.recbole.config.files import dataset_settings
+from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.run import build_config, main
 from mmbee_plugin.recbole.training import report
 
@@ -46,6 +46,7 @@ def test_result_file_and_table(folder, capsys):
     out = capsys.readouterr().out
     result = json.loads(Path("made/on/demand/out.json").read_text())
     assert set(result) == {
+        "name",
         "model",
         "valid",
         "test",
@@ -191,7 +192,7 @@ def test_bad_input_is_one_line_before_any_work(folder, capsys, monkeypatch, argu
 
 
 def test_values_are_data_and_never_python(folder):
-    given = options.given_settings(
+    given = given_settings(
         None, ["--learning_rate=1e-3", "--topk=5", "--graph.top_k=7", "--gpu_id=", "--seed=3"]
     )
     assert given == {"learning_rate": 0.001, "topk": [5], "graph": {"top_k": 7}, "gpu_id": "", "seed": 3}
@@ -216,7 +217,7 @@ def test_later_settings_win(folder):
         "epochs: 10\nlearning_rate: 0.1\nstopping_step: 3\nmodels: {BPR: {epochs: 20}}\nsample: {epochs: 2}",
     )
     Path("mine.yaml").write_text("stopping_step: 4\nseed: 5")
-    given = options.given_settings("mine.yaml", ["--seed=6"])
+    given = given_settings("mine.yaml", ["--seed=6"])
     config = build_config("BPR", folder, given)
     assert [config[key] for key in ("epochs", "learning_rate", "stopping_step", "seed")] == [20, 0.1, 4, 6]
     assert build_config("Pop", folder, {})["epochs"] == 10
@@ -226,7 +227,7 @@ def test_later_settings_win(folder):
 def test_one_entry_of_a_dict_leaves_the_defaults_of_the_others(folder):
     default = build_config("MMBee", folder, {})["graph"]
     assert "top_k" not in default and len(default) > 1
-    given = options.given_settings(None, ["--graph.top_k=7"])
+    given = given_settings(None, ["--graph.top_k=7"])
     assert build_config("MMBee", folder, given)["graph"] == {**default, "top_k": 7}
 
 

@@ -9,8 +9,8 @@ import yaml
 from recbole.config import Config
 
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.recbole.config import options
 from mmbee_plugin.recbole.config.configs import build_config
+from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.config.known import check_settings, known_settings
 from mmbee_plugin.recbole.config.layers import default_settings
 from mmbee_plugin.recbole.config.sources import RECBOLE, merged
@@ -75,7 +75,7 @@ def test_every_setting_has_its_source(capsys):
 def test_what_is_printed_can_be_given_as_a_file(capsys, folder, model):
     arguments = [*TINY, *(["--metapaths=a2a"] if model == "MMBee" else [])]
     out = printed(capsys, f"--model={model}", *arguments)
-    config = build_config(model, folder, options.given_settings(None, arguments[1:]))
+    config = build_config(model, folder, given_settings(None, arguments[1:]))
     values = yaml.safe_load(out)
     negatives = config["train_neg_sample_args"] if model != "SASRec" else None
     assert {**{key: config[key] for key in values}, "train_neg_sample_args": negatives} == values

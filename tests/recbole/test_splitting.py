@@ -14,7 +14,7 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.inspect.info import read_info
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config.files import config_folder, dataset_settings
-from mmbee_plugin.recbole.config.options import given_settings
+from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.config.sources import of_model
 from mmbee_plugin.recbole.config.splitting import data_lines, split_line
 from mmbee_plugin.recbole.run import build_config, main, seeded_dataset

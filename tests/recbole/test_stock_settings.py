@@ -14,7 +14,7 @@ from recbole.utils import argument_list
 from mmbee_plugin.command.yaml_settings import read_mapping
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.config import options
+from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.config.layers import _defaults_of_all, default_settings
 from mmbee_plugin.recbole.config.stock_settings import (
     ENTRIES,
@@ -74,7 +74,7 @@ def pre_split(write_folder, random_rows, tmp_path, monkeypatch):
 
 
 def build(folder, *arguments: str, model: str = "BPR"):
-    return build_config(model, folder, options.given_settings(None, ["--gpu_id=", *arguments]))
+    return build_config(model, folder, given_settings(None, ["--gpu_id=", *arguments]))
 
 
 def test_every_setting_of_recboles_is_one_or_the_other() -> None:

@@ -202,7 +202,7 @@ def test_an_interrupted_run_names_the_file_to_go_on_from(folder, capsys, monkeyp
     assert main(["--model=BPR", *TINY]) == 130
     error = capsys.readouterr().err
     last = next(Path("saved").glob("*-last.pth"))
-    assert error == f"interrupted; --resume={last} goes on\n"
+    assert error == f"interrupted; mmbee resume {last} goes on\n"
     monkeypatch.undo()
     monkeypatch.setattr(sys, "argv", ["run"])
     monkeypatch.chdir(folder.path.parents[1])

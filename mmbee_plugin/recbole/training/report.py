@@ -21,6 +21,7 @@ class RunResult:
     """One trained and tested model.
 
     Attributes:
+        name: of its row in a comparison: the model, and what differs from its other variants.
         valid, test: metric name (``recall@10``) -> value; of the epoch that was best on validation data.
         dataset: name, kind, source, counts, ``split``, a digest of the validation and test pairs, ``split_by``, how
             they were split, and ``row_order``.
@@ -32,6 +33,7 @@ class RunResult:
         threads: numbers of torch's threads and of cores, and OpenMP's wait policy.
     """
 
+    name: str
     model: str
     valid: dict[str, float]
     test: dict[str, float]
@@ -94,7 +96,7 @@ def table(results: Sequence[RunResult]) -> str:
     for result in results:
         for split, values in (("valid", result.valid), ("test", result.test)):
             cost = [f"{result.seconds:.1f}", f"{result.peak_rss_mb:.0f}"] if split == "test" else ["", ""]
-            rows.append([result.model, split, *(f"{values[name]:.4f}" for name in metrics), *cost])
+            rows.append([result.name, split, *(f"{values[name]:.4f}" for name in metrics), *cost])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "  ".join(
@@ -113,7 +115,7 @@ def file_lines(results: Sequence[RunResult]) -> list[str]:
     """Lines with each run's checkpoint and log, and the commands that read the checkpoint."""
     lines = []
     for result in results:
-        lines.append(f"{result.model}: weights of the best epoch in {result.checkpoint}, log in {result.log}")
+        lines.append(f"{result.name}: weights of the best epoch in {result.checkpoint}, log in {result.log}")
         if result.model == "MMBee":
             labelled = set(result.settings["eval_args"]["mode"].values()) == {"labeled"}
             own = ("diagnose {}", "explain {}") if labelled else ("export {} FILE",)

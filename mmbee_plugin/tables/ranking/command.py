@@ -16,7 +16,7 @@ from mmbee_plugin.experiments.progress import cell_bar
 from mmbee_plugin.experiments.report import Report
 from mmbee_plugin.experiments.rows import PAPER, chosen, kept_note, over
 from mmbee_plugin.experiments.training import check_split
-from mmbee_plugin.recbole.config import options
+from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.config.known import check_given
 from mmbee_plugin.recbole.config.sources import merged
 from mmbee_plugin.recbole.config.splitting import data_lines
@@ -45,7 +45,7 @@ def run_table_3(asked: TableOptions, arguments: Sequence[str]) -> list[str]:
     check_split(asked.split)
     known = table_rows()
     rows = chosen(known, asked.only, f"table {NUMBER}")
-    given = options.given_settings(None, arguments)
+    given = given_settings(None, arguments)
     check_given(given, [row.model for row in known if row.model])
     folder = ensure(asked.dataset, asked.data_path)
     return ranking_table(rows, REFERENCE, folder, given, asked)

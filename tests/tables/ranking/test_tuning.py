@@ -10,7 +10,7 @@ from recbole.trainer import Trainer
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.config.options import given_settings
+from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.config.tuned import Finalist, Trial, is_stale, read_tuning
 from mmbee_plugin.recbole.tune import search_of, space_file
 from mmbee_plugin.tables.ranking import tuning
