@@ -1,0 +1,122 @@
+"""Calibration of a chance: predicted over observed events by bin, in the log that sampled rows stand for.
+
+A log has few positives, so only a share of its negatives becomes rows. Let a row of the log be a gift with chance p,
+and let training keep all gifts and each negative with probability s. Among the kept rows the odds are p / ((1 - p) s),
+so a model of these has the logit z = ln(p / (1 - p)) - ln(s), and p = sigmoid(z + ln(s)); in terms of its own chance q,
+this is p = q / (q + (1 - q) / s). Source: He et al., Practical Lessons from Predicting Clicks on Ads (2014),
+section 6.3. The rows that are evaluated may be kept at another share, s': each negative then stands for 1 / s' rows of
+the log and is weighed by that. It holds for the task by whose label negatives are drawn, and for no other.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.evaluation.metrics import log_losses
+from mmbee_plugin.evaluation.resampling import means_on_resampled_users
+
+DRAWS = 2000
+
+
+class Calibration(NamedTuple):
+    """Predicted and observed events of each bin, in rows of the log.
+
+    Fields:
+        bins: (b,) int64 numbers of the bins that have rows, ascending.
+        rows: (b,) float64 rows of the log.
+        predicted: (b,) float64 sum of the chances.
+        observed: (b,) float64 number of events.
+        low, high: (b,) float64 ends of the 95 % interval of predicted over observed, over resampled users; NaN and
+            infinity where too few draws have an event.
+    """
+
+    bins: NDArray[np.int64]
+    rows: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    observed: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    @property
+    def ratio(self) -> NDArray[np.float64]:
+        """(b,) predicted over observed; infinite without an event."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.predicted / self.observed
+
+
+def chances_in_log(logits: NDArray, share: float) -> NDArray[np.float64]:
+    """Chances (n,) of an event in the log, from logits (n,) trained with a ``share`` of its negatives.
+
+    Example:
+        >>> chances_in_log(np.array([0.0]), 0.1).round(4)  # even among one in ten negatives
+        array([0.0909])
+    """
+    return expit(np.asarray(logits, dtype=np.float64) + np.log(share))
+
+
+def weighted_log_loss(weights: ArrayLike, labels: ArrayLike, chances: ArrayLike) -> float:
+    """Mean binary cross-entropy in nats a row of the log; ``weights`` (n,) are the rows that each sample stands for.
+
+    Raises:
+        InputError: as `log_losses`, or there is no sample.
+    """
+    losses = log_losses(labels, chances)
+    if len(losses) == 0:
+        raise InputError("labels: no samples; log loss needs at least one")
+    return float(np.average(losses, weights=np.asarray(weights, dtype=np.float64).reshape(-1)))
+
+
+def quantile_bins(values: NDArray, weights: NDArray, bins: int = 10) -> NDArray[np.int64]:
+    """(n,) bin of each value, bins of equal weight from 0 for the lowest; equal values share a bin.
+
+    Example:
+        >>> quantile_bins(np.array([0.1, 0.9, 0.2, 0.3]), np.ones(4), 2).tolist()
+        [0, 1, 0, 1]
+    """
+    distinct, place = np.unique(values, return_inverse=True)
+    mass = np.bincount(place, weights, minlength=len(distinct))
+    middle = np.cumsum(mass) - mass / 2
+    return np.minimum(middle / mass.sum() * bins, bins - 1).astype(np.int64)[place]
+
+
+def calibration(
+    chances: NDArray,
+    labels: NDArray,
+    weights: NDArray,
+    users: NDArray,
+    bins: NDArray[np.int64] | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Calibration:
+    """Predicted and observed events by bin.
+
+    Args:
+        chances: (n,) of an event in the log. labels: (n,) 0 or 1. weights: (n,) rows of the log that each stands for.
+        users: (n,) ids; intervals resample users, whose rows depend on each other.
+        bins: (n,) such as hours or `quantile_bins`; None for a single bin.
+        draws: bootstrap samples. seed: of these.
+
+    Raises:
+        InputError: no rows.
+    """
+    if not len(chances):
+        raise InputError("chances: no rows; calibration needs at least one")
+    found, place = np.unique(np.zeros(len(chances), np.int64) if bins is None else bins, return_inverse=True)
+    names, user = np.unique(users, return_inverse=True)
+    cell, size = user * len(found) + place, len(names) * len(found)
+    columns = [
+        np.bincount(cell, values, minlength=size).reshape(len(names), len(found))
+        for values in (weights * chances, weights * np.asarray(labels, dtype=np.float64))
+    ]
+    means = means_on_resampled_users(np.concatenate(columns, axis=1), draws, seed)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = means[:, : len(found)] / means[:, len(found) :]
+    # A draw without an event is infinitely far above; one without rows of the bin (NaN) says nothing of it.
+    low, high = np.nanquantile(ratios, [0.025, 0.975], axis=0, method="nearest")
+    predicted, observed = (column.sum(axis=0) for column in columns)
+    return Calibration(found, np.bincount(place, weights), predicted, observed, low, high)

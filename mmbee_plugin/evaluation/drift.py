@@ -1,0 +1,102 @@
+"""Drift between two days or two versions of a model: the population stability index of scores, and norms of tables."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 10
+CHUNK = 65_536
+"""rows of a table read at once"""
+
+
+class Stability(NamedTuple):
+    """Population stability index with the shares that it compares.
+
+    Fields:
+        psi: sum over the bins of (after - before) ln(after / before).
+        edges: (b - 1,) float64 inner edges of the bins; a score on an edge is in the bin above.
+        before, after: (b,) float64 shares of the rows.
+    """
+
+    psi: float
+    edges: NDArray[np.float64]
+    before: NDArray[np.float64]
+    after: NDArray[np.float64]
+
+
+def stability(
+    before: NDArray,
+    after: NDArray,
+    weights_before: NDArray | None = None,
+    weights_after: NDArray | None = None,
+    bins: int = BINS,
+) -> Stability:
+    """Population stability index (PSI) of scores, in bins of equal weight of those before.
+
+    By custom, below 0.1 is no shift, and above 0.25 a large one. Without any shift it is about
+    ``(bins - 1) (1 / n + 1 / m)`` for n and m independent rows. An empty bin counts as half a row, or the index would
+    be infinite.
+
+    Args:
+        before: (n,) scores. after: (m,) scores.
+        weights_before, weights_after: rows of the log that each stands for; 1 each by default.
+        bins: fewer where scores are equal.
+
+    Raises:
+        ValueError: no scores, or scores that are not finite.
+
+    Example:
+        >>> same = np.arange(100.0)
+        >>> stability(same, same, bins=4).psi
+        0.0
+        >>> round(stability(same, same + 25, bins=4).psi, 3)  # the lowest quarter is gone, the highest is half
+        1.13
+    """
+    sides = []
+    for scores, weights in ((before, weights_before), (after, weights_after)):
+        scores = np.asarray(scores, dtype=np.float64)
+        if not len(scores) or not np.isfinite(scores).all():
+            raise ValueError(f"{len(scores)} scores, of which not all are finite")
+        sides.append((scores, np.ones(len(scores)) if weights is None else np.asarray(weights, np.float64)))
+    edges = _inner_edges(*sides[0], bins)
+    shares = []
+    for scores, weights in sides:
+        counts = np.bincount(np.searchsorted(edges, scores, side="right"), weights, minlength=len(edges) + 1)
+        counts = np.maximum(counts, 0.5 * weights.mean())
+        shares.append(counts / counts.sum())
+    first, second = shares
+    return Stability(float(((second - first) * np.log(second / first)).sum()), edges, first, second)
+
+
+def mean_norm(table: NDArray, most: int = 1 << 20) -> float:
+    """Root mean square of the rows' norms, of at most about ``most`` rows at equal distances.
+
+    Args:
+        table: (n, ...) floats, may be memory-mapped; a row is everything but the first axis.
+    """
+    rows = table[:: max(1, len(table) // most)]
+    total = 0.0
+    for start in range(0, len(rows), CHUNK):
+        part = np.asarray(rows[start : start + CHUNK], dtype=np.float64)
+        total += float((part**2).sum())
+    return float(np.sqrt(total / max(1, len(rows))))
+
+
+def relative_drift(before: float, after: float) -> float:
+    """Change of a norm relative to the one before: 0.1 is a growth by a tenth; infinite from zero."""
+    if before == 0:
+        return 0.0 if after == 0 else float("inf")
+    return after / before - 1
+
+
+def _inner_edges(scores: NDArray[np.float64], weights: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
+    order = np.argsort(scores, kind="stable")
+    mass = np.cumsum(weights[order])
+    wanted = mass[-1] * np.arange(1, bins) / bins
+    # The first score that lies wholly above each share of the mass opens the next bin.
+    place = np.minimum(np.searchsorted(mass, wanted, side="right"), len(scores) - 1)
+    edges = np.unique(scores[order][place])
+    return edges[edges > scores[order][0]]

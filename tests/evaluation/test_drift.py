@@ -1,0 +1,56 @@
+"""The population stability index against its definition, and norms of tables."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from mmbee_plugin.evaluation.drift import mean_norm, relative_drift, stability
+
+
+def test_the_index_is_its_definition_with_rows_written_out():
+    rng = np.random.default_rng(0)
+    before, after = rng.normal(size=900).round(2), rng.normal(0.4, 1.2, size=700).round(2)
+    first, second = rng.integers(1, 4, 900), rng.integers(1, 4, 700)
+    found = stability(before, after, first, second)
+    written = np.repeat(before, first), np.repeat(after, second)
+    plain = stability(*written)
+    np.testing.assert_allclose(found.edges, plain.edges)
+    assert found.psi == pytest.approx(plain.psi, rel=1e-12)
+    total = 0.0
+    ends = [-math.inf, *found.edges, math.inf]
+    for low, high in pairwise(ends):
+        a, b = (sum(low <= value < high for value in values) / len(values) for values in written)
+        total += (b - a) * math.log(b / a)
+    assert found.psi == pytest.approx(total, rel=1e-9)
+    assert np.abs(found.before - 0.1).max() < 0.02
+
+
+def test_without_a_shift_the_index_is_chance_and_a_shift_is_above_the_customary_limits():
+    rng = np.random.default_rng(1)
+    chance = [stability(rng.normal(size=2000), rng.normal(size=1000)).psi for _ in range(50)]
+    assert np.mean(chance) == pytest.approx(9 * (1 / 2000 + 1 / 1000), rel=0.2)
+    scores = rng.normal(size=5000)
+    assert 0.2 < stability(scores, scores + 0.5).psi < 0.3 < stability(scores, 2 * scores).psi
+
+
+def test_empty_bins_ties_and_scores_that_are_no_numbers():
+    assert stability(np.arange(100.0), np.full(50, 99.0)).psi < 50
+    assert len(stability(np.ones(10), np.zeros(5)).before) == 1
+    assert len(stability(np.array([0.0] * 80 + [1.0] * 20), np.ones(3)).before) == 2
+    for wrong in (np.array([1.0, np.nan]), np.empty(0)):
+        with pytest.raises(ValueError, match="scores"):
+            stability(np.arange(3.0), wrong)
+
+
+def test_norms_of_tables():
+    rng = np.random.default_rng(2)
+    table = rng.normal(size=(5000, 2, 3)).astype(np.float32)
+    exact = math.sqrt(float((table.astype(float) ** 2).sum()) / 5000)
+    assert mean_norm(table) == pytest.approx(exact, rel=1e-9)
+    assert mean_norm(table, most=700) == pytest.approx(exact, rel=0.1)
+    assert relative_drift(2.0, 2.2) == pytest.approx(0.1)
+    assert relative_drift(0.0, 0.0) == 0 and relative_drift(0.0, 1.0) == math.inf
