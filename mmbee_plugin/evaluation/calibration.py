@@ -119,4 +119,4 @@ def calibration(
     # A draw without an event is infinitely far above; one without rows of the bin (NaN) says nothing of it.
     low, high = np.nanquantile(ratios, [0.025, 0.975], axis=0, method="nearest")
     predicted, observed = (column.sum(axis=0) for column in columns)
-    return Calibration(found, np.bincount(place, weights), predicted, observed, low, high)
+    return Calibration(found, np.bincount(place, weights).astype(np.float64), predicted, observed, low, high)
