@@ -24,7 +24,7 @@ FLOORS = {
         ("livesim",),
         ("builtin",),
         ("recbole", "torchrec"),
-        ("experiments",),
+        ("experiments", "daily"),
         ("tables", "figures"),
         ("studies",),
         ("cli",),

@@ -42,6 +42,9 @@ class RowSettings(Section):
 
     train_newest: int | None = Field(default=None, ge=1)
     """train on rows with fewer later ones of their user than this; ~: on all"""
+    train_days: int | None = Field(default=None, ge=1)
+    """train on rows of the last so many days (24 hours, as of history daily); earlier ones are history and graph; ~: on
+    all"""
     row_order: RowOrder | None = None
     """what stands for time in data without it; ~: random, unless the data are declared to stand in order"""
 

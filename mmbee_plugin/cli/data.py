@@ -208,6 +208,7 @@ def data_shards(
             modalities=settings.modalities,
             rows_per_group=settings.rows_per_group,
             train_newest=settings.train_newest,
+            train_days=settings.train_days,
             threshold=settings.threshold,
             category_field=settings.category_field,
             seed=settings.seed,

@@ -33,6 +33,7 @@ def check_description(file: Path, found: dict[str, Any], splits: tuple[str, ...]
         ("hash", str),
         ("counts", dict),
         ("modalities", dict),
+        ("origin", float),
     ):
         if key in found and not isinstance(found[key], kind):
             raise InputError(f"{file}, {key}: a {kind.__name__} is needed, found {type(found[key]).__name__}")

@@ -47,7 +47,8 @@ class DatasetFolder:
         name, kind, source, notes, warnings, get_real: as in `dataset.json`.
         order: order of the rows.
         ordered: whether rows are ordered by time.
-        splits: ("train", "valid", "test") for a pre-split folder, else None.
+        splits: ("train", "valid", "test") for a pre-split folder, ("train", "valid") for the samples of a day, else
+            None.
         live: how live data were cut into samples; None for static items.
         tasks: labels of live rows besides the gift.
 
@@ -60,7 +61,10 @@ class DatasetFolder:
         self.name = Path(os.path.abspath(self.path)).name
         if not self.path.is_dir():
             raise InputError(f"{self.path}: no such dataset folder")
-        split_files = {split: self._file(f".{split}.inter") for split in SPLITS}
+        self._description = read_description(self.path / "dataset.json")
+        # Samples of a day have no test part.
+        parts = SPLITS[:2] if self._description.get("splits") == list(SPLITS[:2]) else SPLITS
+        split_files = {split: self._file(f".{split}.inter") for split in parts}
         present = [split for split, file in split_files.items() if file.exists()]
         self.splits: tuple[str, ...] | None = None
         if self._file(".inter").exists():
@@ -69,14 +73,13 @@ class DatasetFolder:
                     f"{self._file('.inter')}: stands beside {split_files[present[0]].name}; keep one form"
                 )
             self._tables = {"": self._file(".inter")}
-        elif len(present) == len(SPLITS):
-            self.splits, self._tables = SPLITS, split_files
+        elif len(present) == len(parts):
+            self.splits, self._tables = parts, split_files
         else:
-            missing = ", ".join(split_files[split].name for split in SPLITS if split not in present)
+            missing = ", ".join(split_files[split].name for split in parts if split not in present)
             raise InputError(
                 f"{self.path}: neither {self.name}.inter nor a full pre-split set; missing: {missing}"
             )
-        self._description = read_description(self.path / "dataset.json")
         check_description(self.path / "dataset.json", self._description, self.splits or ())
         self.live = LiveSettings.of(self._description, self.path / "dataset.json")
         if self.live is not None and self.splits is None:
@@ -140,6 +143,15 @@ class DatasetFolder:
         return unread_features(
             self.path, self._file(".item" if self.live is None else ".segment").name, described
         )
+
+    @cached_property
+    def origin(self) -> float:
+        """Zero of the data's clock, from which days are counted, in seconds since 1970: as in `dataset.json`, else the
+        earliest interaction; 0 for data without time."""
+        if "origin" in self._description:
+            return float(self._description["origin"])
+        stamps = self.interactions().timestamps if self.ordered else None
+        return 0.0 if stamps is None else float(stamps.min())
 
     @cached_property
     def hash(self) -> str:

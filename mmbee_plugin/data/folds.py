@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.randomness.mixing import finalised
 
+DAY = 86_400.0
+"""seconds of a day, which is counted from 0 of the data's clock"""
+
 
 class Folding(Protocol):
     """The fold settings of :class:`~mmbee_plugin.graph.settings.GraphSettings`."""
@@ -31,24 +34,24 @@ def deal(
     times: NDArray | None,
 ) -> NDArray[np.int64]:
     """Fold of each row, (n,) int64, by ``folding.fold_by``: ``order``, the number of the user's later gifts, which may
-    exceed the number of folds; ``time``, the interval of time; ``pair``, a hash of user and author.
+    exceed the number of folds; ``time``, the interval of time; ``day``, the day; ``pair``, a hash of user and author.
 
     Args:
         users, authors: (n,) file rows.
         positive: (n,) bool, whether the row is a gift.
         later: (n,) number of the user's gifts after the row; needed for ``order``.
-        times: (n,) seconds; needed for ``time``.
+        times: (n,) seconds; needed for ``time`` and ``day``.
 
     Raises:
-        InputError: ``time`` for data without time.
+        InputError: ``time`` or ``day`` for data without time.
     """
     if folding.fold_by == "order":
         assert later is not None
         return np.asarray(later)
-    if folding.fold_by == "time":
+    if folding.fold_by in BY_TIME:
         if times is None:
-            raise InputError("graph.fold_by: time, but the data have no time")
-        return fold_of_time(times, np.asarray(times)[positive], folding.folds)
+            raise InputError(f"graph.fold_by: {folding.fold_by}, but the data have no time")
+        return BY_TIME[folding.fold_by](times, np.asarray(times)[positive], folding.folds)
     return fold_of(users, authors, folding.folds, folding.fold_seed)
 
 
@@ -74,3 +77,21 @@ def fold_of_time(times: ArrayLike, training: ArrayLike, folds: int) -> NDArray[n
     first, last = (given.min(), given.max()) if len(given) else (0.0, 0.0)
     bounds = np.linspace(first, last, folds + 1)[1:-1]
     return np.searchsorted(bounds, np.asarray(times, dtype=np.float64), side="right")
+
+
+def fold_of_day(times: ArrayLike, training: ArrayLike, folds: int) -> NDArray[np.int64]:
+    """Day of each time among the last ``folds`` days with training, (n,) int64 in [0, folds).
+
+    Days are those of `history: daily`, so that a row's graph ends where its history does.
+
+    Args:
+        times: (n,) seconds; earlier days fall into the first fold.
+        training: (m,) seconds of the training gifts.
+        folds: number of days.
+    """
+    last = np.floor(np.max(training, initial=0.0) / DAY)
+    day = np.floor(np.asarray(times, dtype=np.float64) / DAY)
+    return (day - last + folds - 1).clip(0, folds - 1).astype(np.int64)
+
+
+BY_TIME = {"time": fold_of_time, "day": fold_of_day}

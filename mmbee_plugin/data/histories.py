@@ -11,11 +11,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from mmbee_plugin.data.folds import DAY
 from mmbee_plugin.data.ragged import ragged
 
 Slices = tuple[Tensor, Tensor, Tensor | None]
-
-DAY = 86_400.0
 
 
 def positions_by_day(users: ArrayLike, times: ArrayLike, kept: ArrayLike, n_users: int) -> NDArray[np.int32]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbee_plugin.data.folds import Folding, deal
+from mmbee_plugin.data.folds import DAY, Folding, deal
 from mmbee_plugin.data.histories import Histories
+from mmbee_plugin.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class TrainingRows:
         newest: int | None = None,
         folding: Folding | None = None,
         pairs: tuple[NDArray, NDArray] | None = None,
+        days: int | None = None,
     ) -> TrainingRows:
         """Chooses the rows and assigns their folds; with folds by order, rows in no fold are not kept.
 
@@ -53,9 +55,10 @@ class TrainingRows:
             newest: keep only rows with a positive of their user before and fewer than this many after.
             folding: fold settings; None or 0 folds: no cross-fitting.
             pairs: (n,) users and items by row of the folder, if the ids differ.
+            days: keep only rows of the last so many days, which are those of `history: daily`; needs times.
 
         Raises:
-            InputError: folds by time for data without time.
+            InputError: folds by time, or `days`, for data without time.
         """
         later = np.diff(histories.indptr)[users] - histories.positions - positive
 
@@ -63,6 +66,11 @@ class TrainingRows:
             return (later < count) & (histories.positions > 0)
 
         kept = np.ones(len(users), dtype=bool) if newest is None else among(newest)
+        if days is not None:
+            if times is None:
+                raise InputError(f"train_days {days}: the data have no time")
+            day = np.asarray(times) // DAY
+            kept &= day > day.max(initial=0) - days
         folds = None
         if folding is not None and folding.folds:
             folds = deal(folding, *(pairs or (users, items)), positive, later, times)

@@ -98,9 +98,8 @@ def open_trained(path: Path) -> Trained:
 
 
 def first_time(folder: DatasetFolder) -> float | None:
-    """The folder's earliest time, which is zero in its dataset; None without time."""
-    times = folder.interactions().timestamps if folder.ordered else None
-    return None if times is None else float(times.min())
+    """The folder's origin, which is zero in its dataset; None without time."""
+    return folder.origin if folder.ordered else None
 
 
 @torch.no_grad()

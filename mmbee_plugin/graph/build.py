@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmbee_plugin.data.folds import BY_TIME
 from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import folder_beside, publish
 from mmbee_plugin.graph.attributes import Attributes, mean_attributes
@@ -50,8 +51,10 @@ def build(
     whole = columns_of(settings.statistics, interactions, features)
     if settings.folds and settings.fold_by == "order" and interactions.later is None:
         raise InputError("fold_by: order needs to know how many later interactions each user has")
-    if settings.folds and settings.fold_by == "time" and interactions.times is None:
-        raise InputError("fold_by: time needs the time of each interaction; these data have none")
+    if settings.folds and settings.fold_by in BY_TIME and interactions.times is None:
+        raise InputError(
+            f"fold_by: {settings.fold_by} needs the time of each interaction; these data have none"
+        )
     key = _key(interactions, settings, features, nodes)
     folder = Path(root) / key
     if folder.exists():
@@ -168,7 +171,7 @@ def _key(
     arrays = {"users": interactions.users, "authors": interactions.authors, "amounts": interactions.amounts}
     if others or (settings.folds and settings.fold_by == "order"):
         arrays["later"] = interactions.later
-    if others or (settings.folds and settings.fold_by == "time"):
+    if others or (settings.folds and settings.fold_by in BY_TIME):
         arrays["times"] = interactions.times
     for name, modality in sorted(attributes.items()):
         arrays |= {f"{name} values": modality.values, f"{name} present": modality.present}

@@ -18,8 +18,8 @@ from mmbee_plugin.settings.section import Names, Section
 OPTIONAL = ("amounts", "later", "times")
 """columns of :class:`Interactions` that may be absent"""
 
-FoldBy = Literal["order", "pair", "time"]
-SEEN: dict[str, np.ufunc] = {"pair": np.not_equal, "order": np.greater, "time": np.less}
+FoldBy = Literal["order", "pair", "time", "day"]
+SEEN: dict[str, np.ufunc] = {"pair": np.not_equal, "order": np.greater, "time": np.less, "day": np.less}
 """`SEEN[fold_by](folds, f)` marks the rows that the graph of fold f is built from"""
 
 
@@ -59,7 +59,8 @@ class GraphStage(Section):
     fold_by: FoldBy = "pair"
     """pair: by a hash of user and author; a fold's graph lacks its edges | order: fold f has each user's interaction
     with f later ones; its graph lacks it and all later ones | time: fold f is the f-th of equal stretches of time; its
-    graph lacks it and all later ones, so the first fold sees nothing"""
+    graph lacks it and all later ones, so the first fold sees nothing | day: as time, each fold one of the last days of
+    training, the first also all earlier ones"""
     fold_seed: int = 0
     """of the hash"""
     statistics: Names = ("content",)
@@ -88,7 +89,7 @@ class Interactions:
         - users, authors: (n,) file rows
         - amounts: (n,), or ``None`` to count 1 each
         - later: (n,) number of the user's later interactions, or ``None`` if unknown; needed for folds by order
-        - times: (n,) seconds, or ``None`` for data without time; needed for folds by time
+        - times: (n,) seconds, or ``None`` for data without time; needed for folds by time and day
 
     Raises:
         InputError: unequal lengths.

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from mmbee_plugin.data.writer import SPLITS
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.logs.counts import Counts
 from mmbee_plugin.logs.folder import LogFolder
@@ -115,7 +114,7 @@ def _drawn(
     found = dict(by_part.iter_rows())
     counts.add(f"{what}, with their exit outside the period; left out", found.pop(None, 0))
     once = rows.sort("exit").unique(VISIT, keep="first")
-    for number_of_part, name in enumerate(SPLITS):
+    for number_of_part, name in enumerate(period.parts):
         kept = once.filter(pl.col("part") == number_of_part).height
         counts.add(f"{what} in {name}", found.get(number_of_part, 0))
         counts.add(f"{what} drawn as {name} negatives, at {shares[number_of_part]:g}", kept)

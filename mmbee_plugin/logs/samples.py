@@ -14,7 +14,7 @@ import polars as pl
 
 from mmbee_plugin.data.hashing import content_hash
 from mmbee_plugin.data.recbole_files import MISSING_TOKENS
-from mmbee_plugin.data.writer import SPLITS, check_replaceable
+from mmbee_plugin.data.writer import check_replaceable
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import published
 from mmbee_plugin.logs.attributes import attributes, categories
@@ -34,6 +34,7 @@ def write_samples(
     folder: Path,
     settings: SampleSettings,
     *,
+    period: Period | None = None,
     force: bool = False,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> list[str]:
@@ -41,6 +42,9 @@ def write_samples(
 
     Copies the subfolder `planted` of a simulated log. Replaces a generated sample, and other data with `force`; on an
     error the destination stays unchanged.
+
+    Args:
+        period: of the samples, and the origin of their days; by default the days in `settings`, from the log's first.
 
     Returns:
         lines on what was found and left out; `dataset.json` has the counts under `log`.
@@ -55,10 +59,11 @@ def write_samples(
     counts = Counts()
     progress("checking the log")
     check_tables(log)
-    period = Period.of(log, settings.train_days, settings.valid_days, settings.test_days)
+    if period is None:
+        period = Period.of(log, settings.train_days, settings.valid_days, settings.test_days)
     progress("visits and gifts")
     rows = sample_rows(log, period, settings, counts)
-    _check_labels(log, rows)
+    _check_labels(log, rows, period)
     users, authors = (_ids(log, rows, column) for column in ("user_id", "author_id"))
     progress("tasks")
     labels = task_labels(log, rows, period, settings)
@@ -79,23 +84,24 @@ def write_samples(
     number = np.cumsum(kept) - 1
     segment = np.where(newest >= 0, number[newest], -1) if len(keys) else newest
     with published(folder) as beside:
-        _write_rows(beside, folder.name, rows, labels, segment)
+        _write_rows(beside, folder.name, rows, labels, segment, period)
         _write_attributes(beside, folder.name, log, users, authors, period.ends[0])
         progress("features")
         places = keys.places[kept]
         varying = bool(((keys.ends - keys.starts)[kept] != settings.window * 1000).any())
         _write_segments(beside, folder.name, log, places)
         modalities = write_features(beside, log, places) if len(places) else {}
-        _write_truth(beside, log, rows)
+        _write_truth(beside, log, rows, period)
         if (log.path / PLANTED).is_dir():
             shutil.copytree(log.path / PLANTED, beside / PLANTED)
-        sizes = {name: rows.filter(pl.col("part") == part).height for part, name in enumerate(SPLITS)}
+        sizes = {name: rows.filter(pl.col("part") == part).height for part, name in enumerate(period.parts)}
         description = {
             "name": folder.name,
             "kind": log.info.kind,
             "source": log.info.source,
             "ordered": True,
-            "splits": list(SPLITS),
+            "splits": list(period.parts),
+            **({"origin": period.start / 1000} if period.window else {}),
             "counts": {"users": len(users), "items": len(authors), "interactions": len(rows), **sizes},
             "modalities": modalities,
             **_live(len(places), varying, settings),
@@ -120,8 +126,8 @@ def _live(segments: int, varying: bool, settings: SampleSettings) -> dict[str, A
     return {"segments": entry, "tasks": list(TASKS)}
 
 
-def _check_labels(log: LogFolder, rows: pl.DataFrame) -> None:
-    for part, name in enumerate(SPLITS):
+def _check_labels(log: LogFolder, rows: pl.DataFrame, period: Period) -> None:
+    for part, name in enumerate(period.parts):
         gifts = rows.filter(pl.col("part") == part)["amount"] > 0
         if not len(gifts) or gifts.all() or not gifts.any():
             what = "gift" if not len(gifts) or not gifts.any() else "visit without a gift"
@@ -142,7 +148,7 @@ def _ids(log: LogFolder, rows: pl.DataFrame, column: str) -> list[str]:
 
 
 def _write_rows(
-    folder: Path, name: str, rows: pl.DataFrame, labels: pl.DataFrame, segment: np.ndarray
+    folder: Path, name: str, rows: pl.DataFrame, labels: pl.DataFrame, segment: np.ndarray, period: Period
 ) -> None:
     table = rows.select(
         pl.col("user_id").alias("user_id:token"),
@@ -154,7 +160,7 @@ def _write_rows(
         pl.Series("segment:float", segment),
         "part",
     )
-    for part, split in enumerate(SPLITS):
+    for part, split in enumerate(period.parts):
         _write(table.filter(pl.col("part") == part).drop("part"), folder / f"{name}.{split}.inter")
 
 
@@ -189,13 +195,13 @@ def _write_segments(folder: Path, name: str, log: LogFolder, places: np.ndarray)
     _write(table, folder / f"{name}.segment")
 
 
-def _write_truth(folder: Path, log: LogFolder, rows: pl.DataFrame) -> None:
+def _write_truth(folder: Path, log: LogFolder, rows: pl.DataFrame, period: Period) -> None:
     probabilities = planted(log, rows)
     if probabilities is None:
         return
     (folder / "truth").mkdir()
     parts = rows["part"].to_numpy()
-    for part, split in enumerate(SPLITS):
+    for part, split in enumerate(period.parts):
         np.save(folder / "truth" / f"{split}.npy", probabilities[parts == part])
 
 

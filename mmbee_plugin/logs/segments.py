@@ -35,7 +35,9 @@ class SegmentKeys:
 
 
 def read_keys(log: LogFolder, authors: list[str], period: Period, counts: Counts) -> SegmentKeys:
-    """Segments of `authors` that start before the period's end, ascending in both start and end per author.
+    """Segments of `authors`, ascending in both start and end per author.
+
+    They start before the period's end, and within it if it is a window.
 
     A segment that ends after a later one of its author is left out: otherwise the last segments before a sample could
     include it before its end.
@@ -44,7 +46,10 @@ def read_keys(log: LogFolder, authors: list[str], period: Period, counts: Counts
     """
     rows = pl.DataFrame({"author_id": authors, "author": np.arange(len(authors), dtype=np.int32)})
     keys = log.scan("segments").select("author_id", "start", "end").with_row_index("place")
-    keys = keys.filter(pl.col("start") < period.ends[-1]).join(rows.lazy(), on="author_id", how="inner")
+    begin = period.start if period.window else -(2**62)
+    keys = keys.filter(pl.col("start").is_between(begin, period.ends[-1], closed="left")).join(
+        rows.lazy(), on="author_id", how="inner"
+    )
     frame = (
         keys.select("author", "start", "end", "place")
         .sort("author", "start", "place")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,9 @@ class Exchange:
     """Tokens of the authors."""
     settings: dict[str, Any]
     """Settings of the model, as `model_settings` returns them."""
+    optimizer: dict[str, dict[str, torch.Tensor]] = field(default_factory=dict)
+    """Optimizer state by table or dense weight, to train on from here; state with a row for each row of a table is in
+    the table's order. Empty for a model to score with."""
 
     def __post_init__(self) -> None:
         for kind, tokens in (("user", self.users), ("author", self.authors)):
@@ -71,9 +74,13 @@ class Exchange:
 
     def rows_of(self, table: str, tokens: list[str]) -> torch.Tensor:
         """Rows (len(tokens), width) of a table of users or authors, row 0 for unknown tokens."""
+        return self.tables[table][self.places(table, tokens)]
+
+    def places(self, table: str, tokens: list[str]) -> torch.Tensor:
+        """(len(tokens),) int64 rows of tokens in a table of users or authors, 0 for unknown ones."""
         known = self.users if table in USER_TABLES else self.authors
         place = {token: row for row, token in enumerate(known, start=1)}
-        return self.tables[table][torch.tensor([place.get(token, 0) for token in tokens], dtype=torch.long)]
+        return torch.tensor([place.get(token, 0) for token in tokens], dtype=torch.long)
 
 
 def word_table(modality: str) -> str:
@@ -153,6 +160,7 @@ def write_exchange(path: Path, exchange: Exchange) -> None:
         "dense": exchange.dense,
         "tokens": {"users": exchange.users, "authors": exchange.authors},
         "settings": exchange.settings,
+        **({"optimizer": exchange.optimizer} if exchange.optimizer else {}),
     }
     try:
         with replaced(path, "wb") as file:
@@ -178,7 +186,12 @@ def read_exchange(path: Path) -> Exchange:
     tokens = content["tokens"]
     try:
         return Exchange(
-            content["tables"], content["dense"], tokens["users"], tokens["authors"], content["settings"]
+            content["tables"],
+            content["dense"],
+            tokens["users"],
+            tokens["authors"],
+            content["settings"],
+            content.get("optimizer", {}),
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

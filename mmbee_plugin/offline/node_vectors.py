@@ -1,14 +1,20 @@
 """GraphCL in one process: trains the two node tables from metapath neighbours (MMBee, Algorithm 1)."""
 
+import hashlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Literal
+from zipfile import BadZipFile
 
 import numpy as np
+import pandas as pd
 import torch
 from pydantic import Field
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from mmbee_plugin.errors import InputError, one_line
+from mmbee_plugin.files import replaced
 from mmbee_plugin.graph.lists import NodeLists
 from mmbee_plugin.graph.metapaths import Neighbours
 from mmbee_plugin.graph.pairs import PairSampler
@@ -20,6 +26,10 @@ from mmbee_plugin.settings.section import Section
 
 EPS = 1e-10
 """added to row-wise Adagrad's roots; GraphCL's gradients are small"""
+
+
+VECTORS = ("users", "authors", "nodes_user", "nodes_author")
+"""arrays of a file of node vectors: the tokens (n,), and the vectors (n, d) in their order"""
 
 
 class NodeTraining(Section):
@@ -52,6 +62,8 @@ class LocalTraining(NodeTraining):
 
     user_author: bool = False
     """add the same loss between users and the authors they gave to; the paper has no term that ties the tables"""
+    start: str | None = None
+    """file of node vectors by token, as the daily loop keeps them, from which known nodes start; ~: all at random"""
 
 
 class GraphCLSettings(LocalTraining):
@@ -104,6 +116,7 @@ def train_graphcl(
     settings: GraphCLSettings,
     seed: int,
     progress: Callable[[int, float, tuple[np.ndarray, np.ndarray]], bool | None] | None = None,
+    start: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Trains user and author vectors by GraphCL (MMBee, Algorithm 1).
 
@@ -117,12 +130,15 @@ def train_graphcl(
         seed: of start vectors, node order and pairs; equal seeds give equal tables on one machine.
         progress: called after each epoch with its number from 1, its mean loss and views of the two tables; training
             stops if it returns True.
+        start: (n_users, d) and (n_authors, d) vectors to start from; rows of NaN, or all by default, start at random.
 
     Returns:
         float32 (n_users, d) and (n_authors, d); a node without positives keeps its start vector.
     """
     generator = torch.Generator().manual_seed(seed)
     tables = [_Table(count, settings, generator) for count in u2a.shape]
+    for table, known in zip(tables, start or (), strict=start is not None):
+        table.weight = torch.from_numpy(np.where(np.isnan(known), table.weight.numpy(), known))
     draws = Draws(users, authors, settings, seed)
     # (sampler, table of the nodes, table of their positives and negatives)
     terms = [(draws.users, tables[0], tables[0]), (draws.authors, tables[1], tables[1])]
@@ -156,10 +172,52 @@ def train_graphcl(
     return tables[0].weight.numpy(), tables[1].weight.numpy()
 
 
-def node_stage(settings: GraphCLSettings, seed: int) -> NodeStage:
-    """GraphCL as the last stage of building a snapshot."""
-    key = {"kind": "graphcl", "seed": seed, **settings.model_dump()}
-    return NodeStage(key, lambda u2a, users, authors: train_graphcl(u2a, users, authors, settings, seed))
+def node_stage(
+    settings: GraphCLSettings, seed: int, start: tuple[np.ndarray, np.ndarray] | None = None
+) -> NodeStage:
+    """GraphCL as the last stage of building a snapshot; ``start`` as of `train_graphcl`."""
+    key: dict[str, object] = {"kind": "graphcl", "seed": seed, **settings.model_dump(exclude={"start"})}
+    if start is not None:
+        digest = hashlib.sha256()
+        for table in start:
+            digest.update(np.ascontiguousarray(table).data)
+        key["start"] = digest.hexdigest()
+    return NodeStage(
+        key, lambda u2a, users, authors: train_graphcl(u2a, users, authors, settings, seed, start=start)
+    )
+
+
+def write_vectors(
+    path: Path, users: list[str], authors: list[str], tables: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """Writes node vectors with the tokens of their rows. Raises OSError."""
+    content = dict(zip(VECTORS, (np.array(users), np.array(authors), *tables), strict=True))
+    with replaced(path, "wb") as file:
+        np.savez(file, **content)
+
+
+def read_vectors(
+    path: Path, users: list[str], authors: list[str], width: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors (n, d) of these users and authors in a file of `write_vectors`, NaN for those that it lacks.
+
+    Raises:
+        InputError: no such file, one of another kind, or vectors of another width.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            old_users, old_authors, *tables = (content[name] for name in VECTORS)
+    except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
+        raise InputError(f"{path}: not a file of node vectors ({one_line(error)})") from None
+    found = []
+    for tokens, old, table in ((users, old_users, tables[0]), (authors, old_authors, tables[1])):
+        if table.shape != (len(old), width):
+            raise InputError(f"{path}: vectors of shape {table.shape}, expected {(len(old), width)}")
+        place = pd.Index(old.astype(object)).get_indexer(pd.Index(tokens, dtype=object))
+        rows = table[place].astype(np.float32)
+        rows[place < 0] = np.nan
+        found.append(rows)
+    return found[0], found[1]
 
 
 class _Table:

@@ -14,7 +14,7 @@ from mmbee_plugin.graph.attributes import Attributes
 from mmbee_plugin.graph.build import build
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
-from mmbee_plugin.offline.node_vectors import GraphCLSettings, node_stage
+from mmbee_plugin.offline.node_vectors import GraphCLSettings, node_stage, read_vectors
 
 
 def snapshot_of(
@@ -57,11 +57,17 @@ def snapshot_of(
         features = folder.features(name)
         if isinstance(features, DenseFeatures):
             attributes[name] = Attributes(standardise(features.values, features.present), features.present)
+    nodes = None
+    if graphcl is not None:
+        start = None
+        if graphcl.start is not None:
+            start = read_vectors(Path(graphcl.start), folder.user_tokens, folder.item_tokens, graphcl.width)
+        nodes = node_stage(graphcl, seed, start)
     return build(
         interactions,
         graph,
         folder.path / "graph" if root is None else root,
         attributes=attributes,
-        nodes=node_stage(graphcl, seed) if graphcl is not None else None,
+        nodes=nodes,
         progress=progress,
     )

@@ -35,13 +35,12 @@ class RecBoleSource:
         self.longest = _longest(model)
         self._user_ids, self._item_ids = _ids(dataset.user_rows), _ids(dataset.item_rows)
         folder = dataset.folder
-        stamps = folder.interactions().timestamps if dataset.ordered else None
         self.facts = Facts(
             name=folder.name,
             provenance=folder.provenance(),
             dataset=folder.hash,
             snapshot=model.snapshot_key,
-            origin=0.0 if stamps is None else float(stamps.min()),
+            origin=folder.origin,
             until=model.end_of_training if dataset.ordered else None,
             chances=model.objective.loss == "bce",
             negatives=None if folder.live is None or draws(dataset.config) else folder.live.train_negatives,

@@ -1,11 +1,14 @@
-"""Reads and writes MMBee's weights as exchange files; rows are matched by user and item tokens."""
+"""Reads and writes MMBee's weights, and the state of its optimizers, as exchange files; rows are matched by user and
+item tokens."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from recbole.data import data_preparation
+from recbole.trainer import Trainer
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules import exchange as files
@@ -29,6 +32,44 @@ def load_exchange(model: MMBee, dataset: TrainingSplit, path: Path) -> None:
     Raises:
         InputError: no such file, a model with other parts, tables or shapes, or no token in common.
     """
+    _load(model, dataset, path, fresh=False)
+
+
+def continue_exchange(model: MMBee, dataset: TrainingSplit, trainer: Trainer, path: Path) -> None:
+    """Loads weights and optimizer state of a file, to train on from there on newer data.
+
+    Users and items that are not in the file keep the model's fresh rows and start without optimizer state; those that
+    are no more in the dataset are left behind.
+
+    Args:
+        model, dataset, path: as in `load_exchange`.
+        trainer: of the model, before training; its optimizers are of the kind of the file's.
+
+    Raises:
+        InputError: as `load_exchange`; a file without optimizer state.
+    """
+    exchange = _load(model, dataset, path, fresh=True)
+    if not exchange.optimizer:
+        raise InputError(f"{path}: has no optimizer state to go on from")
+    tables, tokens = model.tables(), _tokens(dataset)
+    for name, weight, optimizer in _optimized(model, trainer):
+        state = {}
+        for entry, value in exchange.optimizer.get(name, {}).items():
+            rows = value
+            if name in tables and not name.startswith(files.WORD_TABLES) and value.ndim:
+                place = exchange.places(name, tokens["users" if name in files.USER_TABLES else "authors"])
+                rows = torch.cat(
+                    [torch.zeros_like(value[:1]), value[place]]
+                )  # row 0 of a file's state is zero
+            if value.ndim and rows.shape != weight.shape[: rows.ndim]:
+                raise InputError(f"{path}: {entry} of {name!r} has the shape {tuple(value.shape)}")
+            state[entry] = rows.clone()
+        if state:
+            optimizer.state[weight] = state
+
+
+def _load(model: MMBee, dataset: TrainingSplit, path: Path, fresh: bool) -> Exchange:
+    """Loads a file's weights; rows of unknown tokens keep their values if ``fresh``, else get the default row."""
     exchange = files.read_exchange(path)
     files.check_same_model(exchange, model.scoring_settings, path)
     # A file has no node table for a side where no metapath ends: the model never reads it.
@@ -45,8 +86,12 @@ def load_exchange(model: MMBee, dataset: TrainingSplit, path: Path) -> None:
         if name.startswith(files.WORD_TABLES):
             filled[name] = exchange.tables[name]
         else:
-            rows = exchange.rows_of(name, tokens["users" if name in files.USER_TABLES else "authors"])
+            place = exchange.places(name, tokens["users" if name in files.USER_TABLES else "authors"])
+            rows = exchange.tables[name][place]
             filled[name] = torch.cat([torch.zeros_like(rows[:1]), rows])  # padding has id 0
+            if fresh and filled[name].shape == table.weight.shape:
+                new = 1 + torch.nonzero(place == 0).squeeze(1)
+                filled[name][new] = table.weight.detach()[new]
         if filled[name].shape != table.weight.shape:
             raise InputError(
                 f"{path}: table {name!r} has the shape {tuple(filled[name].shape)}, "
@@ -60,6 +105,7 @@ def load_exchange(model: MMBee, dataset: TrainingSplit, path: Path) -> None:
         for name, table in tables.items():
             table.weight.copy_(filled[name])
     model.train(model.training)  # drops the cached encoded authors
+    return exchange
 
 
 def save_exchange(model: MMBee, dataset: TrainingSplit, path: Path) -> None:
@@ -82,6 +128,38 @@ def exchange_of(model: MMBee, dataset: TrainingSplit) -> Exchange:
     files.fill_unknown_queries(tables, dense, model.scoring_settings)
     users, authors = dataset.folder.user_tokens, dataset.folder.item_tokens
     return Exchange(tables, dense, users, authors, model.scoring_settings)
+
+
+def optimizer_of(
+    model: MMBee, dataset: TrainingSplit, trainer: Trainer
+) -> dict[str, dict[str, torch.Tensor]]:
+    """The state of a trainer's optimizers, rows in file order, as in `Exchange.optimizer`."""
+    rows = {"users": dataset.user_rows, "authors": dataset.item_rows}
+    tables = model.tables()
+    found: dict[str, dict[str, torch.Tensor]] = {}
+    for name, weight, optimizer in _optimized(model, trainer):
+        found[name] = {}
+        for entry, value in optimizer.state.get(weight, {}).items():
+            kept = value.detach().cpu().clone()
+            if name in tables and not name.startswith(files.WORD_TABLES) and value.ndim:
+                row = torch.from_numpy(rows["users" if name in files.USER_TABLES else "authors"])
+                kept = torch.zeros_like(kept).index_copy_(0, row + 1, kept)
+                kept[0] = 0
+            found[name][entry] = kept
+    return found
+
+
+def _optimized(
+    model: MMBee, trainer: Trainer
+) -> Iterator[tuple[str, torch.nn.Parameter, torch.optim.Optimizer]]:
+    """Every optimized weight with its name in an exchange file and its optimizer."""
+    names = {id(weight): name for name, weight in model.gtr.named_parameters()}
+    names |= {id(table.weight): name for name, table in model.tables().items()}
+    for optimizer in vars(trainer).values():
+        if isinstance(optimizer, torch.optim.Optimizer):
+            for weight in (weight for group in optimizer.param_groups for weight in group["params"]):
+                if id(weight) in names:
+                    yield names[id(weight)], weight, optimizer
 
 
 def export_run(path: Path, destination: Path) -> None:

@@ -72,7 +72,7 @@ def read_info(folder: DatasetFolder, settings: Mapping[str, Any] | None = None) 
     popularity = {}
     if folder.live is None:
         leaks += shared_pairs(parts, n_items)
-    for name in SPLITS[1:]:
+    for name in list(parts)[1:]:
         leaks.append(older_rows(train, parts[name], name, n_users))
         if folder.live is None:
             order = item_order(train, parts[name], n_users, n_items)
@@ -156,7 +156,7 @@ def _parts(
     folder: DatasetFolder, eval_args: Mapping[str, Any]
 ) -> tuple[dict[str, Interactions], dict[str, int]]:
     if folder.live is not None:
-        rows = {name: folder.interactions(name) for name in SPLITS}
+        rows = {name: folder.interactions(name) for name in folder.splits or ()}
         gifts = {name: _chosen(part, folder.rows(name).labels) for name, part in rows.items()}
         return gifts, {name: len(part) for name, part in rows.items()}
     if folder.splits is not None:

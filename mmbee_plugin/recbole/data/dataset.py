@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from recbole.utils import FeatureSource, FeatureType, ModelType
 from torch import Tensor
 
 from mmbee_plugin.data.histories import Histories, Slices, positions_by_day
+from mmbee_plugin.data.writer import SPLITS
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config.splitting import chosen_history
 from mmbee_plugin.recbole.config.stock_settings import repeats
@@ -90,12 +92,15 @@ class MMBeeDataset(FolderRows):
         """Splits the rows and gives each part the training histories.
 
         Returns:
-            train, valid, test; the training rows in file order, or as `row_order` draws them.
+            train, valid, test (without one, the rows of valid); the training rows in file order, or as `row_order`
+            draws them.
 
         Raises:
             InputError: a part that was asked for has no rows.
         """
         splits = super().build()
+        if self.folder.splits == SPLITS[:2]:
+            splits.append(splits[1].copy(copy.deepcopy(splits[1].inter_feat)))
         self.inter_feat.drop(FILE_ROW)
         train, valid, test = splits
         check_parts(self, splits)

@@ -37,7 +37,7 @@ class FolderRows(Dataset):
 
     * a bad row is an error that names file, line and value, and a quotation mark or a word like `NA` is text;
     * every user and item listed in `.user` and `.item` has an id, with or without interactions;
-    * time counts in seconds from the earliest interaction and is not normalised; rows are ordered by exact time
+    * time counts in seconds from the folder's origin and is not normalised; rows are ordered by exact time
       (RecBole rounds it to float32 first), ties by their order in the file, data without time by `row_order`;
     * of live data a batch has user, item, time and label, for this package's models also segment and task labels.
     """
@@ -150,7 +150,7 @@ class FolderRows(Dataset):
         """Counts time in float64 seconds from the earliest interaction, and exempts it from `normalize_all`."""
         if self.time_field in self.inter_feat:
             stamps = self.inter_feat[self.time_field].to_numpy(dtype=np.float64)
-            self._origin = float(stamps.min())
+            self._origin = self.folder.origin
             self._times = stamps - self._origin
         super()._normalize()
         if self._times is not None:

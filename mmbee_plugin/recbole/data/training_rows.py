@@ -11,13 +11,13 @@ from mmbee_plugin.recbole.data.split import TrainingSplit
 
 
 def training_rows(dataset: TrainingSplit) -> TrainingRows:
-    """Chooses the training rows by ``train_newest``, and their folds if the model reads a cross-fitted graph.
+    """Chooses the training rows by ``train_newest`` and ``train_days``, and their folds for a cross-fitted graph.
 
     Args:
         dataset: the training split, an :class:`~mmbee_plugin.recbole.data.dataset.MMBeeDataset`.
 
     Raises:
-        InputError: folds by time of data without it.
+        InputError: folds by time, or ``train_days``, of data without it.
     """
     users, items = (dataset.inter_feat[field].numpy() for field in (dataset.uid_field, dataset.iid_field))
     config = dataset.config
@@ -29,6 +29,7 @@ def training_rows(dataset: TrainingSplit) -> TrainingRows:
         dataset.times,
         dataset.histories,
         newest=config["train_newest"],
+        days=config["train_days"],
         folding=graph if graph is not None and graph.metapaths else None,
         pairs=(dataset.user_rows[users], dataset.item_rows[items]),
     )

@@ -18,15 +18,15 @@ LINE = "%(asctime)-15s %(levelname)s  %(message)s"
 
 
 @contextlib.contextmanager
-def run_log(config: Config, quiet: bool) -> Iterator[logging.Logger]:
-    """Logs a run to a file in ``log/<model>`` and the screen (if `quiet` only warnings); restores other handlers.
+def run_log(config: Config, quiet: bool, folder: Path = FOLDER) -> Iterator[logging.Logger]:
+    """Logs a run to a file in ``<folder>/<model>`` and the screen (if `quiet` only warnings); restores other handlers.
 
     Raises:
         InputError: the file cannot be created.
     """
     name = f"{config['model']}-{config['dataset']}"
     name = name.replace(".", "_")  # RecBole names its TensorBoard folder by the log file, up to the first dot
-    while not claim(path := FOLDER / config["model"] / f"{name}-{stamp()}.log"):
+    while not claim(path := folder / config["model"] / f"{name}-{stamp()}.log"):
         pass
     file, screen = logging.FileHandler(path, encoding="utf-8"), logging.StreamHandler()
     file.setFormatter(logging.Formatter(LINE, "%a %d %b %Y %H:%M:%S"))

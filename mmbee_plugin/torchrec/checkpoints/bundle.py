@@ -38,14 +38,13 @@ class TorchRecSource:
         self.gtr = self.model.scorer.gtr
         self.exchange = exchange_of(job)
         self.longest = self._longest(job.settings.data.history_length)
-        stamps = folder.interactions().timestamps if folder is not None and job.store.ordered else None
         description, live = job.store.description, None if folder is None else folder.live
         self.facts = Facts(
             name=description.provenance.partition(" ")[0],
             provenance=description.provenance,
             dataset=description.dataset,
             snapshot=description.snapshot,
-            origin=0.0 if stamps is None else float(stamps.min()),
+            origin=0.0 if folder is None else folder.origin,
             until=job.store.until,
             chances=job.settings.model.loss == "bce",
             negatives=None if live is None or job.settings.train.negatives else live.train_negatives,

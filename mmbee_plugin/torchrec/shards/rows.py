@@ -80,15 +80,13 @@ def split_folder(
         raise InputError(
             f"{folder.path}: threshold {threshold:g} needs ratings, there is no column rating:float"
         )
-    times = [part.timestamps for part in read if part.timestamps is not None]
-    first = float(min(column.min() for column in times)) if folder.ordered else 0.0
     found = []
     for place, one in enumerate(read):
         live = carried[place] if carried else None
         labels = None if live is None else live.labels.astype(np.int8)
         if threshold is not None and one.ratings is not None:
             labels = (one.ratings >= threshold).astype(np.int8)
-        since = one.timestamps - first if one.timestamps is not None and folder.ordered else None
+        since = one.timestamps - folder.origin if one.timestamps is not None and folder.ordered else None
         found.append(Rows(one.users, one.items, labels, since, live))
     if chosen == "random":
         place_of = np.split(
@@ -98,6 +96,8 @@ def split_folder(
     if len(found) == 1:
         number = split_by_user(found[0].users, found[0].times)
         found = [found[0].taken(number == part) for part in range(len(SPLITS))]
+    if folder.splits == SPLITS[:2]:
+        found.append(found[1])
     parts = dict(zip(SPLITS, found, strict=True))
     for name, part in parts.items():
         if not len(part):
@@ -108,7 +108,11 @@ def split_folder(
 
 
 def training_rows(
-    rows: Rows, n_users: int, graph: GraphSettings | None, train_newest: int | None = None
+    rows: Rows,
+    n_users: int,
+    graph: GraphSettings | None,
+    train_newest: int | None = None,
+    train_days: int | None = None,
 ) -> TrainingRows:
     """Chooses the training rows, with their histories and cross-fitting folds.
 
@@ -117,13 +121,14 @@ def training_rows(
         n_users: rows of `.user`.
         graph: its `folds` and `fold_by` deal the rows; folds by order leave out older rows.
         train_newest: keep rows with fewer than this many later positives of their user and at least one earlier.
+        train_days: keep rows of the last so many days.
 
     Raises:
         InputError: no positive row is left; folds by time of data without it.
     """
     histories = Histories(rows.users, rows.authors, n_users, rows.times, kept=rows.positive)
     chosen = TrainingRows.chosen(
-        rows.users, rows.authors, rows.positive, rows.times, histories, train_newest, graph
+        rows.users, rows.authors, rows.positive, rows.times, histories, train_newest, graph, days=train_days
     )
     if not (chosen.kept & rows.positive).any():
         raise InputError(

@@ -36,6 +36,7 @@ def write_shards(
     modalities: tuple[str, ...] | None = None,
     rows_per_group: int = ROWS_PER_GROUP,
     train_newest: int | None = None,
+    train_days: int | None = None,
     threshold: float | None = None,
     category_field: str | None = None,
     seed: int = 0,
@@ -54,7 +55,7 @@ def write_shards(
         graphcl: settings of the node vectors; None stores none.
         modalities: those to store; all by default.
         rows_per_group: training rows of a Parquet row group, the unit of reading.
-        train_newest: as of :func:`~mmbee_plugin.torchrec.shards.rows.training_rows`; all by default.
+        train_newest, train_days: as of :func:`~mmbee_plugin.torchrec.shards.rows.training_rows`; all by default.
         threshold: the rating from which a row is a positive; None if every row is one.
         category_field: the column of `.item` with the authors' categories; None takes `category` if it is there.
         seed: of GraphCL, and of a random row order.
@@ -72,7 +73,7 @@ def write_shards(
     chosen, categories = _modalities(folder, modalities), folder.categories(category_field)
     note("rows")
     parts = split_folder(folder, threshold, row_order, seed)
-    train = training_rows(parts["train"], len(folder.user_tokens), graph, train_newest)
+    train = training_rows(parts["train"], len(folder.user_tokens), graph, train_newest, train_days)
     until = _end_of_training(folder)
     snapshot = None
     if graph is not None:
