@@ -19,6 +19,7 @@ def serve(
     ],
     host: Annotated[str, typer.Option(help="Another than this machine's own needs --token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that answer; about one a core.")] = 1,
     store: Annotated[
         str | None, typer.Option(metavar="URL", help="Read users from Redis or Valkey: redis://host:6379/0.")
     ] = None,
@@ -40,4 +41,4 @@ def serve(
     from mmbee_plugin.serving.service.run import serve as run
 
     limits = Limits(candidates=candidates, queue=queue, seconds=deadline)
-    run(Where(bundles, host, port, store, token), limits, typer.echo)
+    run(Where(bundles, host, port, store, token, workers), limits, typer.echo)

@@ -29,7 +29,6 @@ class Holder(ABC):
 
     Attributes:
         scorer: the serving one; None before the first. A request reads this attribute once.
-        refused: why what the pointer names is not served; None if it is.
         poll: seconds between two looks at the pointer.
     """
 
@@ -38,11 +37,16 @@ class Holder(ABC):
     def __init__(self, tell: Event = lambda what, detail: None) -> None:
         self.tell = tell
         self.scorer: Scorer | None = None
-        self.refused: str | None = None
+        self._failed: str | None = None
         self._served: Hashable = None
         self._tried: tuple[Hashable, float] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="follower", daemon=True)
+
+    @property
+    def refused(self) -> str | None:
+        """Why what the pointer names is not served; None if it is."""
+        return self._failed
 
     def start(self) -> None:
         """Loads what the pointer names, then follows it in a daemon thread."""
@@ -59,21 +63,21 @@ class Holder(ABC):
         try:
             wanted = self._wanted()
             if wanted is None or wanted == self._served:
-                if self.refused is not None and self.scorer is not None:
-                    self.refused = None
+                if self._failed is not None and self.scorer is not None:
+                    self._failed = None
                     self.tell("kept", self.scorer.bundle.id)
                 return
             if self._tried is not None and self._tried[0] == wanted and time.monotonic() < self._tried[1]:
                 return
             self._tried = wanted, time.monotonic() + RETRY
             self._swap(wanted)
-            self._served, self.refused = wanted, None
+            self._served, self._failed = wanted, None
             assert self.scorer is not None
             self.tell("swapped", self.scorer.bundle.id)
         except Exception as error:  # after any error the old bundle is served on, and the pointer followed
             reason = " ".join(str(error).split()) if isinstance(error, InputError) else f"{error!r}"
-            if reason != self.refused:
-                self.refused = reason
+            if reason != self._failed:
+                self._failed = reason
                 self.tell("refused", reason)
 
     @abstractmethod

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from prometheus_client import Gauge
+
 Answer = TypeVar("Answer")
 MEMORY = 0.05
 """weight of the newest request in the running mean of the time of work"""
@@ -31,10 +33,12 @@ class Lane:
     Args:
         name: of the thread.
         limit: most requests waiting or in work.
+        gauge: shows how many these are.
     """
 
-    def __init__(self, name: str, limit: int) -> None:
-        self.limit, self.waiting = limit, 0
+    def __init__(self, name: str, limit: int, gauge: Gauge) -> None:
+        self.limit, self.waiting, self._gauge = limit, 0, gauge
+        gauge.set(0)
         self._mean = 0.0
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
 
@@ -52,15 +56,19 @@ class Lane:
         if self.waiting * self._mean > seconds:
             raise Refused(503, f"{self.waiting} requests wait, too many to answer in {1000 * seconds:g} ms")
         deadline = time.monotonic() + seconds
-        self.waiting += 1
+        self._waits(1)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._work, work, deadline)
         finally:
-            self.waiting -= 1
+            self._waits(-1)
 
     def close(self) -> None:
         """Ends the thread once its work is done."""
         self._pool.shutdown()
+
+    def _waits(self, more: int) -> None:
+        self.waiting += more
+        self._gauge.set(self.waiting)
 
     def _work(self, work: Callable[[], Answer], deadline: float) -> Answer:
         start = time.monotonic()

@@ -17,6 +17,7 @@ from mmbee_plugin.serving import scorer as scoring
 from mmbee_plugin.serving.board import windows
 from mmbee_plugin.serving.bundle.source import LiveContent, LiveModality
 from mmbee_plugin.serving.follower import Follower
+from mmbee_plugin.serving.holder import Holder
 from mmbee_plugin.serving.scorer import Scorer, Scores
 from mmbee_plugin.serving.service import schema
 from mmbee_plugin.serving.service.bodies import Wrong
@@ -119,7 +120,7 @@ def infer(scorer: Scorer, request: schema.InferRequest) -> tuple[schema.InferAns
     return made, _reasons(authors, found)
 
 
-def described(follower: Follower, scorer: Scorer) -> schema.ModelAnswer:
+def described(follower: Holder, scorer: Scorer) -> schema.ModelAnswer:
     """Description of the served model."""
     tasks = scorer.bundle.gtr.tasks
     return schema.ModelAnswer(

@@ -1,4 +1,7 @@
-"""Routes of the service. A request reads the scorer once, waits in a bounded queue, and is answered by that scorer."""
+"""Routes of the service. A request reads the scorer once, waits in a bounded queue, and is answered by that scorer.
+
+Segments and explanations need the windows of live authors, which the process that encodes them has; others forward.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -14,13 +18,17 @@ from starlette.routing import Route
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.follower import Follower
+from mmbee_plugin.serving.holder import Holder
 from mmbee_plugin.serving.scorer import Scorer
 from mmbee_plugin.serving.service import answers, schema
 from mmbee_plugin.serving.service.admission import Lane, Refused
-from mmbee_plugin.serving.service.bodies import Wrong, answer, body_of, check_token, refusal
+from mmbee_plugin.serving.service.bodies import JSON, Wrong, answer, body_of, bytes_of, check_token, refusal
+from mmbee_plugin.serving.service.forward import forward
 from mmbee_plugin.serving.service.metrics import Metrics
 from mmbee_plugin.serving.service.openapi import document, page
 
+ANY_TIME = 60.0
+"""deadline, in seconds, of requests that name none and are worth their wait"""
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -47,23 +55,29 @@ class Service:
         follower: holds the scorer; the caller starts and stops it.
         metrics: shared with the follower's events.
         token: bearer token required by all routes except health; None for no check.
+        encoder: socket of the process that encodes live authors; None if it is this one, by a `Follower`.
     """
 
     def __init__(
-        self, follower: Follower, metrics: Metrics, token: str | None = None, limits: Limits | None = None
+        self,
+        follower: Holder,
+        metrics: Metrics,
+        token: str | None = None,
+        limits: Limits | None = None,
+        encoder: Path | None = None,
     ) -> None:
-        self.follower, self.metrics, self.token = follower, metrics, token
+        self.follower, self.metrics, self.token, self.encoder = follower, metrics, token, encoder
         self.limits = limits or Limits()
         queue = self.limits.queue
-        self.lanes = {
-            "score": Lane("score", queue),
-            "top": Lane("top", 4),
-            "explain": Lane("explain", 4),
-            "segments": Lane("segments", queue),
-        }
+        limit = {"score": queue, "top": 4, "explain": 4, "segments": queue}
+        self.lanes = {name: Lane(name, limit[name], metrics.waiting.labels(name)) for name in limit}
 
     def app(self) -> Starlette:
         """The ASGI application."""
+        explain, segments = self.explain, self.segments
+        if self.encoder is not None:
+            explain = partial(self._forwarded, self.encoder, "explain", self.limits.body)
+            segments = partial(self._forwarded, self.encoder, "segments", self.limits.segments_body)
         post, get = ["POST"], ["GET"]
         routes = [
             Route("/v2/health/live", self._open("live", self.live), methods=get),
@@ -72,13 +86,22 @@ class Service:
             Route("/v2/models/mmbee/infer", self._guarded("infer", self.infer), methods=post),
             Route("/v1/score", self._guarded("score", self.score), methods=post),
             Route("/v1/top", self._guarded("top", self.top), methods=post),
-            Route("/v1/explain", self._guarded("explain", self.explain), methods=post),
-            Route("/v1/segments", self._guarded("segments", self.segments), methods=post),
+            Route("/v1/explain", self._guarded("explain", explain), methods=post),
+            Route("/v1/segments", self._guarded("segments", segments), methods=post),
             Route("/metrics", self._guarded("metrics", self.exposition), methods=get),
             Route("/openapi.json", self._guarded("openapi", self.openapi), methods=get),
             Route("/docs", self._guarded("docs", self.docs), methods=get),
         ]
         return Starlette(routes=routes)
+
+    def inner(self) -> Starlette:
+        """The ASGI application of the encoder process, for requests that scorers have admitted and counted."""
+        return Starlette(
+            routes=[
+                Route("/v1/explain", self._answered(self.explain), methods=["POST"]),
+                Route("/v1/segments", self._answered(self.segments), methods=["POST"]),
+            ]
+        )
 
     async def live(self, request: Request) -> Response:
         """Whether the process answers."""
@@ -137,16 +160,15 @@ class Service:
     async def segments(self, request: Request) -> Response:
         """Takes live segments."""
         self._scorer()
+        assert isinstance(self.follower, Follower)
         body = await body_of(request, schema.SegmentsRequest, self.limits.segments_body)
-        made = await self.lanes["segments"].run(partial(answers.take, self.follower, body), 60.0)
+        made = await self.lanes["segments"].run(partial(answers.take, self.follower, body), ANY_TIME)
         for became, count in made.counts.items():
             self.metrics.segments.labels(became).inc(count)
         return answer(made)
 
     async def exposition(self, request: Request) -> Response:
         """Metrics in Prometheus' text format."""
-        for name, lane in self.lanes.items():
-            self.metrics.waiting.labels(name).set(lane.waiting)
         return Response(self.metrics.text(self.follower), media_type="text/plain; version=0.0.4")
 
     async def openapi(self, request: Request) -> Response:
@@ -156,6 +178,12 @@ class Service:
     async def docs(self, request: Request) -> Response:
         """The OpenAPI document as an HTML page."""
         return HTMLResponse(page())
+
+    async def _forwarded(self, encoder: Path, route: str, limit: int, request: Request) -> Response:
+        body = await bytes_of(request, limit)
+        work = partial(forward, encoder, request.url.path, body)
+        status, content = await self.lanes[route].run(work, ANY_TIME)
+        return Response(content, status, media_type=JSON)
 
     def _scorer(self) -> Scorer:
         if (scorer := self.follower.scorer) is None:
@@ -185,16 +213,13 @@ class Service:
         return self._open(route, guarded)
 
     def _open(self, route: str, handler: Handler) -> Handler:
-        """Wraps a handler: counts and times requests, and turns their errors into responses."""
+        """Wraps a handler: counts and times requests."""
+        answered = self._answered(handler)
 
         async def counted(request: Request) -> Response:
             start = time.perf_counter()
             try:
-                response = await handler(request)
-            except (Wrong, Refused) as error:
-                response = refusal(error.status, str(error))
-            except InputError as error:
-                response = refusal(409, str(error))
+                response = await answered(request)
             except Exception:
                 self.metrics.requests.labels(route, "500").inc()
                 raise
@@ -203,3 +228,16 @@ class Service:
             return response
 
         return counted
+
+    def _answered(self, handler: Handler) -> Handler:
+        """Wraps a handler: turns its errors into responses."""
+
+        async def answered(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except (Wrong, Refused) as error:
+                return refusal(error.status, str(error))
+            except InputError as error:
+                return refusal(409, str(error))
+
+        return answered

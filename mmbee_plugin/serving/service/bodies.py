@@ -30,14 +30,14 @@ class Wrong(Exception):
         self.status = status
 
 
-async def body_of(request: Request, kind: type[Kind], limit: int) -> Kind:
-    """The body of a request, decoded to ``kind``.
+async def bytes_of(request: Request, limit: int) -> bytes:
+    """The body of a request.
 
     Args:
         limit: most bytes.
 
     Raises:
-        Wrong: larger than the limit (413), too slow (408), cut short, no JSON, or not of the type (400).
+        Wrong: larger than the limit (413), too slow (408), or cut short (400).
     """
     parts, size = [], 0
     try:
@@ -51,8 +51,14 @@ async def body_of(request: Request, kind: type[Kind], limit: int) -> Kind:
         raise Wrong(408, f"the body did not come within {BODY_SECONDS:g} s") from None
     except ClientDisconnect:
         raise Wrong(400, "the body was cut short") from None
+    return b"".join(parts)
+
+
+async def body_of(request: Request, kind: type[Kind], limit: int) -> Kind:
+    """The body of a request, decoded to ``kind``. Raises Wrong as `bytes_of`, and for no JSON or another type (400)."""
+    body = await bytes_of(request, limit)
     try:
-        return msgspec.json.decode(b"".join(parts), type=kind)
+        return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise Wrong(400, f"the body is not as expected: {error}") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

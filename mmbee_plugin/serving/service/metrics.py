@@ -1,21 +1,37 @@
-"""Prometheus metrics of one process, in its own registry: the files of multi-process mode outlive dead workers."""
+"""Prometheus metrics of a service, summed over its processes.
+
+Each process counts in files of a shared folder that are named for its part in the service, not for its process id: one
+that replaces a dead one goes on counting where that one ended, so sums never fall and nothing of the dead is left over.
+"""
 
 from __future__ import annotations
 
 import math
+import os
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+from prometheus_client.values import MultiProcessValue
 
-from mmbee_plugin.serving.follower import Follower
+from mmbee_plugin.serving.holder import Holder
 
 BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 
 
 class Metrics:
-    """Counters of a service; its gauges are set when the metrics are read."""
+    """Counters of a process.
 
-    def __init__(self) -> None:
+    Args:
+        folder: of the service's counters, see `count_in`; None for a process on its own.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
         registry = self.registry = CollectorRegistry()
         self.requests = Counter(
             "mmbee_requests", "Requests by route and status.", ["route", "status"], registry=registry
@@ -39,23 +55,49 @@ class Metrics:
             "mmbee_refused_bundles", "Bundles that CURRENT names and that do not serve.", registry=registry
         )
         self.waiting = Gauge(
-            "mmbee_waiting", "Requests that wait or are worked on.", ["lane"], registry=registry
+            "mmbee_waiting",
+            "Requests that wait or are worked on.",
+            ["lane"],
+            registry=registry,
+            multiprocess_mode="sum",
         )
-        self._bundle = Gauge("mmbee_bundle", "1 for the bundle that serves.", ["bundle"], registry=registry)
-        self._age = Gauge("mmbee_bundle_data_age_seconds", "Since the end of training.", registry=registry)
-        self._board = Gauge("mmbee_board_authors", "Authors on the board.", registry=registry)
 
     def event(self, what: str, detail: str) -> None:
-        """Counts a follower's `Event`."""
-        (self.swaps if what == "swapped" else self.refusals).inc()
+        """Counts a holder's `Event`."""
+        counter = {"swapped": self.swaps, "refused": self.refusals}.get(what)
+        if counter is not None:
+            counter.inc()
 
-    def text(self, follower: Follower) -> bytes:
+    def text(self, holder: Holder) -> bytes:
         """All metrics in Prometheus' text format."""
-        scorer = follower.scorer
-        self._bundle.clear()
-        if scorer is not None:
-            now = time.time()
-            self._bundle.labels(scorer.bundle.id).set(1)
-            self._board.set(len(scorer.board.everyone(now)))
-            self._age.set(math.nan if scorer.bundle.until is None else now - scorer.bundle.until)
-        return generate_latest(self.registry)
+        registry = self.registry
+        if self.folder is not None:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, str(self.folder))
+        return generate_latest(registry) + generate_latest(_Present(holder))
+
+
+def count_in(folder: Path, part: str) -> None:
+    """Lets the metrics that this process makes from now on count in a folder, as ``part`` of the service."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    values.ValueClass = MultiProcessValue(lambda: part)
+
+
+class _Present(Collector):
+    """What is served now, which is the same in every process."""
+
+    def __init__(self, holder: Holder) -> None:
+        self.holder = holder
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        scorer, now = self.holder.scorer, time.time()
+        if scorer is None:
+            return
+        bundle, until = scorer.bundle.id, scorer.bundle.until
+        served = GaugeMetricFamily("mmbee_bundle", "1 for the bundle that serves.", labels=["bundle"])
+        served.add_metric([bundle], 1)
+        yield served
+        age = math.nan if until is None else now - until
+        yield GaugeMetricFamily("mmbee_bundle_data_age_seconds", "Since the end of training.", age)
+        on_board = len(scorer.board.everyone(now))
+        yield GaugeMetricFamily("mmbee_board_authors", "Authors on the board.", on_board)

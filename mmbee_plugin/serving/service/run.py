@@ -1,23 +1,32 @@
-"""Runs the service: one process, with a thread for each lane of requests and one that follows CURRENT."""
+"""Runs the service: a process that follows CURRENT and encodes live authors, and processes that answer at one port."""
 
 from __future__ import annotations
 
 import ipaddress
+import socket
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 import uvicorn
+from starlette.applications import Starlette
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.follower import Follower
+from mmbee_plugin.serving.offers import OfferFollower, write_offer
 from mmbee_plugin.serving.service.app import Limits, Service
-from mmbee_plugin.serving.service.metrics import Metrics
+from mmbee_plugin.serving.service.metrics import Metrics, count_in
+from mmbee_plugin.serving.service.supervisor import Supervisor
 
 KEEP_ALIVE = 30
 """seconds until an idle connection is closed"""
+BACKLOG = 2048
+"""connections that may wait to be accepted"""
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,7 @@ class Where:
         bundles: the folder of bundles.
         store: URL of a Redis or Valkey; None maps the bundles' own files.
         token: bearer token of requests; None requires a loopback host.
+        workers: number of processes that answer.
     """
 
     bundles: Path
@@ -35,13 +45,31 @@ class Where:
     port: int = 8000
     store: str | None = None
     token: str | None = None
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What the processes share: sockets, and a folder with the offer and the metrics."""
+
+    folder: Path
+    listening: socket.socket
+    inner: socket.socket
+
+    @property
+    def offer(self) -> Path:
+        return self.folder / "offer.json"
+
+    @property
+    def encoder(self) -> Path:
+        return self.folder / "encoder.sock"
 
 
 def serve(where: Where, limits: Limits, show: Callable[[str], None]) -> None:
     """Serves until interrupted or terminated; requests in work are still answered.
 
     Args:
-        show: called with one line for the address and for each served or refused bundle.
+        show: called with one line for the address, for each served or refused bundle, and for a process that ended.
 
     Raises:
         InputError: no such folder; no token with a host other than loopback; an address that cannot be bound.
@@ -50,35 +78,74 @@ def serve(where: Where, limits: Limits, show: Callable[[str], None]) -> None:
         raise InputError(f"{where.bundles}: no such folder of bundles; mmbee bundle build makes one")
     if where.token is None and not _is_loopback(where.host):
         raise InputError(f"--host {where.host}: reaches beyond this machine, so --token is needed")
-    torch.set_num_threads(1)  # a request is too small for several threads
-    metrics = Metrics()
+    with tempfile.TemporaryDirectory(prefix="mmbee-serve-") as folder, _listening(where) as listening:
+        # Bound and kept here, so that nothing is refused while a process is restarted.
+        inner = socket.socket(socket.AF_UNIX)
+        shared = _Shared(Path(folder), listening, inner)
+        with inner:
+            inner.bind(str(shared.encoder))
+            inner.listen(BACKLOG)
+            show("listening at http://{}:{}".format(*listening.getsockname()[:2]))
+            parts = {"encoder": partial(_encode, where, limits, shared, show)}
+            for number in range(where.workers):
+                parts[f"worker {number}"] = partial(_answer, where, limits, shared, number)
+            Supervisor(parts, show).run()
+
+
+def _encode(where: Where, limits: Limits, shared: _Shared, show: Callable[[str], None]) -> None:
+    """The process that verifies bundles, encodes live authors, and offers both to the others."""
+    torch.set_num_threads(1)
+    count_in(shared.folder, "encoder")
+    metrics = Metrics(shared.folder)
 
     def tell(what: str, detail: str) -> None:
         metrics.event(what, detail)
-        show(f"serving bundle {detail}" if what == "swapped" else f"not served: {detail}")
+        write_offer(shared.offer, follower)
+        if what != "kept":
+            show(f"serving bundle {detail}" if what == "swapped" else f"not served: {detail}")
 
     follower = Follower(Shelf(where.bundles), where.store, tell)
+    follower.start()
+    try:
+        _run(Service(follower, metrics, limits=limits).inner(), shared.inner, "asyncio")
+    finally:
+        follower.stop()
+
+
+def _answer(where: Where, limits: Limits, shared: _Shared, number: int) -> None:
+    """A process that answers requests."""
+    torch.set_num_threads(1)  # a request is too small for several threads
+    count_in(shared.folder, str(number))
+    holder = OfferFollower(shared.offer, Shelf(where.bundles), where.store)
+    holder.start()
+    service = Service(holder, Metrics(shared.folder), where.token, limits, shared.encoder)
+    try:
+        _run(service.app(), shared.listening, "auto")
+    finally:
+        holder.stop()
+
+
+def _run(app: Starlette, listening: socket.socket, loop: Literal["auto", "asyncio"]) -> None:
     config = uvicorn.Config(
-        Service(follower, metrics, where.token, limits).app(),
-        where.host,
-        where.port,
+        app,
+        loop=loop,
         log_level="warning",
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE,
         server_header=False,
         proxy_headers=False,
+        backlog=BACKLOG,
     )
+    uvicorn.Server(config).run([listening])
+
+
+def _listening(where: Where) -> socket.socket:
     try:
-        sockets = [config.bind_socket()]
-    except SystemExit:  # uvicorn has logged why
-        raise InputError(f"--port {where.port}: cannot be listened at on {where.host}") from None
-    host, port = sockets[0].getsockname()[:2]
-    show(f"listening at http://{host}:{port}")
-    follower.start()
-    try:
-        uvicorn.Server(config).run(sockets)
-    finally:
-        follower.stop()
+        family, _, _, _, address = socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address, family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"--port {where.port}: cannot be listened at on {where.host} ({reason})") from None
 
 
 def _is_loopback(host: str) -> bool:
