@@ -8,7 +8,7 @@ of a day that a bundle was not trained on, and what the gate compares.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.evaluation.calibration import chances_in_log
 from mmbee_plugin.files import replaced
 from mmbee_plugin.modules.gtr import EncodedAuthor
 from mmbee_plugin.serving.board.board import BATCH, OFF_AIR, UNKNOWN, Board, LiveBoard, board_of
@@ -33,11 +34,17 @@ if TYPE_CHECKING:
 
 AT_ONCE = 4096
 """rows scored at once"""
+ROWS = ("users", "authors", "times", "weights", "labels", "logits")
+MARKS = ("missing", "flags", "covered")
+"""fields of `Replayed` that are arrays of its rows, and groups of such"""
 
 
 @dataclass(frozen=True)
 class Replayed:
     """What a bundle answers to labelled rows.
+
+    Attributes:
+        trained_share: share of the log's negatives that the bundle was trained on; None if its training drew its own.
 
     Shapes:
         - tasks: (T,) names
@@ -51,6 +58,7 @@ class Replayed:
     """
 
     bundle: str
+    trained_share: float | None
     tasks: tuple[str, ...]
     users: NDArray[np.str_]
     authors: NDArray[np.str_]
@@ -70,13 +78,33 @@ class Replayed:
         """(n,) whether the row has a score; not whether it is finite."""
         return ~np.any(list(self.missing.values()), axis=0)
 
+    @property
+    def chances(self) -> NDArray[np.float64]:
+        """(n,) chances of a gift in the log, NaN for rows without a score.
+
+        Raises:
+            InputError: a bundle without chances of the log, since its training drew negatives of its own.
+        """
+        if self.trained_share is None:
+            raise InputError(
+                f"{self.bundle}: trained on drawn negatives, so its scores are no chances in the log"
+            )
+        return chances_in_log(self.logits[:, 0], self.trained_share)
+
+    def taken(self, which: NDArray) -> Replayed:
+        """The rows chosen by an index or mask."""
+        rows = {name: values[which] for name in ROWS if (values := getattr(self, name)) is not None}
+        marks = {
+            group: {name: values[which] for name, values in getattr(self, group).items()} for group in MARKS
+        }
+        return replace(self, **rows, **marks)
+
     def write(self, path: Path) -> None:
         """Writes an ``.npz`` file, replacing an older one atomically. Raises OSError."""
-        arrays = {"bundle": np.array(self.bundle), "tasks": np.array(self.tasks)}
-        for name in ("users", "authors", "times", "weights", "labels", "logits"):
-            if (values := getattr(self, name)) is not None:
-                arrays[name] = values
-        for group in ("missing", "flags", "covered"):
+        share = np.nan if self.trained_share is None else self.trained_share
+        arrays = {"bundle": np.array(self.bundle), "share": np.array(share), "tasks": np.array(self.tasks)}
+        arrays |= {name: values for name in ROWS if (values := getattr(self, name)) is not None}
+        for group in MARKS:
             arrays |= {f"{group}/{name}": values for name, values in getattr(self, group).items()}
         with replaced(path, "wb") as file:
             np.savez(file, **arrays)
@@ -86,13 +114,12 @@ class Replayed:
         """Reads what `write` wrote."""
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        fields: dict[str, Any] = {
-            name: arrays.get(name) for name in ("users", "authors", "times", "weights", "labels", "logits")
-        }
-        for group in ("missing", "flags", "covered"):
+        fields: dict[str, Any] = {name: arrays.get(name) for name in ROWS}
+        for group in MARKS:
             own = [name for name in arrays if name.startswith(f"{group}/")]
             fields[group] = {name.partition("/")[2]: arrays[name] for name in own}
-        return cls(str(arrays["bundle"]), tuple(arrays["tasks"].tolist()), **fields)
+        share = None if np.isnan(arrays["share"]) else float(arrays["share"])
+        return cls(str(arrays["bundle"]), share, tuple(arrays["tasks"].tolist()), **fields)
 
 
 def open_scorer(shelf: Shelf, bundle: str) -> Scorer:
@@ -127,7 +154,7 @@ def replay_rows(
         _check_shapes(folder, scorer.board.live)
     tasks, n = scorer.bundle.gtr.tasks, len(rows)
     logits = np.full((n, len(tasks)), np.nan, dtype=np.float32)
-    marks: dict[str, dict[str, NDArray[np.bool_]]] = {"missing": {}, "flags": {}, "covered": {}}
+    marks: dict[str, dict[str, NDArray[np.bool_]]] = {group: {} for group in MARKS}
     for start in range(0, n, AT_ONCE):
         part = np.arange(start, min(start + AT_ONCE, n))
         found, marked = _replay_part(scorer, folder, rows.taken(part))
@@ -140,6 +167,7 @@ def replay_rows(
     labels = np.stack([rows.labels.get(task, unknown) for task in tasks], axis=1)
     return Replayed(
         scorer.bundle.id,
+        scorer.bundle.manifest["data"].get("negatives") if scorer.bundle.manifest["chances"] else None,
         tasks,
         rows.users,
         rows.authors,

@@ -52,6 +52,9 @@ def test_test_rows_have_their_offline_scores(live):
     assert np.array_equal(found.missing["no live segment"], rows.segments < 0)
     assert np.isnan(found.logits[~found.scored]).all()
     assert found.tasks == ("gift", "comment", "long_watch")
+    np.testing.assert_allclose(
+        found.chances[found.scored], offline[found.scored], atol=1e-5
+    )  # at a share of 1
     truth = folder.rows("test")
     assert np.array_equal(found.labels, np.column_stack([truth.labels, truth.tasks]))
 
@@ -110,7 +113,7 @@ def test_a_replay_is_read_as_it_was_written(live, tmp_path):
     found = replay_rows(scorer, folder, LabelledRows.of(folder))
     found.write(tmp_path / "scores.npz")
     again = Replayed.read(tmp_path / "scores.npz")
-    assert (again.bundle, again.tasks) == (found.bundle, found.tasks)
+    assert (again.bundle, again.trained_share, again.tasks) == (found.bundle, 1.0, found.tasks)
     for name in ("users", "authors", "times", "weights", "labels", "logits"):
         np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
     for group in ("missing", "flags", "covered"):
@@ -166,3 +169,5 @@ def test_items_without_time(untrained_checkpoint, tmp_path):
     table = folder.interactions("test")
     offline = source.logits(table.users[:500], table.items[:500]).detach().numpy()
     np.testing.assert_allclose(found.logits[:500], offline, atol=1e-5, rtol=1e-5)
+    with pytest.raises(InputError, match="trained on drawn negatives"):
+        found.chances  # noqa: B018
