@@ -93,11 +93,12 @@ class Replayed:
 
     def taken(self, which: NDArray) -> Replayed:
         """The rows chosen by an index or mask."""
-        rows = {name: values[which] for name in ROWS if (values := getattr(self, name)) is not None}
-        marks = {
-            group: {name: values[which] for name, values in getattr(self, group).items()} for group in MARKS
+        fields: dict[str, Any] = {
+            name: values[which] for name in ROWS if (values := getattr(self, name)) is not None
         }
-        return replace(self, **rows, **marks)
+        for group in MARKS:
+            fields[group] = {name: values[which] for name, values in getattr(self, group).items()}
+        return replace(self, **fields)
 
     def write(self, path: Path) -> None:
         """Writes an ``.npz`` file, replacing an older one atomically. Raises OSError."""

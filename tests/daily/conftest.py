@@ -1,10 +1,13 @@
-"""A small simulated log, and the loop over its days."""
+"""A small simulated log, the loop over its days, and days of planted chances as bundles would answer them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("recbole", reason="RecBole is not installed")
@@ -14,9 +17,14 @@ from mmbee_plugin.daily.loop import DayOutcome, run_day
 from mmbee_plugin.daily.settings import DailySettings
 from mmbee_plugin.livesim.settings import LiveSimSettings
 from mmbee_plugin.livesim.simulate import simulate
+from mmbee_plugin.serving.replay import Replayed
 
 SMALL = {"embedding_size": 8, "graph": {"folds": 2, "fold_by": "time", "reach_top_k": 10}}
 """settings of a model that trains in a second"""
+
+
+DAY, HOUR = 86_400.0, 3600.0
+TRAINED = 0.1
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +47,61 @@ def run(log: Path, settings: DailySettings, tmp_path: Path) -> Callable[..., Day
         )
 
     return day
+
+
+@pytest.fixture(scope="session")
+def planted_day() -> Callable[..., Replayed]:
+    return _planted_day
+
+
+@pytest.fixture(scope="session")
+def with_logits() -> Callable[..., Replayed]:
+    return _with_logits
+
+
+def _planted_day(
+    day: int,
+    seed: int = 0,
+    rows: int = 12_000,
+    users: int = 800,
+    share: float = 0.25,
+    gifts: float = 1.0,
+    **shift: Any,
+) -> Replayed:
+    """A day that a nearly perfect model answers.
+
+    Args:
+        gifts: factor on the odds of a gift, which the model does not know.
+        shift: ``hours`` (first, last) to which the factor is limited; ``taste`` added to the logits of all users, which
+            the model does know.
+    """
+    rng = np.random.default_rng([seed, day])
+    generosity = np.random.default_rng(seed).normal(0, 0.8, users)
+    user, times = rng.integers(0, users, 4 * rows), np.sort(rng.uniform(0, DAY, 4 * rows))
+    known = generosity[user] + rng.normal(0, 1.0, 4 * rows) - 3.5 + shift.get("taste", 0.0)
+    first, last = shift.get("hours", (0, 24))
+    inside = (times >= first * HOUR) & (times < last * HOUR)
+    chance = 1 / (1 + np.exp(-(known + np.where(inside, np.log(gifts), 0))))
+    label = rng.random(4 * rows) < chance
+    kept = label | (rng.random(4 * rows) < share)
+    noisy = known - np.log(TRAINED) + rng.normal(0, 0.1, 4 * rows)
+    count = int(kept.sum())
+    true = {"missing": {"unknown author": np.zeros(count, bool)}, "flags": {}}
+    return Replayed(
+        bundle=f"bundle of day {day - 1}",
+        trained_share=TRAINED,
+        tasks=("gift",),
+        users=np.array([f"u{one}" for one in user[kept]]),
+        authors=np.array([f"a{one}" for one in rng.integers(0, 50, count)]),
+        times=day * DAY + times[kept],
+        weights=np.where(label[kept], 1.0, 1 / share),
+        labels=label[kept, None].astype(np.int8),
+        logits=noisy[kept, None].astype(np.float32),
+        covered={"user": np.ones(count, bool), "user's neighbours": rng.random(count) < 0.8},
+        **true,
+    )
+
+
+def _with_logits(replayed: Replayed, change: Any, bundle: str = "candidate") -> Replayed:
+    """The same rows with other logits: ``change`` of the array (n, 1)."""
+    return replace(replayed, bundle=bundle, logits=np.asarray(change(replayed.logits), dtype=np.float32))

@@ -1,0 +1,255 @@
+"""The gate: whether a candidate bundle may replace the served one, by both bundles' answers to the same held-out rows.
+
+A limit on a metric closes the gate where it is passed beyond chance: the 95 % interval of the paired difference over
+resampled users excludes zero. What depends on no draw (scores that are not finite, coverage, norms) has no such
+allowance. A closed gate keeps the served bundle, so a candidate is measured against it and not against an ideal: where
+both are out of calibration, the log has shifted, which raises an alarm (`alarms`) and closes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from mmbee_plugin.daily.norms import drift
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.evaluation.bootstrap import Interval, of_draws
+from mmbee_plugin.evaluation.drift import stability
+from mmbee_plugin.evaluation.metrics import log_losses, user_auc
+from mmbee_plugin.evaluation.resampling import means_on_resampled_users
+from mmbee_plugin.serving.replay import Replayed
+from mmbee_plugin.settings.section import Section
+
+DRAWS = 2000
+
+
+class GateSettings(Section):
+    """Limits beyond which a candidate is not published."""
+
+    gauc_drop: float = Field(default=0.005, ge=0)
+    """fall of GAUC below the served bundle's, beyond chance"""
+    log_loss_rise: float = Field(default=0.02, ge=0)
+    """rise of the log loss in the log, relative to the served bundle's, beyond chance"""
+    calibration: float = Field(default=1.25, ge=1)
+    """factor between predicted and observed gifts, beyond chance, if the served bundle's is nearer to 1"""
+    coverage_drop: float = Field(default=0.02, ge=0)
+    """fall of the share of rows whose user, author, neighbours or segments a bundle has, or that it scores"""
+    norm_drift: float = Field(default=0.5, ge=0)
+    """growth of a table's mean norm, or of a part's weights, since the served bundle; 0.5: by half, or to 1 / 1.5"""
+    psi: float = Field(default=0.5, ge=0)
+    """population stability index of the chances, candidate against served bundle"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison of the gate."""
+
+    name: str
+    passed: bool
+    words: str
+    """what was found, in one line with the limit"""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate decides."""
+
+    candidate: str
+    served: str | None
+    rows: int
+    checks: tuple[Check, ...]
+
+    @property
+    def opens(self) -> bool:
+        """Whether the candidate may be published."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def reason(self) -> str:
+        """The failed checks in one line; of an open gate all of them."""
+        told = [check for check in self.checks if check.passed == self.opens]
+        return "; ".join(f"{check.name} {check.words}" for check in told)
+
+    def described(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**asdict(self), "opens": self.opens, "reason": self.reason}
+
+
+def judge(
+    candidate: Replayed,
+    served: Replayed | None = None,
+    norms: tuple[Mapping[str, float], Mapping[str, float]] | None = None,
+    settings: GateSettings | None = None,
+    seed: int = 0,
+) -> Verdict:
+    """Judges a candidate on rows that it was not trained on.
+
+    Args:
+        candidate, served: answers of both to the same rows; without a served bundle only what the candidate's own
+            answers show is checked.
+        norms: of the served bundle and of the candidate, see :func:`~mmbee_plugin.daily.norms.norms`.
+        settings: the limits.
+        seed: of the bootstrap samples.
+
+    Raises:
+        InputError: a bundle without chances of the log.
+        ValueError: answers to different rows.
+    """
+    limits = settings or GateSettings()
+    checks = list(_own(candidate))
+    both = candidate.scored & np.isfinite(candidate.logits).all(axis=1)
+    if served is not None:
+        if not (
+            np.array_equal(served.users, candidate.users)
+            and np.array_equal(served.authors, candidate.authors)
+        ):
+            raise ValueError("the bundles were replayed on different rows")
+        checks += _coverage(candidate, served, limits)
+        both &= served.scored & np.isfinite(served.logits).all(axis=1)
+    if not both.any():
+        checks.append(Check("scores", False, f"none of {len(candidate):,} rows has one to compare"))
+    else:
+        checks += _metrics(
+            candidate.taken(both), None if served is None else served.taken(both), limits, seed
+        )
+    if norms is not None:
+        checks += _norms(*norms, limits)
+    return Verdict(candidate.bundle, None if served is None else served.bundle, len(candidate), tuple(checks))
+
+
+def coverage(replayed: Replayed) -> dict[str, float]:
+    """Shares of the log's rows that have a score, and whose user, author, neighbours and segments the bundle has."""
+    every = {"scored": replayed.scored, **replayed.covered}
+    return {name: float(np.average(rows, weights=replayed.weights)) for name, rows in every.items()}
+
+
+def _own(candidate: Replayed) -> Iterator[Check]:
+    scored = candidate.scored
+    wrong = int((~np.isfinite(candidate.logits[scored])).any(axis=1).sum())
+    words = "all finite" if not wrong else f"not finite in {wrong:,} of {int(scored.sum()):,} rows"
+    yield Check("scores", not wrong, words)
+
+
+def _coverage(candidate: Replayed, served: Replayed, limits: GateSettings) -> Iterator[Check]:
+    before, after = coverage(served), coverage(candidate)
+    for name in sorted(before.keys() & after.keys()):
+        drop = before[name] - after[name]
+        words = f"{after[name]:.1%} of rows against {before[name]:.1%} (limit -{limits.coverage_drop:.1%})"
+        yield Check(f"coverage: {name}", drop <= limits.coverage_drop, words)
+
+
+def _metrics(
+    candidate: Replayed, served: Replayed | None, limits: GateSettings, seed: int
+) -> Iterator[Check]:
+    """Checks of scores, on rows that both score."""
+    sides = [candidate] if served is None else [candidate, served]
+    sums = _Sums.of(sides, seed)
+    factors = sums.factors()
+    if served is not None:
+        yield _gauc(sums, limits)
+        rise, loss = sums.log_loss()
+        allowed = limits.log_loss_rise
+        words = f"{rise.mean:+.2%} {_range(rise, '+.2%')} of {loss:.4f} (limit {allowed:+.1%})"
+        yield Check("log loss", not (rise.mean > allowed and rise.low > 0), words)
+    own, others = factors[0], factors[1:]
+    far = not own.low <= limits.calibration or not own.high >= 1 / limits.calibration
+    nearer = any(_distance(other.mean) < _distance(own.mean) for other in others) or not others
+    words = f"{own.mean:.3f} {_range(own, '.3f')}" + "".join(f" against {each.mean:.3f}" for each in others)
+    yield Check("predicted over observed", not (far and nearer), f"{words} (limit {limits.calibration:g})")
+    if served is not None:
+        psi = stability(served.chances, candidate.chances, served.weights, candidate.weights).psi
+        yield Check("PSI", psi <= limits.psi, f"{psi:.3f} (limit {limits.psi:g})")
+
+
+def _gauc(sums: _Sums, limits: GateSettings) -> Check:
+    try:
+        change, after, before = sums.gauc()
+    except InputError as error:
+        return Check("GAUC", False, f"cannot be compared ({error})")
+    words = f"{after:.4f} against {before:.4f}: {change.mean:+.4f} {_range(change, '+.4f')}"
+    passed = not (change.mean < -limits.gauc_drop and change.high < 0)
+    return Check("GAUC", passed, f"{words} (limit -{limits.gauc_drop:g})")
+
+
+def _norms(before: Mapping[str, float], after: Mapping[str, float], limits: GateSettings) -> Iterator[Check]:
+    found = drift(before, after)
+    if not found:
+        return
+    grown = {name: _distance(1 + change) for name, change in found.items()}
+    worst = max(grown, key=lambda name: grown[name])
+    passed = grown[worst] <= np.log1p(limits.norm_drift)
+    words = f"{found[worst]:+.1%} of {worst}, which changed most (limit {limits.norm_drift:+.0%})"
+    yield Check("norms", passed, words)
+
+
+class _Sums:
+    """Sums by user over aligned rows of one or two bundles, and their means on bootstrap samples of the users."""
+
+    @classmethod
+    def of(cls, sides: list[Replayed], seed: int) -> _Sums:
+        first = sides[0]
+        users, user = np.unique(first.users, return_inverse=True)
+        gift, weights = first.labels[:, 0], first.weights
+
+        def by_user(values: NDArray) -> NDArray[np.float64]:
+            return np.bincount(user, values, minlength=len(users)).astype(np.float64)
+
+        columns = {"rows": by_user(weights), "gifts": by_user(weights * gift)}
+        for place, side in enumerate(sides):
+            each = user_auc(user, gift, side.logits[:, 0])
+            columns["pairs"] = by_user(np.zeros(len(user)))
+            columns["pairs"][each.users] = each.impressions
+            wins = np.zeros(len(users))
+            wins[each.users] = each.auc * each.impressions
+            columns[f"wins {place}"] = wins
+            columns[f"loss {place}"] = by_user(weights * log_losses(gift, side.chances))
+            columns[f"predicted {place}"] = by_user(weights * side.chances)
+        return cls(columns, seed)
+
+    def __init__(self, columns: Mapping[str, NDArray[np.float64]], seed: int) -> None:
+        self.whole = {name: float(values.mean()) for name, values in columns.items()}
+        drawn = means_on_resampled_users(np.stack(list(columns.values()), axis=1), DRAWS, seed)
+        self.drawn = dict(zip(columns, drawn.T, strict=True))
+
+    def gauc(self) -> tuple[Interval, float, float]:
+        """Difference of GAUC, candidate minus served, and the GAUC of each. Raises InputError if it is undefined."""
+        if not self.whole["pairs"]:
+            raise InputError("no user has both a gift and a negative")
+        after, before = (self.whole[f"wins {place}"] / self.whole["pairs"] for place in (0, 1))
+        return self._interval("wins 0", "wins 1", "pairs", after - before), after, before
+
+    def log_loss(self) -> tuple[Interval, float]:
+        """Difference of the log loss relative to the served bundle's, and the latter in nats a row of the log."""
+        before = self.whole["loss 1"]
+        found = self._interval("loss 0", "loss 1", "loss 1", self.whole["loss 0"] / before - 1)
+        return found, before / self.whole["rows"]
+
+    def factors(self) -> list[Interval]:
+        """Predicted over observed gifts of each bundle; infinite without a gift."""
+        found = []
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for name in (name for name in self.whole if name.startswith("predicted")):
+                ratio = np.float64(self.whole[name]) / self.whole["gifts"]
+                draws = self.drawn[name] / self.drawn["gifts"]
+                low, high = np.quantile(draws, [0.025, 0.975], method="nearest")
+                found.append(Interval(float(ratio), float("nan"), float(low), float(high)))
+        return found
+
+    def _interval(self, first: str, second: str, below: str, estimate: float) -> Interval:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            draws = (self.drawn[first] - self.drawn[second]) / self.drawn[below]
+        return of_draws(estimate, draws[np.isfinite(draws)]).interval
+
+
+def _distance(factor: float) -> float:
+    """|ln factor|; infinite for 0, infinity and NaN."""
+    return abs(float(np.log(factor))) if 0 < factor < np.inf else np.inf
+
+
+def _range(found: Interval, form: str) -> str:
+    return f"[{found.low:{form}}, {found.high:{form}}]"
