@@ -22,6 +22,7 @@ setup(
     package_dir={"mmbee_plugin.recbole_configs": "recbole_configs"},
     package_data={
         "mmbee_plugin.recbole": ["properties/*"],
+        "mmbee_plugin.serving.service.console": ["page.html", "*.css", "*.js"],
         "mmbee_plugin.tables.ranking": ["published.json"],
         "mmbee_plugin.recbole_configs": ["*.yaml", "tuning/*.hyper", "tuning/*/*.json"],
     },

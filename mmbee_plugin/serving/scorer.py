@@ -18,12 +18,15 @@ from mmbee_plugin.serving.bundle.golden import UNDECIDED, replay
 from mmbee_plugin.serving.bundle.opened import Bundle
 from mmbee_plugin.serving.sides import user_side
 from mmbee_plugin.serving.store.records import Store, StoreDown
+from mmbee_plugin.serving.tokens import TokenIndex
 
 COLD, DEGRADED, STALE_BOARD, STALE_BUNDLE = "cold", "degraded", "stale_board", "stale_bundle"
 FRESH_SEGMENTS = 2
 """segment lengths after which an author's newest segment is stale"""
 FRESH_HOURS = 36
 """hours after the end of training after which a bundle is stale"""
+SHOWN = 1000
+"""users among which an example is chosen"""
 AT_ONCE = 4096
 """authors scored for one user at once"""
 
@@ -73,11 +76,17 @@ class Scorer:
     Args:
         bundle: the opened bundle.
         store, board: of the same bundle.
+
+    Attributes:
+        example: token of a user with many behaviours.
     """
 
     def __init__(self, bundle: Bundle, store: Store, board: Board) -> None:
         self.bundle, self.store, self.board = bundle, store, board
-        self._nobody = np.array(mapped(bundle.folder / "users.npy")[:1])
+        records = mapped(bundle.folder / "users.npy")
+        self._nobody = np.array(records[:1])
+        busiest = 1 + int(records["history_length"][1:SHOWN].argmax())
+        self.example = TokenIndex(bundle.folder / "tokens" / "users").token(busiest)
 
     def score(
         self,

@@ -63,8 +63,8 @@ def explain(scorer: Scorer, request: schema.ExplainRequest) -> schema.ExplainAns
         absent = list(found.occluded.absent)
     room = None
     if found.room is not None:
-        starts = [one.start for one in found.room.segments]
-        ends = [one.end for one in found.room.segments]
+        starts = [float(one.start) for one in found.room.segments]
+        ends = [float(one.end) for one in found.room.segments]
         present = {name: list(there) for name, there in found.room.present.items()}
         room = schema.Room(starts, ends, present, found.room.attention)
     return schema.ExplainAnswer(
@@ -137,6 +137,7 @@ def described(follower: Holder, scorer: Scorer) -> schema.ModelAnswer:
         ],
         tasks=list(tasks),
         data=dict(scorer.bundle.manifest["data"]),
+        example=scorer.example,
         refused=follower.refused,
     )
 

@@ -20,7 +20,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.follower import Follower
 from mmbee_plugin.serving.holder import Holder
 from mmbee_plugin.serving.scorer import Scorer
-from mmbee_plugin.serving.service import answers, schema
+from mmbee_plugin.serving.service import answers, console, schema
 from mmbee_plugin.serving.service.admission import Lane, Refused
 from mmbee_plugin.serving.service.bodies import JSON, Wrong, answer, body_of, bytes_of, check_token, refusal
 from mmbee_plugin.serving.service.forward import forward
@@ -54,7 +54,7 @@ class Service:
     Args:
         follower: holds the scorer; the caller starts and stops it.
         metrics: shared with the follower's events.
-        token: bearer token required by all routes except health; None for no check.
+        token: bearer token required by all routes except health and the page at `/`; None for no check.
         encoder: socket of the process that encodes live authors; None if it is this one, by a `Follower`.
     """
 
@@ -80,6 +80,7 @@ class Service:
             segments = partial(self._forwarded, self.encoder, "segments", self.limits.segments_body)
         post, get = ["POST"], ["GET"]
         routes = [
+            Route("/", self._open("console", self.console), methods=get),
             Route("/v2/health/live", self._open("live", self.live), methods=get),
             Route("/v2/health/ready", self._open("ready", self.ready), methods=get),
             Route("/v2/models/mmbee", self._guarded("model", self.model), methods=get),
@@ -102,6 +103,11 @@ class Service:
                 Route("/v1/segments", self._answered(self.segments), methods=["POST"]),
             ]
         )
+
+    async def console(self, request: Request) -> Response:
+        """The page of the console; it needs no token, but all that it asks does."""
+        content, headers = console.page()
+        return HTMLResponse(content, headers=headers)
 
     async def live(self, request: Request) -> Response:
         """Whether the process answers."""

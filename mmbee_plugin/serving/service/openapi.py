@@ -55,6 +55,7 @@ ROUTES: tuple[tuple[str, str, str, type | None, type | None, tuple[int, ...]], .
         schema.SegmentsAnswer,
         (400, 401, 408, 409, 413, 429, 503),
     ),
+    ("get", "/", "A page: what is served, and a console.", None, None, ()),
     ("get", "/metrics", "Metrics for Prometheus.", None, None, (401,)),
     ("get", "/openapi.json", "This description.", None, None, (401,)),
     ("get", "/docs", "This description to read.", None, None, (401,)),
@@ -63,7 +64,7 @@ STYLE = (
     "body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em;overflow-wrap:anywhere}"
     "pre{background:#f4f4f4;padding:1em;white-space:pre-wrap;overflow-wrap:anywhere}"
 )
-MEDIA = {"/metrics": "text/plain", "/docs": "text/html"}
+MEDIA = {"/": "text/html", "/metrics": "text/plain", "/docs": "text/html"}
 
 
 @cache

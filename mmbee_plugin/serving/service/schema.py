@@ -183,6 +183,8 @@ class ModelAnswer(msgspec.Struct, kw_only=True):
     outputs: list[dict[str, Any]]
     tasks: list[str]
     data: dict[str, Any]
+    example: str
+    """a user of the bundle."""
     refused: str | None
 
 
