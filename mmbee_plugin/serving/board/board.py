@@ -44,6 +44,10 @@ class Board(Protocol):
         """The token of the author at a place."""
         ...
 
+    def newest(self) -> float | None:
+        """End of the newest segment in seconds since the epoch; None for static items and before the first."""
+        ...
+
 
 class _ByRow:
     """A place is an author's row in the bundle."""
@@ -84,6 +88,9 @@ class StaticBoard(_ByRow):
     def everyone(self, now: float) -> Sequence[int]:
         return range(1, len(self.bundle.tokens) + 1)
 
+    def newest(self) -> None:
+        return None
+
 
 class SharedBoard(_ByRow):
     """Live authors, as another process or a :class:`LiveBoard` encodes them.
@@ -116,6 +123,10 @@ class SharedBoard(_ByRow):
 
     def everyone(self, now: float) -> Sequence[int]:
         return np.flatnonzero(self.on_air(self.rows.ends, now)).tolist()
+
+    def newest(self) -> float | None:
+        end = float(self.rows.ends.max())
+        return end if end > 0 else None
 
     def on_air(self, ends: ArrayLike, now: ArrayLike) -> NDArray[np.bool_]:
         """Whether authors stay on the board, by the ends (n,) of their newest segments, 0 or -inf for none."""

@@ -97,7 +97,15 @@ class _Present(Collector):
         served = GaugeMetricFamily("mmbee_bundle", "1 for the bundle that serves.", labels=["bundle"])
         served.add_metric([bundle], 1)
         yield served
-        age = math.nan if until is None else now - until
+        age = _since(until, now)
         yield GaugeMetricFamily("mmbee_bundle_data_age_seconds", "Since the end of training.", age)
         on_board = len(scorer.board.everyone(now))
         yield GaugeMetricFamily("mmbee_board_authors", "Authors on the board.", on_board)
+        newest = _since(scorer.board.newest(), now)
+        yield GaugeMetricFamily(
+            "mmbee_board_age_seconds", "Since the end of the board's newest segment.", newest
+        )
+
+
+def _since(moment: float | None, now: float) -> float:
+    return math.nan if moment is None else now - moment

@@ -131,6 +131,7 @@ def test_figures_are_those_of_the_metrics(shelf, source, run_service, browser):
         )
         assert tiles["Shed"].startswith("25.0 %") and tiles["Degraded"].startswith("0.0 %")
         assert tiles["Requests"].startswith("8") and tiles["Board"].startswith("5 authors")
+        assert "the newest segment is on" in tiles["Board"]
         assert tiles["Bundle"].startswith(shelf.current().bundle[:8])
         assert tiles["Data until"].endswith("2023-11-16 02:00:00 UTC")
         assert re.match(r"[\d.]+ ms", tiles["p50"]) and re.match(r"[\d.]+ ms", tiles["p99"])

@@ -94,11 +94,12 @@ function showStatus(model, metrics) {
   const answered = requests((one) => SCORED.includes(one.route) && one.status === "200");
   const shed = requests((one) => SCORED.includes(one.route) && ["429", "503"].includes(one.status));
   const degraded = sum(recent, "mmbee_flags_total", (one) => one.flag === "degraded");
+  const authors = gauge(metrics, "mmbee_board_authors");
   const refused = sum(metrics, "mmbee_refused_bundles_total");
   tiles([
     ["Bundle", model.versions[0].slice(0, 8), `of ${model.data.name}; ${number(refused)} refused`],
     ["Data until", age(gauge(metrics, "mmbee_bundle_data_age_seconds")), until === null ? "without time" : `${clock(until)} UTC`],
-    ["Board", `${number(gauge(metrics, "mmbee_board_authors"))} authors`, boardAge(gauge(metrics, "mmbee_board_age_seconds"))],
+    ["Board", `${number(authors)} authors`, boardAge(authors, gauge(metrics, "mmbee_board_age_seconds"))],
     ["Requests", first ? `${(scored / seconds).toFixed(1)} / s` : number(scored), "scores and explanations"],
     ["p50", quantile(recent, 0.5, SCORED), "half are faster"],
     ["p99", quantile(recent, 0.99, SCORED), "99 of 100 are faster"],
@@ -109,8 +110,10 @@ function showStatus(model, metrics) {
   routes(metrics, recent, seconds);
 }
 
-const boardAge = (seconds) =>
-  Number.isNaN(seconds) ? "static items" : seconds < 1 ? "newest segment is on" : `newest segment ended ${age(seconds)} ago`;
+function boardAge(authors, seconds) {
+  if (Number.isNaN(seconds)) return authors ? "static items" : "no live segment";
+  return seconds < 1 ? "the newest segment is on" : `the newest segment ended ${age(seconds)} ago`;
+}
 
 function tiles(rows) {
   const made = rows.map(([name, value, note]) =>
