@@ -113,7 +113,7 @@ def test_named_authors_with_reasons_and_errors(live, source, browser):
     assert browser.text("#ranked") == "413: 2,001 authors, at most 2,000 are taken"
 
 
-def test_figures_are_those_of_the_metrics(shelf, source, run_service, browser):
+def test_figures_are_those_of_the_metrics(shelf, source, run_service, browser, monkeypatch):
     with run_service(shelf) as running:
         put_on_air(running, source.authors_of[:5])
         client = running.client()
@@ -122,7 +122,7 @@ def test_figures_are_those_of_the_metrics(shelf, source, run_service, browser):
         for _ in range(2):
             with pytest.raises(ServiceError):
                 client.score(source.users_of[0], ["a0"], deadline_ms=1e-6)
-        running.follower.refused = "a byte is wrong"
+        monkeypatch.setattr(type(running.follower), "refused", "a byte is wrong")
         browser.open(running.url)
         browser.wait(ON)
         tiles = browser.run(
@@ -164,7 +164,7 @@ def test_nothing_without_the_token(shelf, source, run_service, browser):
         browser.wait("!document.getElementById('unlock').hidden")
 
 
-def test_ids_are_text(tmp_path, random_source, run_service, browser):
+def test_ids_are_text(tmp_path, random_source, run_service, browser, monkeypatch):
     source = random_source()
     source.users_of[:] = [f"{HOSTILE} u{number}" for number in range(len(source.users_of))]
     source.authors_of[:] = [f"{HOSTILE} a{number}" for number in range(len(source.authors_of))]
@@ -172,7 +172,7 @@ def test_ids_are_text(tmp_path, random_source, run_service, browser):
     shelf.publish(build_bundle(source, shelf))
     with run_service(shelf) as running:
         put_on_air(running, source.authors_of)
-        running.follower.refused = HOSTILE
+        monkeypatch.setattr(type(running.follower), "refused", HOSTILE)
         browser.open(running.url)
         browser.wait(ON)
         user = next(user for user, length in zip(source.users_of, source._lengths, strict=True) if length > 2)
