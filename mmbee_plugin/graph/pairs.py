@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.lists import NodeLists
@@ -70,34 +71,53 @@ class PairSampler:
         """Draws the pairs of node rows (b,); nodes without a neighbour are left out."""
         nodes = np.asarray(nodes, dtype=np.int64)
         lists = self.neighbours.take(nodes)
-        degrees = np.diff(lists.indptr)
-        nodes, degrees = nodes[degrees > 0], degrees[degrees > 0]
-        first = np.cumsum(degrees) - degrees
+        rows = np.flatnonzero(np.diff(lists.indptr))
+        nodes = nodes[rows]
         drawn = self.random.random((len(nodes), self.positives))
-        place = (
-            self._weighted(lists.weights, first, degrees, drawn)
-            if self.by_weight
-            else drawn * degrees[:, None]
-        )
-        place = first[:, None] + np.minimum(place.astype(np.int64), degrees[:, None] - 1)
-        positives = lists.ids[place].astype(np.int64)
+        positives = _positives(lists.indptr, lists.ids, lists.weights, rows, drawn, self.by_weight)
         negatives = self.random.integers(0, self.n_nodes, self.negatives)
-        mask = np.ones((len(nodes), self.negatives), dtype=bool)
-        for column in positives.T:
-            mask &= column[:, None] != negatives
-        if self.same_type:
-            mask &= nodes[:, None] != negatives
-        return PairBatch(nodes, positives, negatives, mask)
+        return PairBatch(nodes, positives, negatives, _mask(nodes, positives, negatives, self.same_type))
 
-    @staticmethod
-    def _weighted(
-        weights: np.ndarray, first: np.ndarray, degrees: np.ndarray, drawn: np.ndarray
-    ) -> np.ndarray:
-        """(n, P) positions in the lists, by weight, of uniform draws from [0, 1)."""
-        row = np.repeat(np.arange(len(degrees)), degrees)
-        total = np.concatenate([[0.0], np.cumsum(weights, dtype=np.float64)])
-        base, end = total[first], total[first + degrees]
-        # Row r's cumulative weights are scaled into [r, r + 1], so that one search serves all rows.
-        chances = (total[1:] - base[row]) / (end - base)[row] + row
-        wanted = np.arange(len(degrees))[:, None] + drawn
-        return np.searchsorted(chances, wanted, side="right") - first[:, None]
+
+@njit(nogil=True, cache=True)
+def _positives(
+    indptr: np.ndarray,
+    ids: np.ndarray,
+    weights: np.ndarray,
+    rows: np.ndarray,
+    drawn: np.ndarray,
+    by_weight: bool,
+) -> np.ndarray:
+    """(n, P) neighbours from the lists ``rows`` (n,), none empty, at uniform draws (n, P) from [0, 1) of a list's
+    weight or of its length."""
+    positives = np.empty(drawn.shape, np.int64)
+    sums = np.empty(0)
+    for node in range(len(rows)):
+        first, degree = indptr[rows[node]], indptr[rows[node] + 1] - indptr[rows[node]]
+        if by_weight:
+            if degree > len(sums):
+                sums = np.empty(2 * degree)
+            total = 0.0
+            for place in range(degree):
+                total += weights[first + place]
+                sums[place] = total
+        for column in range(drawn.shape[1]):
+            if by_weight:
+                place = np.searchsorted(sums[:degree], drawn[node, column] * total, side="right")
+            else:
+                place = int(drawn[node, column] * degree)
+            positives[node, column] = ids[first + min(place, degree - 1)]
+    return positives
+
+
+@njit(nogil=True, cache=True)
+def _mask(nodes: np.ndarray, positives: np.ndarray, negatives: np.ndarray, same_type: bool) -> np.ndarray:
+    """(n, M) bool as in :class:`PairBatch`."""
+    mask = np.empty((len(nodes), len(negatives)), np.bool_)
+    for row in range(len(nodes)):
+        for column in range(len(negatives)):
+            mask[row, column] = not same_type or negatives[column] != nodes[row]
+        for positive in positives[row]:
+            for column in range(len(negatives)):
+                mask[row, column] &= negatives[column] != positive
+    return mask

@@ -11,21 +11,20 @@ import pandas as pd
 import torch
 from pydantic import Field
 from scipy.sparse import csr_matrix
-from torch import Tensor
 
 from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import replaced
 from mmbee_plugin.graph.lists import NodeLists
 from mmbee_plugin.graph.metapaths import Neighbours
-from mmbee_plugin.graph.pairs import PairSampler
+from mmbee_plugin.graph.pairs import PairBatch, PairSampler
 from mmbee_plugin.graph.settings import NodeStage
-from mmbee_plugin.modules.graphcl import GraphCLLoss
-from mmbee_plugin.modules.rowwise import added_roots
+from mmbee_plugin.offline.contrast import contrast
+from mmbee_plugin.offline.node_table import NodeTable
 from mmbee_plugin.randomness.orders import random_order
 from mmbee_plugin.settings.section import Section
 
-EPS = 1e-10
-"""added to row-wise Adagrad's roots; GraphCL's gradients are small"""
+REVISION = 2
+"""of the training; a change that moves the vectors, by a last digit too, raises it, and snapshots get other keys"""
 
 
 VECTORS = ("users", "authors", "nodes_user", "nodes_author")
@@ -136,16 +135,20 @@ def train_graphcl(
         float32 (n_users, d) and (n_authors, d); a node without positives keeps its start vector.
     """
     generator = torch.Generator().manual_seed(seed)
-    tables = [_Table(count, settings, generator) for count in u2a.shape]
-    for table, known in zip(tables, start or (), strict=start is not None):
-        table.weight = torch.from_numpy(np.where(np.isnan(known), table.weight.numpy(), known))
+    tables = []
+    for side, count in enumerate(u2a.shape):
+        rows = torch.randn(count, settings.width, generator=generator).numpy() / np.float32(
+            settings.width**0.5
+        )
+        if start is not None:
+            rows = np.where(np.isnan(start[side]), rows, start[side])
+        tables.append(NodeTable(rows, settings.learning_rate, settings.optimiser))
     draws = Draws(users, authors, settings, seed)
     # (sampler, table of the nodes, table of their positives and negatives)
     terms = [(draws.users, tables[0], tables[0]), (draws.authors, tables[1], tables[1])]
     if settings.user_author:
         gifts = Neighbours(u2a.indptr.astype(np.int64), u2a.indices.astype(np.int32), u2a.data)
         terms.append((draws.sampler(gifts, u2a.shape[1], 2, same_type=False), tables[0], tables[1]))
-    loss_of = GraphCLLoss(settings.nce_weight, settings.temperature, settings.normalise)
     for epoch in range(1, settings.epochs + 1):
         losses = []
         for batch in draws.epoch():
@@ -153,30 +156,24 @@ def train_graphcl(
             for sampler, table, other in terms:
                 pairs = sampler.sample(by_table[id(table)])
                 if len(pairs.nodes):
-                    ids = [torch.from_numpy(rows) for rows in (pairs.nodes, pairs.positives, pairs.negatives)]
-                    rows = [table.rows(ids[0]), other.rows(ids[1]), other.rows(ids[2])]
-                    loss = loss_of(*rows, torch.from_numpy(pairs.mask))
-                    # The sum over nodes of Algorithm 1: a node's step does not shrink with the batch.
-                    (loss * len(pairs.nodes)).backward()
-                    gradients = [row.grad for row in rows]
-                    if table is other:
-                        table.step(ids, gradients)
-                    else:
-                        table.step(ids[:1], gradients[:1])
-                        other.step(ids[1:], gradients[1:])
-                    losses.append(loss.item())
+                    losses.append(_step(pairs, table, other, settings))
         if progress is not None:
             mean = float(np.mean(losses)) if losses else float("nan")
-            if progress(epoch, mean, (tables[0].weight.numpy(), tables[1].weight.numpy())):
+            if progress(epoch, mean, (tables[0].weight, tables[1].weight)):
                 break
-    return tables[0].weight.numpy(), tables[1].weight.numpy()
+    return tables[0].weight, tables[1].weight
 
 
 def node_stage(
     settings: GraphCLSettings, seed: int, start: tuple[np.ndarray, np.ndarray] | None = None
 ) -> NodeStage:
     """GraphCL as the last stage of building a snapshot; ``start`` as of `train_graphcl`."""
-    key: dict[str, object] = {"kind": "graphcl", "seed": seed, **settings.model_dump(exclude={"start"})}
+    key: dict[str, object] = {
+        "kind": "graphcl",
+        "revision": REVISION,
+        "seed": seed,
+        **settings.model_dump(exclude={"start"}),
+    }
     if start is not None:
         digest = hashlib.sha256()
         for table in start:
@@ -220,33 +217,29 @@ def read_vectors(
     return found[0], found[1]
 
 
-class _Table:
-    """A table of vectors with its row-wise optimiser."""
+def _step(pairs: PairBatch, nodes: NodeTable, others: NodeTable, settings: GraphCLSettings) -> float:
+    """Makes one update from the pairs of a batch; returns its mean loss.
 
-    def __init__(self, count: int, settings: GraphCLSettings, generator: torch.Generator) -> None:
-        self.weight = torch.randn(count, settings.width, generator=generator) / settings.width**0.5
-        self.learning_rate = settings.learning_rate
-        self.squares = torch.zeros(count) if settings.optimiser == "adagrad" else None
-
-    def rows(self, ids: Tensor) -> Tensor:
-        """Copies rows as a leaf that collects its gradient."""
-        return self.weight[ids].requires_grad_()
-
-    def step(self, ids: list[Tensor], gradients: list[Tensor | None]) -> None:
-        """Updates each row once with the sum of its gradients.
-
-        Row-wise Adagrad is that of fbgemm (``EXACT_ROWWISE_ADAGRAD``): each row accumulates its mean squared gradient
-        and divides its step by the root of the sum.
-        """
-        flat = torch.cat([part.reshape(-1) for part in ids])
-        width = self.weight.shape[1]
-        rows, place = flat.unique(return_inverse=True)
-        summed = torch.zeros(len(rows), width)
-        summed.index_add_(
-            0, place, torch.cat([part.reshape(-1, width) for part in gradients if part is not None])
-        )
-        if self.squares is not None:
-            squares = self.squares[rows]
-            summed /= added_roots(squares, summed, EPS)[:, None]
-            self.squares[rows] = squares
-        self.weight[rows] -= self.learning_rate * summed
+    Args:
+        pairs: of at least one node.
+        nodes: the table of the batch's nodes.
+        others: that of their positives and negatives, which may be the same.
+        settings: the run's settings.
+    """
+    ids = [pairs.nodes, pairs.positives, pairs.negatives]
+    # Gradients of the sum over nodes, as in Algorithm 1: a node's step does not shrink with the batch.
+    loss, *gradients = contrast(
+        nodes.rows(pairs.nodes),
+        others.rows(pairs.positives),
+        others.rows(pairs.negatives),
+        pairs.mask,
+        settings.nce_weight,
+        settings.temperature,
+        settings.normalise,
+    )
+    if nodes is others:
+        nodes.step(ids, gradients)
+    else:
+        nodes.step(ids[:1], gradients[:1])
+        others.step(ids[1:], gradients[1:])
+    return loss / len(pairs.nodes)

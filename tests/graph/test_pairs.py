@@ -31,6 +31,22 @@ def test_draws_follow_the_weights_or_are_even(by_weight, expected):
     np.testing.assert_allclose(shares, expected, atol=0.015)
 
 
+@pytest.mark.parametrize("by_weight", [True, False])
+def test_a_draw_is_the_place_where_the_sum_of_weights_passes_it(by_weight):
+    random = np.random.default_rng(0)
+    degrees = random.integers(0, 60, 40)
+    indptr = np.concatenate([[0], np.cumsum(degrees)])
+    lists = Neighbours(
+        indptr, np.arange(indptr[-1], dtype=np.int32), random.random(indptr[-1]).astype(np.float32)
+    )
+    pairs = PairSampler(lists, indptr[-1], seed=3, positives=5, by_weight=by_weight).sample(np.arange(40))
+    drawn = np.random.default_rng(3).random((len(pairs.nodes), 5))
+    for node, row, wanted in zip(pairs.nodes, pairs.positives, drawn, strict=True):
+        ids, weights = lists.of(node)
+        sums = np.cumsum(weights if by_weight else np.ones(len(ids)), dtype=np.float64)
+        assert list(row) == [ids[(sums <= one * sums[-1]).sum()] for one in wanted]
+
+
 def test_negatives_are_even_over_all_nodes():
     sampler = PairSampler(NEIGHBOURS, 50, seed=1, negatives=50_000)
     counts = np.bincount(sampler.sample(np.array([0])).negatives, minlength=50)

@@ -3,14 +3,18 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.build import build
 from mmbee_plugin.graph.donations import donation_graph
 from mmbee_plugin.graph.expansion import expand
-from mmbee_plugin.graph.metapaths import Metapath
+from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
-from mmbee_plugin.offline.node_vectors import GraphCLSettings, node_stage, train_graphcl
+from mmbee_plugin.modules.graphcl import GraphCLLoss
+from mmbee_plugin.modules.rowwise import RowwiseAdagrad
+from mmbee_plugin.offline.node_table import EPS
+from mmbee_plugin.offline.node_vectors import Draws, GraphCLSettings, node_stage, train_graphcl
 
 SETTINGS = GraphCLSettings(width=16, epochs=8, batch_size=128, negatives=64)
 N_USERS, N_AUTHORS, COMMUNITIES = 300, 200, 5
@@ -37,6 +41,60 @@ def link_auc(left, right):
         np.fill_diagonal(scores, np.nan)
     inside, across = (np.sort(part[~np.isnan(part)]) for part in (scores[same], scores[~same]))
     return np.searchsorted(across, inside).mean() / len(across)
+
+
+def by_autograd(u2a, users, authors, settings, seed):
+    """The training of `train_graphcl` with torch's gradients and dense optimisers: tables and each epoch's loss."""
+    generator = torch.Generator().manual_seed(seed)
+    tables = [
+        torch.nn.Parameter(torch.randn(count, settings.width, generator=generator) / 4) for count in u2a.shape
+    ]
+    if settings.optimiser == "sgd":
+        optimiser = torch.optim.SGD(tables, settings.learning_rate)
+    else:
+        optimiser = RowwiseAdagrad(tables, settings.learning_rate, EPS)
+    draws = Draws(users, authors, settings, seed)
+    terms = [(draws.users, 0, 0), (draws.authors, 1, 1)]
+    if settings.user_author:
+        gifts = Neighbours(u2a.indptr, u2a.indices, u2a.data)
+        terms.append((draws.sampler(gifts, u2a.shape[1], 2, same_type=False), 0, 1))
+    loss_of = GraphCLLoss(settings.nce_weight, settings.temperature, settings.normalise)
+    means = []
+    for _ in range(settings.epochs):
+        losses = []
+        for batch in draws.epoch():
+            for sampler, of_nodes, of_others in terms:
+                pairs = sampler.sample(batch[of_nodes])
+                nodes, others = tables[of_nodes][pairs.nodes], tables[of_others]
+                loss = loss_of(
+                    nodes, others[pairs.positives], others[pairs.negatives], torch.from_numpy(pairs.mask)
+                )
+                optimiser.zero_grad()
+                (loss * len(nodes)).backward()
+                optimiser.step()
+                losses.append(loss.item())
+        means.append(np.mean(losses))
+    return [table.detach().numpy() for table in tables], means
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"by_weight": False, "positives": 2, "negatives": 9, "nce_weight": 0.4},
+        {"normalise": True, "temperature": 0.2, "optimiser": "sgd"},
+        {"user_author": True},
+        {"user_author": True, "optimiser": "sgd", "learning_rate": 0.02},
+    ],
+)
+def test_training_is_that_of_autograd(planted, change):
+    settings = SETTINGS.replace(epochs=2, **change)
+    losses = []
+    tables = train_graphcl(*planted, settings, 7, lambda epoch, loss, tables: losses.append(loss))
+    expected, means = by_autograd(*planted, settings, 7)
+    np.testing.assert_allclose(losses, means, rtol=1e-6)
+    for table, other in zip(tables, expected, strict=True):
+        np.testing.assert_allclose(table, other, atol=5e-6)
 
 
 @pytest.mark.parametrize(
