@@ -128,17 +128,10 @@ class PathLists:
 
     def take(self, nodes: np.ndarray) -> Neighbours:
         """The lists of nodes (b,), in this order; reads these alone."""
-        starts, lengths = self._bounds(nodes)
-        node, entry = ragged(starts, starts + lengths)
-        found = self.packed.entries[entry]
-        if self._with_self:
-            kept = found["id"] != nodes[node]
-            whole = np.bincount(node, weights=kept, minlength=len(nodes)) > self.packed.top_k
-            kept[(np.cumsum(lengths) - 1)[whole]] = False  # a list without its node gives up its last entry
-            lengths = np.bincount(node[kept], minlength=len(nodes))
-            found = found[kept]
-        indptr = np.concatenate([[0], np.cumsum(lengths)])
-        return Neighbours(indptr, np.ascontiguousarray(found["id"]), np.ascontiguousarray(found["weight"]))
+        nodes = np.asarray(nodes)
+        entries = self.packed.entries.view(np.ndarray)  # numba is slow to tell the type of numpy.memmap
+        own = nodes if self._with_self else nodes[:0]
+        return Neighbours(*_taken(entries, *self._bounds(nodes), own, self.packed.top_k))
 
     def all(self) -> Neighbours:
         """The lists of all nodes, copied."""
@@ -198,6 +191,27 @@ def _spread(
         start = indptr[row * n_paths + place]
         for entry in range(source[row], source[row + 1]):
             packed[start + entry - source[row]] = entries[entry]
+
+
+@njit(nogil=True, cache=True)
+def _taken(
+    entries: np.ndarray, starts: np.ndarray, lengths: np.ndarray, own: np.ndarray, top_k: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Offsets, ids and weights of stored lists (b,), each without its node in ``own`` (b,), if that has any, and cut to
+    ``top_k``: a stored list that does not hold its node has one entry more."""
+    indptr = np.zeros(len(starts) + 1, np.int64)
+    ids, weights = np.empty(lengths.sum(), np.int32), np.empty(lengths.sum(), np.float32)
+    kept = 0
+    for place in range(len(starts)):
+        for entry in range(starts[place], starts[place] + lengths[place]):
+            if len(own) and entries[entry].id == own[place]:
+                continue
+            if kept - indptr[place] == top_k:
+                break
+            ids[kept], weights[kept] = entries[entry].id, entries[entry].weight
+            kept += 1
+        indptr[place + 1] = kept
+    return indptr, ids[:kept], weights[:kept]
 
 
 @njit(nogil=True, cache=True)

@@ -168,12 +168,8 @@ def node_stage(
     settings: GraphCLSettings, seed: int, start: tuple[np.ndarray, np.ndarray] | None = None
 ) -> NodeStage:
     """GraphCL as the last stage of building a snapshot; ``start`` as of `train_graphcl`."""
-    key: dict[str, object] = {
-        "kind": "graphcl",
-        "revision": REVISION,
-        "seed": seed,
-        **settings.model_dump(exclude={"start"}),
-    }
+    key: dict[str, object] = {"kind": "graphcl", "revision": REVISION, "seed": seed}
+    key |= settings.model_dump(exclude={"start"})
     if start is not None:
         digest = hashlib.sha256()
         for table in start:
