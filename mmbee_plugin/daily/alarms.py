@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from mmbee_plugin.evaluation.drift import stability
+from mmbee_plugin.evaluation.drift import Stability, stability
 from mmbee_plugin.serving.replay import Replayed
 from mmbee_plugin.settings.section import Section
 
@@ -78,16 +78,16 @@ def _unscored(day: Replayed, before: Sequence[Replayed], limits: AlarmSettings) 
 
 def _scores(day: Replayed, before: Sequence[Replayed], limits: AlarmSettings) -> Iterator[Alarm]:
     found = day_stability(day, before)
-    if found is not None and found > limits.psi:
-        yield Alarm("PSI", f"{found:.3f} of the chances against the last days (limit {limits.psi:g})")
+    if found is not None and found.psi > limits.psi:
+        yield Alarm("PSI", f"{found.psi:.3f} of the chances against the last days (limit {limits.psi:g})")
 
 
-def day_stability(day: Replayed, before: Sequence[Replayed]) -> float | None:
+def day_stability(day: Replayed, before: Sequence[Replayed]) -> Stability | None:
     """PSI of a day's chances against those of the days before; None without scores on either side."""
     last, now = [each.taken(_finite(each)) for each in before], day.taken(_finite(day))
     if not len(now) or not sum(map(len, last)):
         return None
-    return stability(_joined(last, "chances"), now.chances, _joined(last, "weights"), now.weights).psi
+    return stability(_joined(last, "chances"), now.chances, _joined(last, "weights"), now.weights)
 
 
 def _gift_rate(day: Replayed, before: Sequence[Replayed], limits: AlarmSettings) -> Iterator[Alarm]:

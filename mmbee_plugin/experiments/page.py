@@ -18,12 +18,15 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1b1f24; max-width: 1250px; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2.2rem }
 .loud { background: #b42318; color: white; font-weight: 600; padding: .7rem 1rem; border-radius: 4px }
+h1.good::before, h1.bad::before { content: ""; display: inline-block; width: .75em; height: .75em; border-radius: 50%;
+margin-right: .5em; background: #1a7f37 } h1.bad::before { background: #b42318 }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums }
 th, td { padding: .28rem .7rem; border-bottom: 1px solid #d8dee4; text-align: left; white-space: nowrap }
 thead th { border-bottom: 2px solid #57606a }
 .notes { color: #57606a; font-size: .87rem } pre { font-size: .8rem; overflow-x: auto }
 """
+MARKS = {True: "good", False: "bad"}
 Plots = Sequence[tuple[str, go.Figure]]
 """(heading, figure) of each plot; an empty heading prints none"""
 
@@ -36,6 +39,7 @@ def write_page(
     provenance: Sequence[str],
     real: bool,
     facts: Mapping[str, Any] | None = None,
+    good: bool | None = None,
 ) -> None:
     """Writes the page, replacing an older file atomically.
 
@@ -45,6 +49,7 @@ def write_page(
         provenance: lines that describe the data.
         real: False prints the provenance as a red banner too.
         facts: settings and versions as JSON values; each entry is folded under its name.
+        good: whether the title is good news, shown by a green or red mark before it; None for neither.
 
     Raises:
         OSError: the file cannot be written.
@@ -56,7 +61,7 @@ def write_page(
         for name, value in (facts or {}).items()
     ]
     body = [
-        f"<h1>{escape(title)}</h1>",
+        f"<h1{'' if good is None else f' class={MARKS[good]!r}'}>{escape(title)}</h1>",
         loud,
         *(f"<p>{escape(line)}</p>" for line in provenance),
         *(_heading(sheet.title, title) + _table(sheet) for sheet in sheets),

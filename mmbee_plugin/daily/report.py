@@ -1,0 +1,148 @@
+"""A day's report: one HTML page with the gate's verdict, alarms, metrics, calibration, drift, coverage and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmbee_plugin.daily import charts
+from mmbee_plugin.daily.alarms import Alarm, day_stability
+from mmbee_plugin.daily.gate import GateSettings, Verdict, coverage
+from mmbee_plugin.daily.measures import METRICS, Measures, measure
+from mmbee_plugin.daily.norms import drift
+from mmbee_plugin.experiments.page import write_page
+from mmbee_plugin.experiments.sheet import Sheet
+from mmbee_plugin.serving.replay import Replayed
+
+
+@dataclass(frozen=True)
+class DayReport:
+    """What is told of a day.
+
+    Attributes:
+        day: YYYY-MM-DD.
+        provenance: lines that describe the log, the first of which names it.
+        real: whether the log is no simulation.
+        served: all rows of the day, answered by the bundle that was served; None on the first day.
+        before: the same of the last days, oldest first, with their names.
+        verdict: of the gate.
+        alarms: of the day.
+        norms: of the served bundle and of the candidate; None on the first day.
+        costs: stage -> seconds and CPU seconds.
+        gate: the limits, to be drawn.
+        offset: seconds that the log's clock is ahead of UTC.
+        facts: settings and versions.
+    """
+
+    day: str
+    provenance: Sequence[str]
+    real: bool
+    served: Replayed | None
+    verdict: Verdict
+    before: Mapping[str, Replayed] = field(default_factory=dict)
+    alarms: Sequence[Alarm] = ()
+    norms: tuple[Mapping[str, float], Mapping[str, float]] | None = None
+    costs: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    gate: GateSettings = field(default_factory=GateSettings)
+    offset: float = 0.0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_report(path: Path, report: DayReport) -> None:
+    """Writes the page, replacing an older one atomically. Raises InputError as `measure`, OSError."""
+    sheets, plots = [_verdict(report.verdict), _alarms(report)], []
+    if report.served is not None:
+        found = measure(report.served, report.offset)
+        known = {day: measure(each, report.offset) for day, each in report.before.items()}
+        sheets += [_metrics(report, found, known), _coverage(report.served)]
+        plots += _plots(report, report.served, found, known)
+    if report.norms is not None:
+        drawn = charts.norms(drift(*report.norms), report.gate.norm_drift)
+        plots.append(("Norms of tables and weights", drawn))
+    if report.costs:
+        sheets.append(_costs(report.costs))
+    said = "published" if report.verdict.opens else "not published"
+    quiet = "no alarm" if not report.alarms else f"{len(report.alarms)} alarm{'s'[: len(report.alarms) > 1]}"
+    write_page(
+        path,
+        f"{report.day}: {said}, {quiet}",
+        sheets,
+        plots,
+        report.provenance,
+        report.real,
+        report.facts,
+        good=report.verdict.opens and not report.alarms,
+    )
+
+
+def _verdict(verdict: Verdict) -> Sheet:
+    rows = tuple((check.name, "passes" if check.passed else "FAILS", check.words) for check in verdict.checks)
+    against = (
+        f"against served {verdict.served}" if verdict.served else "the first, with nothing served before"
+    )
+    notes = (
+        f"On {verdict.rows:,} rows that the candidate was not trained on. In brackets 95 % intervals of differences, "
+        "over resampled users. A limit closes the gate where it is passed beyond chance.",
+    )
+    return Sheet(
+        f"Gate: candidate {verdict.candidate} {against}", ("Check", "", "Found"), rows, notes, names=3
+    )
+
+
+def _alarms(report: DayReport) -> Sheet:
+    rows = tuple((alarm.name, alarm.words) for alarm in report.alarms) or (("none", ""),)
+    against = f"the last {len(report.before)} days" if report.before else "no day before"
+    return Sheet("Alarms", ("Shift of the log", f"Against {against}"), rows, names=2)
+
+
+def _metrics(report: DayReport, found: Measures, known: Mapping[str, Measures]) -> Sheet:
+    every = {**known, report.day: found}
+    headings = ("Day", *METRICS.values(), "Gifts", "Predicted over observed")
+    rows = []
+    for day, one in every.items():
+        factor = one.deciles.predicted.sum() / one.deciles.observed.sum() if one.gift_rate else np.inf
+        values = (f"{one.whole[name]:.4f}" for name in METRICS)
+        rows.append((day, *values, f"{one.gift_rate:.2%}", f"{factor:.3f}"))
+    note = (
+        "Each day before anything was trained on it, by the bundle that was served. Gifts and log loss (in nats) are a "
+        "row of the log, which the rows are a sample of."
+    )
+    return Sheet("Progressive validation", headings, tuple(rows), (note,))
+
+
+def _coverage(served: Replayed) -> Sheet:
+    shares = {name: f"{share:.1%}" for name, share in coverage(served).items()}
+    for group in (served.missing, served.flags):
+        for name, rows in group.items():
+            shares[name] = f"{np.average(rows, weights=served.weights):.1%}"
+    headings = tuple(name.replace("_", " ") for name in shares)
+    note = "What the bundle had for a row; then why rows have no score, and the flags of those that have."
+    return Sheet("Coverage: shares of the day's rows", headings, (tuple(shares.values()),), (note,), names=0)
+
+
+def _costs(costs: Mapping[str, tuple[float, float]]) -> Sheet:
+    rows = [(name, f"{seconds:,.1f}", f"{cpu:,.1f}") for name, (seconds, cpu) in costs.items()]
+    whole = (f"{sum(each[place] for each in costs.values()):,.1f}" for place in (0, 1))
+    return Sheet("Cost", ("Stage", "Seconds", "CPU seconds"), (*rows, ("all", *whole)))
+
+
+def _plots(
+    report: DayReport, served: Replayed, found: Measures, known: Mapping[str, Measures]
+) -> list[tuple[str, Any]]:
+    plots: list[tuple[str, Any]] = [
+        ("Metrics by hour", charts.by_hour(found)),
+        ("Calibration by tenth of the rows", charts.deciles(found.deciles)),
+        ("Calibration by hour", charts.hours(found.by_hour)),
+    ]
+    shift = day_stability(served, list(report.before.values()))
+    if shift is not None:
+        plots.append(("Chances against the last days", charts.stability(shift)))
+        every = {**known, report.day: found}
+        lines = {METRICS[name]: [one.whole[name] for one in every.values()] for name in ("gauc", "log_loss")}
+        lines["Gifts a row of the log"] = [one.gift_rate for one in every.values()]
+        plots.append(("The last days", charts.last_days(list(every), lines)))
+    return plots
