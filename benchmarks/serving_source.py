@@ -16,7 +16,7 @@ from mmbee_plugin.modules.gtr import GTRModel
 from mmbee_plugin.modules.parts import GTRSettings
 from mmbee_plugin.modules.shapes import ContentSettings, SIMSettings
 from mmbee_plugin.modules.sim import GAP_BUCKETS, gap_buckets
-from mmbee_plugin.serving.board.windows import Segment
+from mmbee_plugin.serving.board.segment import Segment
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.bundle.source import Facts, LiveContent, LiveModality, Longest, Windows

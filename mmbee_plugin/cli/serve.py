@@ -20,6 +20,10 @@ def serve(
     host: Annotated[str, typer.Option(help="Another than this machine's own needs --token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Processes that answer; about one a core.")] = 1,
+    segments: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Follow a folder of Parquet parts with live segments."),
+    ] = None,
     store: Annotated[
         str | None, typer.Option(metavar="URL", help="Read users from Redis or Valkey: redis://host:6379/0.")
     ] = None,
@@ -36,9 +40,11 @@ def serve(
         check_extra(module, "mmbee serve")
     if store is not None:
         check_extra("redis", "--store")
+    if segments is not None:
+        check_extra("polars", "--segments")
     from mmbee_plugin.serving.service.app import Limits
     from mmbee_plugin.serving.service.run import Where
     from mmbee_plugin.serving.service.run import serve as run
 
     limits = Limits(candidates=candidates, queue=queue, seconds=deadline)
-    run(Where(bundles, host, port, store, token, workers), limits, typer.echo)
+    run(Where(bundles, host, port, store, token, workers, segments), limits, typer.echo)

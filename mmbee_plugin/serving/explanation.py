@@ -12,7 +12,7 @@ from mmbee_plugin.modules.batch import AuthorSide
 from mmbee_plugin.modules.gtr import EncodedAuthor, GTRModel
 from mmbee_plugin.modules.mfq import MFQ
 from mmbee_plugin.serving.board.board import LiveBoard
-from mmbee_plugin.serving.board.windows import Segment
+from mmbee_plugin.serving.board.segment import Segment
 from mmbee_plugin.serving.scorer import STALE_BOARD, Behaviour, Scorer
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable, Sequence
+from pathlib import Path
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.board.board import UNKNOWN, LiveBoard, board_of
-from mmbee_plugin.serving.board.windows import ACCEPTED, Segment, Windows
+from mmbee_plugin.serving.board.segment import Segment
+from mmbee_plugin.serving.board.windows import ACCEPTED, Windows
 from mmbee_plugin.serving.bundle.opened import open_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.bundle.source import LiveContent
@@ -26,14 +28,19 @@ class Follower(Holder):
         shelf: the folder of bundles.
         store: URL of a Redis or Valkey; None maps the bundles' own files.
         tell: see `Event`.
+        journal: folder of a file that keeps the received segments, for a process that replaces this one.
     """
 
     def __init__(
-        self, shelf: Shelf, store: str | None = None, tell: Event = lambda what, detail: None
+        self,
+        shelf: Shelf,
+        store: str | None = None,
+        tell: Event = lambda what, detail: None,
+        journal: Path | None = None,
     ) -> None:
         super().__init__(tell)
         self.poll = POLL
-        self.shelf, self.store = shelf, store
+        self.shelf, self.store, self.journal = shelf, store, journal
         self._windows: Windows | None = None
         self._intake = threading.Lock()
 
@@ -86,7 +93,8 @@ class Follower(Holder):
 
     def _kept_windows(self, live: LiveContent | None) -> Windows:
         """The received segments; none if the new bundle expects other shapes."""
-        content = live or LiveContent(1.0, 1, {})
-        if self._windows is not None and self._windows.content.shapes == content.shapes:
+        if live is None:
+            return Windows(LiveContent(1.0, 1, {}))
+        if self._windows is not None and self._windows.content.shapes == live.shapes:
             return self._windows
-        return Windows(content)
+        return Windows(live, self.journal)

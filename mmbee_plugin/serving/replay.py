@@ -21,7 +21,8 @@ from mmbee_plugin.evaluation.calibration import chances_in_log
 from mmbee_plugin.files import replaced
 from mmbee_plugin.modules.gtr import EncodedAuthor
 from mmbee_plugin.serving.board.board import BATCH, OFF_AIR, UNKNOWN, Board, LiveBoard, board_of
-from mmbee_plugin.serving.board.windows import Segment, Windows
+from mmbee_plugin.serving.board.segment import Segment
+from mmbee_plugin.serving.board.windows import Windows
 from mmbee_plugin.serving.bundle.opened import open_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.bundle.source import LiveContent

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.serving.board.windows import Segment, Windows
+from mmbee_plugin.serving.board.segment import Segment
+from mmbee_plugin.serving.board.windows import Windows
 from mmbee_plugin.serving.bundle.source import LiveContent
 from mmbee_plugin.serving.follower import Follower
 

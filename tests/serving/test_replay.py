@@ -14,7 +14,8 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.labelled import LabelledRows
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.board.board import LiveBoard
-from mmbee_plugin.serving.board.windows import Segment, Windows
+from mmbee_plugin.serving.board.segment import Segment
+from mmbee_plugin.serving.board.windows import Windows
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.replay import Replayed, open_scorer, replay_rows

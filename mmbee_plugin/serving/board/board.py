@@ -13,7 +13,8 @@ from mmbee_plugin.modules.batch import AuthorSide
 from mmbee_plugin.modules.gtr import EncodedAuthor
 from mmbee_plugin.modules.named import module_name
 from mmbee_plugin.serving.board.rows import SharedRows
-from mmbee_plugin.serving.board.windows import Segment, Windows, stored_segments
+from mmbee_plugin.serving.board.segment import Segment, stored_segments
+from mmbee_plugin.serving.board.windows import Windows
 from mmbee_plugin.serving.bundle.opened import Bundle
 from mmbee_plugin.serving.sides import author_side
 

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from mmbee_plugin.errors import InputError, one_line
+from mmbee_plugin.serving.board.journal import ENOUGH, Journal
+from mmbee_plugin.serving.board.segment import Segment
 from mmbee_plugin.serving.bundle.source import LiveContent
 
 ACCEPTED, LATE, DUPLICATE = "accepted", "late", "duplicate"
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A segment of a live room.
-
-    Attributes:
-        start, end: seconds since the epoch.
-        values: modality -> (F, D) as stored; no entry for a missing modality.
-    """
-
-    start: float
-    end: float
-    values: Mapping[str, NDArray] = field(default_factory=dict)
 
 
 class Windows:
@@ -34,16 +20,24 @@ class Windows:
 
     Args:
         content: gives L and the shapes of features.
+        journal: folder of the file that segments are kept in and taken from; None keeps none.
 
     Attributes:
         changes: number of segments accepted so far.
     """
 
-    def __init__(self, content: LiveContent) -> None:
+    def __init__(self, content: LiveContent, journal: Path | None = None) -> None:
         self.content, self.changes = content, 0
         self._of: dict[str, list[Segment]] = {}
         self._changed: dict[str, int] = {}
+        self._held = 0
         self._lock = threading.Lock()
+        self._journal: Journal | None = None
+        if journal is not None:
+            kept = Journal(journal, content)
+            for author, segment in kept.found:
+                self.add(author, segment)
+            self._journal = kept
 
     def of(self, author: str) -> list[Segment]:
         """The author's segments, oldest first."""
@@ -61,13 +55,19 @@ class Windows:
         Returns:
             ``accepted``, ``duplicate`` (the author has a segment of that start, which is kept), or ``late`` (older than
             all L kept).
+
+        Raises:
+            InputError: the journal cannot be written; nothing was added.
         """
         with self._lock:
-            became = self._put(author, segment)
-            if became == ACCEPTED:
-                self.changes += 1
-                self._changed[author] = self.changes
-            return became
+            place = self._place(author, segment)
+            if isinstance(place, str):
+                return place
+            self._keep(author, segment)
+            self._insert(author, place, segment)
+            self.changes += 1
+            self._changed[author] = self.changes
+            return ACCEPTED
 
     def seed(self, author: str, segments: Sequence[Segment]) -> None:
         """Inserts a bundle's own segments of an author, without counting them as changes."""
@@ -75,30 +75,32 @@ class Windows:
             if segments:  # an author without one has no window to encode
                 self._changed.setdefault(author, 0)
             for segment in segments:
-                self._put(author, segment)
+                place = self._place(author, segment)
+                if not isinstance(place, str):
+                    self._insert(author, place, segment)
 
-    def _put(self, author: str, segment: Segment) -> str:
-        own = self._of.setdefault(author, [])
+    def _place(self, author: str, segment: Segment) -> int | str:
+        """Where the segment belongs among the author's, or why it does not."""
+        own = self._of.get(author, [])
         place = bisect_left(own, segment.start, key=lambda one: one.start)
         if place < len(own) and own[place].start == segment.start:
             return DUPLICATE
-        if place == 0 and len(own) >= self.content.length:
-            return LATE
+        return LATE if place == 0 and len(own) >= self.content.length else place
+
+    def _insert(self, author: str, place: int, segment: Segment) -> None:
+        own = self._of.setdefault(author, [])
+        self._held -= len(own)
         own.insert(place, segment)
         del own[: -self.content.length]
-        return ACCEPTED
+        self._held += len(own)
 
-
-def stored_segments(
-    starts: NDArray, ends: NDArray, values: Mapping[str, NDArray], present: Mapping[str, NDArray]
-) -> list[Segment]:
-    """The segments in one author's window (L,), one row of :class:`~mmbee_plugin.serving.bundle.source.Windows`."""
-    return [
-        Segment(
-            float(starts[place]),
-            float(ends[place]),
-            {name: np.array(rows[place]) for name, rows in values.items() if present[name][place]},
-        )
-        for place in range(len(starts))
-        if not np.isnan(starts[place])
-    ]
+    def _keep(self, author: str, segment: Segment) -> None:
+        """Writes a segment to the journal, which is written anew at twice what the windows hold."""
+        if self._journal is None:
+            return
+        try:
+            if self._journal.count >= max(ENOUGH, 2 * self._held):
+                self._journal.write_anew((one, kept) for one, own in self._of.items() for kept in own)
+            self._journal.append(author, segment)
+        except OSError as error:
+            raise InputError(f"{self._journal.path}: cannot be written ({one_line(error)})") from None

@@ -12,17 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmbee_plugin.serving import explanation
+from mmbee_plugin.serving import explanation, intake
 from mmbee_plugin.serving import scorer as scoring
-from mmbee_plugin.serving.board import windows
-from mmbee_plugin.serving.bundle.source import LiveContent, LiveModality
+from mmbee_plugin.serving.bundle.source import LiveContent
 from mmbee_plugin.serving.follower import Follower
 from mmbee_plugin.serving.holder import Holder
 from mmbee_plugin.serving.scorer import Scorer, Scores
 from mmbee_plugin.serving.service import schema
 from mmbee_plugin.serving.service.bodies import Wrong
-
-WRONG_SHAPE, NOT_FINITE, WRONG_TIME = "wrong shape", "not finite", "ends before it starts"
 
 
 def score(scorer: Scorer, request: schema.ScoreRequest) -> schema.ScoreAnswer:
@@ -84,16 +81,12 @@ def take(follower: Follower, request: schema.SegmentsRequest) -> schema.Segments
     """Adds live segments to the board. Raises InputError if no live data are served."""
     scorer = follower.scorer
     assert scorer is not None
-    live = scorer.bundle.live or LiveContent(0.0, 1, {})
-    answers, good = [""] * len(request.segments), {}
-    for place, segment in enumerate(request.segments):
-        made = _segment(segment, live)
-        if isinstance(made, str):
-            answers[place] = made
-        else:
-            good[place] = segment.author, made
-    for place, became in zip(good, follower.take(list(good.values()), scorer.bundle.live), strict=True):
-        answers[place] = became
+    live = scorer.bundle.live
+    made = [
+        (one.author, intake.segment_of(one.start, one.end, one.features, live or LiveContent(0.0, 1, {})))
+        for one in request.segments
+    ]
+    answers = intake.take(follower, made, live)
     return schema.SegmentsAnswer(scorer.bundle.id, answers, dict(Counter(answers)))
 
 
@@ -174,36 +167,6 @@ def _as_asked(scorer: Scorer, found: Scores, logits: bool) -> NDArray[np.float32
     if logits or not scorer.bundle.manifest["chances"]:
         return found.logits
     return torch.from_numpy(found.logits).sigmoid().numpy()
-
-
-def _segment(given: schema.Segment, live: LiveContent) -> windows.Segment | str:
-    """The segment in stored form, or what is wrong with it."""
-    end = given.start + live.seconds if given.end is None else given.end
-    if end < given.start:
-        return WRONG_TIME
-    values = {}
-    for name, rows in given.features.items():
-        made = _values(rows, live.modalities.get(name))
-        if isinstance(made, str):
-            return made
-        if made.any():  # as in the data, zeros mean that the modality is missing
-            values[name] = made
-    return windows.Segment(given.start, end, values)
-
-
-def _values(rows: Sequence[object], kind: LiveModality | None) -> NDArray | str:
-    if kind is None:
-        return WRONG_SHAPE
-    try:
-        with np.errstate(over="ignore"):
-            values = np.array(rows, dtype=np.float64).astype(kind.dtype)
-    except (ValueError, TypeError):
-        return WRONG_SHAPE  # vectors of several lengths
-    if values.ndim == 1:
-        values = values[None]
-    if values.shape != (kind.frames, kind.width):
-        return WRONG_SHAPE
-    return values if np.isfinite(values).all() else NOT_FINITE
 
 
 def _strings(inputs: dict[str, schema.InferTensor], name: str) -> list[str]:

@@ -50,6 +50,12 @@ class Metrics:
         self.segments = Counter(
             "mmbee_segments", "Segments by what became of them.", ["answer"], registry=registry
         )
+        self.parts = Counter(
+            "mmbee_segment_parts",
+            "Parts of the followed folder, by whether they could be read.",
+            ["answer"],
+            registry=registry,
+        )
         self.swaps = Counter("mmbee_swaps", "Bundles that came to serve.", registry=registry)
         self.refusals = Counter(
             "mmbee_refused_bundles", "Bundles that CURRENT names and that do not serve.", registry=registry

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.follower import Follower
 from mmbee_plugin.serving.offers import OfferFollower, write_offer
+from mmbee_plugin.serving.parts import BAD, PartsFollower
 from mmbee_plugin.serving.service.app import Limits, Service
 from mmbee_plugin.serving.service.metrics import Metrics, count_in
 from mmbee_plugin.serving.service.supervisor import Supervisor
@@ -38,6 +40,7 @@ class Where:
         store: URL of a Redis or Valkey; None maps the bundles' own files.
         token: bearer token of requests; None requires a loopback host.
         workers: number of processes that answer.
+        segments: folder of Parquet parts with live segments that is followed; None for none.
     """
 
     bundles: Path
@@ -46,11 +49,12 @@ class Where:
     store: str | None = None
     token: str | None = None
     workers: int = 1
+    segments: Path | None = None
 
 
 @dataclass(frozen=True)
 class _Shared:
-    """What the processes share: sockets, and a folder with the offer and the metrics."""
+    """What the processes share: sockets, and a folder with the offer, the metrics and the received segments."""
 
     folder: Path
     listening: socket.socket
@@ -76,6 +80,8 @@ def serve(where: Where, limits: Limits, show: Callable[[str], None]) -> None:
     """
     if not where.bundles.is_dir():
         raise InputError(f"{where.bundles}: no such folder of bundles; mmbee bundle build makes one")
+    if where.segments is not None and not where.segments.is_dir():
+        raise InputError(f"--segments {where.segments}: no such folder")
     if where.token is None and not _is_loopback(where.host):
         raise InputError(f"--host {where.host}: reaches beyond this machine, so --token is needed")
     with tempfile.TemporaryDirectory(prefix="mmbee-serve-") as folder, _listening(where) as listening:
@@ -104,12 +110,30 @@ def _encode(where: Where, limits: Limits, shared: _Shared, show: Callable[[str],
         if what != "kept":
             show(f"serving bundle {detail}" if what == "swapped" else f"not served: {detail}")
 
-    follower = Follower(Shelf(where.bundles), where.store, tell)
+    follower = Follower(Shelf(where.bundles), where.store, tell, shared.folder)
     follower.start()
+    parts = None if where.segments is None else _parts(where.segments, follower, metrics, show)
     try:
         _run(Service(follower, metrics, limits=limits).inner(), shared.inner, "asyncio")
     finally:
+        if parts is not None:
+            parts.stop()
         follower.stop()
+
+
+def _parts(folder: Path, follower: Follower, metrics: Metrics, show: Callable[[str], None]) -> PartsFollower:
+    def tell(what: str, line: str) -> None:
+        metrics.parts.labels(what).inc()
+        if what == BAD:
+            show(line)
+
+    def count(became: Counter[str]) -> None:
+        for answer, number in became.items():
+            metrics.segments.labels(answer).inc(number)
+
+    parts = PartsFollower(folder, follower, count, tell)
+    parts.start()
+    return parts
 
 
 def _answer(where: Where, limits: Limits, shared: _Shared, number: int) -> None:

@@ -21,8 +21,8 @@ SHORT = 10.0
 """seconds of life below which a process is restarted later each time"""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """seconds between such a process's end and its restart"""
-DIES_WITH_PARENT = 1
-"""PR_SET_PDEATHSIG of prctl(2)"""
+DIES_WITH_PARENT, NAME = 1, 15
+"""PR_SET_PDEATHSIG and PR_SET_NAME of prctl(2)"""
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Supervisor:
         now = time.monotonic()
         for name, part in self._parts.items():
             if part.process is None and part.due <= now:
-                arguments = part.work, os.getpid(), self._show
+                arguments = name, part.work, os.getpid(), self._show
                 process = multiprocessing.get_context("fork").Process(target=_run, args=arguments, name=name)
                 process.start()
                 part.process, part.started = process, now
@@ -95,8 +95,10 @@ class Supervisor:
                 process.join()
 
 
-def _run(work: Callable[[], None], parent: int, show: Callable[[str], None]) -> None:
-    ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGTERM)
+def _run(name: str, work: Callable[[], None], parent: int, show: Callable[[str], None]) -> None:
+    system = ctypes.CDLL(None)
+    system.prctl(NAME, f"mmbee {name}".encode())  # for ps and top
+    system.prctl(DIES_WITH_PARENT, signal.SIGTERM)
     if os.getppid() != parent:  # it died before
         return
     try:
