@@ -6,25 +6,46 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
+BESIDE = ("recbole_configs", "torchrec_configs", "examples")
+"""folders of the checkout that travel with an installation, within the package"""
 FRONT = (ROOT / "mmbee_plugin" / "__init__.py").read_text(encoding="utf-8")
 
 setup(
     name="mmbee-plugin",
     version=re.search(r'^__version__ = "(.+)"$', FRONT, re.M)[1],
-    description="MMBee (KDD 2024): multi-modal fusion and behaviour expansion, as a RecBole plugin",
+    description="MMBee (KDD 2024): multi-modal fusion and behaviour expansion, for RecBole and TorchRec",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],
+    author="The mmbee-plugin contributors",
+    project_urls={"Paper": "https://arxiv.org/abs/2407.00056"},
+    keywords="recommender live-streaming multi-modal graph recbole torchrec",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.11",
-    packages=[*find_packages(include=["mmbee_plugin", "mmbee_plugin.*"]), "mmbee_plugin.recbole_configs"],
-    # The settings of the checkout's recbole_configs/ travel with an installation.
-    package_dir={"mmbee_plugin.recbole_configs": "recbole_configs"},
+    packages=[
+        *find_packages(include=["mmbee_plugin", "mmbee_plugin.*"]),
+        *(f"mmbee_plugin.{folder}" for folder in BESIDE),
+    ],
+    package_dir={f"mmbee_plugin.{folder}": folder for folder in BESIDE},
     package_data={
+        "mmbee_plugin": ["py.typed"],
         "mmbee_plugin.recbole": ["properties/*"],
         "mmbee_plugin.serving.service.console": ["page.html", "*.css", "*.js"],
         "mmbee_plugin.tables.ranking": ["published.json"],
         "mmbee_plugin.recbole_configs": ["*.yaml", "tuning/*.hyper", "tuning/*/*.json"],
+        "mmbee_plugin.torchrec_configs": ["*.yaml"],
     },
     install_requires=[
         "torch>=2.13",
@@ -43,8 +64,9 @@ setup(
             "pyyaml>=6",
             "plotly>=6",
             "torch-geometric>=2.6",
-            "numpy<2",
-            "scipy<1.13",
+            # On 3.12 and later ./packaging/ray-none in the same pip call; on 3.11 ray itself may be there.
+            "numpy<2; python_version < '3.12'",
+            "scipy<1.13; python_version < '3.12'",
             "setuptools<81",
         ],
         "torchrec": [
@@ -53,7 +75,7 @@ setup(
             "pyarrow>=17,<26",
             "pyyaml>=6",
             "tensorboard>=2.16",
-            "numpy<2",
+            "numpy<2; python_version < '3.12'",
         ],
         "serve": [
             "starlette>=1",

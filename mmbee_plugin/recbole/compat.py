@@ -1,4 +1,4 @@
-"""Fixes of RecBole 1.2.1 on current libraries: two failures, one slowdown, one clash of file names.
+"""Fixes of RecBole 1.2.1 on current libraries: four failures, one slowdown, one clash of file names.
 
 **Checkpoints** (torch >= 2.6). RecBole calls ``torch.save`` on dicts that hold its `Config` object and
 ``torch.load`` without ``weights_only=False``, so since torch 2.6 `Trainer.evaluate` (after every training
@@ -14,6 +14,12 @@ reaches modules that imported it before.
 **Exhaustive search** (hyperopt 0.2.7, the newest). RecBole's default algorithm in `HyperTuning` draws with a
 numpy `RandomState`; hyperopt calls ``integers`` on it, which only the newer `Generator` has. In RecBole's module the
 name ``np`` is bound to a `Substitute` whose `RandomState` has that method.
+
+**Names that NumPy 2 dropped.** RecBole's `Config` gives NumPy's old aliases, such as ``np.float``, back to its other
+modules, by way of ``np.float_``, ``np.complex_`` and ``np.unicode_``, which NumPy 2 does not have.
+
+**Matrices by keys** (SciPy >= 1.13). LightGCN and six other models fill a ``dok_matrix`` through its ``_update``, which
+SciPy no longer has. In their modules ``sp`` is bound to a `Substitute` whose ``dok_matrix`` has it.
 
 **Anomaly detection.** RecBole's SINE module switches autograd's anomaly detection on at import, which every lookup or
 import of a sequential model (SASRec, DIN, ...) triggers: each operation then keeps its formatted traceback, which makes
@@ -35,6 +41,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 import torch
 from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
@@ -54,6 +61,22 @@ PRETRAINED = (
     "sequential_recommender.s3rec",
 )
 """RecBole's models that load pre-trained weights from a file"""
+BY_KEYS = (
+    *(f"general_recommender.{name}" for name in ("gcmc", "lightgcn", "ncl", "ngcf", "spectralcf")),
+    *(f"knowledge_aware_recommender.{name}" for name in ("kgin", "mcclk")),
+)
+"""RecBole's models that fill a matrix by ``dok_matrix._update``"""
+OLD_NAMES = {
+    "bool": np.bool_,
+    "int": np.int_,
+    "float": np.float64,
+    "complex": np.complex128,
+    "object": np.object_,
+    "str": np.str_,
+    "long": np.int_,
+    "unicode": np.str_,
+}
+"""NumPy's names that RecBole reads -> the types that its Config gives them on NumPy 1"""
 
 
 class Substitute(ModuleType):
@@ -76,6 +99,20 @@ class _RandomState(np.random.RandomState):
         return self.randint(low, high, size)
 
 
+class _DokMatrix(scipy.sparse.dok_matrix):
+    """A `dok_matrix` with the method that RecBole calls."""
+
+    def _update(self, entries: Mapping[tuple[int, int], float]) -> None:
+        """Sets many entries without checks; keys are (row, column)."""
+        self._dict.update(entries)
+
+
+def _give_old_names(_config: Config) -> None:
+    """The new body of ``Config.compatibility_settings``."""
+    for name, kind in OLD_NAMES.items():
+        setattr(np, name, kind)
+
+
 def _save(obj: Any, f: Any, *args: Any, **kwargs: Any) -> None:
     if isinstance(obj, Mapping) and isinstance(obj.get("config"), Config):
         checkpoint.save(obj, f)
@@ -91,11 +128,16 @@ def _load(f: Any, map_location: Any = None, **kwargs: Any) -> Any:
 
 TORCH = Substitute(torch, save=_save, load=_load)
 NUMPY = Substitute(np, random=Substitute(np.random, RandomState=_RandomState))
+SPARSE = Substitute(scipy.sparse, dok_matrix=_DokMatrix)
 
 
 def install() -> None:
-    """Applies all four; a second call changes nothing."""
+    """Applies all six; a second call changes nothing."""
     _leave_anomaly_detection()
+    Config.compatibility_settings = _give_old_names
+    if not hasattr(scipy.sparse.dok_matrix, "_update"):
+        for module in BY_KEYS:
+            vars(importlib.import_module(f"recbole.model.{module}"))["sp"] = SPARSE
     for module in NAMING:
         vars(importlib.import_module(module))["get_local_time"] = _time_of_a_name
     for module in ("recbole.trainer.trainer", *(f"recbole.model.{name}" for name in PRETRAINED)):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from mmbee_plugin.assembly.settings import HistorySettings, ModelSettings
+from mmbee_plugin.command.shipped import shipped
 from mmbee_plugin.command.spelling import plain
 from mmbee_plugin.command.yaml_settings import NAMES, parse_value, read_mapping
 from mmbee_plugin.errors import InputError
@@ -137,13 +138,14 @@ class Settings(Section):
 
 
 def read_settings(path: Path, overrides: Iterable[str] = ()) -> Settings:
-    """Settings from a YAML file, with entries replaced by ``section.key=value`` arguments.
+    """Settings from a YAML file, ``torchrec_configs/…`` wherever it runs, with entries replaced by
+    ``section.key=value`` arguments.
 
     Raises:
         InputError: a file that cannot be read, an unknown key, a wrong type, an impossible combination; one line
             that names the file and the entry.
     """
-    content = read_mapping(path)
+    content = read_mapping(shipped(path))
     if not content:
         raise InputError(f"{path}: expected sections {', '.join(Settings.model_fields)}")
     for override in overrides:

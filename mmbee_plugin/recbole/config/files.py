@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import mmbee_plugin
+from mmbee_plugin.command.shipped import shipped
 from mmbee_plugin.command.yaml_settings import read_mapping
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.recbole.config.known import check_settings, known_settings
@@ -22,9 +22,7 @@ RUN_DEFAULTS: dict[str, Any] = {
 
 def config_folder() -> Path:
     """``recbole_configs``: of the working directory, else of the checkout, else of the installed package."""
-    package = Path(mmbee_plugin.__file__).parent
-    places = [Path("recbole_configs"), package.parent / "recbole_configs", package / "recbole_configs"]
-    return next((place for place in places if place.is_dir()), places[0])
+    return shipped(Path("recbole_configs"))
 
 
 def paper_settings() -> dict[str, Any]:
@@ -33,7 +31,7 @@ def paper_settings() -> dict[str, Any]:
     Given to a run they win over the dataset's own file, as with ``--config_files``. Raises InputError where the file
     cannot be read.
     """
-    return read_mapping(config_folder() / "paper.yaml")
+    return read_mapping(shipped(Path("recbole_configs/paper.yaml")))
 
 
 def dataset_settings(folder: DatasetFolder, model: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mmbee_plugin.command.shipped import shipped
 from mmbee_plugin.command.spelling import spelled
 from mmbee_plugin.command.yaml_settings import NAMES, parse_value, read_mapping
 from mmbee_plugin.errors import InputError
@@ -19,7 +20,8 @@ INTERVALS = frozenset({"user_inter_num_interval", "item_inter_num_interval"})
 
 def given_sources(config_files: str | None, rest: Iterable[str]) -> tuple[Source, ...]:
     """RecBole settings from files, from their sections for single models, and from ``--key=value`` arguments, which
-    win; ``--graph.top_k=5`` sets one entry of a dict. Files may be among the arguments too, ``--config_files=a.yaml``.
+    win; ``--graph.top_k=5`` sets one entry of a dict. Files may be among the arguments too, ``--config_files=a.yaml``;
+    those of ``recbole_configs`` are found as :func:`~mmbee_plugin.command.shipped.shipped` does.
 
     Raises:
         InputError: naming the argument or file that cannot be read.
@@ -32,7 +34,7 @@ def given_sources(config_files: str | None, rest: Iterable[str]) -> tuple[Source
     files: list[Source] = []
     sections: list[Source] = []
     for name in " ".join(listed).replace(",", " ").split():
-        content = read_mapping(Path(name))
+        content = read_mapping(shipped(Path(name)))
         of_models = content.pop("models", None) or {}
         if not isinstance(of_models, Mapping) or not all(
             isinstance(each, Mapping) for each in of_models.values()
