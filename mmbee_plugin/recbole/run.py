@@ -225,6 +225,7 @@ def train_and_test(
     resume: Path | None = None,
     quiet: bool = True,
     saved: bool = True,
+    tested: bool = True,
     progress: Progress | None = None,
 ) -> report.RunResult:
     """Trains and tests one model on a dataset folder.
@@ -233,6 +234,7 @@ def train_and_test(
         resume: checkpoint of a run to continue.
         quiet: print only warnings of RecBole's log.
         saved: False keeps no checkpoint, and tests the last epoch's weights instead of the best.
+        tested: False leaves the test split alone; its metrics are then none.
         progress: prints stages and epochs.
     """
     start, memory = time.perf_counter(), PeakMemory()
@@ -262,8 +264,10 @@ def train_and_test(
         bars = config["show_progress"]
         try:
             _, valid = trainer.fit(train_data, valid_data, saved=saved, show_progress=bars)
-            begin_stage("testing")
-            test = trainer.evaluate(test_data, load_best_model=saved, show_progress=bars)
+            test: dict[str, float] = {}
+            if tested:
+                begin_stage("testing")
+                test = trainer.evaluate(test_data, load_best_model=saved, show_progress=bars)
         except KeyboardInterrupt:
             kept = saved and isinstance(trainer, Resumable) and trainer.last_file.exists()
             raise KeyboardInterrupt(f"mmbee resume {trainer.last_file} goes on" if kept else "") from None

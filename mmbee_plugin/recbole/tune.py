@@ -47,7 +47,7 @@ def _tune(argv: list[str]) -> None:
 
     def objective(params: dict[str, Any], _files: Any = None) -> dict[str, Any]:
         trial = build_config(model, folder, merged(given, nested(params)))
-        result = train_and_test(trial, folder, quiet="state" not in given, saved=False)
+        result = train_and_test(trial, folder, quiet="state" not in given, saved=False, tested=False)
         return {
             "model": model,
             "best_valid_score": result.valid[trial["valid_metric"].lower()],
@@ -69,6 +69,14 @@ def _tune(argv: list[str]) -> None:
         "",
     ]
     sys.stdout.write("\n".join(lines))
+
+
+class Search(HyperTuning):
+    """RecBole's search, which prints what it has found on validation alone."""
+
+    def _print_result(self, result_dict: dict[str, Any]) -> None:
+        sys.stdout.write(f"best so far on validation data: {result_dict['best_valid_score']:.4f}\n")
+        sys.stdout.flush()
 
 
 Objective = Callable[..., dict[str, Any]]
@@ -101,18 +109,18 @@ def searched_settings(params_file: Path, model: str) -> list[str]:
     return names
 
 
-def search_of(objective: Objective, params_file: Path, seed: int, **chosen: Any) -> HyperTuning:
+def search_of(objective: Objective, params_file: Path, seed: int, **chosen: Any) -> Search:
     """RecBole's search; equal seeds propose the same settings in the same order.
 
     Args:
-        chosen: other arguments of HyperTuning.
+        chosen: other arguments of RecBole's HyperTuning.
 
     Raises:
         InputError: the params file cannot be understood.
     """
     os.environ.setdefault("HYPEROPT_FMIN_SEED", str(seed))
     try:
-        return HyperTuning(objective, params_file=str(params_file), **chosen)
+        return Search(objective, params_file=str(params_file), **chosen)
     except (ValueError, SyntaxError, NameError, TypeError, AttributeError) as error:
         raise InputError(
             f"{params_file}: {error}; a line is: name choice|uniform|quniform|loguniform values, of an exhaustive "

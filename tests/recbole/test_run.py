@@ -266,6 +266,7 @@ def test_hyper_parameter_search(folder, capsys):
     arguments = ["--model=BPR", *TINY, "--params_file=my.hyper", "--max_evals=2"]
     assert tune.main(arguments) == 0
     out = capsys.readouterr().out
+    assert "best so far on validation data: 0." in out and "test" not in out
     assert "Best of 2: " in out and "recall@10 on validation data: " in out and folder.provenance() in out
     assert not list(Path("saved").iterdir())
 

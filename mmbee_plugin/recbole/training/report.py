@@ -91,11 +91,13 @@ GRAPH_COST = (
 
 def table(results: Sequence[RunResult]) -> str:
     """Plain-text table with a row per model and split, and columns of metrics and costs."""
-    metrics = list(results[0].test)
+    metrics = list(results[0].valid)
     rows = [["model", "split", *metrics, "seconds", "peak MB"]]
     for result in results:
-        for split, values in (("valid", result.valid), ("test", result.test)):
-            cost = [f"{result.seconds:.1f}", f"{result.peak_rss_mb:.0f}"] if split == "test" else ["", ""]
+        tested = [("test", result.test)] if result.test else []
+        for split, values in (("valid", result.valid), *tested):
+            last = split == "test" or not tested
+            cost = [f"{result.seconds:.1f}", f"{result.peak_rss_mb:.0f}"] if last else ["", ""]
             rows.append([result.name, split, *(f"{values[name]:.4f}" for name in metrics), *cost])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
