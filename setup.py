@@ -95,6 +95,7 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3.6",
             "hypothesis>=6.100",
+            "schemathesis>=4.32",
             "scikit-learn>=1.5",
             "ruff==0.17.6",
             "mypy==2.4.1",

@@ -92,9 +92,13 @@ def document() -> dict[str, Any]:
                 "required": True,
                 "content": {"application/json": {"schema": refs[asked]}},
             }
+        if 401 in errors:
+            operation["security"] = [{"token": []}, {}]
         paths[path] = {method: operation}
     info = {"title": "MMBee", "version": "1", "description": "Gift-through rates of users for live authors."}
-    return {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": components}}
+    token = {"type": "http", "scheme": "bearer", "description": "where the service was started with a token"}
+    parts = {"schemas": components, "securitySchemes": {"token": token}}
+    return {"openapi": "3.1.0", "info": info, "paths": paths, "components": parts}
 
 
 @cache

@@ -124,7 +124,7 @@ function partsOf(found, task) {
     `${rest.length} more parts`);
   return [
     make("p", {}, `${task} ${score(found.scores[task])}, logit ${signed(found.logits[task])}.`),
-    make("p", { class: "soft" }, "How far the logit falls when one part alone is left out; to the left, it rises."),
+    make("p", { class: "soft" }, "How far the logit falls when one part alone is left out; to the left, it rises. Parts overlap, so falls do not add up."),
     list, ...(rest.length ? [more] : []),
   ];
 }
@@ -147,8 +147,8 @@ function roomOf(found) {
         make("tbody", {}, ...rows, ...more))),
     ];
   };
-  const falls = make("tr", {}, make("th", { scope: "row" }, `${task} without it`),
-    ...starts.map((start) => make("td", {}, fall(start) ? signed(-fall(start).falls[task]) : "–")));
+  const falls = make("tr", {}, make("th", { scope: "row" }, "fall without it"),
+    ...starts.map((start) => make("td", {}, fall(start) ? signed(fall(start).falls[task]) : "–")));
   const title = make("h3", {}, starts.length > 1 ? `The room's last ${starts.length} segments` : "The room's segment");
   if (!attention) {
     const there = names.map((name) => present[name].map(Number));

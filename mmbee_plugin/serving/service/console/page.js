@@ -46,7 +46,7 @@ function state(kind, text) {
 }
 
 function lock(reason) {
-  for (const id of ["served", "console"]) byId(id).hidden = true;
+  for (const id of ["served", "console", "routes-links"]) byId(id).hidden = true; // a link bears no token
   byId("tiles").replaceChildren();
   byId("routes").tBodies[0].replaceChildren();
   for (const id of ["ranked", "explained"]) byId(id).replaceChildren();

@@ -112,7 +112,7 @@ function showStatus(model, metrics) {
 
 function boardAge(authors, seconds) {
   if (Number.isNaN(seconds)) return authors ? "static items" : "no live segment";
-  return seconds < 1 ? "the newest segment is on" : `the newest segment ended ${age(seconds)} ago`;
+  return seconds < 1 ? "newest segment is on" : `newest segment ${age(seconds)} old`;
 }
 
 function tiles(rows) {
