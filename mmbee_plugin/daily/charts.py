@@ -64,14 +64,14 @@ def hours(found: Calibration) -> go.Figure:
 
 
 def stability(found: Stability) -> go.Figure:
-    """Shares of the rows by bin of chances, the last days and this one."""
+    """Shares of the rows by bin of chances, yesterday and today, in the same hours."""
     figure = _panels([f"PSI {found.psi:.3f}"], 280)
     ends = [0.0, *found.edges, np.inf]
     names = [f"from {low:.2%}" for low in ends[:-1]]
-    for label, shares, colour in (("last days", found.before, LAST), ("this day", found.after, MAIN)):
+    for label, shares, colour in (("yesterday", found.before, LAST), ("today", found.after, MAIN)):
         figure.add_bar(x=names, y=shares, name=label, marker_color=colour)
     figure.update_yaxes(tickformat=".0%", rangemode="tozero", title="share of the rows")
-    figure.update_xaxes(title="chance of a gift, in tenths of the last days", type="category")
+    figure.update_xaxes(title="chance of a gift, in tenths of yesterday", type="category")
     return figure.update_layout(barmode="group", showlegend=True, legend={"orientation": "h", "y": 1.2})
 
 

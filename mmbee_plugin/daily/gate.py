@@ -36,13 +36,14 @@ class GateSettings(Section):
     log_loss_rise: float = Field(default=0.02, ge=0)
     """rise of the log loss in the log, relative to the served bundle's, beyond chance"""
     calibration: float = Field(default=1.25, ge=1)
-    """factor between predicted and observed gifts, beyond chance, if the served bundle's is nearer to 1"""
+    """factor by which predicted over observed gifts is further from 1 than the served bundle's, beyond chance"""
     coverage_drop: float = Field(default=0.02, ge=0)
     """fall of the share of rows whose user, author, neighbours or segments a bundle has, or that it scores"""
     norm_drift: float = Field(default=0.5, ge=0)
     """growth of a table's mean norm, or of a part's weights, since the served bundle; 0.5: by half, or to 1 / 1.5"""
-    psi: float = Field(default=0.5, ge=0)
-    """population stability index of the chances, candidate against served bundle"""
+    psi: float = Field(default=0.25, ge=0)
+    """population stability index of the chances, candidate against served bundle, unless the log loss is lower beyond
+    chance"""
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,8 @@ def judge(
     """Judges a candidate on rows that it was not trained on.
 
     Args:
-        candidate, served: answers of both to the same rows; without a served bundle only what the candidate's own
-            answers show is checked.
+        candidate, served: answers of both to the same rows. Without a served bundle anything finite is better than
+            nothing, so metrics are told and not limited.
         norms: of the served bundle and of the candidate, see :func:`~mmbee_plugin.daily.norms.norms`.
         settings: the limits.
         seed: of the bootstrap samples.
@@ -147,23 +148,22 @@ def _metrics(
     candidate: Replayed, served: Replayed | None, limits: GateSettings, seed: int
 ) -> Iterator[Check]:
     """Checks of scores, on rows that both score."""
-    sides = [candidate] if served is None else [candidate, served]
-    sums = _Sums.of(sides, seed)
-    factors = sums.factors()
-    if served is not None:
-        yield _gauc(sums, limits)
-        rise, loss = sums.log_loss()
-        allowed = limits.log_loss_rise
-        words = f"{rise.mean:+.2%} {_range(rise, '+.2%')} of {loss:.4f} (limit {allowed:+.1%})"
-        yield Check("log loss", not (rise.mean > allowed and rise.low > 0), words)
-    own, others = factors[0], factors[1:]
-    far = not own.low <= limits.calibration or not own.high >= 1 / limits.calibration
-    nearer = any(_distance(other.mean) < _distance(own.mean) for other in others) or not others
-    words = f"{own.mean:.3f} {_range(own, '.3f')}" + "".join(f" against {each.mean:.3f}" for each in others)
-    yield Check("predicted over observed", not (far and nearer), f"{words} (limit {limits.calibration:g})")
-    if served is not None:
-        psi = stability(served.chances, candidate.chances, served.weights, candidate.weights).psi
-        yield Check("PSI", psi <= limits.psi, f"{psi:.3f} (limit {limits.psi:g})")
+    sums = _Sums.of([candidate] if served is None else [candidate, served], seed)
+    if served is None:
+        yield Check("predicted over observed", True, f"{sums.factor(0):.3f}")
+        return
+    yield _gauc(sums, limits)
+    rise, loss = sums.log_loss()
+    words = f"{rise.mean:+.2%} {_range(rise, '+.2%')} of {loss:.4f} (limit {limits.log_loss_rise:+.1%})"
+    yield Check("log loss", not (rise.mean > limits.log_loss_rise and rise.low > 0), words)
+    worse = sums.calibration()
+    words = f"{sums.factor(0):.3f} against {sums.factor(1):.3f}, {np.exp(worse.mean):.3f} times as far from 1"
+    words += f" [{np.exp(worse.low):.3f}, {np.exp(worse.high):.3f}] (limit {limits.calibration:g})"
+    passed = not (worse.mean > np.log(limits.calibration) and worse.low > 0)
+    yield Check("predicted over observed", passed, words)
+    psi = stability(served.chances, candidate.chances, served.weights, candidate.weights).psi
+    better = " with a lower log loss" if psi > limits.psi and rise.high < 0 else ""
+    yield Check("PSI", psi <= limits.psi or bool(better), f"{psi:.3f}{better} (limit {limits.psi:g})")
 
 
 def _gauc(sums: _Sums, limits: GateSettings) -> Check:
@@ -229,16 +229,22 @@ class _Sums:
         found = self._interval("loss 0", "loss 1", "loss 1", self.whole["loss 0"] / before - 1)
         return found, before / self.whole["rows"]
 
-    def factors(self) -> list[Interval]:
-        """Predicted over observed gifts of each bundle; infinite without a gift."""
-        found = []
+    def factor(self, place: int) -> float:
+        """Predicted over observed gifts of a bundle; infinite without a gift."""
+        with np.errstate(divide="ignore"):
+            return float(np.float64(self.whole[f"predicted {place}"]) / self.whole["gifts"])
+
+    def calibration(self) -> Interval:
+        """By how much the candidate's |ln(predicted / observed)| is above the served bundle's; 0 without a gift."""
+        if not self.whole["gifts"]:
+            return Interval(0.0, 0.0, 0.0, 0.0)
+        both = (self.whole, self.drawn)
         with np.errstate(divide="ignore", invalid="ignore"):
-            for name in (name for name in self.whole if name.startswith("predicted")):
-                ratio = np.float64(self.whole[name]) / self.whole["gifts"]
-                draws = self.drawn[name] / self.drawn["gifts"]
-                low, high = np.quantile(draws, [0.025, 0.975], method="nearest")
-                found.append(Interval(float(ratio), float("nan"), float(low), float(high)))
-        return found
+            found, draws = (
+                abs(np.log(of["predicted 0"] / of["gifts"])) - abs(np.log(of["predicted 1"] / of["gifts"]))
+                for of in both
+            )
+        return of_draws(float(found), draws[np.isfinite(draws)]).interval
 
     def _interval(self, first: str, second: str, below: str, estimate: float) -> Interval:
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -29,6 +29,7 @@ class DayReport:
         real: whether the log is no simulation.
         served: all rows of the day, answered by the bundle that was served; None on the first day.
         before: the same of the last days, oldest first, with their names.
+        reference: answers of the served bundle to the held-out rows of its own gate.
         verdict: of the gate.
         alarms: of the day.
         norms: of the served bundle and of the candidate; None on the first day.
@@ -44,6 +45,7 @@ class DayReport:
     served: Replayed | None
     verdict: Verdict
     before: Mapping[str, Replayed] = field(default_factory=dict)
+    reference: Replayed | None = None
     alarms: Sequence[Alarm] = ()
     norms: tuple[Mapping[str, float], Mapping[str, float]] | None = None
     costs: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -138,9 +140,10 @@ def _plots(
         ("Calibration by tenth of the rows", charts.deciles(found.deciles)),
         ("Calibration by hour", charts.hours(found.by_hour)),
     ]
-    shift = day_stability(served, list(report.before.values()))
+    shift = None if report.reference is None else day_stability(served, report.reference)
     if shift is not None:
-        plots.append(("Chances against the last days", charts.stability(shift)))
+        plots.append(("Chances against yesterday's held-out rows", charts.stability(shift)))
+    if known:
         every = {**known, report.day: found}
         lines = {METRICS[name]: [one.whole[name] for one in every.values()] for name in ("gauc", "log_loss")}
         lines["Gifts a row of the log"] = [one.gift_rate for one in every.values()]

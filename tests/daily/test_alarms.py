@@ -15,8 +15,16 @@ def week(planted_day):
     return [planted_day(day) for day in range(6)]
 
 
+def evening(day):
+    """Rows of the last six hours, as the bundle that was built then answers them."""
+    number = int(day.times[0] // 86_400)
+    return replace(day.taken(day.times % 86_400 >= 64_800), bundle=f"bundle of day {number}")
+
+
 def names(day, before, **settings) -> set[str]:
-    found = alarms(day, before, AlarmSettings(**settings))
+    last = [evening(each) for each in before[-1:]]
+    reference = next((each for each in last if each.bundle == day.bundle), None)
+    found = alarms(day, before, AlarmSettings(**settings), reference)
     assert all("\n" not in alarm.words for alarm in found)
     return {alarm.name for alarm in found}
 
@@ -30,11 +38,11 @@ def test_quiet_days_raise_none(week, planted_day):
 
 
 SHIFTS = {
-    "twice the gifts": ({"gifts": 2.0}, {"gift rate", "calibration by hour"}),
-    "half the gifts": ({"gifts": 0.4}, {"gift rate", "calibration by hour"}),
+    "twice the gifts": ({"gifts": 2.0}, {"gift rate", "predicted over observed"}),
+    "half the gifts": ({"gifts": 0.4}, {"gift rate", "predicted over observed"}),
     "three hours of many gifts": ({"gifts": 4.0, "hours": (17, 20)}, {"calibration by hour"}),
     "two hours without a gift": ({"gifts": 1e-9, "hours": (3, 5)}, {"calibration by hour"}),
-    "a change that the model follows": ({"taste": 0.7}, {"gift rate", "PSI"}),
+    "a change that the model follows": ({"taste": 0.8}, {"gift rate", "PSI"}),
 }
 
 
@@ -45,14 +53,14 @@ def test_a_shift_raises_its_own_within_the_day(week, kind, planted_day):
 
 
 def test_hours_are_named(week, planted_day):
-    found = alarms(planted_day(6, gifts=4.0, hours=(17, 20)), week)
+    found = alarms(planted_day(6, gifts=4.0, hours=(17, 20)), week)  # without a reference
     words = next(alarm.words for alarm in found if alarm.name == "calibration by hour")
     assert [hour for hour in range(24) if f"{hour:02d}h" in words] == [17, 18, 19]
 
 
 def test_scores_that_shift_or_are_missing(week, planted_day, with_logits):
     day = planted_day(6)
-    wider = with_logits(day, lambda logits: logits.mean() + 2 * (logits - logits.mean()))
+    wider = with_logits(day, lambda logits: logits.mean() + 2 * (logits - logits.mean()), day.bundle)
     assert "PSI" in names(wider, week)
     lost = np.random.default_rng(0).random(len(day)) < 0.1
     fewer = replace(
@@ -76,9 +84,32 @@ def test_where_days_differ_much_a_rate_is_further_off_before_it_alarms(planted_d
     assert "gift rate" in names(days[6], days[1:2])
 
 
-def test_stability_of_a_day_reads_rows_with_a_score_alone(week, planted_day, with_logits):
-    day = planted_day(6)
+def test_stability_is_of_the_hours_that_both_have_and_of_scored_rows(week, planted_day, with_logits):
+    day, last = planted_day(6), evening(week[-1])
+    found = day_stability(day, last)
     broken = with_logits(day, lambda logits: np.where(np.arange(len(logits))[:, None] < 9, np.nan, logits))
-    assert day_stability(broken, week).psi == pytest.approx(day_stability(day, week).psi, abs=1e-3)
-    assert day_stability(day, week).psi < 0.01
-    assert day_stability(day, [day.taken(np.arange(0))]) is None
+    assert day_stability(broken, last).psi == pytest.approx(found.psi, abs=1e-3) and found.psi < 0.02
+    morning = with_logits(day, lambda logits: logits + np.where(day.times[:, None] % 86_400 < 64_800, 5, 0))
+    assert day_stability(morning, last).psi == pytest.approx(found.psi)
+    assert day_stability(day, last.taken(np.arange(0))) is None
+
+
+def test_a_reference_of_another_bundle_is_refused(week):
+    with pytest.raises(ValueError, match="answered by bundle of day 4, the reference by bundle of day 0"):
+        alarms(week[5], week[:5], reference=evening(week[0]))
+
+
+def test_an_hour_that_is_different_every_day_is_no_news(planted_day):
+    days = [planted_day(day, gifts=4.0, hours=(17, 20)) for day in range(4)]
+    assert "calibration by hour" in names(days[0], [])
+    assert names(days[3], days[:3]) == set()
+    assert "calibration by hour" in names(planted_day(4), days)
+
+
+def test_gifts_to_one_author_are_one_piece_of_luck(week, planted_day):
+    """An author with half of an hour's gifts says little about the others; the same gifts to many authors do."""
+    day = planted_day(6, gifts=3.0, hours=(17, 18))
+    hour = (day.times % 86_400 >= 61_200) & (day.times % 86_400 < 64_800)
+    assert "calibration by hour" in names(day, week)
+    star = replace(day, authors=np.where(hour & (day.labels[:, 0] == 1), "a0", day.authors))
+    assert names(star, week) == set()

@@ -77,6 +77,15 @@ def test_where_both_are_out_of_calibration_the_nearer_one_passes(served, with_lo
     assert "predicted over observed" in failed(judge(further, nearer))
 
 
+def test_scores_that_shift_close_it_unless_they_are_better(served, with_logits):
+    poor = with_logits(served, lambda logits: logits - 1)
+    shifted = with_logits(served, lambda logits: logits + 1.2)
+    assert "PSI" in failed(judge(shifted, served))
+    verdict = judge(served, poor)
+    assert failed(verdict) == set()
+    assert "with a lower log loss (limit 0.25)" in verdict.reason
+
+
 def test_coverage_and_scores_that_are_missing(served):
     lost = RNG(2).random(len(served)) < 0.03
     covered = {name: rows & ~lost for name, rows in served.covered.items()}
@@ -107,7 +116,8 @@ def test_norms_that_grow_or_shrink(served):
 
 def test_the_first_bundle_and_data_without_both_labels(served, with_logits):
     assert failed(judge(served)) == set()
-    assert failed(judge(with_logits(served, lambda logits: logits + 1))) == {"predicted over observed"}
+    off = judge(with_logits(served, lambda logits: logits + 1))
+    assert off.opens and "predicted over observed 2." in off.reason
     same = replace(served, labels=np.zeros_like(served.labels))
     verdict = judge(same, same)
     assert "GAUC" in failed(verdict) and "no user has both a gift and a negative" in verdict.reason

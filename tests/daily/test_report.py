@@ -26,17 +26,18 @@ def text_of(page) -> str:
 
 def test_the_page_of_a_day(planted_day, with_logits, tmp_path):
     before = {f"2025-05-{10 + day}": planted_day(day, rows=3000) for day in range(3)}
-    today = planted_day(3, rows=3000, gifts=3.0, hours=(17, 21))
+    today = planted_day(3, rows=6000, gifts=5.0, hours=(17, 21))
     candidate = with_logits(today, lambda logits: -logits)
     norms = {"users": 2.0, "head": 1.0}, {"users": 2.2, "head": 1.0}
-    verdict, raised = judge(candidate, today, norms), alarms(today, list(before.values()))
+    last = replace(before["2025-05-12"], bundle=today.bundle)
+    verdict, raised = judge(candidate, today, norms), alarms(today, list(before.values()), reference=last)
     report = DayReport(
-        "2025-05-13", SIMULATED, False, today, verdict, before, raised, norms, {"train": (12.5, 30.25)}
+        "2025-05-13", SIMULATED, False, today, verdict, before, last, raised, norms, {"train": (12.5, 30.25)}
     )
     page = tmp_path / "report.html"
     write_report(page, report)
     text = text_of(page)
-    assert text.startswith("2025-05-13: not published, 1 alarm")
+    assert text.startswith("2025-05-13: not published, 2 alarms")
     for part in ("GAUC FAILS", "norms passes", "calibration by hour", "train 12.5 30.2", "source: a &lt;test&gt;",
                  "against served bundle of day 2", "Progressive validation", "user&#x27;s neighbours"):  # fmt: skip
         assert part in text
