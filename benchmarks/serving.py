@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 import torch
 import uvicorn
-from serving_source import NOW, RandomSource, opened, walked
+from serving_source import opened, walked
 
+from mmbee_plugin.figures.random_source import NOW, RandomSource
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.client import Client, ServiceError

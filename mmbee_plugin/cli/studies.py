@@ -89,11 +89,12 @@ def _show(answer: Answer, out: Path) -> None:
     from mmbee_plugin.experiments.terminal import shown
     from mmbee_plugin.recbole.training.report import provenance_lines
 
-    folder = answer.folder
-    (sheet,) = untested([answer.sheet]) if folder.kind == "sample" else [answer.sheet]
-    data = provenance_lines(folder)
-    write_page(
-        out, sheet.title, [sheet], [("", answer.figure)], [*data, *answer.notes], folder.kind == "real"
-    )
+    folder, sheet, real = answer.folder, answer.sheet, False
+    if isinstance(folder, str):
+        data = [folder]
+    else:
+        data, real = provenance_lines(folder), folder.kind == "real"
+        (sheet,) = untested([sheet]) if folder.kind == "sample" else [sheet]
+    write_page(out, sheet.title, [sheet], [("", answer.figure)], [*data, *answer.notes], real)
     for line in [*data, "", *shown(sheet), "", f"Written: {out}"]:
         typer.echo(line)

@@ -33,10 +33,11 @@ class Answer:
     """The result of a study.
 
     Args:
-        folder: the data it was measured on. notes: further lines, on the HTML page only, such as the checkpoint.
+        folder: the data it was measured on, or one line that describes them.
+        notes: further lines, on the HTML page only, such as the checkpoint.
     """
 
-    def __init__(self, sheet: Sheet, figure: go.Figure, folder: DatasetFolder, *notes: str) -> None:
+    def __init__(self, sheet: Sheet, figure: go.Figure, folder: DatasetFolder | str, *notes: str) -> None:
         self.sheet, self.figure, self.folder, self.notes = sheet, figure, folder, notes
 
 
