@@ -26,7 +26,7 @@ FLOORS = {
         ("recbole", "torchrec"),
         ("experiments",),
         ("tables", "figures", "daily"),
-        ("studies",),
+        ("studies", "abtest"),
         ("cli",),
     ),
     "recbole": (

@@ -1,0 +1,117 @@
+"""Sheets and plot of a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from mmbee_plugin.abtest.arms import again
+from mmbee_plugin.abtest.measures import METRICS, Measured, within_chance
+from mmbee_plugin.evaluation.bootstrap import PairedDifference
+from mmbee_plugin.experiments.plots import arms as error_arms
+from mmbee_plugin.experiments.plots import percentage
+from mmbee_plugin.experiments.sheet import BEST, SIGNIFICANT, Sheet, p_text
+
+PAPER = "the paper's MMBee over SIM, a private platform"
+PUBLISHED = {"NGU": 0.02862, "NGC": 0.04775}
+"""lifts in section 6.8, without intervals"""
+COLOURS = ("#4c78a8", "#e4572e", "#54a24b", "#b279a2", "#f58518", "#72b7b2")
+
+
+def sheets(found: Mapping[str, Measured], notes: Sequence[str]) -> list[Sheet]:
+    """The lifts, plain and adjusted, and what each arm's users did."""
+    control, *others = found
+    headings = ["Arm"]
+    for metric in METRICS:
+        headings += [f"{metric}, lift over {control}", "p", f"{metric}, adjusted", "p"]
+    rows = []
+    for name in others:
+        lift = found[name].lift
+        assert lift is not None
+        cells = []
+        for metric in METRICS:
+            cells += [*_cells(lift.plain[metric]), *_cells(lift.adjusted[metric])]
+        rows.append((name, *cells))
+    published = [text for metric in METRICS for text in (f"{PUBLISHED[metric]:+.3%}", "", "", "")]
+    rows.append((PAPER, *published))
+    lifts = Sheet("Lifts per user of the arm, in a simulation", tuple(headings), tuple(rows), tuple(notes))
+    return [lifts, _counts(found)]
+
+
+def verdict(found: Mapping[str, Measured]) -> str:
+    """One line on the A/A arm."""
+    control = next(iter(found))
+    lift = found[again(control)].lift
+    assert lift is not None
+    p = within_chance(lift)
+    if p < SIGNIFICANT:
+        return f"A/A: NOT within chance (Holm's p {p_text(p)}): do not read the other rows."
+    return f"A/A: within chance, as it must be (Holm's p over its four lifts {p_text(p)})."
+
+
+def plot(found: Mapping[str, Measured], first_day: int) -> go.Figure:
+    """Lifts by day, with 95 % intervals over users and seeds.
+
+    Args:
+        first_day: of the test, counted from 1.
+    """
+    control, *others = found
+    figure = make_subplots(
+        1, len(METRICS), subplot_titles=[f"{metric}, lift over {control}" for metric in METRICS]
+    )
+    for column, metric in enumerate(METRICS, start=1):
+        for place, name in enumerate(others):
+            lift = found[name].lift
+            assert lift is not None
+            daily = [one.interval for one in lift.daily[metric]]
+            line = go.Scatter(
+                x=[first_day + day + place * 0.06 for day in range(len(daily))],
+                y=[percentage(one.mean) for one in daily],
+                error_y={
+                    "type": "data",
+                    "symmetric": False,
+                    **error_arms(daily, percentage),
+                    "thickness": 1.2,
+                },
+                name=name,
+                mode="lines+markers",
+                line_color=COLOURS[place % len(COLOURS)],
+                showlegend=column == 1,
+            )
+            figure.add_trace(line, row=1, col=column)
+        figure.add_hline(y=0, line_width=1, row=1, col=column)
+    figure.update_xaxes(title_text="day of the simulation", dtick=1)
+    figure.update_yaxes(title_text="%", col=1)
+    return figure.update_layout(template="plotly_white", height=460, legend={"orientation": "h", "y": -0.2})
+
+
+def _counts(found: Mapping[str, Measured]) -> Sheet:
+    rows = []
+    for name, measured in found.items():
+        counts = measured.counts
+        rows.append(
+            (
+                name,
+                *(f"{counts[what]:,}" for what in ("users", "visits", "gifters", "gifts")),
+                *(f"{measured.means[metric]:.4f}" for metric in METRICS),
+                f"{counts['gifts'] / max(1, counts['visits']):.2%}",
+            )
+        )
+    headings = (
+        "Arm",
+        "users",
+        "visits",
+        "gifters",
+        "gifts",
+        *(f"{name} a user" for name in METRICS),
+        "gifts a visit",
+    )
+    note = f"Summed over the seeds. {BEST}: ranks by the planted chance of a gift in the half minute of the arrival."
+    return Sheet("What the arms' users did", headings, tuple(rows), (note,))
+
+
+def _cells(found: PairedDifference) -> tuple[str, str]:
+    one = found.interval
+    return f"{one.mean:+.2%} [{one.low:+.2%}, {one.high:+.2%}]", p_text(found.p_value)

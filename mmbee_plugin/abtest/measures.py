@@ -1,0 +1,150 @@
+"""Lifts of NGU and NGC between arms, with intervals over users and seeds.
+
+NGU is the number of users who gave a gift in the days of the test, NGC the number of gifts (MMBee, section 6.8), both
+per user of the arm. An adjusted lift takes from each user's outcome what is known of it without the test (CUPED; Deng
+et al., 2013): the chance of a gift, or the expected gifts, of the same days in livesim 1, where nobody is shown a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmbee_plugin.evaluation.bootstrap import PairedDifference, holm, of_draws
+from mmbee_plugin.evaluation.resampling import means_on_resampled_users
+
+METRICS = ("NGU", "NGC")
+DRAWS = 4_000
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Users of one arm in one seed.
+
+    Shapes:
+        - gifts, visits: (n, days) int64
+        - quiet: (n, 2) float64, see `quiet_gifts`
+    """
+
+    gifts: NDArray[np.int64]
+    visits: NDArray[np.int64]
+    quiet: NDArray[np.float64]
+
+    def outcomes(self) -> NDArray[np.float64]:
+        """(n, 2): whether a user gave, and number of gifts."""
+        return _outcomes(self.gifts)
+
+
+@dataclass(frozen=True)
+class Lift:
+    """Relative difference from the control by metric, on all days and on each.
+
+    Attributes:
+        plain, adjusted: metric -> lift. daily: metric -> one a day, plain.
+    """
+
+    plain: dict[str, PairedDifference]
+    adjusted: dict[str, PairedDifference]
+    daily: dict[str, list[PairedDifference]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One arm.
+
+    Attributes:
+        counts: users, gifters, gifts and visits, summed over the seeds.
+        means: metric -> mean over the seeds, per user.
+        lift: over the control; None for the control itself.
+    """
+
+    counts: dict[str, int]
+    means: dict[str, float]
+    lift: Lift | None
+
+
+def measure(arms: Mapping[str, Sequence[Observed]], seed: int = 0) -> dict[str, Measured]:
+    """Measures all arms against the first.
+
+    A draw of the bootstrap takes seeds with replacement, the same for all arms, and of each seed and arm as many users
+    as there are, with replacement.
+
+    Args:
+        arms: arm -> its users in each seed.
+    """
+    seeds = len(next(iter(arms.values())))
+    adjusted: dict[str, list[NDArray]] = {name: [] for name in arms}
+    for number in range(seeds):
+        for name, outcomes in _adjusted({name: each[number] for name, each in arms.items()}).items():
+            adjusted[name].append(outcomes)
+    picked = np.random.default_rng(seed).integers(0, seeds, (DRAWS, seeds))
+    found: dict[str, Measured] = {}
+    control: tuple[NDArray, NDArray] | None = None
+    for place, (name, each) in enumerate(arms.items()):
+        columns = [_columns(one, own) for one, own in zip(each, adjusted[name], strict=True)]
+        means = np.mean([values.mean(axis=0) for values in columns], axis=0)
+        by_seed = [
+            means_on_resampled_users(values, DRAWS, seed + 1 + place * seeds + number)
+            for number, values in enumerate(columns)
+        ]
+        draws = np.stack(by_seed)[picked.T, np.arange(DRAWS)].mean(axis=0)  # (draws, columns)
+        lift = None if control is None else _lift(means, draws, *control)
+        control = control or (means, draws)
+        found[name] = Measured(_counts(each), dict(zip(METRICS, means[:2].tolist(), strict=True)), lift)
+    return found
+
+
+def within_chance(lift: Lift) -> float:
+    """Smallest p-value of an A/A test's lifts, plain and adjusted, Holm-corrected."""
+    return min(holm([one.p_value for kind in (lift.plain, lift.adjusted) for one in kind.values()]))
+
+
+def _outcomes(gifts: NDArray[np.int64]) -> NDArray[np.float64]:
+    total = gifts.sum(axis=1)
+    return np.stack([total > 0, total], axis=1).astype(np.float64)
+
+
+def _columns(observed: Observed, adjusted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 4 + 2 days): outcomes, adjusted outcomes, then both outcomes of each day."""
+    days = [_outcomes(observed.gifts[:, [day]]) for day in range(observed.gifts.shape[1])]
+    return np.concatenate([observed.outcomes(), adjusted, *days], axis=1)
+
+
+def _adjusted(arms: Mapping[str, Observed]) -> dict[str, NDArray[np.float64]]:
+    """arm -> (n, 2) outcomes without what the quiet days explain, by one slope for all arms of a seed."""
+    outcomes = {name: observed.outcomes() for name, observed in arms.items()}
+    known = np.concatenate([observed.quiet for observed in arms.values()]).mean(axis=0)
+    within = [
+        (each - each.mean(axis=0), arms[name].quiet - arms[name].quiet.mean(axis=0))
+        for name, each in outcomes.items()
+    ]
+    together = sum(((own * quiet).sum(axis=0) for own, quiet in within), np.zeros(2))
+    slope = together / np.maximum(sum(((quiet**2).sum(axis=0) for _, quiet in within), np.zeros(2)), 1e-12)
+    return {name: each - slope * (arms[name].quiet - known) for name, each in outcomes.items()}
+
+
+def _lift(means: NDArray, draws: NDArray, control_means: NDArray, control_draws: NDArray) -> Lift:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gains, drawn = means / control_means - 1, draws / control_draws - 1
+    each = [
+        of_draws(float(gain), column[np.isfinite(column)])
+        for gain, column in zip(gains, drawn.T, strict=True)
+    ]
+    plain, adjusted, daily = each[:2], each[2:4], each[4:]
+    return Lift(
+        dict(zip(METRICS, plain, strict=True)),
+        dict(zip(METRICS, adjusted, strict=True)),
+        {metric: daily[place::2] for place, metric in enumerate(METRICS)},
+    )
+
+
+def _counts(seeds: Sequence[Observed]) -> dict[str, int]:
+    return {
+        "users": sum(len(one.gifts) for one in seeds),
+        "gifters": sum(int((one.gifts.sum(axis=1) > 0).sum()) for one in seeds),
+        "gifts": sum(int(one.gifts.sum()) for one in seeds),
+        "visits": sum(int(one.visits.sum()) for one in seeds),
+    }

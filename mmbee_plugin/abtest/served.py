@@ -1,0 +1,181 @@
+"""Ranks rooms by a published bundle: asked in this process, or over HTTP of a `mmbee serve` of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmbee_plugin.abtest.platform import LiveDay, Platform
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.livesim.settings import SEGMENT_MS
+from mmbee_plugin.serving.board.windows import Segment
+from mmbee_plugin.serving.bundle.opened import Bundle, open_bundle
+from mmbee_plugin.serving.bundle.shelf import Shelf
+from mmbee_plugin.serving.client import Client, ServiceError
+from mmbee_plugin.serving.follower import Follower
+
+STARTS = 120.0
+"""seconds in which a service has to be ready"""
+
+
+class Service(Protocol):
+    """What is asked to score."""
+
+    bundle: Bundle
+
+    def take(self, segments: Sequence[tuple[str, Segment]]) -> None:
+        """Puts segments, each with its author, on the board."""
+        ...
+
+    def scores(self, user: str, authors: Sequence[str], now: float) -> list[float | None]:
+        """A logit of a gift for each author, None for one without; ``now`` in seconds since the epoch."""
+        ...
+
+
+class ServedRanker:
+    """Ranks by a service, whose board gets the day's segments as they end."""
+
+    def __init__(self, service: Service, platform: Platform, day: LiveDay) -> None:
+        self._service, self._day = service, day
+        self._authors = [f"a{author}" for author in day.rooms.author]
+        self._features: dict[str, NDArray] | None = None
+        if (live := service.bundle.live) is not None:
+            found = platform.features(day.number)
+            self._features = {
+                name: found[name].reshape(len(found[name]), kind.frames, kind.width).astype(kind.dtype)
+                for name, kind in live.modalities.items()
+            }
+
+    def see(self, segments: NDArray[np.int64]) -> None:
+        """Takes segments of the day that have ended, rows of the day's."""
+        if self._features is None:
+            return
+        rooms = self._day.rooms
+        room = np.searchsorted(rooms.first, segments, side="right") - 1
+        starts = rooms.start[room] + (segments - rooms.first[room]) * SEGMENT_MS
+        pairs = []
+        for row, of_room, start in zip(segments, room, starts, strict=True):
+            there = {name: values[row] for name, values in self._features.items()}
+            values = {name: each for name, each in there.items() if not np.isnan(each[0, 0])}
+            span = self._day.seconds(start), self._day.seconds(start + SEGMENT_MS)
+            pairs.append((self._authors[of_room], Segment(*span, values)))
+        self._service.take(pairs)
+
+    def scores(self, user: int, rooms: NDArray[np.int64], at: float) -> NDArray[np.floating]:
+        """(n,) logits of rooms for a user at a moment, ms since midnight; NaN for one that cannot be scored."""
+        authors = [self._authors[room] for room in rooms]
+        return np.array(self._service.scores(f"u{user}", authors, self._day.seconds(at)), dtype=np.float32)
+
+
+class InProcess:
+    """The scorer of the published bundle.
+
+    Args:
+        bundles: the folder of bundles.
+
+    Raises:
+        InputError: no bundle is published, or it is refused.
+    """
+
+    def __init__(self, bundles: Path) -> None:
+        self._follower = Follower(Shelf(bundles))
+        self._follower.look()
+        if self._follower.scorer is None:
+            raise InputError(f"{bundles}: {self._follower.refused or 'no bundle is published'}")
+        self._scorer = self._follower.scorer
+        self.bundle = self._scorer.bundle
+
+    def take(self, segments: Sequence[tuple[str, Segment]]) -> None:
+        self._follower.take(segments)
+
+    def scores(self, user: str, authors: Sequence[str], now: float) -> list[float | None]:
+        found = self._scorer.score(user, authors, now)
+        logits = iter(found.logits[:, 0].tolist())
+        return [None if place in found.missing else next(logits) for place in range(len(authors))]
+
+
+class OverHTTP:
+    """A running `mmbee serve`.
+
+    Args:
+        url: of the service. bundle: the one that it serves.
+    """
+
+    def __init__(self, url: str, bundle: Bundle) -> None:
+        self._client, self.bundle = Client(url, timeout=60), bundle
+
+    def take(self, segments: Sequence[tuple[str, Segment]]) -> None:
+        self._client.segments(
+            [
+                {
+                    "author": author,
+                    "start": one.start,
+                    "end": one.end,
+                    "features": {name: values.tolist() for name, values in one.values.items()},
+                }
+                for author, one in segments
+            ]
+        )
+
+    def scores(self, user: str, authors: Sequence[str], now: float) -> list[float | None]:
+        answer = self._client.score(user, authors, time=now, logits=True)
+        return next(iter(answer["scores"].values()))
+
+
+@contextmanager
+def service_of(bundles: Path, http: bool) -> Iterator[Service]:
+    """The service of the published bundle, in this process or over HTTP.
+
+    Raises:
+        InputError: no bundle is published, it is refused, or no service came up.
+    """
+    if http:
+        with running(bundles) as service:
+            yield service
+    else:
+        yield InProcess(bundles)
+
+
+@contextmanager
+def running(bundles: Path) -> Iterator[OverHTTP]:
+    """Starts `mmbee serve` on a free port, and ends it."""
+    pointer = Shelf(bundles).current()
+    if pointer is None:
+        raise InputError(f"{bundles}: no bundle is published")
+    bundle = open_bundle(bundles / pointer.bundle, Shelf(bundles).verify(pointer.bundle))
+    command = [sys.executable, "-m", "mmbee_plugin.cli", "serve", str(bundles), "--port=0", "--deadline=60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            found = (line.partition("listening at ")[2].strip() for line in process.stdout)
+            url = next((each for each in found if each), None)
+            if url is None:
+                raise InputError(f"{bundles}: mmbee serve ended with status {process.wait()}")
+            _wait(url, pointer.bundle)
+            yield OverHTTP(url, bundle)
+        finally:
+            process.terminate()
+
+
+def _wait(url: str, bundle: str) -> None:
+    """Waits until a service serves a bundle."""
+    until = time.monotonic() + STARTS
+    refused = "it did not answer"
+    while time.monotonic() < until:
+        try:
+            answer = Client(url).model()
+            if bundle in answer["versions"]:
+                return
+        except (ServiceError, HTTPException, OSError) as error:
+            refused = str(error)
+        time.sleep(0.1)
+    raise InputError(f"{url}: did not serve bundle {bundle} in {STARTS:g} s: {refused}")

@@ -1,0 +1,103 @@
+"""`mmbee abtest` with trained arms, and what it prints."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from mmbee_plugin import cli
+from mmbee_plugin.abtest import command
+from mmbee_plugin.abtest.arms import arms_of
+from mmbee_plugin.abtest.day import platform_of
+from mmbee_plugin.abtest.rankers import shown_rooms
+from mmbee_plugin.abtest.served import ServedRanker, service_of
+from mmbee_plugin.serving.bundle.shelf import Shelf
+
+SIZES = (
+    "--arms=random,MMBee",
+    "--users=200",
+    "--authors=40",
+    "--burn-in=2",
+    "--days=2",
+    "--seeds=1",
+    "--jobs=1",
+)
+SMALL = ("--embedding_size=8", "--graph.folds=2", "--graph.reach_top_k=10")
+
+
+@pytest.fixture
+def mmbee(monkeypatch, capfd, tmp_path, plan, here):
+    """Runs `mmbee abtest` in the temporary folder; returns its status, stdout and stderr."""
+    monkeypatch.setattr(command, "Plan", type(plan))
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mmbee", "abtest", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0, *capfd.readouterr()
+
+    return run
+
+
+def test_trained_arms_are_served_learn_and_are_printed(mmbee, tmp_path, plan):
+    given = ("--dataset=livesim", *SIZES, *SMALL)
+    status, out, err = mmbee(*given)
+    assert status == 0, err
+    assert out.startswith(
+        "A/B test in a simulation (livesim 1, choice 1): 200 users, 40 authors; burn-in days 1 to 2,"
+    )
+    rows = {line.split("|")[1].strip(): line for line in out.splitlines() if line.startswith("|")}
+    assert {"random", "MMBee", "A/A: random again", "best possible"} < rows.keys()
+    assert "+2.862%" in out and "+4.775%" in out and "A/A: " in out
+    out_file = tmp_path / "results" / "abtest-livesim"
+    content = json.loads(out_file.with_suffix(".json").read_text())
+    assert content["kind"] == "simulated" and content["options"]["users"] == 200
+    (days,) = content["cells"]["MMBee"]
+    assert days[1]["learnt"]["published"] and days[0]["lists"] > 50
+    lines = list(csv.DictReader(out_file.with_suffix(".csv").open()))
+    assert {line["days"] for line in lines if line["arm"] == "MMBee"} == {"all", "all, adjusted", "3", "4"}
+    assert "simulation" in out_file.with_suffix(".html").read_text()
+
+    again = mmbee(*given)
+    assert again[:2] == (0, out) and "in 0 s" not in again[2]  # nothing is made again
+
+    of_json = {"embedding_size": 8, "graph": {"folds": 2, "reach_top_k": 10}}
+    folder = tmp_path / "results" / "abtest"
+    made = type(plan)(arms_of(["random", "MMBee"]), 200, 40, 2, 2, plan.choice, of_json, folder)
+    bundles = made.place("arms", made.arm_key(1, 1)) / "bundles"
+    pointer = Shelf(bundles).current()
+    assert pointer is not None and len(pointer.previous) == 1  # a bundle a day
+    platform = platform_of(made, 1)
+    day = platform.day(3)
+    some = day.looks & (np.arange(len(day.looks)) % 100 == 0)
+    shown = []
+    for http in (False, True):
+        with service_of(bundles, http) as service:
+            shown.append(shown_rooms(ServedRanker(service, platform, day), day, some, 10))
+    assert (shown[0] >= 0).sum() > 20
+    np.testing.assert_array_equal(*shown)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("--dataset=tiktok",),
+            "--dataset=tiktok: users who answer to what they are shown are needed; livesim",
+        ),
+        (("--dataset=livesim", "--arms=SIM,Best"), "arm 'Best' is unknown"),
+        (("--dataset=livesim", "--content=none"), "setting 'content': the arms set it"),
+        (("--dataset=livesim", "--burn-in=1"), "--burn-in 1: at least 2 days"),
+        (("--dataset=livesim", "--users=0"), "users=0: at least 1 is needed"),
+        (("--dataset=livesim", "--nonsense=3"), "nonsense"),
+    ],
+)
+def test_bad_options_are_one_line(mmbee, tmp_path, arguments, message):
+    status, out, err = mmbee(*arguments)
+    assert (status, out) == (2, "") and message in err and err.count("\n") == 1
+    assert not (tmp_path / "results" / "abtest").exists()
