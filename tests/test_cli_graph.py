@@ -203,3 +203,16 @@ def test_importing_the_command_line_is_cheap():
     code = "import sys, mmbee_plugin.cli; print(sorted({'torch', 'recbole', 'numba'} & set(sys.modules)))"
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert ended.stdout == "[]\n", ended.stderr
+
+
+def test_what_caps_cost_is_printed(mmbee, folder):
+    status, out, _ = mmbee("graph", "caps", "--dataset=toy", "--cap=5", "--cap=1000", *FAST)
+    assert status == 0
+    rows = [
+        [cell.strip() for cell in re.split("[│|]", line)[1:-1]] for line in out.splitlines() if "│" in line
+    ]
+    at = [row for row in rows if row[3] == "a2u2a"]
+    assert [row[4] for row in at] == ["1.000", at[1][4], "1.000"] and float(at[1][4]) < 1
+    assert [row[0] for row in rows if row[3] == "swing"] == ["none", "5", "1,000"]
+    status, _, err = mmbee("graph", "caps", "--dataset=toy", "--cap=0", *FAST)
+    assert status == 2 and "--cap" in err

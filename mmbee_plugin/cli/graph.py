@@ -60,3 +60,32 @@ def graph_neighbours(
     lines = graph_report.neighbour_lines(opened, side, str(token), metapath, top, paths)
     for line in [*report.provenance_lines(opened.folder), *lines]:
         typer.echo(line)
+
+
+@app.command("caps", cls=with_list(of_graphs), context_settings=WITH_SETTINGS)
+def graph_caps(
+    context: typer.Context,
+    dataset: Dataset,
+    data_path: DataPath = Path("datasets"),
+    cap: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1, help="Users of an author at most; may be repeated. Default: 20000, 1000 and 200."
+        ),
+    ] = None,
+) -> None:
+    """Show what caps on hubs cost: the overlap with the exact lists, of all nodes and at hubs, and seconds saved.
+
+    A cap N stands for --graph.swing_max_users=N --graph.walk_max_users=N. Settings of the graph may follow.
+    """
+    from rich.console import Console
+
+    from mmbee_plugin.recbole import graph_report
+    from mmbee_plugin.recbole.training import report
+
+    with stage_display() as show:
+        opened = graph_report.open_graph(dataset, data_path, context.args, show)
+        table = graph_report.caps_table(opened.snapshot, cap or [20_000, 1_000, 200], show)
+    for line in report.provenance_lines(opened.folder):
+        typer.echo(line)
+    Console().print(table)

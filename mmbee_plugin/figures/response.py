@@ -17,6 +17,7 @@ from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
+from mmbee_plugin.graph.hubs import capped
 from mmbee_plugin.graph.metapaths import Metapath, step_graphs
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.graph.snapshot import Snapshot
@@ -39,7 +40,8 @@ class OnlineWalk:
 
     def __init__(self, path: Metapath, u2a: csr_matrix, a2a: csr_matrix, settings: GraphSettings) -> None:
         self._path, self._top_k, self._exclude_own = path, settings.top_k, settings.exclude_own
-        self._steps = step_graphs(path, u2a, a2a, settings.normalisation)
+        sample = capped(u2a, settings.walk_max_users, settings.hub_seed)
+        self._steps = step_graphs(path, u2a, a2a, settings.normalisation, sample)
         self._own = u2a if path.start == "u" else u2a.T.tocsr()
 
     def of(self, node: int) -> Listed:

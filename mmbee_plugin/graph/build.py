@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from mmbee_plugin.data.folds import BY_TIME
 from mmbee_plugin.errors import InputError, one_line
@@ -13,10 +14,11 @@ from mmbee_plugin.files import folder_beside, publish
 from mmbee_plugin.graph.attributes import Attributes, mean_attributes
 from mmbee_plugin.graph.donations import donation_graph, weigh
 from mmbee_plugin.graph.expansion import packed_lists
+from mmbee_plugin.graph.hubs import capped
 from mmbee_plugin.graph.lists import PackedLists, pack
 from mmbee_plugin.graph.metapaths import POSITIVES, Metapath
 from mmbee_plugin.graph.reach import packed_reach
-from mmbee_plugin.graph.settings import GraphSettings, Interactions, NodeStage
+from mmbee_plugin.graph.settings import GraphSettings, GraphStage, Interactions, NodeStage
 from mmbee_plugin.graph.snapshot import CONTENT, Snapshot, fold_folder
 from mmbee_plugin.graph.statistics import columns_of
 from mmbee_plugin.graph.swing import swing
@@ -88,6 +90,20 @@ def build(
     return Snapshot.open(folder)
 
 
+def author_graph(u2a: csr_matrix, settings: GraphStage) -> csr_matrix:
+    """A2A, (n_authors, n_authors), by Swing with a stage's settings."""
+    return swing(
+        u2a,
+        alpha=settings.swing_alpha,
+        include_self=settings.swing_include_self,
+        top_k=settings.swing_top_k,
+        max_users=settings.swing_max_users,
+        seed=settings.hub_seed,
+        user_beta=settings.swing_user_beta,
+        user_gamma=settings.swing_user_gamma,
+    )
+
+
 def _write_stages(
     writer: SnapshotWriter,
     seen: Interactions,
@@ -108,21 +124,20 @@ def _write_stages(
         if fold is None:
             writer.graph("u2a", u2a)
     with writer.stage(f"a2a{within}"):
-        a2a = swing(
-            u2a,
-            alpha=settings.swing_alpha,
-            include_self=settings.swing_include_self,
-            top_k=settings.swing_top_k,
-            max_users=settings.swing_max_users,
-            user_beta=settings.swing_user_beta,
-            user_gamma=settings.swing_user_gamma,
-        )
+        a2a = author_graph(u2a, settings)
         if fold is None:
             writer.graph("a2a", a2a)
+    sample = capped(u2a, settings.walk_max_users, settings.hub_seed)
     if settings.reach_top_k:
         with writer.stage(f"reach{within}"):
-            sizes = settings.reach_top_k, settings.reach_inner
-            lists = packed_reach(u2a, *sizes, exclude_own=not settings.reach_own, lift=settings.reach_lift)
+            lists = packed_reach(
+                u2a,
+                settings.reach_top_k,
+                settings.reach_inner,
+                exclude_own=not settings.reach_own,
+                lift=settings.reach_lift,
+                sample=sample,
+            )
             writer.lists(f"{folder}reach", lists)
     found: dict[str, PackedLists] = {}
     for name in dict.fromkeys([*settings.metapaths, *(POSITIVES.values() if nodes is not None else ())]):
@@ -134,6 +149,7 @@ def _write_stages(
                 top_k=settings.top_k,
                 normalisation=settings.normalisation,
                 exclude_own=settings.exclude_own,
+                sample=sample,
             )
         for column, own in columns.items():
             if name in settings.metapaths and name.endswith(own.end):
@@ -159,8 +175,10 @@ def _key(
     nodes: NodeStage | None,
 ) -> str:
     chosen = settings.model_dump(mode="json")
-    if not (others := settings.statistics != GraphSettings().statistics):
-        del chosen["statistics"]  # keys of snapshots from before this setting stay valid
+    others = settings.statistics != GraphSettings().statistics
+    for name in ("statistics", "walk_max_users", "hub_seed"):
+        if getattr(settings, name) == getattr(GraphSettings(), name):
+            del chosen[name]  # keys of snapshots from before this setting stay valid
     described = {
         "schema": CONTENT,
         "settings": chosen,

@@ -23,6 +23,7 @@ def expand(
     top_k: int,
     normalisation: Normalisation = "row",
     exclude_own: bool = True,
+    sample: csr_matrix | None = None,
 ) -> Neighbours:
     """Finds the ``top_k`` best neighbours of every start node along a metapath.
 
@@ -38,6 +39,7 @@ def expand(
             root of the product of the sums of its start's and its end's edges.
         exclude_own: leave out the node itself on paths that end at their start type, and the pairs of U2A on longer
             paths between users and authors.
+        sample: (n_users, n_authors) U2A with capped hubs, which steps a2u follow; U2A itself by default.
 
     Raises:
         InputError: an option out of range, an a2a step without A2A, graphs that do not fit each other.
@@ -48,7 +50,9 @@ def expand(
         >>> found.of(0)  # the user who gave most to the authors of user 0
         (array([2], dtype=int32), array([0.4], dtype=float32))
     """
-    lists = packed_lists(path, u2a, a2a, top_k=top_k, normalisation=normalisation, exclude_own=exclude_own)
+    lists = packed_lists(
+        path, u2a, a2a, top_k=top_k, normalisation=normalisation, exclude_own=exclude_own, sample=sample
+    )
     return lists.along(path.name).all()
 
 
@@ -60,11 +64,12 @@ def packed_lists(
     top_k: int,
     normalisation: Normalisation = "row",
     exclude_own: bool = True,
+    sample: csr_matrix | None = None,
 ) -> PackedLists:
     """The lists of :func:`expand` as they are stored; users with equal histories share a row."""
     if top_k < 1:
         raise InputError(f"top_k: {top_k} is out of range, expected at least 1")
-    steps = step_graphs(path, u2a, a2a, normalisation)
+    steps = step_graphs(path, u2a, a2a, normalisation, sample)
     # Decided on all rows, whichever share one: another order of products would round otherwise.
     last_two = path.hops == 3 and _work(steps[1], steps[2]).sum() <= min(
         _work(steps[0], steps[1]).sum(), _CHUNK

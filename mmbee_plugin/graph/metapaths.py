@@ -148,10 +148,12 @@ def explain(
     end: int,
     *,
     normalisation: Normalisation = "row",
+    sample: csr_matrix | None = None,
 ) -> list[ScoredPath]:
     """All walks from ``start`` to ``end``, heaviest first, ties by lower nodes.
 
-    Their weights sum to the score of ``end`` among the neighbours of ``start`` (``expansion.expand``).
+    Their weights sum to the score of ``end`` among the neighbours of ``start`` (``expansion.expand``), whose other
+    arguments these are.
 
     Raises:
         InputError: as ``expand``, or a node outside its graph.
@@ -161,7 +163,7 @@ def explain(
         >>> explain(Metapath.parse("u2a2u"), u2a, None, start=0, end=2)
         [ScoredPath(nodes=(0, 0, 2), weight=0.4)]
     """
-    matrices = step_graphs(path, u2a, a2a, normalisation)
+    matrices = step_graphs(path, u2a, a2a, normalisation, sample)
     for name, node, count in (("start", start, matrices[0].shape[0]), ("end", end, matrices[-1].shape[1])):
         if not 0 <= node < count:
             raise InputError(f"{name}: node {node} is outside 0..{count - 1}")
@@ -178,13 +180,20 @@ def explain(
 
 
 def step_graphs(
-    path: Metapath, u2a: csr_matrix, a2a: csr_matrix | None, normalisation: Normalisation
+    path: Metapath,
+    u2a: csr_matrix,
+    a2a: csr_matrix | None,
+    normalisation: Normalisation,
+    sample: csr_matrix | None = None,
 ) -> list[csr_matrix]:
-    """Normalised float64 graphs of a path's steps, with sorted columns. Raises InputError as ``expand``."""
+    """Normalised float64 graphs of a path's steps, with sorted columns. Raises InputError as ``expand``.
+
+    Steps a2u follow ``sample``, U2A with capped hubs (:func:`~mmbee_plugin.graph.hubs.capped`), if it is given.
+    """
     if normalisation not in get_args(Normalisation):
         expected = " or ".join(get_args(Normalisation))
         raise InputError(f"normalisation: {normalisation!r} is unknown, expected {expected}")
-    graphs = {"u2a": u2a, "a2u": u2a.T}
+    graphs = {"u2a": u2a, "a2u": (u2a if sample is None else sample).T}
     if a2a is not None:
         if a2a.shape != (u2a.shape[1], u2a.shape[1]):
             raise InputError(f"A2A is {a2a.shape}, expected {(u2a.shape[1],) * 2} to fit U2A's {u2a.shape}")

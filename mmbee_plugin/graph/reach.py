@@ -25,7 +25,12 @@ def reach(
 
 
 def packed_reach(
-    u2a: csr_matrix, top_k: int, inner: int = 200, exclude_own: bool = True, lift: bool = False
+    u2a: csr_matrix,
+    top_k: int,
+    inner: int = 200,
+    exclude_own: bool = True,
+    lift: bool = False,
+    sample: csr_matrix | None = None,
 ) -> PackedLists:
     """The ``top_k`` most likely end authors of a random walk u-a-u-a-u-a from each user.
 
@@ -39,6 +44,7 @@ def packed_reach(
         exclude_own: leave out authors whom the user has gifted, for data in which they are not ranked.
         lift: score by lift, the probability divided by the author's share of all gifts; the average author's gifts
             are added to each author's for smoothing.
+        sample: U2A with capped hubs, which steps a2u follow; U2A itself by default.
 
     Returns:
         lists by ascending author, under the path "reach".
@@ -49,7 +55,7 @@ def packed_reach(
     if top_k < 1:
         raise InputError(f"top_k: {top_k} is out of range, expected at least 1")
     packed = [
-        packed_lists(Metapath.parse(name), u2a, None, top_k=inner, exclude_own=False)
+        packed_lists(Metapath.parse(name), u2a, None, top_k=inner, exclude_own=False, sample=sample)
         for name in ("u2a2u2a", "a2u2a")
     ]
     near, around = (_matrix(lists, u2a.shape[1]) for lists in packed)

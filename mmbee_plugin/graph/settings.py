@@ -42,6 +42,10 @@ class GraphStage(Section):
     """authors kept a row of A2A; ~: all"""
     swing_max_users: int | None = Field(default=None, ge=1)
     """users of an author that Swing pairs at most; ~: all"""
+    walk_max_users: int | None = Field(default=None, ge=1)
+    """users of an author that a walk's step a2u leads to at most; ~: all"""
+    hub_seed: int = 0
+    """of the samples that swing_max_users and walk_max_users keep"""
     swing_user_beta: float = Field(default=0.0, ge=0)
     """weight of a user: (degree + beta) to the power of -gamma"""
     swing_user_gamma: float = Field(default=0.0, ge=0)

@@ -4,10 +4,10 @@ import numpy as np
 from numba import njit
 from scipy.sparse import csr_matrix
 
-from mmbee_plugin.data.folds import fold_of
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.best import keep_best
 from mmbee_plugin.graph.blocks import over_blocks
+from mmbee_plugin.graph.hubs import capped
 
 
 def swing(
@@ -17,6 +17,7 @@ def swing(
     include_self: bool = True,
     top_k: int | None = None,
     max_users: int | None = None,
+    seed: int = 0,
     user_beta: float = 0.0,
     user_gamma: float = 0.0,
 ) -> csr_matrix:
@@ -37,9 +38,10 @@ def swing(
         include_self: include v = u, as the equation does; without, only users with two common authors relate them,
             and fewer authors have neighbours.
         top_k: authors kept per row, ties by lower id; ``None`` keeps all.
-        max_users: users kept per author, chosen by a fixed hash of user and author. Results become estimates: the
+        max_users: users kept per author (:func:`~mmbee_plugin.graph.hubs.capped`). Results become estimates: the
             similarities of a capped author shrink by about the square of the share kept, its rank in other rows falls,
             and pairs of users who share it appear to share less, so that their weight elsewhere rises.
+        seed: of the sample of a capped author's users.
         user_beta: beta of the user weight.
         user_gamma: gamma of the user weight; 0 weighs all users 1, larger values damp users with many authors.
 
@@ -61,10 +63,9 @@ def swing(
     ):
         if not value >= least:
             raise InputError(f"{name}: {value} is out of range, expected at least {least}")
-    for name, limit in (("top_k", top_k), ("max_users", max_users)):
-        if limit is not None and limit < 1:
-            raise InputError(f"{name}: {limit} is out of range, expected at least 1 or nothing")
-    edges = _edges(u2a, max_users)
+    if top_k is not None and top_k < 1:
+        raise InputError(f"top_k: {top_k} is out of range, expected at least 1 or nothing")
+    edges = _edges(u2a, max_users, seed)
     n_users, n_authors = edges.shape
     degrees = np.diff(edges.indptr).astype(np.int64)
     # Users without authors are in no pair; clipping avoids 0 to a negative power.
@@ -96,20 +97,11 @@ def swing(
     return similar
 
 
-def _edges(u2a: csr_matrix, max_users: int | None) -> csr_matrix:
+def _edges(u2a: csr_matrix, max_users: int | None, seed: int) -> csr_matrix:
     """The graph with sorted int32 columns, users ordered by degree, and at most ``max_users`` users per author."""
     edges = csr_matrix((np.ones(u2a.nnz, np.int8), u2a.indices, u2a.indptr), shape=u2a.shape, copy=True)
     edges.sum_duplicates()
-    if max_users is not None:
-        users = np.repeat(np.arange(edges.shape[0]), np.diff(edges.indptr))
-        lots = fold_of(users, edges.indices, 2**63 - 1, 0)
-        order = np.lexsort((users, lots, edges.indices))
-        starts = np.concatenate([[0], np.cumsum(np.bincount(edges.indices, minlength=edges.shape[1]))])
-        rank = np.empty(len(order), np.int64)
-        rank[order] = np.arange(len(order)) - starts[edges.indices[order]]
-        kept = rank < max_users
-        edges = csr_matrix((edges.data[kept], (users[kept], edges.indices[kept])), shape=edges.shape)
-        edges.sort_indices()
+    edges = capped(edges, max_users, seed)
     # In order of degree a pair is counted at its lighter user, whose small triangle stays in the cache.
     edges = edges[np.argsort(np.diff(edges.indptr), kind="stable")]
     edges.indices = edges.indices.astype(np.int32, copy=False)

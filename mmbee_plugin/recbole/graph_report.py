@@ -14,6 +14,8 @@ from rich.table import Table
 from mmbee_plugin.builtin.sample import ensure
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.caps import cap_costs
+from mmbee_plugin.graph.hubs import capped
 from mmbee_plugin.graph.metapaths import Metapath, explain
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.modules.parts import reads_graph
@@ -105,6 +107,32 @@ def built_table(snapshot: Snapshot) -> Table:
     return table
 
 
+def caps_table(snapshot: Snapshot, caps: list[int], progress: Callable[[str], None]) -> Table:
+    """A table of what caps on hubs cost on a snapshot's gifts, by cap and metapath.
+
+    Overlap is the share of a node's exact list that its capped one has, for all nodes and for hubs; on paths from users
+    the latter is of those who gave to a hub. Seconds are processor time, of Swing apart.
+    """
+    table = Table()
+    for heading in ("cap", "hubs", "edges kept", "path", "overlap, all", "overlap, hubs", "cpu s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    progress("no cap")
+    costs = cap_costs(snapshot.u2a(), snapshot.settings, caps)
+    for turn, cost in enumerate(costs):
+        name = "none" if cost.cap is None else f"{cost.cap:,}"
+        table.add_row(
+            name, f"{cost.hubs:,}", f"{cost.edges:.2%}", "swing", "", "", f"{cost.seconds['swing']:.2f}"
+        )
+        for path, share in cost.overlap.items():
+            hubs = cost.overlap_of_hubs[path]
+            of_hubs = "" if np.isnan(hubs) else f"{hubs:.3f}"
+            table.add_row("", "", "", path, f"{share:.3f}", of_hubs, f"{cost.seconds[path]:.2f}")
+        table.add_section()
+        if turn < len(caps):
+            progress(f"cap {caps[turn]:,}")
+    return table
+
+
 def _costs(stages: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """The stages of each row of the table, those of all folds included; a modality's row covers all metapaths."""
     costs: dict[str, list[dict[str, Any]]] = {}
@@ -145,13 +173,14 @@ def neighbour_lines(
     folder, snapshot = graph.folder, graph.snapshot
     tokens = {"u": folder.user_tokens, "a": folder.item_tokens}
     row = _row_of(tokens[side], token, f"{folder.path}: {SIDES[side]}")
-    u2a, a2a = snapshot.u2a(), snapshot.a2a()
+    u2a, a2a, chosen = snapshot.u2a(), snapshot.a2a(), snapshot.settings
+    sample = capped(u2a, chosen.walk_max_users, chosen.hub_seed)
     for path in _chosen_paths(snapshot, side, metapath):
         ids, weights = snapshot.lists(side).along(path.name).of(row)
         yield f"{path.name}: {SIDES[side]} {token} has {len(ids)} neighbours, all {SIDES[path.end]}s"
         for end, weight in zip(ids[:top].tolist(), weights[:top].tolist(), strict=True):
             yield f"  {weight:.6f}  {SIDES[path.end]} {tokens[path.end][end]}"
-            walks = explain(path, u2a, a2a, row, end, normalisation=snapshot.settings.normalisation)
+            walks = explain(path, u2a, a2a, row, end, normalisation=chosen.normalisation, sample=sample)
             for walk in walks[:paths]:
                 names = [
                     f"{SIDES[kind]} {tokens[kind][node]}"
