@@ -2,14 +2,16 @@
 # make run-torchrec   the same over sharded tables: two processes, or one a GPU
 # make test           set up, then lint, types and all tests
 # make clean          remove the virtual environment
+# With PYTHON=/path/to/python3.12 or 3.13, under that one; an environment of another version is made anew.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 BIN := .venv/bin
-READY := .venv/ready
+READY := .venv/ready-$(VERSION)
 GPUS := $(filter-out 0,$(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU'))
 # Without a GPU, PyTorch's own index has a build that is ten times smaller.
 TORCH_INDEX := $(if $(GPUS),,--index-url https://download.pytorch.org/whl/cpu --retries 0)
-FBGEMM := $(if $(GPUS),,./packaging/fbgemm-cpu)
+STANDINS := ./packaging/ray-none $(if $(GPUS),,./packaging/fbgemm-cpu)
 PROCESSES ?= $(or $(GPUS),2)
 SHARDS := shards/tiktok
 # Looked up when the job starts, since the data may be made by then.
@@ -21,7 +23,7 @@ run: $(READY)
 
 run-torchrec: export OMP_NUM_THREADS ?= 1
 run-torchrec: $(READY) $(SHARDS)/shards.json
-	$(BIN)/torchrun --nproc_per_node=$(PROCESSES) -m mmbee_plugin.torchrec.train \
+	$(BIN)/mmbee torchrun --nproc_per_node=$(PROCESSES) -m mmbee_plugin.torchrec.train \
 		--config $(JOB) checkpoint.folder=saved/torchrec/tiktok-$$(date +%Y%m%d-%H%M%S)-$$$$
 
 # Written again when the dataset changes: a sample that was replaced by real data.
@@ -42,13 +44,15 @@ unit: export OMP_NUM_THREADS ?= 1
 unit: $(READY)
 	$(BIN)/python -m pytest -q -n 2
 
-$(READY): setup.py constraints.txt packaging/fbgemm-cpu/pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-		{ echo "error: RecBole needs ray 2.6.3, whose last Python is 3.11: set PYTHON=/path/to/python3.11"; exit 2; }
-	$(PYTHON) -m venv .venv
+$(READY): setup.py constraints.txt $(wildcard packaging/*/pyproject.toml)
+	@case "$(VERSION)" in 3.11|3.12|3.13) ;; *) \
+		echo "error: Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is $(VERSION): set PYTHON=/path/to/python3.11"; \
+		exit 2 ;; esac
+	@[ -e $@ ] || rm -f .venv/ready*
+	$(PYTHON) -m venv $(if $(wildcard $(BIN)/python$(VERSION)),,--clear) .venv
 	$(BIN)/pip install -q --no-deps $(TORCH_INDEX) -c constraints.txt torch || \
 		$(BIN)/pip install -q --no-deps -c constraints.txt torch
-	$(BIN)/pip install -q -e ".[recbole,torchrec,logs,serve,test]" $(FBGEMM) -c constraints.txt
+	$(BIN)/pip install -q -e ".[recbole,torchrec,logs,serve,test]" $(STANDINS) -c constraints.txt
 	touch $@
 
 clean:

@@ -66,7 +66,6 @@ setup(
             "torch-geometric>=2.6",
             # On 3.12 and later ./packaging/ray-none in the same pip call; on 3.11 ray itself may be there.
             "numpy<2; python_version < '3.12'",
-            "scipy<1.13; python_version < '3.12'",
             "setuptools<81",
         ],
         "torchrec": [
@@ -75,7 +74,6 @@ setup(
             "pyarrow>=17,<26",
             "pyyaml>=6",
             "tensorboard>=2.16",
-            "numpy<2; python_version < '3.12'",
         ],
         "serve": [
             "starlette>=1",

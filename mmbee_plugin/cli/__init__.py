@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -44,5 +45,6 @@ def mmbee(
 
 def main() -> None:
     """Runs the command line; errors that the user can fix are one line on stderr and exit status 2."""
-    threads.choose()
+    if sys.argv[1:2] != ["torchrun"]:  # which shares the cores among its processes
+        threads.choose()
     raise SystemExit(exit_status(app))

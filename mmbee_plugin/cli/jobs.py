@@ -1,4 +1,4 @@
-"""`mmbee export|import|plan`: exchange files and table plans of TorchRec jobs."""
+"""`mmbee torchrun|export|import|plan`: TorchRec jobs, their exchange files and table plans."""
 
 from __future__ import annotations
 
@@ -7,11 +7,22 @@ from typing import Annotated
 
 import typer
 
-from mmbee_plugin.cli.common import WITH_SETTINGS
+from mmbee_plugin.cli.common import AS_THEY_ARE, WITH_SETTINGS
 from mmbee_plugin.cli.listing import of_jobs, with_list
 from mmbee_plugin.errors import InputError
 
 app = typer.Typer()
+
+
+@app.command("torchrun", context_settings=AS_THEY_ARE)
+def torchrun(context: typer.Context) -> None:
+    """Run torchrun, with its options; where a process fails, the job's own error line is all that is printed.
+
+    --nproc_per_node=2 -m mmbee_plugin.torchrec.train --config torchrec_configs/sample.yaml train.epochs=5
+    """
+    from mmbee_plugin.torchrec.processes.torchrun import torchrun as run
+
+    raise typer.Exit(run(context.args))
 
 
 @app.command("export")

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from mmbee_plugin.cli.common import WITH_SETTINGS
-
-AS_THEY_ARE = {**WITH_SETTINGS, "help_option_names": []}
-"""context settings of a command whose arguments, ``--help`` too, are passed on"""
+from mmbee_plugin.cli.common import AS_THEY_ARE
 
 app = typer.Typer()
 
