@@ -52,6 +52,8 @@ def missing(module: str, purpose: str = "this command") -> InputError:
     checkout = Path(__file__).parents[2]
     if extra is not None and (checkout / "setup.py").is_file():
         command = f"pip install -e {shlex.quote(f'{checkout}[{extra}]')}"
+        if extra == "recbole":
+            command += f" {shlex.quote(f'{checkout}/packaging/ray-none')}"
         if extra == "torchrec":
             command += (
                 f" (without a GPU with {shlex.quote(f'{checkout}/packaging/fbgemm-cpu')} in the same call)"
