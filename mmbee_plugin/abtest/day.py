@@ -5,6 +5,7 @@ New logs are the last effect of a day, so one that was killed is done again from
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -18,9 +19,11 @@ from mmbee_plugin.abtest.plan import Plan
 from mmbee_plugin.abtest.platform import Platform, quiet_gifts
 from mmbee_plugin.abtest.rankers import ranker_of, shown_rooms
 from mmbee_plugin.daily.loop import run_day
+from mmbee_plugin.daily.stages import read_record
 from mmbee_plugin.experiments.cells import Cell
 from mmbee_plugin.files import discard, published
 from mmbee_plugin.livesim.simulate import simulate
+from mmbee_plugin.serving.bundle.shelf import Shelf
 
 
 def make_world(plan: Plan, seed: int) -> None:
@@ -45,29 +48,29 @@ def arm_day(plan: Plan, number: int, seed: int, day: int) -> Cell:
 
     Returns:
         arrays: ``users`` (n,) of the arm, and ``visits`` and ``gifts`` of each.
-        facts: what the daily loop learnt from the day before (after the first day), number of lists, seconds.
+        facts: what the daily loop learnt from the day before (after the first day), number of lists, CPU seconds.
     """
-    begun = time.perf_counter()
+    begun = time.process_time()
     arm, platform = plan.arms[number], platform_of(plan, seed)
     folder = plan.place("arms", plan.arm_key(number, seed))
     logs = _logs_until(plan, number, seed, day)
     facts: dict[str, Any] = {}
     if arm.ranks == MODEL and day > plan.burn_in:
         facts["learnt"] = _learn(plan, arm, seed, folder, day - 1)
-    learnt = time.perf_counter()
+    learnt = time.process_time()
     today = platform.day(day)
     own = assigned(platform.user_ids, seed, len(plan.arms)) == number
     with ranker_of(arm, number, folder / "bundles", platform, today, plan.http) as ranker:
         shown = shown_rooms(ranker, today, own[today.arrivals.user] & today.looks, plan.choice.length)
-    ranked = time.perf_counter()
+    ranked = time.process_time()
     visits = platform.visits(today, shown, own)
     outcomes = platform.outcomes(today, visits, number)
     logs.add(today, visits, outcomes, number)
     facts["lists"] = int((shown[:, 0] >= 0).sum())
-    facts["seconds"] = {
+    facts["cpu_seconds"] = {
         "learning": round(learnt - begun, 3),
         "ranking": round(ranked - learnt, 3),
-        "outcomes": round(time.perf_counter() - ranked, 3),
+        "outcomes": round(time.process_time() - ranked, 3),
     }
     users = np.flatnonzero(own)
     givers = visits.user[outcomes.windows.visit[outcomes.given]]
@@ -92,7 +95,8 @@ def _logs_until(plan: Plan, number: int, seed: int, day: int) -> ArmLogs:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with published(folder) as beside:
             if arm.ranks == MODEL:
-                shutil.copytree(plan.place("starts", plan.start_key(arm, seed)), beside, dirs_exist_ok=True)
+                start = plan.place("starts", plan.start_key(arm, seed))
+                shutil.copytree(start, beside, copy_function=_placed, dirs_exist_ok=True)
             else:
                 ArmLogs(beside / "logs", platform).start(plan.burn_in)
     for before in range(logs.days(), day):
@@ -111,12 +115,30 @@ def _learn(plan: Plan, arm: Arm, seed: int, folder: Path, day: int) -> dict[str,
         work=folder / "work",
         given=plan.model(arm),
     )
+    _tidy(folder)
     return {
         "bundle": outcome.bundle,
         "published": outcome.published,
         "reason": outcome.reason,
         "cpu_seconds": dict(outcome.cpu_seconds),
     }
+
+
+def _tidy(folder: Path) -> None:
+    """Removes what the daily loop no longer goes on from: days before the two last published, and old bundles."""
+    days = sorted((folder / "work").glob("????-??-??"))
+    records = [(day, read_record(day, "publish")) for day in days]
+    served = [day for day, record in records if record is not None and record["result"]["published"]]
+    if len(served) > 1:
+        for day in days[: days.index(served[-2])]:
+            discard(day)
+        discard(served[-2] / "samples")
+    Shelf(folder / "bundles").prune()
+
+
+def _placed(source: str, target: str) -> None:
+    """Links a file of the logs, which is only ever replaced; copies others."""
+    (os.link if source.endswith(".parquet") else shutil.copy2)(source, target)
 
 
 def platform_of(plan: Plan, seed: int) -> Platform:

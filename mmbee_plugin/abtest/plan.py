@@ -10,6 +10,7 @@ from typing import Any
 from mmbee_plugin.abtest.arms import MODEL, Arm
 from mmbee_plugin.daily.settings import DailySettings
 from mmbee_plugin.experiments.cells import CellStore
+from mmbee_plugin.experiments.code import code_digest
 from mmbee_plugin.experiments.rows import over
 from mmbee_plugin.experiments.training import state_of_the_code
 from mmbee_plugin.livesim import choice, settings
@@ -85,14 +86,13 @@ class Plan:
         """What the days of an arm depend on, besides their number."""
         arm = self.arms[number]
         own = self.start_key(arm, seed) if arm.ranks == MODEL else self.world_key(seed)
-        chosen = {"choice": choice.VERSION, **asdict(self.choice)}
         return {
             **own,
+            "code": code(),
             "burn_in": self.burn_in,
             "ranks": arm.ranks,
-            "number": number,
-            "of": len(self.arms),
-            **chosen,
+            "number": [number, len(self.arms)],
+            "choice": [choice.VERSION, asdict(self.choice)],
         }
 
     def place(self, kind: str, key: Mapping[str, Any]) -> Path:
@@ -101,5 +101,5 @@ class Plan:
 
 
 def code() -> dict[str, str]:
-    """The code that a day of a model runs, and its libraries."""
-    return state_of_the_code("MMBee", "mmbee_plugin.abtest.day")
+    """The code that a day of a model runs, the simulator's included, and its libraries."""
+    return state_of_the_code("MMBee") | {"day": code_digest("mmbee_plugin.abtest.day", whole=True)}

@@ -16,7 +16,7 @@ NOT_RUN = ("cli/", "experiments/", "tables/", "torchrec/", "livesim/", "logs/", 
 
 
 @functools.cache
-def code_digest(*modules: str) -> str:
+def code_digest(*modules: str, whole: bool = False) -> str:
     """Digest of these modules' source and of all modules of the package that they import, transitively.
 
     An ``__init__.py`` that only re-exports is left out: a model that imports ``mmbee_plugin.modules.losses`` does not
@@ -24,19 +24,20 @@ def code_digest(*modules: str) -> str:
 
     Args:
         modules: dotted names, such as ``mmbee_plugin.recbole.run``; those of other packages are ignored.
+        whole: includes what they import of :data:`NOT_RUN`.
     """
     digest = hashlib.sha256()
-    for path in sorted(_reached(modules)):
+    for path in sorted(_reached(modules, () if whole else NOT_RUN)):
         digest.update(f"{path.relative_to(ROOT).as_posix()}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _reached(modules: tuple[str, ...]) -> set[Path]:
+def _reached(modules: tuple[str, ...], without: tuple[str, ...]) -> set[Path]:
     found: set[Path] = set()
     waiting = [path for module in modules for path in _files(module)]
     while waiting:
         path = waiting.pop()
-        if path in found or path.relative_to(ROOT).as_posix().startswith(NOT_RUN):
+        if path in found or path.relative_to(ROOT).as_posix().startswith(without):
             continue
         found.add(path)
         waiting += [file for module in _imports(path) for file in _files(module)]

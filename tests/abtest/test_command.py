@@ -72,6 +72,8 @@ def test_trained_arms_are_served_learn_and_are_printed(mmbee, tmp_path, plan):
     bundles = made.place("arms", made.arm_key(1, 1)) / "bundles"
     pointer = Shelf(bundles).current()
     assert pointer is not None and len(pointer.previous) == 1  # a bundle a day
+    kept = [path.name for path in sorted((bundles.parent / "work").glob("2*/samples"))]
+    assert kept == ["samples"]  # of the day that was learnt last
     platform = platform_of(made, 1)
     day = platform.day(3)
     some = day.looks & (np.arange(len(day.looks)) % 100 == 0)
