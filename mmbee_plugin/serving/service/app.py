@@ -21,7 +21,7 @@ from mmbee_plugin.serving.follower import Follower
 from mmbee_plugin.serving.holder import Holder
 from mmbee_plugin.serving.scorer import Scorer
 from mmbee_plugin.serving.service import answers, console, schema
-from mmbee_plugin.serving.service.admission import Lane, Refused
+from mmbee_plugin.serving.service.admission import Lane, LoopLane, Refused, ThreadLane
 from mmbee_plugin.serving.service.bodies import JSON, Wrong, answer, body_of, bytes_of, check_token, refusal
 from mmbee_plugin.serving.service.forward import forward
 from mmbee_plugin.serving.service.metrics import Metrics
@@ -69,8 +69,11 @@ class Service:
         self.follower, self.metrics, self.token, self.encoder = follower, metrics, token, encoder
         self.limits = limits or Limits()
         queue = self.limits.queue
-        limit = {"score": queue, "top": 4, "explain": 4, "segments": queue}
-        self.lanes = {name: Lane(name, limit[name], metrics.waiting.labels(name)) for name in limit}
+        self.lanes: dict[str, Lane] = {
+            name: ThreadLane(name, limit, metrics.waiting.labels(name))
+            for name, limit in (("top", 4), ("explain", 4), ("segments", queue))
+        }
+        self.lanes["score"] = LoopLane(queue, metrics.waiting.labels("score"))
 
     def app(self) -> Starlette:
         """The ASGI application."""

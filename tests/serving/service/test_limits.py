@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
 import time
 from contextlib import closing
+from functools import partial
 
 import pytest
+from prometheus_client import CollectorRegistry, Gauge
 from typer.testing import CliRunner
 
 from mmbee_plugin.cli import app
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.serving.client import ServiceError
+from mmbee_plugin.serving.client import Client, ServiceError
+from mmbee_plugin.serving.service.admission import Lane, LoopLane, Refused, ThreadLane
 from mmbee_plugin.serving.service.app import Limits
 from mmbee_plugin.serving.service.run import Where, serve
 
@@ -42,67 +46,110 @@ def test_before_the_first_bundle_it_is_not_ready(tmp_path, run_service, template
         assert status == 503 and json.loads(content) == {"error": "no bundle serves yet"}
 
 
-def test_a_full_queue_is_refused_at_once(shelf, source, run_service, monkeypatch):
-    """One request is worked on, one waits, and others are refused before any work is done."""
+def held_scorer(monkeypatch, begun: list[object], seconds: float) -> None:
+    """Scoring takes long, and says when it begins."""
     from mmbee_plugin.serving.scorer import Scorer
 
-    held, begun, score = threading.Event(), [], Scorer.score
+    score = Scorer.score
 
     def slow(self, *arguments, **named):
         begun.append(1)
-        held.wait(10)
+        time.sleep(seconds)
         return score(self, *arguments, **named)
 
     monkeypatch.setattr(Scorer, "score", slow)
+
+
+def asked_together(running, source, count: int, **more: object) -> list[object]:
+    """Bundles or error statuses of requests that come while one is worked on."""
+    answers: list[object] = []
+
+    def ask(client: Client) -> None:
+        try:
+            answers.append(client.score(source.users_of[0], ["a0"], time=NOW, **more)["bundle"])
+        except ServiceError as error:
+            answers.append(error.status)
+
+    clients = [running.client() for _ in range(count)]
+    for client in clients:
+        client.model()  # connects
+    threads = [threading.Thread(target=ask, args=[client]) for client in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def test_what_a_full_queue_refuses_is_not_worked_on(shelf, source, run_service, monkeypatch):
+    begun: list[object] = []
+    held_scorer(monkeypatch, begun, 0.2)
     with run_service(shelf, limits=Limits(queue=2, seconds=60)) as running:
-        answers: list[object] = []
-
-        def ask(**more: object) -> None:
-            try:
-                answers.append(running.client().score(source.users_of[0], ["a0"], time=NOW, **more)["bundle"])
-            except ServiceError as error:
-                answers.append(error.status)
-
-        waiting = [threading.Thread(target=ask) for _ in range(2)]
-        for thread in waiting:
-            thread.start()
-        start = time.monotonic()
-        while running.service.lanes["score"].waiting < 2:
-            assert time.monotonic() - start < 60
-            time.sleep(0.002)
-        for _ in range(5):
-            ask()
-        assert answers == [429] * 5 and len(begun) == 1
-        held.set()
-        for thread in waiting:
-            thread.join()
-        assert answers[5:] == [shelf.current().bundle] * 2
-        ask()
-        assert answers[-1] == shelf.current().bundle
+        answers = asked_together(running, source, 12)
+        assert set(answers) == {429, shelf.current().bundle}
+        assert len(begun) == answers.count(shelf.current().bundle) < 12
+        assert running.client().score(source.users_of[0], ["a0"], time=NOW)["bundle"]
+        assert running.service.lanes["score"].waiting == 0
 
 
 def test_a_deadline_that_is_over_is_not_worked_on(shelf, source, run_service, monkeypatch):
-    from mmbee_plugin.serving.scorer import Scorer
-
-    begun, score = [], Scorer.score
-
-    def slow(self, *arguments, **named):
-        begun.append(1)
-        time.sleep(0.2)
-        return score(self, *arguments, **named)
-
-    monkeypatch.setattr(Scorer, "score", slow)
+    begun: list[object] = []
+    held_scorer(monkeypatch, begun, 0.2)
     with run_service(shelf) as running:
-        first = threading.Thread(target=lambda: running.client().score(source.users_of[0], ["a0"], time=NOW))
-        first.start()
-        start = time.monotonic()
-        while not begun:
-            assert time.monotonic() - start < 60
-            time.sleep(0.002)
-        with pytest.raises(ServiceError, match=r"deadline was over|too many to answer") as error:
-            running.client().score(source.users_of[0], ["a0"], time=NOW, deadline_ms=10)
-        assert error.value.status == 503 and len(begun) == 1
-        first.join()
+        answers = asked_together(running, source, 12, deadline_ms=10)
+        assert set(answers) == {503, shelf.current().bundle}
+        assert len(begun) == answers.count(shelf.current().bundle) < 12
+
+
+def lane(kind: str, limit: int) -> Lane:
+    gauge = Gauge("waiting", "", registry=CollectorRegistry())
+    return LoopLane(limit, gauge) if kind == "loop" else ThreadLane(kind, limit, gauge)
+
+
+@pytest.mark.parametrize("kind", ["loop", "thread"])
+def test_a_lane_works_in_turn_and_refuses_what_it_would_not_start_in_time(kind):
+    done: list[int] = []
+
+    def work(number: int, seconds: float = 0.05) -> int:
+        time.sleep(seconds)
+        done.append(number)
+        if number == 1:
+            raise KeyError(number)
+        return number
+
+    async def all_of_it() -> None:
+        own = lane(kind, 4)
+        asked = [own.run(partial(work, number), 60.0) for number in range(3)]
+        late = own.run(partial(work, 3), 0.01)
+        full = [own.run(partial(work, number), 60.0) for number in (4, 5)]
+        found = await asyncio.gather(*asked, late, *full, return_exceptions=True)
+        assert found[0] == 0 and isinstance(found[1], KeyError) and found[2] == 2
+        assert [type(one) for one in found[3:]] == [Refused] * 3
+        assert [one.status for one in found[3:]] == [503, 429, 429]
+        assert done == [0, 1, 2] and own.waiting == 0
+        # It has learnt how long its work takes.
+        own._mean = 0.05
+        behind = [own.run(partial(work, number), 60.0) for number in (6, 7)]
+        found = await asyncio.gather(*behind, own.run(partial(work, 8), 0.09), return_exceptions=True)
+        assert found[:2] == [6, 7] and "2 requests wait, too many to answer in 90 ms" in str(found[2])
+
+    asyncio.run(all_of_it())
+
+
+def test_the_loop_goes_on_between_two_requests_and_leaves_out_those_that_nobody_waits_for():
+    async def all_of_it() -> None:
+        own, seen = lane("loop", 9), []
+        asked = [asyncio.create_task(own.run(partial(seen.append, number), 60.0)) for number in range(3)]
+        await asyncio.sleep(0)
+        asked[1].cancel()
+        other = asyncio.create_task(asyncio.sleep(0))
+        other.add_done_callback(lambda _: seen.append("other"))
+        await asyncio.gather(*asked, return_exceptions=True)
+        await other
+        assert seen.index("other") < len(seen) - 1 or seen[-1] == "other"
+        assert [one for one in seen if one != "other"] == [0, 2] and own.waiting == 0
+
+    asyncio.run(all_of_it())
 
 
 def test_what_cannot_be_served_is_one_line(tmp_path, templates):
