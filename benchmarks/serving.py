@@ -30,6 +30,7 @@ from mmbee_plugin.figures.random_source import NOW, RandomSource
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.client import Client, ServiceError
+from mmbee_plugin.serving.explanation import explain
 from mmbee_plugin.serving.follower import Follower
 from mmbee_plugin.serving.scorer import Scorer
 from mmbee_plugin.serving.service.app import Limits, Service
@@ -167,6 +168,16 @@ def run(given: argparse.Namespace, place: Path) -> None:
     without = statistics.median(whole) + statistics.median(spent["encoded in the request"])
     print(f"  a request: {without / statistics.median(whole):.1f} times with authors encoded in it")
     print(f"  encoder: {1000 * rate:,.0f} authors a second and core")
+
+    spent = alternately(
+        given.rounds,
+        {
+            "explained": lambda: explain(scorers["MMBee"], next(user), chosen[0], NOW),
+            "scored": lambda: scorers["MMBee"].score(next(user), chosen[:1], NOW),
+        },
+        times=5,
+    )
+    line("one pair", spent, f"{ratio(spent, *spent):.0f} times")
 
     walk = walked(sources["MMBee"])
     stores = {"mapped": scorers["MMBee"].store.read}

@@ -22,7 +22,16 @@ from mmbee_plugin.serving.holder import Holder
 from mmbee_plugin.serving.scorer import Scorer
 from mmbee_plugin.serving.service import answers, console, schema
 from mmbee_plugin.serving.service.admission import Lane, LoopLane, Refused, ThreadLane
-from mmbee_plugin.serving.service.bodies import JSON, Wrong, answer, body_of, bytes_of, check_token, refusal
+from mmbee_plugin.serving.service.bodies import (
+    JSON,
+    Wrong,
+    answer,
+    body_of,
+    bytes_of,
+    check_site,
+    check_token,
+    refusal,
+)
 from mmbee_plugin.serving.service.forward import forward
 from mmbee_plugin.serving.service.metrics import Metrics
 from mmbee_plugin.serving.service.openapi import document, page
@@ -216,6 +225,7 @@ class Service:
 
     def _guarded(self, route: str, handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
+            check_site(request)
             check_token(request, self.token)
             return await handler(request)
 

@@ -74,6 +74,15 @@ def check_token(request: Request, token: str | None) -> None:
         raise Wrong(401, "the service's token is needed, as Authorization: Bearer …")
 
 
+def check_site(request: Request) -> None:
+    """Raises Wrong (403) for a POST that a browser sends for a page of another site.
+
+    Such a page reaches the services of its reader's machine, and could put segments on their boards.
+    """
+    if request.method == "POST" and request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        raise Wrong(403, "pages of other sites are not answered")
+
+
 def answer(content: Any, status: int = 200) -> Response:
     """A JSON response."""
     return Response(msgspec.json.encode(content), status, media_type=JSON)

@@ -21,7 +21,7 @@ ROUTES: tuple[tuple[str, str, str, type | None, type | None, tuple[int, ...]], .
         "Scores, by the Open Inference Protocol.",
         schema.InferRequest,
         schema.InferAnswer,
-        (400, 401, 408, 413, 429, 503),
+        (400, 401, 403, 408, 413, 429, 503),
     ),
     (
         "post",
@@ -29,7 +29,7 @@ ROUTES: tuple[tuple[str, str, str, type | None, type | None, tuple[int, ...]], .
         "Scores of a user for candidate authors.",
         schema.ScoreRequest,
         schema.ScoreAnswer,
-        (400, 401, 408, 413, 429, 503),
+        (400, 401, 403, 408, 413, 429, 503),
     ),
     (
         "post",
@@ -37,7 +37,7 @@ ROUTES: tuple[tuple[str, str, str, type | None, type | None, tuple[int, ...]], .
         "The best of all authors on the board.",
         schema.TopRequest,
         schema.TopAnswer,
-        (400, 401, 408, 413, 429, 503),
+        (400, 401, 403, 408, 413, 429, 503),
     ),
     (
         "post",
@@ -45,7 +45,7 @@ ROUTES: tuple[tuple[str, str, str, type | None, type | None, tuple[int, ...]], .
         "What carried the score of a user for one author: its parts, each left out in turn.",
         schema.ExplainRequest,
         schema.ExplainAnswer,
-        (400, 401, 408, 413, 429, 503),
+        (400, 401, 403, 408, 413, 429, 503),
     ),
     (
         "post",
@@ -53,7 +53,7 @@ ROUTES: tuple[tuple[str, str, str, type | None, type | None, tuple[int, ...]], .
         "Takes live segments; what became of each is in the answer. 409 where static items are served.",
         schema.SegmentsRequest,
         schema.SegmentsAnswer,
-        (400, 401, 408, 409, 413, 429, 503),
+        (400, 401, 403, 408, 409, 413, 429, 503),
     ),
     ("get", "/", "A page: what is served, and a console.", None, None, ()),
     ("get", "/metrics", "Metrics for Prometheus.", None, None, (401,)),

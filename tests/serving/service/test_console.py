@@ -208,6 +208,17 @@ def test_the_policy_lets_its_own_script_run_and_no_other(live, browser):
     assert any("Content Security Policy" in one for one in browser.complaints())
 
 
+def test_pages_of_other_sites_reach_no_board(live, browser):
+    """As a browser has it: a plain POST is sent to another site, whose answer alone is kept from the page."""
+    sent = f"fetch('{live.url}/v1/segments', {{method: 'POST', mode: 'no-cors', body: '{{}}'}}).then(() => 1)"
+    other = live.url.replace("127.0.0.1", "localhost")
+    for site, status in ((live.url, "400"), (other, "403")):
+        browser.open(f"{site}/docs")
+        assert browser.run(sent) == 1
+        count = f'mmbee_requests_total{{route="segments",status="{status}"}} 1.0'
+        assert count in live.raw("/metrics", None, "GET")[1].decode()
+
+
 @pytest.mark.parametrize(("width", "dark"), [(390, False), (390, True), (1200, True)])
 def test_it_fits_a_phone_and_the_dark(live, source, browser, width, dark):
     browser.open(live.url, width, 800, dark)
