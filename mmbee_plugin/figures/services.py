@@ -45,6 +45,7 @@ class Served:
         command = [sys.executable, "-m", "mmbee_plugin.cli", "serve", str(self.shelf.path), "--port=0"]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
+        line = "it ended at once"
         for line in self._process.stdout:
             if line.startswith("listening at "):
                 self.url = line.split()[-1]

@@ -109,3 +109,6 @@ def test_a_day_through_the_service(tmp_path, monkeypatch):
     assert set(found.arrivals.side) == {0, 1} and (found.answered.milliseconds > 0).all()
     with pytest.raises(InputError, match="no bundle is published"):
         services.Served(tmp_path)
+    monkeypatch.setattr(services.sys, "executable", "false")
+    with pytest.raises(InputError, match=r"is not served \(it ended at once\)"), services.Served(shelf.path):
+        pass
