@@ -9,8 +9,9 @@ Example:
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
-from http.client import HTTPConnection, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -64,14 +65,30 @@ class Client:
         """The served model."""
         return self._ask("GET", "/v2/models/mmbee", None)
 
+    def wait(self, seconds: float = 60.0) -> None:
+        """Waits until the service is ready. Raises TimeoutError after so many seconds."""
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                self._ask("GET", "/v2/health/ready", None)
+                return
+            except (OSError, HTTPException, ServiceError):
+                if time.monotonic() > until:
+                    raise TimeoutError(f"the service was not ready within {seconds:g} s") from None
+                time.sleep(0.1)
+
     def post(self, path: str, content: Any) -> dict[str, Any]:
         """Posts JSON to a route. Raises ServiceError for an error status."""
         return self._ask("POST", path, json.dumps(content).encode())
 
     def _ask(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
-        self._connection.request(method, path, body, self._headers)
-        response = self._connection.getresponse()
-        content = json.loads(response.read())
+        try:
+            self._connection.request(method, path, body, self._headers)
+            response = self._connection.getresponse()
+            content = json.loads(response.read())
+        except BaseException:
+            self._connection.close()  # half of an exchange is left on it; the next request opens another
+            raise
         if response.status >= 400:
             raise ServiceError(response.status, content.get("error", ""))
         return content

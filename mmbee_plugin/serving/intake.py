@@ -21,7 +21,7 @@ def segment_of(
 
     Args:
         end: by default the bundle's segment length after the start.
-        features: modality -> (D,) or (F, D).
+        features: modality -> (F, D), or (F D,), one frame after the other as logs have them.
     """
     end = start + live.seconds if end is None else end
     if end < start:
@@ -61,8 +61,7 @@ def _values(rows: Sequence[object] | NDArray, kind: LiveModality | None) -> NDAr
             values = np.array(rows, dtype=np.float64).astype(kind.dtype)
     except (ValueError, TypeError):
         return WRONG_SHAPE  # vectors of several lengths
-    if values.ndim == 1:
-        values = values[None]
-    if values.shape != (kind.frames, kind.width):
+    if values.shape not in ((kind.frames, kind.width), (kind.frames * kind.width,)):
         return WRONG_SHAPE
+    values = values.reshape(kind.frames, kind.width)
     return values if np.isfinite(values).all() else NOT_FINITE

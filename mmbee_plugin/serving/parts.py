@@ -143,9 +143,5 @@ def _segment(row: dict[str, Any], live: LiveContent) -> tuple[str, Segment | str
     author, start, end = row["author_id"], row["start"], row["end"]
     if not author or start is None or end is None:
         return "", INCOMPLETE
-    features = {}
-    for name, kind in live.modalities.items():
-        if (flat := row[name]) is not None:
-            width = kind.width if len(flat) == kind.frames * kind.width else max(1, len(flat))
-            features[name] = [flat[place : place + width] for place in range(0, len(flat), width)]
+    features = {name: row[name] for name in live.modalities if row[name] is not None}
     return author, segment_of(start / 1000, end / 1000, features, live)

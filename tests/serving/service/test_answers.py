@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from http.client import CannotSendRequest
 
 import numpy as np
 import pytest
+
+from mmbee_plugin.serving.client import Client
 
 NOW = 1_700_100_000.0
 
@@ -126,3 +129,19 @@ def test_metrics(running, source):
     ):
         assert line in exposition
     assert 'mmbee_requests_total{route="score",status="200"}' in exposition
+
+
+def test_a_client_outlives_a_request_that_broke(running, source):
+    client = running.client()
+    client._connection.request(
+        "POST", "/v1/score", b"{}"
+    )  # half of an exchange, as a lost connection leaves it
+    with pytest.raises(CannotSendRequest):
+        client.model()
+    client.wait(5)
+    assert client.model()["name"] == "mmbee"
+
+
+def test_a_client_waits_for_a_service_and_not_for_ever():
+    with pytest.raises(TimeoutError, match=r"not ready within 0\.3 s"):
+        Client("http://127.0.0.1:9", timeout=1).wait(0.3)

@@ -104,7 +104,7 @@ def test_what_becomes_of_bad_segments(running, source):
         {"author": full, "start": start, "features": {"visual": [[1e30] * 5] * 2}},
         {"author": full, "start": start, "end": start - 1, "features": good},
         {"author": full, "start": NOW + 3, "features": good},
-        {"author": full, "start": NOW + 3, "features": good},
+        {"author": full, "start": NOW + 3, "features": {"visual": [0.5] * 10}},  # the same, frame after frame
     ]
     found = running.client().segments(posted)
     assert found["answers"] == [
