@@ -1,6 +1,8 @@
 # make run            set up, then run MMBee on TikTok (a synthetic sample until the real files are converted)
 # make run-torchrec   the same over sharded tables: two processes, or one a GPU
 # make test           set up, then lint, types and all tests
+# make docs           the documentation site, in docs/_build/html; a warning is an error
+# make notebooks      the tutorials, executed, as notebooks beside their pages
 # make clean          remove the virtual environment
 # With PYTHON=/path/to/python3.12 or 3.13, under that one; an environment of another version is made anew.
 
@@ -16,7 +18,7 @@ PROCESSES ?= $(or $(GPUS),2)
 SHARDS := shards/tiktok
 # Looked up when the job starts, since the data may be made by then.
 JOB = torchrec_configs/$(if $(shell grep -s '"kind": "sample"' datasets/tiktok/dataset.json),sample,tiktok).yaml
-.PHONY: run run-torchrec test lint types unit clean
+.PHONY: run run-torchrec test lint types unit docs notebooks clean
 
 run: $(READY)
 	$(BIN)/python run_recbole.py --model=MMBee --dataset=tiktok
@@ -43,6 +45,15 @@ types: $(READY)
 unit: export OMP_NUM_THREADS ?= 1
 unit: $(READY)
 	$(BIN)/python -m pytest -q -n 2
+
+docs: $(READY)
+	$(BIN)/pip install -q -e ".[docs]" -c constraints.txt
+	rm -rf docs/api/modules
+	$(BIN)/sphinx-build -q -W --keep-going -j auto -b html docs docs/_build/html
+
+notebooks: $(READY)
+	$(BIN)/pip install -q -e ".[docs]" -c constraints.txt
+	$(BIN)/python docs/notebooks.py
 
 $(READY): setup.py constraints.txt $(wildcard packaging/*/pyproject.toml)
 	@case "$(VERSION)" in 3.11|3.12|3.13) ;; *) \

@@ -26,7 +26,7 @@ DRAWS = 2000
 class Calibration(NamedTuple):
     """Predicted and observed events of each bin, in rows of the log.
 
-    Fields:
+    Attributes:
         bins: (b,) int64 numbers of the bins that have rows, ascending.
         rows: (b,) float64 rows of the log.
         predicted: (b,) float64 sum of the chances.

@@ -15,7 +15,7 @@ CHUNK = 65_536
 class Stability(NamedTuple):
     """Population stability index with the shares that it compares.
 
-    Fields:
+    Attributes:
         psi: sum over the bins of (after - before) ln(after / before).
         edges: (b - 1,) float64 inner edges of the bins; a score on an edge is in the bin above.
         before, after: (b,) float64 shares of the rows.

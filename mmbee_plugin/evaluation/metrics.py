@@ -22,7 +22,7 @@ from mmbee_plugin.errors import InputError
 class UserAUC(NamedTuple):
     """AUC of every user that has both classes, users ascending.
 
-    Fields:
+    Attributes:
         users: (U,) user ids.
         auc: (U,) float64 in [0, 1].
         impressions: (U,) int64, all samples of the user.
@@ -36,7 +36,7 @@ class UserAUC(NamedTuple):
 class Hourly(NamedTuple):
     """A metric of each clock hour in which it is defined, hours ascending.
 
-    Fields:
+    Attributes:
         hours: (h,) int64, whole hours since the epoch (UTC).
         values: (h,) float64.
         mean: their plain mean, as the paper averages over the hours of the test day.

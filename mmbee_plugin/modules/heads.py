@@ -142,7 +142,7 @@ class DotHead(Head):
     r"""The dot product of id vectors plus that of two towers: the head for ranking all authors.
 
     .. math::
-        \langle \textstyle\sum_k e_k + W_c x_c,\ v \rangle + \langle W_u x_u,\ W_a x_a \rangle + \langle w, x_a \rangle
+        \langle \sum_k e_k + W_c x_c,\ v \rangle + \langle W_u x_u,\ W_a x_a \rangle + \langle w, x_a \rangle
 
     The inputs x are blocks. The user's are first those of the space of id vectors, e (the id vector, the summary of the
     history), the author's first its id vector v; then come the output of the content encoder and the means over

@@ -93,7 +93,7 @@ def log_expected_draws(
 ) -> torch.Tensor:
     r"""Log of each candidate's expected number of draws (C,) in a pool of positives and uniform negatives.
 
-    .. math:: \log(B c_a / \textstyle\sum_i c_i + M / n)
+    .. math:: \log(B c_a / \sum_i c_i + M / n)
 
     Args:
         counts: (C,) number of training rows whose positive is the candidate, c.

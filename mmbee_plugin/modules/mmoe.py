@@ -17,7 +17,7 @@ from mmbee_plugin.modules.shapes import GTRShapes
 class MMoEHead(Head):
     r"""Experts shared by all tasks, mixed by a gate a task, and scored by a tower a task.
 
-    .. math:: y_k = \mathrm{tower}_k\Big(\sum_n g^k_n f_n\Big),\quad f_n = \mathrm{ReLU}(W_n x + b_n),\quad
+    .. math:: y_k = \mathrm{tower}_k\left(\sum_n g^k_n f_n\right),\quad f_n = \mathrm{ReLU}(W_n x + b_n),\quad
               g^k = \mathrm{softmax}(W_g^k x),\quad x = [x_u ; x_a]
 
     Experts and gates are linear in x before their non-linearity, so their products with either side are computed once a

@@ -27,13 +27,13 @@ class EgoGCN(GraphRecommender):
         a &= \mathrm{softmax}_{j \in N(i)} \langle x_m[i], x_m[j] \rangle \\
         \text{hard: } w_j &= \mathrm{mean}_{m'} x_{m'}[j] \text{ if } a_{ij} > \theta \text{ else } x_m[j] \\
         \text{soft: } w_j &= \tfrac{1}{M} (x_m[j] +
-            \textstyle\sum_{m' \ne m} \sigma(x_{m'}[j] G_{m,m'} + b) * x_{m'}[j]) \\
+            \sum_{m' \ne m} \sigma(x_{m'}[j] G_{m,m'} + b) * x_{m'}[j]) \\
         a' &= \mathrm{softmax}_{j \in N(i)} \langle x_m[i], w_j \rangle, \qquad
-        x_m \leftarrow \mathrm{norm}(\textstyle\sum_j a'_{ij} w_j) \\
-        R \text{ rounds: } x_m &\leftarrow \mathrm{norm}(x_m + \textstyle\sum_j
+        x_m \leftarrow \mathrm{norm}(\sum_j a'_{ij} w_j) \\
+        R \text{ rounds: } x_m &\leftarrow \mathrm{norm}(x_m + \sum_j
             \mathrm{softmax}_{j \in N(i)} \langle x_m[i], x_m[j] \rangle x_m[j]) \\
-        g &= \textstyle\sum_{l=0}^{L} A^l \, \mathrm{norm}(e), \quad A = D^{-1/2} \mathrm{Adj} D^{-1/2} \\
-        z &= [g ; x_1 ; \dots ; x_M], \qquad y_{ui} = \langle z_u, z_i \rangle
+        g &= \sum_{l=0}^{L} A^l \, \mathrm{norm}(e), \quad A = D^{-1/2} \mathrm{Adj} D^{-1/2} \\
+        z &= [g ; x_1 ; \ldots ; x_M], \qquad y_{ui} = \langle z_u, z_i \rangle
 
     The loss is BPR plus `reg_weight` times the mean squares of the batch's rows of e and of the preferences P. The
     equations are those of the authors' code, which agree with the paper's abstract. The hard gate needs a > theta,

@@ -25,13 +25,13 @@ class GRCN(GraphRecommender):
 
     .. math::
         i_m &= \mathrm{norm}(\mathrm{LeakyReLU}(f_m W + b)), \qquad u_m^0 = \mathrm{norm}(P_m) \\
-        u_m^t &= \mathrm{norm}(u_m^{t-1} + \textstyle\sum_{i \in N(u)} a_{ui} i_m), \quad
+        u_m^t &= \mathrm{norm}(u_m^{t-1} + \sum_{i \in N(u)} a_{ui} i_m), \quad
                  a_{ui} = \mathrm{softmax}_{i \in N(u)} \langle u_m^{t-1}, i_m \rangle \\
         s^m_{r \leftarrow q} &= \mathrm{softmax}_{q \in N(r)} \langle x_r, x_q \rangle, \quad x = [u_m^T ; i_m] \\
-        c_m &= x + \textstyle\sum_q s^m_{r \leftarrow q} x_q, \qquad
+        c_m &= x + \sum_q s^m_{r \leftarrow q} x_q, \qquad
         S_{r \leftarrow q} = \max_m \rho_{q,m} s^m_{r \leftarrow q} \\
-        g^0 &= \mathrm{norm}(e), \qquad g^l = \textstyle\sum_q S_{r \leftarrow q} g^{l-1}_q \\
-        z &= [\textstyle\sum_l g^l ; c_1 ; \dots ; c_M], \qquad y_{ui} = \langle z_u, z_i \rangle
+        g^0 &= \mathrm{norm}(e), \qquad g^l = \sum_q S_{r \leftarrow q} g^{l-1}_q \\
+        z &= [\sum_l g^l ; c_1 ; \ldots ; c_M], \qquad y_{ui} = \langle z_u, z_i \rangle
 
     `pruning: hard` puts S through a ReLU, `soft` (default, as in the runs of the authors' README) leaves it. The loss
     is BPR plus `reg_weight` times the mean squares of the batch's rows of e and of the preferences P.
@@ -43,7 +43,7 @@ class GRCN(GraphRecommender):
     * the confidence is that of the sender, as in the code;
     * a bag of words is projected like any feature, which the placeholder needs; the code takes the mean word vector;
     * a missing modality is left out of the maximum over the edges that touch its item; edges of an item with none weigh
-      1 / |N(r)|.
+      :math:`1 / |N(r)|`.
 
     Args:
         config: RecBole's Config; defaults in ``properties/GRCN.yaml``.

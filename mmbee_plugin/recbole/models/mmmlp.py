@@ -27,7 +27,7 @@ class MMMLP(SequentialRecommender):
         Z &= Y + \mathrm{gelu}(\mathrm{LN}(Y) W_3 + b_3) W_4 + b_4 \quad \text{over channels} \\
         X_{id} &= \mathrm{LN}(E[ids]), \qquad X_m = \mathrm{LN}(f_m[ids] W_m), \qquad
         X_k \leftarrow \mathrm{Mixer}_k^{n}(X_k) \\
-        q_u &= \mathrm{LN}(\mathrm{Mixer}_f^{n_f}(\mathrm{LN}([X_{id} ; X_1 ; \dots])) W_f + b_f)
+        q_u &= \mathrm{LN}(\mathrm{Mixer}_f^{n_f}(\mathrm{LN}([X_{id} ; X_1 ; \ldots])) W_f + b_f)
                \text{ at the last valid position}, \qquad y_{ui} = \langle q_u, E_i \rangle
 
     trained by the cross-entropy over all items, one target a prefix; above `softmax_items` items by a softmax over the

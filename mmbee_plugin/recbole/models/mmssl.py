@@ -44,11 +44,11 @@ class MMSSL(GraphRecommender):
     .. math::
         F_i &= \mathrm{dropout}(f_m W_m + b), \quad F_u^m = A_u F_i, \quad F_i^m = A_i F_u^m; \qquad
         e_u^m = G_m E_{item}, \quad e_i^m = G_m^T E_{user} \\
-        \bar{e} &= \mathrm{mean}_m \left( [o_1 ; \dots ; o_H] W_o \right), \quad
-        o_h = \textstyle\sum_{m'} \mathrm{softmax}_{m'} \frac{\langle (e^m W_q)_h, (e^{m'} W_k)_h \rangle}
+        \bar{e} &= \mathrm{mean}_m \left( [o_1 ; \ldots ; o_H] W_o \right), \quad
+        o_h = \sum_{m'} \mathrm{softmax}_{m'} \frac{\langle (e^m W_q)_h, (e^{m'} W_k)_h \rangle}
               {\sqrt{d / H}} e^{m'} \\
         r^0 &= E + \eta \, \mathrm{norm}(\bar{e}), \quad r_u^l = A_u r_i^{l-1}, \quad r_i^l = A_i r_u^l, \quad
-        h = \mathrm{mean}_l \, r^l + \omega \textstyle\sum_m \mathrm{norm}(F^m), \quad y = \langle h_u, h_i \rangle
+        h = \mathrm{mean}_l \, r^l + \omega \sum_m \mathrm{norm}(F^m), \quad y = \langle h_u, h_i \rangle
 
     the last layer's r through a softmax over its columns, as in the code. For a user u of the batch the generator's row
     is :math:`\mathrm{norm}(\langle F_u^m, F_i^m \rangle_i (1 - A_u))`, the real one
@@ -56,7 +56,7 @@ class MMSSL(GraphRecommender):
     A_u)))` with Gumbel noise g. The :class:`~mmbee_plugin.recbole.models.critic.Critic` takes a step of its own before
     each of the model's (:class:`~mmbee_plugin.recbole.training.adversarial.AdversarialTrainer`), whose loss is
 
-    .. math:: BPR + \tfrac{\lambda}{2B} (|h_u|^2 + |h_i|^2 + |h_j|^2) + \tfrac{\lambda}{2I} \textstyle\sum_m
+    .. math:: BPR + \tfrac{\lambda}{2B} (|h_u|^2 + |h_i|^2 + |h_j|^2) + \tfrac{\lambda}{2I} \sum_m
               (|F_u^m|^2 + |F_i^m|^2) + .03 \, L_{CL} - 10^{-4} \, \mathrm{mean} D(S_m)
 
     where L_CL pulls each user's e_u^m to its own h_u, away from other users' h and e^m of the batch (InfoNCE, cosine).

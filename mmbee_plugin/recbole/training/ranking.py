@@ -19,7 +19,7 @@ CELLS = 1 << 23
 class Ranks(NamedTuple):
     """The positives of a full-ranking loader, in its order.
 
-    Fields:
+    Attributes:
         users, items: (n,) RecBole's ids.
         ranks: (n,) number of items ranked before it, from 0. Ties go by ascending id; an item with score NaN or minus
             infinity has rank n_items.

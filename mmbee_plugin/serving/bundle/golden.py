@@ -15,7 +15,7 @@ from mmbee_plugin.serving.bundle.source import Source
 
 REQUESTS, CANDIDATES = 200, 20
 TOLERANCE = 1e-4
-"""tolerated |difference| / (1 + |logit|), since rounding depends on batch size and processor"""
+"""tolerated difference over one plus the logit, absolute values; rounding depends on batch size and processor"""
 UNDECIDED = 0.01
 """share of the logits that may differ more under soft search: among equally relevant behaviours, such as gifts to one
 author, rounding decides which are kept"""
