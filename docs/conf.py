@@ -50,5 +50,7 @@ apidoc_modules = [
     }
 ]
 html_theme = "pydata_sphinx_theme"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_title = "mmbee-plugin"
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False, "show_prev_next": False}

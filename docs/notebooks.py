@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 TUTORIALS = Path(__file__).parent / "tutorials"
+PAGES = sorted(page for page in TUTORIALS.glob("*.md") if page.stem != "index")
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -59,7 +60,7 @@ def write(path: Path) -> Path:
 def main(pages: list[str]) -> None:
     """Writes the notebooks of the named pages."""
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for path in [Path(page) for page in pages] or sorted(TUTORIALS.glob("*.md")):
+    for path in [Path(page) for page in pages] or PAGES:
         print(f"Written: {write(path)}", flush=True)
 
 

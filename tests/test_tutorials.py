@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = sorted((DOCS / "tutorials").glob("*.md"))
 LAST = {
     "own-data": "MMBee minus the row",
     "own-model": "without 0.",
@@ -28,7 +27,7 @@ notebooks = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(notebooks)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", notebooks.PAGES, ids=lambda page: page.stem)
 def test_a_tutorial_runs_as_it_stands(page, tmp_path):
     script = tmp_path / "page.py"
     script.write_text(notebooks.script(page.read_text(encoding="utf-8")), encoding="utf-8")
