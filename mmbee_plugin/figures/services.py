@@ -30,12 +30,16 @@ PERIOD = 1.0
 class Served:
     """``mmbee serve`` over a folder of bundles, as a context.
 
+    Args:
+        bundles: the folder.
+        options: of the command, besides the port.
+
     Raises:
         InputError: nothing is published there, or it is not served.
     """
 
-    def __init__(self, bundles: Path) -> None:
-        self.shelf = Shelf(bundles)
+    def __init__(self, bundles: Path, *options: str) -> None:
+        self.shelf, self.options = Shelf(bundles), options
         pointer = self.shelf.current()
         if pointer is None:
             raise InputError(f"{bundles}: no bundle is published; mmbee bundle publish does it")
@@ -43,7 +47,7 @@ class Served:
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "mmbee_plugin.cli", "serve", str(self.shelf.path), "--port=0"]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen([*command, *self.options], stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         line = "it ended at once"
         for line in self._process.stdout:

@@ -80,7 +80,7 @@ class Follower(Holder):
         manifest = self.shelf.verify(name)
         bundle = open_bundle(self.shelf.path / name, manifest)
         windows = self._kept_windows(bundle.live)
-        scorer = Scorer(bundle, store_of(bundle, self.store), board_of(bundle, windows))
+        scorer = Scorer(bundle, store_of(bundle, self.store, checked=True), board_of(bundle, windows))
         scorer.replay()
         if isinstance(scorer.board, LiveBoard):
             known = windows.changes

@@ -93,17 +93,20 @@ class Holder(ABC):
             self.look()
 
 
-def store_of(bundle: Bundle, url: str | None, check: bool = True) -> Store:
+def store_of(bundle: Bundle, url: str | None, checked: bool) -> Store:
     """The store of a bundle's users: a Redis or Valkey, or for None the bundle's own file.
 
     Args:
-        check: whether to raise InputError if the server does not have the bundle's users or does not answer.
+        checked: whether to wait for the server, and raise InputError if it does not answer or does not have the users;
+            else a request waits no longer than it may, and is flagged.
     """
     if url is None:
         return MappedStore(bundle.folder)
-    from mmbee_plugin.serving.store.redis import RedisStore  # the client may not be installed
+    from mmbee_plugin.serving.store.redis import PATIENCE, RedisStore  # the client may not be installed
 
-    store = RedisStore(url, bundle.id, mapped(bundle.folder / "users.npy").dtype)
-    if check:
-        store.check()
+    dtype = mapped(bundle.folder / "users.npy").dtype
+    if not checked:
+        return RedisStore(url, bundle.id, dtype)
+    store = RedisStore(url, bundle.id, dtype, PATIENCE)
+    store.check()
     return store

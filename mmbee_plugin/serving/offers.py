@@ -82,4 +82,4 @@ class OfferFollower(Holder):
         if rows is not None:
             board = SharedBoard(bundle, SharedRows.open(rows, name))
         # A server that is down now must not keep a scorer from starting: its answers are flagged.
-        self.scorer = Scorer(bundle, store_of(bundle, self.store, check=False), board)
+        self.scorer = Scorer(bundle, store_of(bundle, self.store, checked=False), board)

@@ -107,6 +107,9 @@ def test_a_dead_redis_degrades_answers_and_a_new_one_mends_them(static_shelved, 
             assert unknown["flags"] == degraded["flags"] == ["degraded"]
             assert degraded["scores"] == unknown["scores"] != whole["scores"]
             with start_redis(port):
+                time.sleep(redis.PAUSE)
+                empty = running.client().score(user, source.authors_of, time=static_shelved.now)
+                assert empty["flags"] == ["degraded"]  # not cold: it is known, but the server began anew
                 redis.fill(url, folder, folder.name)
                 start = time.monotonic()
                 while (found := running.client().score(user, source.authors_of, time=static_shelved.now))[

@@ -51,8 +51,8 @@ class Limits:
     """bytes of a body."""
     segments_body: int = 64 << 20
     """bytes of a body with segments."""
-    queue: int = 64
-    """most requests waiting or in work."""
+    queue: int = 8
+    """most requests waiting or in work, a worker; each waits for those before it, about a millisecond for one."""
     seconds: float = 1.0
     """default deadline of a request."""
 
@@ -92,12 +92,12 @@ class Service:
             segments = partial(self._forwarded, self.encoder, "segments", self.limits.segments_body)
         post, get = ["POST"], ["GET"]
         routes = [
+            Route("/v1/score", self._guarded("score", self.score), methods=post),  # routes are tried in order
             Route("/", self._open("console", self.console), methods=get),
             Route("/v2/health/live", self._open("live", self.live), methods=get),
             Route("/v2/health/ready", self._open("ready", self.ready), methods=get),
             Route("/v2/models/mmbee", self._guarded("model", self.model), methods=get),
             Route("/v2/models/mmbee/infer", self._guarded("infer", self.infer), methods=post),
-            Route("/v1/score", self._guarded("score", self.score), methods=post),
             Route("/v1/top", self._guarded("top", self.top), methods=post),
             Route("/v1/explain", self._guarded("explain", explain), methods=post),
             Route("/v1/segments", self._guarded("segments", segments), methods=post),

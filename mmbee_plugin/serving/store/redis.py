@@ -24,6 +24,8 @@ SAMPLE = 200
 """records that are read back and compared after writing"""
 DEADLINE = 0.02
 """timeout of a read, in seconds"""
+PATIENCE = 5.0
+"""timeout of everything else, in seconds"""
 PAUSE = 1.0
 """seconds after a failed read in which none is tried, so that requests do not all wait for the timeout"""
 
@@ -35,13 +37,14 @@ class RedisStore:
         url: such as ``redis://localhost:6379/0``.
         bundle: its id.
         dtype: of a record.
+        seconds: timeout of a read; by default :data:`DEADLINE`.
 
     Raises:
         InputError: invalid URL.
     """
 
-    def __init__(self, url: str, bundle: str, dtype: np.dtype) -> None:
-        self.client = _connect(url, DEADLINE)
+    def __init__(self, url: str, bundle: str, dtype: np.dtype, seconds: float | None = None) -> None:
+        self.client = _connect(url, DEADLINE if seconds is None else seconds)
         self.url, self.bundle, self.dtype = url, bundle, dtype
         self.prefix = _prefix(bundle)
         self._silent_until = 0.0
@@ -62,9 +65,13 @@ class RedisStore:
             raise StoreDown("the store is given a pause")
         try:
             found: Any = self.client.get(self.prefix + user.encode(errors="surrogatepass"))
+            lost = found is None and self.client.get(_ready(self.bundle)) is None
         except redis.RedisError as error:
             self._silent_until = time.monotonic() + PAUSE
             raise StoreDown(str(error)) from None
+        if lost:  # a server that began anew is empty, and its users are not unknown
+            self._silent_until = time.monotonic() + PAUSE
+            raise StoreDown(f"the bundle's users are no longer at {self.url}")
         if found is None:
             return None
         if len(found) != self.dtype.itemsize:
@@ -78,7 +85,7 @@ def fill(url: str, folder: Path, bundle: str) -> int:
     Raises:
         InputError: no answer, missing keys, or a record that differs when read back.
     """
-    client, mapped = _connect(url, 5.0), MappedStore(folder)
+    client, mapped = _connect(url, PATIENCE), MappedStore(folder)
     count, prefix = len(mapped.index), _prefix(bundle)
     try:
         if client.get(_ready(bundle)) == str(count).encode():
@@ -114,7 +121,7 @@ def fill(url: str, folder: Path, bundle: str) -> int:
 
 def drop(url: str, bundle: str) -> None:
     """Removes a bundle's users, the key of their number first. Raises InputError."""
-    client = _connect(url, 5.0)
+    client = _connect(url, PATIENCE)
     try:
         client.unlink(_ready(bundle))
         found: list[bytes] = []
