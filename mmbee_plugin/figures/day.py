@@ -44,11 +44,13 @@ class Day:
 
     Attributes:
         rates: (hours,) requests a second offered, to one service after the other.
+        processor: (sides,) seconds of processor's time that the services used.
     """
 
     arrivals: Arrivals
     answered: Answered
     rates: NDArray[np.float64]
+    processor: NDArray[np.float64]
 
 
 @study(
@@ -112,14 +114,16 @@ def measure(
         run_load(urls, day_of_arrivals(rates.max(keepdims=True), WARM_UP, TURN, len(served), 1), bodies)
         arrivals = day_of_arrivals(rates, seconds, TURN, len(served))
         show(f"{len(arrivals.due):,} requests, {len(rates) * seconds / 60:.1f} minutes")
+        before = np.array([one.processor_seconds() for one in served])
         answered = run_load(urls, arrivals, bodies)
+        used = np.array([one.processor_seconds() for one in served]) - before
     for feed in feeds:
         if feed.failed is not None:
             raise InputError(f"segments were not taken: {feed.failed}")
     unscored = (answered.status == 200) & ~answered.whole
     if unscored.any():
         raise InputError(f"{int(unscored.sum()):,} answers lack scores, so their times say nothing")
-    return Day(arrivals, answered, rates)
+    return Day(arrivals, answered, rates, used)
 
 
 def day_figure(measured: Day, candidates: int, live: int) -> tuple[Sheet, go.Figure]:
@@ -128,6 +132,9 @@ def day_figure(measured: Day, candidates: int, live: int) -> tuple[Sheet, go.Fig
     rows = [_row(measured, f"{hour:02}", measured.arrivals.hour == hour) for hour in range(hours)]
     rows.append(_row(measured, "day", np.full(len(measured.arrivals.hour), True)))
     late = np.quantile(measured.answered.late, [0.5, 0.99]) if len(measured.answered.late) else (0.0, 0.0)
+    counts = np.bincount(measured.arrivals.side, minlength=len(SIDES)).clip(1)
+    each = zip(SIDES, 1000 * measured.processor / counts, strict=True)
+    used = ", ".join(f"{name} {one:.2f} ms" for name, one in each)
     headings = (
         "hour",
         "a second",
@@ -139,6 +146,7 @@ def day_figure(measured: Day, candidates: int, live: int) -> tuple[Sheet, go.Fig
         "is, by the simulator's rate by hour.",
         f"The services are asked in turns of {TURN:g} s, so that both meet the same machine ({os.cpu_count()} cores, "
         "which client and services share); a warm-up is not counted.",
+        f"Processor's time of all of a service's processes, by its requests: {used}.",
         f"*Refused*: with 429 or 503, and not in the times. No p99 of fewer than {FEW} requests. The client was late "
         f"by {late[0]:.2f} ms (p50) and {late[1]:.2f} ms (p99), which is in the times.",
     )

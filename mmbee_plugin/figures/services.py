@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -66,6 +68,19 @@ class Served:
     ) -> None:
         self._process.terminate()
         self._process.wait()
+
+    def processor_seconds(self) -> float:
+        """Processor's time that its processes have used."""
+        parents, used = {}, {}
+        for file in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it has ended meanwhile
+                fields = file.read_text().rpartition(")")[2].split()
+                process = int(file.parent.name)
+                parents[process], used[process] = int(fields[1]), int(fields[11]) + int(fields[12])
+        own = {self._process.pid}
+        while more := {process for process, parent in parents.items() if parent in own} - own:
+            own |= more
+        return sum(used.get(process, 0) for process in own) / os.sysconf("SC_CLK_TCK")
 
     def _wait_until_ready(self) -> None:
         client = Client(self.url)

@@ -83,7 +83,10 @@ def test_the_table_has_the_quantiles_of_each_hour_and_side():
     times = np.where(side == 0, 1.0, 2.0) + np.where(np.arange(420) % 50 < 2, 100.0, 0.0)
     status = np.where(np.arange(420) == 7, 429, 200)
     answered = load.Answered(times, np.full(420, 0.5), status, np.full(420, True))
-    sheet, figure = day.day_figure(day.Day(arrivals, answered, np.array([40.0, 2.0])), 7, 9)
+    sheet, figure = day.day_figure(
+        day.Day(arrivals, answered, np.array([40.0, 2.0]), np.array([0.42, 0.63])), 7, 9
+    )
+    assert "SIM 2.00 ms, MMBee 3.00 ms" in sheet.notes[2]
     assert [row[0] for row in sheet.rows] == ["00", "01", "day"]
     first = dict(zip(sheet.headings, sheet.rows[0], strict=True))
     assert (first["SIM requests"], first["MMBee requests"], first["refused"]) == ("200", "199", "1")
@@ -107,6 +110,7 @@ def test_a_day_through_the_service(tmp_path, monkeypatch):
             day.measure([served, served], np.array([20.0]), 1, 31, 30)
     assert (found.answered.status == 200).all() and found.answered.whole.all()
     assert set(found.arrivals.side) == {0, 1} and (found.answered.milliseconds > 0).all()
+    assert (found.processor > 0).all()
     with pytest.raises(InputError, match="no bundle is published"):
         services.Served(tmp_path)
     monkeypatch.setattr(services.sys, "executable", "false")
