@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,8 @@ from mmbee_plugin.livesim.visits import Arrivals, Visits, draw_arrivals, draw_vi
 from mmbee_plugin.livesim.world import MODALITIES, draw_world
 from mmbee_plugin.logs.folder import PLANTED
 
+AnyTime = TypeVar("AnyTime", float, NDArray[np.float64])
+
 
 @dataclass(frozen=True)
 class LiveDay:
@@ -34,18 +37,9 @@ class LiveDay:
     arrivals: Arrivals
     looks: NDArray[np.bool_]
 
-    def on_air(self, at: float) -> NDArray[np.int64]:
-        """Rooms on air at a moment, ms since midnight."""
-        return np.flatnonzero((self.rooms.start <= at) & (self.rooms.end > at + 1))
-
-    def seconds(self, at: float) -> float:
-        """A moment, ms since midnight, in seconds since the epoch."""
+    def seconds(self, at: AnyTime) -> AnyTime:
+        """Moments in ms since midnight, in seconds since the epoch."""
         return (FIRST_DAY_MS + self.number * DAY_MS + at) / 1_000
-
-    def segment(self, room: NDArray[np.int64], at: float) -> NDArray[np.int64]:
-        """Rows of the day's segments that are on in rooms at a moment."""
-        window: NDArray[np.int64] = ((at - self.rooms.start[room]) // SEGMENT_MS).astype(np.int64)
-        return self.rooms.first[room] + window
 
 
 class Platform:
@@ -69,12 +63,17 @@ class Platform:
         looks = looks_at_list(self.choice, self.settings.seed, number, len(arrivals.user))
         return LiveDay(number, rooms, arrivals, looks)
 
-    def chance(self, day: LiveDay, user: int, room: NDArray[np.int64], at: float) -> NDArray[np.float32]:
-        """(n,) planted chance that a user gives in the windows that are on in rooms (n,)."""
-        highlight = day.rooms.highlight[day.segment(room, at)]
-        users = np.full(len(room), user)
-        odds = gift_log_odds(self.settings, self.world, users, day.rooms.author[room], highlight).total()
-        return expit(odds + np.float32(self.bases["gift"]))
+    def chances(
+        self, day: LiveDay, users: NDArray[np.int64], rooms: NDArray[np.int64], at: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """(B, C) planted chance of a gift of users (B,), at moments (B,) in ms since midnight, in the windows that are
+        on in rooms (C,); any number for a room that is not on air."""
+        of_room = day.rooms.segments[rooms] - 1
+        window = ((at[:, None] - day.rooms.start[rooms]) // SEGMENT_MS).astype(np.int64)
+        highlight = day.rooms.highlight[day.rooms.first[rooms] + window.clip(0, of_room)]
+        pairs = np.repeat(users, len(rooms)), np.tile(day.rooms.author[rooms], len(users))
+        odds = gift_log_odds(self.settings, self.world, *pairs, highlight.ravel()).total()
+        return expit(odds + np.float32(self.bases["gift"])).reshape(highlight.shape)
 
     def visits(self, day: LiveDay, shown: NDArray[np.int64], users: NDArray[np.bool_]) -> Visits:
         """The visits of some users, given what each arrival is shown.

@@ -20,39 +20,47 @@ class Ranker(Protocol):
     """Ranks rooms during one day."""
 
     def see(self, segments: NDArray[np.int64]) -> None:
-        """Takes segments of the day that have ended, rows of the day's."""
+        """Takes segments that have ended, as rows of the day's."""
         ...
 
-    def scores(self, user: int, rooms: NDArray[np.int64], at: float) -> NDArray[np.floating]:
-        """(n,) score of rooms for a user at a moment, ms since midnight; NaN for one that cannot be scored."""
+    def scores(
+        self, users: NDArray[np.int64], rooms: NDArray[np.int64], at: NDArray[np.float64]
+    ) -> NDArray[np.floating]:
+        """(B, C) score of each room for each user, who arrives at ``at`` (B,), ms since midnight; NaN for rooms that
+        cannot be scored."""
         ...
 
 
 def shown_rooms(ranker: Ranker, day: LiveDay, arrivals: NDArray[np.bool_], length: int) -> NDArray[np.int64]:
     """(A, K) rooms shown at each arrival of a day, best first, padded with -1.
 
-    The ranker sees what ended before the half minute in which a user arrives.
+    Arrivals of the same half minute are ranked together, by what ended before it.
 
     Args:
         arrivals: (A,) bool, those that are shown a list.
     """
     shown = np.full((len(arrivals), length), -1, dtype=np.int64)
+    enter, rooms = day.arrivals.enter, day.rooms
     rows = np.flatnonzero(arrivals)
-    enter = day.arrivals.enter
+    rows = rows[np.argsort(enter[rows], kind="stable")]
+    span = enter[rows] // SEGMENT_MS
     ends, segments = _ends(day)
     seen = 0
-    for row in rows[np.argsort(enter[rows], kind="stable")]:
-        at = enter[row]
-        until = int(np.searchsorted(ends, at // SEGMENT_MS * SEGMENT_MS, side="right"))
+    for together in np.split(rows, np.flatnonzero(np.diff(span)) + 1) if len(rows) else ():
+        at = enter[together]
+        begin = at[0] // SEGMENT_MS * SEGMENT_MS
+        until = int(np.searchsorted(ends, begin, side="right"))
         if until > seen:
             ranker.see(segments[seen:until])
             seen = until
-        rooms = day.on_air(at)
-        if len(rooms):
-            scores = ranker.scores(int(day.arrivals.user[row]), rooms, at)
-            best = np.argsort(-scores, kind="stable")[:length]  # NaN comes last
-            best = best[~np.isnan(scores[best])]
-            shown[row, : len(best)] = rooms[best]
+        near = np.flatnonzero((rooms.start < begin + SEGMENT_MS) & (rooms.end > begin))
+        if not len(near):
+            continue
+        on_air = (rooms.start[near] <= at[:, None]) & (rooms.end[near] > at[:, None] + 1)
+        scores = np.where(on_air, ranker.scores(day.arrivals.user[together], near, at), np.nan)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :length]  # NaN comes last
+        scored = ~np.isnan(np.take_along_axis(scores, best, axis=1))
+        shown[together, : best.shape[1]] = np.where(scored, near[best], -1)
     return shown
 
 
@@ -74,8 +82,10 @@ class RandomRanker:
     def see(self, segments: NDArray[np.int64]) -> None:
         """Does nothing."""
 
-    def scores(self, user: int, rooms: NDArray[np.int64], at: float) -> NDArray[np.floating]:
-        return self._random.random(len(rooms))
+    def scores(
+        self, users: NDArray[np.int64], rooms: NDArray[np.int64], at: NDArray[np.float64]
+    ) -> NDArray[np.floating]:
+        return self._random.random((len(users), len(rooms)))
 
 
 class PlantedRanker:
@@ -87,8 +97,10 @@ class PlantedRanker:
     def see(self, segments: NDArray[np.int64]) -> None:
         """Does nothing."""
 
-    def scores(self, user: int, rooms: NDArray[np.int64], at: float) -> NDArray[np.floating]:
-        return self._platform.chance(self._day, user, rooms, at)
+    def scores(
+        self, users: NDArray[np.int64], rooms: NDArray[np.int64], at: NDArray[np.float64]
+    ) -> NDArray[np.floating]:
+        return self._platform.chances(self._day, users, rooms, at)
 
 
 @contextmanager

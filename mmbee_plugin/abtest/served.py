@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mmbee_plugin.abtest.platform import LiveDay, Platform
@@ -23,6 +24,8 @@ from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.client import Client, ServiceError
 from mmbee_plugin.serving.follower import Follower
 
+AT_ONCE = 128
+"""users scored at once"""
 STARTS = 120.0
 """seconds in which a service has to be ready"""
 
@@ -36,8 +39,14 @@ class Service(Protocol):
         """Puts segments, each with its author, on the board."""
         ...
 
-    def scores(self, user: str, authors: Sequence[str], now: float) -> list[float | None]:
-        """A logit of a gift for each author, None for one without; ``now`` in seconds since the epoch."""
+    def scores(
+        self, users: Sequence[str], authors: Sequence[str], moments: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """(B, C) logits of a gift, NaN for authors without one.
+
+        Args:
+            moments: (B,) times of the requests, less than a segment apart, in seconds since the epoch.
+        """
         ...
 
 
@@ -70,10 +79,12 @@ class ServedRanker:
             pairs.append((self._authors[of_room], Segment(*span, values)))
         self._service.take(pairs)
 
-    def scores(self, user: int, rooms: NDArray[np.int64], at: float) -> NDArray[np.floating]:
-        """(n,) logits of rooms for a user at a moment, ms since midnight; NaN for one that cannot be scored."""
+    def scores(
+        self, users: NDArray[np.int64], rooms: NDArray[np.int64], at: NDArray[np.float64]
+    ) -> NDArray[np.floating]:
+        """(B, C) logits of rooms for users who arrive at moments (B,), ms since midnight; NaN without a score."""
         authors = [self._authors[room] for room in rooms]
-        return np.array(self._service.scores(f"u{user}", authors, self._day.seconds(at)), dtype=np.float32)
+        return self._service.scores([f"u{user}" for user in users], authors, self._day.seconds(at))
 
 
 class InProcess:
@@ -97,10 +108,23 @@ class InProcess:
     def take(self, segments: Sequence[tuple[str, Segment]]) -> None:
         self._follower.take(segments)
 
-    def scores(self, user: str, authors: Sequence[str], now: float) -> list[float | None]:
-        found = self._scorer.score(user, authors, now)
-        logits = iter(found.logits[:, 0].tolist())
-        return [None if place in found.missing else next(logits) for place in range(len(authors))]
+    def scores(
+        self, users: Sequence[str], authors: Sequence[str], moments: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        scorer = self._scorer
+        logits = np.full((len(users), len(authors)), np.nan, dtype=np.float32)
+        places, missing = scorer.board.places(authors, float(moments[0]))
+        scored = [place for place in range(len(authors)) if place not in missing]
+        if scored:
+            taken, _ = scorer.board.take(places)
+            for start in range(0, len(users), AT_ONCE):
+                part = slice(start, start + AT_ONCE)
+                records = np.concatenate([scorer.record(user)[0] for user in users[part]])
+                with torch.inference_mode():
+                    encoded = scorer.encode_users(records, moments[part])
+                    found = self.bundle.gtr.score_tasks(encoded, taken, 1).squeeze(2)
+                logits[part, scored] = found.numpy()
+        return logits
 
 
 class OverHTTP:
@@ -126,9 +150,14 @@ class OverHTTP:
             ]
         )
 
-    def scores(self, user: str, authors: Sequence[str], now: float) -> list[float | None]:
-        answer = self._client.score(user, authors, time=now, logits=True)
-        return next(iter(answer["scores"].values()))
+    def scores(
+        self, users: Sequence[str], authors: Sequence[str], moments: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        rows = []
+        for user, moment in zip(users, moments, strict=True):
+            answer = self._client.score(user, authors, time=float(moment), logits=True)
+            rows.append(next(iter(answer["scores"].values())))
+        return np.array(rows, dtype=np.float32)
 
 
 @contextmanager

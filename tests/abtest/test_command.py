@@ -13,7 +13,6 @@ from mmbee_plugin import cli
 from mmbee_plugin.abtest import command
 from mmbee_plugin.abtest.arms import arms_of
 from mmbee_plugin.abtest.day import platform_of
-from mmbee_plugin.abtest.rankers import shown_rooms
 from mmbee_plugin.abtest.served import ServedRanker, service_of
 from mmbee_plugin.serving.bundle.shelf import Shelf
 
@@ -76,13 +75,21 @@ def test_trained_arms_are_served_learn_and_are_printed(mmbee, tmp_path, plan):
     assert kept == ["samples"]  # of the day that was learnt last
     platform = platform_of(made, 1)
     day = platform.day(3)
-    some = day.looks & (np.arange(len(day.looks)) % 100 == 0)
-    shown = []
+    until = np.array([72_000_000.0, 72_010_000.0, 72_029_000.0])  # a half minute of the evening
+    users, rooms = (
+        np.array([3, 5, 150]),
+        np.flatnonzero((day.rooms.start < until[0]) & (day.rooms.end > until[2])),
+    )
+    window = ((until[0] - day.rooms.start[rooms]) // 30_000).astype(int)
+    ended = (day.rooms.first[rooms] + window - 1)[window > 0][::2]  # of half the rooms nothing is known
+    found = []
     for http in (False, True):
         with service_of(bundles, http) as service:
-            shown.append(shown_rooms(ServedRanker(service, platform, day), day, some, 10))
-    assert (shown[0] >= 0).sum() > 20
-    np.testing.assert_array_equal(*shown)
+            ranker = ServedRanker(service, platform, day)
+            ranker.see(np.sort(ended))
+            found.append(ranker.scores(users, rooms, until))
+    assert found[0].shape == (3, len(rooms)) and 5 < (~np.isnan(found[0])).sum() < found[0].size
+    np.testing.assert_allclose(found[0], found[1], atol=1e-5)
 
 
 @pytest.mark.parametrize(
