@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from http.client import HTTPException
 from pathlib import Path
 from typing import Protocol
 
@@ -17,17 +13,18 @@ from numpy.typing import NDArray
 
 from mmbee_plugin.abtest.platform import LiveDay, Platform
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.figures.services import Served
 from mmbee_plugin.livesim.settings import SEGMENT_MS
 from mmbee_plugin.serving.board.windows import Segment
 from mmbee_plugin.serving.bundle.opened import Bundle, open_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
-from mmbee_plugin.serving.client import Client, ServiceError
+from mmbee_plugin.serving.client import Client
 from mmbee_plugin.serving.follower import Follower
 
 AT_ONCE = 128
 """users scored at once"""
-STARTS = 120.0
-"""seconds in which a service has to be ready"""
+SECONDS = 60
+"""in which a request has to be answered"""
 
 
 class Service(Protocol):
@@ -131,11 +128,11 @@ class OverHTTP:
     """A running `mmbee serve`.
 
     Args:
-        url: of the service. bundle: the one that it serves.
+        client: of the service. bundle: the one that it serves.
     """
 
-    def __init__(self, url: str, bundle: Bundle) -> None:
-        self._client, self.bundle = Client(url, timeout=60), bundle
+    def __init__(self, client: Client, bundle: Bundle) -> None:
+        self._client, self.bundle = client, bundle
 
     def take(self, segments: Sequence[tuple[str, Segment]]) -> None:
         self._client.segments(
@@ -165,46 +162,11 @@ def service_of(bundles: Path, http: bool) -> Iterator[Service]:
     """The service of the published bundle, in this process or over HTTP.
 
     Raises:
-        InputError: no bundle is published, it is refused, or no service came up.
+        InputError: no bundle is published, or it is refused.
     """
     if http:
-        with running(bundles) as service:
-            yield service
+        with Served(bundles, f"--deadline={SECONDS}") as served:
+            bundle = open_bundle(served.folder, served.manifest)
+            yield OverHTTP(Client(served.url, timeout=SECONDS), bundle)
     else:
         yield InProcess(bundles)
-
-
-@contextmanager
-def running(bundles: Path) -> Iterator[OverHTTP]:
-    """Starts `mmbee serve` on a free port, and ends it."""
-    pointer = Shelf(bundles).current()
-    if pointer is None:
-        raise InputError(f"{bundles}: no bundle is published")
-    bundle = open_bundle(bundles / pointer.bundle, Shelf(bundles).verify(pointer.bundle))
-    command = [sys.executable, "-m", "mmbee_plugin.cli", "serve", str(bundles), "--port=0", "--deadline=60"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            found = (line.partition("listening at ")[2].strip() for line in process.stdout)
-            url = next((each for each in found if each), None)
-            if url is None:
-                raise InputError(f"{bundles}: mmbee serve ended with status {process.wait()}")
-            _wait(url, pointer.bundle)
-            yield OverHTTP(url, bundle)
-        finally:
-            process.terminate()
-
-
-def _wait(url: str, bundle: str) -> None:
-    """Waits until a service serves a bundle."""
-    until = time.monotonic() + STARTS
-    refused = "it did not answer"
-    while time.monotonic() < until:
-        try:
-            answer = Client(url).model()
-            if bundle in answer["versions"]:
-                return
-        except (ServiceError, HTTPException, OSError) as error:
-            refused = str(error)
-        time.sleep(0.1)
-    raise InputError(f"{url}: did not serve bundle {bundle} in {STARTS:g} s: {refused}")
