@@ -54,6 +54,8 @@ class NodeTraining(Section):
     """of the contrast"""
     normalise: bool = False
     """contrast unit vectors"""
+    start: str | None = None
+    """file of node vectors by token, as the daily loop keeps them, from which known nodes start; ~: all at random"""
 
 
 class LocalTraining(NodeTraining):
@@ -61,8 +63,6 @@ class LocalTraining(NodeTraining):
 
     user_author: bool = False
     """add the same loss between users and the authors they gave to; the paper has no term that ties the tables"""
-    start: str | None = None
-    """file of node vectors by token, as the daily loop keeps them, from which known nodes start; ~: all at random"""
 
 
 class GraphCLSettings(LocalTraining):

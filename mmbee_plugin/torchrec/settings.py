@@ -116,6 +116,9 @@ class CheckpointSettings(Section):
     """steps between checkpoints; 0: at the end of an epoch only"""
     keep: int = Field(default=3, ge=1)
     """checkpoints kept"""
+    warm_from: str | None = None
+    """checkpoint of another day's job, or the folder of its checkpoints, whose weights and optimizer state this one
+    goes on from, by token; needs the shards of that job; ~: all fresh"""
 
 
 class Settings(Section):

@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torchrec.distributed.planner import EmbeddingShardingPlanner
 from torchrec.distributed.planner.types import PlannerError
 
+from mmbee_plugin.torchrec.checkpoints.checkpoint import started_state
 from mmbee_plugin.torchrec.graphcl import main as graphcl_command
 from mmbee_plugin.torchrec.processes.entry import run
 from mmbee_plugin.torchrec.processes.launch import process_group
@@ -34,6 +35,8 @@ def losses(content: Any, output: Path) -> None:
     with process_group(60) as process:
         for name, settings in content.items():
             trainer = Trainer(parse_settings(settings, name), process)
+            if trainer.settings.checkpoint.warm_from is not None:
+                trainer.warm_start(Path(trainer.settings.checkpoint.warm_from))
             if name == "pipelined":
                 trainer.stepper = PipelinedStepper(trainer.model, trainer.optimizer, process.device)
             outcome = trainer.run()
@@ -45,6 +48,18 @@ def losses(content: Any, output: Path) -> None:
 def training(content: Any, output: Path) -> None:
     """The whole job."""
     train(parse_settings(content, "test"))
+
+
+def start_of(content: Any, output: Path) -> None:
+    """Saves what a job starts from, before its first step."""
+    settings = parse_settings(content, "test")
+    with process_group(60) as process:
+        trainer = Trainer(settings, process)
+        if settings.checkpoint.warm_from is not None:
+            trainer.warm_start(Path(settings.checkpoint.warm_from))
+        else:
+            started_state(trainer.optimizer)  # by a step of its own, which moves weights
+        trainer._save()
 
 
 def graphcl(arguments: list[str], output: Path) -> None:
@@ -84,6 +99,7 @@ KINDS = {
     "full disk": full_disk,
     "losses": losses,
     "training": training,
+    "start of": start_of,
     "graphcl": graphcl,
     "crash": crash,
     "unplanned": unplanned,

@@ -17,9 +17,14 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 import torch.distributed.checkpoint as dcp
+from torch.distributed._shard._utils import narrow_tensor_by_index
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.planner import LoadPlan, ReadItem
+from torch.distributed.checkpoint.planner_helpers import create_read_items_for_chunk_list
 from torchrec.optim.keyed import CombinedOptimizer, KeyedOptimizer, KeyedOptimizerWrapper
 
 from mmbee_plugin.errors import InputError, one_line
@@ -31,6 +36,8 @@ KIND = "mmbee_plugin torchrec checkpoint"
 FORMAT = f"{KIND} 2"
 STATE_FILE = "state.json"
 Kind = Literal["step", "best"]
+UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError)
+"""errors of reading damaged files"""
 
 
 @dataclass(frozen=True)
@@ -175,15 +182,20 @@ def load(path: Path, model: Any, optimizer: KeyedOptimizer | None = None) -> Ste
     state = read_state(path)
     content: dict[str, Any] = {"model": model.state_dict()}
     if optimizer is not None and not state.weights_only:
-        for part in _lazy_parts(optimizer):
-            part.init_state()
-            part.zero_grad()
-        content["optimizer"] = optimizer.state_dict()
+        content["optimizer"] = started_state(optimizer)
     read_into(path, content)
     model.load_state_dict(content["model"])
     if "optimizer" in content and optimizer is not None:
         optimizer.load_state_dict(content["optimizer"])
     return state
+
+
+def started_state(optimizer: KeyedOptimizer) -> dict[str, Any]:
+    """State dict of an optimizer before its first step, with the entries that a step would create."""
+    for part in _lazy_parts(optimizer):
+        part.init_state()
+        part.zero_grad()
+    return optimizer.state_dict()
 
 
 def read_into(path: Path, content: dict[str, Any]) -> None:
@@ -197,7 +209,7 @@ def read_into(path: Path, content: dict[str, Any]) -> None:
             dcp.load(content, storage_reader=PlainReader(path))
     except CheckpointException as error:
         raise InputError(f"{path}: does not fit this model: {_cause(error)}") from None
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: cannot be loaded: {one_line(error)}") from None
 
 
@@ -210,6 +222,45 @@ def tensors_of(path: Path, section: str) -> dict[str, TensorStorageMetadata]:
         for name, entry in stored.items()
         if name.startswith(prefix) and isinstance(entry, TensorStorageMetadata)
     }
+
+
+def stored_parts(path: Path, name: str) -> Iterator[tuple[tuple[int, ...], torch.Tensor]]:
+    """Parts of a stored tensor as the processes saved them, each with its offsets; one is in memory at a time.
+
+    Args:
+        name: with its section, such as ``model.…``.
+
+    Raises:
+        InputError: damaged files.
+    """
+    reader = PlainReader(path)
+    metadata = reader.read_metadata()
+    reader.set_up_storage_reader(metadata, is_coordinator=True)
+    entry = metadata.state_dict_metadata[name]
+    assert isinstance(entry, TensorStorageMetadata)
+    for chunk in entry.chunks:
+        part = torch.empty(chunk.sizes, dtype=entry.properties.dtype)
+        plan = LoadPlan(create_read_items_for_chunk_list(name, entry, [chunk]))
+        try:
+            reader.read_data(reader.prepare_local_plan(plan), _Into(part)).wait()
+        except UNREADABLE as error:
+            raise InputError(f"{path}: cannot be loaded: {one_line(error)}") from None
+        yield tuple(chunk.offsets), part
+
+
+class _Into(DefaultLoadPlanner):
+    """Reads into one tensor."""
+
+    def __init__(self, target: torch.Tensor) -> None:
+        super().__init__()
+        self.target = target
+
+    def resolve_tensor(self, read_item: ReadItem) -> torch.Tensor:
+        """The part of the target that an item fills."""
+        return narrow_tensor_by_index(self.target, read_item.dest_offsets, read_item.lengths)
+
+    def commit_tensor(self, read_item: ReadItem, tensor: torch.Tensor) -> None:
+        """Nothing to do: the item was read in place."""
 
 
 def _published(folder: Path, kind: Kind) -> list[Path]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import nn
 from torch.distributed._shard.sharded_tensor import ShardedTensor
 from torch.distributed.optim import _apply_optimizer_in_backward as apply_optimizer_in_backward
@@ -29,7 +30,7 @@ from mmbee_plugin.graph.pairs import PairBatch
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.graph.writer import with_nodes
 from mmbee_plugin.modules.graphcl import GraphCLLoss
-from mmbee_plugin.offline.node_vectors import Draws, GraphCLSettings, node_stage
+from mmbee_plugin.offline.node_vectors import Draws, GraphCLSettings, node_stage, read_vectors
 from mmbee_plugin.torchrec.batches.bags import keyed, singles
 from mmbee_plugin.torchrec.node_vectors.files import write_nodes
 from mmbee_plugin.torchrec.processes.launch import Process, process_group
@@ -76,7 +77,7 @@ def train_nodes(
         if process.rank == 0:
             if opened is not None:
                 tables = tuple(np.load(file, mmap_mode="r") for file in (users, authors))
-                stage = node_stage(chosen, settings.train.seed)
+                stage = node_stage(chosen, settings.train.seed, trainer.start)
                 copy = with_nodes(opened, tables[0], tables[1], stage.settings)
                 LOG.info("Snapshot with these vectors: %s", copy.path)
             if result is not None:
@@ -127,7 +128,8 @@ class NodeTrainer:
         process: which process this is.
 
     Raises:
-        InputError: no plan for the tables, or column-wise sharding with adagrad.
+        InputError: no plan for the tables, column-wise sharding with adagrad, or a start that is no file of vectors of
+            the width.
     """
 
     def __init__(
@@ -156,6 +158,10 @@ class NodeTrainer:
             ),
             sharders=sharders(),
         )
+        self.start: tuple[NDArray, NDArray] | None = None
+        if chosen.start is not None:
+            tokens = store.user_tokens(), store.author_tokens()
+            self.start = read_vectors(Path(chosen.start), *tokens, chosen.width)
         self._write_start(settings.train.seed)
 
     def weights(self) -> list[ShardedTensor]:
@@ -206,15 +212,18 @@ class NodeTrainer:
 
     @torch.no_grad()
     def _write_start(self, seed: int) -> None:
-        """Writes this process's rows of the initial vectors, equal to those that `train_graphcl` draws."""
+        """Writes this process's rows of the start: known vectors, else those that `train_graphcl` draws."""
         generator = torch.Generator().manual_seed(seed)
         width = self.chosen.width
-        for weight, count in zip(self.weights(), self.counts, strict=True):
+        for side, (weight, count) in enumerate(zip(self.weights(), self.counts, strict=True)):
             own = list(local_parts(weight))
             # The last block includes the remainder, since torch draws fewer than 16 numbers by another method.
             starts = range(0, max(count - BLOCK, 0) + 1, BLOCK)
             for first, stop in zip(starts, [*starts[1:], count], strict=True):
                 block = torch.randn(stop - first, width, generator=generator) / width**0.5
+                if self.start is not None:
+                    known = torch.from_numpy(self.start[side][first:stop])
+                    block = torch.where(known.isnan(), block, known)
                 for tensor, (row, column) in own:
                     low, high = max(first, row), min(stop, row + tensor.shape[0])
                     if low < high:

@@ -25,6 +25,7 @@ from mmbee_plugin.torchrec.batches.maker import BatchMaker
 from mmbee_plugin.torchrec.batches.reader import EvalReader, TrainReader
 from mmbee_plugin.torchrec.checkpoints.checkpoint import StepState, latest, load, read_state, save
 from mmbee_plugin.torchrec.checkpoints.resume import best_so_far, check_same_data, checkpoint_to_resume
+from mmbee_plugin.torchrec.checkpoints.warm import warm_start
 from mmbee_plugin.torchrec.processes.collectives import from_first
 from mmbee_plugin.torchrec.processes.launch import Process, process_group
 from mmbee_plugin.torchrec.settings import Settings
@@ -58,6 +59,8 @@ def train(settings: Settings, resume: bool = False, result: Path | None = None) 
         trainer = Trainer(settings, process)
         if checkpoint is not None:
             trainer.restore(checkpoint)
+        elif settings.checkpoint.warm_from is not None:
+            trainer.warm_start(Path(settings.checkpoint.warm_from))
         outcome = trainer.run()
         if process.rank == 0 and result is not None:
             write_json(result, outcome)
@@ -125,6 +128,11 @@ class Trainer:
         self.epoch, self.batch, self.step = state.epoch, state.batch, state.step
         self.best = from_first(lambda: best_so_far(self.folder, state.best))
         LOG.info("Resuming %s: epoch %d, batch %d", path, self.epoch, self.batch)
+
+    def warm_start(self, path: Path) -> None:
+        """Goes on from the weights and optimizer state of another job. Raises InputError as `warm.warm_start`."""
+        warm_start(path, self.settings, self.store, self.model, self.optimizer)
+        LOG.info("Goes on from %s", path)
 
     def run(self) -> dict[str, Any]:
         """Trains to the last epoch or until ``patience`` runs out, then tests the best epoch; returns as `train`."""
