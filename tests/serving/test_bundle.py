@@ -94,6 +94,34 @@ def test_a_flipped_byte_anywhere_is_refused_and_the_old_bundle_serves(shelved):
     assert follower.scorer is not old and follower.refused is None
 
 
+def another_schema(folder, other) -> str:
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("mmbee-bundle-1", "mmbee-bundle-9"))
+    return "schema 'mmbee-bundle-9', expected 'mmbee-bundle-1'; build the bundle again"
+
+
+def torn(folder, other) -> str:
+    (folder / "users.npy").unlink()
+    return "users.npy: No such file or directory; build the bundle again"
+
+
+def of_another_snapshot(folder, other) -> str:
+    shutil.copy(other / "users.npy", folder / "users.npy")  # the same shapes, other neighbours
+    return "users.npy: its content is not what was built; build the bundle again"
+
+
+@pytest.mark.parametrize("spoil", [another_schema, torn, of_another_snapshot])
+def test_a_bundle_that_is_no_good_is_one_line_and_the_old_one_serves(shelved, spoil):
+    shelf, (first, second) = shelved.shelf, shelved.ids
+    follower = Follower(shelf)
+    follower.look()
+    shelf.publish(second)
+    expected = spoil(shelf.path / second, shelf.path / first)
+    follower.look()
+    assert follower.scorer.bundle.id == first
+    assert expected in follower.refused and "\n" not in follower.refused
+
+
 @pytest.mark.parametrize("file", ["CURRENT", "manifest.json"])
 def test_every_flipped_byte_of_the_small_files_is_noticed(static_shelved, file):
     shelf, bundle = static_shelved.shelf, static_shelved.ids[0]

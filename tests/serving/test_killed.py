@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.bundle.shelf import Shelf
 
 CALLS = ("fsync", "replace", "rename", "mkdir", "open", "unlink", "rmdir")
@@ -102,6 +104,46 @@ def test_killed_at_each_call_that_changes_the_disk(static_shelved, finished):
     # What the killed ones left goes with the next.
     publish(shelf, finished, second)
     assert not list(shelf.path.glob(".*.writing-*"))
+
+
+def test_a_disk_that_fails_at_any_call_is_one_line_and_tears_nothing(static_shelved, finished, monkeypatch):
+    shelf, (first, second) = static_shelved.shelf, static_shelved.ids
+    call, failed = 0, 0
+    while True:
+        call += 1
+        reset(shelf, first, second)
+        with monkeypatch.context() as patch:
+            left = fail_at(patch, call)
+            try:
+                publish(shelf, finished, second)
+            except InputError as error:
+                assert "No space left on device" in str(error) and "\n" not in str(error)
+                failed += 1
+            except OSError as error:  # of the copying that stands for a build here
+                assert "No space left on device" in str(error)
+        check_whole(shelf, first, second)
+        if left[0] > 0:
+            break
+    assert shelf.current().bundle == second
+    assert failed > 5 and call > 30
+
+
+def fail_at(patch: pytest.MonkeyPatch, call: int) -> list[int]:
+    """Lets the call of this number among `CALLS` fail; returns how many are left until then."""
+    left = [call]
+
+    def failing(function):
+        def wrapped(*arguments, **named):
+            left[0] -= 1
+            if left[0] == 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return function(*arguments, **named)
+
+        return wrapped
+
+    for name in CALLS:
+        patch.setattr(os, name, failing(getattr(os, name)))
+    return left
 
 
 def test_killed_at_random_moments(static_shelved, finished):

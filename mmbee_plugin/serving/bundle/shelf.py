@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mmbee_plugin.data.jsons import read_object
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import discard, folder_beside, locked, publish, sync, sync_tree, write_json
 from mmbee_plugin.serving.bundle.manifest import FILE, check_files, read_manifest
 
@@ -164,9 +164,14 @@ class Shelf:
             return False
         return True
 
-    def _changing(self) -> AbstractContextManager[None]:
-        """Locks names and CURRENT; waits for other processes."""
-        return locked(self.path / NAMES)
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Locks names and CURRENT; waits for other processes. Raises InputError if they cannot be written."""
+        try:
+            with locked(self.path / NAMES):
+                yield
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({one_line(error)})") from None
 
     def _next(self, bundle: str, moves_pin: bool = False) -> Pointer:
         """The pointer that names a bundle after the present one. Raises InputError as `publish`."""

@@ -15,6 +15,8 @@ from mmbee_plugin.serving.service.schema import Error
 Kind = TypeVar("Kind")
 BODY_SECONDS = 10.0
 """time limit for receiving a body"""
+READ_ON = 32 << 20
+"""bytes beyond the limit that are read and dropped, since a client that is still sending would miss the answer"""
 JSON = "application/json"
 
 
@@ -44,13 +46,16 @@ async def bytes_of(request: Request, limit: int) -> bytes:
         async with asyncio.timeout(BODY_SECONDS):
             async for part in request.stream():
                 size += len(part)
-                if size > limit:
-                    raise Wrong(413, f"the body has more than {limit:,} bytes")
-                parts.append(part)
+                if size <= limit:
+                    parts.append(part)
+                elif size > limit + READ_ON:
+                    break
     except TimeoutError:
         raise Wrong(408, f"the body did not come within {BODY_SECONDS:g} s") from None
     except ClientDisconnect:
         raise Wrong(400, "the body was cut short") from None
+    if size > limit:
+        raise Wrong(413, f"the body has more than {limit:,} bytes")
     return b"".join(parts)
 
 

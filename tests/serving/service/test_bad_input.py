@@ -79,6 +79,19 @@ def test_bad_tensors_are_one_line(running, inputs, reason):
     assert error.value.status == 400 and reason in str(error.value)
 
 
+def test_a_million_candidates_are_refused_and_the_client_hears_why(shelf, source, run_service):
+    million = json.dumps({"user": "u", "authors": ["a0"] * 10**6}).encode()
+    some = json.dumps({"user": "u", "authors": ["a0"] * 2001}).encode()
+    with run_service(shelf) as running:
+        for body, reason in (
+            (million, "the body has more than 1,048,576 bytes"),
+            (some, "2,001 authors, at most 2,000"),
+        ):
+            status, content = running.raw("/v1/score", body)
+            assert status == 413 and reason in json.loads(content)["error"]
+        assert running.client().score(source.users_of[0], ["a0"], time=NOW)["bundle"]
+
+
 @pytest.mark.parametrize("moment", ["now", True, -1, 1e12, [NOW], {}], ids=str)
 def test_a_bad_time_among_tensors_is_one_line(running, moment):
     inputs = [
