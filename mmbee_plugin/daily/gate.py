@@ -41,7 +41,7 @@ class GateSettings(Section):
     """fall of the share of rows whose user, author, neighbours or segments a bundle has, or that it scores"""
     norm_drift: float = Field(default=0.5, ge=0)
     """growth of a table's mean norm, or of a part's weights, since the served bundle; 0.5: by half, or to 1 / 1.5"""
-    psi: float = Field(default=0.25, ge=0)
+    psi: float = Field(default=0.5, ge=0)
     """population stability index of the chances, candidate against served bundle, unless the log loss is lower beyond
     chance"""
 

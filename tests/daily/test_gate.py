@@ -78,12 +78,12 @@ def test_where_both_are_out_of_calibration_the_nearer_one_passes(served, with_lo
 
 
 def test_scores_that_shift_close_it_unless_they_are_better(served, with_logits):
-    poor = with_logits(served, lambda logits: logits - 1)
-    shifted = with_logits(served, lambda logits: logits + 1.2)
+    poor = with_logits(served, lambda logits: logits - 1.5)
+    shifted = with_logits(served, lambda logits: logits + 1.5)
     assert "PSI" in failed(judge(shifted, served))
     verdict = judge(served, poor)
     assert failed(verdict) == set()
-    assert "with a lower log loss (limit 0.25)" in verdict.reason
+    assert "with a lower log loss (limit 0.5)" in verdict.reason
 
 
 def test_coverage_and_scores_that_are_missing(served):
