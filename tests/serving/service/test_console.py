@@ -11,6 +11,7 @@ import urllib.request
 
 import pytest
 
+from mmbee_plugin.serving import scorer
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.client import ServiceError
@@ -229,6 +230,12 @@ def test_it_fits_a_phone_and_the_dark(live, source, browser, width, dark):
     assert browser.run("document.documentElement.scrollWidth <= innerWidth")
     light = browser.run("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0] > 128")
     assert light != dark
+
+
+def test_every_flag_has_words():
+    (words,) = re.findall(r"const FLAGS = \{(.*?)\};", page()[0], re.DOTALL)
+    known = {scorer.COLD, scorer.DEGRADED, scorer.STALE_BOARD, scorer.STALE_BUNDLE}
+    assert set(re.findall(r"^  (\w+):", words, re.MULTILINE)) == known
 
 
 def test_the_page_is_made_once_and_needs_no_bundle(tmp_path, run_service):

@@ -1,6 +1,12 @@
 // The console: a user's scores, and the parts of one of them.
 
 const SHOWN = 12; // parts before the rest is asked for
+const FLAGS = {
+  cold: "the bundle does not have this user",
+  degraded: "the store of users did not answer",
+  stale_board: "a newest segment ended more than two segment lengths ago",
+  stale_bundle: "its training ended more than 36 hours ago",
+};
 
 function chosenAuthors() {
   return byId("authors").value.split("\n").map((one) => one.trim()).filter(Boolean);
@@ -33,7 +39,7 @@ function failed(id, error) {
 }
 
 function flagged(flags) {
-  return flags.map((flag) => make("span", { class: "flag wrong" }, flag));
+  return flags.flatMap((flag) => [make("span", { class: "flag wrong" }, flag), ` ${FLAGS[flag] ?? ""} `]);
 }
 
 function showRanked(user, found, authors) {
@@ -63,7 +69,7 @@ function showRanked(user, found, authors) {
     : `User ${user}: no author has a score`;
   byId("ranked").replaceChildren(
     make("h3", {}, "Scores"),
-    make("p", {}, ...flagged(found.flags)),
+    make("p", { class: "soft" }, ...flagged(found.flags)),
     make("div", { class: "wide" }, make("table", {}, make("caption", {}, caption),
       make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows, ...missing))));
 }
@@ -95,7 +101,7 @@ function showExplained(user, author, found) {
   const show = (task) => body.replaceChildren(...partsOf(found, task));
   const choice = make("select", { "aria-label": "Task", onchange: (event) => show(event.target.value) },
     ...tasks.map((task) => make("option", {}, task)));
-  const content = [title, make("p", {}, ...flagged(found.flags)), ...(tasks.length > 1 ? [choice] : []), body];
+  const content = [title, make("p", { class: "soft" }, ...flagged(found.flags)), ...(tasks.length > 1 ? [choice] : []), body];
   if (found.absent.length) content.push(make("p", { class: "soft" }, `The pair lacks: ${found.absent.join("; ")}.`));
   if (found.fixed.length) {
     content.push(make("p", { class: "soft" },

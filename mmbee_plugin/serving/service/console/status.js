@@ -80,7 +80,7 @@ function showStatus(model, metrics) {
   const first = seen.length > 1 ? seen[0] : null;
   const recent = difference(metrics, first?.metrics);
   const seconds = first ? (time - first.time) / 1000 : NaN;
-  const period = first ? `the last ${age(seconds)}` : "since its start";
+  const period = first ? `the last ${age(seconds)}` : "all the time since its start";
 
   state("good", `Serving bundle ${model.versions[0]}`);
   byId("refused-bundle").hidden = model.refused === null;
@@ -106,7 +106,7 @@ function showStatus(model, metrics) {
     ["Shed", share(shed, scored), "refused before work"],
     ["Degraded", share(degraded, answered), "scored without the store"],
   ]);
-  byId("period").textContent = `Requests, times and shares are of ${period}; counts by status since the service's start.`;
+  byId("period").textContent = `Requests, times and shares: ${period}. Counts by status: since the service's start.`;
   routes(metrics, recent, seconds);
 }
 
