@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mmbee_plugin import __version__
-from mmbee_plugin.cli import abtest, bundle, clean, data, graph, jobs, runs, serve, settings, tables
+from mmbee_plugin.cli import abtest, bundle, clean, daily, data, graph, jobs, runs, serve, settings, tables
 from mmbee_plugin.cli.studies import add_studies
 from mmbee_plugin.command import threads
 from mmbee_plugin.command.entry import exit_status
@@ -19,6 +19,7 @@ app.add_typer(runs.app)
 app.add_typer(clean.app)
 app.add_typer(abtest.app)
 app.add_typer(bundle.app, name="bundle")
+app.add_typer(daily.app)
 app.add_typer(data.app, name="data")
 app.add_typer(graph.app, name="graph")
 app.add_typer(jobs.app)

@@ -49,10 +49,19 @@ def of_shards() -> list[Group]:
     return groups(ShardSettings)
 
 
+def of_daily() -> list[Group]:
+    """Settings of `mmbee daily`, besides those of the model."""
+    from mmbee_plugin.daily.settings import DailySettings
+    from mmbee_plugin.settings.listing import groups
+
+    return groups(DailySettings, "daily.")
+
+
 LISTS: dict[str, Callable[[], list[Group]]] = {
     "Runs under RecBole: `--name=value`": of_runs,
     "TorchRec jobs: `section.name=value`": of_jobs,
     "Shards: `mmbee data shards --name=value`": of_shards,
+    "The daily loop: `mmbee daily --daily.name=value`": of_daily,
 }
 
 

@@ -16,7 +16,7 @@ def settings(
         Path | None, typer.Option(metavar="FILE", help="Write the page docs/settings.md instead of printing.")
     ] = None,
 ) -> None:
-    """List the settings of runs under RecBole, of TorchRec jobs and of shards, as they are declared."""
+    """List the settings of runs, TorchRec jobs, shards and the daily loop, as they are declared."""
     from mmbee_plugin.cli.listing import page, text
 
     if markdown is None:

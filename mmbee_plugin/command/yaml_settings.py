@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from mmbee_plugin.command.spelling import plain
 from mmbee_plugin.errors import InputError, one_line
 
 
@@ -67,3 +68,17 @@ def read_mapping(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict | None):
         raise InputError(f"{path}: should be lines of key: value, found a {type(content).__name__}")
     return content or {}
+
+
+def replace_entry(content: dict[str, Any], override: str) -> None:
+    """Sets the entry named by ``section.key=value``, its value in YAML; raises InputError for a malformed argument."""
+    name, equals, text = override.removeprefix("--").partition("=")
+    *sections, key = plain(name).split(".")
+    if not equals:
+        raise InputError(f"{override!r} is not understood; settings are written section.key=value")
+    value = parse_value(text, repr(override), names=key in NAMES)
+    for section in sections:
+        content = content.setdefault(section, {})
+        if not isinstance(content, dict):
+            raise InputError(f"{override!r}: {section} is no section")
+    content[key] = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,15 +10,17 @@ from typing import Any, Protocol
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.serving.bundle.source import Source
 
+START, NODES = "start.pt", "nodes.npz"
+"""Files that a training leaves for the next: the model with its optimizers' state, as an exchange file, and the node
+vectors by token, if it had any."""
+
 
 @dataclass(frozen=True)
 class Start:
     """What training goes on from."""
 
-    model: Path
-    """exchange file with optimizer state"""
-    nodes: Path
-    """node vectors by token"""
+    folder: Path
+    """of a training that has ended"""
     days: int
     """days since its cut, whose rows are trained on"""
 
@@ -31,14 +34,20 @@ class Adapter(Protocol):
         """All settings that a model shares with the one it goes on from, as plain values. Raises InputError."""
         ...
 
-    def train(self, samples: DatasetFolder, start: Start | None, folder: Path) -> Source:
+    def train(
+        self, samples: DatasetFolder, start: Start | None, folder: Path, show: Callable[[str], None]
+    ) -> Source:
         """Trains on samples, or goes on with a training that was killed in this folder.
 
-        Writes ``start.pt`` and ``nodes.npz``, from which the next day goes on, when training has ended.
+        Leaves :data:`START` and :data:`NODES`, from which the next day goes on.
 
         Args:
             start: None trains from nothing, on all rows.
             folder: of this training alone.
+            show: called with a line now and then.
+
+        Raises:
+            InputError: samples or settings that cannot be trained on, a folder that cannot be written.
         """
         ...
 

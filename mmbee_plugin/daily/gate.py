@@ -120,7 +120,8 @@ def judge(
         )
     if norms is not None:
         checks += _norms(*norms, limits)
-    return Verdict(candidate.bundle, None if served is None else served.bundle, len(candidate), tuple(checks))
+    plain = tuple(Check(check.name, bool(check.passed), check.words) for check in checks)  # no numpy.bool_
+    return Verdict(candidate.bundle, None if served is None else served.bundle, len(candidate), plain)
 
 
 def coverage(replayed: Replayed) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ from recbole.config import Config
 from recbole.data import data_preparation
 from recbole.utils import get_trainer, init_seed
 
-from mmbee_plugin.daily.adapter import Start
+from mmbee_plugin.daily.adapter import NODES, START, Start
 from mmbee_plugin.daily.settings import DailySettings
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.folds import DAY
+from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.modules.exchange import write_exchange
 from mmbee_plugin.offline.node_vectors import write_vectors
@@ -26,11 +27,26 @@ from mmbee_plugin.recbole.models.mmbee import MMBee
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.training.checkpoint import MAY_DIFFER
 from mmbee_plugin.recbole.training.logs import run_log
+from mmbee_plugin.recbole.training.progress import Progress
 from mmbee_plugin.recbole.training.trainer import resumable
 
-MODEL, START, NODES = "model.pth", "start.pt", "nodes.npz"
+MODEL = "model.pth"
 OF_A_DAY = MAY_DIFFER | {"dataset", "dataset_hash", "seed"}
 """settings that may differ between a model and the one it goes on from"""
+
+
+BY_THE_LOOP = {
+    "epochs": "daily.epochs and daily.cold_epochs",
+    "seed": "daily.seed",
+    "train_days": "the rows since yesterday's cut",
+    "checkpoint_dir": "a folder of the day",
+    "graph.fold_by": "day",
+    "graph.folds": "one a day that is trained on, or 0",
+    "graphcl.start": "yesterday's vectors",
+} | dict.fromkeys(
+    ("eval_step", "stopping_step", "valid_metric", "metrics"), "the gate, no validation within training"
+)
+"""settings of a model that the loop decides -> what decides them"""
 
 
 class RecBoleAdapter:
@@ -41,31 +57,42 @@ class RecBoleAdapter:
         given: settings of the model, above those of the dataset's file.
 
     Raises:
-        InputError: an unknown setting.
+        InputError: an unknown setting, or one that the loop decides.
     """
 
     name = "recbole"
 
     def __init__(self, settings: DailySettings, given: Mapping[str, Any]) -> None:
-        check_given(dict(given), ["MMBee"])
+        check_given(given, ["MMBee"])
+        for name, decides in BY_THE_LOOP.items():
+            section, _, entry = name.rpartition(".")
+            among = (given.get(section) or {}) if section else given
+            if entry in among and not (name == "graph.folds" and among[entry] == 0):
+                raise InputError(
+                    f"{name}={among[entry]!r}: in the daily loop it is up to {decides}; leave it out"
+                )
         self.chosen, self.given = settings, dict(given)
 
     def settings(self, samples: DatasetFolder) -> dict[str, Any]:
         config = build_config("MMBee", samples, self.given)
         return {k: v for k, v in plain_settings(config.final_config_dict).items() if k not in OF_A_DAY}
 
-    def train(self, samples: DatasetFolder, start: Start | None, folder: Path) -> RecBoleSource:
+    def train(
+        self, samples: DatasetFolder, start: Start | None, folder: Path, show: Callable[[str], None]
+    ) -> RecBoleSource:
         config = self._config(samples, start, folder)
-        with run_log(config, quiet=True, folder=folder / "log"):
+        progress = _Lines(show)
+        with run_log(config, quiet=True, folder=folder / "log"), progress.listening():
             loader = data_preparation(config, seeded_dataset(config))[0]
             init_seed(config["seed"], config["reproducibility"])
             model = MMBee(config, loader.dataset).to(config["device"])
             trainer = resumable(get_trainer(config["MODEL_TYPE"], "MMBee"))(config, model)
+            trainer.progress = progress
             trainer.saved_model_file = str(folder / MODEL)
             if trainer.last_file.exists():
                 trainer.resume_checkpoint(trainer.last_file)
             elif start is not None:
-                continue_exchange(model, loader.dataset, trainer, start.model)
+                continue_exchange(model, loader.dataset, trainer, start.folder / START)
             trainer.fit(loader, None, verbose=False, show_progress=False)
         model.cpu()
         state = optimizer_of(model, loader.dataset, trainer)
@@ -88,12 +115,23 @@ class RecBoleAdapter:
         own["epochs"] = chosen.cold_epochs if start is None else chosen.epochs
         if start is not None:
             own["train_days"] = start.days
-            if start.nodes.exists():
+            if (start.folder / NODES).exists():
                 passes = {"epochs": chosen.graphcl_epochs, "learning_rate": chosen.graphcl_learning_rate}
-                vectors = {"start": str(start.nodes.absolute()), **passes}
+                vectors = {"start": str((start.folder / NODES).absolute()), **passes}
                 own["graphcl"] = {**(own.get("graphcl") or {}), **vectors}
         own |= {"seed": chosen.seed, "checkpoint_dir": str(folder), "show_progress": False}
         return build_config("MMBee", samples, own)
+
+
+class _Lines(Progress):
+    """Progress of a training as lines for ``show``."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        super().__init__()
+        self.show = show
+
+    def say(self, line: str) -> None:
+        self.show(line)
 
 
 def _days(samples: DatasetFolder) -> int:

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from mmbee_plugin.daily.alarms import AlarmSettings
+from mmbee_plugin.daily.gate import GateSettings
 from mmbee_plugin.logs.settings import SampleSettings
 from mmbee_plugin.settings.section import Section
 
@@ -40,7 +42,13 @@ class DailySettings(Section):
     long_watch: float = Field(default=60.0, gt=0)
     """seconds after which a visit is long"""
     seed: int = Field(default=0, ge=0)
-    """of the draw of negatives, the model's start and the order of rows"""
+    """of the draw of negatives, the model's start, the order of rows and the gate's resampling"""
+    keep_days: int = Field(default=7, ge=1)
+    """days whose samples and models are kept, besides the day itself; of older ones records and reports alone"""
+    gate: GateSettings = GateSettings()
+    """limits beyond which yesterday's bundle stays"""
+    alarms: AlarmSettings = AlarmSettings()
+    """limits beyond which a shift of the log is told of"""
 
     def of_samples(self) -> SampleSettings:
         """The settings that the samples of a day are cut by."""

@@ -34,8 +34,9 @@ class Stages:
 
     def __init__(self, folder: Path, show: Callable[[str], None]) -> None:
         self.folder, self.show = folder, show
-        self.costs: dict[str, float] = {}
-        """CPU seconds of each stage, of its last process if it was killed on the way"""
+        self.costs: dict[str, tuple[float, float]] = {}
+        """seconds and CPU seconds of each stage, of its last process if it was killed on the way"""
+        self._results: dict[str, dict[str, Any]] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def done(self, name: str, inputs: Mapping[str, Any], work: Callable[[str], Result]) -> dict[str, Any]:
@@ -54,18 +55,25 @@ class Stages:
             or not (self.folder / found["result"].get("path", "")).exists()
         ):
             self.show(name)
-            begun = time.process_time()
+            begun, cpu = time.perf_counter(), time.process_time()
             result = dict(work(key))
-            found = {"key": key, "result": result, "cpu_seconds": round(time.process_time() - begun, 3)}
+            spent = time.perf_counter() - begun, time.process_time() - cpu
+            made = {"key": key, "result": result, "seconds": [round(each, 3) for each in spent]}
+            found = json.loads(json.dumps(made))  # as it will be read again; fails for what is not plain
             write_json(self.folder / f"{name}.json", found)
-        self.costs[name] = found["cpu_seconds"]
+        self.costs[name] = (found["seconds"][0], found["seconds"][1])
+        self._results[name] = found["result"]
         return found["result"]
+
+    def result(self, name: str) -> dict[str, Any]:
+        """The result of a stage that was done before in this process."""
+        return self._results[name]
 
 
 def read_record(folder: Path, name: str) -> dict[str, Any] | None:
     """The record of a stage that has ended; None without one."""
     try:
         found = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        return found if {"key", "result", "cpu_seconds"} <= found.keys() else None
+        return found if {"key", "result", "seconds"} <= found.keys() else None
     except (OSError, ValueError, AttributeError):
         return None

@@ -10,8 +10,7 @@ from pydantic import Field, model_validator
 
 from mmbee_plugin.assembly.settings import HistorySettings, ModelSettings
 from mmbee_plugin.command.shipped import shipped
-from mmbee_plugin.command.spelling import plain
-from mmbee_plugin.command.yaml_settings import NAMES, parse_value, read_mapping
+from mmbee_plugin.command.yaml_settings import read_mapping, replace_entry
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.offline.node_vectors import NodeTraining
 from mmbee_plugin.settings.section import Section
@@ -159,17 +158,3 @@ def read_settings(path: Path, overrides: Iterable[str] = ()) -> Settings:
 def parse_settings(content: dict[str, Any], source: str) -> Settings:
     """Settings from nested dictionaries; ``source`` is named in errors (InputError)."""
     return Settings.of(content, source)
-
-
-def replace_entry(content: dict[str, Any], override: str) -> None:
-    """Sets the entry named by ``section.key=value``, its value in YAML; raises InputError for a malformed argument."""
-    name, equals, text = override.removeprefix("--").partition("=")
-    *sections, key = plain(name).split(".")
-    if not equals:
-        raise InputError(f"{override!r} is not understood; settings are written section.key=value")
-    value = parse_value(text, repr(override), names=key in NAMES)
-    for section in sections:
-        content = content.setdefault(section, {})
-        if not isinstance(content, dict):
-            raise InputError(f"{override!r}: {section} is no section")
-    content[key] = value

@@ -13,13 +13,16 @@ import pytest
 pytest.importorskip("recbole", reason="RecBole is not installed")
 pytest.importorskip("safetensors", reason="the serve extra is not installed")
 
+from mmbee_plugin.daily.gate import GateSettings
 from mmbee_plugin.daily.loop import DayOutcome, run_day
 from mmbee_plugin.daily.settings import DailySettings
 from mmbee_plugin.livesim.settings import LiveSimSettings
 from mmbee_plugin.livesim.simulate import simulate
 from mmbee_plugin.serving.replay import Replayed
 
-SMALL = {"embedding_size": 8, "graph": {"folds": 2, "fold_by": "time", "reach_top_k": 10}}
+OPEN = GateSettings(gauc_drop=1, log_loss_rise=9, calibration=99, coverage_drop=1, norm_drift=99, psi=99)
+"""limits that models which saw a few hundred rows keep to"""
+SMALL = {"embedding_size": 8, "graph": {"reach_top_k": 10}}
 """settings of a model that trains in a second"""
 
 
@@ -36,11 +39,16 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def settings() -> DailySettings:
-    return DailySettings(window_days=3, cold_epochs=2)
+    return DailySettings(window_days=3, cold_epochs=2, gate=OPEN)
 
 
 @pytest.fixture
-def run(log: Path, settings: DailySettings, tmp_path: Path) -> Callable[..., DayOutcome]:
+def run(
+    log: Path, settings: DailySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., DayOutcome]:
+    """``run(number, **more)``: a day into ``tmp_path / "bundles"``, as of `run_day`."""
+    monkeypatch.setattr("mmbee_plugin.serving.bundle.golden.REQUESTS", 5)
+
     def day(number: int, **more: object) -> DayOutcome:
         return run_day(
             log, tmp_path / "bundles", str(number), **{"settings": settings, "given": SMALL, **more}

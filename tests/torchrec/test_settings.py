@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from mmbee_plugin.command.yaml_settings import replace_entry
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec.settings import (
     Settings,
     parse_settings,
     read_settings,
-    replace_entry,
 )
 from mmbee_plugin.torchrec.shards.settings import read_shard_settings
 

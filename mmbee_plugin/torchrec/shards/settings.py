@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import Field
 
 from mmbee_plugin.assembly.settings import GRAPH, CategorySettings, NodeTables, RowSettings
+from mmbee_plugin.command.yaml_settings import replace_entry
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.offline.node_vectors import GraphCLSettings
 from mmbee_plugin.settings.section import Names
-from mmbee_plugin.torchrec.settings import replace_entry
 from mmbee_plugin.torchrec.shards.write import ROWS_PER_GROUP
 
 LIVE_GRAPH: dict[str, Any] = {

@@ -1,0 +1,273 @@
+"""A day's stages, from its samples to its report."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mmbee_plugin.daily.adapter import Adapter, Start
+from mmbee_plugin.daily.alarms import Alarm, alarms
+from mmbee_plugin.daily.base import PUBLISH, Base, earlier_days, find_base, find_served
+from mmbee_plugin.daily.content import content_until
+from mmbee_plugin.daily.gate import Check, Verdict, judge
+from mmbee_plugin.daily.norms import norms
+from mmbee_plugin.daily.report import DayReport, write_report
+from mmbee_plugin.daily.settings import DailySettings
+from mmbee_plugin.daily.stages import Stages, read_record
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.labelled import LabelledRows
+from mmbee_plugin.logs.folder import LogFolder
+from mmbee_plugin.logs.period import DAY, Period, name_of
+from mmbee_plugin.logs.samples import write_samples
+from mmbee_plugin.serving.bundle.build import build_bundle
+from mmbee_plugin.serving.bundle.shelf import Shelf
+from mmbee_plugin.serving.bundle.source import Source
+from mmbee_plugin.serving.replay import Replayed, open_scorer, replay_rows
+
+PROGRESSIVE, HELD_OUT, REPORT = "progressive.npz", "held-out.npz", "report.html"
+"""Files of a day: all its rows answered by the served bundle, its held-out rows answered by the new one, the report."""
+
+
+@dataclass(frozen=True)
+class DayOutcome:
+    """What a day came to."""
+
+    day: str
+    """YYYY-MM-DD"""
+    bundle: str
+    """id of the bundle that was built"""
+    published: bool
+    """whether the gate opened; if not, yesterday's bundle stays"""
+    reason: str
+    """of the gate, in one line"""
+    alarms: tuple[str, ...]
+    """shifts of the log, a line each"""
+    start: str
+    """what training started from, in one line"""
+    cold: bool
+    """whether it started from nothing"""
+    cpu_seconds: Mapping[str, float]
+    """of each stage"""
+    report: Path
+
+
+class Day:
+    """One day of a log, with where it is kept and how it is trained.
+
+    Args:
+        day: since 1970.
+        work: folder of the days; this one's is made in it.
+    """
+
+    def __init__(
+        self,
+        log: LogFolder,
+        day: int,
+        shelf: Shelf,
+        work: Path,
+        settings: DailySettings,
+        adapter: Adapter,
+        show: Callable[[str], None],
+    ) -> None:
+        self.log, self.shelf, self.work, self.adapter = log, shelf, work, adapter
+        self.settings, self.name, self.show = (
+            settings,
+            name_of(day),
+            lambda line: show(f"{self.name}: {line}"),
+        )
+        self.period = Period.until(log, day, settings.window_days, settings.holdout_hours)
+        self.begin = (self.period.ends[-1] - DAY) / 1000
+        """start of the day in seconds since 1970"""
+        self.folder = work / self.name
+        self.stages = Stages(self.folder, self.show)
+
+    def run(self) -> DayOutcome:
+        """Does what is left of the stages."""
+        samples, content = self._samples()
+        shared = self.adapter.settings(samples)
+        served = find_served(self.work, self.name, self.shelf)
+        base, start = find_base(self.work, self.name, self.shelf, self.adapter.name, shared, self.period)
+        answers = None if served is None else self._progressive(served, samples, content)
+        self.show(start)
+        trained, source = self._train(samples, content, shared, base)
+        bundle = self._bundle(samples, trained, source)
+        verdict, drift = self._gate(bundle, served, samples, content, answers)
+        self._publish(bundle, verdict, trained, shared)
+        raised = self._report(verdict, drift, answers, start)
+        self._forget()
+        return DayOutcome(
+            self.name,
+            bundle,
+            verdict.opens,
+            verdict.reason,
+            tuple(f"{alarm.name} {alarm.words}" for alarm in raised),
+            start,
+            base is None,
+            {name: cpu for name, (_, cpu) in self.stages.costs.items()},
+            self.folder / REPORT,
+        )
+
+    def _samples(self) -> tuple[DatasetFolder, str]:
+        """The samples of the window, a dataset folder named as the log, and the hash of their content."""
+        cut = self.settings.of_samples()
+        content = content_until(self.log, self.period.ends[-1], self.work / ".log.json")
+        inputs = {"log": content, "settings": asdict(cut), "period": asdict(self.period)}
+        folder = self.folder / "samples" / self.log.info.name
+
+        def work(key: str) -> dict[str, Any]:
+            write_samples(self.log, folder, cut, period=self.period, force=True)
+            return {"path": str(folder.relative_to(self.folder)), "hash": DatasetFolder(folder).hash}
+
+        found = self.stages.done("samples", inputs, work)
+        return DatasetFolder(folder), found["hash"]
+
+    def _progressive(self, served: str, samples: DatasetFolder, content: str) -> Replayed:
+        """All rows of the day, answered by the served bundle before anything is trained on them."""
+
+        def work(key: str) -> dict[str, Any]:
+            scorer = open_scorer(self.shelf, served)
+            rows = LabelledRows.of(samples, ("train", "valid"), since=self.begin)
+            replay_rows(scorer, samples, rows).write(self.folder / PROGRESSIVE)
+            return {"path": PROGRESSIVE, "norms": norms(scorer.bundle)}
+
+        self.stages.done("progressive", {"bundle": served, "samples": content}, work)
+        return Replayed.read(self.folder / PROGRESSIVE)
+
+    def _train(
+        self, samples: DatasetFolder, content: str, shared: Mapping[str, Any], base: Base | None
+    ) -> tuple[str, Source | None]:
+        """The folder of the training within the day's, and the model if it was just trained."""
+        source: Source | None = None
+        chosen = self.settings.model_dump(mode="json", exclude={"gate", "alarms", "keep_days"})
+        inputs = {
+            "samples": content,
+            "adapter": self.adapter.name,
+            "model": shared,
+            "settings": chosen,
+            "base": None if base is None else base.bundle,
+        }
+
+        def work(key: str) -> dict[str, Any]:
+            nonlocal source
+            folder = self.folder / f"train-{key}"
+            for other in self.folder.glob("train-*"):
+                if other != folder:
+                    shutil.rmtree(other)
+            folder.mkdir(exist_ok=True)
+            source = self.adapter.train(samples, self._start(base), folder, self.show)
+            return {"path": folder.name}
+
+        return str(self.stages.done("train", inputs, work)["path"]), source
+
+    def _start(self, base: Base | None) -> Start | None:
+        return None if base is None else Start(base.folder, (self.period.ends[0] - base.cut) // DAY)
+
+    def _bundle(self, samples: DatasetFolder, trained: str, source: Source | None) -> str:
+        def work(key: str) -> dict[str, Any]:
+            opened = source or self.adapter.source(samples, self.folder / trained)
+            made = build_bundle(opened, self.shelf)
+            return {"bundle": made, "path": str((self.shelf.path / made).absolute())}
+
+        return str(self.stages.done("bundle", {"trained": trained}, work)["bundle"])
+
+    def _gate(
+        self, bundle: str, served: str | None, samples: DatasetFolder, content: str, answers: Replayed | None
+    ) -> tuple[Verdict, tuple[Mapping[str, float], Mapping[str, float]] | None]:
+        """Judges the bundle on the holdout; also the norms of the served bundle and of this one."""
+        before = None if served is None else self.stages.result("progressive")["norms"]
+
+        def work(key: str) -> dict[str, Any]:
+            scorer = open_scorer(self.shelf, bundle)
+            candidate = replay_rows(scorer, samples, LabelledRows.of(samples, ("valid",)))
+            candidate.write(self.folder / HELD_OUT)
+            after = norms(scorer.bundle)
+            both = None if before is None else (before, after)
+            if answers is not None and answers.times is not None:
+                answered = answers.taken(answers.times >= self.period.ends[0] / 1000)
+                verdict = judge(candidate, answered, both, self.settings.gate, self.settings.seed)
+            else:
+                verdict = judge(candidate, None, both, self.settings.gate, self.settings.seed)
+            return {"path": HELD_OUT, "verdict": asdict(verdict), "norms": after}
+
+        limits = self.settings.gate.model_dump()
+        inputs = {"bundle": bundle, "served": served, "samples": content, "limits": limits}
+        found = self.stages.done("gate", {**inputs, "seed": self.settings.seed}, work)
+        told = found["verdict"]
+        verdict = Verdict(**{**told, "checks": tuple(Check(**check) for check in told["checks"])})
+        return verdict, None if before is None else (before, found["norms"])
+
+    def _publish(self, bundle: str, verdict: Verdict, trained: str, shared: Mapping[str, Any]) -> None:
+        def work(key: str) -> dict[str, Any]:
+            if verdict.opens:
+                self.shelf.publish(bundle)
+            return {
+                "published": verdict.opens,
+                "bundle": bundle,
+                "adapter": self.adapter.name,
+                "model": dict(shared),
+                "cut": self.period.ends[0],
+                "trained": trained,
+            }
+
+        self.stages.done(PUBLISH, {"bundle": bundle, "opens": verdict.opens}, work)
+
+    def _report(
+        self,
+        verdict: Verdict,
+        drift: tuple[Mapping[str, float], Mapping[str, float]] | None,
+        answers: Replayed | None,
+        start: str,
+    ) -> list[Alarm]:
+        """Writes the report; returns the alarms."""
+
+        def work(key: str) -> dict[str, Any]:
+            before, reference, raised = {}, None, []
+            if answers is not None:
+                before, reference = self._last_days(), self._reference(answers.bundle)
+                raised = alarms(answers, list(before.values()), self.settings.alarms, reference)
+            report = DayReport(
+                day=self.name,
+                provenance=[self.log.provenance(), self.period.describe(), start],
+                real=self.log.info.kind == "real",
+                served=answers,
+                before=before,
+                reference=reference,
+                verdict=verdict,
+                alarms=raised,
+                norms=drift,
+                costs=dict(self.stages.costs),
+                gate=self.settings.gate,
+                offset=self.period.offset / 1000,
+                facts={"settings": self.settings.model_dump(mode="json"), "adapter": self.adapter.name},
+            )
+            write_report(self.folder / REPORT, report)
+            return {"path": REPORT, "alarms": [asdict(alarm) for alarm in raised]}
+
+        limits = self.settings.alarms.model_dump()
+        inputs = {"verdict": asdict(verdict), "alarms": limits, "costs": self.stages.costs}
+        return [Alarm(**alarm) for alarm in self.stages.done("report", inputs, work)["alarms"]]
+
+    def _last_days(self) -> dict[str, Replayed]:
+        """Progressive validation of the days before, oldest first."""
+        found = {}
+        for folder in reversed(earlier_days(self.work, self.name)[: self.settings.alarms.days]):
+            if read_record(folder, "progressive") is not None and (folder / PROGRESSIVE).exists():
+                found[folder.name] = Replayed.read(folder / PROGRESSIVE)
+        return found
+
+    def _reference(self, served: str) -> Replayed | None:
+        """Answers of the served bundle to the held-out rows of its own day; None if it is of no day."""
+        for folder in earlier_days(self.work, self.name):
+            record = read_record(folder, PUBLISH)
+            if record is not None and record["result"]["bundle"] == served and (folder / HELD_OUT).exists():
+                return Replayed.read(folder / HELD_OUT)
+        return None
+
+    def _forget(self) -> None:
+        """Removes samples and models of days that nothing goes on from any more; their records and reports stay."""
+        for folder in earlier_days(self.work, self.name)[self.settings.keep_days :]:
+            for old in (folder / "samples", *folder.glob("train-*")):
+                shutil.rmtree(old, ignore_errors=True)
