@@ -83,22 +83,23 @@ def _written(
     found: Mapping[str, Measured],
     cells: Mapping[str, Sequence[Sequence[Cell]]],
 ) -> list[str]:
+    drawn = "users and seeds" if chosen.seeds > 1 else "users"
     provenance = [
         f"A/B test in a simulation ({settings.VERSION}, {choice.VERSION}): {plan.users:,} users, "
         f"{plan.authors:,} authors; burn-in days 1 to {plan.burn_in}, test days {plan.burn_in + 1} to "
-        f"{plan.burn_in + plan.days}; seeds 1 to {chosen.seeds}",
+        f"{plan.burn_in + plan.days}; {f'seeds 1 to {chosen.seeds}' if chosen.seeds > 1 else 'seed 1'}",
         "SIMULATED: no figure here says what a model would gain on a real platform.",
     ]
     notes = (
         f"Users are hashed to {len(plan.arms)} arms of equal size. In brackets 95 % intervals, p two-sided: bootstrap "
-        f"over users{' and over seeds' if chosen.seeds > 1 else ''}, {DRAWS:,} draws, not corrected for several arms.",
+        f"over {drawn}, {DRAWS:,} draws, not corrected for several arms.",
         "Adjusted (CUPED): less what a user's chance of a gift (NGU) or expected gifts (NGC) on the same days without "
         "lists explain.",
         verdict(found),
     )
     printed = sheets(found, notes)
     title = "A/B test on livesim, a simulation"
-    plots = [("Lift by day, 95 % interval over users and seeds", plot(found, plan.burn_in + 1))]
+    plots = [(f"Adjusted lift by day, 95 % interval over {drawn}", plot(found, plan.burn_in + 1))]
     content = {
         "kind": "simulated",
         "notes": list(notes),
@@ -121,7 +122,7 @@ def _written(
 
 
 def _lines(found: Mapping[str, Measured], plan: Plan) -> Iterator[dict[str, Any]]:
-    """Lines of the CSV: of each arm one a metric, then its lift, adjusted lift and lift of each day."""
+    """Lines of the CSV: of each arm one a metric, then its lift, adjusted lift, and that of each day."""
     control = next(iter(found))
     for name, measured in found.items():
         same = {"kind": "simulated", "arm": name}
@@ -131,7 +132,9 @@ def _lines(found: Mapping[str, Measured], plan: Plan) -> Iterator[dict[str, Any]
                 continue
             lift = measured.lift
             rows = {"all": lift.plain[metric], "all, adjusted": lift.adjusted[metric]}
-            rows |= {str(day + 1): one for day, one in zip(plan.tested, lift.daily[metric], strict=True)}
+            rows |= {
+                f"{day + 1}, adjusted": one for day, one in zip(plan.tested, lift.daily[metric], strict=True)
+            }
             for days, one in rows.items():
                 yield {
                     **{**same, "against": control, "metric": metric, "days": days, "p": one.p_value},

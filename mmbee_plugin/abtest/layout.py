@@ -14,7 +14,7 @@ from mmbee_plugin.experiments.plots import arms as error_arms
 from mmbee_plugin.experiments.plots import percentage
 from mmbee_plugin.experiments.sheet import BEST, SIGNIFICANT, Sheet, p_text
 
-PAPER = "the paper's MMBee over SIM, a private platform"
+PAPER = "the paper, a private platform"
 PUBLISHED = {"NGU": 0.02862, "NGC": 0.04775}
 """lifts in section 6.8, without intervals"""
 COLOURS = ("#4c78a8", "#e4572e", "#54a24b", "#b279a2", "#f58518", "#72b7b2")
@@ -25,7 +25,7 @@ def sheets(found: Mapping[str, Measured], notes: Sequence[str]) -> list[Sheet]:
     control, *others = found
     headings = ["Arm"]
     for metric in METRICS:
-        headings += [f"{metric}, lift over {control}", "p", f"{metric}, adjusted", "p"]
+        headings += [f"{metric} over {control}", "p", f"{metric}, adjusted", "p"]
     rows = []
     for name in others:
         lift = found[name].lift
@@ -34,7 +34,7 @@ def sheets(found: Mapping[str, Measured], notes: Sequence[str]) -> list[Sheet]:
         for metric in METRICS:
             cells += [*_cells(lift.plain[metric]), *_cells(lift.adjusted[metric])]
         rows.append((name, *cells))
-    published = [text for metric in METRICS for text in (f"{PUBLISHED[metric]:+.3%}", "", "", "")]
+    published = [text for metric in METRICS for text in (f"{100 * PUBLISHED[metric]:+.3f} %", "", "", "")]
     rows.append((PAPER, *published))
     lifts = Sheet("Lifts per user of the arm, in a simulation", tuple(headings), tuple(rows), tuple(notes))
     return [lifts, _counts(found)]
@@ -52,15 +52,13 @@ def verdict(found: Mapping[str, Measured]) -> str:
 
 
 def plot(found: Mapping[str, Measured], first_day: int) -> go.Figure:
-    """Lifts by day, with 95 % intervals over users and seeds.
+    """Adjusted lifts by day, with 95 % intervals.
 
     Args:
         first_day: of the test, counted from 1.
     """
     control, *others = found
-    figure = make_subplots(
-        1, len(METRICS), subplot_titles=[f"{metric}, lift over {control}" for metric in METRICS]
-    )
+    figure = make_subplots(1, len(METRICS), subplot_titles=[f"{metric} over {control}" for metric in METRICS])
     for column, metric in enumerate(METRICS, start=1):
         for place, name in enumerate(others):
             lift = found[name].lift
@@ -113,5 +111,5 @@ def _counts(found: Mapping[str, Measured]) -> Sheet:
 
 
 def _cells(found: PairedDifference) -> tuple[str, str]:
-    one = found.interval
-    return f"{one.mean:+.2%} [{one.low:+.2%}, {one.high:+.2%}]", p_text(found.p_value)
+    mean, low, high = (100 * each for each in (found.interval.mean, found.interval.low, found.interval.high))
+    return f"{mean:+.1f} % [{low:+.1f}, {high:+.1f}]", p_text(found.p_value)

@@ -33,17 +33,13 @@ class Observed:
     visits: NDArray[np.int64]
     quiet: NDArray[np.float64]
 
-    def outcomes(self) -> NDArray[np.float64]:
-        """(n, 2): whether a user gave, and number of gifts."""
-        return _outcomes(self.gifts)
-
 
 @dataclass(frozen=True)
 class Lift:
     """Relative difference from the control by metric, on all days and on each.
 
     Attributes:
-        plain, adjusted: metric -> lift. daily: metric -> one a day, plain.
+        plain, adjusted: metric -> lift. daily: metric -> one a day, adjusted.
     """
 
     plain: dict[str, PairedDifference]
@@ -76,15 +72,12 @@ def measure(arms: Mapping[str, Sequence[Observed]], seed: int = 0) -> dict[str, 
         arms: arm -> its users in each seed.
     """
     seeds = len(next(iter(arms.values())))
-    adjusted: dict[str, list[NDArray]] = {name: [] for name in arms}
-    for number in range(seeds):
-        for name, outcomes in _adjusted({name: each[number] for name, each in arms.items()}).items():
-            adjusted[name].append(outcomes)
+    of_seeds = [_columns({name: each[number] for name, each in arms.items()}) for number in range(seeds)]
     picked = np.random.default_rng(seed).integers(0, seeds, (DRAWS, seeds))
     found: dict[str, Measured] = {}
     control: tuple[NDArray, NDArray] | None = None
     for place, (name, each) in enumerate(arms.items()):
-        columns = [_columns(one, own) for one, own in zip(each, adjusted[name], strict=True)]
+        columns = [of_seed[name] for of_seed in of_seeds]
         means = np.mean([values.mean(axis=0) for values in columns], axis=0)
         by_seed = [
             means_on_resampled_users(values, DRAWS, seed + 1 + place * seeds + number)
@@ -107,23 +100,27 @@ def _outcomes(gifts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.stack([total > 0, total], axis=1).astype(np.float64)
 
 
-def _columns(observed: Observed, adjusted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, 4 + 2 days): outcomes, adjusted outcomes, then both outcomes of each day."""
-    days = [_outcomes(observed.gifts[:, [day]]) for day in range(observed.gifts.shape[1])]
-    return np.concatenate([observed.outcomes(), adjusted, *days], axis=1)
+def _columns(arms: Mapping[str, Observed]) -> dict[str, NDArray[np.float64]]:
+    """arm -> (n, 4 + 2 days) of one seed: outcomes, adjusted outcomes, adjusted outcomes of each day.
 
-
-def _adjusted(arms: Mapping[str, Observed]) -> dict[str, NDArray[np.float64]]:
-    """arm -> (n, 2) outcomes without what the quiet days explain, by one slope for all arms of a seed."""
-    outcomes = {name: observed.outcomes() for name, observed in arms.items()}
-    known = np.concatenate([observed.quiet for observed in arms.values()]).mean(axis=0)
-    within = [
-        (each - each.mean(axis=0), arms[name].quiet - arms[name].quiet.mean(axis=0))
+    A slope of an outcome is that of all arms together, within arms.
+    """
+    outcomes = {name: _outcomes_of_days(observed) for name, observed in arms.items()}
+    quiet = {name: np.tile(arms[name].quiet, each.shape[1] // 2) for name, each in outcomes.items()}
+    known = np.concatenate(list(quiet.values())).mean(axis=0)
+    own = np.concatenate([each - each.mean(axis=0) for each in outcomes.values()])
+    by = np.concatenate([each - each.mean(axis=0) for each in quiet.values()])
+    slope = (own * by).sum(axis=0) / np.maximum((by**2).sum(axis=0), 1e-12)
+    return {
+        name: np.concatenate([each[:, :2], each - slope * (quiet[name] - known)], axis=1)
         for name, each in outcomes.items()
-    ]
-    together = sum(((own * quiet).sum(axis=0) for own, quiet in within), np.zeros(2))
-    slope = together / np.maximum(sum(((quiet**2).sum(axis=0) for _, quiet in within), np.zeros(2)), 1e-12)
-    return {name: each - slope * (arms[name].quiet - known) for name, each in outcomes.items()}
+    }
+
+
+def _outcomes_of_days(observed: Observed) -> NDArray[np.float64]:
+    """(n, 2 + 2 days): outcomes of all days, then of each."""
+    days = [_outcomes(observed.gifts[:, [day]]) for day in range(observed.gifts.shape[1])]
+    return np.concatenate([_outcomes(observed.gifts), *days], axis=1)
 
 
 def _lift(means: NDArray, draws: NDArray, control_means: NDArray, control_draws: NDArray) -> Lift:

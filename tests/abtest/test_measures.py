@@ -31,8 +31,6 @@ def test_lifts_are_ratios_of_the_means_over_seeds():
     assert found["a"].lift is None and found["a"].means["NGC"] == pytest.approx(means["a"])
     assert _lift(found["b"], "NGC").interval.mean == pytest.approx(means["b"] / means["a"] - 1)
     assert _lift(found["b"], "NGU").interval.mean == pytest.approx(gave["b"] / gave["a"] - 1)
-    daily = [np.mean([one.gifts[:, 1].mean() for one in arms[name]]) for name in ("a", "b")]
-    assert found["b"].lift.daily["NGC"][1].interval.mean == pytest.approx(daily[1] / daily[0] - 1)
     assert found["b"].counts["gifts"] == sum(int(one.gifts.sum()) for one in arms["b"])
 
 
@@ -40,13 +38,23 @@ def test_adjusting_is_least_squares_with_one_slope_for_all_arms():
     random = np.random.default_rng(1)
     arms = {"a": [_observed(random, 80)], "b": [_observed(random, 50, 1.5)]}
     found = measure(arms)
-    for place, metric in enumerate(("NGU", "NGC")):
-        outcome = np.concatenate([each[0].outcomes()[:, place] for each in arms.values()])
-        quiet = np.concatenate([each[0].quiet[:, place] for each in arms.values()])
-        of_b = np.repeat([0.0, 1.0], [80, 50])
+    gifts, quiets = (
+        np.concatenate([getattr(each[0], name) for each in arms.values()]) for name in ("gifts", "quiet")
+    )
+    of_b = np.repeat([0.0, 1.0], [80, 50])
+
+    def expected(outcome, quiet):
         design = np.column_stack([1 - of_b, of_b, quiet - quiet.mean()])
         control, other, _ = np.linalg.lstsq(design, outcome, rcond=None)[0]
-        assert _lift(found["b"], metric, "adjusted").interval.mean == pytest.approx(other / control - 1)
+        return pytest.approx(other / control - 1)
+
+    total = gifts.sum(axis=1)
+    lift = found["b"].lift
+    assert lift.adjusted["NGU"].interval.mean == expected(total > 0, quiets[:, 0])
+    assert lift.adjusted["NGC"].interval.mean == expected(total, quiets[:, 1])
+    for day in range(3):
+        assert lift.daily["NGU"][day].interval.mean == expected(gifts[:, day] > 0, quiets[:, 0])
+        assert lift.daily["NGC"][day].interval.mean == expected(gifts[:, day], quiets[:, 1])
 
 
 def test_intervals_find_what_is_there_and_nothing_else():
