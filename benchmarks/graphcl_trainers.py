@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from mmbee_plugin.graph.expansion import packed_lists
+from mmbee_plugin.graph.expansion import Expansion
 from mmbee_plugin.graph.metapaths import POSITIVES, Metapath
 from mmbee_plugin.modules.graphcl import GraphCLLoss
 from mmbee_plugin.modules.rowwise import added_roots
@@ -24,8 +24,7 @@ class GraphCL:
     def __init__(self, graph: csr_matrix, seed: int, width: int, rate: float, batch: int) -> None:
         self.graph, self.seed = graph, seed
         self.positives = [
-            packed_lists(Metapath.parse(name), graph, None, top_k=50).along(name)
-            for name in POSITIVES.values()
+            Expansion(graph, None).lists(Metapath.parse(name), 50).along(name) for name in POSITIVES.values()
         ]
         self.settings = GraphCLSettings(width=width, epochs=100_000, learning_rate=rate, batch_size=batch)
         self.nodes_a_pass = sum(graph.shape)

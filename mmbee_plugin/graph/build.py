@@ -13,7 +13,7 @@ from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import folder_beside, publish
 from mmbee_plugin.graph.attributes import Attributes, mean_attributes
 from mmbee_plugin.graph.donations import donation_graph, weigh
-from mmbee_plugin.graph.expansion import packed_lists
+from mmbee_plugin.graph.expansion import Expansion
 from mmbee_plugin.graph.hubs import capped
 from mmbee_plugin.graph.lists import PackedLists, pack
 from mmbee_plugin.graph.metapaths import POSITIVES, Metapath
@@ -128,6 +128,7 @@ def _write_stages(
         if fold is None:
             writer.graph("a2a", a2a)
     sample = capped(u2a, settings.walk_max_users, settings.hub_seed)
+    expansion = Expansion(u2a, a2a, settings.normalisation, sample)
     if settings.reach_top_k:
         with writer.stage(f"reach{within}"):
             lists = packed_reach(
@@ -136,21 +137,15 @@ def _write_stages(
                 settings.reach_inner,
                 exclude_own=not settings.reach_own,
                 lift=settings.reach_lift,
-                sample=sample,
+                expansion=expansion
+                if settings.normalisation == "row"
+                else Expansion(u2a, None, sample=sample),
             )
             writer.lists(f"{folder}reach", lists)
     found: dict[str, PackedLists] = {}
     for name in dict.fromkeys([*settings.metapaths, *(POSITIVES.values() if nodes is not None else ())]):
         with writer.stage(f"{name}{within}"):
-            found[name] = packed_lists(
-                Metapath.parse(name),
-                u2a,
-                a2a,
-                top_k=settings.top_k,
-                normalisation=settings.normalisation,
-                exclude_own=settings.exclude_own,
-                sample=sample,
-            )
+            found[name] = expansion.lists(Metapath.parse(name), settings.top_k, settings.exclude_own)
         for column, own in columns.items():
             if name in settings.metapaths and name.endswith(own.end):
                 with writer.stage(f"{column} along {name}{within}"):

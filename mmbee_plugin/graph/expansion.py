@@ -10,6 +10,7 @@ from mmbee_plugin.graph.lists import PackedLists, keeps_self, listed
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours, Normalisation, step_graphs
 from mmbee_plugin.graph.product import best_of_product
 from mmbee_plugin.graph.sharing import shared_rows
+from mmbee_plugin.graph.stored import best_of_rows, row_work, stored_product
 
 # Multiply-adds per stored part of the product of two steps; each yields at most one entry of 12 bytes.
 _CHUNK = 50_000_000
@@ -50,62 +51,80 @@ def expand(
         >>> found.of(0)  # the user who gave most to the authors of user 0
         (array([2], dtype=int32), array([0.4], dtype=float32))
     """
-    lists = packed_lists(
-        path, u2a, a2a, top_k=top_k, normalisation=normalisation, exclude_own=exclude_own, sample=sample
-    )
-    return lists.along(path.name).all()
+    return Expansion(u2a, a2a, normalisation, sample).lists(path, top_k, exclude_own).along(path.name).all()
 
 
-def packed_lists(
-    path: Metapath,
-    u2a: csr_matrix,
-    a2a: csr_matrix | None,
-    *,
-    top_k: int,
-    normalisation: Normalisation = "row",
-    exclude_own: bool = True,
-    sample: csr_matrix | None = None,
-) -> PackedLists:
-    """The lists of :func:`expand` as they are stored; users with equal histories share a row."""
-    if top_k < 1:
-        raise InputError(f"top_k: {top_k} is out of range, expected at least 1")
-    steps = step_graphs(path, u2a, a2a, normalisation, sample)
-    # Decided on all rows, whichever share one: another order of products would round otherwise.
-    last_two = path.hops == 3 and _work(steps[1], steps[2]).sum() <= min(
-        _work(steps[0], steps[1]).sum(), _CHUNK
-    )
-    rows, with_self = None, False
-    own = csr_matrix((steps[0].shape[0], steps[-1].shape[1]))
-    if path.start == "u":
-        rows, first = shared_rows(steps[0])
-        steps[0], own, with_self = steps[0][first], own[first], keeps_self(path, exclude_own)
-        if exclude_own and path.end == "a" and path.hops > 1:
-            own = u2a[first]
-    elif exclude_own and path.end == "a":
-        own = identity(steps[0].shape[0], format="csr")
-    elif exclude_own and path.hops > 1:
-        own = u2a.T.tocsr()
-    if path.hops == 1:
-        steps = [identity(steps[0].shape[0], format="csr"), *steps]
-    elif last_two:
-        # Transposing the product of the transposes sorts its columns.
-        steps = [steps[0], (steps[2].T.tocsr() @ steps[1].T.tocsr()).T.tocsr()]
+class Expansion:
+    """Finds neighbour lists on one pair of graphs; keeps what several metapaths need.
+
+    Args:
+        u2a, a2a, normalisation, sample: as in :func:`expand`.
+    """
+
+    def __init__(
+        self,
+        u2a: csr_matrix,
+        a2a: csr_matrix | None,
+        normalisation: Normalisation = "row",
+        sample: csr_matrix | None = None,
+    ) -> None:
+        self.u2a, self.a2a, self.normalisation, self.sample = u2a, a2a, normalisation, sample
+        self._last_two: tuple[tuple[str, ...], csr_matrix] | None = None
+
+    def lists(self, path: Metapath, top_k: int, exclude_own: bool = True) -> PackedLists:
+        """The lists of :func:`expand` as they are stored: users with equal histories share a row.
+
+        Raises:
+            InputError: as :func:`expand`.
+        """
+        if top_k < 1:
+            raise InputError(f"top_k: {top_k} is out of range, expected at least 1")
+        steps = step_graphs(path, self.u2a, self.a2a, self.normalisation, self.sample)
+        if path.hops == 3 and self._joins(steps):
+            steps = [steps[0], self._joined(path, steps)]
+        elif path.hops == 2 and self._last_two is not None and self._last_two[0] == path.steps:
+            steps = [self._last_two[1]]
+        rows, with_self = None, False
+        own = csr_matrix((steps[0].shape[0], steps[-1].shape[1]))
+        if path.start == "u":
+            rows, first = shared_rows(steps[0])
+            steps[0], with_self = steps[0][first], keeps_self(path, exclude_own)
+            own = self.u2a[first] if exclude_own and path.end == "a" and path.hops > 1 else own[first]
+        elif exclude_own and path.end == "a":
+            own = identity(steps[0].shape[0], format="csr")
+        elif exclude_own and path.hops > 1:
+            own = self.u2a.T.tocsr()
+        indptr, entries = _best(steps, own, top_k + with_self)
+        return PackedLists((path.name,), indptr, entries, rows, (with_self,), top_k)
+
+    @staticmethod
+    def _joins(steps: list[csr_matrix]) -> bool:
+        """Whether the product of the last two of three steps is stored, which decides how sums are rounded."""
+        return row_work(*steps[1:]).sum() <= min(row_work(*steps[:2]).sum(), _CHUNK)
+
+    def _joined(self, path: Metapath, steps: list[csr_matrix]) -> csr_matrix:
+        """The product of a path's last two steps; the last one made is kept."""
+        names = path.steps[1:]
+        if self._last_two is None or self._last_two[0] != names:
+            self._last_two = None  # frees it before the next is made
+            self._last_two = names, stored_product(*steps[1:])
+        return self._last_two[1]
+
+
+def _best(steps: list[csr_matrix], own: csr_matrix, top_k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets and entries of the best of each row of the product of one to three steps, without those of ``own``."""
+    if len(steps) == 1:
+        ids, scores, found = best_of_rows(steps[0], own, top_k)
+        return np.concatenate([[0], np.cumsum(found)]), listed(ids, scores, found)
     chunks = [slice(0, steps[0].shape[0])]
     if len(steps) == 3:
-        chunk_of = np.cumsum(_work(steps[0], steps[1])) // _CHUNK
+        chunk_of = np.cumsum(row_work(*steps[:2])) // _CHUNK
         edges = [0, *(np.flatnonzero(np.diff(chunk_of)) + 1), len(chunk_of)]
         chunks = [slice(start, end) for start, end in pairwise(edges)]
     entries, counts = [], []
     for chunk in chunks:
         left = steps[0][chunk] if len(steps) == 2 else steps[0][chunk] @ steps[1]
-        best_ids, scores, found = best_of_product(left, steps[-1], own[chunk], top_k + with_self)
-        entries.append(listed(best_ids, scores, found))
+        ids, scores, found = best_of_product(left, steps[-1], own[chunk], top_k)
+        entries.append(listed(ids, scores, found))
         counts.append(found)
-    indptr = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
-    return PackedLists((path.name,), indptr, np.concatenate(entries), rows, (with_self,), top_k)
-
-
-def _work(left: csr_matrix, right: csr_matrix) -> np.ndarray:
-    """(rows of left,) int64, multiply-adds of each row of the product; they bound its entries."""
-    work = np.concatenate([[0], np.cumsum(np.diff(right.indptr).astype(np.int64)[left.indices])])
-    return np.diff(work[left.indptr])
+    return np.concatenate([[0], np.cumsum(np.concatenate(counts))]), np.concatenate(entries)

@@ -6,6 +6,8 @@ from scipy.sparse import csr_matrix
 
 from mmbee_plugin.graph.best import keep_best, push, sort_best
 from mmbee_plugin.graph.blocks import over_blocks
+from mmbee_plugin.graph.pruned import pruned_rows, worth_pruning
+from mmbee_plugin.graph.stored import Arrays, arrays, row_work
 
 # Columns summed at a time for heavy rows: 128 KB of sums fit a second-level cache. Smaller tiles would cut the rows of
 # `right` into pieces of a few entries.
@@ -35,18 +37,18 @@ def best_of_product(
     ids = np.empty((n, min(top_k, n_columns)), np.int32)
     scores = np.empty(ids.shape, np.float32)
     found = np.zeros(n, np.int64)
-    work = np.zeros(len(left.indices) + 1, np.int64)
-    np.cumsum(np.diff(right.indptr)[left.indices], out=work[1:])
-    heavy = np.diff(work[left.indptr]) > n_columns // 4
-    graphs = (_arrays(left), _arrays(right), _arrays(excluded))
-    over_blocks(_light_rows, np.flatnonzero(~heavy), *graphs, n_columns, ids, scores, found)
+    work = row_work(left, right)
+    graphs = (arrays(left), arrays(right), arrays(excluded)[:2])
+    pruned = worth_pruning(work, np.diff(left.indptr), ids.shape[1], right.nnz)
+    rows = np.flatnonzero(~pruned)
+    if pruned.any():
+        flat = pruned_rows(np.flatnonzero(pruned), *graphs, (ids, scores, found), n_columns)
+        rows = np.sort(np.concatenate([rows, flat]))
+    heavy = work[rows] > n_columns // 4
+    over_blocks(_light_rows, rows[~heavy], *graphs, n_columns, ids, scores, found)
     if heavy.any():
-        over_blocks(_heavy_rows, np.flatnonzero(heavy), *graphs, n_columns, _TILE, ids, scores, found)
+        over_blocks(_heavy_rows, rows[heavy], *graphs, n_columns, _TILE, ids, scores, found)
     return ids, scores, found
-
-
-def _arrays(graph: csr_matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return graph.indptr.astype(np.int64), graph.indices.astype(np.int32, copy=False), graph.data
 
 
 @njit(nogil=True, cache=True)
@@ -54,9 +56,9 @@ def _light_rows(
     first: int,
     step: int,
     rows: np.ndarray,
-    left: tuple[np.ndarray, np.ndarray, np.ndarray],
-    right: tuple[np.ndarray, np.ndarray, np.ndarray],
-    excluded: tuple[np.ndarray, np.ndarray, np.ndarray],
+    left: Arrays,
+    right: Arrays,
+    excluded: tuple[np.ndarray, np.ndarray],
     n_columns: int,
     best_ids: np.ndarray,
     best_scores: np.ndarray,
@@ -93,9 +95,9 @@ def _heavy_rows(
     first: int,
     step: int,
     rows: np.ndarray,
-    left: tuple[np.ndarray, np.ndarray, np.ndarray],
-    right: tuple[np.ndarray, np.ndarray, np.ndarray],
-    excluded: tuple[np.ndarray, np.ndarray, np.ndarray],
+    left: Arrays,
+    right: Arrays,
+    excluded: tuple[np.ndarray, np.ndarray],
     n_columns: int,
     tile: int,
     best_ids: np.ndarray,

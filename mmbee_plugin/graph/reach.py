@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, diags_array
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph.expansion import packed_lists
+from mmbee_plugin.graph.expansion import Expansion
 from mmbee_plugin.graph.lists import PackedLists, listed
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.product import best_of_product
@@ -30,7 +30,7 @@ def packed_reach(
     inner: int = 200,
     exclude_own: bool = True,
     lift: bool = False,
-    sample: csr_matrix | None = None,
+    expansion: Expansion | None = None,
 ) -> PackedLists:
     """The ``top_k`` most likely end authors of a random walk u-a-u-a-u-a from each user.
 
@@ -44,7 +44,7 @@ def packed_reach(
         exclude_own: leave out authors whom the user has gifted, for data in which they are not ranked.
         lift: score by lift, the probability divided by the author's share of all gifts; the average author's gifts
             are added to each author's for smoothing.
-        sample: U2A with capped hubs, which steps a2u follow; U2A itself by default.
+        expansion: of this U2A, normalised by row, if there is one.
 
     Returns:
         lists by ascending author, under the path "reach".
@@ -54,9 +54,9 @@ def packed_reach(
     """
     if top_k < 1:
         raise InputError(f"top_k: {top_k} is out of range, expected at least 1")
+    expansion = expansion or Expansion(u2a, None)
     packed = [
-        packed_lists(Metapath.parse(name), u2a, None, top_k=inner, exclude_own=False, sample=sample)
-        for name in ("u2a2u2a", "a2u2a")
+        expansion.lists(Metapath.parse(name), inner, exclude_own=False) for name in ("u2a2u2a", "a2u2a")
     ]
     near, around = (_matrix(lists, u2a.shape[1]) for lists in packed)
     own = u2a.tocsr().astype(np.float64)

@@ -3,7 +3,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.graph.donations import donation_graph
-from mmbee_plugin.graph.expansion import packed_lists
+from mmbee_plugin.graph.expansion import Expansion
 from mmbee_plugin.graph.lists import ENTRY, PackedLists, pack
 from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.graph.sharing import shared_rows
@@ -25,7 +25,7 @@ def graphs(request):
 def alone(path, graphs, top_k, user):
     """The list of one user, from a graph with the other users as they are, but computed for this row alone."""
     u2a, a2a, exclude = graphs
-    lists = packed_lists(Metapath.parse(path), u2a, a2a, top_k=60, exclude_own=False).along(path)
+    lists = Expansion(u2a, a2a).lists(Metapath.parse(path), 60, False).along(path)
     ids, weights = lists.of(user)
     kept = np.ones(len(ids), bool)
     if exclude and path == "u2a2u":
@@ -37,9 +37,7 @@ def alone(path, graphs, top_k, user):
 
 def test_users_of_one_history_share_a_row_and_read_their_own_lists(graphs):
     u2a, a2a, exclude = graphs
-    found = [
-        packed_lists(Metapath.parse(path), u2a, a2a, top_k=6, exclude_own=exclude) for path in USER_PATHS
-    ]
+    found = [Expansion(u2a, a2a).lists(Metapath.parse(path), 6, exclude) for path in USER_PATHS]
     packed = pack(found)
     one_gift = np.flatnonzero(np.diff(u2a.indptr) == 1)
     authors = u2a.indices[u2a.indptr[one_gift]]
@@ -65,10 +63,7 @@ def test_users_of_one_history_share_a_row_and_read_their_own_lists(graphs):
 
 def test_a_path_of_packed_lists_can_be_taken_out(graphs):
     u2a, a2a, exclude = graphs
-    found = {
-        path: packed_lists(Metapath.parse(path), u2a, a2a, top_k=6, exclude_own=exclude)
-        for path in USER_PATHS
-    }
+    found = {path: Expansion(u2a, a2a).lists(Metapath.parse(path), 6, exclude) for path in USER_PATHS}
     packed = pack(list(found.values()))
     for path, one in found.items():
         again = packed.part(path)

@@ -1,0 +1,138 @@
+"""Sparse products that are stored, and the best entries of stored rows."""
+
+from itertools import pairwise
+
+import numpy as np
+from numba import njit
+from scipy.sparse import csr_matrix
+
+from mmbee_plugin.graph.best import keep_best
+from mmbee_plugin.graph.blocks import over_blocks
+
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""offsets int64, columns int32 and values of a CSR matrix"""
+
+_BLOCK = 4_000_000  # multiply-adds whose result is held apart before it moves to the end of the product
+
+
+def arrays(graph: csr_matrix) -> Arrays:
+    """A matrix as the kernels read it."""
+    return graph.indptr.astype(np.int64), graph.indices.astype(np.int32, copy=False), graph.data
+
+
+def row_work(left: csr_matrix, right: csr_matrix) -> np.ndarray:
+    """(rows of left,) int64, multiply-adds of each row of the product; they bound its entries."""
+    work = np.concatenate([[0], np.cumsum(np.diff(right.indptr).astype(np.int64)[left.indices])])
+    return np.diff(work[left.indptr])
+
+
+def stored_product(left: csr_matrix, right: csr_matrix) -> csr_matrix:
+    """left x right, float64 with sorted columns; each sum adds its terms in the order of left's columns.
+
+    Memory is 12 bytes an entry: what is reserved beyond, a bound from the work, is never touched.
+    """
+    n_columns = right.shape[1]
+    before = np.concatenate([[0], np.cumsum(row_work(left, right))])
+    block_of = before[:-1] // _BLOCK
+    edges = [0, *(np.flatnonzero(np.diff(block_of)) + 1), left.shape[0]]
+    room = max((before[end] - before[start] for start, end in pairwise(edges)), default=0)
+    scratch = np.empty(room, np.int32), np.empty(room)
+    columns, values = np.empty(before[-1], np.int32), np.empty(before[-1])
+    indptr = np.zeros(left.shape[0] + 1, np.int64)
+    graphs = arrays(left), arrays(right)
+    for start, end in pairwise(edges):
+        rows = np.array([start, end])
+        over_blocks(_rows, rows, *graphs, n_columns, before, *scratch, indptr)
+        _move(rows, before, *scratch, indptr, columns, values)
+    product = csr_matrix(
+        (values[: indptr[-1]], columns[: indptr[-1]], indptr), shape=(left.shape[0], n_columns)
+    )
+    product.has_sorted_indices = True
+    return product
+
+
+def best_of_rows(
+    matrix: csr_matrix, excluded: csr_matrix, top_k: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The ``top_k`` best entries of each row of a float64 matrix; returns what
+    :func:`~mmbee_plugin.graph.product.best_of_product` does."""
+    n, n_columns = matrix.shape
+    ids = np.empty((n, min(top_k, n_columns)), np.int32)
+    scores, found = np.empty(ids.shape, np.float32), np.zeros(n, np.int64)
+    over_blocks(_best, arrays(matrix), arrays(excluded)[:2], n_columns, ids, scores, found)
+    return ids, scores, found
+
+
+@njit(nogil=True, cache=True)
+def _rows(
+    first: int,
+    step: int,
+    rows: np.ndarray,
+    left: Arrays,
+    right: Arrays,
+    n_columns: int,
+    before: np.ndarray,
+    columns: np.ndarray,
+    values: np.ndarray,
+    indptr: np.ndarray,
+) -> None:
+    """Writes the rows of a block where their work begins within it, and their lengths to ``indptr``."""
+    sums, met = np.zeros(n_columns), np.empty(n_columns + 1, np.int32)
+    for row in range(rows[0] + first, rows[1], step):
+        count = 0
+        for entry in range(left[0][row], left[0][row + 1]):
+            node, weight = left[1][entry], left[2][entry]
+            for other in range(right[0][node], right[0][node + 1]):
+                column = right[1][other]
+                met[count] = column
+                count += sums[column] == 0  # without a branch that nothing predicts
+                sums[column] += weight * right[2][other]
+        start = before[row] - before[rows[0]]
+        ascending = np.sort(met[:count])
+        for place in range(count):
+            columns[start + place] = ascending[place]
+            values[start + place] = sums[ascending[place]]
+            sums[ascending[place]] = 0
+        indptr[row + 1] = count
+
+
+@njit(nogil=True, cache=True)
+def _move(
+    rows: np.ndarray,
+    before: np.ndarray,
+    columns: np.ndarray,
+    values: np.ndarray,
+    indptr: np.ndarray,
+    all_columns: np.ndarray,
+    all_values: np.ndarray,
+) -> None:
+    for row in range(rows[0], rows[1]):
+        start = before[row] - before[rows[0]]
+        for place in range(indptr[row + 1]):
+            all_columns[indptr[row] + place] = columns[start + place]
+            all_values[indptr[row] + place] = values[start + place]
+        indptr[row + 1] += indptr[row]
+
+
+@njit(nogil=True, cache=True)
+def _best(
+    first: int,
+    step: int,
+    matrix: Arrays,
+    excluded: tuple[np.ndarray, np.ndarray],
+    n_columns: int,
+    best_ids: np.ndarray,
+    best_scores: np.ndarray,
+    found: np.ndarray,
+) -> None:
+    ids, scores = np.empty(n_columns + 1, np.int32), np.empty(n_columns + 1, np.float32)
+    barred = np.full(n_columns, -1)
+    for row in range(first, len(found), step):
+        for entry in range(excluded[0][row], excluded[0][row + 1]):
+            barred[excluded[1][entry]] = row
+        count = 0
+        for entry in range(matrix[0][row], matrix[0][row + 1]):
+            column = matrix[1][entry]
+            ids[count], scores[count] = column, matrix[2][entry]
+            count += barred[column] != row
+        found[row] = keep_best(ids, scores, count, best_ids[row], best_scores[row])
