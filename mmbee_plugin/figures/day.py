@@ -146,7 +146,7 @@ def day_figure(measured: Day, candidates: int, live: int) -> tuple[Sheet, go.Fig
         "is, by the simulator's rate by hour.",
         f"The services are asked in turns of {TURN:g} s, so that both meet the same machine ({os.cpu_count()} cores, "
         "which client and services share); a warm-up is not counted.",
-        f"Processor's time of all of a service's processes, by its requests: {used}.",
+        f"Processor's time of all of a service's processes, authors encoded included, by its requests: {used}.",
         f"*Refused*: with 429 or 503, and not in the times. No p99 of fewer than {FEW} requests. The client was late "
         f"by {late[0]:.2f} ms (p50) and {late[1]:.2f} ms (p99), which is in the times.",
     )

@@ -49,7 +49,10 @@ class Served:
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "mmbee_plugin.cli", "serve", str(self.shelf.path), "--port=0"]
-        self._process = subprocess.Popen([*command, *self.options], stdout=subprocess.PIPE, text=True)
+        known = {name: value for name, value in os.environ.items() if name != "MMBEE_TOKEN"}
+        self._process = subprocess.Popen(
+            [*command, *self.options], stdout=subprocess.PIPE, text=True, env=known
+        )
         assert self._process.stdout is not None
         line = "it ended at once"
         for line in self._process.stdout:

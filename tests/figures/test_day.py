@@ -100,6 +100,7 @@ def test_the_table_has_the_quantiles_of_each_hour_and_side():
 def test_a_day_through_the_service(tmp_path, monkeypatch):
     monkeypatch.setattr(day, "WARM_UP", 0.5)
     monkeypatch.setattr(services, "PERIOD", 0.2)
+    monkeypatch.setenv("MMBEE_TOKEN", "which the requests do not bear")
     shelf = Shelf(tmp_path / "bundles")
     shelf.publish(build_bundle(RandomSource(100, 2000, True), shelf))
     with services.Served(shelf.path) as served:
