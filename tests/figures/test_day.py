@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
@@ -94,6 +95,10 @@ def test_the_table_has_the_quantiles_of_each_hour_and_side():
     assert first["p50 MMBee - SIM"] == "+1.00" and first["a second"] == "40.0"
     second = dict(zip(sheet.headings, sheet.rows[1], strict=True))
     assert second["SIM p99"] == second["MMBee p99"] == "-" and second["SIM requests"] == "10"
+    assert "held up" not in " ".join(sheet.notes)
+    held_up = replace(answered, late=np.full(420, 50.0))
+    sheet, _ = day.day_figure(day.Day(arrivals, held_up, np.array([40.0, 2.0]), np.ones(2)), 7, 9)
+    assert "do not trust them" in sheet.notes[-1]
     assert [trace.name for trace in figure.data][1:] == ["SIM p50", "SIM p99", "MMBee p50", "MMBee p99"]
 
 
