@@ -49,6 +49,18 @@ def alternately(rounds: int, sides: dict[str, Callable[[], Any]], times: int = 2
     return spent
 
 
+def call_by_call(rounds: int, sides: dict[str, Callable[[], Any]], times: int = 20) -> dict[str, list[float]]:
+    """As `alternately`, one value a call."""
+    spent: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, work in sides.items():
+            for _ in range(times):
+                start = time.thread_time()
+                work()
+                spent[name].append(1000 * (time.thread_time() - start))
+    return spent
+
+
 def line(what: str, spent: dict[str, list[float]], compared: str) -> None:
     """Prints each side's median with the lowest and highest, and a comparison."""
     shown = (
@@ -187,44 +199,29 @@ def run(given: argparse.Namespace, place: Path) -> None:
         folder = scorers["MMBee"].bundle.folder
         redis.fill(given.redis, folder, folder.name)
         dtype = np.load(folder / "users.npy", mmap_mode="r").dtype
-        stores["Redis"] = redis.RedisStore(given.redis, folder.name, dtype).read
-    sides = {name: lambda read=read: read(next(user)) for name, read in stores.items()}
-    spent = alternately(given.rounds, {"walked": lambda: walk(int(rng.integers(given.users))), **sides})
-    times = ", ".join(f"{ratio(spent, 'walked', name):,.0f} times {name}" for name in stores)
-    line("the user's neighbours", spent, f"walked costs {times}")
+        stores["Redis"] = redis.RedisStore(given.redis, folder.name, dtype, redis.PATIENCE).read
+    places = board.places(chosen, NOW)[0]
+    sides: dict[str, Callable[[], Any]] = {
+        name: lambda read=read: (read(next(user)), board.take(places)) for name, read in stores.items()
+    }
+    candidates = [row - 1 for row in rows]
+    walks = call_by_call(
+        given.rounds, {"walked": lambda: walk(int(rng.integers(given.users)), candidates), **sides}
+    )
+    for name in stores:
+        few, many = (np.percentile(walks["walked"], q) / np.percentile(walks[name], q) for q in (50, 99))
+        print(f"neighbours of a request, walked over {name}: p50 {few:,.0f} times, p99 {many:,.0f} times")
+    shown = (f"{name} {np.median(one):.3f} p99 {np.percentile(one, 99):.3f}" for name, one in walks.items())
+    print(f"  {', '.join(shown)} ms", flush=True)
     if given.redis:
         redis.drop(given.redis, folder.name)
 
-    agreement(sources["MMBee"], scorers["MMBee"])
     over_http(given, shelves["MMBee"][1])
     swapped(given, sources["MMBee"], *shelves["MMBee"])
 
 
-def agreement(source: RandomSource, scorer: Scorer, requests: int = 10_000) -> None:
-    """Prints how far served and offline probabilities are apart, authors as of the end of training."""
-    rng, differences, at_once = np.random.default_rng(2), [], 50
-    for _ in range(requests // at_once):
-        user, authors = (
-            int(rng.integers(len(source.exchange.users))),
-            rng.integers(0, len(source.exchange.authors), at_once),
-        )
-        offline = source.logits(np.full(at_once, user), authors).sigmoid()
-        tokens = [source.exchange.authors[author] for author in authors]
-        served = scorer._as_of_training(source.exchange.users[user], tokens, NOW).sigmoid()
-        differences.append((served - offline).abs())
-    every = torch.cat(differences)
-    apart = (
-        every > 1e-5
-    )  # a soft search keeps any of several gifts to one author: rounding decides, offline too
-    print(
-        f"served against offline, {requests:,} pairs: {int(apart.sum())} differ by more than 1e-5, by at most "
-        f"{every.max():.1e}, the others by at most {every[~apart].max():.1e}",
-        flush=True,
-    )
-
-
 def over_http(given: argparse.Namespace, follower: Follower) -> None:
-    """Prints the service's processor time per request and its share outside scoring; then refusals under overload."""
+    """Prints the service's processor time per request and its share outside scoring."""
     scorer, scoring = follower.scorer, [0.0]
     assert scorer is not None
     plain = scorer.score
@@ -249,16 +246,6 @@ def over_http(given: argparse.Namespace, follower: Follower) -> None:
         f"{1 - scoring[0] / total:.0%} of it not scoring; {found}",
         flush=True,
     )
-    # Overload: three times as many clients as places in the queue.
-    running = Running(follower, Limits(seconds=60, queue=2))
-    found = clients(running.url, 6, *arguments)
-    refused = sum(number for answer, number in found.items() if answer in (429, 503))
-    failed = sum(number for answer, number in found.items() if isinstance(answer, int)) - refused
-    print(
-        f"6 clients, 2 places in the queue: {refused:,} refused, {failed} failed of {sum(found.values()):,}",
-        flush=True,
-    )
-    running.stop()
 
 
 def swapped(given: argparse.Namespace, source: RandomSource, shelf: Shelf, follower: Follower) -> None:

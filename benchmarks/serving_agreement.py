@@ -10,6 +10,7 @@ random users and authors as of the end of training: offline by RecBole's model, 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -38,22 +39,20 @@ def main() -> None:
     parser.add_argument("--redis", metavar="URL", help="compare a Redis too")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as place:
-        run("data", "simulate", "log", "--users=1500", "--authors=150", "--days=8", place=place)
-        run("data", "samples", "log", "datasets/livesim", place=place)
+    with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
+        run("data", "simulate", "log", "--users=1500", "--authors=150", "--days=8")
+        run("data", "samples", "log", "datasets/livesim")
         for dataset, options in TRAINED:
-            run("train", "--model=MMBee", f"--dataset={dataset}", "--epochs=1", *options, place=place)
-            (last,) = (Path(place) / "saved").glob(f"MMBee-{dataset}-*-last.pth")
+            run("train", "--model=MMBee", f"--dataset={dataset}", "--epochs=1", *options)
+            (last,) = Path("saved").glob(f"MMBee-{dataset}-*-last.pth")
             checkpoint = last.with_name(last.name.replace("-last", ""))
-            compare(dataset, open_source(checkpoint), Shelf(Path(place) / f"of-{dataset}"), given)
+            compare(dataset, open_source(checkpoint), Shelf(Path(f"of-{dataset}")), given)
 
 
-def run(*command: str, place: str) -> None:
-    """Runs a command of this package in a folder."""
+def run(*command: str) -> None:
+    """Runs a command of this package."""
     print("mmbee", *command, flush=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "mmbee_plugin.cli", *command], cwd=place, capture_output=True
-    )
+    done = subprocess.run([sys.executable, "-m", "mmbee_plugin.cli", *command], capture_output=True)
     if done.returncode:
         raise SystemExit(done.stdout.decode() + done.stderr.decode())
 

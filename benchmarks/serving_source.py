@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from mmbee_plugin.figures.random_source import NOW, USER_PATHS, D, RandomSource
+from mmbee_plugin.figures.random_source import AUTHOR_PATHS, NOW, USER_PATHS, D, RandomSource
 from mmbee_plugin.graph.metapaths import Metapath, step_graphs
 from mmbee_plugin.serving.board.segment import Segment
 from mmbee_plugin.serving.bundle.build import build_bundle
@@ -29,8 +29,9 @@ def opened(source: RandomSource, place: Path) -> tuple[Shelf, Follower]:
     return shelf, follower
 
 
-def walked(source: RandomSource, gifts: int = 30) -> Callable[[int], torch.Tensor]:
-    """A request's work without a store: walks a random graph along the user's metapaths and pools the neighbours."""
+def walked(source: RandomSource, gifts: int = 30) -> Callable[[int, Sequence[int]], list[torch.Tensor]]:
+    """A request's work without a store: walks random graphs along the metapaths of a user and of the candidates, and
+    pools the neighbours."""
     rng, users, authors = np.random.default_rng(1), len(source.exchange.users), len(source.exchange.authors)
     favoured = np.minimum(rng.zipf(1.3, users * gifts) - 1, authors - 1)
     edges = (np.ones(users * gifts, np.float32), (np.repeat(np.arange(users), gifts), favoured))
@@ -43,18 +44,22 @@ def walked(source: RandomSource, gifts: int = 30) -> Callable[[int], torch.Tenso
         )
     )
     near.resize(authors, authors)
-    steps = {name: step_graphs(Metapath.parse(name), u2a, near, "row") for name in USER_PATHS}
+    steps = {
+        name: step_graphs(Metapath.parse(name), u2a, near, "row") for name in (*USER_PATHS, *AUTHOR_PATHS)
+    }
     nodes = {"u": torch.randn(users, D), "a": torch.randn(authors, D)}
 
-    def walk(user: int) -> torch.Tensor:
-        means = []
-        for name, graphs in steps.items():
-            row = graphs[0][user]
-            for graph in graphs[1:]:
-                row = row @ graph
-            best = np.argsort(-row.data)[:50]
-            weights = torch.from_numpy((row.data[best] / row.data[best].sum()).astype(np.float32))
-            means.append(weights @ nodes[name[-1]][torch.from_numpy(row.indices[best].astype(np.int64))])
-        return torch.stack(means)
+    def pooled(name: str, row: int) -> torch.Tensor:
+        graphs = steps[name]
+        found = graphs[0][row]
+        for graph in graphs[1:]:
+            found = found @ graph
+        best = np.argsort(-found.data)[:50]
+        weights = torch.from_numpy((found.data[best] / found.data[best].sum()).astype(np.float32))
+        return weights @ nodes[name[-1]][torch.from_numpy(found.indices[best].astype(np.int64))]
+
+    def walk(user: int, candidates: Sequence[int]) -> list[torch.Tensor]:
+        pairs = [("u", user), *(("a", author) for author in candidates)]
+        return [pooled(name, row) for kind, row in pairs for name in steps if name[0] == kind]
 
     return walk
