@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from mmbee_plugin.recbole.bundle import RecBoleSource, open_source
-from mmbee_plugin.serving.board.board import LiveBoard
+from mmbee_plugin.serving.board import board as boards
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.follower import Follower
@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--redis", metavar="URL", help="compare a Redis too")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    boards.ON_AIR = 10**9  # segment lengths: every author who had a segment is on the board
     with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
         run("data", "simulate", "log", "--users=1500", "--authors=150", "--days=8")
         run("data", "samples", "log", "datasets/livesim")
@@ -104,7 +105,7 @@ def opened(shelf: Shelf, store: str | None = None) -> Scorer:
     follower.look()
     assert follower.scorer is not None, follower.refused
     board = follower.scorer.board
-    if isinstance(board, LiveBoard):
+    if isinstance(board, boards.LiveBoard):
         tokens = [board.author(row) for row in range(1, len(board.bundle.tokens) + 1)]
         known = {token: board.stored(row) for row, token in enumerate(tokens, start=1)}
         follower.take([(token, segments[-1]) for token, segments in known.items() if segments])

@@ -6,15 +6,13 @@ Segments and explanations need the windows of live authors, which the process th
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.follower import Follower
@@ -35,10 +33,10 @@ from mmbee_plugin.serving.service.bodies import (
 from mmbee_plugin.serving.service.forward import forward
 from mmbee_plugin.serving.service.metrics import Metrics
 from mmbee_plugin.serving.service.openapi import document, page
+from mmbee_plugin.serving.service.routes import Handler, Routes
 
 ANY_TIME = 60.0
 """deadline, in seconds, of requests that name none and are worth their wait"""
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
@@ -84,36 +82,36 @@ class Service:
         }
         self.lanes["score"] = LoopLane(queue, metrics.waiting.labels("score"))
 
-    def app(self) -> Starlette:
+    def app(self) -> Routes:
         """The ASGI application."""
         explain, segments = self.explain, self.segments
         if self.encoder is not None:
             explain = partial(self._forwarded, self.encoder, "explain", self.limits.body)
             segments = partial(self._forwarded, self.encoder, "segments", self.limits.segments_body)
-        post, get = ["POST"], ["GET"]
-        routes = [
-            Route("/v1/score", self._guarded("score", self.score), methods=post),  # routes are tried in order
-            Route("/", self._open("console", self.console), methods=get),
-            Route("/v2/health/live", self._open("live", self.live), methods=get),
-            Route("/v2/health/ready", self._open("ready", self.ready), methods=get),
-            Route("/v2/models/mmbee", self._guarded("model", self.model), methods=get),
-            Route("/v2/models/mmbee/infer", self._guarded("infer", self.infer), methods=post),
-            Route("/v1/top", self._guarded("top", self.top), methods=post),
-            Route("/v1/explain", self._guarded("explain", explain), methods=post),
-            Route("/v1/segments", self._guarded("segments", segments), methods=post),
-            Route("/metrics", self._guarded("metrics", self.exposition), methods=get),
-            Route("/openapi.json", self._guarded("openapi", self.openapi), methods=get),
-            Route("/docs", self._guarded("docs", self.docs), methods=get),
-        ]
-        return Starlette(routes=routes)
+        return Routes(
+            {
+                "/v1/score": ("POST", self._guarded("score", self.score)),
+                "/": ("GET", self._open("console", self.console)),
+                "/v2/health/live": ("GET", self._open("live", self.live)),
+                "/v2/health/ready": ("GET", self._open("ready", self.ready)),
+                "/v2/models/mmbee": ("GET", self._guarded("model", self.model)),
+                "/v2/models/mmbee/infer": ("POST", self._guarded("infer", self.infer)),
+                "/v1/top": ("POST", self._guarded("top", self.top)),
+                "/v1/explain": ("POST", self._guarded("explain", explain)),
+                "/v1/segments": ("POST", self._guarded("segments", segments)),
+                "/metrics": ("GET", self._guarded("metrics", self.exposition)),
+                "/openapi.json": ("GET", self._guarded("openapi", self.openapi)),
+                "/docs": ("GET", self._guarded("docs", self.docs)),
+            }
+        )
 
-    def inner(self) -> Starlette:
+    def inner(self) -> Routes:
         """The ASGI application of the encoder process, for requests that scorers have admitted and counted."""
-        return Starlette(
-            routes=[
-                Route("/v1/explain", self._answered(self.explain), methods=["POST"]),
-                Route("/v1/segments", self._answered(self.segments), methods=["POST"]),
-            ]
+        return Routes(
+            {
+                "/v1/explain": ("POST", self._answered(self.explain)),
+                "/v1/segments": ("POST", self._answered(self.segments)),
+            }
         )
 
     async def console(self, request: Request) -> Response:

@@ -14,7 +14,6 @@ from typing import Literal
 
 import torch
 import uvicorn
-from starlette.applications import Starlette
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.bundle.shelf import Shelf
@@ -23,6 +22,7 @@ from mmbee_plugin.serving.offers import OfferFollower, write_offer
 from mmbee_plugin.serving.parts import BAD, PartsFollower
 from mmbee_plugin.serving.service.app import Limits, Service
 from mmbee_plugin.serving.service.metrics import Metrics, count_in
+from mmbee_plugin.serving.service.routes import Routes
 from mmbee_plugin.serving.service.supervisor import Supervisor
 
 KEEP_ALIVE = 30
@@ -149,10 +149,12 @@ def _answer(where: Where, limits: Limits, shared: _Shared, number: int) -> None:
         holder.stop()
 
 
-def _run(app: Starlette, listening: socket.socket, loop: Literal["auto", "asyncio"]) -> None:
+def _run(app: Routes, listening: socket.socket, loop: Literal["auto", "asyncio"]) -> None:
     config = uvicorn.Config(
         app,
         loop=loop,
+        lifespan="off",
+        ws="none",
         log_level="warning",
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE,

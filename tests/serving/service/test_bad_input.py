@@ -159,7 +159,8 @@ def test_whatever_is_posted_the_service_answers(running, path, body):
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/score", 405), ("GET", "/nowhere", 404)])
 def test_other_routes_and_methods(running, method, path, status):
-    assert running.raw(path, None, method)[0] == status
+    found, content = running.raw(path, None, method)
+    assert found == status and json.loads(content)["error"]
 
 
 def test_a_body_cut_short_hurts_nobody(running, source):
