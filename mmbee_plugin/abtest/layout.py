@@ -10,6 +10,7 @@ from plotly.subplots import make_subplots
 from mmbee_plugin.abtest.arms import again
 from mmbee_plugin.abtest.measures import METRICS, Measured, within_chance
 from mmbee_plugin.evaluation.bootstrap import PairedDifference
+from mmbee_plugin.experiments.colours import of_models
 from mmbee_plugin.experiments.plots import arms as error_arms
 from mmbee_plugin.experiments.plots import percentage
 from mmbee_plugin.experiments.sheet import BEST, SIGNIFICANT, Sheet, p_text
@@ -17,7 +18,6 @@ from mmbee_plugin.experiments.sheet import BEST, SIGNIFICANT, Sheet, p_text
 PAPER = "the paper, a private platform"
 PUBLISHED = {"NGU": 0.02862, "NGC": 0.04775}
 """lifts in section 6.8, without intervals"""
-COLOURS = ("#4c78a8", "#e4572e", "#54a24b", "#b279a2", "#f58518", "#72b7b2")
 
 
 def sheets(found: Mapping[str, Measured], notes: Sequence[str]) -> list[Sheet]:
@@ -58,6 +58,7 @@ def plot(found: Mapping[str, Measured], first_day: int) -> go.Figure:
         first_day: of the test, counted from 1.
     """
     control, *others = found
+    colours = of_models(found)
     figure = make_subplots(1, len(METRICS), subplot_titles=[f"{metric} over {control}" for metric in METRICS])
     for column, metric in enumerate(METRICS, start=1):
         for place, name in enumerate(others):
@@ -75,7 +76,7 @@ def plot(found: Mapping[str, Measured], first_day: int) -> go.Figure:
                 },
                 name=name,
                 mode="lines+markers",
-                line_color=COLOURS[place % len(COLOURS)],
+                line_color=colours[name],
                 showlegend=column == 1,
             )
             figure.add_trace(line, row=1, col=column)

@@ -12,10 +12,11 @@ from plotly.subplots import make_subplots
 from mmbee_plugin.daily.measures import METRICS, Measures
 from mmbee_plugin.evaluation.calibration import Calibration
 from mmbee_plugin.evaluation.drift import Stability
+from mmbee_plugin.experiments.colours import GREY
 from mmbee_plugin.experiments.plots import OTHER
 
 MAIN, EVENT, LAST = "#2f6fab", "#d4572f", "#b9c0c8"
-LIMIT = {"color": "#8c959f", "width": 1, "dash": "dot"}
+LIMIT = {"color": GREY, "width": 1, "dash": "dot"}
 
 
 def by_hour(measures: Measures) -> go.Figure:

@@ -9,9 +9,12 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mmbee_plugin.evaluation.bootstrap import Interval
+from mmbee_plugin.experiments.colours import GREY
 
-OTHER = "#7a828e"
+OTHER = GREY
 """default colour of bars"""
+ERROR = "#58616c"
+"""of error bars, seen on bars, light pages and dark ones"""
 Scale = Callable[[float], float]
 
 
@@ -42,13 +45,13 @@ def interval_bars(
 
 
 def error_bars(found: Iterable[Interval], scale: Scale = float) -> dict[str, Any]:
-    """Thin black error bars of intervals."""
+    """Thin error bars of intervals."""
     return {
         "type": "data",
         "symmetric": False,
         **arms(found, scale),
         "thickness": 1.2,
-        "color": "#1b1f24",
+        "color": ERROR,
     }
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.colours import OF_MODELS
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.figures.load import Answered, Arrivals, day_of_arrivals, run_load
@@ -25,7 +26,7 @@ from mmbee_plugin.livesim.rooms import HOURS
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 
-SIDES = {"SIM": "#4c78a8", "MMBee": "#e4572e"}
+SIDES = ("SIM", "MMBee")
 TURN = 0.5
 """seconds after which the other service is asked"""
 WARM_UP = 5.0
@@ -193,11 +194,11 @@ def _lines(measured: Day) -> go.Figure:
     figure, hours = go.Figure(), np.arange(len(measured.rates))
     load = go.Bar(x=hours, y=measured.rates, name="offered", marker_color="#d9dee5", yaxis="y2")
     figure.add_trace(load)
-    for side, (name, colour) in enumerate(SIDES.items()):
+    for side, name in enumerate(SIDES):
         own = measured.arrivals.side == side
         found = [_summary(measured, own & (measured.arrivals.hour == hour)) for hour in hours]
         for part, dash in ((0, "solid"), (1, "dot")):
-            line = {"color": colour, "dash": dash}
+            line = {"color": OF_MODELS[name], "dash": dash}
             values = [one[part] for one in found]
             figure.add_trace(go.Scatter(x=hours, y=values, name=f"{name} p{(50, 99)[part]}", line=line))
     figure.update_layout(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import plotly.express as px
 import plotly.graph_objects as go
 import polars as pl
 from plotly.subplots import make_subplots
@@ -15,6 +14,7 @@ from plotly.subplots import make_subplots
 from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.colours import SERIES
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.recbole.data.training_rows import training_rows
@@ -176,7 +176,7 @@ def _plots(authors: AuthorVectors, seed: int) -> go.Figure:
                 x=places[of_kind, 0],
                 y=places[of_kind, 1],
                 mode="markers",
-                marker={"size": 5, "color": px.colors.qualitative.D3[number % 10]},
+                marker={"size": 5, "color": SERIES[number % len(SERIES)]},
                 name=f"type {kind}",
                 legendgroup=str(kind),
                 showlegend=column == 1,

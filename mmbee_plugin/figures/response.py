@@ -15,6 +15,7 @@ from scipy.sparse import csr_matrix
 
 from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.colours import BLUE, VERMILLION
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.graph.hubs import capped
@@ -26,7 +27,7 @@ from mmbee_plugin.recbole.graph_report import open_graph
 Listed = tuple[np.ndarray, np.ndarray]
 """ids (n,) and weights (n,) float32 of a node's neighbours, best first."""
 WARM_UP = 20
-COLOURS = {"walked": "#e4572e", "read": "#4c78a8"}
+COLOURS = {"walked": VERMILLION, "read": BLUE}
 
 
 class OnlineWalk:

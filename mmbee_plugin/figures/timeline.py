@@ -12,13 +12,14 @@ import typer
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from mmbee_plugin.experiments.colours import BLUE, GREY, VERMILLION
 from mmbee_plugin.experiments.scoring import open_trained
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.figures.room import Timeline, read_timeline
 from mmbee_plugin.moments import clock
 
-GIFT, LINE, SHADE = "#e4572e", "#4c78a8", "#ffd54f"
+GIFT, LINE, SHADE = VERMILLION, BLUE, "#ffd54f"
 PANELS = ("gifts", "attention by modality", "attention by query and modality", "change", "logit")
 
 
@@ -107,7 +108,7 @@ def _plots(line: Timeline) -> go.Figure:
         y=line.amounts[given],
         mode="markers",
         name="amount",
-        marker={"symbol": "diamond", "size": 6, "color": "#333"},
+        marker={"symbol": "diamond", "size": 6, "color": GREY},
     )
     figure.add_trace(bars, row=1, col=1)
     figure.add_trace(sums, row=1, col=1, secondary_y=True)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import plotly.express as px
 import plotly.graph_objects as go
 import typer
 from plotly.subplots import make_subplots
 
 from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.experiments.cells import Cell
+from mmbee_plugin.experiments.colours import SERIES
 from mmbee_plugin.experiments.making import cells_of_rows
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, numbers, study
@@ -117,7 +117,7 @@ def _plots(costs: Costs) -> go.Figure:
                     name=name,
                     legendgroup=name,
                     showlegend=row == column == 1,
-                    line_color=px.colors.qualitative.D3[number % 10],
+                    line_color=SERIES[number % len(SERIES)],
                     line_dash="dot" if name in PARTS else "solid",
                     mode="lines+markers",
                 )

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mmbee_plugin.command.stages import stage_display
+from mmbee_plugin.experiments.colours import BLUE, GREY
 from mmbee_plugin.experiments.scoring import Trained, open_trained
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
@@ -33,7 +34,6 @@ from mmbee_plugin.studies.query_checks import (
 
 SPLIT = "valid"
 """a diagnosis leads to choices, so it does not read the test rows"""
-BLUE, GREY = "#1f77b4", "#8c959f"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import torch
 import typer
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.colours import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
 from mmbee_plugin.experiments.scoring import Trained, open_trained
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
@@ -19,12 +20,12 @@ from mmbee_plugin.modules import occlusion
 from mmbee_plugin.moments import clock, parsed_time
 
 COLOURS = {
-    occlusion.BEHAVIOUR: "#4c78a8",
-    occlusion.USER_LISTS: "#f58518",
-    occlusion.AUTHOR_LISTS: "#e45756",
-    occlusion.WALK: "#72b7b2",
-    occlusion.MODALITY: "#54a24b",
-    occlusion.SEGMENT: "#b279a2",
+    occlusion.BEHAVIOUR: BLUE,
+    occlusion.USER_LISTS: ORANGE,
+    occlusion.AUTHOR_LISTS: VERMILLION,
+    occlusion.WALK: SKY,
+    occlusion.MODALITY: GREEN,
+    occlusion.SEGMENT: PURPLE,
 }
 
 

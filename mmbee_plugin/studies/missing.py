@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import plotly.express as px
 import plotly.graph_objects as go
 import typer
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from plotly.subplots import make_subplots
 from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.cells import Job
+from mmbee_plugin.experiments.colours import SERIES
 from mmbee_plugin.experiments.comparison import METRICS
 from mmbee_plugin.experiments.making import cells_of_rows
 from mmbee_plugin.experiments.scoring import Trained, open_trained
@@ -228,7 +228,7 @@ def _plots(found: MissingStudy) -> go.Figure:
                     name=modality,
                     legendgroup=modality,
                     showlegend=(row, column) == (1, 1),
-                    line_color=px.colors.qualitative.D3[number % 10],
+                    line_color=SERIES[number % len(SERIES)],
                 )
                 figure.add_trace(line, row=row, col=column)
             level = _mean(found, found.bare, metric)

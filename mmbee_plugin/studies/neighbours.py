@@ -25,6 +25,7 @@ from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation import bootstrap
 from mmbee_plugin.evaluation.bootstrap import Interval
+from mmbee_plugin.experiments.colours import BLUE, GREY, ORANGE
 from mmbee_plugin.experiments.plots import arms, percentage
 from mmbee_plugin.experiments.sheet import Sheet, p_text
 from mmbee_plugin.experiments.study import Answer, study
@@ -37,7 +38,7 @@ from mmbee_plugin.recbole.offline import gifts
 
 ROWS = 4096
 """nodes processed at once, to bound memory"""
-COLOURS = {"stored": "#4c78a8", "popular": "#f2a541", "random": "#bab0ac"}
+COLOURS = {"stored": BLUE, "popular": ORANGE, "random": GREY}
 MEANING = {
     "ua": "user to author: gifted later",
     "au": "author to user: gifted by later",

@@ -17,7 +17,9 @@ from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.cells import Cell, CellStore
+from mmbee_plugin.experiments.colours import BLUE, GREY
 from mmbee_plugin.experiments.comparison import METRICS
+from mmbee_plugin.experiments.plots import ERROR
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.experiments.training import settings_given
@@ -154,7 +156,7 @@ def _bars(cells: Sequence[Cell], metric: str, names: Sequence[str], keep: int) -
         x=[100 * one.mean for one in found],
         y=list(names),
         orientation="h",
-        marker_color=["#4c78a8" if place < keep else "#bab0ac" for place in range(len(names))],
+        marker_color=[BLUE if place < keep else GREY for place in range(len(names))],
         error_x={
             "array": [100 * (one.high - one.mean) for one in found],
             "arrayminus": [100 * (one.mean - one.low) for one in found],
@@ -165,7 +167,7 @@ def _bars(cells: Sequence[Cell], metric: str, names: Sequence[str], keep: int) -
         x=[100 * loss for one in found for loss in one.losses.ravel()],
         y=[name for name, one in zip(names, found, strict=True) for _ in one.losses.ravel()],
         mode="markers",
-        marker={"color": "#222222", "size": 5},
+        marker={"color": ERROR, "size": 5},
         name="one permutation",
     )
     figure = go.Figure([bars, points])

@@ -23,6 +23,7 @@ from plotly.subplots import make_subplots
 from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.data.histories import Histories
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.colours import BLUE
 from mmbee_plugin.experiments.comparison import METRICS, Samples
 from mmbee_plugin.experiments.scoring import Trained, open_trained
 from mmbee_plugin.experiments.sheet import SIGNIFICANT, Sheet
@@ -232,7 +233,7 @@ def _plot(compared: Mapping[str, Compared]) -> go.Figure:
             y=[100 * one.gains.get(metric, 0.0) for one in compared.values()],
             mode="lines+markers",
             marker={"symbol": ["circle" if one else "circle-open" for one in sure], "size": 10},
-            line_color="#4c78a8",
+            line_color=BLUE,
             showlegend=False,
         )
         figure.add_trace(points, row=1, col=column)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plotly.express as px
 import plotly.graph_objects as go
 import typer
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation.metrics import user_auc
 from mmbee_plugin.experiments.cells import Cell, Job
+from mmbee_plugin.experiments.colours import SERIES
 from mmbee_plugin.experiments.comparison import METRICS, Samples
 from mmbee_plugin.experiments.making import cells_of_rows
 from mmbee_plugin.experiments.plots import arms
@@ -188,7 +188,7 @@ def _plots(parts: Mapping[str, Part]) -> go.Figure:
                 y=[one.mean for one in found],
                 error_y=arms(found),
                 mode="markers",
-                marker={"size": 9, "color": px.colors.qualitative.D3[number]},
+                marker={"size": 9, "color": SERIES[number % len(SERIES)]},
                 name=kind,
                 legendgroup=kind,
                 showlegend=column == 1,

@@ -41,7 +41,7 @@ def test_the_page_of_a_day(planted_day, with_logits, tmp_path):
     for part in ("GAUC FAILS", "norms passes", "calibration by hour", "train 12.5 30.2", "source: a &lt;test&gt;",
                  "against served bundle of day 2", "Progressive validation", "user&#x27;s neighbours"):  # fmt: skip
         assert part in text
-    assert page.read_text().count("Plotly.newPlot") == 6 and "http" not in text
+    assert page.read_text().count('class="plot"') == 6 and "http" not in text
     found = measure(today)
     assert f"2025-05-13 {found.whole['auc']:.4f}" in text and f"{found.whole['log_loss']:.4f}" in text
 
@@ -51,7 +51,7 @@ def test_the_first_day_has_nothing_to_compare_with(planted_day, tmp_path):
     write_report(tmp_path / "first.html", DayReport("2025-05-10", SIMULATED, False, None, verdict))
     text = text_of(tmp_path / "first.html")
     assert "2025-05-10: published, no alarm" in text and "with nothing served before" in text
-    assert "Plotly.newPlot" not in (tmp_path / "first.html").read_text().split("<body>")[1]
+    assert 'class="plot"' not in (tmp_path / "first.html").read_text()
 
 
 def test_measures_by_hour_are_those_of_each_hours_rows(planted_day):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from mmbee_plugin.experiments.plots import OTHER, error_bars, interval_bars, side_by_side
+from mmbee_plugin.experiments.colours import of_models
+from mmbee_plugin.experiments.plots import error_bars, interval_bars, side_by_side
 from mmbee_plugin.tables.ranking.layout import SHOWN, metric_name
 from mmbee_plugin.tables.ranking.measures import METRICS, RankingMeasures
-
-REFERENCE_COLOUR = "#e4572e"
 
 
 def ranking_plots(measures: RankingMeasures) -> list[tuple[str, go.Figure]]:
@@ -27,17 +26,17 @@ def _values(measures: RankingMeasures) -> go.Figure:
     figure = side_by_side([metric_name(metric) for metric in METRICS], len(measures.rows))
     for column, metric in enumerate(METRICS, start=1):
         found = {name: each[metric] for name, each in measures.intervals.items()}
-        colours = [REFERENCE_COLOUR if name == measures.reference else OTHER for name in found]
+        colours = list(of_models(found).values())
         bars = interval_bars(found, colours, hovertemplate="%{y}: %{x:.4f}<extra></extra>")
         figure.add_trace(bars, row=1, col=column)
     return figure
 
 
 def _over_degree(measures: RankingMeasures, metric: str, groups: list[str]) -> go.Figure:
-    figure = go.Figure()
+    figure, colours = go.Figure(), of_models(measures.rows)
     for name, figures in measures.rows.items():
         own = name == measures.reference
-        line = {"width": 4, "color": REFERENCE_COLOUR} if own else {"width": 1.5}
+        line = {"width": 4 if own else 1.5, "color": colours[name]}
         values = [figures.value(metric, group) for group in groups]
         figure.add_scatter(x=_labels(measures, groups), y=values, name=name, mode="lines+markers", line=line)
     return _over_users(figure, metric_name(metric))
