@@ -95,6 +95,7 @@ def _written(
         f"over {drawn}, {DRAWS:,} draws, not corrected for several arms.",
         "Adjusted (CUPED): less what a user's chance of a gift (NGU) or expected gifts (NGC) on the same days without "
         "lists explain.",
+        gate_line(cells),
         verdict(found),
     )
     printed = sheets(found, notes)
@@ -112,13 +113,23 @@ def _written(
         "choice": asdict(plan.choice),
         "settings given": plan.given,
         "settings of the arms": {arm.name: dict(arm.settings) for arm in plan.arms},
-        "daily loop": plan.daily(1).model_dump(),
+        "daily loop": plan.daily(1).model_dump(mode="json"),
         "versions": versions(),
     }
     report = Report(chosen.out)
     return report.write(
         title, printed, plots, provenance, False, COLUMNS, _lines(found, plan), content, facts
     )
+
+
+def gate_line(cells: Mapping[str, Sequence[Sequence[Cell]]]) -> str:
+    """How many of the bundles that an arm's daily loop built were kept back by its gate."""
+    learnt = {
+        name: [cell.facts["learnt"]["published"] for days in seeds for cell in days if "learnt" in cell.facts]
+        for name, seeds in cells.items()
+    }
+    kept = [f"{name} {each.count(False)} of {len(each)}" for name, each in learnt.items() if each]
+    return f"Bundles of the test's days that the daily loop's gate kept back: {', '.join(kept) or 'none were built'}."
 
 
 def _lines(found: Mapping[str, Measured], plan: Plan) -> Iterator[dict[str, Any]]:

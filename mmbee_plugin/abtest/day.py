@@ -19,7 +19,6 @@ from mmbee_plugin.abtest.plan import Plan
 from mmbee_plugin.abtest.platform import Platform, quiet_gifts
 from mmbee_plugin.abtest.rankers import ranker_of, shown_rooms
 from mmbee_plugin.daily.loop import run_day
-from mmbee_plugin.daily.stages import read_record
 from mmbee_plugin.experiments.cells import Cell
 from mmbee_plugin.files import discard, published
 from mmbee_plugin.livesim.simulate import simulate
@@ -115,25 +114,13 @@ def _learn(plan: Plan, arm: Arm, seed: int, folder: Path, day: int) -> dict[str,
         work=folder / "work",
         given=plan.model(arm),
     )
-    _tidy(folder)
+    Shelf(folder / "bundles").prune()
     return {
         "bundle": outcome.bundle,
         "published": outcome.published,
         "reason": outcome.reason,
         "cpu_seconds": dict(outcome.cpu_seconds),
     }
-
-
-def _tidy(folder: Path) -> None:
-    """Removes what the daily loop no longer goes on from: days before the two last published, and old bundles."""
-    days = sorted((folder / "work").glob("????-??-??"))
-    records = [(day, read_record(day, "publish")) for day in days]
-    served = [day for day, record in records if record is not None and record["result"]["published"]]
-    if len(served) > 1:
-        for day in days[: days.index(served[-2])]:
-            discard(day)
-        discard(served[-2] / "samples")
-    Shelf(folder / "bundles").prune()
 
 
 def _placed(source: str, target: str) -> None:

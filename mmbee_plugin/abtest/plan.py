@@ -66,7 +66,7 @@ class Plan:
 
     def daily(self, seed: int) -> DailySettings:
         """Settings of the daily loop."""
-        return DailySettings(negative_rate=NEGATIVES, seed=seed)
+        return DailySettings(negative_rate=NEGATIVES, keep_days=2, seed=seed)
 
     def world_key(self, seed: int) -> dict[str, Any]:
         """What the world depends on."""
@@ -78,7 +78,7 @@ class Plan:
             **self.world_key(seed),
             "burn_in": self.burn_in,
             "model": self.model(arm),
-            "daily": self.daily(seed).model_dump(),
+            "daily": self.daily(seed).model_dump(mode="json"),
             "code": code(),
         }
 
