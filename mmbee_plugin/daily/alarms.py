@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from scipy.stats import norm
 
 from mmbee_plugin.evaluation.drift import Stability, stability
 from mmbee_plugin.serving.replay import Replayed
@@ -37,8 +38,8 @@ class AlarmSettings(Section):
     """factor between the gifts and what the bundle's chances promise, of the day or of an hour"""
     unscored: float = Field(default=0.05, ge=0)
     """rise of the share of rows without a score"""
-    sigmas: float = Field(default=4.0, ge=0)
-    """standard errors that a rate or an hour's gifts have to be away too"""
+    sigmas: float = Field(default=3.0, ge=0)
+    """standard errors that a day's gifts have to be away too; an hour's as many more as 24 chances of an alarm need"""
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ def _level(day: Replayed, reference: Replayed, limits: AlarmSettings) -> Iterato
 def _hours(day: Replayed, before: Sequence[Replayed], limits: AlarmSettings) -> Iterator[Alarm]:
     """One alarm for the hours whose gifts do not fit the day's other hours, as the same hours of the last days did."""
     rows, last = _scored(day), [_scored(each) for each in before]
+    sigmas = float(norm.isf(norm.sf(limits.sigmas) / 24))  # Bonferroni
     told = []
     for hour in np.unique(_clock(rows)).tolist():
         own, others = (_Ratio.of([rows.taken(chosen)], _chance) for chosen in _split(rows, hour))
@@ -143,7 +145,7 @@ def _hours(day: Replayed, before: Sequence[Replayed], limits: AlarmSettings) -> 
         if usual and all(side.observed for side in usual):
             expected *= usual[0].value / usual[1].value
             variance += usual[0].variance + usual[1].variance
-        if own.is_off(expected, variance, limits.calibration, limits.sigmas):
+        if own.is_off(expected, variance, limits.calibration, sigmas):
             told.append(f"{hour:02d}h UTC {own.observed:.0f} gifts for {expected * own.base:.0f}")
     if told:
         yield Alarm("calibration by hour", f"{', '.join(told)} (limit a factor of {limits.calibration:g})")

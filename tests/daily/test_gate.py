@@ -88,8 +88,12 @@ def test_scores_that_shift_close_it_unless_they_are_better(served, with_logits):
 
 def test_coverage_and_scores_that_are_missing(served):
     lost = RNG(2).random(len(served)) < 0.03
-    covered = {name: rows & ~lost for name, rows in served.covered.items()}
-    assert failed(judge(replace(served, covered=covered), served)) == {
+
+    def without(rows):
+        return replace(served, covered={name: had & ~rows for name, had in served.covered.items()})
+
+    assert failed(judge(without(lost), served)) == {"coverage: user"}
+    assert failed(judge(without(RNG(3).random(len(served)) < 0.5), served)) == {
         "coverage: user",
         "coverage: user's neighbours",
     }
