@@ -15,7 +15,7 @@ from mmbee_plugin.experiments.plots import arms as error_arms
 from mmbee_plugin.experiments.plots import percentage
 from mmbee_plugin.experiments.sheet import BEST, SIGNIFICANT, Sheet, p_text
 
-PAPER = "the paper, a private platform"
+PAPER = "MMBee over SIM in the paper (a private platform)"
 PUBLISHED = {"NGU": 0.02862, "NGC": 0.04775}
 """lifts in section 6.8, without intervals"""
 

@@ -97,8 +97,11 @@ class Platform:
         return draw_outcomes(rng, settings, world, self.bases, day.rooms, visits, day.number)
 
     def features(self, day: int) -> dict[str, NDArray[np.float32]]:
-        """The features of a day's segments by modality, (S, F * D), NaN for a missing one."""
-        table = pl.read_parquet(self.log / "segments" / f"part-{day:05}.parquet", columns=list(MODALITIES))
+        """The features of a day's segments by modality, (S, F * D) in the order of `Rooms`, NaN for a missing one."""
+        columns = ["author_id", "start", *MODALITIES]
+        table = pl.read_parquet(self.log / "segments" / f"part-{day:05}.parquet", columns=columns)
+        author = pl.col("author_id").str.strip_prefix("a").cast(pl.Int64)
+        table = table.sort(author, "start")  # a log's parts have no order of their own
         found = {}
         for name in MODALITIES:
             there = table[name].is_not_null()

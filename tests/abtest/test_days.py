@@ -110,6 +110,22 @@ def test_lists_are_the_best_rooms_on_air_of_what_had_ended(plan):
         assert shown[row].tolist() == [*best, *[-1] * (4 - len(best))]
 
 
+def test_features_are_those_of_the_segment(plan):
+    make_world(plan, 1)
+    platform = platform_of(plan, 1)
+    rooms = platform.day(2).rooms
+    path = platform.log / "segments" / "part-00002.parquet"
+    table = pl.read_parquet(path)
+    table.sample(fraction=1.0, shuffle=True, seed=0).write_parquet(path)
+    found = platform.features(2)
+    for room in (0, 7, len(rooms.author) - 1):
+        own = table.filter(pl.col("author_id") == f"a{rooms.author[room]}").sort("start")
+        for name, values in found.items():
+            shown = values[rooms.first[room] : rooms.first[room] + rooms.segments[room]]
+            there = own[name].is_not_null().to_numpy()
+            assert np.isnan(shown[~there]).all() and (shown[there] == own[name].drop_nulls().to_numpy()).all()
+
+
 def test_the_law_of_gifts_is_livesims(plan):
     """Visits without lists have the chances that livesim wrote of them."""
     make_world(plan, 1)
