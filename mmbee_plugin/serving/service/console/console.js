@@ -18,6 +18,7 @@ async function rank(event) {
   const button = byId("ask").querySelector("button");
   button.disabled = true;
   byId("explained").replaceChildren();
+  byId("summary").textContent = "";
   try {
     if (byId("ask").elements.which.value === "top") {
       const found = await ask("/v1/top", { user, count: 20 });
@@ -64,13 +65,12 @@ function showRanked(user, found, authors) {
       make("td", { class: "soft", colspan: tasks.length }, reason)));
   const heads = ["#", "Author", ...tasks].map((name, place) =>
     make("th", { scope: "col", class: place === 1 ? "text" : "" }, name));
-  const caption = rows.length
+  byId("summary").textContent = rows.length
     ? `User ${user}: ${number(rows.length)} by score; choose one to see what carried it`
     : `User ${user}: no author has a score`;
   byId("ranked").replaceChildren(
-    make("h3", {}, "Scores"),
     make("p", { class: "soft" }, ...flagged(found.flags)),
-    make("div", { class: "wide" }, make("table", {}, make("caption", {}, caption),
+    make("div", { class: "wide" }, make("table", { "aria-labelledby": "summary" },
       make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows, ...missing))));
 }
 

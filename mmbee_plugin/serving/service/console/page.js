@@ -49,7 +49,7 @@ function lock(reason) {
   for (const id of ["served", "console", "routes-links"]) byId(id).hidden = true; // a link bears no token
   byId("tiles").replaceChildren();
   byId("routes").tBodies[0].replaceChildren();
-  for (const id of ["ranked", "explained"]) byId(id).replaceChildren();
+  for (const id of ["summary", "ranked", "explained"]) byId(id).replaceChildren();
   byId("unlock").hidden = false;
   byId("refused-token").textContent = reason;
   state("", "A token is needed");
