@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -48,6 +49,8 @@ class Supervisor:
 
     def run(self) -> None:
         """Runs until SIGINT or SIGTERM, then ends all processes."""
+        gc.collect()
+        gc.freeze()  # what is imported is shared with the processes, as long as no collection writes to it
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             while True:
