@@ -1,5 +1,6 @@
-"""Sparse products that are stored, and the best entries of stored rows."""
+"""Sparse matrices made in one pass, such as products, and the best entries of their rows."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +13,7 @@ from mmbee_plugin.graph.blocks import over_blocks
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 """offsets int64, columns int32 and values of a CSR matrix"""
 
-_BLOCK = 4_000_000  # multiply-adds whose result is held apart before it moves to the end of the product
+_BLOCK = 4_000_000  # entries at most that are held apart before they move to the end of a matrix
 
 
 def arrays(graph: csr_matrix) -> Arrays:
@@ -29,26 +30,45 @@ def row_work(left: csr_matrix, right: csr_matrix) -> np.ndarray:
 def stored_product(left: csr_matrix, right: csr_matrix) -> csr_matrix:
     """left x right, float64 with sorted columns; each sum adds its terms in the order of left's columns.
 
-    Memory is 12 bytes an entry: what is reserved beyond, a bound from the work, is never touched.
+    SciPy's product leaves columns unsorted; to sort them afterwards takes longer than the product.
     """
-    n_columns = right.shape[1]
-    before = np.concatenate([[0], np.cumsum(row_work(left, right))])
-    block_of = before[:-1] // _BLOCK
-    edges = [0, *(np.flatnonzero(np.diff(block_of)) + 1), left.shape[0]]
+    graphs = arrays(left), arrays(right), right.shape[1]
+    return rows_in_blocks(_rows, graphs, row_work(left, right), right.shape[1], np.float64)
+
+
+def rows_in_blocks(
+    kernel: Callable[..., None],
+    arguments: tuple[object, ...],
+    most: np.ndarray,
+    n_columns: int,
+    kind: type[np.floating],
+) -> csr_matrix:
+    """A matrix whose rows a kernel makes in one pass, before their lengths are known.
+
+    Memory is that of the matrix: what is reserved beyond, by the bound, is never touched.
+
+    Args:
+        kernel: called as ``kernel(first, step, rows, before, columns, values, lengths, *arguments)`` for the rows
+            ``rows[0] + first``, then every step-th before ``rows[1]``. It writes row r from place
+            ``before[r] - before[rows[0]]`` on, with sorted columns, and the number of its entries to ``lengths[r + 1]``.
+        arguments: the kernel's others.
+        most: (n,) int64 bounds of the rows' lengths.
+        n_columns: of the matrix.
+        kind: of its values.
+    """
+    before = np.concatenate([[0], np.cumsum(most)])
+    edges = [0, *(np.flatnonzero(np.diff(before[:-1] // _BLOCK)) + 1), len(most)]
     room = max((before[end] - before[start] for start, end in pairwise(edges)), default=0)
-    scratch = np.empty(room, np.int32), np.empty(room)
-    columns, values = np.empty(before[-1], np.int32), np.empty(before[-1])
-    indptr = np.zeros(left.shape[0] + 1, np.int64)
-    graphs = arrays(left), arrays(right)
+    scratch = np.empty(room, np.int32), np.empty(room, kind)
+    columns, values = np.empty(before[-1], np.int32), np.empty(before[-1], kind)
+    indptr = np.zeros(len(most) + 1, np.int64)
     for start, end in pairwise(edges):
         rows = np.array([start, end])
-        over_blocks(_rows, rows, *graphs, n_columns, before, *scratch, indptr)
+        over_blocks(kernel, rows, before, *scratch, indptr, *arguments)
         _move(rows, before, *scratch, indptr, columns, values)
-    product = csr_matrix(
-        (values[: indptr[-1]], columns[: indptr[-1]], indptr), shape=(left.shape[0], n_columns)
-    )
-    product.has_sorted_indices = True
-    return product
+    made = csr_matrix((values[: indptr[-1]], columns[: indptr[-1]], indptr), shape=(len(most), n_columns))
+    made.has_sorted_indices = True
+    return made
 
 
 def best_of_rows(
@@ -68,15 +88,14 @@ def _rows(
     first: int,
     step: int,
     rows: np.ndarray,
-    left: Arrays,
-    right: Arrays,
-    n_columns: int,
     before: np.ndarray,
     columns: np.ndarray,
     values: np.ndarray,
-    indptr: np.ndarray,
+    lengths: np.ndarray,
+    left: Arrays,
+    right: Arrays,
+    n_columns: int,
 ) -> None:
-    """Writes the rows of a block where their work begins within it, and their lengths to ``indptr``."""
     sums, met = np.zeros(n_columns), np.empty(n_columns + 1, np.int32)
     for row in range(rows[0] + first, rows[1], step):
         count = 0
@@ -93,7 +112,7 @@ def _rows(
             columns[start + place] = ascending[place]
             values[start + place] = sums[ascending[place]]
             sums[ascending[place]] = 0
-        indptr[row + 1] = count
+        lengths[row + 1] = count
 
 
 @njit(nogil=True, cache=True)

@@ -8,6 +8,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.best import keep_best
 from mmbee_plugin.graph.blocks import over_blocks
 from mmbee_plugin.graph.hubs import capped
+from mmbee_plugin.graph.stored import rows_in_blocks
 
 
 def swing(
@@ -84,17 +85,11 @@ def swing(
         *(by_user, edges.indices, by_author, users, place),
         *(user_weights, float(alpha), include_self, triangle_of, triangles),
     )
-    room = n_authors if top_k is None else top_k
-    found = np.zeros(n_authors, dtype=np.int64)
-    graph = (by_user, edges.indices, by_author, users, order, triangle_of, triangles, room, found)
-    nothing = np.empty(0, np.int32), np.empty(0, np.float32)
-    over_blocks(_add_triangles, *graph, np.empty(0, np.int64), *nothing)
-    indptr = np.concatenate([[0], np.cumsum(found)])
-    indices, data = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
-    over_blocks(_add_triangles, *graph, indptr, indices, data)
-    similar = csr_matrix((data, indices, indptr), shape=(n_authors, n_authors))
-    similar.has_sorted_indices = True
-    return similar
+    room = n_authors if top_k is None else min(top_k, n_authors)
+    met = np.bincount(edges.indices, weights=np.repeat(degrees - 1, degrees), minlength=n_authors)
+    most = np.minimum(met.astype(np.int64), min(room, max(n_authors - 1, 0)))
+    graph = by_user, edges.indices, by_author, users, order, triangle_of, triangles, room
+    return rows_in_blocks(_add_triangles, graph, most, n_authors, np.float32)
 
 
 def _edges(u2a: csr_matrix, max_users: int | None, seed: int) -> csr_matrix:
@@ -179,6 +174,11 @@ def _fill_triangles(
 def _add_triangles(
     first: int,
     step: int,
+    rows: np.ndarray,
+    before: np.ndarray,
+    columns: np.ndarray,
+    values: np.ndarray,
+    lengths: np.ndarray,
     by_user: np.ndarray,
     authors: np.ndarray,
     by_author: np.ndarray,
@@ -187,18 +187,13 @@ def _add_triangles(
     triangle_of: np.ndarray,
     triangles: np.ndarray,
     room: int,
-    found: np.ndarray,
-    indptr: np.ndarray,
-    indices: np.ndarray,
-    data: np.ndarray,
 ) -> None:
-    """For each author, sums the triangles of its users; counts the row's entries if ``indptr`` is empty, else fills
-    it."""
+    """For each author, sums the triangles of its users: a kernel of :func:`~mmbee_plugin.graph.stored.rows_in_blocks`."""
     n_authors = len(by_author) - 1
     sums = np.zeros(n_authors)
-    ids = np.empty(n_authors, np.int32)
-    scores = np.empty(n_authors, np.float32)
-    for author in range(first, n_authors, step):
+    ids, scores = np.empty(n_authors, np.int32), np.empty(n_authors, np.float32)
+    best_ids, best_scores = np.empty(room, np.int32), np.empty(room, np.float32)
+    for author in range(rows[0] + first, rows[1], step):
         met = 0
         for entry in range(by_author[author], by_author[author + 1]):
             user = users[entry]
@@ -216,20 +211,14 @@ def _add_triangles(
                         ids[met] = other
                         met += 1
                     sums[other] += weight
-        if len(indptr) == 0:
-            found[author] = min(met, room)
-            sums[ids[:met]] = 0
-        elif met > 0:
+        kept = ids[:met]
+        if met > room:
             for index in range(met):
                 scores[index] = sums[ids[index]]
-                sums[ids[index]] = 0
-            row_ids, row_data = (
-                indices[indptr[author] : indptr[author + 1]],
-                data[indptr[author] : indptr[author + 1]],
-            )
-            if met > room:
-                keep_best(ids, scores, met, row_ids, row_data)
-            else:
-                row_ids[:], row_data[:] = ids[:met], scores[:met]
-            order = np.argsort(row_ids)
-            row_ids[:], row_data[:] = row_ids[order], row_data[order]
+            kept = best_ids[: keep_best(ids, scores, met, best_ids, best_scores)]
+        ascending, start = np.sort(kept), before[author] - before[rows[0]]
+        for index in range(len(ascending)):
+            columns[start + index], values[start + index] = ascending[index], sums[ascending[index]]
+        lengths[author + 1] = len(ascending)
+        for index in range(met):
+            sums[ids[index]] = 0
