@@ -205,13 +205,15 @@ def step_graphs(
 
 
 def _normalised(graph: csr_matrix, normalisation: Normalisation) -> csr_matrix:
+    if not graph.has_sorted_indices:
+        graph = graph.sorted_indices()  # a copy: the scaled graph shares its columns
     scaled = csr_matrix((graph.data.astype(np.float64), graph.indices, graph.indptr), shape=graph.shape)
+    scaled.has_sorted_indices = True
     starts = np.asarray(scaled.sum(1)).ravel()
-    ends = np.asarray(scaled.sum(0)).ravel()
     degrees = np.diff(scaled.indptr)
     if normalisation == "row":
         scaled.data /= np.repeat(starts, degrees)
     else:
+        ends = np.asarray(scaled.sum(0)).ravel()
         scaled.data /= np.sqrt(np.repeat(starts, degrees) * ends[scaled.indices])
-    scaled.sort_indices()
     return scaled

@@ -17,8 +17,8 @@ from mmbee_plugin.graph.stored import Arrays
 HEAD = 64
 """entries of each right-hand row that are summed first"""
 _SLACK = 0.7  # of the bound: a lower value sums more entries and leaves fewer columns to sum in full
-_SHARE = 0.2  # of a row's entries at most in its heads; rows of flat values are summed whole
-_LEAST = 20  # entries a row has at least, for each one of its heads that is kept
+_SHARE = 0.3  # of a row's entries at most in its heads; rows of flat values are summed whole
+_LEAST = 40  # entries a row has at least, for each one of its heads that is kept
 _TRIED = 64  # rows tried first; if half of them are too flat, the others are not tried
 _ROOM = 1 << 22  # columns to sum in full that are collected before they are
 _SHIFT = 20  # bits of a float32 dropped from its rank: sign, exponent and three bits of the fraction stay

@@ -50,7 +50,7 @@ def rows_in_blocks(
     Args:
         kernel: called as ``kernel(first, step, rows, before, columns, values, lengths, *arguments)`` for the rows
             ``rows[0] + first``, then every step-th before ``rows[1]``. It writes row r from place
-            ``before[r] - before[rows[0]]`` on, with sorted columns, and the number of its entries to ``lengths[r + 1]``.
+            ``before[r] - before[rows[0]]`` on, with sorted columns, and its length to ``lengths[r + 1]``.
         arguments: the kernel's others.
         most: (n,) int64 bounds of the rows' lengths.
         n_columns: of the matrix.

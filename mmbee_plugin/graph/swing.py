@@ -188,7 +188,7 @@ def _add_triangles(
     triangles: np.ndarray,
     room: int,
 ) -> None:
-    """For each author, sums the triangles of its users: a kernel of :func:`~mmbee_plugin.graph.stored.rows_in_blocks`."""
+    """For each author, sums the triangles of its users; a kernel of ``rows_in_blocks``."""
     n_authors = len(by_author) - 1
     sums = np.zeros(n_authors)
     ids, scores = np.empty(n_authors, np.int32), np.empty(n_authors, np.float32)

@@ -134,6 +134,25 @@ def test_explained_walks_add_up_to_the_score(name, normalisation):
         assert [walk.weight for walk in walks] == sorted((walk.weight for walk in walks), reverse=True)
 
 
+def test_graphs_with_unsorted_columns_give_the_same_and_stay_as_they_are():
+    u2a, a2a = graphs(8, ties=False)
+    mixed = u2a.copy()
+    for user in range(30):
+        part = slice(mixed.indptr[user], mixed.indptr[user + 1])
+        mixed.indices[part], mixed.data[part] = (
+            mixed.indices[part][::-1].copy(),
+            mixed.data[part][::-1].copy(),
+        )
+    mixed.has_sorted_indices = False
+    before = mixed.indices.copy(), mixed.data.copy()
+    for name in ("u2a2u", "u2a2a", "u2a2u2a"):
+        found, expected = (expand(Metapath.parse(name), one, a2a, top_k=5) for one in (mixed, u2a))
+        np.testing.assert_array_equal(found.ids, expected.ids)
+        np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-6)
+    np.testing.assert_array_equal(mixed.indices, before[0])
+    np.testing.assert_array_equal(mixed.data, before[1])
+
+
 def test_names():
     path = Metapath.parse("u2a2a")
     assert (path.start, path.end, path.hops, path.steps) == ("u", "a", 2, ("u2a", "a2a"))
