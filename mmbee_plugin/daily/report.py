@@ -25,7 +25,7 @@ class DayReport:
 
     Attributes:
         day: YYYY-MM-DD.
-        provenance: lines that describe the log, the first of which names it.
+        provenance: a line that names the log, then such as tell of the day's rows and training.
         real: whether the log is no simulation.
         served: all rows of the day, answered by the bundle that was served; None on the first day.
         before: the same of the last days, oldest first, with their names.
@@ -56,7 +56,7 @@ class DayReport:
 
 def write_report(path: Path, report: DayReport) -> None:
     """Writes the page, replacing an older one atomically. Raises InputError as `measure`, OSError."""
-    sheets, plots = [_verdict(report.verdict), _alarms(report)], []
+    sheets, plots = [_verdict(report), _alarms(report)], []
     if report.served is not None:
         found = measure(report.served, report.offset)
         known = {day: measure(each, report.offset) for day, each in report.before.items()}
@@ -74,14 +74,15 @@ def write_report(path: Path, report: DayReport) -> None:
         f"{report.day}: {said}, {quiet}",
         sheets,
         plots,
-        report.provenance,
+        report.provenance[:1],
         report.real,
         report.facts,
         good=report.verdict.opens and not report.alarms,
     )
 
 
-def _verdict(verdict: Verdict) -> Sheet:
+def _verdict(report: DayReport) -> Sheet:
+    verdict = report.verdict
     rows = tuple((check.name, "passes" if check.passed else "FAILS", check.words) for check in verdict.checks)
     against = (
         f"against served {verdict.served}" if verdict.served else "the first, with nothing served before"
@@ -89,6 +90,7 @@ def _verdict(verdict: Verdict) -> Sheet:
     notes = (
         f"On {verdict.rows:,} rows that the candidate was not trained on. In brackets 95 % intervals of differences, "
         "over resampled users. A limit closes the gate where it is passed beyond chance.",
+        *report.provenance[1:],
     )
     return Sheet(
         f"Gate: candidate {verdict.candidate} {against}", ("Check", "", "Found"), rows, notes, names=3
@@ -117,13 +119,13 @@ def _metrics(report: DayReport, found: Measures, known: Mapping[str, Measures]) 
 
 
 def _coverage(served: Replayed) -> Sheet:
-    shares = {name: f"{share:.1%}" for name, share in coverage(served).items()}
-    for group in (served.missing, served.flags):
-        for name, rows in group.items():
-            shares[name] = f"{np.average(rows, weights=served.weights):.1%}"
-    headings = tuple(name.replace("_", " ") for name in shares)
-    note = "What the bundle had for a row; then why rows have no score, and the flags of those that have."
-    return Sheet("Coverage: shares of the day's rows", headings, (tuple(shares.values()),), (note,), names=0)
+    rows = [("the bundle has", name, share) for name, share in coverage(served).items() if name != "scored"]
+    for kind, group in (("no score:", served.missing), ("flagged", served.flags)):
+        for name, marked in group.items():
+            rows.append((kind, name.replace("_", " "), float(np.average(marked, weights=served.weights))))
+    cells = tuple((kind, name, f"{share:.1%}") for kind, name, share in rows)
+    note = "Flags are of rows with a score; what they mean stands in docs/serving.md."
+    return Sheet("Coverage", ("Rows for which", "", "Share"), cells, (note,), names=2)
 
 
 def _costs(costs: Mapping[str, tuple[float, float]]) -> Sheet:

@@ -15,7 +15,10 @@ from mmbee_plugin.daily.report import DayReport, write_report
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation.metrics import auc, gauc
 
-SIMULATED = ["livesim (SIMULATED, livesim 1): 2025-05-05 to 2025-05-12; source: a <test>"]
+SIMULATED = [
+    "livesim (SIMULATED, livesim 1): 2025-05-05 to 2025-05-12; source: a <test>",
+    "train 2025-05-06 to 2025-05-13",
+]
 
 
 def text_of(page) -> str:
