@@ -35,7 +35,7 @@ class GateSettings(Section):
     """fall of GAUC below the served bundle's, beyond chance"""
     log_loss_rise: float = Field(default=0.02, ge=0)
     """rise of the log loss in the log, relative to the served bundle's, beyond chance"""
-    calibration: float = Field(default=1.25, ge=1)
+    calibration: float = Field(default=1.5, ge=1)
     """factor by which predicted over observed gifts is further from 1 than the served bundle's, beyond chance"""
     coverage_drop: float = Field(default=0.02, ge=0)
     """fall of the share of rows that a bundle scores, or whose user, author or segments it has"""
