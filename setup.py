@@ -48,7 +48,7 @@ setup(
         "mmbee_plugin.torchrec_configs": ["*.yaml"],
     },
     install_requires=[
-        "torch>=2.13",
+        "torch>=2.6",
         "numpy>=1.26",
         "scipy>=1.12",
         "pandas>=2.3,<3",
@@ -60,6 +60,7 @@ setup(
     extras_require={
         "recbole": [
             "recbole==1.2.1",
+            "torch>=2.13",
             "hyperopt==0.2.7",
             "pyyaml>=6",
             "plotly>=6",
@@ -70,6 +71,7 @@ setup(
         ],
         "torchrec": [
             "torchrec==1.8.0",
+            "torch>=2.13",
             "fbgemm-gpu==1.8.0",  # without a GPU: ./packaging/fbgemm-cpu in the same pip call
             "pyarrow>=17,<26",
             "pyyaml>=6",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mmbee_plugin.modules import *  # noqa: F403
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = """
     DIEN DIN GIE MFQ MTA SIM AuthorSide Backbone Concat Content ContentSettings DotHead EgoFusion GTRModel GTRSettings

@@ -14,7 +14,7 @@ INTRODUCTION = """# Settings
 
 Written by `mmbee settings --markdown docs/settings.md` from the declarations in the code, which also make `--help` and
 check YAML files and command lines. `~` is YAML's null; names in brackets are taken too. RecBole's own settings are
-listed by `python run_recbole.py --help`.
+listed by `mmbee train --help`.
 """
 
 

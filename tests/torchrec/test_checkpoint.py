@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
 import random
 import shutil
 import signal
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from torch import nn
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec.checkpoints import checkpoint
 from mmbee_plugin.torchrec.checkpoints.checkpoint import StepState
+from mmbee_plugin.torchrec.checkpoints.metadata import _Unpickler
 
 
 @pytest.fixture(scope="module")
@@ -171,3 +173,10 @@ def test_damaged_and_foreign_checkpoints_are_one_line(tmp_path):
 
 def state(step: int) -> StepState:
     return StepState(0, step, step, {}, 1)
+
+
+def test_paths_in_a_checkpoint_that_python_3_13_wrote():
+    """There pickles name a path's class by another module, which earlier versions do not have."""
+    assert _Unpickler(io.BytesIO(b"cpathlib._local\nPosixPath\n.")).load() is PosixPath
+    with pytest.raises(pickle.UnpicklingError, match=r"it names pathlib\.os"):
+        _Unpickler(io.BytesIO(b"cpathlib._local\nos\n.")).load()

@@ -22,6 +22,8 @@ PLAIN = {
     ),
 }  # fmt: skip
 """Names allowed in a checkpoint's pickled metadata, by module."""
+MOVED = {"pathlib._local": "pathlib"}
+"""module in files that Python 3.13 wrote -> where every version has its names"""
 
 
 class PlainReader(FileSystemReader):
@@ -46,6 +48,7 @@ class PlainReader(FileSystemReader):
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
+        module = MOVED.get(module, module)
         if name in PLAIN.get(module, ()):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it names {module}.{name}")
