@@ -73,9 +73,13 @@ def alarms(
     if reference is not None and reference.bundle != day.bundle:
         raise ValueError(f"the day was answered by {day.bundle}, the reference by {reference.bundle}")
     known = list(before)[-limits.days :]
-    found = [*_hours(day, known, limits)]
+    found: list[Alarm] = []
     if known:
-        found += [*_unscored(day, known, limits), *_gift_rate(day, known, limits)]
+        found += [
+            *_unscored(day, known, limits),
+            *_gift_rate(day, known, limits),
+            *_hours(day, known, limits),
+        ]
     if reference is not None:
         found += [*_scores(day, reference, limits), *_level(day, reference, limits)]
     return found

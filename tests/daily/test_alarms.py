@@ -101,7 +101,8 @@ def test_a_reference_of_another_bundle_is_refused(week):
 
 def test_an_hour_that_is_different_every_day_is_no_news(planted_day):
     days = [planted_day(day, gifts=4.0, hours=(17, 20)) for day in range(4)]
-    assert "calibration by hour" in names(days[0], [])
+    assert names(days[0], []) == set()  # without a day before nobody knows what an hour is like
+    assert "calibration by hour" in names(days[0], [planted_day(9)])
     assert names(days[3], days[:3]) == set()
     assert "calibration by hour" in names(planted_day(4), days)
 
