@@ -6,11 +6,13 @@ from itertools import pairwise, product
 from typing import Annotated, Literal, get_args
 
 import numpy as np
+from numba import njit
 from pydantic import AfterValidator, BeforeValidator
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.data.ragged import ragged
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.blocks import over_blocks
 from mmbee_plugin.settings.section import Names
 
 PAPER_METAPATHS = ("u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a")
@@ -210,10 +212,18 @@ def _normalised(graph: csr_matrix, normalisation: Normalisation) -> csr_matrix:
     scaled = csr_matrix((graph.data.astype(np.float64), graph.indices, graph.indptr), shape=graph.shape)
     scaled.has_sorted_indices = True
     starts = np.asarray(scaled.sum(1)).ravel()
-    degrees = np.diff(scaled.indptr)
     if normalisation == "row":
-        scaled.data /= np.repeat(starts, degrees)
+        over_blocks(_divide, scaled.indptr, scaled.data, starts)
     else:
+        degrees = np.diff(scaled.indptr)
         ends = np.asarray(scaled.sum(0)).ravel()
         scaled.data /= np.sqrt(np.repeat(starts, degrees) * ends[scaled.indices])
     return scaled
+
+
+@njit(nogil=True, cache=True)
+def _divide(first: int, step: int, indptr: np.ndarray, data: np.ndarray, by: np.ndarray) -> None:
+    """Divides each row's values, without a divisor for each of them in memory."""
+    for row in range(first, len(by), step):
+        for entry in range(indptr[row], indptr[row + 1]):
+            data[entry] /= by[row]

@@ -84,6 +84,44 @@ def best_of_rows(
 
 
 @njit(nogil=True, cache=True)
+def buckets(n_ids: int) -> np.ndarray:
+    """Room for :func:`sort_ids` to count ids below ``n_ids`` in two halves of their bits."""
+    bits = 1
+    while n_ids >> (2 * bits) > 0:
+        bits += 1
+    return np.zeros(1 << bits, np.int64)
+
+
+@njit(nogil=True, cache=True)
+def sort_ids(ids: np.ndarray, count: int, spare: np.ndarray, places: np.ndarray) -> None:
+    """Sorts the first ``count`` ids in place, by two counting sorts where there are enough of them.
+
+    Args:
+        ids, spare: (at least count,) int32; spare is overwritten.
+        places: of :func:`buckets`.
+    """
+    if 4 * count < len(places):
+        ids[:count].sort()
+        return
+    bits = 0
+    while 1 << bits < len(places):
+        bits += 1
+    source, target = ids, spare
+    for shift in (0, bits):
+        places[:] = 0
+        for index in range(count):
+            places[(source[index] >> shift) & (len(places) - 1)] += 1
+        before = 0
+        for bucket in range(len(places)):
+            places[bucket], before = before, before + places[bucket]
+        for index in range(count):
+            bucket = (source[index] >> shift) & (len(places) - 1)
+            target[places[bucket]] = source[index]
+            places[bucket] += 1
+        source, target = target, source
+
+
+@njit(nogil=True, cache=True)
 def _rows(
     first: int,
     step: int,
@@ -97,6 +135,7 @@ def _rows(
     n_columns: int,
 ) -> None:
     sums, met = np.zeros(n_columns), np.empty(n_columns + 1, np.int32)
+    spare, places = np.empty_like(met), buckets(n_columns)
     for row in range(rows[0] + first, rows[1], step):
         count = 0
         for entry in range(left[0][row], left[0][row + 1]):
@@ -106,12 +145,12 @@ def _rows(
                 met[count] = column
                 count += sums[column] == 0  # without a branch that nothing predicts
                 sums[column] += weight * right[2][other]
+        sort_ids(met, count, spare, places)
         start = before[row] - before[rows[0]]
-        ascending = np.sort(met[:count])
         for place in range(count):
-            columns[start + place] = ascending[place]
-            values[start + place] = sums[ascending[place]]
-            sums[ascending[place]] = 0
+            columns[start + place] = met[place]
+            values[start + place] = sums[met[place]]
+            sums[met[place]] = 0
         lengths[row + 1] = count
 
 

@@ -8,7 +8,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.best import keep_best
 from mmbee_plugin.graph.blocks import over_blocks
 from mmbee_plugin.graph.hubs import capped
-from mmbee_plugin.graph.stored import rows_in_blocks
+from mmbee_plugin.graph.stored import buckets, rows_in_blocks, sort_ids
 
 
 def swing(
@@ -192,6 +192,7 @@ def _add_triangles(
     n_authors = len(by_author) - 1
     sums = np.zeros(n_authors)
     ids, scores = np.empty(n_authors, np.int32), np.empty(n_authors, np.float32)
+    spare, places = np.empty_like(ids), buckets(n_authors)
     best_ids, best_scores = np.empty(room, np.int32), np.empty(room, np.float32)
     for author in range(rows[0] + first, rows[1], step):
         met = 0
@@ -216,9 +217,10 @@ def _add_triangles(
             for index in range(met):
                 scores[index] = sums[ids[index]]
             kept = best_ids[: keep_best(ids, scores, met, best_ids, best_scores)]
-        ascending, start = np.sort(kept), before[author] - before[rows[0]]
-        for index in range(len(ascending)):
-            columns[start + index], values[start + index] = ascending[index], sums[ascending[index]]
-        lengths[author + 1] = len(ascending)
+        sort_ids(kept, len(kept), spare, places)
+        start = before[author] - before[rows[0]]
+        for index in range(len(kept)):
+            columns[start + index], values[start + index] = kept[index], sums[kept[index]]
+        lengths[author + 1] = len(kept)
         for index in range(met):
             sums[ids[index]] = 0

@@ -129,3 +129,15 @@ def test_flat_products_are_given_up_after_a_try(always):
     graphs = (stored.arrays(left), stored.arrays(right), stored.arrays(none)[:2])
     assert sorted(pruned.pruned_rows(np.arange(400), *graphs, best, 900)) == list(range(400))
     assert not best[2].any()
+
+
+@pytest.mark.parametrize("n_ids", [1, 2, 1000, 2**17])
+def test_ids_are_sorted_in_place(n_ids):
+    rng = np.random.default_rng(6)
+    places = stored.buckets(n_ids)
+    assert len(places) ** 2 > n_ids - 1
+    for count in (0, 1, min(5, n_ids), n_ids):
+        ids = np.append(rng.permutation(n_ids)[:count], 7).astype(np.int32)
+        expected = [*sorted(ids[:count]), 7]
+        stored.sort_ids(ids, count, np.empty_like(ids), places)
+        assert list(ids) == expected
