@@ -1,0 +1,213 @@
+"""Days of a simulation through the daily loop: quiet ones, bad models planted at the gate, shifts planted in the log:
+
+python benchmarks/gate.py                                       # 20,000 users x 1,500 authors, 5 quiet days
+python benchmarks/gate.py --users=4000 --authors=300            # a smaller simulation, of noisier days
+
+Quiet days should open the gate and raise no alarm. Bad models are the last day's bundle with a fault planted in its
+arrays or weights, judged as it was. Shifts are planted into the log of the day after and answered by the served bundle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from mmbee_plugin.command import threads
+from mmbee_plugin.daily.alarms import alarms
+from mmbee_plugin.daily.day import HELD_OUT, PROGRESSIVE
+from mmbee_plugin.daily.gate import judge
+from mmbee_plugin.daily.loop import WORK, run_day
+from mmbee_plugin.daily.norms import norms
+from mmbee_plugin.daily.settings import DailySettings
+from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.labelled import LabelledRows
+from mmbee_plugin.livesim.settings import DAY_MS, FIRST_DAY_MS, LiveSimSettings
+from mmbee_plugin.livesim.simulate import simulate
+from mmbee_plugin.logs.folder import LogFolder
+from mmbee_plugin.logs.period import Period, day_of, name_of
+from mmbee_plugin.logs.samples import write_samples
+from mmbee_plugin.serving.bundle.shelf import Shelf
+from mmbee_plugin.serving.replay import Replayed, open_scorer, replay_rows
+from mmbee_plugin.serving.scorer import Scorer
+
+HOUR_MS = 3_600_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--users", type=int, default=20_000)
+    parser.add_argument("--authors", type=int, default=1_500)
+    parser.add_argument(
+        "--window", type=int, default=7, help="days of a window, the first before the quiet days"
+    )
+    parser.add_argument("--days", type=int, default=5, help="quiet days, after two on which the model starts")
+    parser.add_argument("--negative-rate", type=float, default=0.25)
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    settings = DailySettings(
+        window_days=chosen.window,
+        negative_rate=chosen.negative_rate,
+        seed=chosen.seed,
+        keep_days=chosen.days + 2,
+    )
+    last = chosen.window + chosen.days + 1
+    made = LiveSimSettings(users=chosen.users, authors=chosen.authors, days=last + 1, seed=chosen.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        log = place / "log" / "livesim"
+        simulate(log, made)
+        print(LogFolder(log).provenance(), threads.line(), settings, "", sep="\n", flush=True)
+        print("| day | | gate | alarms |\n| --- | --- | --- | --- |")
+        for number in range(chosen.window, last + 1):
+            found = run_day(log, place / "bundles", str(number), settings)
+            kind = "starts" if number < chosen.window + 2 else "quiet"
+            gate = "opens" if found.published else f"closes: {found.reason}"
+            print(f"| {found.day} | {kind} | {gate} | {'; '.join(found.alarms) or 'none'} |", flush=True)
+        _bad_models(place, LogFolder(log), last, settings)
+        _shifts(place, made, last + 1, settings)
+
+
+def _bad_models(place: Path, log: LogFolder, day: int, settings: DailySettings) -> None:
+    """Prints the gate's verdict on the day's bundle with each fault, against the bundle that was served."""
+    work = place / "bundles" / WORK / name_of(day_of(log, str(day)))
+    samples = DatasetFolder(work / "samples" / log.info.name)
+    rows = LabelledRows.of(samples, ("valid",))
+    candidate, answers = Replayed.read(work / HELD_OUT), Replayed.read(work / PROGRESSIVE)
+    served = answers.taken(answers.times >= rows.times.min())  # type: ignore[union-attr]
+    shelf = Shelf(place / "bundles")
+    before = norms(open_scorer(shelf, served.bundle).bundle)
+    print("\n| planted in the bundle | gate | why |\n| --- | --- | --- |")
+    for name, plant in FAULTS.items():
+        scorer = open_scorer(shelf, candidate.bundle)
+        with torch.no_grad():
+            plant(scorer, np.random.default_rng(0))
+        verdict = judge(
+            replay_rows(scorer, samples, rows), served, (before, norms(scorer.bundle)), settings.gate
+        )
+        print(f"| {name} | {'opens' if verdict.opens else 'closes'} | {verdict.reason} |", flush=True)
+
+
+def _permuted(scorer: Scorer, rng: np.random.Generator) -> None:
+    """Authors' rows are those of other authors."""
+    table = scorer.bundle.authors["author"]
+    table[1:] = table[1:][torch.from_numpy(rng.permutation(len(table) - 1))]
+
+
+def _noisy(scorer: Scorer, rng: np.random.Generator) -> None:
+    for weights in scorer.bundle.gtr.parameters():
+        weights += torch.randn(weights.shape) * weights.std() if weights.numel() > 1 else 0
+
+
+def _diverged(scorer: Scorer, rng: np.random.Generator) -> None:
+    scorer.bundle.authors["author"].mul_(3)
+
+
+def _no_number(scorer: Scorer, rng: np.random.Generator) -> None:
+    scorer.bundle.authors["author"][1 + rng.integers(len(scorer.bundle.authors["author"]) - 1)] = np.nan
+
+
+def _shifted(scorer: Scorer, rng: np.random.Generator) -> None:
+    """Chances are three times as high, as of a model that was trained on another share of negatives."""
+    score = scorer.bundle.gtr.score_tasks
+    scorer.bundle.gtr.score_tasks = lambda *given: score(*given) + np.log(3)  # type: ignore[method-assign]
+
+
+FAULTS: dict[str, Callable[[Scorer, np.random.Generator], None]] = {
+    "nothing": lambda scorer, rng: None,
+    "authors' rows permuted": _permuted,
+    "noise as large as the weights": _noisy,
+    "authors' vectors three times as long": _diverged,
+    "a NaN in one author's vector": _no_number,
+    "chances three times as high": _shifted,
+}
+
+
+def _shifts(place: Path, made: LiveSimSettings, day: int, settings: DailySettings) -> None:
+    """Prints the alarms of the day after the last, as simulated and with each shift planted in its log."""
+    log, shelf = place / "log" / "livesim", Shelf(place / "bundles")
+    more = place / "more" / "livesim"
+    simulate(more, replace(made, density=4 * made.density))
+    begin = FIRST_DAY_MS + (day - 1) * DAY_MS
+    work = place / "bundles" / WORK
+    folders = sorted(work.glob("????-??-??"))
+    pointer = shelf.current()
+    assert pointer is not None
+    held = (folder / HELD_OUT for folder in reversed(folders))
+    reference = next(one for one in map(Replayed.read, held) if one.bundle == pointer.bundle)
+    before = [Replayed.read(path) for folder in folders if (path := folder / PROGRESSIVE).exists()]
+    scorer = open_scorer(shelf, pointer.bundle)
+    print("\n| planted in the day's log | alarms |\n| --- | --- |")
+    for name, plant in SHIFTS.items():
+        shifted = place / "shifted" / "livesim"
+        shutil.rmtree(shifted.parent, ignore_errors=True)
+        shutil.copytree(log, shifted)
+        plant(shifted, more, begin)
+        period = Period.until(LogFolder(shifted), day_of(LogFolder(shifted), str(day)), settings.window_days,
+                              settings.holdout_hours)  # fmt: skip
+        samples = place / "shifted" / "samples"
+        write_samples(LogFolder(shifted), samples, settings.of_samples(), period=period, force=True)
+        folder = DatasetFolder(samples)
+        rows = LabelledRows.of(folder, ("train", "valid"), since=begin / 1000)
+        found = alarms(replay_rows(scorer, folder, rows), before, settings.alarms, reference)
+        told = "; ".join(f"{alarm.name} {alarm.words}" for alarm in found) or "none"
+        print(f"| {name} | {told} |", flush=True)
+
+
+def _gifts(log: Path, more: Path, begin: int, factor: float, hours: tuple[int, int]) -> None:
+    """In some hours ``factor`` times the gifts: a share of those of a log that has four times as many."""
+    inside = pl.col("time").is_between(begin + hours[0] * HOUR_MS, begin + hours[1] * HOUR_MS, closed="left")
+    own, others = (LogFolder(path).scan("gifts") for path in (log, more))
+    kept = pl.col("time").hash(0) < int(factor / 4 * 2**64)
+    _write(log, "gifts", pl.concat([own.filter(~inside), others.filter(inside & kept)]).sort("time"))
+
+
+def _silent(log: Path, more: Path, begin: int) -> None:
+    """Segments stop at noon."""
+    table = LogFolder(log).scan("segments")
+    ends = pl.col("start") >= begin + 12 * HOUR_MS
+    _write(log, "segments", table.filter(~(ends & (pl.col("start") < begin + DAY_MS))))
+
+
+def _strangers(log: Path, more: Path, begin: int) -> None:
+    """A third of the day's visits are of users who were never there, and never give."""
+    gave = LogFolder(log).scan("gifts").select("user_id", "room_id").unique()
+    visits = LogFolder(log).scan("visits")
+    today = pl.col("enter").is_between(begin, begin + DAY_MS, closed="left")
+    quiet = visits.join(gave, on=("user_id", "room_id"), how="anti").filter(
+        today & (pl.col("enter").hash(1) % 3 == 0)
+    )
+    same = ["user_id", "room_id", "enter"]
+    renamed = quiet.with_columns(pl.format("stranger-{}", pl.col("enter") % 5000).alias("user_id"))
+    _write(log, "visits", pl.concat([visits.join(quiet, on=same, how="anti"), renamed]).sort("enter"))
+
+
+def _write(log: Path, name: str, table: pl.LazyFrame) -> None:
+    found = table.collect()
+    for file in LogFolder(log).files(name):
+        file.unlink()
+    found.write_parquet(log / name / "part-00000.parquet")
+
+
+SHIFTS: dict[str, Callable[[Path, Path, int], None]] = {
+    "nothing": lambda log, more, begin: None,
+    "twice the gifts": lambda log, more, begin: _gifts(log, more, begin, 2, (0, 24)),
+    "four times the gifts for two hours": lambda log, more, begin: _gifts(log, more, begin, 4, (19, 21)),
+    "no gift is logged for three hours": lambda log, more, begin: _gifts(log, more, begin, 0, (18, 21)),
+    "segments stop at noon": _silent,
+    "a third of the visits are of strangers": _strangers,
+}
+
+
+if __name__ == "__main__":
+    threads.choose()
+    main()
