@@ -10,7 +10,6 @@ import typer
 from mmbee_plugin.cli.common import WITH_SETTINGS
 from mmbee_plugin.cli.listing import of_daily, with_list
 from mmbee_plugin.command.extras import check_extra
-from mmbee_plugin.command.yaml_settings import replace_entry
 from mmbee_plugin.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,6 +72,9 @@ def daily(
 
 def _settings(arguments: list[str]) -> tuple[DailySettings, dict[str, Any]]:
     """Settings of the loop, and those of the model. Raises InputError."""
+    from mmbee_plugin.command.yaml_settings import (
+        replace_entry,
+    )  # needs pyyaml, which mmbee serve does without
     from mmbee_plugin.daily.settings import DailySettings
     from mmbee_plugin.recbole.config.given import given_settings
 

@@ -68,6 +68,10 @@ def test_static_items(sample_shards, tmp_path, parts):
     scorer = scorer_of(shelf, build_bundle(source, shelf))
     assert scorer.replay() < 1e-5
     users, authors = source.exchange.users, source.exchange.authors
+    assert scorer.score("nobody", authors[:2], 0.0).flags == ("cold",)
+    if unseen := parts.get("unseen_rows"):
+        (table,) = (one for name, one in source.model.state_dict().items() if name.endswith(".user.weight"))
+        torch.testing.assert_close(torch.from_numpy(scorer._nobody["user"][0]), table[-unseen:].mean(dim=0))
     rows = np.arange(0, len(users), 150)
     for row in rows:
         every = np.arange(len(authors))

@@ -81,7 +81,8 @@ def read_job(path: Path, shards: Path | None = None) -> Job:
 
 def exchange_of(job: Job) -> Exchange:
     """A job's tables, one row a token, and weights. Users and authors without training rows get the row they read: the
-    default one, or the one of ``model.unseen_rows`` that their token hashes to."""
+    default one, or the one of ``model.unseen_rows`` that their token hashes to. Row 0 is the default one, or the mean
+    of these."""
     settings, store = job.settings, job.store
     tables, dense = {}, {}
     for name, values in job.weights.items():
@@ -93,7 +94,11 @@ def exchange_of(job: Job) -> Exchange:
     files.fill_unknown_queries(tables, dense, scoring)
     for name in BY_TRAINING:
         if name in tables:
-            tables[name] = tables[name][_table_ids(name, store, settings.model)]
+            whole = tables[name]
+            tables[name] = whole[_table_ids(name, store, settings.model)]
+            if settings.model.unseen_rows and name in ("user", "author"):
+                # Row 0 is not trained then; the mean stands for tokens whose hashes nobody has.
+                tables[name][0] = whole[-settings.model.unseen_rows :].mean(dim=0)
     for name in ("nodes_user", "nodes_author"):
         if name in tables:
             tables[name][0] = 0
