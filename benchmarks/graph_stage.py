@@ -82,14 +82,19 @@ def main() -> None:
 
 
 def draw(scale: float, exponent: float, seed: int) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """Interactions with users and items drawn independently from Zipf laws, ids shuffled."""
-    random = np.random.default_rng(seed)
+    """Interactions of TikTok's proportions, and the numbers of users and items."""
     n_users, n_items, draws = (int(size * scale) for size in (USERS, ITEMS, DRAWS))
+    return *drawn(n_users, n_items, draws, exponent, seed), n_users, n_items
+
+
+def drawn(n_users: int, n_items: int, draws: int, exponent: float, seed: int) -> list[np.ndarray]:
+    """Users and items of interactions, drawn independently from Zipf laws, ids shuffled."""
+    random = np.random.default_rng(seed)
     chosen = []
     for count, power in ((n_users, 0.5), (n_items, exponent)):
         chances = np.arange(1, count + 1) ** -power
         chosen.append(random.permutation(count)[random.choice(count, draws, p=chances / chances.sum())])
-    return chosen[0], chosen[1], n_users, n_items
+    return chosen
 
 
 def compile_kernels() -> None:

@@ -216,3 +216,17 @@ def test_what_caps_cost_is_printed(mmbee, folder):
     assert [row[0] for row in rows if row[3] == "swing"] == ["none", "5", "1,000"]
     status, _, err = mmbee("graph", "caps", "--dataset=toy", "--cap=0", *FAST)
     assert status == 2 and "--cap" in err
+
+
+def test_a_plan_is_printed_for_a_population_that_is_not_there(mmbee):
+    arguments = ("graph", "plan", "--users=1e9", "--authors=1e7", "--gifts=1e9", "--exponent=.75")
+    status, out, _ = mmbee(*arguments, "--cap=1000")
+    assert status == 0
+    table = cells(out)
+    assert list(table) == ["swing", "u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a", "nodes", "all"]
+    hours = [[float(row[column].replace(",", "")) for column in (0, 3)] for row in table.values()]
+    assert all(exact >= capped > 0 for exact, capped in hours)
+    assert "the first author has 4.48e+06 users" in out  # 1e9 / sum of r^-.75 to 1e7
+    assert "Cap 1,000: " in out and "Shuffle: " in out
+    status, _, err = mmbee(*arguments[:2], "--users=many", *arguments[3:])
+    assert status == 2 and err.strip() == "error: 'many' is no count; write for instance 1e9"

@@ -9,6 +9,7 @@ import typer
 
 from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath, Dataset
 from mmbee_plugin.cli.listing import of_graphs, with_list
+from mmbee_plugin.command.counts import parse_count
 from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.errors import InputError
 
@@ -89,3 +90,42 @@ def graph_caps(
     for line in report.provenance_lines(opened.folder):
         typer.echo(line)
     Console().print(table)
+
+
+@app.command("plan")
+def graph_plan(
+    users: Annotated[str, typer.Option(metavar="COUNT", help="Users, e.g. 1e9.")],
+    authors: Annotated[str, typer.Option(metavar="COUNT", help="Authors, e.g. 1e7.")],
+    gifts: Annotated[str, typer.Option(metavar="COUNT", help="Gifts, e.g. 1e9.")],
+    exponent: Annotated[
+        float, typer.Option(min=0, help="The r-th author receives in proportion to r^-exponent.")
+    ] = 0.75,
+    user_exponent: Annotated[float, typer.Option(min=0, help="The same of users.")] = 0.5,
+    cap: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Users of an author at most; may be repeated. Default: 20000 and 1000."),
+    ] = None,
+    top_k: Annotated[int, typer.Option(min=1, help="Neighbours kept a list.")] = 50,
+    swing_top_k: Annotated[int | None, typer.Option(min=1, help="Authors kept a row of A2A.")] = None,
+    passes: Annotated[int, typer.Option(min=1, help="Of GraphCL.")] = 10,
+    width: Annotated[int, typer.Option(min=1, help="Of node vectors.")] = 64,
+) -> None:
+    """Predict core-hours, memory and bytes of the graph stage, without caps on hubs and with.
+
+    From the expected degrees of such a population and costs of operations that were fitted to measured runs.
+    """
+    from rich.console import Console
+
+    from mmbee_plugin.graph import plan_report
+    from mmbee_plugin.graph.plan import plan
+    from mmbee_plugin.graph.population import Population
+
+    people = Population(parse_count(users), parse_count(authors), parse_count(gifts), exponent, user_exponent)
+    sizes = top_k, swing_top_k, passes, width
+    plans = {limit: list(plan(people, limit, *sizes)) for limit in (None, *(cap or [20_000, 1_000]))}
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    console.print(plan_report.plan_table(plans))
+    for line in plan_report.plan_lines(people, plans):
+        typer.echo(line)

@@ -9,6 +9,7 @@ import typer
 
 from mmbee_plugin.cli.common import AS_THEY_ARE, WITH_SETTINGS
 from mmbee_plugin.cli.listing import of_jobs, with_list
+from mmbee_plugin.command.counts import parse_count
 from mmbee_plugin.errors import InputError
 
 app = typer.Typer()
@@ -117,7 +118,7 @@ def plan_tables(
     settings = read_settings(config, changes)
     memory = [plan.parse_bytes(size) if size else 0 for size in (hbm, ddr)]
     cluster = plan.Cluster(world_size, local_world_size, *memory)
-    found = plan.plan(settings, cluster, plan.parse_count(users), plan.parse_count(authors))
+    found = plan.plan(settings, cluster, parse_count(users), parse_count(authors))
     if isinstance(found, plan.Shortage):
         for line in plan_report.shortage_lines(found):
             typer.echo(line, err=True)

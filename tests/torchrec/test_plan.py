@@ -4,6 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mmbee_plugin.cli import app
+from mmbee_plugin.command.counts import parse_count
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec.batches.inputs import Inputs
 from mmbee_plugin.torchrec.plan.outcome import RESERVED
@@ -13,7 +14,6 @@ from mmbee_plugin.torchrec.plan.plan import (
     Plan,
     Shortage,
     parse_bytes,
-    parse_count,
     plan,
 )
 from mmbee_plugin.torchrec.settings import parse_settings

@@ -87,14 +87,6 @@ def parse_bytes(text: str) -> int:
     return int(number * 1024 ** " KMGT".index(found[2].upper()))
 
 
-def parse_count(text: str) -> int:
-    """1e9, 10_000_000 -> an integer of at least 1; raises InputError for anything else."""
-    number = _number(text)
-    if number is None or number < 1 or number != int(number):
-        raise InputError(f"{text!r} is no count; write for instance 1e9")
-    return int(number)
-
-
 def _number(text: str) -> float | None:
     try:
         number = float(text)
