@@ -27,6 +27,7 @@ import uvicorn
 from serving_source import opened, walked
 
 from mmbee_plugin.figures.random_source import NOW, RandomSource
+from mmbee_plugin.figures.services import Segments, Served
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.client import Client, ServiceError
@@ -217,7 +218,7 @@ def run(given: argparse.Namespace, place: Path) -> None:
         redis.drop(given.redis, folder.name)
 
     over_http(given, shelves["MMBee"][1])
-    swapped(given, sources["MMBee"], *shelves["MMBee"])
+    swapped(given, shelves["MMBee"][0])
 
 
 def over_http(given: argparse.Namespace, follower: Follower) -> None:
@@ -248,41 +249,42 @@ def over_http(given: argparse.Namespace, follower: Follower) -> None:
     )
 
 
-def swapped(given: argparse.Namespace, source: RandomSource, shelf: Shelf, follower: Follower) -> None:
-    """Swaps between two bundles under load; prints failed requests and the growth of memory."""
+def swapped(given: argparse.Namespace, shelf: Shelf) -> None:
+    """Swaps `mmbee serve` between two bundles under load; prints failed requests and the growth of its worker."""
     other = RandomSource(given.users, given.authors, True, seed=1)
     ids = [shelf.current().bundle, build_bundle(other, shelf)]
-    running, memory = Running(follower, Limits(seconds=60)), []
-    over = threading.Event()
+    over, memory = threading.Event(), []
+    with Served(shelf.path) as served, Segments(served, served.sample("authors", given.authors, 0)):
+        client = Client(served.url)
 
-    def swap() -> None:
-        for number in range(given.swaps):
-            shelf.publish(ids[(number + 1) % 2])
-            follower.look()
-            memory.append(resident())
-        over.set()
+        def swap() -> None:
+            for number in range(given.swaps):
+                shelf.publish(ids[(number + 1) % 2])
+                while client.model()["versions"] != [ids[(number + 1) % 2]]:
+                    time.sleep(0.02)
+                memory.append(resident(served.worker()))
+            over.set()
 
-    swapper = threading.Thread(target=swap)
-    swapper.start()
-    found: dict[Any, int] = {}
-    while not over.is_set():
-        for answer, number in clients(running.url, 2, 50, 200, given.users, given.authors).items():
-            found[answer] = found.get(answer, 0) + number
-    swapper.join()
-    running.stop()
+        swapper = threading.Thread(target=swap)
+        swapper.start()
+        found: dict[Any, int] = {}
+        while not over.is_set():
+            for answer, number in clients(served.url, 2, 50, 200, given.users, given.authors).items():
+                found[answer] = found.get(answer, 0) + number
+        swapper.join()
     failed = sum(number for answer, number in found.items() if answer not in ids)
     half = len(memory) // 2
     growth = (max(memory[half:]) - max(memory[:half])) / 1e6
     print(
         f"{given.swaps} swaps under load: {failed} of {sum(found.values()):,} requests failed, by bundle {found}; "
-        f"memory {growth:+.0f} MB between the two halves of {max(memory) / 1e6:.0f}",
+        f"the worker's memory {growth:+.0f} MB between the two halves of {max(memory) / 1e6:.0f}",
         flush=True,
     )
 
 
-def resident() -> int:
-    """Resident memory of this process in bytes, without shared pages."""
-    pages = Path("/proc/self/statm").read_text().split()
+def resident(process: int) -> int:
+    """Resident memory of a process in bytes, without shared pages."""
+    pages = Path(f"/proc/{process}/statm").read_text().split()
     return (int(pages[1]) - int(pages[2])) * resource.getpagesize()
 
 

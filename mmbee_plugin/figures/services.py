@@ -85,6 +85,13 @@ class Served:
             own |= more
         return sum(used.get(process, 0) for process in own) / os.sysconf("SC_CLK_TCK")
 
+    def worker(self) -> int:
+        """Process id of the first worker."""
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        names = {Path(f"/proc/{child}/comm").read_text().strip(): int(child) for child in children}
+        return names["mmbee worker 0"]
+
     def _wait_until_ready(self) -> None:
         client = Client(self.url)
         while True:
