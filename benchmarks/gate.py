@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -94,7 +95,9 @@ def _bad_models(place: Path, log: LogFolder, day: int, settings: DailySettings) 
         verdict = judge(
             replay_rows(scorer, samples, rows), served, (before, norms(scorer.bundle)), settings.gate
         )
-        print(f"| {name} | {'opens' if verdict.opens else 'closes'} | {verdict.reason} |", flush=True)
+        told = next((check.words for check in verdict.checks if check.name == "GAUC"), "")
+        why = f"GAUC {told}" if verdict.opens else verdict.reason
+        print(f"| {name} | {'opens' if verdict.opens else 'closes'} | {why} |", flush=True)
 
 
 def _permuted(scorer: Scorer, rng: np.random.Generator) -> None:
@@ -105,7 +108,8 @@ def _permuted(scorer: Scorer, rng: np.random.Generator) -> None:
 
 def _noisy(scorer: Scorer, rng: np.random.Generator) -> None:
     for weights in scorer.bundle.gtr.parameters():
-        weights += torch.randn(weights.shape) * weights.std() if weights.numel() > 1 else 0
+        if weights.numel() > 1:
+            weights.add_(torch.randn(weights.shape) * weights.std())
 
 
 def _diverged(scorer: Scorer, rng: np.random.Generator) -> None:
@@ -122,6 +126,17 @@ def _shifted(scorer: Scorer, rng: np.random.Generator) -> None:
     scorer.bundle.gtr.score_tasks = lambda *given: score(*given) + np.log(3)  # type: ignore[method-assign]
 
 
+def _reversed(scorer: Scorer, rng: np.random.Generator) -> None:
+    """What is less likely scores higher."""
+    score = scorer.bundle.gtr.score_tasks
+
+    def other_way_round(*given: Any) -> torch.Tensor:
+        logits = score(*given)
+        return 2 * logits.mean() - logits
+
+    scorer.bundle.gtr.score_tasks = other_way_round  # type: ignore[method-assign]
+
+
 FAULTS: dict[str, Callable[[Scorer, np.random.Generator], None]] = {
     "nothing": lambda scorer, rng: None,
     "authors' rows permuted": _permuted,
@@ -129,6 +144,7 @@ FAULTS: dict[str, Callable[[Scorer, np.random.Generator], None]] = {
     "authors' vectors three times as long": _diverged,
     "a NaN in one author's vector": _no_number,
     "chances three times as high": _shifted,
+    "scores the other way round": _reversed,
 }
 
 
