@@ -134,7 +134,7 @@ def _reversed(scorer: Scorer, rng: np.random.Generator) -> None:
         logits = score(*given)
         return 2 * logits.mean() - logits
 
-    scorer.bundle.gtr.score_tasks = other_way_round  # type: ignore[method-assign]
+    scorer.bundle.gtr.score_tasks = other_way_round  # type: ignore[method-assign, assignment]
 
 
 FAULTS: dict[str, Callable[[Scorer, np.random.Generator], None]] = {
