@@ -12,8 +12,8 @@ from mmbee_plugin.daily.stages import read_record
 from mmbee_plugin.logs.period import DAY, Period
 from mmbee_plugin.serving.bundle.shelf import Shelf
 
-PUBLISH = "publish"
-"""stage whose record tells of a day that has ended"""
+BUNDLE, PUBLISH = "bundle", "publish"
+"""stages whose records tell which bundle a day built, and that it was published or kept back"""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ def find_served(work: Path, day: str, shelf: Shelf) -> str | None:
     pointer = shelf.current()
     if pointer is None:
         return None
-    records = (read_record(folder, PUBLISH) for folder in work.glob("????-??-??"))
+    # Built is enough: a day that was killed between publishing and its record is none that was before.
+    records = (read_record(path, BUNDLE) for path in work.glob("????-??-??") if path.name >= day)
     later = {record["result"]["bundle"] for record in records if record is not None}
     return next((one for one in (pointer.bundle, *reversed(pointer.previous)) if one not in later), None)
 

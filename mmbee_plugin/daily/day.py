@@ -10,7 +10,7 @@ from typing import Any
 
 from mmbee_plugin.daily.adapter import Adapter, Start
 from mmbee_plugin.daily.alarms import Alarm, alarms
-from mmbee_plugin.daily.base import PUBLISH, Base, earlier_days, find_base, find_served
+from mmbee_plugin.daily.base import BUNDLE, PUBLISH, Base, earlier_days, find_base, find_served
 from mmbee_plugin.daily.content import content_until
 from mmbee_plugin.daily.gate import Check, Verdict, judge
 from mmbee_plugin.daily.norms import norms
@@ -171,7 +171,7 @@ class Day:
             made = build_bundle(opened, self.shelf)
             return {"bundle": made, "path": str((self.shelf.path / made).absolute())}
 
-        return str(self.stages.done("bundle", {"trained": trained}, work)["bundle"])
+        return str(self.stages.done(BUNDLE, {"trained": trained}, work)["bundle"])
 
     def _gate(
         self, bundle: str, served: str | None, samples: DatasetFolder, content: str, answers: Replayed | None

@@ -42,6 +42,12 @@ def settings() -> DailySettings:
     return DailySettings(window_days=3, cold_epochs=2, gate=OPEN)
 
 
+@pytest.fixture(scope="session")
+def small() -> dict[str, Any]:
+    """Settings of a model that trains in a second."""
+    return SMALL
+
+
 @pytest.fixture
 def run(
     log: Path, settings: DailySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

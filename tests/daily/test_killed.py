@@ -1,40 +1,83 @@
-"""Killed at any moment, the same command goes on, and ends with the same bundle."""
+"""Ended at any moment, the same command goes on, and ends with the same bundle."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from mmbee_plugin.daily.loop import LOCKED, WORK
+from mmbee_plugin.daily.loop import WORK
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import locked
 from mmbee_plugin.serving.bundle.shelf import Shelf
 
 
-def test_killed_around_every_few_renames_a_day_ends_with_the_same_bundle(log: Path, tmp_path: Path) -> None:
-    """By SIGKILL, on a day from nothing and on one that goes on from it."""
-    program = str(Path(__file__).with_name("killed.py"))
-    ran = subprocess.run(
-        [sys.executable, program, log, tmp_path, "2", "3"], capture_output=True, text=True, cwd=tmp_path
-    )
+class Ended(BaseException):
+    """Stands for the end of the process."""
+
+
+def ending(number: int, before: bool):
+    """os.replace, which ends the process at its call of this number, from 1: before the rename, or after it."""
+    rename, left = os.replace, number
+
+    def replace(*arguments: object) -> None:
+        nonlocal left
+        left -= 1
+        if not left and before:
+            raise Ended
+        rename(*arguments)
+        if not left:
+            raise Ended
+
+    return replace
+
+
+def test_ended_around_every_rename_two_days_end_with_the_same_bundles(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a day from nothing, and on one that goes on from it."""
+    whole = [run(2), run(3)]
+    shutil.rmtree(tmp_path / "bundles")
+    found, ends = [], 0
+    for day in (2, 3):
+        attempt = 0
+        while len(found) < day - 1:
+            attempt += 1
+            with monkeypatch.context() as patched:
+                patched.setattr("os.replace", ending(1 + attempt % 3, before=attempt % 2 == 0))
+                try:
+                    found.append(run(day))
+                except Ended:
+                    ends += 1
+            assert attempt < 100
+    told = [[(one.bundle, one.published, one.reason, one.start) for one in days] for days in (found, whole)]
+    assert told[0] == told[1] and "goes on" in found[1].start
+    assert ends >= 20
+    pointer = Shelf(tmp_path / "bundles").current()
+    assert pointer is not None and [*pointer.previous, pointer.bundle] == [one.bundle for one in whole]
+
+
+def test_killed_by_the_system_a_day_ends_with_the_same_bundle(log: Path, tmp_path: Path) -> None:
+    program = [sys.executable, str(Path(__file__).with_name("killed.py")), log, tmp_path]
+    ran = subprocess.run(program, capture_output=True, text=True, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr[-2000:]
     found = json.loads(ran.stdout.splitlines()[-1])
-    assert found["killed"] == found["whole"]
-    assert "goes on" in found["whole"]["3"]["start"]
-    assert found["kills"] >= 20
+    assert found["ends"] == {"whole": [0], "killed": [-signal.SIGKILL] * 4 + [0]}
+    assert found["bundles"]["killed"] == found["bundles"]["whole"]
     shelf = Shelf(tmp_path / "killed")
-    ids = [found["whole"][day]["bundle"] for day in ("2", "3")]
     assert shelf.current() == Shelf(tmp_path / "whole").current()
-    assert [shelf.verify(one)["id"] for one in ids] == ids
-    left = [path for path in (tmp_path / "killed" / WORK).rglob("*") if ".writing-" in path.name]
-    assert not left, "the day that came through leaves nothing half written"
+    assert shelf.verify(found["bundles"]["whole"])
 
 
 def test_a_second_process_is_refused(run, tmp_path: Path) -> None:
-    lock = tmp_path / "bundles" / WORK / ".lock"
-    with locked(lock), pytest.raises(InputError, match=LOCKED[:30]):
+    with (
+        locked(tmp_path / "bundles" / WORK / ".lock"),
+        pytest.raises(InputError, match="another mmbee daily"),
+    ):
         run(2)
