@@ -46,6 +46,7 @@ setup(
         "mmbee_plugin.tables.ranking": ["published.json"],
         "mmbee_plugin.recbole_configs": ["*.yaml", "tuning/*.hyper", "tuning/*/*.json"],
         "mmbee_plugin.torchrec_configs": ["*.yaml"],
+        "mmbee_plugin.examples": ["*.yaml"],
     },
     install_requires=[
         "torch>=2.6",

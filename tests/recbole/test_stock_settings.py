@@ -44,7 +44,7 @@ HONOURED = frozenset(
         "item_inter_num_interval", "alias_of_user_id", "alias_of_item_id", "preload_weight", "normalize_field",
         "normalize_all", "numerical_features", "discretization",
         # ours, in RecBole's list of data settings
-        "mmbee_dataset", "history", "mask_valid", "row_order", "sampler", "train_newest",
+        "mmbee_dataset", "history", "mask_valid", "row_order", "sampler", "train_days", "train_newest",
     }
 )  # fmt: skip
 """Settings that have their effect."""

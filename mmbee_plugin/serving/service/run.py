@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import uvicorn
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.follower import Follower
-from mmbee_plugin.serving.offers import OfferFollower, write_offer
+from mmbee_plugin.serving.offers import POLL, OfferFollower, write_offer
 from mmbee_plugin.serving.parts import BAD, PartsFollower
 from mmbee_plugin.serving.service.app import Limits, Service
 from mmbee_plugin.serving.service.metrics import Metrics, count_in
@@ -27,6 +28,8 @@ from mmbee_plugin.serving.service.supervisor import Supervisor
 
 KEEP_ALIVE = 30
 """seconds until an idle connection is closed"""
+STARTING = 60.0
+"""seconds that a process waits for the encoder's first offer before it answers"""
 BACKLOG = 2048
 """connections that may wait to be accepted"""
 
@@ -112,6 +115,7 @@ def _encode(where: Where, limits: Limits, shared: _Shared, show: Callable[[str],
 
     follower = Follower(Shelf(where.bundles), where.store, tell, shared.folder)
     follower.start()
+    write_offer(shared.offer, follower)  # also that there is nothing to serve yet
     parts = None if where.segments is None else _parts(where.segments, follower, metrics, show)
     try:
         _run(Service(follower, metrics, limits=limits).inner(), shared.inner, "asyncio")
@@ -141,6 +145,11 @@ def _answer(where: Where, limits: Limits, shared: _Shared, number: int) -> None:
     torch.set_num_threads(1)  # a request is too small for several threads
     count_in(shared.folder, str(number))
     holder = OfferFollower(shared.offer, Shelf(where.bundles), where.store)
+    # Connections wait at the socket until the encoder has said what there is, so that none is told "not ready" by one
+    # process while another serves.
+    until = time.monotonic() + STARTING
+    while not shared.offer.exists() and time.monotonic() < until:
+        time.sleep(POLL)
     holder.start()
     service = Service(holder, Metrics(shared.folder), where.token, limits, shared.encoder)
     try:
