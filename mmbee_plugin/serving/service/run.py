@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -57,9 +59,14 @@ class Where:
 
 @dataclass(frozen=True)
 class _Shared:
-    """What the processes share: sockets, and a folder with the offer, the metrics and the received segments."""
+    """What the processes share: sockets, and a folder with the offer, the metrics and the received segments.
+
+    Attributes:
+        opened: file descriptor of the folder, which forked processes inherit.
+    """
 
     folder: Path
+    opened: int
     listening: socket.socket
     inner: socket.socket
 
@@ -69,7 +76,8 @@ class _Shared:
 
     @property
     def encoder(self) -> Path:
-        return self.folder / "encoder.sock"
+        """Address of the encoder's socket: an address is at most 107 bytes, the folder's own path may be longer."""
+        return Path(f"/proc/self/fd/{self.opened}/encoder.sock")
 
 
 def serve(where: Where, limits: Limits, show: Callable[[str], None]) -> None:
@@ -87,18 +95,21 @@ def serve(where: Where, limits: Limits, show: Callable[[str], None]) -> None:
         raise InputError(f"--segments {where.segments}: no such folder")
     if where.token is None and not _is_loopback(where.host):
         raise InputError(f"--host {where.host}: reaches beyond this machine, so --token is needed")
-    with tempfile.TemporaryDirectory(prefix="mmbee-serve-") as folder, _listening(where) as listening:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mmbee-serve-"))
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        stack.callback(os.close, opened)
         # Bound and kept here, so that nothing is refused while a process is restarted.
-        inner = socket.socket(socket.AF_UNIX)
-        shared = _Shared(Path(folder), listening, inner)
-        with inner:
-            inner.bind(str(shared.encoder))
-            inner.listen(BACKLOG)
-            show("listening at http://{}:{}".format(*listening.getsockname()[:2]))
-            parts = {"encoder": partial(_encode, where, limits, shared, show)}
-            for number in range(where.workers):
-                parts[f"worker {number}"] = partial(_answer, where, limits, shared, number)
-            Supervisor(parts, show).run()
+        listening = stack.enter_context(_listening(where))
+        inner = stack.enter_context(socket.socket(socket.AF_UNIX))
+        shared = _Shared(Path(folder), opened, listening, inner)
+        inner.bind(str(shared.encoder))
+        inner.listen(BACKLOG)
+        show("listening at http://{}:{}".format(*listening.getsockname()[:2]))
+        parts = {"encoder": partial(_encode, where, limits, shared, show)}
+        for number in range(where.workers):
+            parts[f"worker {number}"] = partial(_answer, where, limits, shared, number)
+        Supervisor(parts, show).run()
 
 
 def _encode(where: Where, limits: Limits, shared: _Shared, show: Callable[[str], None]) -> None:

@@ -31,7 +31,7 @@ class Serving:
 
     def __init__(self, shelf: Shelf, folder: Path, *options: str) -> None:
         self.shelf = shelf
-        self.folder = folder / "shared"
+        self.folder = folder / f"{'long ' * 30}shared"  # a socket's address is at most 107 bytes
         self.folder.mkdir()
         command = [sys.executable, "-m", "mmbee_plugin.cli", "serve", str(shelf.path), "--port=0", *options]
         self.process = subprocess.Popen(
