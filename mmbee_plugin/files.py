@@ -182,12 +182,15 @@ def check_writable(path: Path, purpose: str = "the result") -> None:
 
 
 @contextmanager
-def locked(path: Path, complaint: str | None = None) -> Iterator[None]:
+def locked(path: Path, complaint: str | None = None) -> Iterator[int]:
     """Holds an exclusive lock on the file `path` during the block; a killed process releases it.
 
     Args:
         path: made with its folder if missing.
         complaint: message of the error if another process holds the lock; None waits instead.
+
+    Yields:
+        the file's descriptor; a process that inherits it holds the lock until it ends too.
 
     Raises:
         InputError: another process holds the lock (`complaint`), or the file cannot be made.
@@ -202,4 +205,4 @@ def locked(path: Path, complaint: str | None = None) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if complaint else 0))
         except BlockingIOError:
             raise InputError(f"{path.parent}: {complaint}") from None
-        yield
+        yield file.fileno()

@@ -38,19 +38,22 @@ def daily(
         Path | None,
         typer.Option(metavar="DIR", help="Where each stage's work is kept; default BUNDLES/.daily."),
     ] = None,
-    adapter: Annotated[str, typer.Option(help="What trains: recbole.")] = "recbole",
+    adapter: Annotated[
+        str, typer.Option(help="What trains: recbole, or torchrec under torchrun.")
+    ] = "recbole",
 ) -> None:
     """Learn a day: samples, graph, training on from yesterday, gate, bundle, report. Exit status 1: the gate closed.
 
     Settings of the loop may follow, --daily.epochs=2 or --daily.gate.gauc_drop=0.01, and those of the model as for a
-    run: --embedding_size=32. Killed at any moment, the same command goes on where it was.
+    run, --embedding_size=32, or a TorchRec job, --model.width=32 --processes=4. Killed at any moment, the same command
+    goes on where it was.
     """
     check_extra("safetensors", "a bundle")
     if (first is None) != (last is None) or (day is None) == (first is None):
         raise InputError("a day is needed, --day=8, or several, --from=8 --to=12")
     from mmbee_plugin.daily.loop import run_days
 
-    settings, model = _settings(context.args)
+    settings, model = _settings(context.args, adapter)
     outcomes = run_days(
         logs,
         bundles,
@@ -70,22 +73,28 @@ def daily(
         raise typer.Exit(1)
 
 
-def _settings(arguments: list[str]) -> tuple[DailySettings, dict[str, Any]]:
+def _settings(arguments: list[str], adapter: str) -> tuple[DailySettings, dict[str, Any]]:
     """Settings of the loop, and those of the model. Raises InputError."""
     from mmbee_plugin.command.yaml_settings import (
         replace_entry,
     )  # needs pyyaml, which mmbee serve does without
     from mmbee_plugin.daily.settings import DailySettings
-    from mmbee_plugin.recbole.config.given import given_settings
 
     own: dict[str, Any] = {"daily": {}}
-    of_model = []
+    model: dict[str, Any] = {}
+    of_runs = []
     for argument in arguments:
         if argument.startswith("--daily."):
             replace_entry(own, argument)
+        elif adapter == "torchrec":
+            replace_entry(model, argument)
         else:
-            of_model.append(argument)
-    return DailySettings.of(own["daily"], "settings of the loop"), given_settings(None, of_model)
+            of_runs.append(argument)
+    if of_runs:
+        from mmbee_plugin.recbole.config.given import given_settings
+
+        model = given_settings(None, of_runs)
+    return DailySettings.of(own["daily"], "settings of the loop"), model
 
 
 def _tell(outcome: DayOutcome) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmbee_plugin.daily.adapter import START
+from mmbee_plugin.daily.adapter import Adapter
 from mmbee_plugin.daily.stages import read_record
 from mmbee_plugin.logs.period import DAY, Period
 from mmbee_plugin.serving.bundle.shelf import Shelf
@@ -48,7 +48,7 @@ def find_served(work: Path, day: str, shelf: Shelf) -> str | None:
 
 
 def find_base(
-    work: Path, day: str, shelf: Shelf, adapter: str, shared: Mapping[str, Any], period: Period
+    work: Path, day: str, shelf: Shelf, adapter: Adapter, model: Mapping[str, Any], period: Period
 ) -> tuple[Base | None, str]:
     """The day to go on from, or None to train from nothing, and one line that says why.
 
@@ -58,12 +58,12 @@ def find_base(
     Args:
         work: folder of the days.
         day: YYYY-MM-DD.
-        shared: settings that both models must have alike.
+        model: settings of the day's training.
         period: of the day's samples, which have to reach back to the base's cut.
     """
     for folder, found in _published(work, day, shelf):
         base = Base(folder.name, found["bundle"], folder / found["trained"], found["cut"])
-        why = _unfit(base, found, adapter, shared, period)
+        why = _unfit(base, found, adapter, model, period)
         return (
             (base, f"goes on from {base.day}, bundle {base.bundle}")
             if why is None
@@ -83,19 +83,14 @@ def _published(work: Path, day: str, shelf: Shelf) -> Iterator[tuple[Path, Mappi
 
 
 def _unfit(
-    base: Base, found: Mapping[str, Any], adapter: str, shared: Mapping[str, Any], period: Period
+    base: Base, found: Mapping[str, Any], adapter: Adapter, model: Mapping[str, Any], period: Period
 ) -> str | None:
     """Why a day cannot be gone on from; None if it can."""
-    if found["adapter"] != adapter:
+    if found["adapter"] != adapter.name:
         return f"{base.day} was trained by {found['adapter']}"
-    for name in sorted(found["model"].keys() | shared.keys()):
-        before, now = found["model"].get(name), shared.get(name)
-        if before != now:
-            return f"{base.day} was trained with {name}={before!r}, now it is {now!r}"
     if base.cut < period.start:
         return f"the window begins after the cut of {base.day}, the last served day"
     if (period.ends[0] - base.cut) % DAY:
         return f"the cut of {base.day} was at another time of day"
-    if not (base.folder / START).exists():
-        return f"{base.folder / START} is missing"
-    return None
+    why = adapter.unfit(base.folder, found["model"], model)
+    return None if why is None else f"{base.day} {why}"

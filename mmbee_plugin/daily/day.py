@@ -87,15 +87,15 @@ class Day:
     def run(self) -> DayOutcome:
         """Does what is left of the stages."""
         samples, content = self._samples()
-        shared = self.adapter.settings(samples)
+        model = self.adapter.settings(samples)
         served = find_served(self.work, self.name, self.shelf)
-        base, start = find_base(self.work, self.name, self.shelf, self.adapter.name, shared, self.period)
+        base, start = find_base(self.work, self.name, self.shelf, self.adapter, model, self.period)
         answers = None if served is None else self._progressive(served, samples, content)
         self.show(start)
-        trained, source = self._train(samples, content, shared, base)
+        trained, source = self._train(samples, content, model, base)
         bundle = self._bundle(samples, trained, source)
         verdict, drift = self._gate(bundle, served, samples, content, answers)
-        self._publish(bundle, verdict, trained, shared)
+        self._publish(bundle, verdict, trained, model)
         raised = self._report(verdict, drift, answers, start)
         self._forget()
         return DayOutcome(
@@ -137,7 +137,7 @@ class Day:
         return Replayed.read(self.folder / PROGRESSIVE)
 
     def _train(
-        self, samples: DatasetFolder, content: str, shared: Mapping[str, Any], base: Base | None
+        self, samples: DatasetFolder, content: str, model: Mapping[str, Any], base: Base | None
     ) -> tuple[str, Source | None]:
         """The folder of the training within the day's, and the model if it was just trained."""
         source: Source | None = None
@@ -145,7 +145,7 @@ class Day:
         inputs = {
             "samples": content,
             "adapter": self.adapter.name,
-            "model": shared,
+            "model": model,
             "settings": chosen,
             "base": None if base is None else base.bundle,
         }
@@ -199,7 +199,7 @@ class Day:
         verdict = Verdict(**{**told, "checks": tuple(Check(**check) for check in told["checks"])})
         return verdict, None if before is None else (before, found["norms"])
 
-    def _publish(self, bundle: str, verdict: Verdict, trained: str, shared: Mapping[str, Any]) -> None:
+    def _publish(self, bundle: str, verdict: Verdict, trained: str, model: Mapping[str, Any]) -> None:
         def work(key: str) -> dict[str, Any]:
             if verdict.opens:
                 self.shelf.publish(bundle)
@@ -207,7 +207,7 @@ class Day:
                 "published": verdict.opens,
                 "bundle": bundle,
                 "adapter": self.adapter.name,
-                "model": dict(shared),
+                "model": dict(model),
                 "cut": self.period.ends[0],
                 "trained": trained,
             }

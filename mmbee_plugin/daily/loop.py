@@ -17,7 +17,7 @@ from mmbee_plugin.serving.bundle.shelf import Shelf
 
 WORK = ".daily"
 """folder of the loop's work in the folder of bundles, unless another is given"""
-ADAPTERS = ("recbole",)
+ADAPTERS = ("recbole", "torchrec")
 LOCKED = "another mmbee daily works here; let it end, or give another --work"
 
 
@@ -43,7 +43,8 @@ def run_day(
         settings: of the loop.
         work: where the stages keep what they made, one folder a day; by default ``.daily`` in ``bundles``.
         adapter: one of :data:`ADAPTERS`, which trains.
-        given: settings of the model, above those of the dataset's file, such as ``{"interest": None}``.
+        given: settings of the model, above those of the dataset's file, in the adapter's names, such as
+            ``{"interest": None}`` or ``{"model": {"interest": "none"}}``.
         show: called with a line as each stage starts.
 
     Raises:
@@ -77,6 +78,10 @@ def run_days(logs: Path, bundles: Path, first: str, last: str, **more: Any) -> I
 def _adapter(name: str, settings: DailySettings, given: Mapping[str, Any]) -> Adapter:
     if name not in ADAPTERS:
         raise InputError(f"--adapter {name!r}: one of {', '.join(ADAPTERS)} is needed")
+    if name == "torchrec":
+        from mmbee_plugin.daily.torchrec import TorchRecAdapter
+
+        return TorchRecAdapter(settings, given)
     from mmbee_plugin.daily.recbole import RecBoleAdapter
 
     return RecBoleAdapter(settings, given)

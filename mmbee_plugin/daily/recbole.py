@@ -11,11 +11,9 @@ from recbole.config import Config
 from recbole.data import data_preparation
 from recbole.utils import get_trainer, init_seed
 
-from mmbee_plugin.daily.adapter import NODES, START, Start
+from mmbee_plugin.daily.adapter import NODES, Start, differing, folds_of, refuse_decided
 from mmbee_plugin.daily.settings import DailySettings
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.data.folds import DAY
-from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.modules.exchange import write_exchange
 from mmbee_plugin.offline.node_vectors import write_vectors
@@ -30,7 +28,8 @@ from mmbee_plugin.recbole.training.logs import run_log
 from mmbee_plugin.recbole.training.progress import Progress
 from mmbee_plugin.recbole.training.trainer import resumable
 
-MODEL = "model.pth"
+MODEL, START = "model.pth", "start.pt"
+"""Files of a training: its checkpoint, and the exchange file with optimizer state that the next day starts from."""
 OF_A_DAY = MAY_DIFFER | {"dataset", "dataset_hash", "seed"}
 """settings that may differ between a model and the one it goes on from"""
 
@@ -64,18 +63,16 @@ class RecBoleAdapter:
 
     def __init__(self, settings: DailySettings, given: Mapping[str, Any]) -> None:
         check_given(given, ["MMBee"])
-        for name, decides in BY_THE_LOOP.items():
-            section, _, entry = name.rpartition(".")
-            among = (given.get(section) or {}) if section else given
-            if entry in among and not (name == "graph.folds" and among[entry] == 0):
-                raise InputError(
-                    f"{name}={among[entry]!r}: in the daily loop it is up to {decides}; leave it out"
-                )
+        refuse_decided(given, BY_THE_LOOP)
         self.chosen, self.given = settings, dict(given)
 
     def settings(self, samples: DatasetFolder) -> dict[str, Any]:
         config = build_config("MMBee", samples, self.given)
         return {k: v for k, v in plain_settings(config.final_config_dict).items() if k not in OF_A_DAY}
+
+    def unfit(self, folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+        missing = None if (folder / START).exists() else f"has left no {folder / START}"
+        return differing(before, now) or missing
 
     def train(
         self, samples: DatasetFolder, start: Start | None, folder: Path, show: Callable[[str], None]
@@ -110,8 +107,8 @@ class RecBoleAdapter:
         chosen, own = self.chosen, dict(self.given)
         plain = build_config("MMBee", samples, self.given)
         if plain["graph"] is not None and plain["graph"].get("folds", 1):
-            days = _days(samples) if start is None else start.days + 1
-            own["graph"] = {**(own.get("graph") or {}), "folds": max(2, days), "fold_by": "day"}
+            folds = folds_of(samples, start)
+            own["graph"] = {**(own.get("graph") or {}), "folds": folds, "fold_by": "day"}
         own["epochs"] = chosen.cold_epochs if start is None else chosen.epochs
         if start is not None:
             own["train_days"] = start.days
@@ -132,10 +129,3 @@ class _Lines(Progress):
 
     def say(self, line: str) -> None:
         self.show(line)
-
-
-def _days(samples: DatasetFolder) -> int:
-    """Days of the training part."""
-    times = samples.interactions("train").timestamps
-    assert times is not None  # samples of logs have time
-    return int((float(times.max()) - samples.origin) // DAY) + 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -55,9 +56,9 @@ class Stages:
             or not (self.folder / found["result"].get("path", "")).exists()
         ):
             self.show(name)
-            begun, cpu = time.perf_counter(), time.process_time()
+            begun, cpu = time.perf_counter(), _cpu_seconds()
             result = dict(work(key))
-            spent = time.perf_counter() - begun, time.process_time() - cpu
+            spent = time.perf_counter() - begun, _cpu_seconds() - cpu
             made = {"key": key, "result": result, "seconds": [round(each, 3) for each in spent]}
             found = json.loads(json.dumps(made))  # as it will be read again; fails for what is not plain
             write_json(self.folder / f"{name}.json", found)
@@ -68,6 +69,11 @@ class Stages:
     def result(self, name: str) -> dict[str, Any]:
         """The result of a stage that was done before in this process."""
         return self._results[name]
+
+
+def _cpu_seconds() -> float:
+    """CPU seconds of this process and of those that it started and that have ended."""
+    return sum(os.times()[:4])
 
 
 def read_record(folder: Path, name: str) -> dict[str, Any] | None:

@@ -37,7 +37,7 @@ class SavedRun:
     size: int
     changed: float
 
-    def alone(self) -> AbstractContextManager[None]:
+    def alone(self) -> AbstractContextManager[int]:
         """The run's lock for a block. Raises InputError while another process trains it."""
         if self.path.suffix == ".pth":
             return checkpoint.alone(self.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,48 @@ def run(
         )
 
     return day
+
+
+class Ended(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture
+def until_done(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[DayOutcome], int]]:
+    """``until_done(run, numbers)``: the outcomes of days whose process is ended around every few of its renames, and
+    how often it was."""
+
+    def ending(number: int, before: bool) -> Callable[..., None]:
+        """os.replace, which ends the process at its call of this number, from 1: before the rename, or after it."""
+        rename, left = os.replace, number
+
+        def replace(*arguments: Any) -> None:
+            nonlocal left
+            left -= 1
+            if not left and before:
+                raise Ended
+            rename(*arguments)
+            if not left:
+                raise Ended
+
+        return replace
+
+    def until(run: Callable[[int], DayOutcome], numbers: list[int]) -> tuple[list[DayOutcome], int]:
+        found: list[DayOutcome] = []
+        ends = 0
+        for number in numbers:
+            for attempt in range(1, 100):
+                with monkeypatch.context() as patched:
+                    patched.setattr("os.replace", ending(1 + attempt % 3, before=attempt % 2 == 0))
+                    try:
+                        found.append(run(number))
+                        break
+                    except Ended:
+                        ends += 1
+        assert len(found) == len(numbers)
+        return found, ends
+
+    return until
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -18,44 +17,13 @@ from mmbee_plugin.files import locked
 from mmbee_plugin.serving.bundle.shelf import Shelf
 
 
-class Ended(BaseException):
-    """Stands for the end of the process."""
-
-
-def ending(number: int, before: bool):
-    """os.replace, which ends the process at its call of this number, from 1: before the rename, or after it."""
-    rename, left = os.replace, number
-
-    def replace(*arguments: object) -> None:
-        nonlocal left
-        left -= 1
-        if not left and before:
-            raise Ended
-        rename(*arguments)
-        if not left:
-            raise Ended
-
-    return replace
-
-
 def test_ended_around_every_rename_two_days_end_with_the_same_bundles(
-    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run, until_done, tmp_path: Path
 ) -> None:
     """On a day from nothing, and on one that goes on from it."""
     whole = [run(2), run(3)]
     shutil.rmtree(tmp_path / "bundles")
-    found, ends = [], 0
-    for day in (2, 3):
-        attempt = 0
-        while len(found) < day - 1:
-            attempt += 1
-            with monkeypatch.context() as patched:
-                patched.setattr("os.replace", ending(1 + attempt % 3, before=attempt % 2 == 0))
-                try:
-                    found.append(run(day))
-                except Ended:
-                    ends += 1
-            assert attempt < 100
+    found, ends = until_done(run, [2, 3])
     told = [[(one.bundle, one.published, one.reason, one.start) for one in days] for days in (found, whole)]
     assert told[0] == told[1] and "goes on" in found[1].start
     assert ends >= 20

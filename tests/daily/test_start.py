@@ -9,7 +9,8 @@ import torch
 from recbole.data import data_preparation
 from recbole.utils import init_seed
 
-from mmbee_plugin.daily.adapter import NODES, START
+from mmbee_plugin.daily.adapter import NODES
+from mmbee_plugin.daily.recbole import START
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.exchange import AUTHOR_TABLES, USER_TABLES, read_exchange

@@ -56,7 +56,7 @@ def best_file(either: str | Path) -> Path:
     return path.with_name(f"{path.stem.removesuffix('-last')}{path.suffix}")
 
 
-def alone(either: str | Path) -> AbstractContextManager[None]:
+def alone(either: str | Path) -> AbstractContextManager[int]:
     """Locks a checkpoint's run for a block, or until the process ends. Raises InputError if it is locked."""
     last = last_file(best_file(either))
     complaint = f"the run of {last.name} goes on in another process; let it end, or stop it"

@@ -118,12 +118,17 @@ class _Places:
         return self._places[f"{kind} {side}"]
 
 
+def must_be_alike(name: str) -> bool:
+    """Whether a job has to share a setting, ``section.name``, with the one that it goes on from."""
+    return name.startswith(ALIKE) and not name.endswith(NOT_ALIKE)
+
+
 def _check_alike(before: Settings, now: Settings, path: Path) -> None:
     """Raises InputError for the first setting by which tables, weights or optimizers of the two jobs differ."""
     sides = [flat(settings.model_dump(mode="json")) for settings in (before, now)]
     for name in sorted(sides[0].keys() | sides[1].keys()):
         old, new = (side.get(name) for side in sides)
-        if name.startswith(ALIKE) and not name.endswith(NOT_ALIKE) and old != new:
+        if must_be_alike(name) and old != new:
             raise InputError(
                 f"{path}: its job had {name}={old!r}, this one has {new!r}; a job goes on from one of the same model"
             )
