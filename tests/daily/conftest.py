@@ -70,8 +70,8 @@ class Ended(BaseException):
 
 @pytest.fixture
 def until_done(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[DayOutcome], int]]:
-    """``until_done(run, numbers)``: the outcomes of days whose process is ended around every few of its renames, and
-    how often it was."""
+    """``until_done(run, numbers, renames=3)``: the outcomes of days whose process is ended around one of its next
+    renames, and how often it was."""
 
     def ending(number: int, before: bool) -> Callable[..., None]:
         """os.replace, which ends the process at its call of this number, from 1: before the rename, or after it."""
@@ -88,13 +88,15 @@ def until_done(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[DayO
 
         return replace
 
-    def until(run: Callable[[int], DayOutcome], numbers: list[int]) -> tuple[list[DayOutcome], int]:
+    def until(
+        run: Callable[[int], DayOutcome], numbers: list[int], renames: int = 3
+    ) -> tuple[list[DayOutcome], int]:
         found: list[DayOutcome] = []
         ends = 0
         for number in numbers:
             for attempt in range(1, 100):
                 with monkeypatch.context() as patched:
-                    patched.setattr("os.replace", ending(1 + attempt % 3, before=attempt % 2 == 0))
+                    patched.setattr("os.replace", ending(1 + attempt % renames, before=attempt % 2 == 0))
                     try:
                         found.append(run(number))
                         break
