@@ -32,10 +32,10 @@ from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.client import Client, ServiceError
 from mmbee_plugin.serving.explanation import explain
-from mmbee_plugin.serving.follower import Follower
 from mmbee_plugin.serving.scorer import Scorer
 from mmbee_plugin.serving.service.app import Limits, Service
 from mmbee_plugin.serving.service.metrics import Metrics
+from mmbee_plugin.serving.swap.follower import Follower
 
 
 def alternately(rounds: int, sides: dict[str, Callable[[], Any]], times: int = 20) -> dict[str, list[float]]:

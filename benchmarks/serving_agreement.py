@@ -23,8 +23,8 @@ from mmbee_plugin.recbole.bundle import RecBoleSource, open_source
 from mmbee_plugin.serving.board import board as boards
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
-from mmbee_plugin.serving.follower import Follower
 from mmbee_plugin.serving.scorer import Scorer
+from mmbee_plugin.serving.swap.follower import Follower
 
 TRAINED = (("tiktok", ()), ("livesim", ("--train_batch_size=1024",)))
 NEAR = 1e-5

@@ -14,7 +14,7 @@ from mmbee_plugin.graph.metapaths import Metapath, step_graphs
 from mmbee_plugin.serving.board.segment import Segment
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
-from mmbee_plugin.serving.follower import Follower
+from mmbee_plugin.serving.swap.follower import Follower
 
 
 def opened(source: RandomSource, place: Path) -> tuple[Shelf, Follower]:

@@ -19,7 +19,7 @@ from mmbee_plugin.serving.board.windows import Segment
 from mmbee_plugin.serving.bundle.opened import Bundle, open_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.client import Client
-from mmbee_plugin.serving.follower import Follower
+from mmbee_plugin.serving.swap.follower import Follower
 
 AT_ONCE = 128
 """users scored at once"""

@@ -20,8 +20,8 @@ import numpy as np
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.bundle.shelf import Shelf
+from mmbee_plugin.serving.bundle.tokens import TokenIndex
 from mmbee_plugin.serving.client import Client, ServiceError
-from mmbee_plugin.serving.tokens import TokenIndex
 
 VARIANTS = 8
 """random segments that authors take in turn; encoding costs the same for any"""

@@ -17,8 +17,8 @@ from mmbee_plugin.recbole.data.content import SegmentTable
 from mmbee_plugin.recbole.data.split import TrainingSplit
 from mmbee_plugin.recbole.exchange import exchange_of, open_run
 from mmbee_plugin.recbole.models.mmbee import MMBee
+from mmbee_plugin.serving.bundle.sides import NOBODY
 from mmbee_plugin.serving.bundle.source import Facts, LiveContent, LiveModality, Longest, Windows
-from mmbee_plugin.serving.sides import NOBODY
 
 
 class RecBoleSource:

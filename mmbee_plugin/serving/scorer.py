@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from mmbee_plugin.modules.batch import UserSide
 from mmbee_plugin.modules.exchange import SEARCH
 from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser
-from mmbee_plugin.serving.arrays import mapped
 from mmbee_plugin.serving.board.board import Board, LiveBoard
+from mmbee_plugin.serving.bundle.arrays import mapped
 from mmbee_plugin.serving.bundle.golden import UNDECIDED, replay
 from mmbee_plugin.serving.bundle.opened import Bundle
-from mmbee_plugin.serving.sides import user_side
+from mmbee_plugin.serving.bundle.sides import user_side
+from mmbee_plugin.serving.bundle.tokens import TokenIndex
 from mmbee_plugin.serving.store.records import Store, StoreDown
-from mmbee_plugin.serving.tokens import TokenIndex
 
 COLD, DEGRADED, STALE_BOARD, STALE_BUNDLE = "cold", "degraded", "stale_board", "stale_bundle"
 FRESH_SEGMENTS = 2

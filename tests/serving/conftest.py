@@ -35,9 +35,9 @@ from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.bundle.source import Facts, LiveContent, LiveModality, Longest, Windows
 from mmbee_plugin.serving.client import Client
-from mmbee_plugin.serving.follower import Follower
 from mmbee_plugin.serving.service.app import Limits, Service
 from mmbee_plugin.serving.service.metrics import Metrics
+from mmbee_plugin.serving.swap.follower import Follower
 
 USERS, AUTHORS, WIDTH, HISTORY, LENGTH = 60, 40, 8, 6, 3
 ORIGIN, UNTIL = 1_700_000_000.0, 100_000.0

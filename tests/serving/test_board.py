@@ -12,7 +12,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.board.segment import Segment
 from mmbee_plugin.serving.board.windows import Windows
 from mmbee_plugin.serving.bundle.source import LiveContent
-from mmbee_plugin.serving.follower import Follower
+from mmbee_plugin.serving.swap.follower import Follower
 
 
 def windows(length: int = 3) -> Windows:

@@ -17,7 +17,7 @@ from mmbee_plugin.files import locked
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.golden import replay
 from mmbee_plugin.serving.bundle.shelf import Pointer, Shelf
-from mmbee_plugin.serving.follower import Follower
+from mmbee_plugin.serving.swap.follower import Follower
 
 
 def test_the_same_model_and_data_make_the_same_bundle(random_source, tmp_path):

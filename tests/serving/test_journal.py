@@ -12,7 +12,7 @@ from mmbee_plugin.serving.board import windows as module
 from mmbee_plugin.serving.board.segment import Segment
 from mmbee_plugin.serving.board.windows import Windows
 from mmbee_plugin.serving.bundle.source import LiveContent, LiveModality
-from mmbee_plugin.serving.follower import Follower
+from mmbee_plugin.serving.swap.follower import Follower
 
 ONE = np.ones(3, np.float32)
 CONTENT = LiveContent(30.0, 3, {"visual": LiveModality(2, 3, "float16", ONE, ONE)})

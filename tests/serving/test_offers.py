@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.serving.board.segment import Segment
-from mmbee_plugin.serving.follower import Follower
-from mmbee_plugin.serving.offers import OfferFollower, write_offer
+from mmbee_plugin.serving.swap.follower import Follower
+from mmbee_plugin.serving.swap.offers import OfferFollower, write_offer
 
 
 @pytest.fixture

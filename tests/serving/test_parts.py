@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.serving.board.segment import Segment
-from mmbee_plugin.serving.follower import Follower
-from mmbee_plugin.serving.parts import PartsFollower
+from mmbee_plugin.serving.intake.parts import PartsFollower
+from mmbee_plugin.serving.swap.follower import Follower
 
 pl = pytest.importorskip("polars", reason="the logs extra is not installed")
 

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.serving.bundle.build import build_bundle
-from mmbee_plugin.serving.follower import Follower
 from mmbee_plugin.serving.service.app import Limits
+from mmbee_plugin.serving.swap.follower import Follower
 
 SWAPS = 20
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr("mmbee_plugin.serving.follower.POLL", 0.01)
+    monkeypatch.setattr("mmbee_plugin.serving.swap.follower.POLL", 0.01)
 
 
 PATIENT = Limits(seconds=60)
@@ -160,7 +160,7 @@ def test_a_fault_of_our_own_does_not_end_the_following(static_shelved, run_servi
     shelf, (first, second) = static_shelved.shelf, static_shelved.ids
     with run_service(shelf, limits=PATIENT) as running:
         with monkeypatch.context() as patch:
-            patch.setattr("mmbee_plugin.serving.follower.open_bundle", lambda *arguments: 1 / 0)
+            patch.setattr("mmbee_plugin.serving.swap.follower.open_bundle", lambda *arguments: 1 / 0)
             shelf.publish(second)
             start = time.monotonic()
             while running.follower.refused is None:

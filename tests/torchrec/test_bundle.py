@@ -18,7 +18,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
-from mmbee_plugin.serving.follower import Follower
+from mmbee_plugin.serving.swap.follower import Follower
 from mmbee_plugin.torchrec.batches.inputs import Inputs, open_store
 from mmbee_plugin.torchrec.checkpoints import checkpoint
 from mmbee_plugin.torchrec.checkpoints.bundle import open_source

@@ -16,7 +16,7 @@ from mmbee_plugin.serving.board.rows import SharedRows
 from mmbee_plugin.serving.board.segment import Segment, stored_segments
 from mmbee_plugin.serving.board.windows import Windows
 from mmbee_plugin.serving.bundle.opened import Bundle
-from mmbee_plugin.serving.sides import author_side
+from mmbee_plugin.serving.bundle.sides import author_side
 
 BATCH = 256
 """authors encoded at once"""

@@ -4,7 +4,7 @@ The layout of ``bundles/<id>/``, for U users and A authors::
 
     manifest.json               see `manifest`
     dense.safetensors           weights of GTRModel
-    tokens/{users,authors}/     see `mmbee_plugin.serving.tokens`
+    tokens/{users,authors}/     see `mmbee_plugin.serving.bundle.tokens`
     users.npy                   (U + 1,) records: id vector, pooled neighbours, peers, reach list, history; row 0 is
                                 that of an unknown user
     authors/<field>.npy         (A + 1, ·) the authors' tables; for live data also the other inputs of the encoder
@@ -33,9 +33,9 @@ from mmbee_plugin.modules.named import module_name
 from mmbee_plugin.serving.bundle.golden import write_golden
 from mmbee_plugin.serving.bundle.manifest import write_manifest
 from mmbee_plugin.serving.bundle.shelf import Shelf
+from mmbee_plugin.serving.bundle.sides import NOBODY, kept_fields
 from mmbee_plugin.serving.bundle.source import Source
-from mmbee_plugin.serving.sides import NOBODY, kept_fields
-from mmbee_plugin.serving.tokens import tokens_hash, write_tokens
+from mmbee_plugin.serving.bundle.tokens import tokens_hash, write_tokens
 
 CHUNK = 4096
 """users or authors processed at once"""

@@ -18,9 +18,9 @@ from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.modules.exchange import model_of
 from mmbee_plugin.modules.gtr import GTRModel
 from mmbee_plugin.modules.named import module_name
-from mmbee_plugin.serving.arrays import mapped, tensor
+from mmbee_plugin.serving.bundle.arrays import mapped, tensor
 from mmbee_plugin.serving.bundle.source import LiveContent, LiveModality
-from mmbee_plugin.serving.tokens import TokenIndex
+from mmbee_plugin.serving.bundle.tokens import TokenIndex
 
 SHARE = 0.8
 """largest share of the machine's free memory that a bundle may map"""

@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmbee_plugin.serving import explanation, intake
+from mmbee_plugin.serving import explanation
 from mmbee_plugin.serving import scorer as scoring
 from mmbee_plugin.serving.bundle.source import LiveContent
-from mmbee_plugin.serving.follower import Follower
-from mmbee_plugin.serving.holder import Holder
+from mmbee_plugin.serving.intake import segments
 from mmbee_plugin.serving.scorer import Scorer, Scores
 from mmbee_plugin.serving.service import schema
 from mmbee_plugin.serving.service.bodies import Wrong
+from mmbee_plugin.serving.swap.follower import Follower
+from mmbee_plugin.serving.swap.holder import Holder
 
 
 def score(scorer: Scorer, request: schema.ScoreRequest) -> schema.ScoreAnswer:
@@ -83,10 +84,10 @@ def take(follower: Follower, request: schema.SegmentsRequest) -> schema.Segments
     assert scorer is not None
     live = scorer.bundle.live
     made = [
-        (one.author, intake.segment_of(one.start, one.end, one.features, live or LiveContent(0.0, 1, {})))
+        (one.author, segments.segment_of(one.start, one.end, one.features, live or LiveContent(0.0, 1, {})))
         for one in request.segments
     ]
-    answers = intake.take(follower, made, live)
+    answers = segments.take(follower, made, live)
     return schema.SegmentsAnswer(scorer.bundle.id, answers, dict(Counter(answers)))
 
 

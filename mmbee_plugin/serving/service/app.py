@@ -15,8 +15,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.serving.follower import Follower
-from mmbee_plugin.serving.holder import Holder
 from mmbee_plugin.serving.scorer import Scorer
 from mmbee_plugin.serving.service import answers, console, schema
 from mmbee_plugin.serving.service.admission import Lane, LoopLane, Refused, ThreadLane
@@ -34,6 +32,8 @@ from mmbee_plugin.serving.service.forward import forward
 from mmbee_plugin.serving.service.metrics import Metrics
 from mmbee_plugin.serving.service.openapi import document, page
 from mmbee_plugin.serving.service.routes import Handler, Routes
+from mmbee_plugin.serving.swap.follower import Follower
+from mmbee_plugin.serving.swap.holder import Holder
 
 ANY_TIME = 60.0
 """deadline, in seconds, of requests that name none and are worth their wait"""

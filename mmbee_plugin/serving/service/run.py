@@ -20,13 +20,13 @@ import uvicorn
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.bundle.shelf import Shelf
-from mmbee_plugin.serving.follower import Follower
-from mmbee_plugin.serving.offers import POLL, OfferFollower, write_offer
-from mmbee_plugin.serving.parts import BAD, PartsFollower
+from mmbee_plugin.serving.intake.parts import BAD, PartsFollower
 from mmbee_plugin.serving.service.app import Limits, Service
 from mmbee_plugin.serving.service.metrics import Metrics, count_in
 from mmbee_plugin.serving.service.routes import Routes
 from mmbee_plugin.serving.service.supervisor import Supervisor
+from mmbee_plugin.serving.swap.follower import Follower
+from mmbee_plugin.serving.swap.offers import POLL, OfferFollower, write_offer
 
 KEEP_ALIVE = 30
 """seconds until an idle connection is closed"""

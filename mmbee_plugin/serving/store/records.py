@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbee_plugin.serving.arrays import mapped
-from mmbee_plugin.serving.tokens import TokenIndex
+from mmbee_plugin.serving.bundle.arrays import mapped
+from mmbee_plugin.serving.bundle.tokens import TokenIndex
 
 
 class StoreDown(Exception):

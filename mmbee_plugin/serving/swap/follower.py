@@ -14,8 +14,8 @@ from mmbee_plugin.serving.board.windows import ACCEPTED, Windows
 from mmbee_plugin.serving.bundle.opened import open_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.bundle.source import LiveContent
-from mmbee_plugin.serving.holder import Event, Holder, store_of
 from mmbee_plugin.serving.scorer import Scorer
+from mmbee_plugin.serving.swap.holder import Event, Holder, store_of
 
 POLL = 0.5
 """seconds between reads of CURRENT"""

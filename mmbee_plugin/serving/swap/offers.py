@@ -17,8 +17,8 @@ from mmbee_plugin.serving.board.rows import SharedRows
 from mmbee_plugin.serving.bundle.manifest import read_manifest
 from mmbee_plugin.serving.bundle.opened import open_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
-from mmbee_plugin.serving.holder import Holder, store_of
 from mmbee_plugin.serving.scorer import Scorer
+from mmbee_plugin.serving.swap.holder import Holder, store_of
 
 POLL = 0.1
 """seconds between reads of the offer"""

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.serving.arrays import mapped
+from mmbee_plugin.serving.bundle.arrays import mapped
 from mmbee_plugin.serving.bundle.opened import Bundle
 from mmbee_plugin.serving.scorer import Scorer
 from mmbee_plugin.serving.store.records import MappedStore, Store

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mmbee_plugin.serving.board.segment import Segment
 from mmbee_plugin.serving.bundle.source import LiveContent, LiveModality
-from mmbee_plugin.serving.follower import Follower
+from mmbee_plugin.serving.swap.follower import Follower
 
 WRONG_SHAPE, NOT_FINITE, WRONG_TIME = "wrong shape", "not finite", "ends before it starts"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbee_plugin.serving.arrays import mapped
+from mmbee_plugin.serving.bundle.arrays import mapped
 
 PARTS = ("keys", "rows", "ends", "text")
 

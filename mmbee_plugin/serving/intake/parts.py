@@ -20,8 +20,8 @@ from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.serving.board.board import ON_AIR
 from mmbee_plugin.serving.board.segment import Segment
 from mmbee_plugin.serving.bundle.source import LiveContent
-from mmbee_plugin.serving.follower import Follower
-from mmbee_plugin.serving.intake import segment_of, take
+from mmbee_plugin.serving.intake.segments import segment_of, take
+from mmbee_plugin.serving.swap.follower import Follower
 
 POLL = 1.0
 """seconds between looks at the folder"""
