@@ -274,7 +274,7 @@ def swapped(given: argparse.Namespace, shelf: Shelf) -> None:
         swapper.join()
     failed = sum(number for answer, number in found.items() if answer not in ids)
     half = len(memory) // 2
-    growth = (max(memory[half:]) - max(memory[:half])) / 1e6
+    growth = (max(memory[half:]) - max(memory[:half] or memory)) / 1e6
     print(
         f"{given.swaps} swaps under load: {failed} of {sum(found.values()):,} requests failed, by bundle {found}; "
         f"the worker's memory {growth:+.0f} MB between the two halves of {max(memory) / 1e6:.0f}",

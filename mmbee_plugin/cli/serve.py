@@ -34,7 +34,7 @@ def serve(
     candidates: Annotated[int, typer.Option(min=1, help="Authors that a request may ask for.")] = 2000,
     queue: Annotated[
         int, typer.Option(min=1, help="Requests that may wait, a worker; more are refused.")
-    ] = 8,
+    ] = 5,
     deadline: Annotated[float, typer.Option(min=0.001, help="Seconds, for requests that name none.")] = 1.0,
 ) -> None:
     """Score users and live authors over HTTP; a newly published bundle takes over without a stop."""

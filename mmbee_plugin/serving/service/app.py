@@ -49,7 +49,7 @@ class Limits:
     """bytes of a body."""
     segments_body: int = 64 << 20
     """bytes of a body with segments."""
-    queue: int = 8
+    queue: int = 5
     """most requests waiting or in work, a worker; each waits for those before it, about a millisecond for one."""
     seconds: float = 1.0
     """default deadline of a request."""
