@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from mmbee_plugin.evaluation.drift import mean_norm, relative_drift
+from mmbee_plugin.serving.bundle.arrays import mapped
 from mmbee_plugin.serving.bundle.opened import Bundle
 
 TABLES = {"user": "users", "neighbours": "users' neighbours"}
@@ -16,7 +15,7 @@ AUTHOR_TABLES = {"author": "authors", "queries": "authors' queries", "neighbours
 
 def norms(bundle: Bundle) -> dict[str, float]:
     """Root mean square of the rows' norms of each table, and the norm of the weights of each part of the model."""
-    records = np.load(bundle.folder / "users.npy", mmap_mode="r", allow_pickle=False)
+    records = mapped(bundle.folder / "users.npy")
     found = {
         name: mean_norm(records[field][1:])
         for field, name in TABLES.items()
