@@ -84,7 +84,8 @@ def _bad_models(place: Path, log: LogFolder, day: int, settings: DailySettings) 
     samples = DatasetFolder(work / "samples" / log.info.name)
     rows = LabelledRows.of(samples, ("valid",))
     candidate, answers = Replayed.read(work / HELD_OUT), Replayed.read(work / PROGRESSIVE)
-    served = answers.taken(answers.times >= rows.times.min())  # type: ignore[union-attr]
+    assert answers.times is not None and rows.times is not None  # samples of logs have time
+    served = answers.taken(answers.times >= rows.times.min())
     shelf = Shelf(place / "bundles")
     before = norms(open_scorer(shelf, served.bundle).bundle)
     print("\n| planted in the bundle | gate | why |\n| --- | --- | --- |")
@@ -122,13 +123,13 @@ def _no_number(scorer: Scorer, rng: np.random.Generator) -> None:
 
 def _shifted(scorer: Scorer, rng: np.random.Generator) -> None:
     """Chances are three times as high, as of a model that was trained on another share of negatives."""
-    score = scorer.bundle.gtr.score_tasks
+    score = scorer.bundle.gtr.score_tasks  # replaced on this one model: the planted fault
     scorer.bundle.gtr.score_tasks = lambda *given: score(*given) + np.log(3)  # type: ignore[method-assign]
 
 
 def _reversed(scorer: Scorer, rng: np.random.Generator) -> None:
     """What is less likely scores higher."""
-    score = scorer.bundle.gtr.score_tasks
+    score = scorer.bundle.gtr.score_tasks  # replaced on this one model: the planted fault
 
     def other_way_round(*given: Any) -> torch.Tensor:
         logits = score(*given)

@@ -64,7 +64,7 @@ def _die_at(number: int, before: bool) -> None:
         if not left:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    os.replace = dying  # type: ignore[assignment]
+    os.replace = dying  # type: ignore[assignment]  # of this process, which is there to die
 
 
 if __name__ == "__main__":
