@@ -31,6 +31,7 @@ from mmbee_plugin.figures.random_source import RandomSource
 from mmbee_plugin.figures.services import Segments, Served, score_bodies
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
+from mmbee_plugin.serving.service.app import Limits
 
 QUIET, BEYOND = 0.25, 3.0
 """of the capacity"""
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=10.0, help="of a phase")
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--queue", type=int, default=Limits.queue, help="places of a worker")
     parser.add_argument("--redis-server", action="store_true", help="kill a Redis under load too")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -57,7 +59,7 @@ def main() -> None:
 
 def overload(given: argparse.Namespace, bundles: Path) -> None:
     """Prints a line for each phase, and how soon the last one is as the first."""
-    with Served(bundles, f"--workers={given.workers}") as served:
+    with Served(bundles, f"--workers={given.workers}", f"--queue={given.queue}") as served:
         authors = served.sample("authors", given.authors, 0)
         with Segments(served, authors):
             bodies = score_bodies(served, authors, given.candidates, 2000)
