@@ -182,6 +182,22 @@ def check_writable(path: Path, purpose: str = "the result") -> None:
 
 
 @contextmanager
+def lock_if_free(path: Path) -> Iterator[bool]:
+    """Holds an exclusive lock on the file `path` during the block if no other process does; yields whether it is held.
+
+    The file is made with its folder if missing; a killed process releases it. Raises OSError.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+@contextmanager
 def locked(path: Path, complaint: str | None = None) -> Iterator[int]:
     """Holds an exclusive lock on the file `path` during the block; a killed process releases it.
 

@@ -30,6 +30,12 @@ def cores() -> int:
     return max(1, math.ceil(min(affinity, _quota())))
 
 
+def count() -> int:
+    """Threads of a process: what the environment says, else :func:`cores`."""
+    given = os.environ.get(COUNT, "").partition(",")[0].strip()
+    return max(1, int(given)) if given.isdecimal() else cores()
+
+
 def described() -> dict[str, object]:
     """Threads, cores and wait policy in effect, for a result file."""
     import torch

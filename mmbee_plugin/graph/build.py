@@ -1,28 +1,52 @@
 """Builds the graph stage: U2A, A2A, neighbours, reach, mean attributes and node tables, as one snapshot."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
-from mmbee_plugin.data.folds import BY_TIME
 from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import folder_beside, publish
 from mmbee_plugin.graph.attributes import Attributes, mean_attributes
-from mmbee_plugin.graph.donations import donation_graph, weigh
-from mmbee_plugin.graph.expansion import Expansion
-from mmbee_plugin.graph.hubs import capped
-from mmbee_plugin.graph.lists import PackedLists, pack
-from mmbee_plugin.graph.metapaths import POSITIVES, Metapath
-from mmbee_plugin.graph.reach import packed_reach
-from mmbee_plugin.graph.settings import GraphSettings, GraphStage, Interactions, NodeStage
-from mmbee_plugin.graph.snapshot import CONTENT, Snapshot, fold_folder
-from mmbee_plugin.graph.statistics import columns_of
-from mmbee_plugin.graph.swing import swing
+from mmbee_plugin.graph.files import SnapshotFile
+from mmbee_plugin.graph.inputs import Inputs
+from mmbee_plugin.graph.making import InProcess, Made
+from mmbee_plugin.graph.metapaths import POSITIVES
+from mmbee_plugin.graph.settings import GraphSettings, Interactions, NodeStage
+from mmbee_plugin.graph.snapshot import Snapshot, fold_folder
+from mmbee_plugin.graph.stages import Spent
 from mmbee_plugin.graph.writer import SnapshotWriter, is_sound
+
+
+class Source(Protocol):
+    """Where the arrays of a snapshot's graphs come from."""
+
+    @property
+    def ready(self) -> Mapping[str, SnapshotFile]:
+        """Files that are there already, by path within the snapshot."""
+
+    @property
+    def spent(self) -> Mapping[str, Spent]:
+        """What stages have cost elsewhere."""
+
+    def made(self, fold: int | None) -> Made:
+        """The arrays of the graph without a fold; of the whole one for ``None``."""
+
+
+class OneProcess:
+    """All arrays are made by this process, when they are written."""
+
+    ready: Mapping[str, SnapshotFile] = MappingProxyType({})
+    spent: Mapping[str, Spent] = MappingProxyType({})
+
+    def __init__(self, inputs: Inputs) -> None:
+        self.inputs = inputs
+
+    def made(self, fold: int | None) -> Made:
+        return InProcess(self.inputs.seen(fold), self.inputs.settings)
 
 
 def build(
@@ -34,54 +58,46 @@ def build(
     nodes: NodeStage | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Snapshot:
-    """Opens the snapshot of these inputs and settings, ``root/<key>``; builds it if it is missing or damaged.
+    """:func:`snapshot` of these :class:`~mmbee_plugin.graph.inputs.Inputs`, made in one process."""
+    return snapshot(Inputs(interactions, settings, attributes or {}, nodes), root, progress)
+
+
+def snapshot(
+    inputs: Inputs,
+    root: str | Path,
+    progress: Callable[[str], None] | None = None,
+    source: Callable[[], AbstractContextManager[Source]] | None = None,
+) -> Snapshot:
+    """Opens the snapshot of these inputs, ``root/<key>``; builds it if it is missing or damaged.
 
     It is written to a temporary folder beside and renamed, so that readers never see half of one.
 
     Args:
-        interactions: training interactions.
-        settings: the stage's settings.
+        inputs: what it is built from.
         root: folder of the snapshots, made if missing.
-        attributes: dense author features by modality name.
-        nodes: how to train the node tables; ``None``: no tables.
         progress: called with the name of each stage as it starts.
+        source: opens the arrays if the snapshot is not there; by default this process makes them.
 
     Raises:
         InputError: inputs that do not fit each other or the settings, or a folder that cannot be written.
     """
-    features = dict(attributes or {})
-    whole = columns_of(settings.statistics, interactions, features)
-    if settings.folds and settings.fold_by == "order" and interactions.later is None:
-        raise InputError("fold_by: order needs to know how many later interactions each user has")
-    if settings.folds and settings.fold_by in BY_TIME and interactions.times is None:
-        raise InputError(
-            f"fold_by: {settings.fold_by} needs the time of each interaction; these data have none"
-        )
-    key = _key(interactions, settings, features, nodes)
-    folder = Path(root) / key
-    if folder.exists():
-        try:
-            snapshot = Snapshot.open(folder)
-            snapshot.check()
-            return snapshot
-        except InputError:
-            if progress is not None:
-                progress("the stored snapshot is damaged or of an older layout, building it again")
+    folder = Path(root) / inputs.key
+    if (found := stored(inputs, root, progress)) is not None:
+        return found
+    opened = source or (lambda: nullcontext(OneProcess(inputs)))
     try:
-        with folder_beside(folder) as writing:
-            writer = SnapshotWriter(writing, progress)
-            _write_stages(writer, interactions, settings, whole, nodes, None)
-            for name, one in whole.items():
+        with opened() as arrays, folder_beside(folder) as writing:
+            writer = SnapshotWriter(writing, progress, arrays.ready, arrays.spent)
+            _write_graph(writer, inputs, arrays.made(None), inputs.columns, None)
+            for name, one in inputs.columns.items():
                 writer.array(f"attributes/own/{name}.npy", one.filled())
-            for fold in range(settings.folds):
-                seen = interactions.seen_by(fold, settings)
-                columns = columns_of(settings.statistics, seen, features)
-                _write_stages(writer, seen, settings, columns, None, fold)
+            for fold in range(inputs.settings.folds):
+                columns = inputs.columns_seen(inputs.seen(fold))
+                _write_graph(writer, inputs, arrays.made(fold), columns, fold)
                 for name, one in columns.items():
-                    if one is not whole[name]:  # features are the same in every fold
+                    if one is not inputs.columns[name]:  # features are the same in every fold
                         writer.array(f"{fold_folder(fold)}attributes/own/{name}.npy", one.filled())
-            ends = {name: one.end for name, one in whole.items()}
-            writer.finish(key, interactions, settings, nodes, ends)
+            writer.finish(inputs)
             publish(writing, folder, keeps=is_sound)
     except OSError as error:
         raise InputError(
@@ -90,111 +106,64 @@ def build(
     return Snapshot.open(folder)
 
 
-def author_graph(u2a: csr_matrix, settings: GraphStage) -> csr_matrix:
-    """A2A, (n_authors, n_authors), by Swing with a stage's settings."""
-    return swing(
-        u2a,
-        alpha=settings.swing_alpha,
-        include_self=settings.swing_include_self,
-        top_k=settings.swing_top_k,
-        max_users=settings.swing_max_users,
-        seed=settings.hub_seed,
-        user_beta=settings.swing_user_beta,
-        user_gamma=settings.swing_user_gamma,
-    )
+def stored(
+    inputs: Inputs, root: str | Path, progress: Callable[[str], None] | None = None
+) -> Snapshot | None:
+    """The snapshot of these inputs if it is there and sound; None, said to ``progress``, if it must be built."""
+    folder = Path(root) / inputs.key
+    if not folder.exists():
+        return None
+    try:
+        found = Snapshot.open(folder)
+        found.check()
+    except InputError:
+        if progress is not None:
+            progress("the stored snapshot is damaged or of an older layout, building it again")
+        return None
+    return found
 
 
-def _write_stages(
-    writer: SnapshotWriter,
-    seen: Interactions,
-    settings: GraphSettings,
-    columns: Mapping[str, Attributes],
-    nodes: NodeStage | None,
-    fold: int | None,
+def _write_graph(
+    writer: SnapshotWriter, inputs: Inputs, made: Made, columns: Mapping[str, Attributes], fold: int | None
 ) -> None:
-    """Runs every stage on the gifts ``seen``: all, or those of the graph without ``fold``.
+    """Makes and writes all of one graph: the whole one, or the one without ``fold``.
 
     U2A and A2A themselves are stored for the whole graph only.
     """
-    within = "" if fold is None else f" without fold {fold}"
+    settings = inputs.settings
+    within = stage_suffix(fold)
     folder = fold_folder(fold)
     with writer.stage(f"u2a{within}"):
-        gifts = donation_graph(seen.users, seen.authors, seen.amounts, seen.n_users, seen.n_authors)
-        u2a = weigh(gifts, settings.amount)
+        u2a = made.u2a
         if fold is None:
             writer.graph("u2a", u2a)
     with writer.stage(f"a2a{within}"):
-        a2a = author_graph(u2a, settings)
+        a2a = made.a2a
         if fold is None:
             writer.graph("a2a", a2a)
-    sample = capped(u2a, settings.walk_max_users, settings.hub_seed)
-    expansion = Expansion(u2a, a2a, settings.normalisation, sample)
     if settings.reach_top_k:
         with writer.stage(f"reach{within}"):
-            lists = packed_reach(
-                u2a,
-                settings.reach_top_k,
-                settings.reach_inner,
-                exclude_own=not settings.reach_own,
-                lift=settings.reach_lift,
-                expansion=expansion
-                if settings.normalisation == "row"
-                else Expansion(u2a, None, sample=sample),
-            )
-            writer.lists(f"{folder}reach", lists)
-    found: dict[str, PackedLists] = {}
-    for name in dict.fromkeys([*settings.metapaths, *(POSITIVES.values() if nodes is not None else ())]):
+            writer.lists(f"{folder}reach", made.reach)
+    for name in dict.fromkeys([*settings.metapaths, *(inputs.positives if fold is None else ())]):
         with writer.stage(f"{name}{within}"):
-            found[name] = expansion.lists(Metapath.parse(name), settings.top_k, settings.exclude_own)
+            lists = made.lists(name)
         for column, own in columns.items():
             if name in settings.metapaths and name.endswith(own.end):
                 with writer.stage(f"{column} along {name}{within}"):
-                    mean = mean_attributes(found[name].along(name).all(), own)
+                    mean = mean_attributes(lists.along(name).all(), own)
                     writer.array(f"{folder}attributes/{column}.{name}.npy", mean.values)
                     writer.array(f"{folder}attributes/{column}.{name}.fraction.npy", mean.fraction)
     with writer.stage(f"packed lists{within}"):
         for side in "ua":
-            if chosen := [found[name] for name in settings.metapaths if name[0] == side]:
-                writer.lists(f"{folder}lists/{side}", pack(chosen))
-    if nodes is not None:
+            if chosen := [name for name in settings.metapaths if name[0] == side]:
+                writer.lists(f"{folder}lists/{side}", made.packed(chosen))
+    if inputs.nodes is not None and fold is None:
         with writer.stage("nodes"):
-            tables = nodes.train(u2a, *(found[name].along(name) for name in POSITIVES.values()))
+            tables = inputs.nodes.train(u2a, *(made.lists(name).along(name) for name in POSITIVES.values()))
             for kind, table in zip(("user", "author"), tables, strict=True):
                 writer.array(f"nodes_{kind}.npy", np.asarray(table, dtype=np.float32))
 
 
-def _key(
-    interactions: Interactions,
-    settings: GraphSettings,
-    attributes: Mapping[str, Attributes],
-    nodes: NodeStage | None,
-) -> str:
-    chosen = settings.model_dump(mode="json")
-    others = settings.statistics != GraphSettings().statistics
-    for name in ("statistics", "walk_max_users", "hub_seed"):
-        if getattr(settings, name) == getattr(GraphSettings(), name):
-            del chosen[name]  # keys of snapshots from before this setting stay valid
-    described = {
-        "schema": CONTENT,
-        "settings": chosen,
-        "nodes": dict(nodes.settings) if nodes is not None else None,
-        "counts": [interactions.n_users, interactions.n_authors],
-    }
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
-    arrays = {"users": interactions.users, "authors": interactions.authors, "amounts": interactions.amounts}
-    if others or (settings.folds and settings.fold_by == "order"):
-        arrays["later"] = interactions.later
-    if others or (settings.folds and settings.fold_by in BY_TIME):
-        arrays["times"] = interactions.times
-    for name, modality in sorted(attributes.items()):
-        arrays |= {f"{name} values": modality.values, f"{name} present": modality.present}
-    for name, array in arrays.items():
-        if array is None:
-            continue
-        array = np.asarray(array)
-        if name in ("users", "authors", "later"):
-            array = array.astype(np.int64)
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        for start in range(0, len(array), 65_536):
-            digest.update(np.ascontiguousarray(array[start : start + 65_536]).data)
-    return digest.hexdigest()[:32]
+def stage_suffix(fold: int | None) -> str:
+    """Of the names of stages of the graph without a fold; "" for the whole one (``None``)."""
+    return "" if fold is None else f" without fold {fold}"

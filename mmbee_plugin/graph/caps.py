@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from mmbee_plugin.graph.build import author_graph
 from mmbee_plugin.graph.expansion import expand
 from mmbee_plugin.graph.hubs import capped
+from mmbee_plugin.graph.making import author_graph
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.settings import GraphSettings
 

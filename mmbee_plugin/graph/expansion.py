@@ -1,19 +1,13 @@
 """Each node's top-K neighbours along a metapath (MMBee, section 5.3)."""
 
-from itertools import pairwise
-
-import numpy as np
-from scipy.sparse import csr_matrix, identity
+from scipy.sparse import csr_matrix
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph.lists import PackedLists, keeps_self, listed
+from mmbee_plugin.graph.lists import PackedLists
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours, Normalisation, step_graphs
-from mmbee_plugin.graph.product import best_of_product
+from mmbee_plugin.graph.routes import Route, joins, leaves_gifts_out
 from mmbee_plugin.graph.sharing import shared_rows
-from mmbee_plugin.graph.stored import best_of_rows, row_work, stored_product
-
-# Multiply-adds per stored part of the product of two steps; each yields at most one entry of 12 bytes.
-_CHUNK = 50_000_000
+from mmbee_plugin.graph.stored import stored_product
 
 
 def expand(
@@ -80,27 +74,17 @@ class Expansion:
         if top_k < 1:
             raise InputError(f"top_k: {top_k} is out of range, expected at least 1")
         steps = step_graphs(path, self.u2a, self.a2a, self.normalisation, self.sample)
-        if path.hops == 3 and self._joins(steps):
+        rows, starts = shared_rows(steps[0]) if path.start == "u" else (None, None)
+        if path.hops == 3 and joins(steps):
             steps = [steps[0], self._joined(path, steps)]
         elif path.hops == 2 and self._last_two is not None and self._last_two[0] == path.steps:
             steps = [self._last_two[1]]
-        rows, with_self = None, False
-        own = csr_matrix((steps[0].shape[0], steps[-1].shape[1]))
-        if path.start == "u":
-            rows, first = shared_rows(steps[0])
-            steps[0], with_self = steps[0][first], keeps_self(path, exclude_own)
-            own = self.u2a[first] if exclude_own and path.end == "a" and path.hops > 1 else own[first]
-        elif exclude_own and path.end == "a":
-            own = identity(steps[0].shape[0], format="csr")
-        elif exclude_own and path.hops > 1:
-            own = self.u2a.T.tocsr()
-        indptr, entries = _best(steps, own, top_k + with_self)
-        return PackedLists((path.name,), indptr, entries, rows, (with_self,), top_k)
-
-    @staticmethod
-    def _joins(steps: list[csr_matrix]) -> bool:
-        """Whether the product of the last two of three steps is stored, which decides how sums are rounded."""
-        return row_work(*steps[1:]).sum() <= min(row_work(*steps[:2]).sum(), _CHUNK)
+        own = None
+        if leaves_gifts_out(path, exclude_own):
+            own = self.u2a if path.start == "u" else self.u2a.T.tocsr()
+        route = Route(path, tuple(steps), starts, own, exclude_own)
+        indptr, entries = route.best(top_k)
+        return PackedLists((path.name,), indptr, entries, rows, (route.with_self,), top_k)
 
     def _joined(self, path: Metapath, steps: list[csr_matrix]) -> csr_matrix:
         """The product of a path's last two steps; the last one made is kept."""
@@ -109,22 +93,3 @@ class Expansion:
             self._last_two = None  # frees it before the next is made
             self._last_two = names, stored_product(*steps[1:])
         return self._last_two[1]
-
-
-def _best(steps: list[csr_matrix], own: csr_matrix, top_k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets and entries of the best of each row of the product of one to three steps, without those of ``own``."""
-    if len(steps) == 1:
-        ids, scores, found = best_of_rows(steps[0], own, top_k)
-        return np.concatenate([[0], np.cumsum(found)]), listed(ids, scores, found)
-    chunks = [slice(0, steps[0].shape[0])]
-    if len(steps) == 3:
-        chunk_of = np.cumsum(row_work(*steps[:2])) // _CHUNK
-        edges = [0, *(np.flatnonzero(np.diff(chunk_of)) + 1), len(chunk_of)]
-        chunks = [slice(start, end) for start, end in pairwise(edges)]
-    entries, counts = [], []
-    for chunk in chunks:
-        left = steps[0][chunk] if len(steps) == 2 else steps[0][chunk] @ steps[1]
-        ids, scores, found = best_of_product(left, steps[-1], own[chunk], top_k)
-        entries.append(listed(ids, scores, found))
-        counts.append(found)
-    return np.concatenate([[0], np.cumsum(np.concatenate(counts))]), np.concatenate(entries)

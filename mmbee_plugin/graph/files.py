@@ -37,10 +37,11 @@ class SnapshotFile:
             raise InputError(f"{self.path}: its content is not what was built; build the snapshot again")
 
 
-def write_npy(path: Path, array: np.ndarray) -> SnapshotFile:
-    """Writes one array with plain writes: on a full disk numpy's ``save`` loses the reason."""
+def write_npy(path: Path, *arrays: np.ndarray) -> SnapshotFile:
+    """Writes arrays of one type, one after the other, as one, with plain writes: on a full disk numpy's ``save`` loses
+    the reason."""
     with open(path, "wb") as file:
-        _write(file, array)
+        _write(file, arrays)
     return _described(path)
 
 
@@ -53,10 +54,13 @@ def read_npy(file: SnapshotFile) -> np.ndarray:
         raise InputError(f"{file.path}: not an array ({error}); build the snapshot again") from None
 
 
-def _write(file: IO[bytes], array: np.ndarray) -> None:
-    array = np.ascontiguousarray(array)
-    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-    file.write(array.reshape(-1).view(np.uint8).data)
+def _write(file: IO[bytes], arrays: tuple[np.ndarray, ...]) -> None:
+    described = np.lib.format.header_data_from_array_1_0(np.ascontiguousarray(arrays[0]))
+    if len(arrays) > 1:
+        described["shape"] = (sum(len(array) for array in arrays), *arrays[0].shape[1:])
+    np.lib.format.write_array_header_1_0(file, described)
+    for array in arrays:
+        file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
 def _digest(file: IO[bytes]) -> str:

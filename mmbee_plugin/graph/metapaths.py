@@ -202,11 +202,12 @@ def step_graphs(
         graphs["a2a"] = a2a
     elif "a2a" in path.steps:
         raise InputError(f"metapath {path.name}: it has an a2a step, but there is no A2A graph")
-    normalised = {step: _normalised(graphs[step].tocsr(), normalisation) for step in set(path.steps)}
-    return [normalised[step] for step in path.steps]
+    scaled = {step: normalised(graphs[step].tocsr(), normalisation) for step in set(path.steps)}
+    return [scaled[step] for step in path.steps]
 
 
-def _normalised(graph: csr_matrix, normalisation: Normalisation) -> csr_matrix:
+def normalised(graph: csr_matrix, normalisation: Normalisation) -> csr_matrix:
+    """A graph in float64 with sorted columns, its weights divided as ``expand`` says; shares the columns."""
     if not graph.has_sorted_indices:
         graph = graph.sorted_indices()  # a copy: the scaled graph shares its columns
     scaled = csr_matrix((graph.data.astype(np.float64), graph.indices, graph.indptr), shape=graph.shape)

@@ -6,8 +6,8 @@ from scipy.sparse import csr_matrix
 
 from mmbee_plugin.graph.best import keep_best, push, sort_best
 from mmbee_plugin.graph.blocks import over_blocks
-from mmbee_plugin.graph.pruned import pruned_rows, worth_pruning
-from mmbee_plugin.graph.stored import Arrays, arrays, row_work
+from mmbee_plugin.graph.pruned import by_rank, pruned_rows, worth_pruning
+from mmbee_plugin.graph.stored import Arrays, arrays, row_work, rows_at
 
 # Columns summed at a time for heavy rows: 128 KB of sums fit a second-level cache. Smaller tiles would cut the rows of
 # `right` into pieces of a few entries.
@@ -15,19 +15,25 @@ _TILE = 16_384
 
 
 def best_of_product(
-    left: csr_matrix, right: csr_matrix, excluded: csr_matrix, top_k: int
+    left: csr_matrix,
+    right: csr_matrix,
+    excluded: csr_matrix,
+    top_k: int,
+    ranked: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The ``top_k`` best entries of each row of left x right, summed in float64 and compared as float32.
 
     Light rows gather the columns they reach. Heavy rows, with more multiply-adds than a quarter of the columns, sum all
-    columns tile by tile, which keeps the sums in the cache. Library top-K products leave the order of equal scores
-    undefined (see ``best.py``).
+    columns tile by tile, which keeps the sums in the cache. Rows are pruned only where left's columns ascend, since the
+    sums of what is left add their terms in this order. Library top-K products leave the order of equal scores undefined
+    (see ``best.py``).
 
     Args:
         left: (n, m) float64, weights above zero.
         right: (m, e) float64, weights above zero, sorted columns.
         excluded: (n, e) entries to leave out, of any value.
         top_k: entries kept per row, at least 1.
+        ranked: right's entries by falling value (:func:`~mmbee_plugin.graph.pruned.by_rank`), if they are there.
 
     Returns:
         ids (n, K) int32 and scores (n, K) float32, best first, with K = min(top_k, e); and the number of filled
@@ -39,16 +45,26 @@ def best_of_product(
     found = np.zeros(n, np.int64)
     work = row_work(left, right)
     graphs = (arrays(left), arrays(right), arrays(excluded)[:2])
-    pruned = worth_pruning(work, np.diff(left.indptr), ids.shape[1], right.nnz)
+    pruned = worth_pruning(work, np.diff(left.indptr), ids.shape[1], right.nnz if ranked is None else 0)
+    pruned &= left.has_sorted_indices
     rows = np.flatnonzero(~pruned)
     if pruned.any():
-        flat = pruned_rows(np.flatnonzero(pruned), *graphs, (ids, scores, found), n_columns)
+        ranked = by_rank(right) if ranked is None else ranked
+        flat = pruned_rows(np.flatnonzero(pruned), *graphs, (ids, scores, found), n_columns, ranked)
         rows = np.sort(np.concatenate([rows, flat]))
-    heavy = work[rows] > n_columns // 4
+    heavy = is_heavy(work[rows], n_columns)
     over_blocks(_light_rows, rows[~heavy], *graphs, n_columns, ids, scores, found)
     if heavy.any():
-        over_blocks(_heavy_rows, rows[heavy], *graphs, n_columns, _TILE, ids, scores, found)
+        held = np.zeros(len(graphs[1][0]) - 1, np.bool_)
+        held[rows_at(left, rows[heavy]).indices] = True
+        nodes = np.flatnonzero(held)
+        over_blocks(_heavy_rows, rows[heavy], nodes, *graphs, n_columns, _TILE, ids, scores, found)
     return ids, scores, found
+
+
+def is_heavy(work: np.ndarray, n_columns: int) -> np.ndarray:
+    """Whether rows of this work (n,), in multiply-adds, sum all columns tile by tile."""
+    return work > n_columns // 4
 
 
 @njit(nogil=True, cache=True)
@@ -95,6 +111,7 @@ def _heavy_rows(
     first: int,
     step: int,
     rows: np.ndarray,
+    nodes: np.ndarray,
     left: Arrays,
     right: Arrays,
     excluded: tuple[np.ndarray, np.ndarray],
@@ -104,12 +121,12 @@ def _heavy_rows(
     best_scores: np.ndarray,
     found: np.ndarray,
 ) -> None:
+    """``nodes``: those that ``rows`` of left hold."""
     sums = np.zeros(tile)
-    n_nodes = len(right[0]) - 1
-    begin, end = right[0][:-1].copy(), np.empty(n_nodes, np.int64)
+    begin, end = right[0][:-1].copy(), np.empty(len(right[0]) - 1, np.int64)
     for low in range(0, n_columns, tile):
         high = min(low + tile, n_columns)
-        for node in range(n_nodes):
+        for node in nodes:
             last = begin[node]
             while last < right[0][node + 1] and right[1][last] < high:
                 last += 1
@@ -134,7 +151,8 @@ def _heavy_rows(
                     if kept == len(ids):
                         least = scores[0] * (1 - 1e-6)
             found[row] = kept
-        begin[:] = end
+        for node in nodes:
+            begin[node] = end[node]
     for turn in range(first, len(rows), step):
         row = rows[turn]
         sort_best(best_ids[row], best_scores[row], found[row])

@@ -9,10 +9,11 @@ Lotem & Naor, 2003) for weighted sums.
 
 import numpy as np
 from numba import njit
+from scipy.sparse import csr_matrix
 
 from mmbee_plugin.graph.best import keep_best, push
 from mmbee_plugin.graph.blocks import over_blocks
-from mmbee_plugin.graph.stored import Arrays
+from mmbee_plugin.graph.stored import Arrays, arrays
 
 HEAD = 64
 """entries of each right-hand row that are summed first"""
@@ -34,6 +35,13 @@ def worth_pruning(work: np.ndarray, degrees: np.ndarray, top_k: int, n_entries: 
     return heavy if work[heavy].sum() > 8 * n_entries else np.zeros_like(heavy)
 
 
+def by_rank(right: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Columns int32 and values float32 of a matrix, those of each row by falling rank of their values."""
+    ids, values = np.empty(len(right.indices), np.int32), np.empty(len(right.indices), np.float32)
+    over_blocks(_rank, *arrays(right), ids, values)
+    return ids, values
+
+
 def pruned_rows(
     rows: np.ndarray,
     left: Arrays,
@@ -41,20 +49,20 @@ def pruned_rows(
     excluded: tuple[np.ndarray, np.ndarray],
     best: Arrays,
     n_columns: int,
+    ranked: tuple[np.ndarray, np.ndarray],
 ) -> np.ndarray:
     """Writes the best entries of ``rows`` (r,) of left x right; returns those rows whose values are too flat to prune.
 
     Args:
         rows: int64 rows of left.
-        left: weights above zero.
+        left: weights above zero, sorted columns.
         right: values above zero, sorted columns.
         excluded: offsets and columns of entries to leave out.
         best: ids (n, K), scores (n, K) and numbers found (n,), by row of left, to write to.
         n_columns: of right.
+        ranked: of :func:`by_rank`.
     """
-    ids, values = np.empty(len(right[1]), np.int32), np.empty(len(right[1]), np.float32)
-    over_blocks(_rank, *right, ids, values)
-    graphs = left, right, (right[0], ids, values), excluded
+    graphs = left, right, (right[0], *ranked), excluded
     flat: list[np.ndarray] = []
     tried = np.arange(len(rows)) % -(-len(rows) // _TRIED) == 0
     for part in (rows[tried], rows[~tried]):

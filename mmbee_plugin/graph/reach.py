@@ -5,13 +5,14 @@ the longer walk.
 """
 
 import numpy as np
-from scipy.sparse import csr_matrix, diags_array
+from scipy.sparse import csr_matrix
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.expansion import Expansion
 from mmbee_plugin.graph.lists import PackedLists, listed
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.product import best_of_product
+from mmbee_plugin.graph.stored import rows_at
 
 NOBODY = int(np.iinfo(np.int32).max)
 """id of no author; pads ascending lists"""
@@ -58,23 +59,51 @@ def packed_reach(
     packed = [
         expansion.lists(Metapath.parse(name), inner, exclude_own=False) for name in ("u2a2u2a", "a2u2a")
     ]
-    near, around = (_matrix(lists, u2a.shape[1]) for lists in packed)
-    own = u2a.tocsr().astype(np.float64)
+    near, of_authors = packed
+    around = around_authors(of_authors, u2a, lift)
+    own = rows_at(u2a.tocsr(), near.first) if exclude_own else None
+    indptr, entries = joined(near.indptr, near.entries, around, own, top_k)
+    return PackedLists(("reach",), indptr, entries, near.rows, (False,), top_k)
+
+
+def around_authors(lists: PackedLists, u2a: csr_matrix, lift: bool) -> csr_matrix:
+    """float64 (n_authors, n_authors) a2u2a lists as a matrix, divided by the ends' popularity for ``lift``."""
+    around = _matrix(lists.indptr, lists.entries, u2a.shape[1])
     if lift:
-        around = csr_matrix(around @ diags_array(1 / _popularity(own)))
-    excluded = own[packed[0].first] if exclude_own else csr_matrix(near.shape)
-    ids, weights, found = best_of_product(near, around, excluded, top_k)
+        around.data *= (1 / _popularity(u2a.astype(np.float64)))[around.indices]
+    return around
+
+
+def joined(
+    indptr: np.ndarray,
+    entries: np.ndarray,
+    around: csr_matrix,
+    own: csr_matrix | None,
+    top_k: int,
+    ranked: tuple[np.ndarray, np.ndarray] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets and entries, by ascending author, of the best ends of u2a2u2a lists joined with those around authors.
+
+    Args:
+        indptr, entries: the lists (n).
+        around: of :func:`around_authors`.
+        own: (n, n_authors) authors to leave out.
+        top_k: authors kept.
+        ranked: see ``product.best_of_product``.
+    """
+    near = _matrix(indptr, entries, around.shape[1])
+    excluded = csr_matrix(near.shape) if own is None else own
+    ids, weights, found = best_of_product(near, around, excluded, top_k, ranked)
     beyond = np.arange(ids.shape[1]) >= found[:, None]
     order = np.argsort(np.where(beyond, NOBODY, ids), axis=1, kind="stable")
-    entries = listed(np.take_along_axis(ids, order, 1), np.take_along_axis(weights, order, 1), found)
-    indptr = np.concatenate([[0], np.cumsum(found)])
-    return PackedLists(("reach",), indptr, entries, packed[0].rows, (False,), top_k)
+    kept = listed(np.take_along_axis(ids, order, 1), np.take_along_axis(weights, order, 1), found)
+    return np.concatenate([[0], np.cumsum(found)]), kept
 
 
-def _matrix(lists: PackedLists, n_authors: int) -> csr_matrix:
+def _matrix(indptr: np.ndarray, entries: np.ndarray, n_authors: int) -> csr_matrix:
     """float64 (rows of the lists, n_authors), sorted columns."""
-    ids, weights = (np.ascontiguousarray(lists.entries[name]) for name in ("id", "weight"))
-    matrix = csr_matrix((weights, ids, lists.indptr), shape=(lists.n_rows, n_authors))
+    ids, weights = (np.ascontiguousarray(entries[name]) for name in ("id", "weight"))
+    matrix = csr_matrix((weights, ids, indptr), shape=(len(indptr) - 1, n_authors))
     matrix.sort_indices()
     return matrix.astype(np.float64)
 

@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 from scipy.sparse import csr_matrix
 
+from mmbee_plugin.data.ragged import ragged
 from mmbee_plugin.graph.best import keep_best
 from mmbee_plugin.graph.blocks import over_blocks
 
@@ -21,10 +22,47 @@ def arrays(graph: csr_matrix) -> Arrays:
     return graph.indptr.astype(np.int64), graph.indices.astype(np.int32, copy=False), graph.data
 
 
+def csr(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, n_columns: int) -> csr_matrix:
+    """A CSR matrix over these arrays as they are, which may be mapped, with sorted columns.
+
+    SciPy's constructor would copy int32 columns to int64 where the offsets need it.
+    """
+    graph = csr_matrix((len(indptr) - 1, n_columns), dtype=data.dtype)
+    graph.indptr, graph.indices, graph.data = indptr, indices, data
+    graph.has_sorted_indices = True
+    return graph
+
+
+def narrow(graph: csr_matrix) -> csr_matrix:
+    """A matrix with offsets of the columns' type where they fit: a product by SciPy copies columns that differ."""
+    return csr_matrix((graph.data, graph.indices, graph.indptr), shape=graph.shape)
+
+
+def rows_between(graph: csr_matrix, start: int, stop: int) -> csr_matrix:
+    """The rows from ``start`` up to ``stop``, as views."""
+    indptr = graph.indptr[start : stop + 1]
+    entries = slice(indptr[0], indptr[-1])
+    return csr(indptr - indptr[0], graph.indices[entries], graph.data[entries], graph.shape[1])
+
+
+def rows_at(graph: csr_matrix, rows: np.ndarray) -> csr_matrix:
+    """A copy of some rows, in this order."""
+    starts, stops = graph.indptr[rows], graph.indptr[rows + 1]
+    entries = ragged(starts, stops)[1]
+    indptr = np.concatenate([[0], np.cumsum(stops - starts, dtype=np.int64)])
+    return csr(indptr, graph.indices[entries], graph.data[entries], graph.shape[1])
+
+
 def row_work(left: csr_matrix, right: csr_matrix) -> np.ndarray:
     """(rows of left,) int64, multiply-adds of each row of the product; they bound its entries."""
-    work = np.concatenate([[0], np.cumsum(np.diff(right.indptr).astype(np.int64)[left.indices])])
-    return np.diff(work[left.indptr])
+    return sums_along(left, np.diff(right.indptr).astype(np.int64))
+
+
+def sums_along(graph: csr_matrix, values: np.ndarray) -> np.ndarray:
+    """(rows,) sums of the int64 ``values`` (columns,) over each row's columns."""
+    sums = np.zeros(graph.shape[0], np.int64)
+    over_blocks(_sums_along, *arrays(graph)[:2], values, sums)
+    return sums
 
 
 def stored_product(left: csr_matrix, right: csr_matrix) -> csr_matrix:
@@ -81,6 +119,15 @@ def best_of_rows(
     scores, found = np.empty(ids.shape, np.float32), np.zeros(n, np.int64)
     over_blocks(_best, arrays(matrix), arrays(excluded)[:2], n_columns, ids, scores, found)
     return ids, scores, found
+
+
+@njit(nogil=True, cache=True)
+def _sums_along(
+    first: int, step: int, indptr: np.ndarray, columns: np.ndarray, values: np.ndarray, sums: np.ndarray
+) -> None:
+    for row in range(first, len(sums), step):
+        for entry in range(indptr[row], indptr[row + 1]):
+            sums[row] += values[columns[entry]]
 
 
 @njit(nogil=True, cache=True)

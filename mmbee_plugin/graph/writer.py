@@ -5,46 +5,53 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from mmbee_plugin.command.memory import peak_megabytes
 from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import folder_beside, publish, write_json
 from mmbee_plugin.graph.files import SnapshotFile, write_npy
+from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.lists import PackedLists
-from mmbee_plugin.graph.settings import GraphSettings, Interactions, NodeStage
 from mmbee_plugin.graph.snapshot import SCHEMA, Snapshot
+from mmbee_plugin.graph.stages import Spent, Stages
 
 
-class SnapshotWriter:
-    """Writes a snapshot's files into one folder; records their hashes, and time and memory of each stage."""
+class SnapshotWriter(Stages):
+    """Writes a snapshot's files into one folder; records their hashes, and time and memory of each stage.
 
-    def __init__(self, folder: Path, progress: Callable[[str], None] | None) -> None:
+    Args:
+        folder: to write to.
+        progress: called with the name of each stage as it starts.
+        ready: files that are there already, by path within the snapshot; they are hard-linked if possible.
+        spent: what stages have cost already.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        progress: Callable[[str], None] | None,
+        ready: Mapping[str, SnapshotFile] = MappingProxyType({}),
+        spent: Mapping[str, Spent] = MappingProxyType({}),
+    ) -> None:
+        super().__init__(progress, spent)
         self.folder = folder
-        self.progress = progress
+        self.ready = ready
         self.files: dict[str, dict[str, object]] = {}
-        self.stages: list[dict[str, object]] = []
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Reports the start of a stage to ``progress`` and records its time and peak memory."""
-        if self.progress is not None:
-            self.progress(name)
-        start = time.perf_counter()
-        yield
-        seconds = round(time.perf_counter() - start, 3)
-        self.stages.append(
-            {"stage": name, "seconds": seconds, "peak_megabytes_so_far": round(peak_megabytes())}
-        )
 
     def array(self, name: str, array: np.ndarray) -> None:
         """Writes one array under a path within the snapshot."""
-        self._take_down(name, write_npy(self._place(name), array))
+        place = self._place(name)
+        if name not in self.ready:
+            self._take_down(name, write_npy(place, array))
+            return
+        _share(self.ready[name].path, place)
+        self._take_down(name, replace(self.ready[name], path=place))
 
     def lists(self, folder: str, lists: PackedLists) -> None:
         """Writes packed lists into a folder of arrays."""
@@ -57,28 +64,22 @@ class SnapshotWriter:
         self.array(f"{folder}/indices.npy", graph.indices.astype(np.int32, copy=False))
         self.array(f"{folder}/data.npy", graph.data)
 
-    def finish(
-        self,
-        key: str,
-        interactions: Interactions,
-        settings: GraphSettings,
-        nodes: NodeStage | None,
-        columns: Mapping[str, str],
-    ) -> None:
-        """Writes the manifest of a build; ``columns`` maps each attribute column to its type of node, u or a."""
+    def finish(self, inputs: Inputs) -> None:
+        """Writes the manifest of a build."""
+        interactions, nodes = inputs.interactions, inputs.nodes
         manifest = {
             "schema": SCHEMA,
-            "key": key,
-            "settings": settings.model_dump(mode="json"),
+            "key": inputs.key,
+            "settings": inputs.settings.model_dump(mode="json"),
             "nodes": dict(nodes.settings) if nodes is not None else None,
             "counts": {
                 "users": interactions.n_users,
                 "authors": interactions.n_authors,
                 "interactions": len(interactions.users),
             },
-            "columns": dict(columns),
+            "columns": {name: one.end for name, one in inputs.columns.items()},
             "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "stages": self.stages,
+            "stages": self.records,
             "files": self.files,
         }
         self.manifest(manifest)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph import expansion, product
+from mmbee_plugin.graph import product, routes
 from mmbee_plugin.graph.donations import donation_graph
 from mmbee_plugin.graph.expansion import expand
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath, every_metapath, explain
@@ -88,7 +88,7 @@ def test_heavy_rows_tile_by_tile(monkeypatch, name, n_users, n_authors, ties):
 
 
 def test_products_too_large_to_store_are_chunked(monkeypatch):
-    monkeypatch.setattr(expansion, "_CHUNK", 60)
+    monkeypatch.setattr(routes, "_CHUNK", 60)
     for name in ("u2a2u2a", "a2u2a2u", "u2a2a2a"):
         check(name, *graphs(5), top_k=5)
 

@@ -127,7 +127,9 @@ def test_flat_products_are_given_up_after_a_try(always):
     left = sparse(rng, 400, 60, 0.15)
     best = np.empty((400, 5), np.int32), np.empty((400, 5), np.float32), np.zeros(400, np.int64)
     graphs = (stored.arrays(left), stored.arrays(right), stored.arrays(none)[:2])
-    assert sorted(pruned.pruned_rows(np.arange(400), *graphs, best, 900)) == list(range(400))
+    assert sorted(pruned.pruned_rows(np.arange(400), *graphs, best, 900, pruned.by_rank(right))) == list(
+        range(400)
+    )
     assert not best[2].any()
 
 

@@ -1,0 +1,111 @@
+"""What a snapshot is built from, and the key that it has by it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from mmbee_plugin.data.folds import BY_TIME
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.attributes import Attributes
+from mmbee_plugin.graph.metapaths import POSITIVES
+from mmbee_plugin.graph.settings import GraphSettings, Interactions, NodeStage
+from mmbee_plugin.graph.snapshot import CONTENT
+from mmbee_plugin.graph.statistics import columns_of
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Inputs of the graph stage.
+
+    Attributes:
+        interactions: training interactions.
+        settings: the stage's settings.
+        attributes: dense author features by modality name.
+        nodes: how to train the node tables; ``None``: no tables.
+    """
+
+    interactions: Interactions
+    settings: GraphSettings
+    attributes: Mapping[str, Attributes] = field(default_factory=dict)
+    nodes: NodeStage | None = None
+
+    @cached_property
+    def columns(self) -> dict[str, Attributes]:
+        """The attribute columns of the whole graph. Raises InputError as :func:`~.statistics.columns_of`."""
+        return self.columns_seen(self.interactions)
+
+    def columns_seen(self, seen: Interactions) -> dict[str, Attributes]:
+        """The attribute columns of a graph of the interactions ``seen``."""
+        return columns_of(self.settings.statistics, seen, self.attributes)
+
+    def seen(self, fold: int | None) -> Interactions:
+        """The interactions of the graph without a fold; all for ``None``."""
+        return self.interactions if fold is None else self.interactions.seen_by(fold, self.settings)
+
+    @property
+    def folds(self) -> tuple[int | None, ...]:
+        """The graphs: the whole one, ``None``, and each without a fold."""
+        return None, *range(self.settings.folds)
+
+    @property
+    def positives(self) -> tuple[str, ...]:
+        """Metapaths of GraphCL's positives, which the whole graph's lists are also made along."""
+        return tuple(POSITIVES.values()) if self.nodes is not None else ()
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of the inputs and settings.
+
+        Raises:
+            InputError: inputs that do not fit each other or the settings.
+        """
+        interactions, settings = self.interactions, self.settings
+        _ = self.columns
+        if settings.folds and settings.fold_by == "order" and interactions.later is None:
+            raise InputError("fold_by: order needs to know how many later interactions each user has")
+        if settings.folds and settings.fold_by in BY_TIME and interactions.times is None:
+            raise InputError(
+                f"fold_by: {settings.fold_by} needs the time of each interaction; these data have none"
+            )
+        return _key(interactions, settings, self.attributes, self.nodes)
+
+
+def _key(
+    interactions: Interactions,
+    settings: GraphSettings,
+    attributes: Mapping[str, Attributes],
+    nodes: NodeStage | None,
+) -> str:
+    chosen = settings.model_dump(mode="json")
+    others = settings.statistics != GraphSettings().statistics
+    for name in ("statistics", "walk_max_users", "hub_seed"):
+        if getattr(settings, name) == getattr(GraphSettings(), name):
+            del chosen[name]  # keys of snapshots from before this setting stay valid
+    described = {
+        "schema": CONTENT,
+        "settings": chosen,
+        "nodes": dict(nodes.settings) if nodes is not None else None,
+        "counts": [interactions.n_users, interactions.n_authors],
+    }
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    arrays = {"users": interactions.users, "authors": interactions.authors, "amounts": interactions.amounts}
+    if others or (settings.folds and settings.fold_by == "order"):
+        arrays["later"] = interactions.later
+    if others or (settings.folds and settings.fold_by in BY_TIME):
+        arrays["times"] = interactions.times
+    for name, modality in sorted(attributes.items()):
+        arrays |= {f"{name} values": modality.values, f"{name} present": modality.present}
+    for name, array in arrays.items():
+        if array is None:
+            continue
+        array = np.asarray(array)
+        if name in ("users", "authors", "later"):
+            array = array.astype(np.int64)
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        for start in range(0, len(array), 65_536):
+            digest.update(np.ascontiguousarray(array[start : start + 65_536]).data)
+    return digest.hexdigest()[:32]

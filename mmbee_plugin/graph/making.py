@@ -1,0 +1,100 @@
+"""Makes the arrays of one graph in one process."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Protocol
+
+from scipy.sparse import csr_matrix
+
+from mmbee_plugin.graph.donations import donation_graph, weigh
+from mmbee_plugin.graph.expansion import Expansion
+from mmbee_plugin.graph.hubs import capped
+from mmbee_plugin.graph.lists import PackedLists, pack
+from mmbee_plugin.graph.metapaths import Metapath
+from mmbee_plugin.graph.reach import packed_reach
+from mmbee_plugin.graph.settings import GraphSettings, GraphStage, Interactions
+from mmbee_plugin.graph.swing import swing
+
+
+class Made(Protocol):
+    """What a snapshot stores of one graph; each is made when first asked for."""
+
+    @property
+    def u2a(self) -> csr_matrix: ...
+
+    @property
+    def a2a(self) -> csr_matrix: ...
+
+    @property
+    def reach(self) -> PackedLists: ...
+
+    def lists(self, name: str) -> PackedLists:
+        """Lists along a metapath, perhaps among others."""
+
+    def packed(self, names: Sequence[str]) -> PackedLists:
+        """Lists along metapaths from one type of node, side by side."""
+
+
+class InProcess:
+    """Makes one graph's arrays from the gifts that it is of."""
+
+    def __init__(self, seen: Interactions, settings: GraphSettings) -> None:
+        self.seen, self.settings = seen, settings
+        self._found: dict[str, PackedLists] = {}
+
+    @cached_property
+    def u2a(self) -> csr_matrix:
+        return gifts_graph(self.seen, self.settings)
+
+    @cached_property
+    def a2a(self) -> csr_matrix:
+        return author_graph(self.u2a, self.settings)
+
+    @property
+    def reach(self) -> PackedLists:
+        settings, own = self.settings, self._expansion
+        return packed_reach(
+            self.u2a,
+            settings.reach_top_k,
+            settings.reach_inner,
+            exclude_own=not settings.reach_own,
+            lift=settings.reach_lift,
+            expansion=own
+            if settings.normalisation == "row"
+            else Expansion(self.u2a, None, sample=own.sample),
+        )
+
+    def lists(self, name: str) -> PackedLists:
+        if name not in self._found:
+            chosen = self.settings.top_k, self.settings.exclude_own
+            self._found[name] = self._expansion.lists(Metapath.parse(name), *chosen)
+        return self._found[name]
+
+    def packed(self, names: Sequence[str]) -> PackedLists:
+        return pack([self.lists(name) for name in names])
+
+    @cached_property
+    def _expansion(self) -> Expansion:
+        settings = self.settings
+        sample = capped(self.u2a, settings.walk_max_users, settings.hub_seed)
+        return Expansion(self.u2a, self.a2a, settings.normalisation, sample)
+
+
+def gifts_graph(seen: Interactions, settings: GraphStage) -> csr_matrix:
+    """U2A of interactions, weighted as a stage's settings say."""
+    gifts = donation_graph(seen.users, seen.authors, seen.amounts, seen.n_users, seen.n_authors)
+    return weigh(gifts, settings.amount)
+
+
+def author_graph(u2a: csr_matrix, settings: GraphStage) -> csr_matrix:
+    """A2A, (n_authors, n_authors), by Swing with a stage's settings."""
+    return swing(
+        u2a,
+        alpha=settings.swing_alpha,
+        include_self=settings.swing_include_self,
+        top_k=settings.swing_top_k,
+        max_users=settings.swing_max_users,
+        seed=settings.hub_seed,
+        user_beta=settings.swing_user_beta,
+        user_gamma=settings.swing_user_gamma,
+    )
