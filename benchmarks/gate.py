@@ -26,7 +26,7 @@ from mmbee_plugin.daily.alarms import alarms
 from mmbee_plugin.daily.day import HELD_OUT, PROGRESSIVE
 from mmbee_plugin.daily.gate import judge
 from mmbee_plugin.daily.loop import WORK, run_day
-from mmbee_plugin.daily.norms import norms
+from mmbee_plugin.daily.norms import directions, norms
 from mmbee_plugin.daily.settings import DailySettings
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.labelled import LabelledRows
@@ -69,11 +69,16 @@ def main() -> None:
         simulate(log, made)
         print(LogFolder(log).provenance(), threads.line(), settings, "", sep="\n", flush=True)
         print("| day | | gate | alarms |\n| --- | --- | --- | --- |")
+        quiet = []
         for number in range(chosen.window, last + 1):
             found = run_day(log, place / "bundles", str(number), settings)
-            kind = "starts" if number < chosen.window + 2 else "quiet"
+            if number >= chosen.window + 2:
+                quiet.append(found)
+            kind = "quiet" if quiet else "starts"
             gate = "opens" if found.published else f"closes: {found.reason}"
             print(f"| {found.day} | {kind} | {gate} | {'; '.join(found.alarms) or 'none'} |", flush=True)
+        kept, raised = sum(not one.published for one in quiet), sum(bool(one.alarms) for one in quiet)
+        print(f"\n{len(quiet)} quiet days: {kept} kept back by the gate, {raised} with an alarm", flush=True)
         _bad_models(place, LogFolder(log), last, settings)
         _shifts(place, made, last + 1, settings)
 
@@ -87,14 +92,20 @@ def _bad_models(place: Path, log: LogFolder, day: int, settings: DailySettings) 
     assert answers.times is not None and rows.times is not None  # samples of logs have time
     served = answers.taken(answers.times >= rows.times.min())
     shelf = Shelf(place / "bundles")
-    before = norms(open_scorer(shelf, served.bundle).bundle)
+    last = open_scorer(shelf, served.bundle).bundle
+    before = norms(last)
     print("\n| planted in the bundle | gate | why |\n| --- | --- | --- |")
     for name, plant in FAULTS.items():
         scorer = open_scorer(shelf, candidate.bundle)
         with torch.no_grad():
             plant(scorer, np.random.default_rng(0))
         verdict = judge(
-            replay_rows(scorer, samples, rows), served, (before, norms(scorer.bundle)), settings.gate
+            replay_rows(scorer, samples, rows),
+            served,
+            (before, norms(scorer.bundle)),
+            directions(last, scorer.bundle),
+            settings.gate,
+            settings.seed,
         )
         told = next((check.words for check in verdict.checks if check.name == "GAUC"), "")
         why = f"GAUC {told}" if verdict.opens else verdict.reason

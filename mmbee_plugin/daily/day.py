@@ -13,7 +13,7 @@ from mmbee_plugin.daily.alarms import Alarm, alarms
 from mmbee_plugin.daily.base import BUNDLE, PUBLISH, Base, earlier_days, find_base, find_served
 from mmbee_plugin.daily.content import content_until
 from mmbee_plugin.daily.gate import Check, Verdict, judge
-from mmbee_plugin.daily.norms import norms
+from mmbee_plugin.daily.norms import directions, norms
 from mmbee_plugin.daily.report import DayReport, write_report
 from mmbee_plugin.daily.settings import DailySettings
 from mmbee_plugin.daily.stages import Stages, read_record
@@ -23,6 +23,7 @@ from mmbee_plugin.logs.folder import LogFolder
 from mmbee_plugin.logs.period import DAY, Period, name_of
 from mmbee_plugin.logs.samples import write_samples
 from mmbee_plugin.serving.bundle.build import build_bundle
+from mmbee_plugin.serving.bundle.opened import Bundle, open_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.bundle.source import Source
 from mmbee_plugin.serving.replay import Replayed, open_scorer, replay_rows
@@ -94,7 +95,7 @@ class Day:
         self.show(start)
         trained, source = self._train(samples, content, model, base)
         bundle = self._bundle(samples, trained, source)
-        verdict, drift = self._gate(bundle, served, samples, content, answers)
+        verdict, drift = self._gate(bundle, served, base, samples, content, answers)
         self._publish(bundle, verdict, trained, model)
         raised = self._report(verdict, drift, answers, start)
         self._forget()
@@ -174,30 +175,53 @@ class Day:
         return str(self.stages.done(BUNDLE, {"trained": trained}, work)["bundle"])
 
     def _gate(
-        self, bundle: str, served: str | None, samples: DatasetFolder, content: str, answers: Replayed | None
+        self,
+        bundle: str,
+        served: str | None,
+        base: Base | None,
+        samples: DatasetFolder,
+        content: str,
+        answers: Replayed | None,
     ) -> tuple[Verdict, tuple[Mapping[str, float], Mapping[str, float]] | None]:
         """Judges the bundle on the holdout; also the norms of the served bundle and of this one."""
         before = None if served is None else self.stages.result("progressive")["norms"]
+        goes_on = served if base is not None and base.bundle == served else None
 
         def work(key: str) -> dict[str, Any]:
             scorer = open_scorer(self.shelf, bundle)
             candidate = replay_rows(scorer, samples, LabelledRows.of(samples, ("valid",)))
             candidate.write(self.folder / HELD_OUT)
             after = norms(scorer.bundle)
-            both = None if before is None else (before, after)
+            answered = turned = None
             if answers is not None and answers.times is not None:
                 answered = answers.taken(answers.times >= self.period.ends[0] / 1000)
-                verdict = judge(candidate, answered, both, self.settings.gate, self.settings.seed)
-            else:
-                verdict = judge(candidate, None, both, self.settings.gate, self.settings.seed)
+            if goes_on is not None:
+                turned = directions(self._opened(goes_on), scorer.bundle)
+            verdict = judge(
+                candidate,
+                answered,
+                None if before is None else (before, after),
+                turned,
+                self.settings.gate,
+                self.settings.seed,
+            )
             return {"path": HELD_OUT, "verdict": asdict(verdict), "norms": after}
 
         limits = self.settings.gate.model_dump()
-        inputs = {"bundle": bundle, "served": served, "samples": content, "limits": limits}
+        inputs = {
+            "bundle": bundle,
+            "served": served,
+            "goes_on": goes_on,
+            "samples": content,
+            "limits": limits,
+        }
         found = self.stages.done("gate", {**inputs, "seed": self.settings.seed}, work)
         told = found["verdict"]
         verdict = Verdict(**{**told, "checks": tuple(Check(**check) for check in told["checks"])})
         return verdict, None if before is None else (before, found["norms"])
+
+    def _opened(self, bundle: str) -> Bundle:
+        return open_bundle(self.shelf.path / bundle, self.shelf.verify(bundle))
 
     def _publish(self, bundle: str, verdict: Verdict, trained: str, model: Mapping[str, Any]) -> None:
         def work(key: str) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """The gate: whether a candidate bundle may replace the served one, by both bundles' answers to the same held-out rows.
 
 A limit on a metric closes the gate where it is passed beyond chance: the 95 % interval of the paired difference over
-resampled users excludes zero. What depends on no draw (scores that are not finite, coverage, norms) has no such
-allowance. A closed gate keeps the served bundle, so a candidate is measured against it and not against an ideal: where
-both are out of calibration, the log has shifted, which raises an alarm (`alarms`) and closes nothing.
+resampled users excludes zero. What depends on no draw (scores that are not finite, coverage, norms, directions) has no
+such allowance. A closed gate keeps the served bundle, so a candidate is measured against it and not against an ideal:
+where both are out of calibration, the log has shifted, which raises an alarm (`alarms`) and closes nothing.
 """
 
 from __future__ import annotations
@@ -43,9 +43,12 @@ class GateSettings(Section):
     """fall of the share of rows whose user or author has neighbours, which come and go with the gifts in the window"""
     norm_drift: float = Field(default=0.5, ge=0)
     """growth of a table's mean norm, or of a part's weights, since the served bundle; 0.5: by half, or to 1 / 1.5"""
-    psi: float = Field(default=0.5, ge=0)
-    """population stability index of the chances, candidate against served bundle, unless the log loss is lower beyond
-    chance"""
+    direction: float = Field(default=0.8, ge=-1, le=1)
+    """cosine with the served bundle, of a part's weights or of the id vectors by token, that a candidate which goes on
+    from it keeps"""
+    psi: float = Field(default=0.25, ge=0)
+    """population stability index of the logits, level and spread apart, candidate against served bundle, unless the log
+    loss is lower beyond chance"""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def judge(
     candidate: Replayed,
     served: Replayed | None = None,
     norms: tuple[Mapping[str, float], Mapping[str, float]] | None = None,
+    directions: Mapping[str, float] | None = None,
     settings: GateSettings | None = None,
     seed: int = 0,
 ) -> Verdict:
@@ -96,6 +100,8 @@ def judge(
         candidate, served: answers of both to the same rows. Without a served bundle anything finite is better than
             nothing, so metrics are told and not limited.
         norms: of the served bundle and of the candidate, see :func:`~mmbee_plugin.daily.norms.norms`.
+        directions: of a candidate that goes on from the served bundle, see
+            :func:`~mmbee_plugin.daily.norms.directions`; None for one that was trained from nothing.
         settings: the limits.
         seed: of the bootstrap samples.
 
@@ -122,6 +128,8 @@ def judge(
         )
     if norms is not None:
         checks += _norms(*norms, limits)
+    if directions:
+        checks.append(_directions(directions, limits))
     plain = tuple(Check(check.name, bool(check.passed), check.words) for check in checks)  # no numpy.bool_
     return Verdict(candidate.bundle, None if served is None else served.bundle, len(candidate), plain)
 
@@ -164,9 +172,22 @@ def _metrics(
     words += f" [{np.exp(worse.low):.3f}, {np.exp(worse.high):.3f}] (limit {limits.calibration:g})"
     passed = not (worse.mean > np.log(limits.calibration) and worse.low > 0)
     yield Check("predicted over observed", passed, words)
-    psi = stability(served.chances, candidate.chances, served.weights, candidate.weights).psi
+    psi = stability(*map(_standardised, (served, candidate)), served.weights, candidate.weights).psi
     better = " with a lower log loss" if psi > limits.psi and rise.high < 0 else ""
     yield Check("PSI", psi <= limits.psi or bool(better), f"{psi:.3f}{better} (limit {limits.psi:g})")
+
+
+def _standardised(replayed: Replayed) -> NDArray[np.float64]:
+    """(n,) logits of a gift, with mean 0 and deviation 1 over the log's rows.
+
+    A day's training moves all chances together, and spreads or narrows them: a model that was trained for a few epochs
+    from nothing is surer than after a day more. How far level and spread are from the gifts is the matter of
+    calibration and log loss, in which few gifts count as few; what the index is left with is the shape.
+    """
+    logits = replayed.logits[:, 0].astype(np.float64)
+    logits -= np.average(logits, weights=replayed.weights)
+    deviation = np.sqrt(np.average(logits**2, weights=replayed.weights))
+    return logits / (deviation or 1.0)
 
 
 def _gauc(sums: _Sums, limits: GateSettings) -> Check:
@@ -188,6 +209,12 @@ def _norms(before: Mapping[str, float], after: Mapping[str, float], limits: Gate
     passed = grown[worst] <= np.log1p(limits.norm_drift)
     words = f"{found[worst]:+.1%} of {worst}, which changed most (limit {limits.norm_drift:+.0%})"
     yield Check("norms", passed, words)
+
+
+def _directions(found: Mapping[str, float], limits: GateSettings) -> Check:
+    worst = min(found, key=lambda name: np.nan_to_num(found[name], nan=-np.inf))
+    words = f"cosine {found[worst]:.3f} of {worst}, which turned most (limit {limits.direction:g})"
+    return Check("directions", found[worst] >= limits.direction, words)
 
 
 class _Sums:

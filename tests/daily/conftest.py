@@ -21,7 +21,9 @@ from mmbee_plugin.livesim.settings import LiveSimSettings
 from mmbee_plugin.livesim.simulate import simulate
 from mmbee_plugin.serving.replay import Replayed
 
-OPEN = GateSettings(gauc_drop=1, log_loss_rise=9, calibration=99, coverage_drop=1, norm_drift=99, psi=99)
+OPEN = GateSettings(
+    gauc_drop=1, log_loss_rise=9, calibration=99, coverage_drop=1, norm_drift=99, direction=-1, psi=99
+)
 """limits that models which saw a few hundred rows keep to"""
 SMALL = {"embedding_size": 8, "graph": {"reach_top_k": 10}}
 """settings of a model that trains in a second"""

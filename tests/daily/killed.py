@@ -22,7 +22,9 @@ from mmbee_plugin.daily.settings import DailySettings
 from mmbee_plugin.serving.bundle import golden
 
 DAY = "3"
-OPEN = GateSettings(gauc_drop=1, log_loss_rise=9, calibration=99, coverage_drop=1, norm_drift=99, psi=99)
+OPEN = GateSettings(
+    gauc_drop=1, log_loss_rise=9, calibration=99, coverage_drop=1, norm_drift=99, direction=-1, psi=99
+)
 SETTINGS = DailySettings(window_days=3, cold_epochs=2, gate=OPEN)
 GIVEN = {"embedding_size": 8, "graph": {"reach_top_k": 10}}
 KILLS = ((3, True), (4, False), (5, True), (5, False))

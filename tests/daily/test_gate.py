@@ -78,12 +78,19 @@ def test_where_both_are_out_of_calibration_the_nearer_one_passes(served, with_lo
 
 
 def test_scores_that_shift_close_it_unless_they_are_better(served, with_logits):
-    poor = with_logits(served, lambda logits: logits - 1.5)
-    shifted = with_logits(served, lambda logits: logits + 1.5)
-    assert "PSI" in failed(judge(shifted, served))
-    verdict = judge(served, poor)
+    """Half of the rows have one score."""
+    half = with_logits(served, lambda logits: np.where(np.arange(len(logits))[:, None] % 2, -2.0, logits))
+    assert "PSI" in failed(judge(half, served))
+    verdict = judge(served, half)
     assert failed(verdict) == set()
-    assert "with a lower log loss (limit 0.5)" in verdict.reason
+    assert "with a lower log loss (limit 0.25)" in verdict.reason
+
+
+def test_level_and_spread_of_the_chances_are_no_matter_of_psi(served, with_logits):
+    for by, times in ((-1.5, 1.0), (0.4, 2.0), (5.0, 0.1)):
+        verdict = judge(with_logits(served, lambda logits, by=by, times=times: by + times * logits), served)
+        words = next(check.words for check in verdict.checks if check.name == "PSI")
+        assert float(words.split()[0]) < 0.01 and words.endswith("(limit 0.25)")
 
 
 def test_coverage_and_scores_that_are_missing(served):
@@ -116,6 +123,13 @@ def test_norms_that_grow_or_shrink(served):
                           ({"users": 0.0, "authors": 1}, False)):  # fmt: skip
         assert judge(served, served, (before, after)).opens is passes
     assert drift(before, {"users": 3.0, "new": 1.0}) == {"users": pytest.approx(0.5)}
+
+
+def test_parts_and_tables_that_turn_away(served):
+    for turned, passes in (({"head": 0.99, "authors": 0.81}, True), ({"head": 0.99, "authors": 0.7}, False),
+                           ({"head": np.nan, "authors": 0.99}, False), ({}, True), (None, True)):  # fmt: skip
+        assert judge(served, served, directions=turned).opens is passes
+    assert "cosine 0.700 of authors" in judge(served, served, directions={"authors": 0.7, "head": 1.0}).reason
 
 
 def test_the_first_bundle_and_data_without_both_labels(served, with_logits):
