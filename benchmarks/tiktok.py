@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path("datasets/tiktok"))
     parser.add_argument("--split", choices=SPLITS, default="valid")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--ablate", action="store_true", help="MMBee with one part switched at a time")
     parser.add_argument("--rows", nargs="+", default=[], help="these rows only, and the reference")
     parser.add_argument(

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbee_plugin.evaluation.bootstrap import PairedDifference, holm, of_draws
+from mmbee_plugin.evaluation.bootstrap import PairedDifference, holm
 from mmbee_plugin.evaluation.resampling import means_on_resampled_users
+from mmbee_plugin.evaluation.seeds import of_seeds
 
 METRICS = ("NGU", "NGC")
 DRAWS = 4_000
@@ -65,28 +66,29 @@ class Measured:
 def measure(arms: Mapping[str, Sequence[Observed]], seed: int = 0) -> dict[str, Measured]:
     """Measures all arms against the first.
 
-    A draw of the bootstrap takes seeds with replacement, the same for all arms, and of each seed and arm as many users
-    as there are, with replacement.
+    A draw of the bootstrap takes of each seed and arm as many users as there are, with replacement; seeds as in
+    :mod:`mmbee_plugin.evaluation.seeds`, the same for all arms.
 
     Args:
         arms: arm -> its users in each seed.
     """
     seeds = len(next(iter(arms.values())))
-    of_seeds = [_columns({name: each[number] for name, each in arms.items()}) for number in range(seeds)]
-    picked = np.random.default_rng(seed).integers(0, seeds, (DRAWS, seeds))
+    of_all = [_columns({name: each[number] for name, each in arms.items()}) for number in range(seeds)]
     found: dict[str, Measured] = {}
     control: tuple[NDArray, NDArray] | None = None
     for place, (name, each) in enumerate(arms.items()):
-        columns = [of_seed[name] for of_seed in of_seeds]
-        means = np.mean([values.mean(axis=0) for values in columns], axis=0)
-        by_seed = [
-            means_on_resampled_users(values, DRAWS, seed + 1 + place * seeds + number)
-            for number, values in enumerate(columns)
-        ]
-        draws = np.stack(by_seed)[picked.T, np.arange(DRAWS)].mean(axis=0)  # (draws, columns)
+        columns = [of_seed[name] for of_seed in of_all]
+        means = np.stack([values.mean(axis=0) for values in columns])  # (seeds, columns)
+        draws = np.stack(
+            [
+                means_on_resampled_users(values, DRAWS, seed + 1 + place * seeds + number)
+                for number, values in enumerate(columns)
+            ]
+        )  # (seeds, draws, columns)
         lift = None if control is None else _lift(means, draws, *control)
         control = control or (means, draws)
-        found[name] = Measured(_counts(each), dict(zip(METRICS, means[:2].tolist(), strict=True)), lift)
+        of_metrics = means[:, :2].mean(axis=0).tolist()
+        found[name] = Measured(_counts(each), dict(zip(METRICS, of_metrics, strict=True)), lift)
     return found
 
 
@@ -124,18 +126,23 @@ def _outcomes_of_days(observed: Observed) -> NDArray[np.float64]:
 
 
 def _lift(means: NDArray, draws: NDArray, control_means: NDArray, control_draws: NDArray) -> Lift:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gains, drawn = means / control_means - 1, draws / control_draws - 1
-    each = [
-        of_draws(float(gain), column[np.isfinite(column)])
-        for gain, column in zip(gains, drawn.T, strict=True)
-    ]
+    gains, drawn = _gains(means, control_means), _gains(draws, control_draws)
+    each = [of_seeds(gains[:, column], drawn[..., column]) for column in range(gains.shape[1])]
     plain, adjusted, daily = each[:2], each[2:4], each[4:]
     return Lift(
         dict(zip(METRICS, plain, strict=True)),
         dict(zip(METRICS, adjusted, strict=True)),
         {metric: daily[place::2] for place, metric in enumerate(METRICS)},
     )
+
+
+def _gains(means: NDArray, control: NDArray) -> NDArray[np.float64]:
+    """The lift of the means over seeds, (seeds, …): each seed's part is linear in its means, and the parts' mean is the
+    lift. (A seed's own ratio would do neither: its control may have next to no gifts.)"""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        of_control = control.mean(axis=0)
+        ratio = means.mean(axis=0) / of_control
+        return ratio - 1 + (means - ratio * control) / of_control
 
 
 def _counts(seeds: Sequence[Observed]) -> dict[str, int]:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from mmbee_plugin.evaluation.bootstrap import PairedDifference, of_draws
 from mmbee_plugin.evaluation.metrics import user_auc
 
 DRAWS = 2000
@@ -99,13 +98,3 @@ def _counts(generator: np.random.Generator, users: int, draws: int) -> NDArray[n
     drawn = generator.integers(0, users, (draws, users)) + users * np.arange(draws)[:, None]
     counts = np.bincount(drawn.ravel(), minlength=draws * users).reshape(draws, users)
     return np.ascontiguousarray(counts.T, dtype=np.float32)
-
-
-def difference(first: NDArray, second: NDArray, estimate: float) -> PairedDifference:
-    """Paired difference of two models.
-
-    Args:
-        first, second: (draws,) one metric of each model on the same draws. estimate: the difference on all users.
-    """
-    draws = first - second
-    return of_draws(estimate, draws[np.isfinite(draws)])

@@ -13,7 +13,8 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation import bootstrap
 from mmbee_plugin.evaluation.bootstrap import Interval, PairedDifference
 from mmbee_plugin.evaluation.metrics import auc, gauc, hourly, uauc
-from mmbee_plugin.evaluation.resampling import ResampledUsers, difference
+from mmbee_plugin.evaluation.resampling import ResampledUsers
+from mmbee_plugin.evaluation.seeds import of_seeds
 
 Name = TypeVar("Name")
 Metric = Callable[[NDArray, NDArray, NDArray], float]
@@ -63,7 +64,7 @@ class Scored:
 
     Attributes:
         pooled: metric -> one value a seed.
-        draws: metric -> (draws,) values on resampled users, averaged over the seeds.
+        draws: metric -> (seeds, draws) values on resampled users.
     """
 
     pooled: dict[str, list[float]]
@@ -74,9 +75,8 @@ class Scored:
         return float(np.mean(self.pooled[metric]))
 
     def interval(self, metric: str) -> Interval:
-        """The mean over seeds with its 95 % interval over users."""
-        draws = self.draws[metric]
-        return bootstrap.of_draws(self.mean(metric), draws[np.isfinite(draws)]).interval
+        """The mean over seeds with its 95 % interval over users and seeds."""
+        return of_seeds(np.array(self.pooled[metric]), self.draws[metric]).interval
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Difference:
     """A row's metrics minus another row's.
 
     Attributes:
-        found: metric -> difference of the seeds' means, on all and on resampled users.
+        found: metric -> difference of the seeds' means, over users and seeds.
         p_values: metric -> p-value, Holm-corrected over the rows of one table.
     """
 
@@ -109,19 +109,18 @@ def scored(samples: Samples, resampled: ResampledUsers, seeds: Sequence[NDArray]
     draws = [resampled.values(scores) for scores in seeds]
     return Scored(
         {metric: [seed[metric] for seed in pooled] for metric in METRICS},
-        {metric: np.mean([seed[metric] for seed in draws], axis=0) for metric in METRICS},
+        {metric: np.stack([seed[metric] for seed in draws]) for metric in METRICS},
     )
 
 
 def differences(rows: Mapping[str, Scored], pairs: Mapping[Name, tuple[str, str]]) -> dict[Name, Difference]:
-    """The first row of each pair minus the second, with Holm's correction over the pairs."""
+    """The first row of each pair minus the second, seed by seed, with Holm's correction over the pairs."""
     return corrected(
         {
             name: {
-                metric: difference(
-                    rows[row].draws[metric],
-                    rows[other].draws[metric],
-                    rows[row].mean(metric) - rows[other].mean(metric),
+                metric: of_seeds(
+                    np.subtract(rows[row].pooled[metric], rows[other].pooled[metric]),
+                    rows[row].draws[metric] - rows[other].draws[metric],
                 )
                 for metric in METRICS
             }

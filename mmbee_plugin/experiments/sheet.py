@@ -97,7 +97,14 @@ def standing(gain: float, p: float | None) -> str:
 
 def mean_of_seeds(seeds: int) -> str:
     """Note on :func:`seeds_text`: the number of seeds and the meaning of the brackets."""
-    return f"Mean of {seeds} seed{'s, in brackets the largest minus the smallest' if seeds > 1 else ''}"
+    if seeds == 1:
+        return "One seed: how seeds differ is not known, and tests and intervals are over its users alone"
+    return f"Mean of {seeds} seeds, in brackets the largest minus the smallest"
+
+
+def drawn_over(seeds: int) -> str:
+    """What the bootstrap of intervals and p-values draws."""
+    return "users and seeds" if seeds > 1 else "users"
 
 
 def beside(cells: int) -> str:

@@ -27,6 +27,7 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.writer import SPLITS
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.code import code_digest
+from mmbee_plugin.experiments.cost import CPUClock, parameter_counts
 from mmbee_plugin.modules.parts import reads_graph
 from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.config.known import check_given
@@ -71,6 +72,7 @@ class Training:
 
     Attributes:
         train, evaluated: RecBole's loaders; ``evaluated`` has one for each of :data:`EVALUATED`.
+        clock: runs while it trains.
         valid: metrics of the best validation. curve: (epoch, validation metric) of every evaluation.
     """
 
@@ -86,6 +88,7 @@ class Training:
     begun: float
     """start by :func:`time.perf_counter`, moved on by the seconds spent waiting for another cell's graph."""
     memory: PeakMemory
+    clock: CPUClock = field(default_factory=CPUClock)
     valid: dict[str, float] = field(default_factory=dict)
     curve: list[tuple[int, float]] = field(default_factory=list)
 
@@ -125,7 +128,8 @@ class Training:
             "best_epoch": best[0] + 1,
             "epoch_seconds": round(sum(seconds) / max(1, epochs), 3),
             "train_samples_per_s": round(epochs * rows_of(self.train) / max(1e-9, sum(seconds)), 1),
-            "parameters": sum(weight.numel() for weight in self.network.parameters()),
+            "train_cpu_seconds": self.clock.per(1),
+            **parameter_counts(self.network, self.train.dataset.user_num, self.train.dataset.item_num),
         }
 
     def _fit(self, seconds: float | None, saved: bool) -> None:
@@ -135,14 +139,15 @@ class Training:
                 raise TimeUpError
 
         try:
-            self.trainer.fit(
-                self.train,
-                self.evaluated[0],
-                verbose=False,
-                saved=saved,
-                show_progress=False,
-                callback_fn=evaluated,
-            )
+            with self.clock.running():
+                self.trainer.fit(
+                    self.train,
+                    self.evaluated[0],
+                    verbose=False,
+                    saved=saved,
+                    show_progress=False,
+                    callback_fn=evaluated,
+                )
         finally:
             found = self.trainer.best_valid_result or {}
             self.valid = {name: float(value) for name, value in found.items()}

@@ -21,7 +21,8 @@ class Compared(Scored):
 
     Attributes:
         gains: metric -> this row minus its baseline, mean over seeds; empty without a baseline.
-        p_values: metric -> p-value of that difference, paired bootstrap over users, Holm-corrected over the rows.
+        p_values: metric -> p-value of that difference, paired bootstrap over users and seeds, Holm-corrected over the
+            rows.
     """
 
     gains: dict[str, float]

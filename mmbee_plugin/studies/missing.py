@@ -180,7 +180,7 @@ def missing_figure(found: MissingStudy) -> tuple[Sheet, go.Figure]:
         "deviations of each column.",
         "Changed is what a sample shows; the neighbours' mean attributes in the graph are those of training.",
         f"{found.bare}: the same settings and seed without content and graph. Impr.: over {found.bare}; p: paired "
-        "bootstrap over users, Holm-corrected over the rows.",
+        "bootstrap over users, of one seed, Holm-corrected over the rows.",
         "Measured on test, with settings that were chosen on validation.",
         *_verdict(found),
     )

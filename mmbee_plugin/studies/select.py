@@ -16,11 +16,12 @@ from mmbee_plugin.builtin.sample import ensure
 from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.evaluation.seeds import of_seeds
 from mmbee_plugin.experiments.cells import Cell, CellStore
 from mmbee_plugin.experiments.colours import BLUE, GREY
 from mmbee_plugin.experiments.comparison import METRICS
 from mmbee_plugin.experiments.plots import ERROR
-from mmbee_plugin.experiments.sheet import Sheet
+from mmbee_plugin.experiments.sheet import Sheet, drawn_over
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.experiments.training import settings_given
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
@@ -39,7 +40,7 @@ class Importance:
     losses: NDArray
     low: float
     high: float
-    """low to high: 95 % interval of the mean loss over users."""
+    """low to high: 95 % interval of the mean loss over users and, of several models, seeds."""
 
     @property
     def mean(self) -> float:
@@ -98,9 +99,9 @@ def ranking_metric(wanted: str | None, folder: DatasetFolder, given: Mapping[str
 def importance(cells: Sequence[Cell], metric: str, name: str) -> Importance:
     """Importance of one metapath over the cells of all seeds."""
     losses = np.stack([cell.arrays[metric] - cell.arrays[f"{metric} {name}"] for cell in cells])
-    draws = np.mean([cell.arrays[f"{metric} draws {name}"] for cell in cells], axis=0)
-    low, high = np.nanquantile(draws, (0.025, 0.975))
-    return Importance(losses, float(low), float(high))
+    draws = np.stack([cell.arrays[f"{metric} draws {name}"] for cell in cells])
+    interval = of_seeds(losses.mean(axis=1), draws).interval
+    return Importance(losses, interval.low, interval.high)
 
 
 def ranking(cells: Sequence[Cell], metric: str) -> list[str]:
@@ -141,12 +142,12 @@ def _notes(cells: Sequence[Cell], metric: str, names: Sequence[str], keep: int) 
         f"Would keep: {', '.join(kept)}; the paper's five: {', '.join(PAPER_METAPATHS)}.",
         "Fall: what the metric loses, in percentage points, with the path's lists dealt to other users or authors; "
         f"mean of {_count(permutations, 'permutation')} of {_count(len(cells), 'trained model')}. "
-        "95 %: over users. ± and in brackets: standard deviation over the permutations.",
+        f"95 %: over {drawn_over(len(cells))}. ± and in brackets: standard deviation over the permutations.",
         f"The model that reads all {len(names)}: {whole}; validation split, {facts['samples']:,} samples, "
         f"{facts['positives']:,} gifts, {facts['users']:,} users.",
     ]
     if unsure:
-        notes.append(f"Kept, but not beyond chance over users: {', '.join(unsure)}.")
+        notes.append(f"Kept, but not beyond chance over {drawn_over(len(cells))}: {', '.join(unsure)}.")
     return notes
 
 
@@ -173,7 +174,7 @@ def _bars(cells: Sequence[Cell], metric: str, names: Sequence[str], keep: int) -
     figure = go.Figure([bars, points])
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(
-        title_text=f"fall of {metric.upper()}, percentage points; 95 % over users; kept in blue"
+        title_text=f"fall of {metric.upper()}, percentage points; 95 % over {drawn_over(len(cells))}; kept in blue"
     )
     return figure.update_layout(template="plotly_white", height=140 + 28 * len(names))
 

@@ -23,7 +23,7 @@ from mmbee_plugin.experiments.comparison import METRICS, Samples
 from mmbee_plugin.experiments.making import cells_of_rows
 from mmbee_plugin.experiments.plots import arms
 from mmbee_plugin.experiments.rows import Row, check_own, chosen
-from mmbee_plugin.experiments.sheet import BEST, Sheet, mean_of_seeds
+from mmbee_plugin.experiments.sheet import BEST, Sheet, drawn_over, mean_of_seeds
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.experiments.training import EVALUATED, check_split, settings_given
 from mmbee_plugin.recbole.data.training_rows import learned_items
@@ -146,7 +146,7 @@ def measure_unseen(
 
 
 def unseen_figure(parts: Mapping[str, Part], seeds: int, split: str = "test") -> tuple[Sheet, go.Figure]:
-    """The table, unseen authors first, and a plot with 95 % intervals over users."""
+    """The table, unseen authors first, and a plot with 95 % intervals over users and seeds."""
     rows = tuple(
         (kind, name, *compared.cells())
         for kind, part in parts.items()
@@ -160,7 +160,7 @@ def unseen_figure(parts: Mapping[str, Part], seeds: int, split: str = "test") ->
     notes = [
         f"{'; '.join(counts)}. An author is seen if a sample of it is trained on.",
         f"{mean_of_seeds(seeds)}. Impr.: over SIM; of the last two over SIM+MFQ+GIE.",
-        "p: paired bootstrap over users, Holm-corrected over the rows of each kind of author.",
+        f"p: paired bootstrap over {drawn_over(seeds)}, Holm-corrected over the rows of each kind of author.",
         "An unseen author reads with the queries that all share. Never alone: default_query_rate 0, so that in "
         "training an author's own were always added to them. No queries: use_queries false.",
         f"Measured on {split}"

@@ -12,18 +12,23 @@ from mmbee_plugin.experiments.sheet import (
     Sheet,
     beside,
     difference_sheet,
+    drawn_over,
     mean_of_seeds,
     p_text,
     percent,
     seeds_text,
     untested,
 )
+from mmbee_plugin.tables.costs import Weighed, cost_sheet
 from mmbee_plugin.tables.measures import Measured, Measures
+
+WEIGHED = "gauc"
+"""metric that costs are weighed against"""
 
 
 def sheets(measures: Measures, notes: Sequence[str] = ()) -> list[Sheet]:
     """The table over all samples and, for data with time, averaged over hours; then the full model minus every other
-    row.
+    row; then costs.
 
     Args:
         notes: further lines below the table.
@@ -34,7 +39,15 @@ def sheets(measures: Measures, notes: Sequence[str] = ()) -> list[Sheet]:
     found[-1] = replace(found[-1], notes=(*_notes(measures), *notes))
     if measures.of_full:
         found.append(_of_full(measures))
+    found.append(cost_sheet(weighed(measures), measures.side_by_side))
     return found if measures.tested else untested(found)
+
+
+def weighed(measures: Measures) -> Weighed:
+    """The rows' GAUC and costs."""
+    rows = measures.rows.items()
+    values = {name: measured.interval(WEIGHED) for name, measured in rows}
+    return Weighed(WEIGHED.upper(), values, {name: measured.costs for name, measured in rows})
 
 
 def of_full_lines(measures: Measures) -> list[str]:
@@ -83,7 +96,11 @@ def _notes(measures: Measures) -> list[str]:
     notes = [
         f"{mean_of_seeds(measures.seeds)}; Impr.: absolute, over "
         + ", ".join(dict.fromkeys(row.against for row in measures.table.rows if row.against))
-        + ("; p: paired bootstrap over users, Holm-corrected over the rows." if measures.tested else "."),
+        + (
+            f"; p: paired bootstrap over {drawn_over(measures.seeds)}, Holm-corrected over the rows."
+            if measures.tested
+            else "."
+        ),
     ]
     if measures.table.costs:
         notes.append(
@@ -142,7 +159,7 @@ def _hourly(measures: Measures) -> Sheet:
 
 
 def _of_full(measures: Measures) -> Sheet:
-    note = "In brackets the 95 % interval over users"
+    note = f"In brackets the 95 % interval over {drawn_over(measures.seeds)}"
     note += "; p: Holm-corrected over the rows." if measures.tested else "."
     headings = {metric: metric.upper() for metric in METRICS}
     title = f"{measures.table.full} minus the row"

@@ -18,7 +18,10 @@ from mmbee_plugin.experiments.rows import Row
 from mmbee_plugin.experiments.sheet import mean
 from mmbee_plugin.tables.rows import Table
 
-COSTS = ("train_samples_per_s", "infer_samples_per_s", "flops", "parameters", "seconds", "peak_rss_mb")
+COSTS = (
+    *("parameters", "embedding_parameters", "train_cpu_seconds", "score_cpu_us", "epochs", "epoch_seconds"),
+    *("seconds", "peak_rss_mb", "train_samples_per_s", "infer_samples_per_s", "flops"),
+)
 
 
 @dataclass(frozen=True)

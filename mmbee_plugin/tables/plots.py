@@ -1,4 +1,4 @@
-"""Plots of the labelled tables: metrics, improvements and costs of all rows."""
+"""Plots of the labelled tables: metrics, improvements, speed and costs of all rows."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ import plotly.graph_objects as go
 
 from mmbee_plugin.experiments.comparison import METRICS
 from mmbee_plugin.experiments.plots import OTHER, interval_bars, percentage, side_by_side
-from mmbee_plugin.experiments.sheet import BEST
+from mmbee_plugin.experiments.sheet import BEST, drawn_over
+from mmbee_plugin.tables.costs import pareto
+from mmbee_plugin.tables.layout import WEIGHED, weighed
 from mmbee_plugin.tables.measures import Measures
 from mmbee_plugin.tables.rows import COLOURS
 
 
 def plots(measures: Measures) -> list[tuple[str, go.Figure]]:
     """(heading, figure) of each plot."""
-    found = [("Pooled metrics, bars from chance, 95 % interval over users", _values(measures))]
+    interval = f"95 % interval over {drawn_over(measures.seeds)}"
+    found = [(f"Pooled metrics, bars from chance, {interval}", _values(measures))]
     if measures.improvements:
-        found.append(("Absolute improvement, 95 % interval over users", _improvements(measures)))
+        found.append((f"Absolute improvement, {interval}", _improvements(measures)))
     if measures.table.costs:
-        found.append(("Cost", _costs(measures)))
+        found.append(("Speed", _speed(measures)))
+    found.append(
+        (f"{WEIGHED.upper()} against cost, {interval}; dotted: the frontier", pareto(weighed(measures)))
+    )
     return found
 
 
@@ -61,7 +67,7 @@ def _improvements(measures: Measures) -> go.Figure:
     return figure.update_xaxes(title_text="absolute difference, %")
 
 
-def _costs(measures: Measures) -> go.Figure:
+def _speed(measures: Measures) -> go.Figure:
     shown = {
         "training samples/s": ("train_samples_per_s", 1.0),
         "inference samples/s": ("infer_samples_per_s", 1.0),

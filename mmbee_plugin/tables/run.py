@@ -14,11 +14,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.cells import Cell, Job, seed_jobs
+from mmbee_plugin.experiments.cost import CPUClock
 from mmbee_plugin.experiments.scoring import first_time, predictions
 from mmbee_plugin.experiments.training import EVALUATED, prepared, settings_of_the_key, state_of_the_code
 from mmbee_plugin.recbole.run import build_config
 
-KIND = "labelled 1"
+KIND = "labelled 2"
 """version of the cells' content, part of their key"""
 
 
@@ -49,15 +50,16 @@ def labelled_cell(model: str, path: Path, given: Mapping[str, Any], seed: int) -
     Returns:
         arrays: per split ``<split> users`` (n,) int32 rows of the folder, ``labels`` (n,) bool, ``scores`` (n,) float32
         and, with time, ``times`` (n,) float64 in the file's unit.
-        facts: those of :meth:`Training.facts`, infer_samples_per_s, flops a sample.
+        facts: those of :meth:`Training.facts`, infer_samples_per_s, score_cpu_us and flops a sample.
     """
     with prepared(model, path, given, seed) as training:
         training.fit()
         since = first_time(training.folder)
         arrays: dict[str, NDArray] = {}
-        inference = 0.0
+        inference, clock = 0.0, CPUClock()
         for split, loader in zip(EVALUATED, training.evaluated, strict=True):
-            columns, seconds = predictions(training.network, loader, since)
+            with clock.running():
+                columns, seconds = predictions(training.network, loader, since)
             arrays |= {f"{split} {name}": values for name, values in columns.items()}
             inference += seconds
         batch = next(iter(training.evaluated[1]))[0].to(training.config["device"])
@@ -65,6 +67,7 @@ def labelled_cell(model: str, path: Path, given: Mapping[str, Any], seed: int) -
         facts = {
             **training.facts(),
             "infer_samples_per_s": round(scored / inference, 1),
+            "score_cpu_us": clock.per(scored, 1e-6),
             "flops": flops(lambda: training.network.predict(batch)) / len(batch),
         }
     return Cell(arrays, facts)

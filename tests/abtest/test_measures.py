@@ -60,7 +60,7 @@ def test_adjusting_is_least_squares_with_one_slope_for_all_arms():
 def test_intervals_find_what_is_there_and_nothing_else():
     random = np.random.default_rng(2)
     arms = {"control": 1.0, "again": 1.0, "better": 1.3}
-    found = measure({name: [_observed(random, 2_000, by) for _ in range(3)] for name, by in arms.items()})
+    found = measure({name: [_observed(random, 1_500, by) for _ in range(6)] for name, by in arms.items()})
     for kind in ("plain", "adjusted"):
         better = _lift(found["better"], "NGC", kind)
         assert better.interval.low < 0.3 < better.interval.high and better.p_value < 0.01

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.evaluation import metrics
-from mmbee_plugin.evaluation.resampling import ResampledUsers, difference
+from mmbee_plugin.evaluation.resampling import ResampledUsers
+from mmbee_plugin.evaluation.seeds import of_seeds
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +45,16 @@ def test_pairing_sees_a_small_shift_and_no_shift(samples):
     resampled = ResampledUsers(users, labels, draws=400)
     better, same = resampled.values(scores + 0.3 * labels), resampled.values(scores)
     gain = metrics.auc(labels, scores + 0.3 * labels) - metrics.auc(labels, scores)
-    found = difference(better["auc"], same["auc"], gain)
+    found = of_seeds(np.array([gain]), (better["auc"] - same["auc"])[None])
     assert found.p_value == pytest.approx(2 / 400)
-    assert found.interval.low > 0
-    assert difference(same["auc"], same["auc"], 0.0).p_value == 1.0
+    assert found.interval.mean == gain and found.interval.low > 0
+    assert of_seeds(np.zeros(1), (same["auc"] - same["auc"])[None]).p_value == 1.0
 
 
 def test_draws_without_a_pair_do_not_count():
     resampled = ResampledUsers(np.array([0, 0, 1]), np.array([1, 0, 0]), draws=200)
-    values = resampled.values(np.array([0.3, 0.1, 0.2]))
-    assert np.isnan(values["auc"]).any()
-    assert difference(values["auc"], values["auc"], 0.0).p_value == 1.0
+    values = resampled.values(np.array([0.3, 0.1, 0.2]))["auc"]
+    assert np.isnan(values).any() and np.isfinite(values).any()
+    found = of_seeds(np.ones(2), np.stack([values, values]))
+    assert np.isfinite([found.interval.low, found.interval.high]).all()
+    assert np.isnan(of_seeds(np.ones(1), np.full((1, 20), np.nan)).interval.low)

@@ -87,7 +87,7 @@ def test_the_largest_mean_fall_comes_first_and_doubt_is_said():
     assert sheet.headings[3:] == ("GAUC fall", "95 %", "±", "AUC fall", "UAUC fall")
     assert sheet.rows[0][4] == "+0.315 to +0.885" and sheet.rows[0][5] == "0.141"
     assert sheet.notes[0].startswith("Would keep: a2a, u2a; the paper's five: ")
-    assert sheet.notes[-1] == "Kept, but not beyond chance over users: u2a."
+    assert sheet.notes[-1] == "Kept, but not beyond chance over users and seeds: u2a."
     bars, points = figure.data
     assert list(bars.y) == ["a2a", "u2a", "u2a2u"] and len(points.x) == 12
 

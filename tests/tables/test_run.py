@@ -37,7 +37,9 @@ def test_a_cell_holds_every_row_of_the_folder(live_path, monkeypatch, tmp_path):
     assert cell.facts["valid"]["gauc"] == pytest.approx(metrics.gauc(*valid.values()), abs=1e-6)
     assert cell.facts["epochs"] == 2
     assert cell.facts["train_samples_per_s"] > 0 < cell.facts["infer_samples_per_s"]
-    assert cell.facts["flops"] > 0 < cell.facts["parameters"]
+    assert cell.facts["flops"] > 0 < cell.facts["score_cpu_us"]
+    assert 0 < cell.facts["embedding_parameters"] < cell.facts["parameters"]
+    assert 0 < cell.facts["train_cpu_seconds"] <= 1.2 * cell.facts["seconds"]  # one thread
     assert not list(tmp_path.glob("**/*.pth"))  # its checkpoints are gone
 
 

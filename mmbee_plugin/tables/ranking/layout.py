@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mmbee_plugin.evaluation.resampling import MEAN_DRAWS
 from mmbee_plugin.experiments.sheet import (
     Sheet,
-    beside,
     difference_sheet,
+    drawn_over,
+    mean_of_seeds,
     p_text,
     seeds_text,
     standing,
     untested,
 )
+from mmbee_plugin.tables.costs import Weighed, cost_sheet
 from mmbee_plugin.tables.ranking.measures import (
     ALL,
     FEW,
@@ -26,26 +29,20 @@ from mmbee_plugin.tables.ranking.rows import NUMBER
 
 SHOWN = ("recall@20", "ndcg@20")
 """metrics in the sheet of groups"""
-GRAPH_COST = "of cells that read one graph, the graph stage and its compilation are in the first alone"
 GROUPS = {
     ALL: "all pairs",
     FEW: "pairs of users with at most two training interactions",
     NEW: "pairs with an item that has no training interaction",
 }
 NAMES = {"recall": "Recall", "precision": "Precision", "ndcg": "NDCG"}
-COSTS = {
-    "epochs": ("Epochs", "{:.0f}"),
-    "epoch_seconds": ("s an epoch", "{:.1f}"),
-    "valid_seconds": ("s a ranking", "{:.1f}"),
-    "seconds": ("Seconds", "{:,.0f}"),
-    "peak_rss_mb": ("Peak MB", "{:,.0f}"),
-}
+WEIGHED = "recall@20"
+"""metric that costs are weighed against"""
 
 
 def ranking_sheets(
     measures: RankingMeasures, protocol: Sequence[str], published: Sequence[Publication]
 ) -> list[Sheet]:
-    """The table, the reference row minus every other one, groups of pairs, and published figures.
+    """The table, the reference row minus every other one, groups of pairs, costs, and published figures.
 
     Args:
         protocol: notes on ranking, tuning and the rows' own settings.
@@ -53,8 +50,14 @@ def ranking_sheets(
     found = [_table(measures, protocol)]
     if measures.differences:
         found.append(_differences(measures))
-    found.append(_groups(measures))
+    found += [_groups(measures), cost_sheet(weighed(measures), measures.side_by_side)]
     return [*(found if measures.tested else untested(found)), *map(_published, published)]
+
+
+def weighed(measures: RankingMeasures) -> Weighed:
+    """The rows' Recall@20 and costs."""
+    values = {name: of_row[WEIGHED] for name, of_row in measures.intervals.items()}
+    return Weighed(metric_name(WEIGHED), values, {name: row.costs for name, row in measures.rows.items()})
 
 
 def metric_name(metric: str) -> str:
@@ -86,23 +89,15 @@ def _table(measures: RankingMeasures, protocol: Sequence[str]) -> Sheet:
     rows = []
     for name, figures in measures.rows.items():
         cells = [_value(figures, metric, best[metric]) for metric in METRICS]
-        costs = [
-            pattern.format(figures.costs[cost]) if cost in figures.costs else ""
-            for cost, (_, pattern) in COSTS.items()
-        ]
-        rows.append((name, *cells, str(figures.tried or "-"), *costs))
+        rows.append((name, *cells, str(figures.tried or "-")))
     pairs, users = measures.counts[ALL]
-    many = measures.seeds > 1
     notes = [
-        f"Mean over users and {measures.seeds} seed{'s'[:many]}"
-        + (", in brackets the largest minus the smallest seed" if many else "")
-        + "; * the best row. Tried: settings in the row's tuning.",
+        f"{mean_of_seeds(measures.seeds)}; * the best row. Tried: settings in the row's tuning.",
         *protocol,
-        f"Seconds and peak memory of a cell, one thread, {beside(measures.side_by_side)}; {GRAPH_COST}.",
     ]
     if measures.differences:
         notes += best_other_lines(measures)
-    headings = ("Model", *map(metric_name, METRICS), "Tried", *(heading for heading, _ in COSTS.values()))
+    headings = ("Model", *map(metric_name, METRICS), "Tried")
     title = f"Table {NUMBER}. Full ranking, {measures.split} split: {pairs:,} pairs of {users:,} users"
     return Sheet(title, headings, tuple(rows), tuple(notes))
 
@@ -111,8 +106,7 @@ def _differences(measures: RankingMeasures) -> Sheet:
     note = (
         "In brackets the 95 % interval"
         + ("; p: two-sided, Holm-corrected over the rows. Both" if measures.tested else ",")
-        + " by the paired bootstrap over users of the seeds' mean, 10,000 draws; the spread over seeds is no "
-        "part of it."
+        + f" by the paired bootstrap over {drawn_over(measures.seeds)}, {MEAN_DRAWS:,} draws."
     )
     headings = {metric: metric_name(metric) for metric in METRICS}
     title = f"{measures.reference} minus the row"

@@ -1,5 +1,5 @@
-"""Figures of a ranking table from its cells: metrics of each user averaged over seeds, for all positives and for groups
-of them."""
+"""Figures of a ranking table from its cells: metrics of each user and seed, for all positives and for groups of
+them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbee_plugin.evaluation import bootstrap
 from mmbee_plugin.evaluation.bootstrap import Interval, PairedDifference
 from mmbee_plugin.evaluation.metrics import metrics_of_ranks
 from mmbee_plugin.evaluation.resampling import means_on_resampled_users
+from mmbee_plugin.evaluation.seeds import of_seeds
 from mmbee_plugin.experiments.cells import Cell, alike
 from mmbee_plugin.experiments.comparison import Difference, corrected
 
 TOPK = (10, 20)
 METRICS = tuple(f"{metric}@{k}" for k in TOPK for metric in ("recall", "precision", "ndcg"))
-COSTS = ("seconds", "peak_rss_mb", "epochs", "best_epoch", "epoch_seconds", "valid_seconds")
+COSTS = (
+    *("parameters", "embedding_parameters", "train_cpu_seconds", "rank_cpu_ms"),
+    *("epochs", "best_epoch", "epoch_seconds", "seconds", "peak_rss_mb"),
+)
 
 ALL = "all"
 FEW = "few"
@@ -68,7 +71,7 @@ class RowFigures:
 
     Attributes:
         seeds: metric -> mean over all users, one value a seed.
-        users: group -> metric -> (users of the group,), averaged over the seeds.
+        users: group -> metric -> (seeds, users of the group); a row without training has one seed.
         costs: cost of :data:`COSTS` -> mean over the cells, if all cells have it.
         tried: number of trials of its tuning; 0 without tuning.
     """
@@ -91,7 +94,7 @@ class RankingMeasures:
         reference: the row that is compared with every other one.
         seeds: trainings of each row.
         counts: group -> (positives, users).
-        intervals: row -> metric -> 95 % interval over users.
+        intervals: row -> metric -> 95 % interval over users and seeds.
         differences: group -> other row -> the reference minus it; empty without the reference row.
         side_by_side: most cells that were made, and timed, at once.
         tested: whether differences get p-values; False for generated samples.
@@ -177,7 +180,7 @@ def _figures(
     seeds: dict[str, list[float]] = {}
     for group, chosen in groups.items():
         each = [metrics_of_ranks(positives.users[chosen], own[chosen], TOPK)[1] for own in ranks]
-        users[group] = {metric: np.mean([of_seed[metric] for of_seed in each], axis=0) for metric in METRICS}
+        users[group] = {metric: np.stack([of_seed[metric] for of_seed in each]) for metric in METRICS}
         if group == ALL:
             seeds = {metric: [float(of_seed[metric].mean()) for of_seed in each] for metric in METRICS}
     known = [cost for cost in COSTS if all(cost in cell.facts for cell in cells)]
@@ -205,13 +208,15 @@ def _differences(rows: Mapping[str, RowFigures], group: str, reference: str) -> 
 def _resampled(
     users: Mapping[str, Mapping[str, NDArray[np.float64]]],
 ) -> dict[str, dict[str, PairedDifference]]:
-    """Means over users with their bootstrap draws, all on the same draws: name -> metric -> result."""
+    """Means over users and seeds, all on the same draws of users: name -> metric -> result.
+
+    Args:
+        users: name -> metric -> (seeds, users).
+    """
     columns = [of_name[metric] for of_name in users.values() for metric in METRICS]
-    draws = means_on_resampled_users(np.stack(columns, axis=1)).T.reshape(len(users), len(METRICS), -1)
+    draws = means_on_resampled_users(np.concatenate(columns).T).T
+    of_columns = iter(np.split(draws, np.cumsum([len(column) for column in columns])[:-1]))
     return {
-        name: {
-            metric: bootstrap.of_draws(float(of_name[metric].mean()), draws[place, column])
-            for column, metric in enumerate(METRICS)
-        }
-        for place, (name, of_name) in enumerate(users.items())
+        name: {metric: of_seeds(of_name[metric].mean(axis=1), next(of_columns)) for metric in METRICS}
+        for name, of_name in users.items()
     }

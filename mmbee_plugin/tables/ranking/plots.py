@@ -1,4 +1,4 @@
-"""Plots of a ranking table: metrics of all rows, and metrics and gain by user degree."""
+"""Plots of a ranking table: metrics of all rows, alone and against costs, and metrics and gain by user degree."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ import plotly.graph_objects as go
 
 from mmbee_plugin.experiments.colours import of_models
 from mmbee_plugin.experiments.plots import error_bars, interval_bars, side_by_side
-from mmbee_plugin.tables.ranking.layout import SHOWN, metric_name
+from mmbee_plugin.experiments.sheet import drawn_over
+from mmbee_plugin.tables.costs import pareto
+from mmbee_plugin.tables.ranking.layout import SHOWN, WEIGHED, metric_name, weighed
 from mmbee_plugin.tables.ranking.measures import METRICS, RankingMeasures
 
 
 def ranking_plots(measures: RankingMeasures) -> list[tuple[str, go.Figure]]:
     """(heading, figure) of each plot."""
-    found = [("Metrics, 95 % interval over users", _values(measures))]
+    interval = f"95 % interval over {drawn_over(measures.seeds)}"
+    found = [(f"Metrics, {interval}", _values(measures))]
+    found.append(
+        (f"{metric_name(WEIGHED)} against cost, {interval}; dotted: the frontier", pareto(weighed(measures)))
+    )
     groups = [name for name in measures.counts if name[0].isdigit()]
     for metric in SHOWN:
         found.append((f"{metric_name(metric)} over user degree", _over_degree(measures, metric, groups)))
     if measures.differences:
-        title = f"{measures.reference} minus the best other row, over user degree, 95 % interval over users"
+        title = f"{measures.reference} minus the best other row, over user degree, {interval}"
         found.append((title, _gain_over_degree(measures, groups)))
     return found
 

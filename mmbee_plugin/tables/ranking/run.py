@@ -16,6 +16,7 @@ from mmbee_plugin.command.memory import PeakMemory
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.cells import Cell, Job, seed_jobs
+from mmbee_plugin.experiments.cost import CPUClock
 from mmbee_plugin.experiments.rows import over
 from mmbee_plugin.experiments.training import (
     EVALUATED,
@@ -36,7 +37,7 @@ from mmbee_plugin.recbole.training.ranking import positive_ranks
 from mmbee_plugin.recbole.untrained import Score
 from mmbee_plugin.tables.ranking.rows import RankedRow
 
-KIND = "ranking 2"
+KIND = "ranking 3"
 """version of the cells' content, part of their key"""
 COUNTED = "Pop"
 """model whose settings and data rows without a model use; it has no settings of its own"""
@@ -92,7 +93,7 @@ def ranking_cell(model: str, path: Path, given: Mapping[str, Any], seed: int) ->
     """Trains a model and ranks the validation and test items with the weights of its best epoch.
 
     Returns:
-        arrays: those of :func:`ranked`. facts: those of :meth:`Training.facts`, and valid_seconds of one evaluation.
+        arrays: those of :func:`ranked`. facts: those of :meth:`Training.facts`, and rank_cpu_ms a user.
         After a NaN loss, no arrays, and the fact :data:`FAILED`.
     """
     with prepared(model, path, given, seed) as training:
@@ -103,29 +104,46 @@ def ranking_cell(model: str, path: Path, given: Mapping[str, Any], seed: int) ->
                 raise
             return Cell({}, {**training.facts(), "valid": {}, FAILED: str(error)})
 
-        arrays: dict[str, NDArray] = {}
-        seconds = []
-        for split, loader in zip(EVALUATED, training.evaluated, strict=True):
-            begun = time.perf_counter()
-            arrays |= ranked(training.trainer.scores, loader, training.train.dataset, split)
-            seconds.append(time.perf_counter() - begun)
-        facts = {**training.facts(), "valid_seconds": round(seconds[0], 3)}
-    return Cell(arrays, facts)
+        arrays, milliseconds = _ranked_splits(
+            training.trainer.scores, training.evaluated, training.train.dataset
+        )
+        return Cell(arrays, {**training.facts(), "rank_cpu_ms": milliseconds})
 
 
 def counted_cell(count: Callable[[MMBeeDataset], Score], path: Path, given: Mapping[str, Any]) -> Cell:
-    """Ranks the validation and test items by a score without training; arrays as :func:`ranking_cell`."""
-    begun, memory = time.perf_counter(), PeakMemory()
+    """Ranks the validation and test items by a score without training; arrays as :func:`ranking_cell`.
+
+    It has no parameters; counting is its training.
+    """
+    begun, memory, clock = time.perf_counter(), PeakMemory(), CPUClock()
     folder = DatasetFolder(path)
     config = build_config(COUNTED, folder, {**given, "show_progress": False})
     with run_log(config, quiet=True), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         train, *evaluated = data_preparation(config, seeded_dataset(config))
-        score = count(train.dataset)
-        arrays: dict[str, NDArray] = {}
-        for split, loader in zip(EVALUATED, evaluated, strict=True):
-            arrays |= ranked(score, loader, train.dataset, split)
-    return Cell(arrays, cost_facts(folder, begun, memory))
+        with clock.running():
+            score = count(train.dataset)
+        arrays, milliseconds = _ranked_splits(score, evaluated, train.dataset)
+    costs = {
+        "parameters": 0,
+        "embedding_parameters": 0,
+        "train_cpu_seconds": clock.per(1),
+        "rank_cpu_ms": milliseconds,
+    }
+    return Cell(arrays, {**cost_facts(folder, begun, memory), **costs})
+
+
+def _ranked_splits(
+    score: Score, loaders: Sequence[Any], train: MMBeeDataset
+) -> tuple[dict[str, NDArray], float]:
+    """Arrays of :func:`ranked` of both splits, and the CPU milliseconds a user: scoring all items, masks and ranks."""
+    arrays: dict[str, NDArray] = {}
+    clock, users = CPUClock(), 0
+    for split, loader in zip(EVALUATED, loaders, strict=True):
+        with clock.running():
+            arrays |= ranked(score, loader, train, split)
+        users += len(np.unique(arrays[f"{split} users"]))
+    return arrays, clock.per(users, 1e-3)
 
 
 def ranked(score: Score, loader: Any, train: MMBeeDataset, split: str) -> dict[str, NDArray]:

@@ -94,6 +94,12 @@ def ranked_cell() -> Callable[..., Cell]:
         arrays = {
             f"{split} {name}": values for split in ("valid", "test") for name, values in columns.items()
         }
-        return Cell(arrays, {"seconds": 2.0 * seed, "peak_rss_mb": 500.0, "side_by_side": 1})
+        costs = {
+            "parameters": 100,
+            "embedding_parameters": 60,
+            "train_cpu_seconds": skill,
+            "rank_cpu_ms": 0.5,
+        }
+        return Cell(arrays, {**costs, "seconds": 2.0 * seed, "peak_rss_mb": 500.0, "side_by_side": 1})
 
     return make

@@ -12,11 +12,14 @@ import pytest
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation import bootstrap
+from mmbee_plugin.evaluation.resampling import means_on_resampled_users
+from mmbee_plugin.evaluation.seeds import of_seeds
 from mmbee_plugin.experiments.cells import Cell
 from mmbee_plugin.experiments.report import Report
 from mmbee_plugin.experiments.sheet import UNTESTED, lines
 from mmbee_plugin.tables.ranking.layout import best_other_lines, ranking_sheets
 from mmbee_plugin.tables.ranking.measures import ALL, FEW, NEW, measure
+from mmbee_plugin.tables.ranking.plots import ranking_plots
 from mmbee_plugin.tables.ranking.published import published
 from mmbee_plugin.tables.ranking.report import write_ranking
 
@@ -38,7 +41,22 @@ def test_figures_are_those_of_the_ranks(ranked_cell, measures):
     assert row.value("precision@20") == pytest.approx((ranks < 20).mean() / 20)
     assert row.value("ndcg@10") == pytest.approx(np.where(ranks < 10, 1 / np.log2(ranks + 2), 0).mean())
     assert row.seeds["recall@10"] == pytest.approx((ranks < 10).mean(axis=1))
-    assert row.costs == {"seconds": 3.0, "peak_rss_mb": 500.0}
+    assert row.costs == {
+        **{"parameters": 100, "embedding_parameters": 60, "train_cpu_seconds": 1, "rank_cpu_ms": 0.5},
+        **{"seconds": 3.0, "peak_rss_mb": 500.0},
+    }
+
+
+def test_costs_stand_in_a_sheet_and_a_plot(measures):
+    (cost,) = (sheet for sheet in ranking_sheets(measures, [], []) if sheet.title == "Cost")
+    assert cost.headings[:5] == (
+        *("Row", "Parameters", "of embeddings", "Training CPU s", "Ranking CPU ms a user"),
+    )
+    assert ("MostPop", "100", "60", "0.5", "0.5") in [row[:5] for row in cost.rows]
+    said = next(note for note in cost.notes if "Training CPU s:" in note)
+    assert said.endswith("Recall@20 for less Training CPU s: MostPop, LightGCN, MMBee.")
+    headings = [heading for heading, _ in ranking_plots(measures)]
+    assert "Recall@20 against cost, 95 % interval over users and seeds; dotted: the frontier" in headings
 
 
 def test_groups_are_of_degrees(ranked_cell, measures):
@@ -53,11 +71,16 @@ def test_groups_are_of_degrees(ranked_cell, measures):
 
 
 def test_differences_are_the_paired_bootstrap(measures):
-    own, other = (measures.rows[name].users[ALL]["recall@20"] for name in ("MMBee", "LightGCN"))
-    found = measures.differences[ALL]["LightGCN"].found["recall@20"].interval
-    expected = bootstrap.paired(own, other).interval
-    assert found.mean == pytest.approx(expected.mean, abs=1e-12)
-    assert found.standard_error == pytest.approx(expected.standard_error, rel=0.05)
+    own = measures.rows["MMBee"].users[ALL]["recall@20"]
+    for name, seeds in (("LightGCN", 2), ("MostPop", 1)):
+        other = measures.rows[name].users[ALL]["recall@20"]
+        assert own.shape == (2, 300) and other.shape == (seeds, 300)
+        draws = means_on_resampled_users((own - other).T).T
+        expected = of_seeds((own - other).mean(axis=1), draws)
+        found = measures.differences[ALL][name].found["recall@20"]
+        assert found.interval.mean == pytest.approx(own.mean() - other.mean(), abs=1e-12)
+        assert found.interval.low == pytest.approx(expected.interval.low)
+        assert found.p_value == expected.p_value
     alone = [measures.differences[ALL][name].found["ndcg@10"].p_value for name in ("LightGCN", "MostPop")]
     corrected = [measures.differences[ALL][name].p_values["ndcg@10"] for name in ("LightGCN", "MostPop")]
     assert corrected == bootstrap.holm(alone)

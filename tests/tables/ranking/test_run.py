@@ -50,6 +50,9 @@ def test_every_row_ranks_all_held_out_pairs(toy, small_paper, name):
         assert np.array_equal(columns["user degrees"], np.bincount(train.users)[columns["users"]])
         assert columns["item degrees"][columns["items"] == 23].sum() == 0
     assert {"data", "seconds", "peak_rss_mb", "versions"} <= set(cell.facts)
+    assert cell.facts["train_cpu_seconds"] > 0 < cell.facts["rank_cpu_ms"]
+    assert cell.facts["parameters"] >= cell.facts["embedding_parameters"]
+    assert (cell.facts["embedding_parameters"] >= 24 * 8) == bool(row.model)  # items by the width
     if row.model:
         _, valid = metrics_of_ranks(cell.arrays["valid users"], cell.arrays["valid ranks"])
         for name, value in cell.facts["valid"].items():  # RecBole's, of the best epoch, to four digits
