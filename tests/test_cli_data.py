@@ -85,7 +85,7 @@ def test_force(mmbee, source, tmp_path):
     [
         (
             ("convert", "csv", ".", "toy"),
-            "error: format 'csv' is unknown; known: hkuds, microlens, mmgcn, mmrec, kuailive, kuailive-m3\n",
+            "error: format 'csv' is unknown; known: hkuds, microlens, mmgcn, mmrec, kuailive, kuailive-m3, vtuber\n",
         ),
         (("convert", "hkuds", "none", "toy"), "error: none: no such folder to read from\n"),
         (

@@ -49,7 +49,7 @@ def data_convert(
         bool, typer.Option("--ordered", help="The files have no times, but list rows in order of time.")
     ] = False,
 ) -> None:
-    """Convert public files into a dataset folder, or public logs (kuailive, kuailive-m3) into a log folder."""
+    """Convert public files into a dataset folder, or public logs (kuailive, kuailive-m3, vtuber) into a log folder."""
     if form not in FORMATS:
         raise InputError(f"format {form!r} is unknown; known: {', '.join(FORMATS)}")
     if form in READERS:

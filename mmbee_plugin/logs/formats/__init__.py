@@ -13,6 +13,7 @@ from mmbee_plugin.logs.settings import ConvertSettings
 LOG_FORMATS = {
     "kuailive": "mmbee_plugin.logs.formats.kuailive",
     "kuailive-m3": "mmbee_plugin.logs.formats.kuailive_m3",
+    "vtuber": "mmbee_plugin.logs.formats.vtuber",
 }
 """modules, imported on use, with `INFO` (entries of `logs.json`), `FILES` (each table's current and older names) and
 `write(source, log, counts, progress)`"""

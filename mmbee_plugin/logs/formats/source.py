@@ -67,7 +67,8 @@ class SourceFolder:
 
 
 class SourceTable:
-    """One table of a released log: `<name>.csv`, `.csv.gz` or `.parquet`, or parts `<name>_part*` or `<name>/*`.
+    """One table of a released log: `<name>` with an ending of `ENDINGS`, or parts: `<name>_part*`, `<name>_YYYY-MM`,
+    `<name>/*`.
 
     Case is ignored. Of several places the first in the order of `SourceFolder.files` counts.
 
@@ -98,7 +99,7 @@ class SourceTable:
         """Candidate file groups of the table, by place, then ending, then form: a single file, parts, a folder."""
         groups: dict[tuple[int, int, int], list[Path]] = {}
         places: list[Path] = []
-        part = re.compile(rf"{re.escape(name)}(_part.*)?", re.IGNORECASE)
+        part = re.compile(rf"{re.escape(name)}(_part.*|_\d{{4}}-\d{{2}})?", re.IGNORECASE)
         for path in self.source.files:
             ending = next((end for end in ENDINGS if path.name.lower().endswith(end)), None)
             if ending is None:
