@@ -230,3 +230,32 @@ def test_a_plan_is_printed_for_a_population_that_is_not_there(mmbee):
     assert "Cap 1,000: " in out and "Shuffle: " in out
     status, _, err = mmbee(*arguments[:2], "--users=many", *arguments[3:])
     assert status == 2 and err.strip() == "error: 'many' is no count; write for instance 1e9"
+
+
+def test_a_graph_is_refreshed_from_an_earlier_one_and_compared(mmbee, folder):
+    """A gift and a user are new; who keeps an older list is told, and what it costs."""
+    fast = (
+        "--graph.folds=0",
+        "--graphcl.epochs=1",
+        "--eval_args={split: {RS: [0.99, 0.005, 0.005]}, order: RO}",
+    )
+    build = ("graph", "build", "--dataset=toy", *fast)
+    assert "approximate" not in mmbee(*build)[1]
+    (key,) = snapshots(folder)
+    with open(folder / "toy.inter", "a") as file:
+        file.write("u3\ti19\nnew\ti2\n")
+    refresh = (*build, "--refresh=touched", f"--previous={folder / 'graph' / key}")
+    status, out, _ = mmbee(*refresh, "--compare")
+    assert status == 0 and f"others keep those of {key}" in out.replace("\n", " ")
+    rows = cells(out[out.index("overlap, kept") :])
+    assert list(rows) == ["swing", "u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a", "all"]
+    for name in ("u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a"):
+        share, overlap = float(rows[name][0].rstrip("%")), float(rows[name][1])
+        assert 0 < share < 100 and 0 < overlap <= 1
+    assert len(snapshots(folder)) == 2
+    assert "Reused: " in mmbee(*refresh)[1] and len(snapshots(folder)) == 2
+    assert "approximate" not in mmbee(*build)[1] and len(snapshots(folder)) == 3
+
+    for bad in (refresh[:-1], (*build, "--previous=x"), (*build, "--compare")):
+        status, out, err = mmbee(*bad)
+        assert status == 2 and not out and err.startswith("error: --refresh=touched, --previous=DIR")

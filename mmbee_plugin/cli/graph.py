@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,25 +14,56 @@ from mmbee_plugin.command.counts import parse_count
 from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.errors import InputError
 
+
+class Refreshed(StrEnum):
+    """Which lists are made anew from an earlier snapshot's."""
+
+    TOUCHED = "touched"
+
+
 app = typer.Typer(help="Graphs: build them and look into them.", no_args_is_help=True)
 
 
 @app.command("build", cls=with_list(of_graphs), context_settings=WITH_SETTINGS)
-def graph_build(context: typer.Context, dataset: Dataset, data_path: DataPath = Path("datasets")) -> None:
+def graph_build(
+    context: typer.Context,
+    dataset: Dataset,
+    data_path: DataPath = Path("datasets"),
+    refresh: Annotated[
+        Refreshed | None,
+        typer.Option(help="Make new lists for the nodes that changed gifts touch; approximate."),
+    ] = None,
+    previous: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The earlier snapshot whose lists the others keep.")
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Build all lists too, and show overlap and costs.")
+    ] = False,
+) -> None:
     """Build the graphs, neighbour lists and node vectors of a dataset, unless they are there.
 
     They are those that a run of --model=MMBee reads. Its settings may follow, as for a run: --graph.top_k=20.
+    --refresh=touched --previous=DIR stands for --graph.refresh_from=DIR, which such a run has to be given too.
     """
     from rich.console import Console
 
+    from mmbee_plugin.graph.refresh import approximation
     from mmbee_plugin.recbole import graph_report
     from mmbee_plugin.recbole.training import report
 
+    if (refresh is None) != (previous is None) or (compare and refresh is None):
+        raise InputError("--refresh=touched, --previous=DIR and --compare: the first two go together")
+    given = context.args if previous is None else [*context.args, f"--graph.refresh_from={previous}"]
     with stage_display() as show:
-        opened = graph_report.open_graph(dataset, data_path, context.args, show)
+        opened = graph_report.open_graph(dataset, data_path, given, show)
+        table = graph_report.refresh_table(opened, previous, show) if previous and compare else None
     for line in report.provenance_lines(opened.folder):
         typer.echo(line)
+    if line := approximation(opened.snapshot):
+        typer.echo(line)
     Console().print(graph_report.built_table(opened.snapshot))
+    if table is not None:
+        Console().print(table)
     typer.echo(f"{'Built' if opened.stages else 'Reused'}: {opened.snapshot.path}")
 
 

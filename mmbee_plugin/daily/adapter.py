@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from mmbee_plugin.daily.settings import DailySettings
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.folds import DAY
 from mmbee_plugin.errors import InputError
@@ -24,6 +25,8 @@ class Start:
     """of a training that has ended"""
     days: int
     """days since its cut, whose rows are trained on"""
+    snapshot: Path | None = None
+    """its graph, from which the day's is refreshed; None: all lists are new"""
 
 
 class Adapter(Protocol):
@@ -75,6 +78,13 @@ def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
         if before.get(name) != now.get(name):
             return f"was trained with {name}={before.get(name)!r}, now it is {now.get(name)!r}"
     return None
+
+
+def refreshed(start: Start | None, settings: DailySettings) -> dict[str, Any]:
+    """Entries of the graph's settings by which a day's graph is refreshed; none if its lists are all new."""
+    if start is None or start.snapshot is None:
+        return {}
+    return {"refresh_from": str(start.snapshot.absolute()), "refresh_limit": settings.refresh_limit}
 
 
 def folds_of(samples: DatasetFolder, start: Start | None) -> int:

@@ -26,6 +26,8 @@ class Base:
     """of its training"""
     cut: int
     """end of its training part, ms"""
+    snapshot: str | None
+    """key of its graph"""
 
 
 def earlier_days(work: Path, day: str) -> list[Path]:
@@ -62,7 +64,9 @@ def find_base(
         period: of the day's samples, which have to reach back to the base's cut.
     """
     for folder, found in _published(work, day, shelf):
-        base = Base(folder.name, found["bundle"], folder / found["trained"], found["cut"])
+        base = Base(
+            folder.name, found["bundle"], folder / found["trained"], found["cut"], found.get("snapshot")
+        )
         why = _unfit(base, found, adapter, model, period)
         return (
             (base, f"goes on from {base.day}, bundle {base.bundle}")

@@ -19,9 +19,12 @@ from mmbee_plugin.daily.settings import DailySettings
 from mmbee_plugin.daily.stages import Stages, read_record
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.labelled import LabelledRows
+from mmbee_plugin.graph.refresh import approximation
+from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.logs.folder import LogFolder
 from mmbee_plugin.logs.period import DAY, Period, name_of
 from mmbee_plugin.logs.samples import write_samples
+from mmbee_plugin.offline.refresh import can_be_kept
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.opened import Bundle, open_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
@@ -158,19 +161,29 @@ class Day:
                 if other != folder:
                     shutil.rmtree(other)
             folder.mkdir(exist_ok=True)
-            source = self.adapter.train(samples, self._start(base), folder, self.show)
+            source = self.adapter.train(samples, self._start(samples, base), folder, self.show)
             return {"path": folder.name}
 
         return str(self.stages.done("train", inputs, work)["path"]), source
 
-    def _start(self, base: Base | None) -> Start | None:
-        return None if base is None else Start(base.folder, (self.period.ends[0] - base.cut) // DAY)
+    def _start(self, samples: DatasetFolder, base: Base | None) -> Start | None:
+        if base is None:
+            return None
+        days = (self.period.ends[0] - base.cut) // DAY
+        if self.settings.refresh == "rebuild" or base.snapshot is None:
+            return Start(base.folder, days)
+        snapshot = base.folder.parent / "samples" / samples.name / "graph" / base.snapshot
+        if can_be_kept(snapshot):
+            return Start(base.folder, days, snapshot)
+        self.show(f"the graph of {base.day} is gone or has no tokens, so all lists are new")
+        return Start(base.folder, days)
 
     def _bundle(self, samples: DatasetFolder, trained: str, source: Source | None) -> str:
         def work(key: str) -> dict[str, Any]:
             opened = source or self.adapter.source(samples, self.folder / trained)
             made = build_bundle(opened, self.shelf)
-            return {"bundle": made, "path": str((self.shelf.path / made).absolute())}
+            snapshot = opened.facts.snapshot
+            return {"bundle": made, "path": str((self.shelf.path / made).absolute()), "snapshot": snapshot}
 
         return str(self.stages.done(BUNDLE, {"trained": trained}, work)["bundle"])
 
@@ -233,6 +246,7 @@ class Day:
                 "adapter": self.adapter.name,
                 "model": dict(model),
                 "cut": self.period.ends[0],
+                "snapshot": self.stages.result(BUNDLE).get("snapshot"),
                 "trained": trained,
             }
 
@@ -254,7 +268,7 @@ class Day:
                 raised = alarms(answers, list(before.values()), self.settings.alarms, reference)
             report = DayReport(
                 day=self.name,
-                provenance=[self.log.provenance(), self.period.describe(), start],
+                provenance=[self.log.provenance(), self.period.describe(), start, *self._approximation()],
                 real=self.log.info.kind == "real",
                 served=answers,
                 before=before,
@@ -273,6 +287,13 @@ class Day:
         limits = self.settings.alarms.model_dump()
         inputs = {"verdict": asdict(verdict), "alarms": limits, "costs": self.stages.costs}
         return [Alarm(**alarm) for alarm in self.stages.done("report", inputs, work)["alarms"]]
+
+    def _approximation(self) -> list[str]:
+        """A line where the day's graph is approximate."""
+        key = self.stages.result(BUNDLE).get("snapshot")
+        places = [] if key is None else self.folder.glob(f"samples/*/graph/{key}")
+        lines = [approximation(Snapshot.open(place)) for place in places]
+        return [line for line in lines if line is not None]
 
     def _last_days(self) -> dict[str, Replayed]:
         """Progressive validation of the days before, oldest first."""

@@ -11,7 +11,7 @@ from recbole.config import Config
 from recbole.data import data_preparation
 from recbole.utils import get_trainer, init_seed
 
-from mmbee_plugin.daily.adapter import NODES, Start, differing, folds_of, refuse_decided
+from mmbee_plugin.daily.adapter import NODES, Start, differing, folds_of, refreshed, refuse_decided
 from mmbee_plugin.daily.settings import DailySettings
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.graph.snapshot import Snapshot
@@ -41,6 +41,8 @@ BY_THE_LOOP = {
     "checkpoint_dir": "a folder of the day",
     "graph.fold_by": "day",
     "graph.folds": "one a day that is trained on, or 0",
+    "graph.refresh_from": "daily.refresh",
+    "graph.refresh_limit": "daily.refresh_limit",
     "graphcl.start": "yesterday's vectors",
 } | dict.fromkeys(
     ("eval_step", "stopping_step", "valid_metric", "metrics"), "the gate, no validation within training"
@@ -109,6 +111,8 @@ class RecBoleAdapter:
         if plain["graph"] is not None and plain["graph"].get("folds", 1):
             folds = folds_of(samples, start)
             own["graph"] = {**(own.get("graph") or {}), "folds": folds, "fold_by": "day"}
+        if plain["graph"] is not None and (earlier := refreshed(start, chosen)):
+            own["graph"] = {**(own.get("graph") or {}), **earlier}
         own["epochs"] = chosen.cold_epochs if start is None else chosen.epochs
         if start is not None:
             own["train_days"] = start.days

@@ -29,6 +29,11 @@ class DailySettings(Section):
     """passes over the nodes, from yesterday's vectors; from nothing graphcl.epochs"""
     graphcl_learning_rate: float = Field(default=0.02, gt=0)
     """alpha of these passes; from nothing graphcl.learning_rate"""
+    refresh: Literal["rebuild", "touched"] = "rebuild"
+    """neighbour lists of a day that goes on from another | rebuild: all are new | touched: those of users and authors
+    whose gifts changed, others keep yesterday's, which is approximate"""
+    refresh_limit: int = Field(default=6, ge=1)
+    """days in a row that may do so, after which all lists are new"""
     window: int = Field(default=30, ge=1)
     """seconds of a sample's window"""
     segments: int = Field(default=20, ge=1)

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from mmbee_plugin.command.shipped import shipped
 from mmbee_plugin.command.yaml_settings import read_mapping
-from mmbee_plugin.daily.adapter import NODES, Start, differing, folds_of, refuse_decided
+from mmbee_plugin.daily.adapter import NODES, Start, differing, folds_of, refreshed, refuse_decided
 from mmbee_plugin.daily.settings import DailySettings
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
@@ -43,6 +43,8 @@ BY_THE_LOOP = {
     "checkpoint.keep": "what the next day needs",
     "graph.fold_by": "day",
     "graph.folds": "one a day that is trained on, or 0",
+    "graph.refresh_from": "daily.refresh",
+    "graph.refresh_limit": "daily.refresh_limit",
     "graphcl.start": "yesterday's vectors",
 } | dict.fromkeys(("train.eval_every", "train.patience"), "the gate, no validation within training")
 """settings of a job that the loop decides -> what decides them"""
@@ -141,6 +143,8 @@ class TorchRecAdapter:
         graph = day.graph
         if graph is not None and graph.folds:
             graph = graph.replace(folds=folds_of(samples, start), fold_by="day")
+        if graph is not None:
+            graph = graph.replace(**refreshed(start, self.chosen))
         graphcl = day.graphcl.part(GraphCLSettings, width=day.model.width)
         write_shards(
             samples,

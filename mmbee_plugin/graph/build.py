@@ -15,6 +15,9 @@ from mmbee_plugin.graph.files import SnapshotFile
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.making import InProcess, Made
 from mmbee_plugin.graph.metapaths import POSITIVES
+from mmbee_plugin.graph.names import Names
+from mmbee_plugin.graph.partly import Partly
+from mmbee_plugin.graph.refresh import Refresh
 from mmbee_plugin.graph.settings import GraphSettings, Interactions, NodeStage
 from mmbee_plugin.graph.snapshot import Snapshot, fold_folder
 from mmbee_plugin.graph.stages import Spent
@@ -46,7 +49,11 @@ class OneProcess:
         self.inputs = inputs
 
     def made(self, fold: int | None) -> Made:
-        return InProcess(self.inputs.seen(fold), self.inputs.settings)
+        inputs, seen = self.inputs, self.inputs.seen(fold)
+        earlier = inputs.refresh
+        if earlier is not None and fold is not None:
+            earlier = earlier.without(seen, inputs.interactions, inputs.settings)
+        return InProcess(seen, inputs.settings) if earlier is None else Partly(seen, inputs.settings, earlier)
 
 
 def build(
@@ -57,9 +64,11 @@ def build(
     attributes: Mapping[str, Attributes] | None = None,
     nodes: NodeStage | None = None,
     progress: Callable[[str], None] | None = None,
+    names: Names | None = None,
+    refresh: Refresh | None = None,
 ) -> Snapshot:
     """:func:`snapshot` of these :class:`~mmbee_plugin.graph.inputs.Inputs`, made in one process."""
-    return snapshot(Inputs(interactions, settings, attributes or {}, nodes), root, progress)
+    return snapshot(Inputs(interactions, settings, attributes or {}, nodes, names, refresh), root, progress)
 
 
 def snapshot(
@@ -88,7 +97,10 @@ def snapshot(
     try:
         with opened() as arrays, folder_beside(folder) as writing:
             writer = SnapshotWriter(writing, progress, arrays.ready, arrays.spent)
-            _write_graph(writer, inputs, arrays.made(None), inputs.columns, None)
+            for name, array in ({} if inputs.names is None else inputs.names.arrays()).items():
+                writer.array(name, array)
+            whole = arrays.made(None)
+            _write_graph(writer, inputs, whole, inputs.columns, None)
             for name, one in inputs.columns.items():
                 writer.array(f"attributes/own/{name}.npy", one.filled())
             for fold in range(inputs.settings.folds):
@@ -97,8 +109,8 @@ def snapshot(
                 for name, one in columns.items():
                     if one is not inputs.columns[name]:  # features are the same in every fold
                         writer.array(f"{fold_folder(fold)}attributes/own/{name}.npy", one.filled())
-            writer.finish(inputs)
-            publish(writing, folder, keeps=is_sound)
+            writer.finish(inputs, _facts(inputs, whole))
+            publish(writing, folder, lambda found: is_sound(found, inputs.names))
     except OSError as error:
         raise InputError(
             f"{root}: cannot write a graph snapshot ({one_line(error)}), expected a folder with room for it"
@@ -116,6 +128,8 @@ def stored(
     try:
         found = Snapshot.open(folder)
         found.check()
+        if inputs.names is not None and not found.is_named(inputs.names):
+            return None
     except InputError:
         if progress is not None:
             progress("the stored snapshot is damaged or of an older layout, building it again")
@@ -162,6 +176,17 @@ def _write_graph(
             tables = inputs.nodes.train(u2a, *(made.lists(name).along(name) for name in POSITIVES.values()))
             for kind, table in zip(("user", "author"), tables, strict=True):
                 writer.array(f"nodes_{kind}.npy", np.asarray(table, dtype=np.float32))
+
+
+def _facts(inputs: Inputs, whole: Made) -> dict[str, object]:
+    """What a snapshot's manifest has beside its inputs."""
+    facts: dict[str, object] = {}
+    names, times = inputs.names, inputs.interactions.times
+    if names is not None and times is not None and len(times):
+        facts["newest"] = names.origin + float(times.max())
+    if isinstance(whole, Partly):
+        facts["refreshed"] = whole.kept.facts()
+    return facts
 
 
 def stage_suffix(fold: int | None) -> str:

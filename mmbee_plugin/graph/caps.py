@@ -66,8 +66,8 @@ def cap_costs(u2a: csr_matrix, settings: GraphSettings, caps: Sequence[int]) -> 
             )
             cost.seconds[name] = time.process_time() - start
             shares = overlap(exact.setdefault(name, lists), lists)
-            cost.overlap[name] = _mean(shares)
-            cost.overlap_of_hubs[name] = _mean(shares[near[path.start]])
+            cost.overlap[name] = mean(shares)
+            cost.overlap_of_hubs[name] = mean(shares[near[path.start]])
         yield cost
 
 
@@ -89,6 +89,7 @@ def overlap(exact: Neighbours, found: Neighbours) -> np.ndarray:
     return np.divide(common, lengths, out=np.full(len(lengths), np.nan), where=lengths > 0)
 
 
-def _mean(shares: np.ndarray) -> float:
+def mean(shares: np.ndarray) -> float:
+    """Of those that are not NaN; NaN without any."""
     known = shares[~np.isnan(shares)]
     return float(known.mean()) if len(known) else float("nan")

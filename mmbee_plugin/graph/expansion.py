@@ -1,5 +1,6 @@
 """Each node's top-K neighbours along a metapath (MMBee, section 5.3)."""
 
+import numpy as np
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.errors import InputError
@@ -7,7 +8,7 @@ from mmbee_plugin.graph.lists import PackedLists
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours, Normalisation, step_graphs
 from mmbee_plugin.graph.routes import Route, joins, leaves_gifts_out
 from mmbee_plugin.graph.sharing import shared_rows
-from mmbee_plugin.graph.stored import stored_product
+from mmbee_plugin.graph.stored import rows_at, stored_product
 
 
 def expand(
@@ -65,8 +66,14 @@ class Expansion:
         self.u2a, self.a2a, self.normalisation, self.sample = u2a, a2a, normalisation, sample
         self._last_two: tuple[tuple[str, ...], csr_matrix] | None = None
 
-    def lists(self, path: Metapath, top_k: int, exclude_own: bool = True) -> PackedLists:
+    def lists(
+        self, path: Metapath, top_k: int, exclude_own: bool = True, nodes: np.ndarray | None = None
+    ) -> PackedLists:
         """The lists of :func:`expand` as they are stored: users with equal histories share a row.
+
+        Args:
+            path, top_k, exclude_own: as of :func:`expand`.
+            nodes: (b,) start nodes; the lists are theirs alone, in this order. All by default.
 
         Raises:
             InputError: as :func:`expand`.
@@ -74,7 +81,10 @@ class Expansion:
         if top_k < 1:
             raise InputError(f"top_k: {top_k} is out of range, expected at least 1")
         steps = step_graphs(path, self.u2a, self.a2a, self.normalisation, self.sample)
-        rows, starts = shared_rows(steps[0]) if path.start == "u" else (None, None)
+        rows, starts = None, nodes
+        if path.start == "u":
+            rows, starts = shared_rows(steps[0] if nodes is None else rows_at(steps[0], nodes))
+            starts = starts if nodes is None else nodes[starts]
         if path.hops == 3 and joins(steps):
             steps = [steps[0], self._joined(path, steps)]
         elif path.hops == 2 and self._last_two is not None and self._last_two[0] == path.steps:

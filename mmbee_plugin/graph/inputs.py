@@ -12,7 +12,9 @@ from mmbee_plugin.data.folds import BY_TIME
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.attributes import Attributes
 from mmbee_plugin.graph.metapaths import POSITIVES
-from mmbee_plugin.graph.settings import GraphSettings, Interactions, NodeStage
+from mmbee_plugin.graph.names import Names
+from mmbee_plugin.graph.refresh import Refresh
+from mmbee_plugin.graph.settings import REFRESHING, GraphSettings, Interactions, NodeStage
 from mmbee_plugin.graph.snapshot import CONTENT
 from mmbee_plugin.graph.statistics import columns_of
 
@@ -26,12 +28,17 @@ class Inputs:
         settings: the stage's settings.
         attributes: dense author features by modality name.
         nodes: how to train the node tables; ``None``: no tables.
+        names: the nodes' tokens, stored with the snapshot; no part of its key.
+        refresh: keep the lists of an earlier snapshot where nothing has changed. Folds keep them only if they are by
+            time and leave out no gift that the earlier snapshot has; their lists are new otherwise.
     """
 
     interactions: Interactions
     settings: GraphSettings
     attributes: Mapping[str, Attributes] = field(default_factory=dict)
     nodes: NodeStage | None = None
+    names: Names | None = None
+    refresh: Refresh | None = None
 
     @cached_property
     def columns(self) -> dict[str, Attributes]:
@@ -71,7 +78,7 @@ class Inputs:
             raise InputError(
                 f"fold_by: {settings.fold_by} needs the time of each interaction; these data have none"
             )
-        return _key(interactions, settings, self.attributes, self.nodes)
+        return _key(interactions, settings, self.attributes, self.nodes, self.refresh)
 
 
 def _key(
@@ -79,8 +86,9 @@ def _key(
     settings: GraphSettings,
     attributes: Mapping[str, Attributes],
     nodes: NodeStage | None,
+    refresh: Refresh | None,
 ) -> str:
-    chosen = settings.model_dump(mode="json")
+    chosen = settings.model_dump(mode="json", exclude=REFRESHING)
     others = settings.statistics != GraphSettings().statistics
     for name in ("statistics", "walk_max_users", "hub_seed"):
         if getattr(settings, name) == getattr(GraphSettings(), name):
@@ -91,12 +99,17 @@ def _key(
         "nodes": dict(nodes.settings) if nodes is not None else None,
         "counts": [interactions.n_users, interactions.n_authors],
     }
+    if refresh is not None:
+        described["refresh"] = refresh.previous.manifest["key"]
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     arrays = {"users": interactions.users, "authors": interactions.authors, "amounts": interactions.amounts}
     if others or (settings.folds and settings.fold_by == "order"):
         arrays["later"] = interactions.later
     if others or (settings.folds and settings.fold_by in BY_TIME):
         arrays["times"] = interactions.times
+    if refresh is not None:
+        arrays |= {"earlier users": refresh.users, "earlier authors": refresh.authors}
+        arrays["earlier until"] = np.array([np.nan if refresh.until is None else refresh.until])
     for name, modality in sorted(attributes.items()):
         arrays |= {f"{name} values": modality.values, f"{name} present": modality.present}
     for name, array in arrays.items():

@@ -52,32 +52,37 @@ class InProcess:
 
     @property
     def reach(self) -> PackedLists:
-        settings, own = self.settings, self._expansion
+        settings = self.settings
         return packed_reach(
             self.u2a,
             settings.reach_top_k,
             settings.reach_inner,
             exclude_own=not settings.reach_own,
             lift=settings.reach_lift,
-            expansion=own
-            if settings.normalisation == "row"
-            else Expansion(self.u2a, None, sample=own.sample),
+            expansion=self.by_row,
         )
 
     def lists(self, name: str) -> PackedLists:
         if name not in self._found:
             chosen = self.settings.top_k, self.settings.exclude_own
-            self._found[name] = self._expansion.lists(Metapath.parse(name), *chosen)
+            self._found[name] = self.expansion.lists(Metapath.parse(name), *chosen)
         return self._found[name]
 
     def packed(self, names: Sequence[str]) -> PackedLists:
         return pack([self.lists(name) for name in names])
 
     @cached_property
-    def _expansion(self) -> Expansion:
+    def expansion(self) -> Expansion:
+        """Of the graph, as its lists are normalised."""
         settings = self.settings
         sample = capped(self.u2a, settings.walk_max_users, settings.hub_seed)
         return Expansion(self.u2a, self.a2a, settings.normalisation, sample)
+
+    @property
+    def by_row(self) -> Expansion:
+        """Of the graph, normalised by row, as the long walk is."""
+        own = self.expansion
+        return own if self.settings.normalisation == "row" else Expansion(self.u2a, None, sample=own.sample)
 
 
 def gifts_graph(seen: Interactions, settings: GraphStage) -> csr_matrix:

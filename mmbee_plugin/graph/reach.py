@@ -32,6 +32,7 @@ def packed_reach(
     exclude_own: bool = True,
     lift: bool = False,
     expansion: Expansion | None = None,
+    nodes: np.ndarray | None = None,
 ) -> PackedLists:
     """The ``top_k`` most likely end authors of a random walk u-a-u-a-u-a from each user.
 
@@ -46,6 +47,7 @@ def packed_reach(
         lift: score by lift, the probability divided by the author's share of all gifts; the average author's gifts
             are added to each author's for smoothing.
         expansion: of this U2A, normalised by row, if there is one.
+        nodes: (b,) users; the lists are theirs alone, in this order. All by default.
 
     Returns:
         lists by ascending author, under the path "reach".
@@ -56,12 +58,11 @@ def packed_reach(
     if top_k < 1:
         raise InputError(f"top_k: {top_k} is out of range, expected at least 1")
     expansion = expansion or Expansion(u2a, None)
-    packed = [
-        expansion.lists(Metapath.parse(name), inner, exclude_own=False) for name in ("u2a2u2a", "a2u2a")
-    ]
-    near, of_authors = packed
+    near = expansion.lists(Metapath.parse("u2a2u2a"), inner, False, nodes)
+    of_authors = expansion.lists(Metapath.parse("a2u2a"), inner, exclude_own=False)
     around = around_authors(of_authors, u2a, lift)
-    own = rows_at(u2a.tocsr(), near.first) if exclude_own else None
+    starts = near.first if nodes is None else nodes[near.first]
+    own = rows_at(u2a.tocsr(), starts) if exclude_own else None
     indptr, entries = joined(near.indptr, near.entries, around, own, top_k)
     return PackedLists(("reach",), indptr, entries, near.rows, (False,), top_k)
 

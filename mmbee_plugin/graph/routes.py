@@ -106,7 +106,8 @@ class Route:
         """(stop - start, n_ends) entries to leave out."""
         path, count = self.path, stop - start
         if self.exclude_own and path.start == path.end == "a":
-            each = np.arange(start, stop, dtype=np.int32)
+            nodes = np.arange(start, stop) if self.starts is None else self.starts[start:stop]
+            each = nodes.astype(np.int32)
             return csr(np.arange(count + 1), each, np.ones(count, np.float32), self.steps[-1].shape[1])
         if self.own is not None:
             return self._rows(self.own, start, stop)

@@ -23,6 +23,10 @@ SEEN: dict[str, np.ufunc] = {"pair": np.not_equal, "order": np.greater, "time": 
 """`SEEN[fold_by](folds, f)` marks the rows that the graph of fold f is built from"""
 
 
+REFRESHING = {"refresh_from", "refresh_limit"}
+"""settings that say where lists are kept from; what was kept is no setting of a snapshot but a fact of it"""
+
+
 class GraphStage(Section):
     """How the offline stage makes graphs and neighbour lists."""
 
@@ -69,6 +73,11 @@ class GraphStage(Section):
     """of the hash"""
     statistics: Names = ("content",)
     """what neighbours bring along besides their vectors: names of graph/statistics.py"""
+    refresh_from: str | None = None
+    """earlier snapshot, a folder; nodes that no changed gift touches keep its lists, which is approximate; ~: all lists
+    are new"""
+    refresh_limit: int = Field(default=6, ge=1)
+    """refreshes in a row, after which all lists are new"""
 
     @model_validator(mode="after")
     def _enough_folds(self) -> Self:

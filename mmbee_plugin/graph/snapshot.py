@@ -10,14 +10,17 @@ Every file but the manifest is one array, read through the page cache::
     F attributes/<column>.<metapath>.npy  and .fraction.npy: means over neighbours
     F attributes/own/<column>.npy       the nodes' own values; of a fold only where they differ
     nodes_user.npy  nodes_author.npy    node vectors
+    names/u/  names/a/                  ends, text: the nodes' tokens by row (:mod:`~mmbee_plugin.graph.names`)
 
 ``F`` is ``fold-<f>/``, what the graph without fold f gives, or empty: the whole graph.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -27,6 +30,7 @@ from mmbee_plugin.graph.attributes import MeanAttributes, brought
 from mmbee_plugin.graph.files import SnapshotFile, read_npy
 from mmbee_plugin.graph.lists import PackedLists, keeps_self
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
+from mmbee_plugin.graph.names import Names, unpacked_tokens
 from mmbee_plugin.graph.settings import GraphSettings
 
 SCHEMA = "mmbee-graph-3"
@@ -104,6 +108,34 @@ class Snapshot:
     @property
     def n_authors(self) -> int:
         return self.manifest["counts"]["authors"]
+
+    @property
+    def refreshed(self) -> Mapping[str, Any] | None:
+        """None for exact lists. Else what they were refreshed from (:mod:`~mmbee_plugin.graph.refresh`): the ``from``
+        key, the key of the last ``exact`` snapshot, refreshes ``in_a_row`` since, the shares of ``users`` and
+        ``authors`` with new lists, and entries ``dropped`` from kept lists, by path, as their nodes are gone."""
+        return self.manifest.get("refreshed")
+
+    @property
+    def newest(self) -> float | None:
+        """Seconds since 1970 of the newest gift; None if it is not known."""
+        return self.manifest.get("newest")
+
+    @property
+    def has_names(self) -> bool:
+        """Whether the tokens of its nodes are stored."""
+        return "names/u/ends.npy" in self.manifest["files"]
+
+    def names(self, side: str) -> list[str]:
+        """Tokens of the users (``u``) or authors (``a``), in the order of their rows."""
+        ends, text = (self._array(f"names/{side}/{name}.npy") for name in ("ends", "text"))
+        return unpacked_tokens(ends, text)
+
+    def is_named(self, names: Names) -> bool:
+        """Whether its nodes have these tokens. A snapshot without tokens may have."""
+        return not self.has_names or all(
+            np.array_equal(self._array(name), array) for name, array in names.arrays().items()
+        )
 
     def u2a(self) -> csr_matrix:
         """float32 (n_users, n_authors)."""

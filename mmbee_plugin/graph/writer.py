@@ -18,6 +18,8 @@ from mmbee_plugin.files import folder_beside, publish, write_json
 from mmbee_plugin.graph.files import SnapshotFile, write_npy
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.lists import PackedLists
+from mmbee_plugin.graph.names import Names
+from mmbee_plugin.graph.settings import REFRESHING
 from mmbee_plugin.graph.snapshot import SCHEMA, Snapshot
 from mmbee_plugin.graph.stages import Spent, Stages
 
@@ -64,13 +66,13 @@ class SnapshotWriter(Stages):
         self.array(f"{folder}/indices.npy", graph.indices.astype(np.int32, copy=False))
         self.array(f"{folder}/data.npy", graph.data)
 
-    def finish(self, inputs: Inputs) -> None:
-        """Writes the manifest of a build."""
+    def finish(self, inputs: Inputs, facts: Mapping[str, object]) -> None:
+        """Writes the manifest of a build; ``facts`` are further entries."""
         interactions, nodes = inputs.interactions, inputs.nodes
         manifest = {
             "schema": SCHEMA,
             "key": inputs.key,
-            "settings": inputs.settings.model_dump(mode="json"),
+            "settings": inputs.settings.model_dump(mode="json", exclude=REFRESHING),
             "nodes": dict(nodes.settings) if nodes is not None else None,
             "counts": {
                 "users": interactions.n_users,
@@ -81,6 +83,7 @@ class SnapshotWriter(Stages):
             "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "stages": self.records,
             "files": self.files,
+            **facts,
         }
         self.manifest(manifest)
 
@@ -145,10 +148,11 @@ def _share(source: Path, place: Path) -> None:
         shutil.copyfile(source, place)
 
 
-def is_sound(folder: Path) -> bool:
-    """Whether the folder is a snapshot whose files all have their recorded hashes."""
+def is_sound(folder: Path, names: Names | None = None) -> bool:
+    """Whether the folder is a snapshot whose files all have their recorded hashes, of nodes of these names."""
     try:
-        Snapshot.open(folder).check()
+        snapshot = Snapshot.open(folder)
+        snapshot.check()
+        return names is None or snapshot.is_named(names)
     except InputError:
         return False
-    return True

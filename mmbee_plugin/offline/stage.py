@@ -12,9 +12,11 @@ from mmbee_plugin.data.features import DenseFeatures, standardise
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.graph.attributes import Attributes
 from mmbee_plugin.graph.build import build
+from mmbee_plugin.graph.names import Names
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.offline.node_vectors import GraphCLSettings, node_stage, read_vectors
+from mmbee_plugin.offline.refresh import refresh_of
 
 
 def snapshot_of(
@@ -63,6 +65,7 @@ def snapshot_of(
         if graphcl.start is not None:
             start = read_vectors(Path(graphcl.start), folder.user_tokens, folder.item_tokens, graphcl.width)
         nodes = node_stage(graphcl, seed, start)
+    names = Names(folder.user_tokens, folder.item_tokens, folder.origin)
     return build(
         interactions,
         graph,
@@ -70,4 +73,6 @@ def snapshot_of(
         attributes=attributes,
         nodes=nodes,
         progress=progress,
+        names=names,
+        refresh=refresh_of(names, graph, progress),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,11 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.caps import cap_costs
 from mmbee_plugin.graph.hubs import capped
 from mmbee_plugin.graph.metapaths import Metapath, explain
+from mmbee_plugin.graph.names import Names
+from mmbee_plugin.graph.refresh_cost import refresh_costs
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.modules.parts import reads_graph
+from mmbee_plugin.offline.refresh import refresh_of
 from mmbee_plugin.recbole import offline
 from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.config.known import check_given
@@ -131,6 +135,40 @@ def caps_table(snapshot: Snapshot, caps: list[int], progress: Callable[[str], No
         if turn < len(caps):
             progress(f"cap {caps[turn]:,}")
     return table
+
+
+def refresh_table(refreshed: OpenedGraph, previous: Path, progress: Callable[[str], None]) -> Table:
+    """A table of what a refresh costs against a rebuild, by metapath.
+
+    Overlap is the share of a node's exact list that its refreshed one has, for all nodes and for those that keep an
+    earlier list. Seconds are processor time.
+
+    Args:
+        refreshed: the graph of the day.
+        previous: the snapshot that it was refreshed from.
+    """
+    folder, snapshot = refreshed.folder, refreshed.snapshot
+    names = Names(folder.user_tokens, folder.item_tokens, folder.origin)
+    asked = snapshot.settings.replace(refresh_from=str(previous), refresh_limit=sys.maxsize)
+    refresh = refresh_of(names, asked)
+    assert refresh is not None
+    table = Table()
+    for heading in ("path", "refreshed", "overlap, all", "overlap, kept", "cpu s", "rebuild", "ratio"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    spent = np.zeros(2)
+    for cost in refresh_costs(snapshot.u2a(), snapshot.settings, refresh):
+        progress(f"compared: {cost.path}")
+        seconds = np.array([cost.seconds, cost.exact_seconds])
+        spent += seconds
+        shares = f"{cost.refreshed:.1%}", f"{cost.overlap:.3f}", f"{cost.overlap_of_kept:.3f}"
+        table.add_row(cost.path, *("" if "nan" in one else one for one in shares), *_of_both(seconds))
+    table.add_section()
+    table.add_row("all", "", "", "", *_of_both(spent))
+    return table
+
+
+def _of_both(seconds: np.ndarray) -> tuple[str, str, str]:
+    return f"{seconds[0]:.2f}", f"{seconds[1]:.2f}", f"{seconds[0] / max(seconds[1], 1e-9):.2f}"
 
 
 def _costs(stages: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

@@ -175,7 +175,7 @@ def _snapshot(trained: Trained, known: Interactions, until: float, root: Path) -
     }
     config = trained.config
     chosen = chosen_modalities(config, trained.folder)
-    graph: GraphSettings = settings.graph_settings(config).replace(folds=0)
+    graph: GraphSettings = settings.graph_settings(config).replace(folds=0, refresh_from=None)
     return snapshot_of(
         trained.folder,
         replace(known, **columns),

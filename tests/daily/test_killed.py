@@ -49,3 +49,16 @@ def test_a_second_process_is_refused(run, tmp_path: Path) -> None:
         pytest.raises(InputError, match="another mmbee daily"),
     ):
         run(2)
+
+
+def test_ended_around_its_renames_a_refreshed_day_ends_with_the_same_bundle(
+    run, settings, until_done, tmp_path: Path
+) -> None:
+    chosen = settings.replace(refresh="touched")
+    exact = [run(2), run(3)]
+    shutil.rmtree(tmp_path / "bundles")
+    whole = [run(2, settings=chosen), run(3, settings=chosen)]
+    assert whole[0].bundle == exact[0].bundle and whole[1].bundle != exact[1].bundle
+    shutil.rmtree(tmp_path / "bundles")
+    found, ends = until_done(lambda number: run(number, settings=chosen), [2, 3])
+    assert [one.bundle for one in found] == [one.bundle for one in whole] and ends >= 10

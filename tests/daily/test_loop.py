@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from mmbee_plugin.daily.loop import WORK
+from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.serving.bundle.shelf import Shelf
 
 
@@ -24,3 +27,33 @@ def test_a_day_that_was_rolled_back_is_not_built_upon(run, tmp_path: Path) -> No
     third = run(4, show=said.append)
     assert any(f"goes on from {first.day}" in line for line in said)
     assert not third.cold and third.bundle != second.bundle
+
+
+def test_a_day_refreshes_the_graph_of_the_day_before(run, settings, tmp_path: Path) -> None:
+    """Days from nothing and at the limit have new lists; keys and reports tell."""
+    chosen = settings.replace(refresh="touched", refresh_limit=1)
+    days = [run(number, settings=chosen) for number in (2, 3, 4)]
+    assert [one.cold for one in days] == [True, False, False]
+    graphs = []
+    for one in days:
+        bundle = json.loads((tmp_path / "bundles" / one.bundle / "manifest.json").read_text())
+        key = bundle["data"]["snapshot"]
+        (place,) = (tmp_path / "bundles" / WORK / one.day / "samples").glob(f"*/graph/{key}")
+        graphs.append(Snapshot.open(place))
+        assert ("approximate graph" in one.report.read_text()) == (graphs[-1].refreshed is not None)
+    facts = graphs[1].refreshed
+    assert graphs[0].refreshed is None and graphs[2].refreshed is None and facts is not None
+    assert facts["from"] == facts["exact"] == graphs[0].manifest["key"] and 0 < facts["users"] < 1
+    assert graphs[1].settings == graphs[2].settings.replace(folds=graphs[1].settings.folds)
+
+
+def test_a_graph_that_is_gone_or_has_no_tokens_is_built_anew(run, settings, tmp_path: Path) -> None:
+    chosen = settings.replace(refresh="touched")
+    first = run(2, settings=chosen)
+    for file in (tmp_path / "bundles" / WORK / first.day).glob("samples/*/graph/*/manifest.json"):
+        manifest = json.loads(file.read_text())
+        manifest["files"] = {n: one for n, one in manifest["files"].items() if not n.startswith("names/")}
+        file.write_text(json.dumps(manifest))
+    said: list[str] = []
+    assert not run(3, settings=chosen, show=said.append).cold
+    assert any("has no tokens, so all lists are new" in line for line in said)

@@ -53,8 +53,10 @@ class Parts:
         """Opens the folder ``root/<key>.parts-<N>``; writes it with the inputs if it is not there.
 
         Raises:
-            InputError: as ``Inputs.key``, or a folder that cannot be written.
+            InputError: as ``Inputs.key``, a refresh, or a folder that cannot be written.
         """
+        if inputs.refresh is not None:
+            raise InputError("graph.refresh_from: a refresh is made by one process, not in parts")
         path = root / f"{inputs.key}.parts-{n_parts}"
         if not (path / GIVEN).exists():
             names = ("users", "authors", *OPTIONAL)

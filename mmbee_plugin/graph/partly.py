@@ -1,0 +1,31 @@
+"""Makes the arrays of one graph in one process, with new lists for touched nodes and earlier ones for all others."""
+
+from functools import cached_property
+
+from mmbee_plugin.graph.lists import PackedLists
+from mmbee_plugin.graph.making import InProcess
+from mmbee_plugin.graph.metapaths import Metapath
+from mmbee_plugin.graph.refresh import Kept, Refresh
+from mmbee_plugin.graph.settings import GraphSettings, Interactions
+
+
+class Partly(InProcess):
+    """:class:`~mmbee_plugin.graph.making.InProcess` with a refresh; graphs are those of the gifts, and exact."""
+
+    def __init__(self, seen: Interactions, settings: GraphSettings, refresh: Refresh) -> None:
+        super().__init__(seen, settings)
+        self.refresh = refresh
+
+    @cached_property
+    def kept(self) -> Kept:
+        """Which lists are kept."""
+        return self.refresh.on(self.u2a)
+
+    @property
+    def reach(self) -> PackedLists:
+        return self.kept.reach(self.u2a, self.settings, self.by_row)
+
+    def lists(self, name: str) -> PackedLists:
+        if name not in self._found:
+            self._found[name] = self.kept.lists(self.expansion, Metapath.parse(name), self.settings)
+        return self._found[name]
