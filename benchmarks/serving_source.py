@@ -10,7 +10,9 @@ import torch
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.figures.random_source import AUTHOR_PATHS, NOW, USER_PATHS, D, RandomSource
-from mmbee_plugin.graph.metapaths import Metapath, step_graphs
+from mmbee_plugin.graph.neighbourhoods import WalkedNeighbours
+from mmbee_plugin.graph.settings import GraphSettings
+from mmbee_plugin.graph.topology import Topology
 from mmbee_plugin.serving.board.segment import Segment
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
@@ -44,22 +46,18 @@ def walked(source: RandomSource, gifts: int = 30) -> Callable[[int, Sequence[int
         )
     )
     near.resize(authors, authors)
-    steps = {
-        name: step_graphs(Metapath.parse(name), u2a, near, "row") for name in (*USER_PATHS, *AUTHOR_PATHS)
-    }
+    names = (*USER_PATHS, *AUTHOR_PATHS)
+    settings = GraphSettings(metapaths=names, exclude_own=False)
+    walker = WalkedNeighbours.of(Topology.of(u2a, near, settings))
     nodes = {"u": torch.randn(users, D), "a": torch.randn(authors, D)}
 
     def pooled(name: str, row: int) -> torch.Tensor:
-        graphs = steps[name]
-        found = graphs[0][row]
-        for graph in graphs[1:]:
-            found = found @ graph
-        best = np.argsort(-found.data)[:50]
-        weights = torch.from_numpy((found.data[best] / found.data[best].sum()).astype(np.float32))
-        return weights @ nodes[name[-1]][torch.from_numpy(found.indices[best].astype(np.int64))]
+        ids, weights = walker.neighbours(row, name)
+        shares = torch.from_numpy(weights / weights.sum())
+        return shares @ nodes[name[-1]][torch.from_numpy(ids.astype(np.int64))]
 
     def walk(user: int, candidates: Sequence[int]) -> list[torch.Tensor]:
         pairs = [("u", user), *(("a", author) for author in candidates)]
-        return [pooled(name, row) for kind, row in pairs for name in steps if name[0] == kind]
+        return [pooled(name, row) for kind, row in pairs for name in names if name[0] == kind]
 
     return walk

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,74 +10,28 @@ import numpy as np
 import plotly.graph_objects as go
 import typer
 from plotly.subplots import make_subplots
-from scipy.sparse import csr_matrix
 
+from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.colours import BLUE, VERMILLION
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
-from mmbee_plugin.graph.hubs import capped
-from mmbee_plugin.graph.metapaths import Metapath, step_graphs
-from mmbee_plugin.graph.settings import GraphSettings
+from mmbee_plugin.graph.lists import PackedLists
+from mmbee_plugin.graph.neighbourhoods import (
+    Listed,
+    MappedRows,
+    NeighbourStore,
+    RowStore,
+    StoredNeighbours,
+    WalkedNeighbours,
+)
 from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.graph.topology import Topology, with_topology
 from mmbee_plugin.recbole.graph_report import open_graph
 
-Listed = tuple[np.ndarray, np.ndarray]
-"""ids (n,) and weights (n,) float32 of a node's neighbours, best first."""
 WARM_UP = 20
 COLOURS = {"walked": VERMILLION, "read": BLUE}
-
-
-class OnlineWalk:
-    """Expands one node at a time from the graphs in memory, normalised in advance as on a server.
-
-    Args:
-        path: the metapath to walk.
-        u2a: (n_users, n_authors) weighted donation graph. a2a: (n_authors, n_authors).
-        settings: of the stored lists.
-    """
-
-    def __init__(self, path: Metapath, u2a: csr_matrix, a2a: csr_matrix, settings: GraphSettings) -> None:
-        self._path, self._top_k, self._exclude_own = path, settings.top_k, settings.exclude_own
-        sample = capped(u2a, settings.walk_max_users, settings.hub_seed)
-        self._steps = step_graphs(path, u2a, a2a, settings.normalisation, sample)
-        self._own = u2a if path.start == "u" else u2a.T.tocsr()
-
-    def of(self, node: int) -> Listed:
-        """The neighbours of one node, as :func:`~mmbee_plugin.graph.expansion.expand` finds them."""
-        row = self._steps[0][node]
-        for step in self._steps[1:]:
-            row = row @ step
-        ids, scores = row.indices, row.data.astype(np.float32)
-        if self._exclude_own:
-            kept = self._allowed(node, ids)
-            ids, scores = ids[kept], scores[kept]
-        if len(ids) > self._top_k:  # keeps all ties of the last one; the sort below cuts them
-            least = np.partition(scores, -self._top_k)[-self._top_k]
-            ids, scores = ids[scores >= least], scores[scores >= least]
-        best = np.lexsort((ids, -scores))[: self._top_k]
-        return ids[best], scores[best]
-
-    def _allowed(self, node: int, ids: np.ndarray) -> np.ndarray:
-        if self._path.start == self._path.end:
-            return ids != node
-        if self._path.hops == 1:
-            return np.ones(len(ids), dtype=bool)
-        return ~np.isin(ids, self._own.indices[self._own.indptr[node] : self._own.indptr[node + 1]])
-
-
-def same(first: Listed, second: Listed, tolerance: float = 1e-5) -> bool:
-    """Whether two lists agree up to rounding: close weights at each position, different ids only where weights tie."""
-    (ids, weights), (other_ids, other_weights) = first, second
-    if len(ids) != len(other_ids) or not np.allclose(weights, other_weights, rtol=tolerance, atol=0):
-        return False
-    if not len(ids):
-        return True
-    known = dict(zip(other_ids.tolist(), other_weights.tolist(), strict=True))
-    last = float(other_weights[-1])  # an id beyond the cut can only tie with the last
-    expected = [known.get(node, last) for node in ids.tolist()]
-    return np.allclose(weights, expected, rtol=tolerance, atol=0)
 
 
 @dataclass(frozen=True)
@@ -94,49 +47,77 @@ class Response:
     "figure 6",
     "figure-6",
     requests=typer.Option(min=1, help="Requests timed a metapath."),
+    store=typer.Option(metavar="URL", help="Walk and read rows in this Redis or Valkey, not in files."),
 )
-def response(dataset: str, data_path: Path, arguments: list[str], requests: int = 2000) -> Answer:
+def response(
+    dataset: str, data_path: Path, arguments: list[str], requests: int = 2000, store: str | None = None
+) -> Answer:
     """The time to answer a request by walking the graph online, and by reading the stored list of the snapshot.
 
     The settings of the graph may follow, as for a run: --graph.top_k=20. It is built if it is not there.
     """
     with stage_display() as show:
         opened = open_graph(dataset, data_path, arguments, show)
-    measured = measure(opened.snapshot, requests)
+    measured = measure(opened.snapshot, requests, store)
     return Answer(*response_figure(opened.snapshot, measured), opened.folder)
 
 
-def measure(snapshot: Snapshot, requests: int, seed: int = 0) -> dict[str, Response]:
+def measure(
+    snapshot: Snapshot, requests: int, store: str | None = None, seed: int = 0
+) -> dict[str, Response]:
     """Times requests for random nodes with neighbours, one metapath after the other.
 
+    Rows are those of the snapshot and its topology, mapped into memory; with a ``store``, copies of them there.
+
     Raises:
-        InputError: a metapath without neighbours, or a walk that differs from the stored list.
+        InputError: a metapath without neighbours, a store that does not answer, or a walk that differs from the stored
+            list.
     """
-    u2a, a2a = snapshot.u2a(), snapshot.a2a()
+    snapshot = with_topology(snapshot)
+    settings, topology = snapshot.settings, Topology.open(snapshot)
+    sides = dict.fromkeys(name[0] for name in settings.metapaths)
+    lists = {side: snapshot.lists(side) for side in sides}
+    steps = {"u": topology.users, "a": topology.authors}
+    if store is None:
+        rows: list[RowStore] = [MappedRows(list(lists.values())), MappedRows(list(steps.values()))]
+    else:
+        rows = [
+            _in_store(store, f"{snapshot.path.name}:{kind}", packed)
+            for kind, packed in (("lists", lists), ("steps", steps))
+        ]
+    stored = StoredNeighbours(rows[0], settings)
+    walker = WalkedNeighbours(rows[1], settings, topology.counts, topology.joined)
     found = {}
-    for name in snapshot.settings.metapaths:
-        stored = snapshot.lists(name[0]).along(name)
-        walk = OnlineWalk(Metapath.parse(name), u2a, a2a, snapshot.settings)
-        filled = np.flatnonzero(stored.lengths)
+    for name in settings.metapaths:
+        lengths = lists[name[0]].along(name).lengths
+        filled = np.flatnonzero(lengths)
         if not len(filled):
             raise InputError(f"{snapshot.path}: no node has a neighbour along {name}")
         nodes = np.random.default_rng(seed).choice(filled, requests).tolist()
-        walked, lists = _timed(walk.of, nodes)
-        read, expected = _timed(stored.of, nodes)
-        for node, one, other in zip(nodes, lists, expected, strict=True):
-            if not same(one, other):
+        walked, walks = _timed(walker, name, nodes)
+        read, expected = _timed(stored, name, nodes)
+        for node, pair in zip(nodes, zip(walks, expected, strict=True), strict=True):
+            if not all(np.array_equal(one, other) for one, other in zip(*pair, strict=True)):
                 raise InputError(f"{snapshot.path}: {name} of node {node} is not what its graphs give")
-        found[name] = Response(walked, read, len(filled) / stored.n_nodes)
+        found[name] = Response(walked, read, len(filled) / len(lengths))
     return found
 
 
-def _timed(answer: Callable[[int], Listed], nodes: list[int]) -> tuple[np.ndarray, list[Listed]]:
+def _in_store(url: str, place: str, packed: dict[str, PackedLists]) -> RowStore:
+    check_extra("redis", "a store")
+    from mmbee_plugin.serving.store.rows import RedisRows, fill_rows
+
+    fill_rows(url, place, packed)
+    return RedisRows(url, place, packed)
+
+
+def _timed(store: NeighbourStore, metapath: str, nodes: list[int]) -> tuple[np.ndarray, list[Listed]]:
     for node in nodes[:WARM_UP]:
-        answer(node)
+        store.neighbours(node, metapath)
     times, answers = np.empty(len(nodes)), []
     for place, node in enumerate(nodes):
         start = time.perf_counter_ns()
-        answers.append(answer(node))
+        answers.append(store.neighbours(node, metapath))
         times[place] = time.perf_counter_ns() - start
     return times / 1e6, answers
 
@@ -154,7 +135,7 @@ def response_figure(snapshot: Snapshot, found: dict[str, Response]) -> tuple[She
         f"Milliseconds a request, {requests:,} a metapath, of random nodes that have neighbours; one after the other.",
         f"{snapshot.n_users:,} users, {snapshot.n_authors:,} authors, {snapshot.u2a().nnz:,} U2A and "
         f"{snapshot.a2a().nnz:,} A2A edges; the {snapshot.settings.top_k} best kept.",
-        "Every walk gave the stored list.",
+        "Every walk gave the stored list, to the last bit.",
     )
     columns = ("metapath", *headings, "p50 ratio", "nodes with a list")
     return Sheet("Figure 6: response time by metapath", columns, tuple(rows), notes), _bars(found)

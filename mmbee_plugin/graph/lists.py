@@ -79,14 +79,14 @@ class PackedLists:
         named = {"indptr": self.indptr, "entries": self.entries, "rows": self.rows}
         return {name: array for name, array in named.items() if array is not None}
 
-    def fault(self, n_nodes: int, n_ends: Sequence[int]) -> str | None:
+    def fault(self, n_nodes: int, n_ends: Sequence[int], entry: np.dtype = ENTRY) -> str | None:
         """What is wrong with these arrays as lists of ``n_nodes`` nodes, with (P,) ``n_ends`` nodes at the paths'
-        ends; None if nothing is."""
+        ends and entries of this type; None if nothing is."""
         indptr, entries, rows = self.indptr, self.entries, self.rows
         if indptr.ndim != 1 or indptr.dtype != np.int64 or (len(indptr) - 1) % len(self.paths):
             return f"offsets {indptr.dtype} {indptr.shape}, expected int64, {len(self.paths)} lists a row"
-        if entries.ndim != 1 or entries.dtype != ENTRY:
-            return f"entries {entries.dtype} {entries.shape}, expected one-dimensional {ENTRY}"
+        if entries.ndim != 1 or entries.dtype != entry:
+            return f"entries {entries.dtype} {entries.shape}, expected one-dimensional {entry}"
         if rows is not None and (rows.ndim != 1 or rows.dtype != np.int64):
             return f"rows {rows.dtype} {rows.shape}, expected one-dimensional int64"
         if not len(indptr) or indptr[0] != 0 or indptr[-1] != len(entries) or (np.diff(indptr) < 0).any():
@@ -114,7 +114,7 @@ class PathLists:
     @property
     def lengths(self) -> np.ndarray:
         """(n_nodes,) int64, neighbours of each node."""
-        return np.diff(self.all().indptr) if self._with_self else self._bounds(np.arange(self.n_nodes))[1]
+        return np.diff(self.all().indptr) if self._with_self else self.bounds(np.arange(self.n_nodes))[1]
 
     def of(self, node: int) -> tuple[np.ndarray, np.ndarray]:
         """Ids (n,) int32 and weights (n,) float32 of one node's neighbours, best first, copied."""
@@ -131,7 +131,7 @@ class PathLists:
         nodes = np.asarray(nodes)
         entries = self.packed.entries.view(np.ndarray)  # numba is slow to tell the type of numpy.memmap
         own = nodes if self._with_self else nodes[:0]
-        return Neighbours(*_taken(entries, *self._bounds(nodes), own, self.packed.top_k))
+        return Neighbours(*_taken(entries, *self.bounds(nodes), own, self.packed.top_k))
 
     def all(self) -> Neighbours:
         """The lists of all nodes, copied."""
@@ -141,7 +141,7 @@ class PathLists:
     def _with_self(self) -> bool:
         return self.packed.with_self[self.place]
 
-    def _bounds(self, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def bounds(self, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First entries and lengths of the stored lists of nodes (b,)."""
         rows = nodes if self.packed.rows is None else self.packed.rows[nodes]
         place = rows * len(self.packed.paths) + self.place
@@ -170,7 +170,7 @@ def pack(lists: Sequence[PackedLists]) -> PackedLists:
     """Puts lists along several metapaths, of the same nodes and rows, side by side."""
     counts = np.stack([np.diff(one.indptr) for one in lists], axis=1)
     indptr = np.concatenate([[0], np.cumsum(counts)])
-    entries = np.empty(indptr[-1], ENTRY)
+    entries = np.empty(indptr[-1], lists[0].entries.dtype)
     for place, one in enumerate(lists):
         _spread(one.indptr, one.entries, indptr, place, len(lists), entries)
     return PackedLists(

@@ -6,6 +6,8 @@ Every file but the manifest is one array, read through the page cache::
     u2a/  a2a/                          indptr, indices, data: CSR, sorted columns
     F lists/u/  F lists/a/              indptr, entries, rows: the users' and the authors' lists along all metapaths
                                         (:class:`~mmbee_plugin.graph.lists.PackedLists`)
+    steps/u/  steps/a/                  the same of the graphs' normalised edges, if a topology is stored
+                                        (:mod:`~mmbee_plugin.graph.topology`)
     F reach/                            the same for the users' long walk, by ascending author
     F attributes/<column>.<metapath>.npy  and .fraction.npy: means over neighbours
     F attributes/own/<column>.npy       the nodes' own values; of a fold only where they differ
@@ -37,6 +39,8 @@ SCHEMA = "mmbee-graph-3"
 """layout of the files"""
 CONTENT = "mmbee-graph-2"
 """what is computed; part of a snapshot's key, so it changes where an equal input gives other lists"""
+EDGE = np.dtype([("id", "<i4"), ("weight", "<f8")])
+"""the end of an edge, a file row, and its normalised weight"""
 ENTRIES = {"key": str, "settings": dict, "counts": dict, "columns": dict, "files": dict, "stages": list}
 """required entries of a manifest and their types"""
 
@@ -171,6 +175,18 @@ class Snapshot:
         """The same under the path "reach", memory-mapped."""
         top_k = self.settings.reach_top_k
         return self._packed(f"{fold_folder(fold)}reach", "u", {"reach": "a"}, (False,), top_k)
+
+    def steps(self, side: str, names: tuple[str, ...]) -> PackedLists:
+        """The edges of the users (``u``) or authors (``a``) along steps of these names, entries :data:`EDGE`,
+        memory-mapped."""
+        ends = {name: "a" if name.endswith("2a") else "u" for name in names}
+        counts = {"u": self.n_users, "a": self.n_authors}
+        folder = f"steps/{side}"
+        indptr, entries = (self._array(f"{folder}/{name}.npy") for name in ("indptr", "entries"))
+        found = PackedLists(names, indptr, entries, None, (False,) * len(names), max(counts.values()))
+        if fault := found.fault(counts[side], [counts[end] for end in ends.values()], EDGE):
+            raise InputError(f"{self.path / folder}: {fault}; build the snapshot again")
+        return found
 
     @property
     def columns(self) -> dict[str, str]:

@@ -117,28 +117,50 @@ def with_nodes(
     for kind, table, count in (("user", users, snapshot.n_users), ("author", authors, snapshot.n_authors)):
         if table.ndim != 2 or len(table) != count:
             raise InputError(f"{kind} vectors have shape {table.shape}, expected {count} rows")
+
+    def write(writer: SnapshotWriter) -> tuple[str, dict[str, object]]:
+        for kind, table in (("user", users), ("author", authors)):
+            writer.array(f"nodes_{kind}.npy", np.asarray(table, dtype=np.float32))
+        hashes = [writer.files[f"nodes_{kind}.npy"]["sha256"] for kind in ("user", "author")]
+        return copy_key(snapshot, dict(settings), hashes), {"nodes": dict(settings)}
+
+    return copied(snapshot, write)
+
+
+def copied(snapshot: Snapshot, write: Callable[[SnapshotWriter], tuple[str, dict[str, object]]]) -> Snapshot:
+    """Publishes a copy of a snapshot with other files beside it; all else is hard-linked if possible.
+
+    Args:
+        snapshot: the snapshot to copy.
+        write: writes the files that are new or others; returns the copy's key and changed entries of the manifest.
+
+    Raises:
+        InputError: a folder that cannot be written.
+    """
     root = snapshot.path.parent
     try:
-        with folder_beside(root / "nodes") as writing:
+        with folder_beside(root / "copy") as writing:
             writer = SnapshotWriter(writing, None)
             writer.files = dict(snapshot.manifest["files"])
-            for kind, table in (("user", users), ("author", authors)):
-                writer.array(f"nodes_{kind}.npy", np.asarray(table, dtype=np.float32))
-            hashes = [writer.files[f"nodes_{kind}.npy"]["sha256"] for kind in ("user", "author")]
-            described = json.dumps([snapshot.manifest["key"], dict(settings), hashes], sort_keys=True)
-            key = hashlib.sha256(described.encode()).hexdigest()[:32]
+            key, changed = write(writer)
             for name in writer.files:
                 place = writing / name
                 if not place.exists():
                     place.parent.mkdir(parents=True, exist_ok=True)
                     _share(snapshot.path / name, place)
             built = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            changed = {"key": key, "nodes": dict(settings), "built": built, "files": writer.files}
+            changed |= {"key": key, "built": built, "files": writer.files}
             writer.manifest({**snapshot.manifest, **changed})
             publish(writing, root / key, keeps=is_sound)
     except OSError as error:
         raise InputError(f"{root}: cannot write a graph snapshot ({one_line(error)})") from error
     return Snapshot.open(root / key)
+
+
+def copy_key(snapshot: Snapshot, *described: object) -> str:
+    """Key of a copy, by the snapshot's own and what is other in it, plain values."""
+    text = json.dumps([snapshot.manifest["key"], *described], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _share(source: Path, place: Path) -> None:

@@ -1,4 +1,4 @@
-"""Figure 6: walked online, a node's neighbours are those that were stored."""
+"""Figure 6: walked online, a node's neighbours are those that were stored; both are timed on the same files."""
 
 from __future__ import annotations
 
@@ -8,59 +8,22 @@ import pytest
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.page import write_page
 from mmbee_plugin.figures import response
+from mmbee_plugin.figures.drawn import draw, drawn
 from mmbee_plugin.graph.build import build
-from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath
+from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 
 
 @pytest.fixture
-def snapshot_with(tmp_path):
-    """A function that builds a snapshot of 300 gifts of 60 users to 40 authors, of whom some have none."""
-
-    def make(**given):
-        rng = np.random.default_rng(0)
-        users, authors = rng.integers(0, 50, 300), rng.integers(0, 35, 300)
-        later, times = np.zeros(300, dtype=np.int64), np.arange(300.0)
-        gifts = Interactions(users, authors, rng.uniform(1, 9, 300), 60, 40, later, times)
-        return build(gifts, GraphSettings(top_k=6, **given), tmp_path)
-
-    return make
+def snapshot(tmp_path):
+    """Of 300 gifts of 60 users to 40 authors, of whom some have none."""
+    rng = np.random.default_rng(0)
+    users, authors = rng.integers(0, 50, 300), rng.integers(0, 35, 300)
+    gifts = Interactions(users, authors, rng.uniform(1, 9, 300), 60, 40)
+    return build(gifts, GraphSettings(top_k=6), tmp_path)
 
 
-@pytest.mark.parametrize("given", [{}, {"normalisation": "symmetric", "exclude_own": False}])
-@pytest.mark.parametrize("name", PAPER_METAPATHS)
-def test_every_node_walked_is_the_list_read_from_the_file(snapshot_with, name, given):
-    snapshot = snapshot_with(**given)
-    walk = response.OnlineWalk(Metapath.parse(name), snapshot.u2a(), snapshot.a2a(), snapshot.settings)
-    stored, loaded = snapshot.lists(name[0]).along(name), snapshot.neighbours(name)
-    assert stored.n_nodes == (60 if name[0] == "u" else 40)
-    lengths = []
-    for node in range(stored.n_nodes):
-        read = stored.of(node)
-        np.testing.assert_array_equal(read, loaded.of(node))
-        ids, weights = walk.of(node)
-        np.testing.assert_array_equal(ids, read[0])
-        np.testing.assert_allclose(weights, read[1], rtol=1e-6)
-        lengths.append(len(ids))
-    assert min(lengths) == 0 and max(lengths) == 6
-
-
-def test_lists_are_the_same_up_to_ties_alone():
-    def answer(ids, weights):
-        return np.array(ids), np.array(weights, dtype=np.float32)
-
-    first = answer([4, 2, 9], [0.5, 0.25, 0.25])
-    assert response.same(first, answer([4, 9, 7], [0.5, 0.25, 0.25 + 1e-8]))  # 2 and 7 tie at the cut
-    for other in (
-        answer([4, 2], [0.5, 0.25]),
-        answer([2, 4, 9], [0.5, 0.25, 0.25]),
-        answer([4, 2, 9], [0.5, 0.25, 0.2]),
-    ):
-        assert not response.same(first, other)
-
-
-def test_times_are_kept_by_metapath_and_a_wrong_walk_is_refused(snapshot_with, tmp_path, monkeypatch):
-    snapshot = snapshot_with()
+def test_times_are_kept_by_metapath_and_a_wrong_walk_is_refused(snapshot, tmp_path, monkeypatch):
     found = response.measure(snapshot, 30)
     assert tuple(found) == PAPER_METAPATHS
     assert all(len(one.walked) == len(one.read) == 30 and one.read.min() > 0 for one in found.values())
@@ -72,8 +35,20 @@ def test_times_are_kept_by_metapath_and_a_wrong_walk_is_refused(snapshot_with, t
     page = (tmp_path / "6.html").read_text()
     assert "u2a2u2a" in page and "&lt;made&gt;" in page and "<script src" not in page
 
-    kept = response.OnlineWalk
-    fewer = snapshot.settings.replace(top_k=3)
-    monkeypatch.setattr(response, "OnlineWalk", lambda path, u2a, a2a, _: kept(path, u2a, a2a, fewer))
+    class Wrong(response.WalkedNeighbours):
+        def neighbours(self, node, metapath):
+            ids, weights = super().neighbours(node, metapath)
+            return ids, np.nextafter(weights, np.float32(1))
+
+    monkeypatch.setattr(response, "WalkedNeighbours", Wrong)
     with pytest.raises(InputError, match="u2a2u of node"):
         response.measure(snapshot, 30)
+
+
+def test_a_drawn_graph_says_that_it_is_a_sample(tmp_path):
+    answer = drawn(users=300, authors=80, gifts=900, requests=5, folder=tmp_path / "kept")
+    assert "A drawn graph, a synthetic sample: 300 users, 80 authors, 900 gifts" in str(answer.folder)
+    assert len(list((tmp_path / "kept").iterdir())) == 2  # the snapshot, and its copy with the topology
+    assert len(answer.sheet.rows) == 5
+    counts = np.sort(np.bincount(draw(300, 80, 900, 1.0).authors, minlength=80))
+    assert counts.sum() == 900 and counts[-1] > 5 * counts[40]

@@ -44,7 +44,7 @@ class RedisStore:
     """
 
     def __init__(self, url: str, bundle: str, dtype: np.dtype, seconds: float | None = None) -> None:
-        self.client = _connect(url, DEADLINE if seconds is None else seconds)
+        self.client = connect(url, DEADLINE if seconds is None else seconds)
         self.url, self.bundle, self.dtype = url, bundle, dtype
         self.prefix = _prefix(bundle)
         self._silent_until = 0.0
@@ -52,7 +52,7 @@ class RedisStore:
     def check(self) -> None:
         """Raises InputError if the server does not answer, or the bundle's users have not been written."""
         try:
-            whole = self.client.get(_ready(self.bundle))
+            whole = self.client.get(ready(self.bundle))
         except redis.RedisError as error:
             raise InputError(f"{self.url}: no answer ({error})") from None
         if whole is None:
@@ -65,7 +65,7 @@ class RedisStore:
             raise StoreDown("the store is given a pause")
         try:
             found: Any = self.client.get(self.prefix + user.encode(errors="surrogatepass"))
-            lost = found is None and self.client.get(_ready(self.bundle)) is None
+            lost = found is None and self.client.get(ready(self.bundle)) is None
         except redis.RedisError as error:
             self._silent_until = time.monotonic() + PAUSE
             raise StoreDown(str(error)) from None
@@ -85,10 +85,10 @@ def fill(url: str, folder: Path, bundle: str) -> int:
     Raises:
         InputError: no answer, missing keys, or a record that differs when read back.
     """
-    client, mapped = _connect(url, PATIENCE), MappedStore(folder)
+    client, mapped = connect(url, PATIENCE), MappedStore(folder)
     count, prefix = len(mapped.index), _prefix(bundle)
     try:
-        if client.get(_ready(bundle)) == str(count).encode():
+        if client.get(ready(bundle)) == str(count).encode():
             return count
         for rows in _batches(count):
             pipe = client.pipeline(transaction=False)
@@ -111,7 +111,7 @@ def fill(url: str, folder: Path, bundle: str) -> int:
                 )
         if there != count:
             raise InputError(f"{url}: {there:,} of {count:,} users are there; it may be out of memory")
-        client.set(_ready(bundle), count)
+        client.set(ready(bundle), count)
     except redis.RedisError as error:
         raise InputError(f"{url}: cannot be written ({error})") from None
     finally:
@@ -121,9 +121,9 @@ def fill(url: str, folder: Path, bundle: str) -> int:
 
 def drop(url: str, bundle: str) -> None:
     """Removes a bundle's users, the key of their number first. Raises InputError."""
-    client = _connect(url, PATIENCE)
+    client = connect(url, PATIENCE)
     try:
-        client.unlink(_ready(bundle))
+        client.unlink(ready(bundle))
         found: list[bytes] = []
         for key in client.scan_iter(match=_prefix(bundle) + b"*", count=BATCH):
             found.append(key)
@@ -138,7 +138,8 @@ def drop(url: str, bundle: str) -> None:
         client.close()
 
 
-def _connect(url: str, seconds: float) -> redis.Redis:
+def connect(url: str, seconds: float) -> redis.Redis:
+    """A client whose calls have this timeout. Raises InputError for an invalid URL."""
     try:
         return redis.Redis.from_url(url, socket_timeout=seconds, socket_connect_timeout=max(seconds, 0.2))
     except ValueError as error:
@@ -150,7 +151,8 @@ def _batches(count: int) -> Iterator[range]:
         yield range(start, min(start + BATCH, count + 1))
 
 
-def _ready(bundle: str) -> bytes:
+def ready(bundle: str) -> bytes:
+    """Key that holds the number of a bundle's users once all are written."""
     return f"mmbee:{bundle}".encode()
 
 
