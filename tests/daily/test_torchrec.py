@@ -20,6 +20,7 @@ from mmbee_plugin.cli import app
 from mmbee_plugin.command.entry import exit_status
 from mmbee_plugin.command.yaml_settings import read_mapping
 from mmbee_plugin.daily import torchrec
+from mmbee_plugin.daily.adapter import Start
 from mmbee_plugin.daily.loop import DayOutcome
 from mmbee_plugin.daily.stages import Stages
 from mmbee_plugin.daily.torchrec import CHECKPOINTS, JOB, LOCK, SHARDS, TorchRecAdapter
@@ -192,3 +193,22 @@ def test_cpu_seconds_are_those_of_subprocesses_too(tmp_path: Path) -> None:
     stages = Stages(tmp_path, lambda line: None)
     stages.done("train", {}, work)
     assert stages.costs["train"][1] >= used - 0.001 > 0
+
+
+def test_a_day_s_shards_are_of_the_refreshed_graph(settings, tmp_path: Path, monkeypatch) -> None:
+    graphs: list[Any] = []
+    monkeypatch.setattr(
+        torchrec, "write_shards", lambda samples, place, graph, *_, **__: graphs.append(graph)
+    )
+    adapter = TorchRecAdapter(settings.replace(refresh_limit=2), GIVEN)
+    samples: Any = None  # a warm day's folds are those of its start
+    for snapshot in (None, tmp_path / "graph" / "key"):
+        start = Start(tmp_path, 1, snapshot)
+        adapter._write_shards(
+            samples, start, adapter._settings("livesim", tmp_path, start), tmp_path / SHARDS
+        )
+    plain, refreshed = graphs
+    assert plain.refresh_from is None and plain.fold_by == "day"
+    assert refreshed == plain.replace(refresh_from=str(tmp_path / "graph" / "key"), refresh_limit=2)
+    with pytest.raises(InputError, match="it is up to daily"):
+        TorchRecAdapter(settings, {"graph": {"refresh_from": "x"}})
