@@ -134,7 +134,7 @@ class Kept:
             chosen, fresh.indptr, fresh.entries, kept.indptr, kept.entries.view(np.ndarray), ends
         )
         if (np.diff(ends[ends >= 0]) < 0).any():  # rows have moved past each other, so ties and ids have
-            keys = (entries["id"], np.repeat(np.arange(len(chosen)), np.diff(indptr)))
+            keys: tuple[np.ndarray, ...] = (entries["id"], np.repeat(np.arange(len(chosen)), np.diff(indptr)))
             if by_score:
                 keys = (keys[0], -entries["weight"], keys[1])
             entries = entries[np.lexsort(keys)]
