@@ -59,8 +59,8 @@ def graph_build(
         table = graph_report.refresh_table(opened, previous, show) if previous and compare else None
     for line in report.provenance_lines(opened.folder):
         typer.echo(line)
-    if line := approximation(opened.snapshot):
-        typer.echo(line)
+    if (note := approximation(opened.snapshot)) is not None:
+        typer.echo(note)
     Console().print(graph_report.built_table(opened.snapshot))
     if table is not None:
         Console().print(table)

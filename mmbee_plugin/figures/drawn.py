@@ -47,7 +47,7 @@ def drawn(
         given = draw(users, authors, gifts, exponent)
         snapshot = build(given, GraphSettings(), place if folder is None else folder, progress=show)
         show("requests")
-        sheet, figure = response_figure(snapshot, measure(snapshot, requests, store))
+        sheet, figure = response_figure(snapshot, measure(snapshot, requests, store), store)
     return Answer(sheet, figure, f"A drawn graph, a synthetic sample: {sizes}")
 
 
