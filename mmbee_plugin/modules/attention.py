@@ -17,7 +17,7 @@ class AttentionBlock(nn.Module):
     .. math:: \mathrm{LN}(Q + \mathrm{softmax}(Q W_Q (K W_K)^T / \sqrt{d_h}) K W_V W_O)
 
     Source: MMBee (https://arxiv.org/abs/2407.00056), eq. 5-7, which give the attention alone; heads, residual and
-    LayerNorm are our reading.
+    LayerNorm are our reading. W_Q and W_K get no gradient from a single key.
 
     Args:
         width: model width ``d``, a multiple of ``heads``.
@@ -51,6 +51,10 @@ class AttentionBlock(nn.Module):
     ) -> torch.Tensor:
         expect_width("query", query, self.width)
         expect_width("key_value", key_value, self.width)
+        if key_value.shape[1] == 1:  # its weight is 1, whatever the query: no query or key is made
+            value = self.to_key_value
+            mixed = F.linear(key_value, value.weight[self.width :], value.bias[self.width :])
+            return self.norm(query + self.dropout(self.to_output(mixed).expand_as(query)))
         q = self._split_heads(self.to_query(query))
         k, v = self.to_key_value(key_value).chunk(2, dim=-1)
         mask = None if key_mask is None else key_mask[:, None, None, :]

@@ -33,6 +33,7 @@ class MeanHistory(Backbone):
         self.user_width = width
 
     def summary(self, side: UserSide) -> torch.Tensor | None:
-        mask = side.history_mask.unsqueeze(2)
-        mean = (side.history * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
-        return torch.where(side.history_mask.any(dim=1, keepdim=True), mean, self.empty)
+        mask = side.history_mask.unsqueeze(1).to(side.history.dtype)
+        count = side.history_mask.sum(dim=1, keepdim=True)
+        mean = (mask @ side.history).squeeze(1) / count.clamp(min=1)
+        return torch.where(count > 0, mean, self.empty)

@@ -168,6 +168,7 @@ class MFQ(Content):
 
     reads_queries = True
     has_heads = True
+    unused_in_one_segment = True  # of attention within a modality
     default_queries: torch.Tensor
 
     def __init__(self, settings: ContentSettings) -> None:

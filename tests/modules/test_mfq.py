@@ -224,10 +224,21 @@ def test_modality_dropout_never_takes_the_last_one(make_author):
 
 
 def test_with_one_segment_the_first_attention_has_no_say(make_author):
-    """One key: attention is 1, so the query weights of eq. 5 cannot learn. Documented, and true."""
+    """One key: attention is 1, so the query and key weights of eq. 5 cannot learn. Documented, and true."""
     encoder = MFQ(settings(modality_dropout=0.0))
     encoder(make_author(segments=1)).square().sum().backward()
-    assert encoder.per_modality[0].to_query.weight.grad.abs().max() < 1e-6
+    block = encoder.per_modality[0]
+    assert block.to_query.weight.grad is None
+    keys, values = block.to_key_value.weight.grad.chunk(2)
+    assert keys.abs().max() == 0 < values.abs().max()
+
+
+def test_a_single_key_is_read_as_any_other_number_of_keys_is():
+    """Beside a second key that is masked, which goes through softmax."""
+    block = AttentionBlock(16, heads=4)
+    query, keys = torch.randn(3, 2, 16), torch.randn(3, 2, 16)
+    mask = torch.tensor([[True, False]]).expand(3, 2)
+    assert torch.allclose(block(query, keys[:, :1]), block(query, keys, mask), atol=1e-6)
 
 
 def test_the_weights_of_a_block_are_those_it_mixes_by():

@@ -78,19 +78,21 @@ def test_tables_move_the_same_whichever_way_they_are_looked_up(
     assert any(spared) == (interest == "gie") and not any(unweighted for _, unweighted in called_before)
 
 
-def test_rows_of_features_of_any_size_come_in_their_order() -> None:
-    """Features of 0, 3 and 1 ids, and no id at all."""
-    table = torch.arange(20.0).view(10, 2)
+@pytest.mark.parametrize("tables", [(0, 0, 0), (0, 0, 1), (0, 1, 1), (0, 1, 2)])
+def test_rows_of_features_of_any_size_come_in_their_order(tables: tuple[int, ...]) -> None:
+    """Features of 0, 3 and 1 ids, and no id at all, each table with rows of its own."""
+    rows = torch.arange(60.0).view(3, 10, 2)
 
     def sums(indices: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-        stride = (len(offsets) - 1) // 3
+        stride, edges = (len(offsets) - 1) // 3, offsets.tolist()
         bags = [
-            table[indices[a:b]].sum(dim=0)
-            for a, b in zip(offsets.tolist(), offsets.tolist()[1:], strict=False)
+            rows[tables[bag // stride], indices[edges[bag] : edges[bag + 1]]].sum(dim=0)
+            for bag in range(3 * stride)
         ]
         return torch.stack(bags).view(3, stride, 2).transpose(0, 1).reshape(stride, 6)
 
     ids = torch.tensor([7, 2, 2, 5])
     offsets = torch.tensor([0, 0, 0, 2, 3, 3, 4])  # two bags a feature
-    assert torch.equal(cpu_kernels._rows_as_sums(sums, 3, ids, offsets), table[ids])
-    assert cpu_kernels._rows_as_sums(sums, 3, ids[:0], torch.zeros(7, dtype=torch.long)).shape == (0, 2)
+    of = torch.tensor(tables)[torch.tensor([1, 1, 1, 2])]
+    assert torch.equal(cpu_kernels._rows_as_sums(sums, tables, ids, offsets), rows[of, ids])
+    assert cpu_kernels._rows_as_sums(sums, tables, ids[:0], torch.zeros(7, dtype=torch.long)).shape == (0, 2)

@@ -181,12 +181,15 @@ def load(path: Path, model: Any, optimizer: KeyedOptimizer | None = None) -> Ste
     """
     state = read_state(path)
     content: dict[str, Any] = {"model": model.state_dict()}
-    if optimizer is not None and not state.weights_only:
-        content["optimizer"] = started_state(optimizer)
+    if optimizer is None or state.weights_only:
+        read_into(path, content)
+        model.load_state_dict(content["model"])
+        return state
+    started = started_state(optimizer)
+    content["optimizer"] = {**started, "state": stored_state(path, started["state"])}
     read_into(path, content)
     model.load_state_dict(content["model"])
-    if "optimizer" in content and optimizer is not None:
-        optimizer.load_state_dict(content["optimizer"])
+    optimizer.load_state_dict({**content["optimizer"], "state": started["state"]})
     return state
 
 
@@ -196,6 +199,24 @@ def started_state(optimizer: KeyedOptimizer) -> dict[str, Any]:
         part.init_state()
         part.zero_grad()
     return optimizer.state_dict()
+
+
+@torch.no_grad()
+def stored_state(path: Path, state: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Of an optimizer's started state by parameter, the entries that a checkpoint has, to be read from it.
+
+    Parameters that no batch had used by then, such as a search's where no history is long, have none there; theirs
+    become zero, as before a first step.
+    """
+    stored = tuple(tensors_of(path, "optimizer.state"))
+    found = {}
+    for name, entries in state.items():
+        if any(one.startswith(f"{name}.") for one in stored):
+            found[name] = entries
+            continue
+        for entry in entries.values():
+            entry.zero_()
+    return found
 
 
 def read_into(path: Path, content: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ from mmbee_plugin.torchrec.checkpoints.checkpoint import (
     read_state,
     started_state,
     stored_parts,
+    stored_state,
     tensors_of,
 )
 from mmbee_plugin.torchrec.checkpoints.resume import check_same_data, flat
@@ -76,6 +77,7 @@ def warm_start(
                 _fill(path, f"optimizer.state.{name}.{entry}", value, places.of(name.split(".")[-2]))
         else:
             dense["optimizer"]["state"][name] = entries
+    dense["optimizer"]["state"] = stored_state(path, dense["optimizer"]["state"])
     read_into(path, dense)
     model.load_state_dict(content["model"])
     optimizer.load_state_dict(content["optimizer"])

@@ -127,7 +127,7 @@ def _try(settings: Settings, inputs: Inputs, cluster: Cluster) -> Plan | Shortag
     tables = Tables(inputs, torch.device("meta"))
     give_optimizers(tables, settings.tables)
     stride, factors = workload(inputs, settings, cluster.world_size)
-    allowed = constraints(settings.tables, table_names(tables), cluster.device, factors)
+    allowed = constraints(settings.tables, table_names(tables), cluster.device, factors, cluster.world_size)
     topology = cluster.topology()
     enumerator = EmbeddingEnumerator(topology=topology, batch_size=stride, constraints=allowed)
     shortage = _shortage(cluster, enumerator.enumerate(tables, sharders()))

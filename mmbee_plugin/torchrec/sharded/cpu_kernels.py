@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import accumulate, groupby, pairwise
 from typing import Any
 
 import torch
@@ -43,24 +44,34 @@ def bags_of_one(sequences: ShardedEmbeddingCollection) -> None:
     of unpooled rows."""
     for kernel in _kernels(sequences):
         kernel.pooling_mode = PoolingMode.SUM
-        kernel.forward = partial(_rows_as_sums, kernel.forward, len(kernel.feature_table_map))
+        kernel.forward = partial(_rows_as_sums, kernel.forward, tuple(kernel.feature_table_map))
 
 
 def _rows_as_sums(
-    forward: Any, features: int, indices: torch.Tensor, offsets: torch.Tensor, **named: Any
+    forward: Any, tables: tuple[int, ...], indices: torch.Tensor, offsets: torch.Tensor, **named: Any
 ) -> torch.Tensor:
-    """indices (n,) of ``features`` features in turn, offsets (features · stride + 1,) of their bags -> rows (n, d).
+    """indices (n,) of features in turn, offsets (features · stride + 1,) of their bags -> rows (n, d).
 
-    The kernel requires the same number of bags of each feature; shorter features are padded with empty bags.
+    The kernel requires the same number of bags of each feature. A table's ids are dealt to its features in equal runs,
+    whichever feature they came from; what is missing at the end are empty bags.
+
+    Args:
+        tables: the table of each feature, ascending.
     """
-    stride = (len(offsets) - 1) // features
-    edges = offsets[:: max(1, stride)][: features + 1]  # where each feature's ids begin, and the end
-    counts = edges.diff()
-    longest = max(1, int(counts.max()))
-    begins = edges[:-1, None] + torch.arange(longest).clamp(max=counts[:, None])
-    sums = forward(indices, torch.cat([begins.flatten(), edges[-1:]]), **named)  # (longest, features · d)
-    parts = sums.unflatten(1, (features, -1)).unbind(dim=1)
-    return torch.cat([part[:count] for part, count in zip(parts, counts.tolist(), strict=True)])
+    stride = (len(offsets) - 1) // len(tables)
+    edges = offsets[:: max(1, stride)][: len(tables) + 1]  # where each feature's ids begin, and the end
+    features = [sum(1 for _ in run) for _, run in groupby(tables)]
+    ends = edges[torch.tensor([0, *accumulate(features)])].tolist()  # where each table's ids begin, and the end
+    counts = [end - begin for begin, end in pairwise(ends)]
+    longest = max(1, *(-(-count // shared) for count, shared in zip(counts, features, strict=True)))
+    begins = [
+        begin + torch.arange(shared * longest).clamp(max=count)
+        for begin, count, shared in zip(ends, counts, features, strict=False)
+    ]
+    sums = forward(indices, torch.cat([*begins, edges[-1:]]), **named)  # (longest, features · d)
+    by_table = sums.unflatten(1, (len(tables), -1)).split(features, dim=1)
+    rows = [part.transpose(0, 1).flatten(0, 1)[:count] for part, count in zip(by_table, counts, strict=True)]
+    return rows[0] if len(rows) == 1 else torch.cat(rows)
 
 
 def _kernels(

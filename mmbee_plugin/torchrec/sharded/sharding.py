@@ -76,14 +76,19 @@ def check_device(settings: TablesSettings, device: str) -> None:
 
 
 def constraints(
-    settings: TablesSettings, tables: list[str], device: str, factors: Mapping[str, list[float]]
+    settings: TablesSettings,
+    tables: list[str],
+    device: str,
+    factors: Mapping[str, list[float]],
+    processes: int,
 ) -> dict[str, ParameterConstraints]:
     """The planner's constraints by table: sharding types, kernels, and mean ids in a bag of each feature (`factors`).
 
     Data-parallel tables are excluded, since their dense kernel is broken for sequences on a CPU; column-wise sharding
-    is excluded unless set, since such shards do not carry over to another number of processes. On a CPU ``auto``
-    shards the author table, read at every place of a history, by rows: the planner would give it, and with it most of
-    the work, to one process.
+    is excluded unless set, since such shards do not carry over to another number of processes. ``auto`` leaves tables
+    whole in a job of one process, where ids sorted by shards would only be copied. Otherwise on a CPU it shards the
+    author table, read at every place of a history, by rows: the planner would give it, and with it most of the work, to
+    one process.
     """
     kernels = [EmbeddingComputeKernel.FUSED.value]
     if device == "cuda":
@@ -93,8 +98,10 @@ def constraints(
         chosen = table_settings(settings, table).sharding
         if chosen != "auto":
             return [chosen]
-        by_rows = [ShardingType.ROW_WISE.value]
-        return by_rows if device == "cpu" and table == "author" else [ShardingType.TABLE_WISE.value, *by_rows]
+        whole, by_rows = [ShardingType.TABLE_WISE.value], [ShardingType.ROW_WISE.value]
+        if processes == 1:
+            return whole
+        return by_rows if device == "cpu" and table == "author" else whole + by_rows
 
     return {
         table: ParameterConstraints(
@@ -202,7 +209,9 @@ def plan_tables(
             topology=_topology(world_size, device),
             batch_size=stride,
             storage_reservation=FixedPercentageStorageReservation(RESERVED),
-            constraints=constraints(settings.tables, table_names(tables), device.type, factors),
+            constraints=constraints(
+                settings.tables, table_names(tables), device.type, factors, world_size
+            ),
         )
         try:
             return planner.plan(model, sharders())

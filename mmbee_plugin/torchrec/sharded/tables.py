@@ -127,11 +127,11 @@ def user_side(inputs: Inputs, batch: Batch, looked: Looked) -> UserSide:
         user = sequences["user"].values()
     elif inputs.model.user_ids:
         assert bags is not None
-        user = bags["user"][:count]
+        user = _first(bags["user"], count)
     return replace(
         side,
         user=user,
-        history=sequences["history"].to_padded_dense(longest)[:count],
+        history=_first(sequences["history"].to_padded_dense(longest), count),
         neighbours=_means(pools, inputs.pools_of("u"), count),
         peers=_peers(sequences, "u", side.peer_weights),
     )
@@ -146,10 +146,10 @@ def author_side(inputs: Inputs, batch: Batch, looked: Looked) -> AuthorSide:
     queries, segments = None, side.segments
     if inputs.num_queries:
         assert bags is not None
-        queries = bags["query"][:count].unflatten(1, (inputs.num_queries, -1))
+        queries = _first(bags["query"], count).unflatten(1, (inputs.num_queries, -1))
     if inputs.words:
         assert bags is not None
-        words = {name: bags[word_table(name)][:count, None, None, :] for name in inputs.words}
+        words = {name: _first(bags[word_table(name)], count)[:, None, None] for name in inputs.words}
         segments = {name: words[name] if name in words else segments[name] for name in inputs.modalities}
     return replace(
         side,
@@ -161,11 +161,16 @@ def author_side(inputs: Inputs, batch: Batch, looked: Looked) -> AuthorSide:
     )
 
 
+def _first(rows: torch.Tensor, count: int) -> torch.Tensor:
+    """The first rows. Of all of them there is no slice, whose gradient would be copied into one of zeros."""
+    return rows if rows.shape[0] == count else rows[:count]
+
+
 def _means(looked: KeyedTensor | None, pools: tuple[Pool, ...], count: int) -> torch.Tensor | None:
     """(count, P, d) mean over each pool, added up from its parts; None without pools."""
     if looked is None or not pools:
         return None
-    means = (reduce(torch.add, [looked[part.name][:count] for part in pool.parts]) for pool in pools)
+    means = (reduce(torch.add, [_first(looked[part.name], count) for part in pool.parts]) for pool in pools)
     return torch.stack(list(means), dim=1)
 
 
@@ -173,9 +178,9 @@ def _peers(
     sequences: dict[str, JaggedTensor], side: str, weights: torch.Tensor | None
 ) -> torch.Tensor | None:
     """Vectors (B, K, d) of each node's peers, zero for padding, for weights (B, K); None without weights."""
-    return (
-        None if weights is None else sequences[PEERS[side]].to_padded_dense(weights.shape[1])[: len(weights)]
-    )
+    if weights is None:
+        return None
+    return _first(sequences[PEERS[side]].to_padded_dense(weights.shape[1]), len(weights))
 
 
 def _config(kind: type[Config], name: str, rows: int, width: int, features: list[str]) -> Config:
