@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ GET_REAL = (
 
 def ensure(name: str, root: Path) -> DatasetFolder:
     """Opens the dataset `root/name`; first makes it if it is missing and one of "tiktok" (a generated sample),
-    "ml-100k" or "livesim" (simulated, about a minute).
+    "ml-100k", "livesim" or "livesim2" (simulated, a minute or two).
 
     Raises InputError for an unknown name; lists the known ones.
     """
@@ -129,14 +130,15 @@ def _interactions(
     return {split: Interactions(rows[:, 0], rows[:, 1]) for split, rows in arrays.items()}
 
 
-def _write_livesim(folder: Path) -> None:
-    from mmbee_plugin.livesim import dataset  # imports polars
+def _write_livesim(folder: Path, world: int) -> None:
+    from mmbee_plugin.livesim import dataset, worlds  # imports polars
 
-    dataset.write(folder)
+    dataset.write(folder, worlds.WORLDS[world]())
 
 
 _MAKERS: dict[str, Callable[[Path], None]] = {
     "tiktok": write,
     "ml-100k": movielens.write,
-    "livesim": _write_livesim,
+    "livesim": partial(_write_livesim, world=1),
+    "livesim2": partial(_write_livesim, world=2),
 }

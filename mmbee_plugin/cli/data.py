@@ -126,16 +126,19 @@ def data_simulate(
     density: Annotated[
         float, typer.Option(help="Gifts, as a multiple of KuaiLive's 1.48 % of visits.")
     ] = 1.0,
+    world: Annotated[int, typer.Option(help="1, or 2: a ranking, drift, gifts after gifts, purses.")] = 1,
     force: Annotated[bool, typer.Option("--force", help="Replace a log.")] = False,
 ) -> None:
     """Simulate a log of live gifting with planted truth, and print how it compares with KuaiLive."""
     from mmbee_plugin.livesim.display import day_bar
-    from mmbee_plugin.livesim.report import calibration_lines, oracle_lines
-    from mmbee_plugin.livesim.settings import LiveSimSettings
+    from mmbee_plugin.livesim.report import calibration_lines, cause_lines, oracle_lines
     from mmbee_plugin.livesim.simulate import simulate
+    from mmbee_plugin.livesim.worlds import WORLDS
     from mmbee_plugin.logs.folder import LogFolder
 
-    settings = LiveSimSettings(users=users, authors=authors, days=days, seed=seed, density=density)
+    if world not in WORLDS:
+        raise InputError(f"--world {world}: one of {', '.join(map(str, WORLDS))} is needed")
+    settings = WORLDS[world](users=users, authors=authors, days=days, seed=seed, density=density)
     with day_bar(f"simulating {folder}") as progress:
         simulation = simulate(folder, settings, force=force, progress=progress)
     typer.echo(LogFolder(folder).provenance())
@@ -143,6 +146,8 @@ def data_simulate(
     typer.echo("\n".join(calibration_lines(simulation.statistics)))
     if simulation.oracle is not None:
         typer.echo("\n".join(oracle_lines(simulation.oracle)))
+    if simulation.causes:
+        typer.echo("\n".join(cause_lines(simulation.causes)))
 
 
 @app.command("info")

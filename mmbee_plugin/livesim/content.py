@@ -26,14 +26,25 @@ class Look:
     """Directions of one modality.
 
     Shapes:
-        - centres: (n_authors, WIDTH)
+        - type: (n_authors,) int64
+        - shape: (TYPES, WIDTH), centres of the types
+        - style: (n_authors, WIDTH), of each author beside the type's centre
         - events: (EVENTS, WIDTH)
         - latent: (LATENT, WIDTH)
+        - thanks: (WIDTH,), of length 1 and orthogonal to the events
     """
 
-    centres: np.ndarray
+    type: np.ndarray
+    shape: np.ndarray
+    style: np.ndarray
     events: np.ndarray
     latent: np.ndarray
+    thanks: np.ndarray
+
+    @property
+    def centres(self) -> np.ndarray:
+        """(n_authors, WIDTH), the authors' own centres."""
+        return self.shape[self.type] + self.style
 
 
 @dataclass(frozen=True)
@@ -53,21 +64,31 @@ def draw_looks(settings: LiveSimSettings, authors: Authors) -> dict[str, Look]:
         strength = np.zeros(EVENTS)
         strength[COMMON] = settings.events * (1 if modality == "visual" else settings.redundancy)
         strength[_OWN_EVENTS[modality]] = settings.events
-        types = settings.type_shape * rng.normal(size=(TYPES, WIDTH))
-        style = settings.style * rng.normal(size=(settings.authors, WIDTH))
         looks[modality] = Look(
-            centres=types[authors.type] + style,
+            type=authors.type,
+            shape=settings.type_shape * rng.normal(size=(TYPES, WIDTH)),
+            style=settings.style * rng.normal(size=(settings.authors, WIDTH)),
             events=basis[:EVENTS] * strength[:, None],
             latent=settings.shared_latent * rng.normal(size=(LATENT, WIDTH)) / np.sqrt(LATENT),
+            thanks=basis[EVENTS],
         )
     return looks
 
 
 def draw_features(
-    settings: LiveSimSettings, authors: Authors, looks: dict[str, Look], rooms: Rooms, day: int
+    settings: LiveSimSettings,
+    authors: Authors,
+    looks: dict[str, Look],
+    rooms: Rooms,
+    day: int,
+    thanks: np.ndarray | None = None,
 ) -> Features:
     """Draws the features of a day's segments. Some authors lack picture or speech; less popular authors have segments
-    without comments."""
+    without comments.
+
+    Args:
+        thanks: (S,) how far comments move in their direction `Look.thanks`.
+    """
     rng = np.random.default_rng([settings.seed, 4, day])
     room = np.repeat(np.arange(len(rooms.author)), rooms.segments)
     author = rooms.author[room]
@@ -77,6 +98,8 @@ def draw_features(
     for modality, look in looks.items():
         shown = on @ look.events.astype(np.float32) + latent @ look.latent.astype(np.float32)
         shown += look.centres.astype(np.float32)[author]
+        if modality == "comment" and thanks is not None:
+            shown += thanks[:, None].astype(np.float32) * look.thanks.astype(np.float32)
         if modality != "visual":
             values[modality] = shown + rng.standard_normal(shown.shape, dtype=np.float32)
             continue

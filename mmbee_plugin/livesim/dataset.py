@@ -1,4 +1,4 @@
-"""Makes the dataset `livesim`: the default simulation cut into samples."""
+"""Makes the datasets `livesim` and `livesim2`: a world's default simulation cut into samples."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from mmbee_plugin.logs.samples import write_samples
 from mmbee_plugin.logs.settings import SampleSettings
 
 SAMPLES = SampleSettings(train_negatives=0.09, test_negatives=0.25)
-"""About 146,000 training rows and 61,000 each of validation and test: all gifts and these shares of the negatives."""
+"""All gifts and these shares of negatives: in livesim 1 146,000 training rows, 61,000 each of validation and test."""
 
 
-def write(folder: Path, settings: LiveSimSettings | None = None, samples: SampleSettings = SAMPLES) -> None:
-    """Simulates (about a minute) and writes the dataset folder `folder`, the planted truth in its subfolder `planted`.
+def write(folder: Path, settings: LiveSimSettings, samples: SampleSettings = SAMPLES) -> None:
+    """Simulates (a minute or two) and writes the dataset folder `folder`, the planted truth in its subfolder `planted`.
 
     The log is not kept; `mmbee data simulate` writes the same one. Progress goes to stderr. Raises InputError if
     `folder` cannot be replaced or written; then nothing changes.
@@ -28,7 +28,7 @@ def write(folder: Path, settings: LiveSimSettings | None = None, samples: Sample
     with folder_beside(folder.absolute()) as work:
         logs, made = work / "logs", work / folder.name
         with day_bar(f"simulating {folder}") as progress:
-            simulate(logs, settings or LiveSimSettings(), progress=progress)
+            simulate(logs, settings, progress=progress)
         write_samples(LogFolder(logs), made, samples)
         try:
             publish(made, folder)

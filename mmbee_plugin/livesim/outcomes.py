@@ -68,19 +68,39 @@ def draw_outcomes(
     """
     windows = windows_of(visits, rooms)
     gift, talk = window_log_odds(settings, world, rooms, visits, windows)
-    tables = Day(world, rooms, day)
+    given = happens(rng, gift, bases["gift"])
+    return outcomes_of(
+        rng, Day(world, rooms, day), bases, visits, windows, given, gift + np.float32(bases["gift"]), talk
+    )
+
+
+def outcomes_of(
+    rng: np.random.Generator,
+    tables: Day,
+    bases: Mapping[str, float],
+    visits: Visits,
+    windows: Windows,
+    given: np.ndarray,
+    log_odds: np.ndarray,
+    talk: np.ndarray,
+) -> Outcomes:
+    """Draws the moments of gifts that are drawn already, and the feedback.
+
+    Args:
+        given: (G,) rows of the windows with a gift.
+        log_odds: (W,) of a gift, with the base. talk: (W,) of feedback, without it.
+    """
 
     def happened(rows: np.ndarray) -> pl.DataFrame:
-        when = moments(rng, rooms, visits, windows, rows)
+        when = moments(rng, tables.of_day, visits, windows, rows)
         return tables.happenings(visits, windows.visit[rows], when)
 
-    given = happens(rng, gift, bases["gift"])
     gifts = happened(given)
     feedback = []
     for kind in FEEDBACK:
         rows = happens(rng, talk, bases[kind])
         feedback.append(happened(rows).with_columns(pl.lit(kind).alias("kind")))
-    return Outcomes(windows, given, gift + np.float32(bases["gift"]), gifts, tuple(feedback))
+    return Outcomes(windows, given, log_odds, gifts, tuple(feedback))
 
 
 def truth_of(tables: Day, visits: Visits, outcomes: Outcomes) -> pl.DataFrame:

@@ -12,7 +12,7 @@ import polars as pl
 from mmbee_plugin.livesim.content import Features
 from mmbee_plugin.livesim.events import EVENTS
 from mmbee_plugin.livesim.rooms import Rooms
-from mmbee_plugin.livesim.settings import DAY_MS, FIRST_DAY_MS, SEGMENT_MS, VERSION, LiveSimSettings
+from mmbee_plugin.livesim.settings import DAY_MS, FIRST_DAY_MS, SEGMENT_MS, LiveSimSettings
 from mmbee_plugin.livesim.visits import Visits
 from mmbee_plugin.livesim.world import World
 from mmbee_plugin.logs.folder import PLANTED
@@ -26,7 +26,7 @@ class Day:
 
     def __init__(self, world: World, rooms: Rooms, day: int) -> None:
         self.day, self.midnight = day, FIRST_DAY_MS + day * DAY_MS
-        self._rooms, self._types = rooms, world.authors.type
+        self.of_day, self._types = rooms, world.authors.type
         self.user_ids = pl.Series([f"u{user}" for user in range(len(world.users.circle))])
         self.author_ids = pl.Series([f"a{author}" for author in rooms.author])
         self.room_ids = self.author_ids + f"d{day}"
@@ -34,8 +34,8 @@ class Day:
     def rooms(self, settings: LiveSimSettings) -> pl.DataFrame:
         """The rooms; `category` is a coarse, sometimes wrong or missing name of the author's type."""
         rng = np.random.default_rng([settings.seed, 6, self.day])
-        n = len(self._rooms.author)
-        coarse = self._types[self._rooms.author] % len(CATEGORIES)
+        n = len(self.of_day.author)
+        coarse = self._types[self.of_day.author] % len(CATEGORIES)
         wrong = rng.random(n) < CATEGORY_WRONG
         coarse = np.where(wrong, rng.integers(len(CATEGORIES), size=n), coarse)
         missing = rng.random(n) < CATEGORY_MISSING
@@ -43,8 +43,8 @@ class Day:
             {
                 "room_id": self.room_ids,
                 "author_id": self.author_ids,
-                "start": self.midnight + self._rooms.start,
-                "end": self.midnight + self._rooms.end,
+                "start": self.midnight + self.of_day.start,
+                "end": self.midnight + self.of_day.end,
                 "category": pl.Series(CATEGORIES[coarse]).set(pl.Series(missing), None),
             }
         )
@@ -52,7 +52,7 @@ class Day:
     def segments(self, features: Features) -> pl.DataFrame:
         """The segments with one array column per modality, null if missing."""
         room, window = self._segment_places()
-        start = self.midnight + self._rooms.start[room] + window * SEGMENT_MS
+        start = self.midnight + self.of_day.start[room] + window * SEGMENT_MS
         frame = pl.DataFrame(
             {
                 "room_id": self.room_ids[room],
@@ -74,8 +74,8 @@ class Day:
             {
                 "room_id": self.room_ids[room],
                 "window": window.astype(np.int32),
-                "events": (self._rooms.events @ (1 << np.arange(EVENTS))).astype(np.uint16),
-                "highlight": self._rooms.highlight,
+                "events": (self.of_day.events @ (1 << np.arange(EVENTS))).astype(np.uint16),
+                "highlight": self.of_day.highlight,
             }
         )
 
@@ -111,7 +111,7 @@ class Day:
         )
 
     def _segment_places(self) -> tuple[np.ndarray, np.ndarray]:
-        rooms = self._rooms
+        rooms = self.of_day
         room = np.repeat(np.arange(len(rooms.author)), rooms.segments)
         return room, np.arange(len(room)) - rooms.first[room]
 
@@ -120,7 +120,7 @@ def write_planted(folder: Path, settings: LiveSimSettings, world: World) -> None
     """Writes `settings.json`, `authors.parquet` and `users.parquet` into `planted` in the folder."""
     folder = folder / PLANTED
     folder.mkdir(exist_ok=True)
-    stated = {"version": VERSION, **asdict(settings)}
+    stated = {"version": settings.version, **asdict(settings)}
     (folder / "settings.json").write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
     authors, users = world.authors, world.users
     pl.DataFrame(

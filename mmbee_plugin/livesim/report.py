@@ -103,12 +103,24 @@ def oracle_lines(oracle: Oracle) -> list[str]:
     return rows
 
 
-def rank_by_truth(user: np.ndarray, label: np.ndarray, parts: LogOdds) -> Oracle | None:
-    """Oracle of sample rows (n,); None if no user has both labels."""
+def cause_lines(causes: Mapping[str, float]) -> list[str]:
+    """What the further causes of a world come to on the last day, one line each."""
+    return [f"{name:42}{value:8.3f}" for name, value in causes.items()]
+
+
+def rank_by_truth(
+    user: np.ndarray, label: np.ndarray, parts: LogOdds, further: Mapping[str, np.ndarray] | None = None
+) -> Oracle | None:
+    """Oracle of sample rows (n,); None if no user has both labels.
+
+    Args:
+        further: other scores (n,), by name.
+    """
     scores = {"planted truth": parts.total()}
     for name, part in vars(parts).items():
         # Zeros in place of the part: subtracting it from the total would break ties by rounding.
         scores[f"without {name}"] = replace(parts, **{name: np.zeros_like(part)}).total()
+    scores |= further or {}
     positives = int(label.sum())
     both = np.intersect1d(user[label == 1], user[label == 0])
     if not len(both):

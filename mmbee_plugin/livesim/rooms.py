@@ -64,6 +64,11 @@ class Rooms:
     def end(self) -> np.ndarray:
         return self.start + self.segments * SEGMENT_MS
 
+    @property
+    def author_of_segments(self) -> np.ndarray:
+        """(S,) int64."""
+        return np.repeat(self.author, self.segments)
+
 
 def draw_times(rng: np.random.Generator, n: int) -> np.ndarray:
     """(n,) float64 times in ms since midnight, distributed by `HOURS`."""
@@ -89,12 +94,16 @@ def draw_rooms(settings: LiveSimSettings, authors: Authors, day: int) -> Rooms:
     start = np.clip(draw_times(rng, len(author)) - 1_200_000, 0, latest - 1).astype(np.int64)
     events = run_events(rng, segments)
     room = np.repeat(np.arange(len(author)), segments)
-    rules = authors.rules[author][room]
     return Rooms(
         author=author,
         start=start,
         segments=segments,
         first=np.cumsum(segments) - segments,
         events=events,
-        highlight=(events | ~rules).all(axis=1),
+        highlight=highlights(events, authors.rules[author][room]),
     )
+
+
+def highlights(events: np.ndarray, rules: np.ndarray) -> np.ndarray:
+    """(S,) bool, the segments in which all events of the author's rule are on, of (S, EVENTS) both."""
+    return (events | ~rules).all(axis=1)

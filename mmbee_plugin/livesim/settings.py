@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import ClassVar
 
 from mmbee_plugin.errors import InputError
 
@@ -19,6 +20,8 @@ WIDTH = 16
 @dataclass(frozen=True)
 class LiveSimSettings:
     """Sizes and strengths; strengths on log-odds are in nats, and 0 switches an effect off."""
+
+    version: ClassVar[str] = VERSION
 
     users: int = 20_000
     authors: int = 1_500

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,6 +108,28 @@ def windows_of(visits: Visits, rooms: Rooms) -> Windows:
     return Windows(visit, window)
 
 
+def on_air(rooms: Rooms, enter: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Arrivals slot by slot with the rooms that are on air in it; slots without either are left out.
+
+    Args:
+        enter: (A,) ms since midnight.
+
+    Yields:
+        rows (n,) of the arrivals; rows (m,) of the rooms, ascending; (n, m) bool, where the room is not on at the
+        moment of the arrival.
+    """
+    slot = (enter // SLOT_MS).astype(np.int64)
+    by_slot = np.argsort(slot, kind="stable")
+    slots = DAY_MS // SLOT_MS
+    edges = np.searchsorted(slot[by_slot], np.arange(slots + 1))
+    for number in range(slots):
+        rows = by_slot[edges[number] : edges[number + 1]]
+        near = np.flatnonzero((rooms.start < (number + 1) * SLOT_MS) & (rooms.end > number * SLOT_MS))
+        if len(rows) and len(near):
+            at = enter[rows, None]
+            yield rows, near, (rooms.start[near] > at) | (rooms.end[near] <= at + 1)
+
+
 def favours(world: World, user: np.ndarray, author: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Taste (0 to 1), same circle (bool) and favourite (bool) of users for authors.
 
@@ -150,15 +173,7 @@ def _pick_rooms(
     """(A,) room of each arrival, drawn among those on air by the Gumbel-max rule; -1 if none is on air."""
     user, enter = arrivals.user, arrivals.enter
     picked = np.full(len(user), -1, dtype=np.int64)
-    slot = (enter // SLOT_MS).astype(np.int64)
-    by_slot = np.argsort(slot, kind="stable")
-    slots = DAY_MS // SLOT_MS
-    edges = np.searchsorted(slot[by_slot], np.arange(slots + 1))
-    for number in range(slots):
-        rows = by_slot[edges[number] : edges[number + 1]]
-        near = np.flatnonzero((rooms.start < (number + 1) * SLOT_MS) & (rooms.end > number * SLOT_MS))
-        if not len(rows) or not len(near):
-            continue
+    for rows, near, closed in on_air(rooms, enter):
         author = rooms.author[near]
         taste, circle, favourite = favours(world, user[rows, None], author[None, :])  # (rows, near)
         weight = world.authors.popularity[author] + settings.choose_by_taste * taste
@@ -166,8 +181,7 @@ def _pick_rooms(
         weight += rng.gumbel(size=weight.shape)
         if lists is not None:
             lists.add_utility(weight, rows, near)
-        at = enter[rows, None]
-        weight[(rooms.start[near] > at) | (rooms.end[near] <= at + 1)] = -np.inf
+        weight[closed] = -np.inf
         best = weight.argmax(axis=1)
         some = np.isfinite(weight[np.arange(len(rows)), best])
         picked[rows[some]] = near[best[some]]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,21 +31,32 @@ def planted(path: Path, name: str) -> pl.DataFrame:
 
 @pytest.fixture(scope="session")
 def samples(made) -> pl.DataFrame:
+    """Those of `made`."""
+    return samples_of_log(made.path)
+
+
+@pytest.fixture(scope="session")
+def samples_of() -> Callable[[Path], pl.DataFrame]:
+    """The function `samples_of_log`."""
+    return samples_of_log
+
+
+def samples_of_log(path: Path) -> pl.DataFrame:
     """Gifted windows (label 1) and the exit windows of other visits (label 0), with what is planted in them."""
-    gifts, visits = table(made.path, "gifts"), table(made.path, "visits")
+    gifts, visits = table(path, "gifts"), table(path, "visits")
     key = ["user_id", "author_id", "room_id"]
     inside = visits.join(gifts, on=key).filter(pl.col("time").is_between("enter", "exit"))
     quiet = visits.join(inside, on=[*key, "enter"], how="anti").with_columns(time="exit", label=0)
     rows = pl.concat([inside.with_columns(label=1), quiet], how="diagonal").select(
         *key, "enter", "time", "label"
     )
-    rows = rows.join(table(made.path, "rooms").select("room_id", "start"), on="room_id")
+    rows = rows.join(table(path, "rooms").select("room_id", "start"), on="room_id")
     rows = rows.with_columns(
         ((pl.col("time") - pl.col("start")) // SEGMENT_MS).cast(pl.Int32).alias("window")
     )
-    rows = rows.join(planted(made.path, "segments/*"), on=["room_id", "window"])
-    rows = rows.join(planted(made.path, "authors"), on="author_id")
-    rows = rows.join(planted(made.path, "users"), on="user_id", suffix="_of_user")
+    rows = rows.join(planted(path, "segments/*"), on=["room_id", "window"])
+    rows = rows.join(planted(path, "authors"), on="author_id")
+    rows = rows.join(planted(path, "users"), on="user_id", suffix="_of_user")
     return rows.with_columns(
         in_circle=pl.col("circle") == pl.col("circle_of_user"),
         favourite=pl.col("favourites").list.contains(pl.col("author_id")),

@@ -12,22 +12,28 @@ from mmbee_plugin.builtin import sample
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.livesim import dataset
 from mmbee_plugin.livesim.settings import LiveSimSettings
+from mmbee_plugin.livesim.worlds import WORLDS
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 
+SMALL = {"users": 400, "authors": 60, "density": 3.0}
+FIRST = {"settings.json", "report.json", "authors.parquet", "users.parquet", "segments"}
+SECOND = {"tastes.parquet", "rules.parquet", "purses.parquet", "levels.parquet"}
 
-def test_ensure_makes_livesim_once(tmp_path, monkeypatch):
-    small = LiveSimSettings(users=400, authors=60, density=3.0)
-    monkeypatch.setattr(dataset, "LiveSimSettings", lambda: small)
+
+@pytest.mark.parametrize(("name", "world", "files"), [("livesim", 1, FIRST), ("livesim2", 2, FIRST | SECOND)])
+def test_ensure_makes_livesim_once(tmp_path, monkeypatch, name, world, files):
+    small = WORLDS[world](**SMALL)
+    monkeypatch.setitem(WORLDS, world, lambda: small)
     monkeypatch.setattr(sys, "argv", ["pytest"])
-    made = sample.ensure("livesim", tmp_path)
+    made = sample.ensure(name, tmp_path)
     assert (made.kind, made.splits) == ("simulated", ("train", "valid", "test"))
-    assert [path.name for path in tmp_path.iterdir()] == ["livesim"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
     assert set(made.modalities) == {"visual", "speech", "comment"} and made.live is not None
     for split in made.splits:
         truth = np.load(made.path / "truth" / f"{split}.npy")
         assert len(truth) == made.counts[split] and not np.isnan(truth).any()
     planted = {path.name for path in (made.path / "planted").iterdir()}
-    assert planted == {"settings.json", "report.json", "authors.parquet", "users.parquet", "segments"}
+    assert planted == files
     categories = made.categories()
     assert categories is not None and set(categories.tolist()) - {0} == {
         1,
@@ -41,7 +47,7 @@ def test_ensure_makes_livesim_once(tmp_path, monkeypatch):
     assert model.gtr.backbone.settings.search == "hard"
     assert model.category[1:].tolist() == categories[train.item_rows[1:]].tolist()
     before = (made.path / "dataset.json").stat().st_mtime_ns
-    assert sample.ensure("livesim", tmp_path).counts == made.counts
+    assert sample.ensure(name, tmp_path).counts == made.counts
     assert (made.path / "dataset.json").stat().st_mtime_ns == before
 
 
@@ -49,7 +55,7 @@ def test_other_things_in_its_place_are_left_alone(tmp_path):
     (tmp_path / "livesim").mkdir()
     (tmp_path / "livesim" / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="is no dataset folder"):
-        dataset.write(tmp_path / "livesim")
+        dataset.write(tmp_path / "livesim", LiveSimSettings())
     assert [path.name for path in (tmp_path / "livesim").iterdir()] == ["notes.txt"]
 
 
@@ -71,3 +77,10 @@ def test_the_command_prints_both_columns_and_the_best_possible(tmp_path, monkeyp
     assert (status, out) == (2, "") and "--force replaces it" in err and err.count("\n") == 1
     status, out, err = mmbee("--users=0")
     assert (status, out, err) == (2, "", "error: users=0: at least 1 is needed\n")
+    status, out, err = mmbee("--world=3")
+    assert (status, out, err) == (2, "", "error: --world 3: one of 1, 2 is needed\n")
+    status, out, err = mmbee(*sizes, "--world=2", "--force")
+    lines = out.splitlines()
+    assert status == 0 and lines[0].startswith("log (SIMULATED, livesim 2): 2025-05-05 to 2025-05-06;")
+    starts = ("without following", "without price", "without drift", "users with less than a coin")
+    assert all(any(line.startswith(start) for line in lines) for start in starts)
