@@ -115,6 +115,24 @@ def microlens(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def movielens(tmp_path: Path) -> Path:
+    """MovieLens in GroupLens' form, in Latin-1: four ratings by two users, four films, of which one is unrated."""
+    folder = tmp_path / "ml-1m"
+    folder.mkdir()
+    ratings = ["7::20::5::978300760", "7::3::3::978302109", "2::20::4.5::978300100", "2::41::1::978300275"]
+    films = [
+        "3::Grumpier: Old::Men (1995)::Comedy|Romance",
+        "20::Été (1998)::Drama",
+        "30::Unseen (1999)::War",
+    ]
+    films.append("41::Jumanji (1995)::Adventure|Children's")
+    users = ["2::M::56::16::70072", "7::F::1::10::48067"]
+    for name, lines in (("ratings", ratings), ("movies", films), ("users", users)):
+        (folder / f"{name}.dat").write_text("\n".join(lines) + "\n", encoding="latin-1")
+    return folder
+
+
+@pytest.fixture
 def real() -> Callable[[str], Path]:
     """The path to a real data set, or a skip that says why."""
 

@@ -181,7 +181,7 @@ json_values = st.recursive(
 )
 
 
-@pytest.mark.parametrize("name", ["hkuds", "mmssl", "mmgcn", "mmrec", "microlens"])
+@pytest.mark.parametrize("name", ["hkuds", "mmssl", "mmgcn", "mmrec", "microlens", "movielens"])
 @settings(fuzz, max_examples=25)
 @given(data=st.data())
 def test_conversions_succeed_or_leave_nothing(name, data, tmp_path_factory, request):
@@ -210,7 +210,7 @@ def test_conversions_succeed_or_leave_nothing(name, data, tmp_path_factory, requ
 
 
 def test_every_format_is_fuzzed():
-    assert set(READERS) == {"hkuds", "mmgcn", "mmrec", "microlens"}
+    assert set(READERS) == {"hkuds", "mmgcn", "mmrec", "microlens", "movielens"}
 
 
 @settings(fuzz, max_examples=60)

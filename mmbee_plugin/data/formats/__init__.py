@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.data.formats import hkuds, microlens, mmgcn, mmrec
+from mmbee_plugin.data.formats import grouplens, hkuds, microlens, mmgcn, mmrec
 from mmbee_plugin.data.writer import DatasetContent, check_replaceable, write_folder
 from mmbee_plugin.errors import InputError
 
@@ -15,6 +15,7 @@ READERS: dict[str, Callable[[Path], DatasetContent]] = {
     "microlens": microlens.read,
     "mmgcn": mmgcn.read,
     "mmrec": mmrec.read,
+    "movielens": grouplens.read,
 }
 
 

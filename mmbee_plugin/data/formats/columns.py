@@ -18,12 +18,19 @@ UNITS = (1e3, 1e6, 1e9)
 
 
 def read_numbers(
-    path: Path, separator: str, header: Sequence[str], wanted: Mapping[str, int | None]
+    path: Path,
+    separator: str,
+    header: Sequence[str],
+    wanted: Mapping[str, int | None],
+    *,
+    titled: bool = True,
 ) -> dict[str, np.ndarray]:
-    """Reads columns, (n,) float64 each, of a table whose first line is `header`.
+    """Reads columns, (n,) float64 each, of a table.
 
     Args:
+        header: names of the columns.
         wanted: column name to the excluded upper bound of its whole numbers from 0; None allows any finite number.
+        titled: whether the first line is the header.
 
     Raises:
         InputError: an unreadable table, or a bad value; names file, line, column and value.
@@ -32,7 +39,7 @@ def read_numbers(
         frame = pd.read_csv(
             path,
             sep=separator,
-            header=0,
+            header=0 if titled else None,
             names=list(header),
             dtype=str,
             na_filter=False,
@@ -45,7 +52,7 @@ def read_numbers(
     except (ValueError, OverflowError) as error:
         raise InputError(f"{path}: not a readable table: {one_line(error)}") from None
     if not isinstance(frame.index, pd.RangeIndex):
-        raise InputError(f"{path}, line 2: more columns than the header's {len(header)}")
+        raise InputError(f"{path}, line {1 + titled}: more than {len(header)} columns")
     columns = {}
     for name, limit in wanted.items():
         values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64)
@@ -61,7 +68,7 @@ def read_numbers(
         if not good.all():
             row = int(np.argmin(good))
             value = str(frame[name].iloc[row])[:80]
-            raise InputError(f"{path}, line {row + 2}, column {name}: {value!r}; {need} is needed")
+            raise InputError(f"{path}, line {row + 1 + titled}, column {name}: {value!r}; {need} is needed")
         columns[name] = values
     return columns
 

@@ -57,7 +57,7 @@ HEADER = "userID\titemID\ttimestamp\tx_label\n"
         (HEADER + "0\t1\tsoon\t0\n", "line 2, column timestamp: 'soon'; a finite number"),
         (HEADER + "0\t1\n", "line 2, column x_label: ''"),
         (HEADER + "\n0\t1\t5\t0\n", "line 2, column userID: ''"),
-        (HEADER + "0\t1\t5\t0\t9\n", "line 2: more columns than the header's 4"),
+        (HEADER + "0\t1\t5\t0\t9\n", "line 2: more than 4 columns"),
         (HEADER + "0\t1\t5\t0\n0\t1\t5\t0\t9\n", "not a readable table.*line 3"),
         (HEADER + "0\t1\t5\t0\n0\t2\t5\t2\n", "no valid interaction"),
         (HEADER + "0\t5\t5\t0\n0\t2\t5\t2\n", r"image_feat\.npy: 5 rows, the interactions need 6 items"),
