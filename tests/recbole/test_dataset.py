@@ -138,6 +138,29 @@ def test_mask_valid_adds_validation_items_at_test_only(write_folder, make_datase
         assert set(test.mask_keys) == (seen | set(valid.positive_keys()) if mask_valid else seen)
 
 
+def test_validation_items_end_the_histories_of_the_test_part_where_asked(
+    write_folder, make_dataset, random_rows
+) -> None:
+    write_folder(random_rows)
+    for asked in (False, True):
+        _, dataset = make_dataset(valid_in_history=asked)
+        train, valid, test = dataset.build()
+        users = np.arange(dataset.user_num)
+        before, after = (_whole_histories(part) for part in (train, test))
+        of_user = valid.inter_feat[dataset.uid_field].numpy()
+        items = valid.inter_feat[dataset.iid_field].numpy()
+        assert len(items) and valid.histories is train.histories
+        for user in users:
+            added = items[of_user == user].tolist() if asked else []
+            assert after[user][: len(before[user])] == before[user]
+            assert sorted(after[user][len(before[user]) :]) == sorted(added)
+
+
+def _whole_histories(part) -> list[list[int]]:
+    ids, lengths, _ = part.histories.all(np.arange(part.user_num), 100)
+    return [row[:length] for row, length in zip(ids.tolist(), lengths.tolist(), strict=True)]
+
+
 def test_histories_see_nothing_but_training(write_folder, make_dataset, random_rows) -> None:
     write_folder(random_rows)
     _, dataset = make_dataset()

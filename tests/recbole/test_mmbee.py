@@ -128,8 +128,16 @@ def test_stored_lists_meet_recboles_ids(build):
         ids = lists.get_buffer("ids_None")[user][lists.get_buffer("weights_None")[user] > 0].numpy()
         stored, _ = snapshot.neighbours("u2a2u2a").of(row_of[users[user]])
         assert items[ids].tolist() == tokens[stored].tolist()
-    reach = model.interest.reach.get_buffer("ids_None").numpy()
-    assert (np.diff(reach, axis=1)[(reach[:, 1:] != NOBODY)] > 0).all()
+    for fold in (None, 1):
+        found = model.interest.reach(torch.arange(50), fold)
+        reach, weights = found["reach_ids"].numpy(), found["reach_weights"].numpy()
+        assert (np.diff(reach, axis=1)[(reach[:, 1:] != NOBODY)] > 0).all()
+        assert (reach[0] == NOBODY).all() and not weights[reach == NOBODY].any()
+        for user in range(1, 50):
+            there = reach[user] != NOBODY
+            stored, scores = snapshot.reach_lists(fold).along("reach").of(row_of[users[user]])
+            of_token = dict(zip(tokens[stored], scores, strict=True))
+            assert dict(zip(items[reach[user][there]], weights[user][there], strict=True)) == of_token
 
 
 @pytest.mark.parametrize("weighted", [True, False], ids=["by score", "plain"])

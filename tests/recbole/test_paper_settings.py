@@ -31,6 +31,7 @@ OF_THE_DATA = {
     "train_neg_sample_args",
     "mmbee_dataset",
     "mask_valid",
+    "valid_in_history",
     "row_order",
     "sampler",
 }

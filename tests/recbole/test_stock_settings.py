@@ -45,6 +45,7 @@ HONOURED = frozenset(
         "normalize_all", "numerical_features", "discretization",
         # ours, in RecBole's list of data settings
         "mmbee_dataset", "history", "mask_valid", "row_order", "sampler", "train_days", "train_newest",
+        "valid_in_history",
     }
 )  # fmt: skip
 """Settings that have their effect."""

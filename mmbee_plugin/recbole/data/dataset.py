@@ -48,6 +48,7 @@ class MMBeeDataset(FolderRows):
             `train_newest`: train on the rows with fewer than this many later positives of their user and at least one
             earlier; by default on all;
             `mask_valid`: at test, mask validation items too;
+            `valid_in_history`: at test, histories end with the user's validation items;
             `repeatable`: rank items that a user already has, and draw them as negatives. RecBole's sequential models
             have it on by default; here it counts for them only where it is given, so that all models have one mask.
 
@@ -111,13 +112,7 @@ class MMBeeDataset(FolderRows):
             split.times = None if self._times is None else self._times[rows]
             split.amounts = None if self._live is None else self._live.amounts[rows]
 
-        histories = Histories(
-            train.inter_feat[self.uid_field].numpy(),
-            train.inter_feat[self.iid_field].numpy(),
-            self.user_num,
-            times=train.times,
-            kept=train.positive_rows(),
-        )
+        histories = self._histories(train)
         seen = np.empty(0, dtype=np.int64) if repeats(self.config) else train.positive_keys()
         until = None if train.times is None else self._origin + float(train.times.max())
         for split in (self, *splits):
@@ -130,7 +125,21 @@ class MMBeeDataset(FolderRows):
             )
         if self.config["mask_valid"]:
             test.mask_keys = np.union1d(seen, valid.positive_keys())
+        if self.config["valid_in_history"]:
+            if self.folder.splits == SPLITS[:2]:
+                raise InputError(f"valid_in_history: {self.folder.name} has no test split")
+            test.histories = self._histories(train, valid)
         return splits
+
+    def _histories(self, *parts: MMBeeDataset) -> Histories:
+        """Histories of the positive rows of parts, in their order where there is no time."""
+        users, items = (
+            np.concatenate([part.inter_feat[field].numpy() for part in parts])
+            for field in (self.uid_field, self.iid_field)
+        )
+        times = None if self._times is None else np.concatenate([part.times for part in parts])
+        kept = np.concatenate([part.positive_rows() for part in parts])
+        return Histories(users, items, self.user_num, times=times, kept=kept)
 
     def training_history(self, rows: Tensor) -> Slices:
         """Histories of training rows (B,) in the configured mode, without the rows themselves."""

@@ -10,15 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mmbee_plugin.graph.lists import PathLists
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.pools import Pool, pools_of
 from mmbee_plugin.graph.reach import NOBODY
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.recbole.data.split import TrainingSplit
 
+AT_ONCE = 1024
+"""lists that are sorted together"""
+
 
 def rectangular_lists(
-    neighbours: Neighbours, start_rows: np.ndarray, end_rows: np.ndarray, fill: int = 0
+    neighbours: Neighbours, start_rows: np.ndarray, end_rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Neighbour lists by row of the folder -> rectangular lists by RecBole id.
 
@@ -26,15 +30,13 @@ def rectangular_lists(
         neighbours: lists over the folder's rows.
         start_rows: (n,) row of each RecBole id of the starting side, -1 for padding.
         end_rows: the same for the side where the path ends.
-        fill: padding id.
 
     Returns:
         ids (n, K) int32 and weights (n, K) float32, 0 for padding.
     """
-    id_of_row = np.zeros(end_rows.max() + 1, dtype=np.int32)
-    id_of_row[end_rows[end_rows >= 0]] = np.flatnonzero(end_rows >= 0)
+    id_of_row = _id_of_row(end_rows)
     counts = np.diff(neighbours.indptr)
-    ids = np.full((len(start_rows), max(1, int(counts.max(initial=0)))), fill, dtype=np.int32)
+    ids = np.zeros((len(start_rows), max(1, int(counts.max(initial=0)))), dtype=np.int32)
     weights = np.zeros(ids.shape, dtype=np.float32)
     known = np.flatnonzero(start_rows >= 0)
     length = counts[start_rows[known]]
@@ -44,6 +46,35 @@ def rectangular_lists(
     ids[row, column] = id_of_row[neighbours.ids[source]]
     weights[row, column] = neighbours.weights[source]
     return ids, weights
+
+
+def ascending_lists(lists: PathLists, start_rows: np.ndarray, end_rows: np.ndarray) -> Neighbours:
+    """Neighbour lists by row of the folder -> lists by RecBole id, each by ascending id, then one entry of `NOBODY`.
+
+    Args:
+        lists: over the folder's rows; read in pieces.
+        start_rows, end_rows: as in :func:`rectangular_lists`.
+    """
+    id_of_row = _id_of_row(end_rows)
+    lengths = np.where(start_rows >= 0, lists.lengths[start_rows], 0)
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    ids = np.full(indptr[-1] + 1, NOBODY, dtype=np.int32)
+    weights = np.zeros(len(ids), dtype=np.float32)
+    for begin in range(0, len(start_rows), AT_ONCE):
+        known = begin + np.flatnonzero(start_rows[begin : begin + AT_ONCE] >= 0)
+        piece = lists.take(start_rows[known])
+        found = id_of_row[piece.ids]
+        order = np.lexsort((found, np.repeat(known, lengths[known])))
+        within = slice(indptr[begin], indptr[min(begin + AT_ONCE, len(start_rows))])
+        ids[within], weights[within] = found[order], piece.weights[order]
+    return Neighbours(indptr, ids, weights)
+
+
+def _id_of_row(rows: np.ndarray) -> np.ndarray:
+    """(rows of the folder,) int32 RecBole id of each, from the row of each id (n,), -1 for padding."""
+    found = np.zeros(rows.max() + 1, dtype=np.int32)
+    found[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
+    return found
 
 
 class NeighbourLists(nn.Module):
@@ -119,21 +150,27 @@ def pooled_lists(
 
 
 class ReachLists(nn.Module):
-    """The users' long-walk lists, of the whole graph and of the graph without each fold's edges; ids ascending."""
+    """The users' long-walk lists, of the whole graph and of the graph without each fold's edges; ids ascending.
+
+    They are kept end to end, as those of a fold are shorter than the longest.
+    """
 
     def __init__(self, snapshot: Snapshot, rows: dict[str, np.ndarray]) -> None:
         super().__init__()
+        self._longest: dict[int | None, int] = {}
         for fold in (None, *range(snapshot.settings.folds)):
-            ids, weights = rectangular_lists(snapshot.reach(fold), rows["u"], rows["a"], fill=NOBODY)
-            order = np.argsort(ids, axis=1, kind="stable")
-            for name, values in (("ids", ids), ("weights", weights)):
-                ascending = np.take_along_axis(values, order, axis=1)
-                self.register_buffer(f"{name}_{fold}", torch.from_numpy(ascending), persistent=False)
+            lists = ascending_lists(snapshot.reach_lists(fold).along("reach"), rows["u"], rows["a"])
+            self._longest[fold] = max(1, int(np.diff(lists.indptr).max()))
+            for name, values in vars(lists).items():
+                self.register_buffer(f"{name}_{fold}", torch.from_numpy(values), persistent=False)
 
     def forward(self, users: torch.Tensor, fold: int | None) -> dict[str, torch.Tensor | None]:
         """users (B,) -> the fields ``reach_ids`` and ``reach_weights`` of :class:`UserSide`."""
-        ids, weights = (self.get_buffer(f"{name}_{fold}")[users] for name in ("ids", "weights"))
-        return {"reach_ids": ids.long(), "reach_weights": weights}
+        indptr, ids, weights = (self.get_buffer(f"{name}_{fold}") for name in ("indptr", "ids", "weights"))
+        column = torch.arange(self._longest[fold], device=users.device)
+        place = indptr[users][:, None] + column
+        place = torch.where(place < indptr[users + 1][:, None], place, len(ids) - 1)
+        return {"reach_ids": ids[place].long(), "reach_weights": weights[place]}
 
 
 class InterestTable(nn.Module):
