@@ -100,6 +100,55 @@ def test_reuse_and_rebuild(mmbee, folder):
     assert "Built: " in mmbee(*build)[1] and len(snapshots(folder)) == 4
 
 
+def test_parts_and_workers_make_the_snapshot_of_one_process(mmbee, folder, tmp_path):
+    from mmbee_plugin.graph.snapshot import Snapshot
+
+    build, place = ("graph", "build", "--dataset=toy", *FAST), folder / "graph"
+
+    def made() -> dict[str, str]:
+        (key,) = snapshots(folder)
+        found = Snapshot.open(place / key)
+        found.check()
+        place.rename(tmp_path / f"graph-{len(list(tmp_path.iterdir()))}")
+        return found.manifest["files"]
+
+    assert mmbee(*build)[0] == 0
+    whole = made()
+
+    status, out, err = mmbee(*build, "--parts=2", "--part=2")
+    assert status == 0 and "Part 2 of 2 is made: " in out and "Not made yet: part 1" in out
+    assert "lists-u" not in out and "u2a2u, 2 of 2" in err.splitlines()
+    status, out, err = mmbee("graph", "merge", "--dataset=toy", *FAST)
+    assert status == 2 and err.splitlines()[-1].endswith("--parts=2 --part=1 makes it")
+    status, out, err = mmbee(*build, "--parts=2", "--part=1")
+    assert status == 0 and "All are made: mmbee graph merge --dataset=toy joins them" in out
+    assert "A2A, 1 of 2" not in err.splitlines()  # part 2 made it, since it was needed
+    status, out, err = mmbee("graph", "merge", "--dataset=toy", *FAST)
+    assert status == 0 and "Built: " in out and cells(out)["u2a2u"][1] == "users"
+    assert "Reused: " in mmbee(*build, "--parts=2", "--part=1")[1]
+    assert made() == whole
+
+    status, out, err = mmbee(*build, "--workers=2")
+    assert status == 0 and "Built: " in out and any(line.startswith("part 2: ") for line in err.splitlines())
+    assert "Reused: " in mmbee(*build, "--workers=2")[1]
+    assert made() == whole
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--part=1",), "--parts and --part go together"),
+        (("--parts=2",), "--parts and --part go together"),
+        (("--parts=2", "--part=3"), "--part=3 is out of range, expected 1 to 2"),
+        (("--parts=2", "--part=1", "--workers=2"), "--workers makes all parts, --part one of them"),
+    ],
+)
+def test_options_of_parts_that_do_not_fit(mmbee, folder, options, said):
+    status, _, err = mmbee("graph", "build", "--dataset=toy", *FAST, *options)
+    assert status == 2 and said in err and len(err.splitlines()) == 1
+    assert not (folder / "graph").exists()
+
+
 def test_costs_of_the_graph_and_of_the_metapath_of_its_name_are_apart():
     from mmbee_plugin.recbole.graph_report import _costs
 

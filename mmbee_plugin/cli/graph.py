@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from mmbee_plugin.cli.listing import of_graphs, with_list
 from mmbee_plugin.command.counts import parse_count
 from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.errors import InputError
+
+if TYPE_CHECKING:
+    from mmbee_plugin.recbole import graph_report
 
 
 class Refreshed(StrEnum):
@@ -29,6 +32,16 @@ def graph_build(
     context: typer.Context,
     dataset: Dataset,
     data_path: DataPath = Path("datasets"),
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Processes on this machine that make a part each.")
+    ] = 1,
+    parts: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="With --part: make one of N parts, and no snapshot."),
+    ] = None,
+    part: Annotated[
+        int | None, typer.Option(metavar="I", min=1, help="The part to make, from 1; see graph merge.")
+    ] = None,
     refresh: Annotated[
         Refreshed | None,
         typer.Option(help="Make new lists for the nodes that changed gifts touch; approximate."),
@@ -44,19 +57,75 @@ def graph_build(
 
     They are those that a run of --model=MMBee reads. Its settings may follow, as for a run: --graph.top_k=20.
     --refresh=touched --previous=DIR stands for --graph.refresh_from=DIR, which such a run has to be given too.
+
+    Parts change no file of the result. Machines that share the data folder may make them side by side.
+
+    What is finished is kept: the same command goes on where it was stopped.
     """
+    from functools import partial
+
+    from mmbee_plugin.graph.build import build_snapshot
+    from mmbee_plugin.graph.parts.workers import build_by_workers
+    from mmbee_plugin.recbole import graph_report
+
+    if (refresh is None) != (previous is None) or (compare and refresh is None):
+        raise InputError("--refresh=touched, --previous=DIR and --compare: the first two go together")
+    if (parts is None) != (part is None):
+        raise InputError("--parts and --part go together")
+    if parts is not None and workers > 1:
+        raise InputError("--workers makes all parts, --part one of them: leave one out")
+    given = context.args if previous is None else [*context.args, f"--graph.refresh_from={previous}"]
+    if parts is None or part is None:
+        builder: graph_report.Builder = build_snapshot
+        if workers > 1:
+            builder = partial(build_by_workers, workers=workers)
+        _show(dataset, data_path, given, builder, previous if compare else None)
+        return
+    if part > parts:
+        raise InputError(f"--part={part} is out of range, expected 1 to {parts}")
+    with stage_display() as show:
+        lines = graph_report.part_lines(dataset, data_path, given, parts, part - 1, show)
+    for line in lines:
+        typer.echo(line)
+
+
+@app.command("merge", cls=with_list(of_graphs), context_settings=WITH_SETTINGS)
+def graph_merge(
+    context: typer.Context,
+    dataset: Dataset,
+    data_path: DataPath = Path("datasets"),
+    parts: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Merge N parts, where several divisions are there.")
+    ] = None,
+) -> None:
+    """Join the parts that graph build --parts made, train node vectors, and remove the parts.
+
+    The settings must be those of the parts.
+    """
+    from functools import partial
+
+    from mmbee_plugin.graph.parts.merge import merge
+
+    _show(dataset, data_path, context.args, partial(merge, n_parts=parts))
+
+
+def _show(
+    dataset: str,
+    data_path: Path,
+    arguments: list[str],
+    builder: graph_report.Builder,
+    compared: Path | None = None,
+) -> None:
+    """Opens a snapshot and prints what it holds and what that cost, also against one that it was refreshed from."""
     from rich.console import Console
 
     from mmbee_plugin.graph.refresh import approximation
     from mmbee_plugin.recbole import graph_report
     from mmbee_plugin.recbole.training import report
 
-    if (refresh is None) != (previous is None) or (compare and refresh is None):
-        raise InputError("--refresh=touched, --previous=DIR and --compare: the first two go together")
-    given = context.args if previous is None else [*context.args, f"--graph.refresh_from={previous}"]
     with stage_display() as show:
-        opened = graph_report.open_graph(dataset, data_path, given, show)
-        table = graph_report.refresh_table(opened, previous, show) if previous and compare else None
+        opened = graph_report.open_graph(dataset, data_path, arguments, show, builder)
+        table = None if compared is None else graph_report.refresh_table(opened, compared, show)
     for line in report.provenance_lines(opened.folder):
         typer.echo(line)
     if (note := approximation(opened.snapshot)) is not None:

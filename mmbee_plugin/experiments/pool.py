@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -15,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmbee_plugin.command import children
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.cells import Cell, CellStore, Job
 
@@ -109,7 +108,7 @@ def _workers(count: int, fresh: bool) -> Iterator[ProcessPoolExecutor]:
     kept = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))  # workers inherit them; libraries read them on import
     spawn, tasks_of_one = multiprocessing.get_context("spawn"), 1 if fresh else None
-    workers = ProcessPoolExecutor(count, spawn, _begin, max_tasks_per_child=tasks_of_one)
+    workers = ProcessPoolExecutor(count, spawn, children.begin, max_tasks_per_child=tasks_of_one)
     try:
         yield workers
     except KeyboardInterrupt:
@@ -120,16 +119,3 @@ def _workers(count: int, fresh: bool) -> Iterator[ProcessPoolExecutor]:
         workers.shutdown(cancel_futures=True)
         for name, value in kept.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-def _begin() -> None:
-    """Initialises a worker: ignores SIGINT, which the parent handles, and exits when the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

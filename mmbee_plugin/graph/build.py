@@ -11,7 +11,6 @@ import numpy as np
 from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import folder_beside, publish
 from mmbee_plugin.graph.attributes import Attributes, mean_attributes
-from mmbee_plugin.graph.files import SnapshotFile
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.making import InProcess, Made
 from mmbee_plugin.graph.metapaths import POSITIVES
@@ -28,7 +27,7 @@ class Source(Protocol):
     """Where the arrays of a snapshot's graphs come from."""
 
     @property
-    def ready(self) -> Mapping[str, SnapshotFile]:
+    def ready(self) -> Mapping[str, Path]:
         """Files that are there already, by path within the snapshot."""
 
     @property
@@ -42,7 +41,7 @@ class Source(Protocol):
 class OneProcess:
     """All arrays are made by this process, when they are written."""
 
-    ready: Mapping[str, SnapshotFile] = MappingProxyType({})
+    ready: Mapping[str, Path] = MappingProxyType({})
     spent: Mapping[str, Spent] = MappingProxyType({})
 
     def __init__(self, inputs: Inputs) -> None:
@@ -67,11 +66,13 @@ def build(
     names: Names | None = None,
     refresh: Refresh | None = None,
 ) -> Snapshot:
-    """:func:`snapshot` of these :class:`~mmbee_plugin.graph.inputs.Inputs`, made in one process."""
-    return snapshot(Inputs(interactions, settings, attributes or {}, nodes, names, refresh), root, progress)
+    """:func:`build_snapshot` of these :class:`~mmbee_plugin.graph.inputs.Inputs`, made in one process."""
+    return build_snapshot(
+        Inputs(interactions, settings, attributes or {}, nodes, names, refresh), root, progress
+    )
 
 
-def snapshot(
+def build_snapshot(
     inputs: Inputs,
     root: str | Path,
     progress: Callable[[str], None] | None = None,
@@ -147,11 +148,11 @@ def _write_graph(
     settings = inputs.settings
     within = stage_suffix(fold)
     folder = fold_folder(fold)
-    with writer.stage(f"u2a{within}"):
+    with writer.stage(f"u2a{within}", f"U2A{within}"):
         u2a = made.u2a
         if fold is None:
             writer.graph("u2a", u2a)
-    with writer.stage(f"a2a{within}"):
+    with writer.stage(f"a2a{within}", f"A2A{within}"):
         a2a = made.a2a
         if fold is None:
             writer.graph("a2a", a2a)

@@ -37,12 +37,26 @@ class SnapshotFile:
             raise InputError(f"{self.path}: its content is not what was built; build the snapshot again")
 
 
-def write_npy(path: Path, *arrays: np.ndarray) -> SnapshotFile:
-    """Writes arrays of one type, one after the other, as one, with plain writes: on a full disk numpy's ``save`` loses
-    the reason."""
+def write_npy(path: Path, array: np.ndarray) -> SnapshotFile:
+    """Writes one array, as :func:`store`, and hashes it."""
+    store(path, array)
+    return described(path)
+
+
+def store(path: Path, *arrays: np.ndarray) -> None:
+    """Writes arrays of one type, one after the other, as one array, with plain writes: on a full disk numpy's ``save``
+    loses the reason."""
     with open(path, "wb") as file:
         _write(file, arrays)
-    return _described(path)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def described(path: Path) -> SnapshotFile:
+    """A file as it is."""
+    with open(path, "rb") as file:
+        digest = _digest(file)
+    return SnapshotFile(path, path.stat().st_size, digest)
 
 
 def read_npy(file: SnapshotFile) -> np.ndarray:
@@ -68,10 +82,3 @@ def _digest(file: IO[bytes]) -> str:
     while block := file.read(1 << 20):
         digest.update(block)
     return digest.hexdigest()
-
-
-def _described(path: Path) -> SnapshotFile:
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
-        digest = _digest(file)
-    return SnapshotFile(path, path.stat().st_size, digest)

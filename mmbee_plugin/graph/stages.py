@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from mmbee_plugin.command.memory import peak_megabytes
 
+PEAK = "peak_megabytes_so_far"
+"""key of a record's peak memory"""
+
 
 class Spent(NamedTuple):
     """What a stage cost in other processes: their seconds together, and the peak of one in MB."""
@@ -36,12 +39,17 @@ class Stages:
         self.records: list[dict[str, object]] = []
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Reports the start of a stage to ``progress`` and records its time and peak memory."""
+    def stage(self, name: str, spent_as: str | None = None) -> Iterator[None]:
+        """Reports the start of a stage to ``progress`` and records its time and peak memory.
+
+        Args:
+            name: of the stage.
+            spent_as: its name in ``spent``, if that is another.
+        """
         if self.progress is not None:
             self.progress(name)
-        start, spent = time.perf_counter(), self.spent.get(name, Spent())
+        start, spent = time.perf_counter(), self.spent.get(spent_as or name, Spent())
         yield
         seconds = round(time.perf_counter() - start + spent.seconds, 3)
         peak = round(max(peak_megabytes(), spent.megabytes))
-        self.records.append({"stage": name, "seconds": seconds, "peak_megabytes_so_far": peak})
+        self.records.append({"stage": name, "seconds": seconds, PEAK: peak})

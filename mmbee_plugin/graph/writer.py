@@ -6,7 +6,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,7 +14,7 @@ from scipy.sparse import csr_matrix
 
 from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import folder_beside, publish, write_json
-from mmbee_plugin.graph.files import SnapshotFile, write_npy
+from mmbee_plugin.graph.files import SnapshotFile, described, write_npy
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.lists import PackedLists
 from mmbee_plugin.graph.names import Names
@@ -38,7 +37,7 @@ class SnapshotWriter(Stages):
         self,
         folder: Path,
         progress: Callable[[str], None] | None,
-        ready: Mapping[str, SnapshotFile] = MappingProxyType({}),
+        ready: Mapping[str, Path] = MappingProxyType({}),
         spent: Mapping[str, Spent] = MappingProxyType({}),
     ) -> None:
         super().__init__(progress, spent)
@@ -49,11 +48,11 @@ class SnapshotWriter(Stages):
     def array(self, name: str, array: np.ndarray) -> None:
         """Writes one array under a path within the snapshot."""
         place = self._place(name)
-        if name not in self.ready:
+        if name in self.ready:
+            _share(self.ready[name], place)
+            self._take_down(name, described(place))
+        else:
             self._take_down(name, write_npy(place, array))
-            return
-        _share(self.ready[name].path, place)
-        self._take_down(name, replace(self.ready[name], path=place))
 
     def lists(self, folder: str, lists: PackedLists) -> None:
         """Writes packed lists into a folder of arrays."""

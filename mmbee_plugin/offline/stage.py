@@ -11,7 +11,8 @@ from pathlib import Path
 from mmbee_plugin.data.features import DenseFeatures, standardise
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.graph.attributes import Attributes
-from mmbee_plugin.graph.build import build
+from mmbee_plugin.graph.build import build_snapshot
+from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.names import Names
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
@@ -33,6 +34,36 @@ def snapshot_of(
     """Opens the snapshot of a folder's training interactions; builds it if it is missing.
 
     Args:
+        folder, interactions, graph, graphcl, modalities, seed, until: as of :func:`inputs_of`.
+        progress: called with the name of each stage as it starts.
+        root: folder of the snapshots; by default ``graph`` in the dataset folder.
+
+    Raises:
+        InputError: as :func:`~mmbee_plugin.graph.build.build`, or bad features.
+        ValueError: live data without ``until``.
+    """
+    inputs = inputs_of(folder, interactions, graph, graphcl, modalities, seed, until, progress)
+    return build_snapshot(inputs, snapshots_of(folder) if root is None else root, progress)
+
+
+def snapshots_of(folder: DatasetFolder) -> Path:
+    """The folder of a dataset folder's snapshots."""
+    return folder.path / "graph"
+
+
+def inputs_of(
+    folder: DatasetFolder,
+    interactions: Interactions,
+    graph: GraphSettings,
+    graphcl: GraphCLSettings | None = None,
+    modalities: tuple[str, ...] = (),
+    seed: int = 0,
+    until: float | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Inputs:
+    """What the snapshot of a folder's training interactions is built from.
+
+    Args:
         folder: the dataset folder.
         interactions: the training positives, by row of the folder.
         graph: settings of the graph stage.
@@ -40,12 +71,11 @@ def snapshot_of(
         modalities: dense modalities for mean attributes, of live data the authors' means over segments; word bags are
             skipped.
         seed: of GraphCL.
-        progress: called with the name of each stage as it starts.
         until: end of training in seconds, required for live data; segments that end later are not read.
-        root: folder of the snapshots; by default ``graph`` in the dataset folder.
+        progress: told where the limit of refreshes is reached.
 
     Raises:
-        InputError: as :func:`~mmbee_plugin.graph.build.build`, or bad features.
+        InputError: bad features, or a file of node vectors or an earlier snapshot that does not fit.
         ValueError: live data without ``until``.
     """
     attributes = {}
@@ -66,13 +96,4 @@ def snapshot_of(
             start = read_vectors(Path(graphcl.start), folder.user_tokens, folder.item_tokens, graphcl.width)
         nodes = node_stage(graphcl, seed, start)
     names = Names(folder.user_tokens, folder.item_tokens, folder.origin)
-    return build(
-        interactions,
-        graph,
-        folder.path / "graph" if root is None else root,
-        attributes=attributes,
-        nodes=nodes,
-        progress=progress,
-        names=names,
-        refresh=refresh_of(names, graph, progress),
-    )
+    return Inputs(interactions, graph, attributes, nodes, names, refresh_of(names, graph, progress))

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 from recbole.config import Config
 
+from mmbee_plugin.graph.build import build_snapshot
+from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.offline.node_vectors import GraphCLSettings
-from mmbee_plugin.offline.stage import snapshot_of
+from mmbee_plugin.offline.stage import inputs_of, snapshot_of, snapshots_of
 from mmbee_plugin.recbole.config import settings
 from mmbee_plugin.recbole.config.modalities import chosen_modalities
 from mmbee_plugin.recbole.data.split import TrainingSplit
@@ -20,24 +22,41 @@ from mmbee_plugin.recbole.data.training_rows import training_rows
 def snapshot_for(
     config: Config, dataset: TrainingSplit, progress: Callable[[str], None] | None = None
 ) -> Snapshot:
-    """The snapshot that a model with these settings reads, as :func:`open_snapshot`.
+    """The snapshot that a model with these settings reads, built if missing.
+
+    Args:
+        config, dataset: as of :func:`inputs_for`.
+        progress: called with each stage's name as it starts.
+
+    Raises:
+        InputError: as :func:`inputs_for`, or a folder that cannot be written.
+    """
+    return build_snapshot(inputs_for(config, dataset, progress), snapshots_of(dataset.folder), progress)
+
+
+def inputs_for(
+    config: Config, dataset: TrainingSplit, progress: Callable[[str], None] | None = None
+) -> Inputs:
+    """What the snapshot that a model reads is built from.
 
     Args:
         config: RecBole's Config with MMBee's settings; of these ``metapaths``, ``graph``, ``graphcl``,
             ``node_tables``, ``embedding_size``, ``modalities``, ``attributes`` and ``seed`` determine the snapshot.
         dataset: the training split.
-        progress: called with each stage's name as it starts.
+        progress: told where the limit of refreshes is reached.
 
     Raises:
-        InputError: an unknown or unsuitable setting, a folder that cannot be written.
+        InputError: an unknown or unsuitable setting.
     """
     chosen = chosen_modalities(config, dataset.folder)
-    return open_snapshot(
-        dataset,
+    return inputs_of(
+        dataset.folder,
+        ordered_gifts(dataset),
         settings.graph_settings(config),
         settings.graphcl_settings(config) if config["node_tables"] == "graphcl" else None,
         settings.attribute_modalities(config, dataset.folder, chosen),
         config["seed"],
+        dataset.trained_until,
         progress,
     )
 
@@ -63,11 +82,14 @@ def open_snapshot(
     Raises:
         InputError: the folder cannot be written.
     """
+    interactions, until = ordered_gifts(dataset), dataset.trained_until
+    return snapshot_of(dataset.folder, interactions, graph, graphcl, modalities, seed, progress, until)
+
+
+def ordered_gifts(dataset: TrainingSplit) -> Interactions:
+    """:func:`gifts`, with the number of each user's later ones."""
     chosen = training_rows(dataset)
-    interactions = replace(gifts(dataset), later=chosen.later[chosen.positive])
-    return snapshot_of(
-        dataset.folder, interactions, graph, graphcl, modalities, seed, progress, until=dataset.trained_until
-    )
+    return replace(gifts(dataset), later=chosen.later[chosen.positive])
 
 
 def gifts(dataset: TrainingSplit) -> Interactions:

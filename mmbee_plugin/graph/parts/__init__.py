@@ -1,7 +1,7 @@
 """The graph stage in parts: row blocks, planned by predicted work, that processes or machines make side by side.
 
 A folder, ``<root>/<key>.parts-<N>``, holds the inputs of a snapshot and all that its N parts have made. The stage is a
-list of steps (:func:`~.steps.steps_of`), each of which cuts its rows into N blocks. A step reads what earlier steps
+list of steps (:func:`~.order.steps_of`), each of which cuts its rows into N blocks. A step reads what earlier steps
 made, joined, as mapped files; it is *prepared* by one process (which plans the blocks), its blocks are made anywhere,
 and they are *joined* by one process when a later step needs them. All bits are those of one process.
 

@@ -15,10 +15,11 @@ from mmbee_plugin.files import discard, locked
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.parts.cutting import cut
 from mmbee_plugin.graph.parts.mapped import JOINED, PLAN, MappedGraph
-from mmbee_plugin.graph.parts.states import State, write_state
-from mmbee_plugin.graph.parts.steps import Made, Step, folds_of, steps_of
+from mmbee_plugin.graph.parts.order import folds_of, steps_of
+from mmbee_plugin.graph.parts.states import State, sweep, write_state
+from mmbee_plugin.graph.parts.steps import Made, Step
 from mmbee_plugin.graph.settings import OPTIONAL, GraphSettings
-from mmbee_plugin.graph.stages import Spent, Stages
+from mmbee_plugin.graph.stages import PEAK, Spent, Stages
 
 SCHEMA = "mmbee-graph-parts-1"
 GIVEN = "given"
@@ -45,6 +46,7 @@ class Parts:
         self._steps = {step.name: step for step in steps_of(settings, tuple(given.facts["positives"]))}
         self.steps = tuple(self._steps)
         self.folds = folds_of(settings)
+        self._graphs: dict[int | None, MappedGraph] = {}
         read = {name for step in self.steps for name in self.needs(step)}
         self.last = tuple(name for name in self.steps if name not in read)
 
@@ -94,13 +96,11 @@ class Parts:
             raise InputError(f"{self.path}: no step {name!r}; steps are {', '.join(self.steps)}")
         return self._steps[name]
 
-    def graph(self, step: str) -> MappedGraph:
-        """The graph that a step is of."""
-        return self.graph_without(self.step(step).fold)
-
-    def graph_without(self, fold: int | None) -> MappedGraph:
+    def graph(self, fold: int | None) -> MappedGraph:
         """The graph without a fold; the whole one for ``None``."""
-        return MappedGraph(self.path, self.given, fold)
+        if fold not in self._graphs:
+            self._graphs[fold] = MappedGraph(self.path, self.given, fold)
+        return self._graphs[fold]
 
     def read_by(self, step: str) -> tuple[Path, ...]:
         """The folders that a step's blocks map, besides the inputs: its plan, and what the steps it needs made."""
@@ -120,8 +120,10 @@ class Parts:
         with self._locked(f"{step}/{PLAN}"):
             if self.is_prepared(step):
                 return
+            sweep(self.path / step / PLAN)
             stages = Stages(progress)
-            planned = self.step(step).plan(self.graph(step), stages)
+            one = self.step(step)
+            planned = one.plan(self.graph(one.fold), stages)
             arrays = dict(planned.arrays) | {"edges": cut(planned.seconds, self.n_parts)}
             facts = {**planned.facts, "stages": stages.records}
             with _written(self.path):
@@ -131,15 +133,21 @@ class Parts:
         """Blocks of a prepared step that are not made, from 0."""
         if self.is_joined(step):
             return []
-        edges = State.open(self.path / step / PLAN).array("edges")
-        return [
-            block
-            for block, (start, stop) in enumerate(pairwise(edges))
-            if stop > start and not _is_there(self._block(step, block))
-        ]
+        return [block for block in self._blocks(step) if not self._block(step, block).exists()]
 
     def is_prepared(self, step: str) -> bool:
-        return _is_there(self.path / step / PLAN)
+        return self._is_there(step, PLAN)
+
+    def make(
+        self, step: str, block: int, progress: Callable[[str], None] | None = None
+    ) -> tuple[Made, Stages]:
+        """Makes a block; see :func:`make_block`."""
+        one, stages = self.step(step), Stages(progress)
+        if not 0 <= block < self.n_parts:
+            raise InputError(f"block {block} is out of range, expected 0..{self.n_parts - 1}")
+        graph = self.graph(one.fold)
+        start, stop = graph.plan(one.kind, "edges")[block : block + 2]
+        return one.block(graph, int(start), int(stop), stages), stages
 
     def keep(self, step: str, block: int, made: tuple[Made, Stages]) -> None:
         """Writes a block's arrays, unless they are there. Raises InputError if they cannot be written."""
@@ -148,13 +156,13 @@ class Parts:
             write_state(self._block(step, block), arrays, {"stages": stages.records})
 
     def is_joined(self, step: str) -> bool:
-        return _is_there(self.path / step / JOINED)
+        return self._is_there(step, JOINED)
 
     def join(self, step: str) -> None:
         """Puts a step's blocks one after the other, unless this is done or it has none.
 
         Raises:
-            InputError: blocks that are not made or damaged; damaged ones are removed.
+            InputError: blocks that are not made, or a folder that cannot be written.
         """
         with self._locked(f"{step}/{JOINED}"):
             if self.is_joined(step):
@@ -162,12 +170,7 @@ class Parts:
             if missing := self.missing(step):
                 numbers = ", ".join(str(block + 1) for block in missing)
                 raise InputError(f"{self.path}: {step} lacks part {numbers} of {self.n_parts}")
-            edges = State.open(self.path / step / PLAN).array("edges")
-            blocks = [
-                self._sound(step, block)
-                for block, (start, stop) in enumerate(pairwise(edges))
-                if stop > start
-            ]
+            blocks = [self._opened(step, block) for block in self._blocks(step)]
             if not blocks:
                 return
             arrays: dict[str, list[np.ndarray]] = {
@@ -177,6 +180,7 @@ class Parts:
                 lengths = arrays.pop("lengths")
                 arrays["indptr"] = [np.concatenate([[0], np.cumsum(np.concatenate(lengths))])]
             records = [record for block in blocks for record in block.facts["stages"]]
+            sweep(self.path / step / JOINED)
             with _written(self.path):
                 write_state(self.path / step / JOINED, arrays, {"stages": records})
             for block in blocks:
@@ -185,32 +189,51 @@ class Parts:
     def spent(self) -> dict[str, Spent]:
         """What the stages of a snapshot have cost in all processes."""
         found: defaultdict[str, Spent] = defaultdict(Spent)
-        for place in self.path.glob("**/facts.json"):
-            for record in State.open(place.parent).facts.get("stages", ()):
-                name, seconds, peak = record["stage"], record["seconds"], record["peak_megabytes_so_far"]
-                before = found[name]
-                found[name] = Spent(before.seconds + seconds, max(before.megabytes, peak))
+        for step in self._steps.values():
+            for state in (PLAN, JOINED):
+                if not (self.path / step.name / state).exists():
+                    continue
+                for record in self.graph(step.fold).state(step.kind, state).facts["stages"]:
+                    name, seconds, peak = (record[key] for key in ("stage", "seconds", PEAK))
+                    before = found[name]
+                    found[name] = Spent(before.seconds + seconds, max(before.megabytes, peak))
         return found
 
     def lock_of_block(self, step: str, block: int) -> Path:
         """The file that is locked by who makes a block."""
         return self._lock(f"{step}/block-{block}")
 
-    def discard(self) -> None:
-        """Removes the folder."""
-        discard(self.path)
+    def sweep(self, step: str, block: int) -> None:
+        """Removes what killed writers of a block, whose lock is held, have left."""
+        sweep(self._block(step, block))
+
+    def _is_there(self, step: str, state: str) -> bool:
+        """Whether a state is there; removes one whose files are not those that were written."""
+        one = self.step(step)
+        if not (self.path / step / state).exists():
+            return False
+        try:
+            self.graph(one.fold).state(one.kind, state)
+        except InputError:
+            discard(self.path / step / state)
+            return False
+        return True
+
+    def _blocks(self, step: str) -> list[int]:
+        """The blocks that have rows."""
+        one = self.step(step)
+        edges = self.graph(one.fold).plan(one.kind, "edges")
+        return [block for block, (start, stop) in enumerate(pairwise(edges)) if stop > start]
+
+    def _opened(self, step: str, block: int) -> State:
+        try:
+            return State.open(self._block(step, block))
+        except InputError as error:
+            discard(self._block(step, block))
+            raise InputError(f"{error}; it was removed, the same command makes it again") from None
 
     def _block(self, step: str, block: int) -> Path:
         return self.path / step / f"block-{block}"
-
-    def _sound(self, step: str, block: int) -> State:
-        try:
-            state = State.open(self._block(step, block))
-            state.check()
-        except InputError as error:
-            discard(self._block(step, block))
-            raise InputError(f"{error}: block {block + 1} of {step} is damaged and was removed") from None
-        return state
 
     def _lock(self, name: str) -> Path:
         return self.path / "locks" / name.replace("/", ".")
@@ -235,24 +258,7 @@ def make_block(
     Returns:
         the block's arrays, all one-dimensional, and the time and memory of its stages: what `Parts.keep` takes.
     """
-    parts = Parts.open(path)
-    one, graph, stages = parts.step(step), parts.graph(step), Stages(progress)
-    if not 0 <= block < parts.n_parts:
-        raise InputError(f"block {block} is out of range, expected 0..{parts.n_parts - 1}")
-    start, stop = graph.plan(one.kind, "edges")[block : block + 2]
-    return one.block(graph, int(start), int(stop), stages), stages
-
-
-def _is_there(path: Path) -> bool:
-    """Whether a state is there; removes one whose files are not those that were written."""
-    if not path.exists():
-        return False
-    try:
-        State.open(path)
-    except InputError:
-        discard(path)
-        return False
-    return True
+    return Parts.open(path).make(step, block, progress)
 
 
 @contextmanager

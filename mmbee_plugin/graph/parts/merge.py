@@ -9,13 +9,12 @@ from pathlib import Path
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.files import locked
-from mmbee_plugin.graph.build import snapshot
-from mmbee_plugin.graph.files import SnapshotFile
+from mmbee_plugin.files import discard, locked
+from mmbee_plugin.graph.build import build_snapshot
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.lists import PackedLists, keeps_self
 from mmbee_plugin.graph.metapaths import Metapath
-from mmbee_plugin.graph.parts.folder import Parts
+from mmbee_plugin.graph.parts.folder import GIVEN, Parts
 from mmbee_plugin.graph.parts.mapped import JOINED, PLAN, MappedGraph
 from mmbee_plugin.graph.snapshot import Snapshot, fold_folder
 
@@ -23,8 +22,8 @@ from mmbee_plugin.graph.snapshot import Snapshot, fold_folder
 def merge(
     inputs: Inputs,
     root: Path,
-    n_parts: int | None = None,
     progress: Callable[[str], None] | None = None,
+    n_parts: int | None = None,
 ) -> Snapshot:
     """Opens the snapshot of these inputs; if it is not there, makes it of its parts and removes them.
 
@@ -34,29 +33,26 @@ def merge(
     Args:
         inputs: of the snapshot.
         root: folder of the snapshots and of their parts.
-        n_parts: which division into parts; needed only where several are there.
         progress: called with the name of each stage as it starts.
+        n_parts: which division into parts; by default one that is finished.
 
     Raises:
         InputError: no parts of these inputs, or some are missing.
     """
-    made = snapshot(inputs, root, progress, lambda: _finished(inputs, root, n_parts))
-    for folder in folders_of(inputs, root):
-        folder.discard()
+    made = build_snapshot(inputs, root, progress, lambda: _finished(inputs, root, n_parts))
+    for folder in root.glob(
+        f"*{inputs.key}.parts-*"
+    ):  # with those that were being removed when a process was killed
+        discard(folder)
     return made
-
-
-def folders_of(inputs: Inputs, root: Path) -> list[Parts]:
-    """The folders of parts of a snapshot, by number of parts."""
-    found = [Parts.open(path) for path in root.glob(f"{inputs.key}.parts-*")]
-    return sorted(found, key=lambda parts: parts.n_parts)
 
 
 @contextmanager
 def _finished(inputs: Inputs, root: Path, n_parts: int | None) -> Iterator[_Source]:
-    found = [parts for parts in folders_of(inputs, root) if n_parts in (None, parts.n_parts)]
+    places = root.glob(f"{inputs.key}.parts-{n_parts or '*'}")
+    found = [Parts.open(path) for path in sorted(places) if (path / GIVEN).exists()]
     if not found:
-        others = sorted(path.name for path in root.glob("*.parts-*"))
+        others = sorted(path.name for path in root.glob("[!.]*.parts-*"))
         there = (
             f"; there are {', '.join(others)}, of other data, settings or numbers of parts" if others else ""
         )
@@ -88,9 +84,9 @@ class _Source:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.spent = parts.spent()
-        self.ready: dict[str, SnapshotFile] = {}
+        self.ready: dict[str, Path] = {}
         for fold in parts.folds:
-            graph, folder = parts.graph_without(fold), fold_folder(fold)
+            graph, folder = parts.graph(fold), fold_folder(fold)
             if fold is None:
                 for name in ("indptr", "indices", "data"):
                     self.ready[f"u2a/{name}.npy"] = graph.state("gifts", PLAN).file(f"u2a.{name}")
@@ -104,11 +100,9 @@ class _Source:
                     normalisation = "row" if kind == "reach" else graph.settings.normalisation
                     rows = graph.state("gifts", PLAN).file(f"rows.{normalisation}")
                     self.ready[f"{folder}{name}/rows.npy"] = rows
-        for file in self.ready.values():
-            file.check_hash()
 
     def made(self, fold: int | None) -> _Merged:
-        return _Merged(self.parts.graph_without(fold))
+        return _Merged(self.parts.graph(fold))
 
 
 class _Merged:

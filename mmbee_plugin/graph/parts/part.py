@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from mmbee_plugin.files import lock_if_free, locked
-from mmbee_plugin.graph.parts.folder import Parts, make_block
+from mmbee_plugin.graph.parts.folder import Parts
 
 _PAUSE = 0.2
 """seconds between looks at blocks that other processes make"""
@@ -27,17 +27,15 @@ def make_part(parts: Parts, part: int, progress: Callable[[str], None] | None = 
     with locked(parts.path / "locks" / f"part-{part}", complaint):
         for step in parts.steps:
             for needed in parts.needs(step):
-                _complete(parts, needed, show)
+                _complete(parts, needed, range(parts.n_parts), show)
             parts.prepare(step, show)
-            if part in parts.missing(step):
-                with locked(parts.lock_of_block(step, part)):
-                    _make(parts, step, part, show)
+            _complete(parts, step, [part], show)
 
 
-def _complete(parts: Parts, step: str, show: Callable[[str], None]) -> None:
-    """Makes the missing blocks of a step, or waits for them."""
+def _complete(parts: Parts, step: str, wanted: Container[int], show: Callable[[str], None]) -> None:
+    """Makes the wanted blocks of a step that are missing, or waits for them."""
     waits = False
-    while missing := parts.missing(step):
+    while missing := [block for block in parts.missing(step) if block in wanted]:
         for block in missing:
             with lock_if_free(parts.lock_of_block(step, block)) as free:
                 if free:
@@ -53,5 +51,6 @@ def _complete(parts: Parts, step: str, show: Callable[[str], None]) -> None:
 def _make(parts: Parts, step: str, block: int, show: Callable[[str], None]) -> None:
     """Makes a block, whose lock is held, unless it is there by now."""
     if block in parts.missing(step):
+        parts.sweep(step, block)
         of = f", {block + 1} of {parts.n_parts}"
-        parts.keep(step, block, make_block(parts.path, step, block, lambda stage: show(stage + of)))
+        parts.keep(step, block, parts.make(step, block, lambda stage: show(stage + of)))

@@ -16,7 +16,7 @@ from mmbee_plugin.graph.hubs import capped
 from mmbee_plugin.graph.lists import PackedLists, pack
 from mmbee_plugin.graph.making import gifts_graph
 from mmbee_plugin.graph.metapaths import Metapath, Normalisation, normalised
-from mmbee_plugin.graph.parts.mapped import JOINED, PLAN, MappedGraph, product_kind
+from mmbee_plugin.graph.parts.mapped import JOINED, PLAN, MappedGraph
 from mmbee_plugin.graph.plan import COSTS
 from mmbee_plugin.graph.pruned import by_rank
 from mmbee_plugin.graph.routes import Route, joins
@@ -66,7 +66,7 @@ class Step(ABC):
         return f"{fold_folder(self.fold)}{self.kind}"
 
     def stage(self, name: str) -> str:
-        """A stage's name in a snapshot's manifest."""
+        """A stage's name in a snapshot's manifest; there the graphs U2A and A2A have those of metapaths."""
         return name + stage_suffix(self.fold)
 
     @abstractmethod
@@ -83,7 +83,7 @@ class Gifts(Step):
 
     def plan(self, graph: MappedGraph, stages: Stages) -> Planned:
         settings = graph.settings
-        with stages.stage(self.stage("u2a")):
+        with stages.stage(self.stage("U2A")):
             u2a = gifts_graph(graph.seen, settings)
             walked = capped(u2a, settings.walk_max_users, settings.hub_seed).T.tocsr()
             made = _named("u2a", u2a) | _named("a2u", walked)
@@ -94,7 +94,7 @@ class Gifts(Step):
                 made[f"u2a.{normalisation}"] = first.data
                 made[f"a2u.{normalisation}"] = normalised(walked, normalisation).data
                 made[f"rows.{normalisation}"], made[f"starts.{normalisation}"] = shared_rows(first)
-        with stages.stage(self.stage("a2a")):
+        with stages.stage(self.stage("A2A")):
             edges = SwingEdges.of(
                 u2a,
                 settings.swing_max_users,
@@ -113,7 +113,7 @@ class Triangles(Step):
         return Planned(seconds=graph.edges.seconds_of_triangles())
 
     def block(self, graph: MappedGraph, start: int, stop: int, stages: Stages) -> Made:
-        with stages.stage(self.stage("a2a")):
+        with stages.stage(self.stage("A2A")):
             chosen = graph.settings.swing_alpha, graph.settings.swing_include_self
             return {"sums": graph.edges.triangles(*chosen, start, stop)}
 
@@ -125,7 +125,7 @@ class Similar(Step):
         return Planned(seconds=graph.edges.seconds_of_similar())
 
     def block(self, graph: MappedGraph, start: int, stop: int, stages: Stages) -> Made:
-        with stages.stage(self.stage("a2a")):
+        with stages.stage(self.stage("A2A")):
             sums = graph.state("triangles", JOINED).array("sums")
             return _rows(graph.edges.similar(sums, graph.settings.swing_top_k, start, stop))
 
@@ -134,7 +134,7 @@ class Weights(Step):
     """A2A's normalised weights. All in the plan."""
 
     def plan(self, graph: MappedGraph, stages: Stages) -> Planned:
-        with stages.stage(self.stage("a2a")):
+        with stages.stage(self.stage("A2A")):
             chosen = graph.settings.normalisation
             return Planned({chosen: normalised(graph.a2a, chosen).data})
 
@@ -248,61 +248,10 @@ class Reach(Step):
         return graph.route(Metapath.parse("u2a2u2a"), "row", False)
 
 
-def steps_of(settings: GraphSettings, positives: tuple[str, ...]) -> list[Step]:
-    """All steps, each after those that it reads.
-
-    Args:
-        settings: of the stage.
-        positives: metapaths of GraphCL's positives; those that are not stored make lists of their own.
-    """
-    by_graph = [_of_graph(settings, positives if fold is None else (), fold) for fold in folds_of(settings)]
-    kinds = dict.fromkeys(step.kind for steps in by_graph for step in steps)
-    return [step for kind in kinds for steps in by_graph for step in steps if step.kind == kind]
-
-
-def folds_of(settings: GraphSettings) -> tuple[int | None, ...]:
-    """The graphs: the whole one, None, and each without a fold."""
-    return None, *range(settings.folds)
-
-
 def normalisations(settings: GraphSettings) -> tuple[Normalisation, ...]:
     """Of the walks: that of the settings, and by row for the long walk."""
     chosen: tuple[Normalisation, ...] = (settings.normalisation,)
     return chosen if "row" in chosen or not settings.reach_top_k else (*chosen, "row")
-
-
-def _of_graph(settings: GraphSettings, positives: tuple[str, ...], fold: int | None) -> list[Step]:
-    chosen, normalisation = settings.metapaths, settings.normalisation
-    others = tuple(name for name in positives if name not in chosen)
-    steps = [
-        Gifts(fold, "gifts", ()),
-        Triangles(fold, "triangles", ("gifts",)),
-        Similar(fold, "similar", ("gifts", "triangles")),
-    ]
-    read = ["gifts"]
-    if any("a2a" in Metapath.parse(name).steps for name in chosen):
-        steps.append(Weights(fold, "weights", ("similar",)))
-        read += ["similar", "weights"]
-    walks = [(normalisation, name) for name in (*chosen, *others)]
-    walks += [("row", "u2a2u2a")] if settings.reach_top_k else []
-    ends: dict[tuple[Normalisation, tuple[str, ...]], dict[str, None]] = {}
-    for one, name in walks:
-        if (path := Metapath.parse(name)).hops == 3:
-            ends.setdefault((one, path.steps[1:]), {})[name] = None
-    products = [
-        Product(fold, product_kind(*end), tuple(read), *end, tuple(names)) for end, names in ends.items()
-    ]
-    read += [product.kind for product in products]
-    steps += products
-    if settings.reach_top_k:
-        steps.append(Lists(fold, "around", tuple(read), ("a2u2a",), "row", False, settings.reach_inner))
-        steps.append(Reach(fold, "reach", (*read, "around")))
-    for group, names in (("lists", chosen), ("positives", others)):
-        for side in "ua":
-            if paths := tuple(name for name in names if name[0] == side):
-                kept = normalisation, settings.exclude_own, settings.top_k
-                steps.append(Lists(fold, f"{group}-{side}", tuple(read), paths, *kept))
-    return steps
 
 
 def _named(name: str, graph: csr_matrix) -> Made:
