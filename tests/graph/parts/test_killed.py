@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -220,6 +221,12 @@ def test_parts_of_other_numbers_or_settings_are_not_mixed(tmp_path, inputs_of, w
         make_part(three, part)
     assert contents(merge(inputs, tmp_path / "parts")) == whole(inputs)
     assert not two.path.exists() and not three.path.exists()
+
+
+def test_a_refresh_is_made_in_one_process(tmp_path, inputs_of):
+    with pytest.raises(InputError, match=r"graph\.refresh_from: a refresh is made in one process"):
+        Parts.create(replace(inputs_of(), refresh=object()), tmp_path, 2)
+    assert not os.listdir(tmp_path)
 
 
 def test_folders_of_another_version_and_unknown_steps(tmp_path, inputs_of):
