@@ -1,0 +1,1 @@
+"""KuaiLive's published tasks beside gifting, from one log."""
