@@ -10,6 +10,7 @@ arrays or weights, judged as it was. Shifts are planted into the log of the day 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -18,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
+from gate_shifts import SHIFTS, Shifted
 
 from mmbee_plugin.command import threads
 from mmbee_plugin.daily.alarms import alarms
@@ -38,8 +39,6 @@ from mmbee_plugin.logs.samples import write_samples
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.replay import Replayed, open_scorer, replay_rows
 from mmbee_plugin.serving.scorer import Scorer
-
-HOUR_MS = 3_600_000
 
 
 def main() -> None:
@@ -178,8 +177,8 @@ def _shifts(place: Path, made: LiveSimSettings, day: int, settings: DailySetting
     for name, plant in SHIFTS.items():
         shifted = place / "shifted" / "livesim"
         shutil.rmtree(shifted.parent, ignore_errors=True)
-        shutil.copytree(log, shifted)
-        plant(shifted, more, begin)
+        shutil.copytree(log, shifted, copy_function=os.link)  # plants replace whole files
+        plant(Shifted(shifted, more, begin))
         period = Period.until(LogFolder(shifted), day_of(LogFolder(shifted), str(day)), settings.window_days,
                               settings.holdout_hours)  # fmt: skip
         samples = place / "shifted" / "samples"
@@ -189,51 +188,6 @@ def _shifts(place: Path, made: LiveSimSettings, day: int, settings: DailySetting
         found = alarms(replay_rows(scorer, folder, rows), before, settings.alarms, reference)
         told = "; ".join(f"{alarm.name} {alarm.words}" for alarm in found) or "none"
         print(f"| {name} | {told} |", flush=True)
-
-
-def _gifts(log: Path, more: Path, begin: int, factor: float, hours: tuple[int, int]) -> None:
-    """In some hours ``factor`` times the gifts: a share of those of a log that has four times as many."""
-    inside = pl.col("time").is_between(begin + hours[0] * HOUR_MS, begin + hours[1] * HOUR_MS, closed="left")
-    own, others = (LogFolder(path).scan("gifts") for path in (log, more))
-    kept = pl.col("time").hash(0) < int(factor / 4 * 2**64)
-    _write(log, "gifts", pl.concat([own.filter(~inside), others.filter(inside & kept)]).sort("time"))
-
-
-def _silent(log: Path, more: Path, begin: int) -> None:
-    """Segments stop at noon."""
-    table = LogFolder(log).scan("segments")
-    ends = pl.col("start") >= begin + 12 * HOUR_MS
-    _write(log, "segments", table.filter(~(ends & (pl.col("start") < begin + DAY_MS))))
-
-
-def _strangers(log: Path, more: Path, begin: int) -> None:
-    """A third of the day's visits are of users who were never there, and never give."""
-    gave = LogFolder(log).scan("gifts").select("user_id", "room_id").unique()
-    visits = LogFolder(log).scan("visits")
-    today = pl.col("enter").is_between(begin, begin + DAY_MS, closed="left")
-    quiet = visits.join(gave, on=("user_id", "room_id"), how="anti").filter(
-        today & (pl.col("enter").hash(1) % 3 == 0)
-    )
-    same = ["user_id", "room_id", "enter"]
-    renamed = quiet.with_columns(pl.format("stranger-{}", pl.col("enter") % 5000).alias("user_id"))
-    _write(log, "visits", pl.concat([visits.join(quiet, on=same, how="anti"), renamed]).sort("enter"))
-
-
-def _write(log: Path, name: str, table: pl.LazyFrame) -> None:
-    found = table.collect()
-    for file in LogFolder(log).files(name):
-        file.unlink()
-    found.write_parquet(log / name / "part-00000.parquet")
-
-
-SHIFTS: dict[str, Callable[[Path, Path, int], None]] = {
-    "nothing": lambda log, more, begin: None,
-    "twice the gifts": lambda log, more, begin: _gifts(log, more, begin, 2, (0, 24)),
-    "four times the gifts for two hours": lambda log, more, begin: _gifts(log, more, begin, 4, (19, 21)),
-    "no gift is logged for three hours": lambda log, more, begin: _gifts(log, more, begin, 0, (18, 21)),
-    "segments stop at noon": _silent,
-    "a third of the visits are of strangers": _strangers,
-}
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.client import Client, ServiceError
 from mmbee_plugin.serving.explanation import explain
 from mmbee_plugin.serving.scorer import Scorer
-from mmbee_plugin.serving.service.app import Limits, Service
+from mmbee_plugin.serving.service.app import Service
+from mmbee_plugin.serving.service.limits import Limits
 from mmbee_plugin.serving.service.metrics import Metrics
 from mmbee_plugin.serving.swap.follower import Follower
 

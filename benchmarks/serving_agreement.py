@@ -1,10 +1,11 @@
-"""Compares the scores that are served with those of the trained model offline, from both stores:
+"""Compares the scores that `mmbee serve` answers over HTTP with those of the trained model offline, from both stores:
 
 python benchmarks/serving_agreement.py --redis=redis://localhost:6379/0
 
-Trains MMBee for an epoch through the command ``mmbee train``, on the built-in sample (static items, by ranking) and on
-a small simulated log (livesim: live authors with segments, by logistic loss), builds a bundle of each, and scores
-random users and authors as of the end of training: offline by RecBole's model, served by the scorer of a bundle.
+Trains MMBee for an epoch by RecBole, on the built-in sample (static items, by ranking) and on a small simulated log
+(livesim: live authors with segments, by logistic loss), and by TorchRec on the latter, builds a bundle of each, and
+asks for random users and authors as of the end of training: offline the adapter's own model, served two workers with
+the mapped files, and two with Redis.
 """
 
 from __future__ import annotations
@@ -14,40 +15,62 @@ import contextlib
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from mmbee_plugin.recbole.bundle import RecBoleSource, open_source
-from mmbee_plugin.serving.board import board as boards
+from mmbee_plugin.figures.services import Served
+from mmbee_plugin.recbole.bundle import open_source as open_recbole
 from mmbee_plugin.serving.bundle.build import build_bundle
+from mmbee_plugin.serving.bundle.opened import open_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
-from mmbee_plugin.serving.scorer import Scorer
-from mmbee_plugin.serving.swap.follower import Follower
+from mmbee_plugin.serving.bundle.source import Source
+from mmbee_plugin.serving.client import Client
+from mmbee_plugin.torchrec.checkpoints.bundle import open_source as open_torchrec
 
-TRAINED = (("tiktok", ()), ("livesim", ("--train_batch_size=1024",)))
 NEAR = 1e-5
 """tolerated difference of probabilities, or of logits relative to their size"""
+WORKERS = 2
+CONNECTIONS = 8
+"""asked in turn, so that all workers answer"""
+ANY_AGE = """
+from mmbee_plugin.serving.board import board
+board.ON_AIR = 10**9  # segment lengths: every author who had a segment is on the board
+from mmbee_plugin.cli import app
+app()
+"""
 
 
 def main() -> None:
-    """Trains and prints a line for each dataset and store."""
+    """Trains and prints a line for each bundle and store."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--candidates", type=int, default=20)
+    parser.add_argument("--users", type=int, default=1500, help="of the simulated log")
     parser.add_argument("--redis", metavar="URL", help="compare a Redis too")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    boards.ON_AIR = 10**9  # segment lengths: every author who had a segment is on the board
     with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
-        run("data", "simulate", "log", "--users=1500", "--authors=150", "--days=8")
+        run("data", "simulate", "log", f"--users={given.users}", "--authors=150", "--days=8")
         run("data", "samples", "log", "datasets/livesim")
-        for dataset, options in TRAINED:
-            run("train", "--model=MMBee", f"--dataset={dataset}", "--epochs=1", *options)
-            (last,) = Path("saved").glob(f"MMBee-{dataset}-*-last.pth")
-            checkpoint = last.with_name(last.name.replace("-last", ""))
-            compare(dataset, open_source(checkpoint), Shelf(Path(f"of-{dataset}")), given)
+        for name, source in trained():
+            compare(name, source, Shelf(Path(name.replace(" ", "-"))), given)
+
+
+def trained() -> Iterator[tuple[str, Source]]:
+    """The models, by adapter and dataset."""
+    for dataset, options in (("tiktok", ()), ("livesim", ("--train_batch_size=1024",))):
+        run("train", "--model=MMBee", f"--dataset={dataset}", "--epochs=1", *options)
+        (last,) = Path("saved").glob(f"MMBee-{dataset}-*-last.pth")
+        yield f"RecBole {dataset}", open_recbole(last.with_name(last.name.replace("-last", "")))
+    run("data", "shards", "livesim", "shards/livesim", "--graphcl.width=32")
+    job = ("--config", "torchrec_configs/livesim.yaml", "train.epochs=1", "train.batch_size=1024")
+    launched = ("torchrun", "--standalone", "--nproc_per_node=1", "-m", "mmbee_plugin.torchrec.train")
+    run(*launched, *job)
+    checkpoints, shards = Path("saved/torchrec/livesim"), Path("shards/livesim")
+    yield "TorchRec livesim", open_torchrec(checkpoints, shards, Path("datasets/livesim"))
 
 
 def run(*command: str) -> None:
@@ -58,64 +81,96 @@ def run(*command: str) -> None:
         raise SystemExit(done.stdout.decode() + done.stderr.decode())
 
 
-def compare(dataset: str, source: RecBoleSource, shelf: Shelf, given: argparse.Namespace) -> None:
+def compare(name: str, source: Source, shelf: Shelf, given: argparse.Namespace) -> None:
     """Prints how far served and offline scores are apart."""
     bundle = build_bundle(source, shelf)
     shelf.publish(bundle)
-    scorers = {"mapped": opened(shelf)}
+    stores: dict[str, tuple[str, ...]] = {"mapped": ()}
     if given.redis:
         from mmbee_plugin.serving.store.redis import drop, fill
 
         fill(given.redis, shelf.path / bundle, bundle)
-        scorers["Redis"] = opened(shelf, given.redis)
-    now = scorers["mapped"].bundle.until or 0.0
-    authors = np.flatnonzero([not missing for missing in missing_of(scorers["mapped"], source, now)])
-    rng = np.random.default_rng(0)
-    apart: dict[str, list[float]] = {name: [] for name in scorers}
-    same = True
-    for _ in range(given.requests):
-        user = int(rng.integers(len(source.exchange.users)))
-        rows = rng.choice(authors, min(given.candidates, len(authors)), replace=False)
-        tokens = [source.exchange.authors[row] for row in rows]
-        with torch.inference_mode():
-            offline = source.logits(np.full(len(rows), user), rows).numpy()
-        served = {
-            name: scorer.score(source.exchange.users[user], tokens, now).logits
-            for name, scorer in scorers.items()
-        }
-        for name, logits in served.items():
-            apart[name].append(float(difference(logits, offline, source.facts.chances)))
-        same &= len({logits.tobytes() for logits in served.values()}) == 1
-    kind = "probabilities" if source.facts.chances else "logits, by their size"
-    for name, every in apart.items():
-        above, size = sum(one > NEAR for one in every), min(given.candidates, len(authors))
-        print(
-            f"{dataset}, {name}: {len(every):,} requests of {size} authors; {kind} differ by at most "
-            f"{max(every):.1e}, in {above} requests by more than {NEAR:g}",
-            flush=True,
-        )
+        stores["Redis"] = (f"--store={given.redis}",)
+    with contextlib.ExitStack() as stack:
+        asked = {}
+        for store, options in stores.items():
+            served = Served(shelf.path, f"--workers={WORKERS}", *options, program=("-c", ANY_AGE))
+            url = stack.enter_context(served).url
+            asked[store] = [Client(url, timeout=60) for _ in range(CONNECTIONS)]
+        now, authors = on_air(shelf, bundle, source, [clients[0] for clients in asked.values()])
+        tell(name, source, asked, requests(source, authors, given), now)
     if given.redis:
-        print(f"{dataset}: Redis {'equals' if same else 'DIFFERS FROM'} mapped, bit for bit", flush=True)
         drop(given.redis, bundle)
 
 
-def opened(shelf: Shelf, store: str | None = None) -> Scorer:
-    """A scorer of the published bundle, with all authors on its board who have segments."""
-    follower = Follower(shelf, store)
-    follower.look()
-    assert follower.scorer is not None, follower.refused
-    board = follower.scorer.board
-    if isinstance(board, boards.LiveBoard):
-        tokens = [board.author(row) for row in range(1, len(board.bundle.tokens) + 1)]
-        known = {token: board.stored(row) for row, token in enumerate(tokens, start=1)}
-        follower.take([(token, segments[-1]) for token, segments in known.items() if segments])
-    return follower.scorer
+def on_air(shelf: Shelf, bundle: str, source: Source, clients: list[Client]) -> tuple[float, list[int]]:
+    """Puts all authors who had a segment on the boards; the end of training, and their rows of the source."""
+    opened = open_bundle(shelf.path / bundle, shelf.verify(bundle))
+    if opened.live is None:
+        return opened.until or 0.0, list(range(len(source.exchange.authors)))
+    windows = source.windows(np.arange(len(source.exchange.authors)))
+    rows = np.flatnonzero(np.isfinite(windows.starts[:, -1])).tolist()
+    segments = [
+        {
+            "author": source.exchange.authors[row],
+            "start": float(windows.starts[row, -1]),
+            "end": float(windows.ends[row, -1]),
+            "features": {
+                modality: values[row, -1].tolist()
+                for modality, values in windows.values.items()
+                if windows.present[modality][row, -1]
+            },
+        }
+        for row in rows
+    ]
+    for client in clients:
+        client.segments(segments)
+    assert opened.until is not None
+    return opened.until, rows
 
 
-def missing_of(scorer: Scorer, source: RecBoleSource, now: float) -> list[str | None]:
-    """By author, why it cannot be scored."""
-    missing = scorer.board.places(source.exchange.authors, now)[1]
-    return [missing.get(place) for place in range(len(source.exchange.authors))]
+def requests(
+    source: Source, authors: list[int], given: argparse.Namespace
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Random users with candidates, rows of the source."""
+    rng = np.random.default_rng(0)
+    for _ in range(given.requests):
+        user = int(rng.integers(len(source.exchange.users)))
+        yield user, rng.choice(authors, min(given.candidates, len(authors)), replace=False)
+
+
+def tell(
+    name: str,
+    source: Source,
+    asked: dict[str, list[Client]],
+    requests: Iterator[tuple[int, np.ndarray]],
+    now: float,
+) -> None:
+    """Asks both stores for each request, and prints how far their scores are from the offline ones."""
+    apart: dict[str, list[float]] = {store: [] for store in asked}
+    same, size = True, 0
+    for number, (user, rows) in enumerate(requests):
+        tokens, size = [source.exchange.authors[row] for row in rows], len(rows)
+        with torch.inference_mode():
+            offline = source.logits(np.full(len(rows), user), rows).numpy()
+        answers = []
+        for store, clients in asked.items():
+            client = clients[number % len(clients)]
+            scores = client.score(source.exchange.users[user], tokens, time=now, logits=True)["scores"]
+            logits = np.array(list(scores.values()), dtype=np.float32).T
+            apart[store].append(float(difference(logits, offline, source.facts.chances)))
+            answers.append(logits.tobytes())
+        same &= len(set(answers)) == 1
+    kind = "probabilities" if source.facts.chances else "logits, by their size"
+    for store, every in apart.items():
+        above = sum(not one <= NEAR for one in every)
+        print(
+            f"{name}, {store}: {len(every):,} requests of {size} authors over HTTP; {kind} differ by at most "
+            f"{max(every):.1e}, in {above} requests by more than {NEAR:g}",
+            flush=True,
+        )
+    if len(asked) > 1:
+        print(f"{name}: Redis {'equals' if same else 'DIFFERS FROM'} mapped, bit for bit", flush=True)
 
 
 def difference(served: np.ndarray, offline: np.ndarray, chances: bool) -> np.floating:

@@ -31,7 +31,7 @@ from mmbee_plugin.figures.random_source import RandomSource
 from mmbee_plugin.figures.services import Segments, Served, score_bodies
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
-from mmbee_plugin.serving.service.app import Limits
+from mmbee_plugin.serving.service.limits import Limits
 
 QUIET, BEYOND = 0.25, 3.0
 """of the capacity"""

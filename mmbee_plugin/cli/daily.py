@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmbee_plugin.cli.common import WITH_SETTINGS
-from mmbee_plugin.cli.listing import of_daily, with_list
+from mmbee_plugin.cli.listing import of_daily, of_daily_jobs, with_list
 from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.errors import InputError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command("daily", cls=with_list(of_daily), context_settings=WITH_SETTINGS)
+@app.command("daily", cls=with_list(of_daily, of_daily_jobs), context_settings=WITH_SETTINGS)
 def daily(
     context: typer.Context,
     logs: Annotated[Path, typer.Argument(metavar="LOGS", help="The log folder.")],

@@ -57,11 +57,21 @@ def of_daily() -> list[Group]:
     return groups(DailySettings, "daily.")
 
 
+def of_daily_jobs() -> list[Group]:
+    """Settings of `mmbee daily --adapter=torchrec`, besides those of the loop and of TorchRec jobs."""
+    from mmbee_plugin.daily.job_settings import DaySettings
+    from mmbee_plugin.settings.listing import groups
+    from mmbee_plugin.torchrec.settings import Settings
+
+    return groups(DaySettings, without=[Settings])
+
+
 LISTS: dict[str, Callable[[], list[Group]]] = {
     "Runs under RecBole: `--name=value`": of_runs,
     "TorchRec jobs: `section.name=value`": of_jobs,
     "Shards: `mmbee data shards --name=value`": of_shards,
     "The daily loop: `mmbee daily --daily.name=value`": of_daily,
+    "Its TorchRec jobs: `mmbee daily --adapter=torchrec --name=value`": of_daily_jobs,
 }
 
 
@@ -82,7 +92,7 @@ def page() -> str:
     return "\n".join([INTRODUCTION, *parts]).rstrip() + "\n"
 
 
-def with_list(listed: Callable[[], list[Group]]) -> type[TyperCommand]:
+def with_list(*listed: Callable[[], list[Group]]) -> type[TyperCommand]:
     """A command class whose help ends with the settings that it accepts."""
 
     class Command(TyperCommand):
@@ -90,6 +100,7 @@ def with_list(listed: Callable[[], list[Group]]) -> type[TyperCommand]:
             from mmbee_plugin.settings.listing import text_of
 
             super().format_help(ctx, formatter)
-            formatter.write(f"Settings, as --name=value:\n\n{text_of(listed())}")
+            every = [group for each in listed for group in each()]
+            formatter.write(f"Settings, as --name=value:\n\n{text_of(every)}")
 
     return Command

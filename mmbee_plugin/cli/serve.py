@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from mmbee_plugin.command.extras import check_extra
+from mmbee_plugin.command.parent import end_with
+from mmbee_plugin.serving.service.limits import Limits
 
 app = typer.Typer()
 
@@ -31,11 +33,18 @@ def serve(
         str | None,
         typer.Option(envvar="MMBEE_TOKEN", help="What requests must bear; better in the environment."),
     ] = None,
-    candidates: Annotated[int, typer.Option(min=1, help="Authors that a request may ask for.")] = 2000,
+    candidates: Annotated[
+        int, typer.Option(min=1, help="Authors that a request may ask for.")
+    ] = Limits.candidates,
     queue: Annotated[
         int, typer.Option(min=1, help="Requests that may wait, a worker; more are refused.")
-    ] = 5,
-    deadline: Annotated[float, typer.Option(min=0.001, help="Seconds, for requests that name none.")] = 1.0,
+    ] = Limits.queue,
+    deadline: Annotated[
+        float, typer.Option(min=0.001, help="Seconds, for requests that name none.")
+    ] = Limits.seconds,
+    parent: Annotated[
+        int | None, typer.Option(hidden=True, help="Process id of the program that it ends with.")
+    ] = None,
 ) -> None:
     """Score users and live authors over HTTP; a newly published bundle takes over without a stop."""
     for module in ("safetensors", "msgspec", "prometheus_client", "starlette", "uvicorn"):
@@ -44,7 +53,8 @@ def serve(
         check_extra("redis", "--store")
     if segments is not None:
         check_extra("polars", "--segments")
-    from mmbee_plugin.serving.service.app import Limits
+    if parent is not None and not end_with(parent):
+        return
     from mmbee_plugin.serving.service.run import Where
     from mmbee_plugin.serving.service.run import serve as run
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mmbee_plugin.daily.adapter import Adapter, Start
-from mmbee_plugin.daily.alarms import Alarm, alarms
+from mmbee_plugin.daily.alarm import Alarm
+from mmbee_plugin.daily.alarms import alarms
 from mmbee_plugin.daily.base import BUNDLE, PUBLISH, Base, earlier_days, find_base, find_served
 from mmbee_plugin.daily.content import content_until
 from mmbee_plugin.daily.gate import Check, Verdict, judge

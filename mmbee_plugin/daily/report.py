@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from mmbee_plugin.daily import charts
-from mmbee_plugin.daily.alarms import Alarm, day_stability
+from mmbee_plugin.daily.alarm import Alarm
+from mmbee_plugin.daily.alarms import day_stability
 from mmbee_plugin.daily.gate import GateSettings, Verdict, coverage
 from mmbee_plugin.daily.measures import METRICS, Measures, measure
 from mmbee_plugin.daily.norms import drift

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mmbee_plugin.daily.alarms import AlarmSettings
+from mmbee_plugin.daily.alarm import AlarmSettings
 from mmbee_plugin.daily.gate import GateSettings
 from mmbee_plugin.logs.settings import SampleSettings
 from mmbee_plugin.settings.section import Section

@@ -8,16 +8,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
 from mmbee_plugin.command.shipped import shipped
 from mmbee_plugin.command.yaml_settings import read_mapping
 from mmbee_plugin.daily.adapter import NODES, Start, differing, folds_of, refreshed, refuse_decided
+from mmbee_plugin.daily.job_settings import DaySettings
 from mmbee_plugin.daily.settings import DailySettings
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import locked, write_json
-from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.offline.node_vectors import GraphCLSettings, write_vectors
 from mmbee_plugin.torchrec.checkpoints.bundle import TorchRecSource, open_source
 from mmbee_plugin.torchrec.checkpoints.checkpoint import latest, read_state
@@ -48,17 +46,6 @@ BY_THE_LOOP = {
     "graphcl.start": "yesterday's vectors",
 } | dict.fromkeys(("train.eval_every", "train.patience"), "the gate, no validation within training")
 """settings of a job that the loop decides -> what decides them"""
-
-
-class DaySettings(Settings):
-    """Settings of a day's job, and what its shards are made of."""
-
-    graph: GraphSettings | None = GraphSettings(**LIVE_GRAPH)
-    """the graph stage; ~: no graph"""
-    category_field: str | None = None
-    """column of .item with one token an item; ~: category"""
-    processes: int = Field(default=2, ge=1)
-    """that torchrun starts, one a GPU or, without one, on CPUs over gloo"""
 
 
 class TorchRecAdapter:

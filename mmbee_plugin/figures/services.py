@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,25 +31,29 @@ PERIOD = 1.0
 
 
 class Served:
-    """``mmbee serve`` over a folder of bundles, as a context.
+    """``mmbee serve`` over a folder of bundles, as a context; it ends with this process, whatever ends that.
 
     Args:
         bundles: the folder.
         options: of the command, besides the port.
+        program: arguments of Python that run the command line.
 
     Raises:
         InputError: nothing is published there, or it is not served.
     """
 
-    def __init__(self, bundles: Path, *options: str) -> None:
-        self.shelf, self.options = Shelf(bundles), options
+    def __init__(
+        self, bundles: Path, *options: str, program: Sequence[str] = ("-m", "mmbee_plugin.cli")
+    ) -> None:
+        self.shelf, self.options, self.program = Shelf(bundles), options, program
         pointer = self.shelf.current()
         if pointer is None:
             raise InputError(f"{bundles}: no bundle is published; mmbee bundle publish does it")
         self.folder = bundles / pointer.bundle
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "mmbee_plugin.cli", "serve", str(self.shelf.path), "--port=0"]
+        command = [sys.executable, *self.program, "serve", str(self.shelf.path), "--port=0"]
+        command.append(f"--parent={os.getpid()}")
         known = {name: value for name, value in os.environ.items() if name != "MMBEE_TOKEN"}
         self._process = subprocess.Popen(
             [*command, *self.options], stdout=subprocess.PIPE, text=True, env=known

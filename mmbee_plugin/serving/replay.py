@@ -8,7 +8,8 @@ of a day that a bundle was not trained on, and what the gate compares.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from mmbee_plugin.serving.board.windows import Windows
 from mmbee_plugin.serving.bundle.opened import open_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.bundle.source import LiveContent
+from mmbee_plugin.serving.newest import newest_content
 from mmbee_plugin.serving.scorer import COLD, DEGRADED, STALE_BOARD, STALE_BUNDLE, Scorer
 from mmbee_plugin.serving.store.records import MappedStore
 
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 AT_ONCE = 4096
 """rows scored at once"""
 ROWS = ("users", "authors", "times", "weights", "labels", "logits")
-MARKS = ("missing", "flags", "covered")
+MARKS = ("missing", "flags", "covered", "content")
 """fields of `Replayed` that are arrays of its rows, and groups of such"""
 
 
@@ -54,8 +56,11 @@ class Replayed:
         - logits: (n, T) float32, NaN for rows without a score
         - missing: reason -> (n,) bool, rows without a score for it
         - flags: flag -> (n,) bool
-        - covered: ``user``, ``author``, ``user's neighbours``, ``author's neighbours``, ``segments`` -> (n,) bool,
-          whether the bundle has them for the row; no entry where its model reads none
+        - covered: ``user``, ``author``, ``user's neighbours``, ``author's neighbours`` -> (n,) bool, whether the bundle
+          has them for the row; ``segments``, ``segments with <modality>``, ``new content`` -> (n,) bool, whether the
+          author has a segment, with the modality, and not the features of the one before; no entry where its model
+          reads none
+        - content: modality -> (n,) float32 mean square of the standardised features of the newest segment, NaN for none
     """
 
     bundle: str
@@ -70,9 +75,16 @@ class Replayed:
     missing: dict[str, NDArray[np.bool_]]
     flags: dict[str, NDArray[np.bool_]]
     covered: dict[str, NDArray[np.bool_]]
+    content: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.users)
+
+    @cached_property
+    def groups(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Numbers (n,) of the rows' users, and of their authors, from 0."""
+        users, authors = (np.unique(names, return_inverse=True)[1] for names in (self.users, self.authors))
+        return users, authors
 
     @property
     def scored(self) -> NDArray[np.bool_]:
@@ -156,14 +168,14 @@ def replay_rows(
         _check_shapes(folder, scorer.board.live)
     tasks, n = scorer.bundle.gtr.tasks, len(rows)
     logits = np.full((n, len(tasks)), np.nan, dtype=np.float32)
-    marks: dict[str, dict[str, NDArray[np.bool_]]] = {group: {} for group in MARKS}
+    marks: dict[str, dict[str, NDArray]] = {group: {} for group in MARKS}
     for start in range(0, n, AT_ONCE):
         part = np.arange(start, min(start + AT_ONCE, n))
         found, marked = _replay_part(scorer, folder, rows.taken(part))
         logits[part] = found
         for group, entries in marked.items():
             for name, values in entries.items():
-                marks[group].setdefault(name, np.zeros(n, dtype=bool))[part] = values
+                marks[group].setdefault(name, np.zeros(n, dtype=values.dtype))[part] = values
         show(start + len(part))
     unknown = np.full(n, -1, dtype=np.int8)
     labels = np.stack([rows.labels.get(task, unknown) for task in tasks], axis=1)
@@ -183,8 +195,8 @@ def replay_rows(
 
 def _replay_part(
     scorer: Scorer, folder: DatasetFolder, rows: LabelledRows
-) -> tuple[NDArray[np.float32], dict[str, dict[str, NDArray[np.bool_]]]]:
-    """Logits (n, T) of rows, NaN without a score, and the three groups of marks of `Replayed`."""
+) -> tuple[NDArray[np.float32], dict[str, dict[str, NDArray]]]:
+    """Logits (n, T) of rows, NaN without a score, and the groups of marks of `Replayed`."""
     bundle, board = scorer.bundle, scorer.board
     moments = np.zeros(len(rows)) if rows.times is None else rows.times
     known, of_row = np.unique(rows.users, return_inverse=True)
@@ -197,6 +209,7 @@ def _replay_part(
     flags = {flag: why == flag for flag in (COLD, DEGRADED)}
     flags[STALE_BUNDLE] = np.array([scorer.is_old(now) for now in moments])
     covered = {"user": why == "", "author": authors > 0}
+    content: dict[str, NDArray[np.float32]] = {}
     for side, fields in (("user", records), ("author", _author_fields(bundle.authors, authors))):
         if (has := _has_neighbours(fields)) is not None:
             covered[f"{side}'s neighbours"] = has & covered[side]
@@ -207,6 +220,8 @@ def _replay_part(
         missing[OFF_AIR] = (authors > 0) & ~board.on_air(ends, moments)
         flags[STALE_BOARD] = there & scorer.are_stale(ends, moments)
         covered["segments"] = there
+        seen, content = newest_content(folder.segments, board.live, rows.segments)
+        covered |= seen
     scored = ~np.any(list(missing.values()), axis=0)
     flags = {name: values & scored for name, values in flags.items()}
     logits = np.full((len(rows), len(bundle.gtr.tasks)), np.nan, dtype=np.float32)
@@ -215,7 +230,7 @@ def _replay_part(
             user = scorer.encode_users(records[scored], moments[scored])
             author = _encoded(board, folder, authors[scored], rows.segments[scored])
             logits[scored] = bundle.gtr.score_tasks(user, author.unsqueeze(1)).squeeze(1).numpy()
-    return logits, {"missing": missing, "flags": flags, "covered": covered}
+    return logits, {"missing": missing, "flags": flags, "covered": covered, "content": content}
 
 
 def _encoded(

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmbee_plugin.daily.alarms import AlarmSettings, alarms, day_stability
+from mmbee_plugin.daily.alarm import AlarmSettings
+from mmbee_plugin.daily.alarms import alarms, day_stability
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_scores_that_shift_or_are_missing(week, planted_day, with_logits):
         day, missing={"no live segment": lost}, logits=np.where(lost[:, None], np.nan, day.logits)
     )
     assert names(fewer, week) == {"rows without a score"}
-    assert names(fewer, week, unscored=0.2) == set()
+    assert names(fewer, week, lacking=0.2) == set()
 
 
 def test_the_first_day_and_only_the_last_days_are_read(week, planted_day):
@@ -114,3 +115,62 @@ def test_gifts_to_one_author_are_one_piece_of_luck(week, planted_day):
     assert "calibration by hour" in names(day, week)
     star = replace(day, authors=np.where(hour & (day.labels[:, 0] == 1), "a0", day.authors))
     assert names(star, week) == set()
+
+
+def lacking(day, name, share, seed=0):
+    """The day, with a share of the rows without something that a bundle covers."""
+    lost = np.random.default_rng(seed).random(len(day)) < share
+    return replace(day, covered={**day.covered, name: day.covered[name] & ~lost})
+
+
+def test_rows_whose_user_is_unknown(week, planted_day):
+    assert names(lacking(planted_day(6), "user", 0.33), week) == {"rows without user"}
+    assert names(lacking(planted_day(6), "user", 0.04), week) == set()
+    days = [lacking(each, "user", share) for each, share in zip(week, (0, 0.3, 0, 0.3, 0, 0.3), strict=True)]
+    assert names(lacking(planted_day(6), "user", 0.4), days) == set()  # days differ by as much
+
+
+def test_one_author_that_the_bundle_lacks_is_one_piece_of_luck(week, planted_day):
+    day = planted_day(6)
+    star = np.random.default_rng(0).random(len(day)) < 0.15
+    for authors, expected in (
+        (np.where(star, "star", day.authors), set()),
+        (day.authors, {"rows without user"}),
+    ):
+        found = replace(day, authors=authors, covered={**day.covered, "user": ~star})
+        assert names(found, week) - {"rows of one author"} == expected
+
+
+def test_hours_with_another_share_of_the_rows(week, planted_day):
+    day = planted_day(6)
+    kept = (day.times % 86_400 < 64_800) | (np.random.default_rng(0).random(len(day)) < 0.2)
+    assert names(day.taken(kept), week) == {"rows by hour"}
+    lunch = np.repeat(np.arange(len(day)), 1 + 2 * ((day.times % 86_400) // 3600 == 12).astype(int))
+    assert "rows by hour" in names(day.taken(lunch), week)
+
+
+def test_a_flood_of_one_author_or_user(week, planted_day):
+    day = planted_day(6)
+    many = np.random.default_rng(0).random(len(day)) < 0.3
+    assert names(replace(day, authors=np.where(many, "a7", day.authors)), week) == {"rows of one author"}
+    few = np.random.default_rng(0).random(len(day)) < 0.05
+    assert names(replace(day, users=np.where(few, "u7", day.users)), week) == {"rows of one user"}
+    assert names(replace(day, users=np.where(few, "u7", day.users)), week[:2]) == set()
+
+
+def test_content_of_another_scale(week, planted_day):
+    def with_content(day, scale, gone=0.1):
+        rng = np.random.default_rng(1)
+        squares = (scale**2 * rng.chisquare(16, len(day)) / 16).astype(np.float32)
+        return replace(day, content={"speech": np.where(rng.random(len(day)) < gone, np.nan, squares)})
+
+    days = [with_content(day, 1) for day in week]
+    for scale, expected in (
+        (1.1, set()),
+        (10, {"content: speech"}),
+        (0.5, {"content: speech"}),
+        (0, {"content: speech"}),
+    ):
+        assert names(with_content(planted_day(6), scale), days) == expected
+    assert names(with_content(planted_day(6), 1, gone=1.0), days) == set()  # missing is another alarm
+    assert names(planted_day(6), days) == set()

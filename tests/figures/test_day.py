@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -122,3 +125,24 @@ def test_a_day_through_the_service(tmp_path, monkeypatch):
     monkeypatch.setattr(services.sys, "executable", "false")
     with pytest.raises(InputError, match=r"is not served \(it ended at once\)"), services.Served(shelf.path):
         pass
+
+
+def test_a_service_ends_with_what_started_it_even_if_that_is_killed(tmp_path):
+    shelf = Shelf(tmp_path / "bundles")
+    shelf.publish(build_bundle(RandomSource(10, 10, False), shelf))
+    script = (
+        "import sys, time; from pathlib import Path; from mmbee_plugin.figures.services import Served\n"
+        "with Served(Path(sys.argv[1])) as served:\n"
+        "    print(served._process.pid, served.worker(), flush=True); time.sleep(99)"
+    )
+    starter = subprocess.Popen(
+        [sys.executable, "-c", script, str(shelf.path)], stdout=subprocess.PIPE, text=True
+    )
+    assert starter.stdout is not None
+    pids = starter.stdout.readline().split()
+    starter.kill()
+    starter.wait()
+    until = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}/cmdline").exists() for pid in pids):
+        assert len(pids) == 2 and time.monotonic() < until
+        time.sleep(0.05)

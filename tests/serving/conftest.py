@@ -35,8 +35,10 @@ from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.bundle.source import Facts, LiveContent, LiveModality, Longest, Windows
 from mmbee_plugin.serving.client import Client
-from mmbee_plugin.serving.service.app import Limits, Service
+from mmbee_plugin.serving.service.app import Service
+from mmbee_plugin.serving.service.limits import Limits
 from mmbee_plugin.serving.service.metrics import Metrics
+from mmbee_plugin.serving.service.patience import HeaderDeadline
 from mmbee_plugin.serving.swap.follower import Follower
 
 USERS, AUTHORS, WIDTH, HISTORY, LENGTH = 60, 40, 8, 6, 3
@@ -258,7 +260,9 @@ def run_service() -> Callable[..., Any]:
         metrics = Metrics()
         follower = Follower(shelf, store, lambda *event: (events.append(event), metrics.event(*event)))
         service = Service(follower, metrics, token, limits)
-        config = uvicorn.Config(service.app(), port=0, log_level="error", access_log=False)
+        config = uvicorn.Config(
+            service.app(), port=0, http=HeaderDeadline, log_level="error", access_log=False
+        )
         listening = config.bind_socket()
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],))

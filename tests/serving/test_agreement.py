@@ -12,7 +12,7 @@ from mmbee_plugin.builtin.sample import ensure
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
-from mmbee_plugin.serving.service.app import Limits
+from mmbee_plugin.serving.service.limits import Limits
 
 pytest.importorskip("recbole", reason="the recbole extra is not installed")
 

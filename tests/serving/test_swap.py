@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.serving.bundle.build import build_bundle
-from mmbee_plugin.serving.service.app import Limits
+from mmbee_plugin.serving.service.limits import Limits
 from mmbee_plugin.serving.swap.follower import Follower
 
 SWAPS = 20

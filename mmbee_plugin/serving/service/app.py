@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from mmbee_plugin.serving.service.bodies import (
     refusal,
 )
 from mmbee_plugin.serving.service.forward import forward
+from mmbee_plugin.serving.service.limits import Limits
 from mmbee_plugin.serving.service.metrics import Metrics
 from mmbee_plugin.serving.service.openapi import document, page
 from mmbee_plugin.serving.service.routes import Handler, Routes
@@ -37,22 +37,6 @@ from mmbee_plugin.serving.swap.holder import Holder
 
 ANY_TIME = 60.0
 """deadline, in seconds, of requests that name none and are worth their wait"""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Limits on requests."""
-
-    candidates: int = 2000
-    """most authors of a request, and most behaviours of its history."""
-    body: int = 1 << 20
-    """bytes of a body."""
-    segments_body: int = 64 << 20
-    """bytes of a body with segments."""
-    queue: int = 5
-    """most requests waiting or in work, a worker; each waits for those before it, about a millisecond for one."""
-    seconds: float = 1.0
-    """default deadline of a request."""
 
 
 class Service:

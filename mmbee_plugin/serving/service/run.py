@@ -21,8 +21,10 @@ import uvicorn
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.intake.parts import BAD, PartsFollower
-from mmbee_plugin.serving.service.app import Limits, Service
+from mmbee_plugin.serving.service.app import Service
+from mmbee_plugin.serving.service.limits import Limits
 from mmbee_plugin.serving.service.metrics import Metrics, count_in
+from mmbee_plugin.serving.service.patience import HeaderDeadline
 from mmbee_plugin.serving.service.routes import Routes
 from mmbee_plugin.serving.service.supervisor import Supervisor
 from mmbee_plugin.serving.swap.follower import Follower
@@ -173,6 +175,7 @@ def _run(app: Routes, listening: socket.socket, loop: Literal["auto", "asyncio"]
     config = uvicorn.Config(
         app,
         loop=loop,
+        http=HeaderDeadline,
         lifespan="off",
         ws="none",
         log_level="warning",

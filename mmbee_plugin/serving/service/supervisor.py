@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
+from mmbee_plugin.command.parent import end_with
 from mmbee_plugin.errors import InputError
 
 GRACE = 30.0
@@ -22,8 +23,8 @@ SHORT = 10.0
 """seconds of life below which a process is restarted later each time"""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """seconds between such a process's end and its restart"""
-DIES_WITH_PARENT, NAME = 1, 15
-"""PR_SET_PDEATHSIG and PR_SET_NAME of prctl(2)"""
+SET_NAME = 15
+"""PR_SET_NAME of prctl(2)"""
 
 
 @dataclass
@@ -99,10 +100,8 @@ class Supervisor:
 
 
 def _run(name: str, work: Callable[[], None], parent: int, show: Callable[[str], None]) -> None:
-    system = ctypes.CDLL(None)
-    system.prctl(NAME, f"mmbee {name}".encode())  # for ps and top
-    system.prctl(DIES_WITH_PARENT, signal.SIGTERM)
-    if os.getppid() != parent:  # it died before
+    ctypes.CDLL(None).prctl(SET_NAME, f"mmbee {name}".encode())  # for ps and top
+    if not end_with(parent):
         return
     try:
         work()

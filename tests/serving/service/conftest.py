@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from mmbee_plugin.serving.service.app import Limits
+from mmbee_plugin.serving.service.limits import Limits
 
 
 @pytest.fixture(scope="module")

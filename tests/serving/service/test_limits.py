@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import closing
 from functools import partial
+from urllib.parse import urlsplit
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
@@ -18,7 +19,7 @@ from mmbee_plugin.cli import app
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.client import Client, ServiceError
 from mmbee_plugin.serving.service.admission import Lane, LoopLane, Refused, ThreadLane
-from mmbee_plugin.serving.service.app import Limits
+from mmbee_plugin.serving.service.limits import Limits
 from mmbee_plugin.serving.service.run import Where, serve
 
 NOW = 1_700_100_000.0
@@ -165,3 +166,27 @@ def test_what_cannot_be_served_is_one_line(tmp_path, templates):
         port = taken.getsockname()[1]
         refused = CliRunner().invoke(app, ["serve", str(tmp_path), f"--port={port}"]).exception
         assert isinstance(refused, InputError) and f"--port {port}" in str(refused)
+
+
+def test_clients_that_do_not_send_a_header_in_time(shelf, run_service, monkeypatch):
+    monkeypatch.setattr("mmbee_plugin.serving.service.patience.HEADER_SECONDS", 0.5)
+    request = b"GET /v2/health/live HTTP/1.1\r\nHost: here\r\n\r\n"
+    with run_service(shelf) as running:
+        address = urlsplit(running.url)
+
+        def closed_after(*parts: bytes) -> bool:
+            """Whether the service closes a connection of these parts, sent at distances of .2 s."""
+            with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+                for part in parts:
+                    connection.sendall(part)
+                    time.sleep(0.2)
+                begun, received = time.monotonic(), b""
+                while part := connection.recv(4096):
+                    received += part
+                assert received.count(b"200 OK") == parts.count(request)
+                return time.monotonic() - begun < 3
+
+        assert closed_after()
+        assert closed_after(request[:10])
+        assert closed_after(request, request[:10])
+        assert not closed_after(request, request, request, request)  # idle, which uvicorn ends later
