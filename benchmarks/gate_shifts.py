@@ -98,7 +98,7 @@ def _features(day: Shifted, change: Callable[[pl.Expr], pl.Expr], names: tuple[s
 
 
 def _scaled(values: pl.Expr) -> pl.Expr:
-    return values.arr.to_list().list.eval(pl.element() * 10).list.to_array(16)
+    return values.list.eval(pl.element() * 10)
 
 
 SHIFTS: dict[str, Callable[[Shifted], None]] = {
