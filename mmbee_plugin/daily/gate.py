@@ -172,7 +172,8 @@ def _metrics(
     words += f" [{np.exp(worse.low):.3f}, {np.exp(worse.high):.3f}] (limit {limits.calibration:g})"
     passed = not (worse.mean > np.log(limits.calibration) and worse.low > 0)
     yield Check("predicted over observed", passed, words)
-    psi = stability(*map(_standardised, (served, candidate)), served.weights, candidate.weights).psi
+    before, after = _standardised(served), _standardised(candidate)
+    psi = stability(before, after, served.weights, candidate.weights).psi
     better = " with a lower log loss" if psi > limits.psi and rise.high < 0 else ""
     yield Check("PSI", psi <= limits.psi or bool(better), f"{psi:.3f}{better} (limit {limits.psi:g})")
 
