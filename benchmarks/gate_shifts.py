@@ -98,7 +98,7 @@ def _features(day: Shifted, change: Callable[[pl.Expr], pl.Expr], names: tuple[s
 
 
 def _scaled(values: pl.Expr) -> pl.Expr:
-    return values.list.eval(pl.element() * 10)
+    return values * pl.lit(10, pl.Float32)
 
 
 SHIFTS: dict[str, Callable[[Shifted], None]] = {
