@@ -18,6 +18,9 @@ from mmbee_plugin.graph.stored import best_of_rows, csr, narrow, row_work, rows_
 
 # Multiply-adds per stored part of the product of two steps; each yields at most one entry of 12 bytes.
 _CHUNK = 50_000_000
+# Multiply-adds of a product of two steps that is stored whole, in 12 GB at most. Beyond, each row walks all three steps,
+# at 1e6 gifts for 20 times as long.
+_STORED = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -128,4 +131,4 @@ def leaves_gifts_out(path: Metapath, exclude_own: bool) -> bool:
 
 def joins(steps: list[csr_matrix]) -> bool:
     """Whether the product of the last two of three steps is stored, which decides how sums are rounded."""
-    return row_work(*steps[1:]).sum() <= min(row_work(*steps[:2]).sum(), _CHUNK)
+    return row_work(*steps[1:]).sum() <= min(row_work(*steps[:2]).sum(), _STORED)

@@ -89,6 +89,7 @@ def test_heavy_rows_tile_by_tile(monkeypatch, name, n_users, n_authors, ties):
 
 def test_products_too_large_to_store_are_chunked(monkeypatch):
     monkeypatch.setattr(routes, "_CHUNK", 60)
+    monkeypatch.setattr(routes, "_STORED", 60)
     for name in ("u2a2u2a", "a2u2a2u", "u2a2a2a"):
         check(name, *graphs(5), top_k=5)
 

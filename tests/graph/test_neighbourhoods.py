@@ -38,7 +38,7 @@ def snapshot_of(tmp_path):
 @pytest.mark.parametrize("work", [0, 50_000_000], ids=["no product stored", "products stored"])
 @pytest.mark.parametrize("given", CASES, ids=str)
 def test_every_walk_is_the_stored_list_to_the_last_bit(snapshot_of, monkeypatch, given, work):
-    monkeypatch.setattr(routes, "_CHUNK", work or 1)
+    monkeypatch.setattr(routes, "_STORED", work)
     snapshot = with_topology(snapshot_of(**given))
     topology = Topology.open(snapshot)
     assert bool(topology.joined) == bool(work)

@@ -209,9 +209,7 @@ def plan_tables(
             topology=_topology(world_size, device),
             batch_size=stride,
             storage_reservation=FixedPercentageStorageReservation(RESERVED),
-            constraints=constraints(
-                settings.tables, table_names(tables), device.type, factors, world_size
-            ),
+            constraints=constraints(settings.tables, table_names(tables), device.type, factors, world_size),
         )
         try:
             return planner.plan(model, sharders())

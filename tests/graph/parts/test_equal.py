@@ -63,6 +63,7 @@ def test_pruned_rows_whatever_block_they_are_in(tmp_path, monkeypatch, inputs_of
     """One process prunes no row, parts all, in products of two graphs and of three."""
     if not stored:
         monkeypatch.setattr(routes, "_CHUNK", 60)
+        monkeypatch.setattr(routes, "_STORED", 60)
     inputs = inputs_of(metapaths=EVERY, top_k=2, exclude_own=False)
     expected = whole(inputs)
     asked = []
