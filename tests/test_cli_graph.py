@@ -286,7 +286,8 @@ def test_a_graph_is_refreshed_from_an_earlier_one_and_compared(mmbee, folder):
     fast = (
         "--graph.folds=0",
         "--graphcl.epochs=1",
-        "--eval_args={split: {RS: [0.99, 0.005, 0.005]}, order: RO}",
+        "--row_order=file",
+        "--eval_args={split: {LS: valid_and_test}, order: TO}",
     )
     build = ("graph", "build", "--dataset=toy", *fast)
     assert "approximate" not in mmbee(*build)[1]
@@ -305,6 +306,8 @@ def test_a_graph_is_refreshed_from_an_earlier_one_and_compared(mmbee, folder):
     assert "Reused: " in mmbee(*refresh)[1] and len(snapshots(folder)) == 2
     assert "approximate" not in mmbee(*build)[1] and len(snapshots(folder)) == 3
 
+    status, _, err = mmbee(*refresh, "--workers=2", "--graph.top_k=50", "--seed=2")
+    assert status == 2 and "a refresh is made by one process, not in parts" in err
     for bad in (refresh[:-1], (*build, "--previous=x"), (*build, "--compare")):
         status, out, err = mmbee(*bad)
         assert status == 2 and not out and err.startswith("error: --refresh=touched, --previous=DIR")
