@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mmbee_plugin.command.stages import error_console
 from mmbee_plugin.experiments.pool import Show
 from mmbee_plugin.recbole.training.progress import in_words
 
@@ -19,11 +20,10 @@ def cell_bar(missing: int, finished: int, processes: int, of: str = "cells") -> 
         missing: cells to make. finished: cells in the store. processes: cells made at a time.
         of: noun for the cells.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     total, done, begun = missing + finished, finished, time.monotonic()
-    console = Console(stderr=True)
+    console = error_console()
     columns = (
         BarColumn(),
         MofNCompleteColumn(),

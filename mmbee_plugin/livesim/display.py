@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mmbee_plugin.command.stages import error_console
 
 
 @contextmanager
 def day_bar(title: str) -> Iterator[Callable[[str, int, int], None]]:
     """Yields the `progress` function of `simulate`; its arguments: current step, steps done, number of steps."""
-    console = Console(stderr=True)
+    console = error_console()
     if not console.is_terminal:
         yield lambda what, done, steps: console.print(
             f"{title}: {done} of {steps} done, now {what}", soft_wrap=True

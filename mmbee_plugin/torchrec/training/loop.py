@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
 from mmbee_plugin.command import threads
+from mmbee_plugin.command.stages import error_console
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import locked, write_json
 from mmbee_plugin.randomness.streams import Purpose, key
@@ -277,7 +277,7 @@ def in_words(metrics: dict[str, float]) -> str:
 
 def progress(first: bool) -> Progress:
     """Progress bar of steps, shown by the first process on a terminal only."""
-    console = Console(stderr=True)
+    console = error_console()
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
