@@ -16,6 +16,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 
+IDLE = 20.0
+"""seconds without a request after which a connection is not used again; the service closes it after 30"""
+
+
 class ServiceError(Exception):
     """The service answered with an error.
 
@@ -29,7 +33,7 @@ class ServiceError(Exception):
 
 
 class Client:
-    """One persistent connection; not thread-safe.
+    """One persistent connection, opened anew when it was idle; not thread-safe.
 
     Args:
         url: of the service.
@@ -42,6 +46,7 @@ class Client:
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._connection = kind(parts.netloc, timeout=timeout)
         self._headers = {"Content-Type": "application/json"}
+        self._used = time.monotonic()
         if token is not None:
             self._headers["Authorization"] = f"Bearer {token}"
 
@@ -82,6 +87,8 @@ class Client:
         return self._ask("POST", path, json.dumps(content).encode())
 
     def _ask(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
+        if time.monotonic() - self._used > IDLE:
+            self._connection.close()  # the request opens another
         try:
             self._connection.request(method, path, body, self._headers)
             response = self._connection.getresponse()
@@ -89,6 +96,7 @@ class Client:
         except BaseException:
             self._connection.close()  # half of an exchange is left on it; the next request opens another
             raise
+        self._used = time.monotonic()
         if response.status >= 400:
             raise ServiceError(response.status, content.get("error", ""))
         return content
