@@ -98,6 +98,7 @@ def write_folder(folder: Path, content: DatasetContent, *, force: bool = False) 
     if folder.name in ("", ".", ".."):
         raise InputError(f"{folder}: the last part of the path names the dataset")
     _check_splits(content)
+    _check_rows(content)
     content = _without_idle_times(content)
     if content.ordered and _has_times(content.interactions):
         raise InputError(f"{content.source}: has times, which order its rows; ordered is for data without")
@@ -161,6 +162,22 @@ def _check_splits(content: DatasetContent) -> None:
             raise InputError(
                 f"{content.source}: no {f'{split} ' if split else ''}interaction; the data is too small"
             )
+
+
+def _check_rows(content: DatasetContent) -> None:
+    """Raises InputError for rows of users or items that do not exist: NumPy would read -1 as the last one."""
+    for split, rows in content.interactions.items():
+        for what, found, count in (
+            ("user", rows.users, len(content.users)),
+            ("item", rows.items, len(content.items)),
+        ):
+            outside = np.flatnonzero((found < 0) | (found >= count))
+            if len(outside):
+                where = f"{split} interaction" if split else "interaction"
+                raise InputError(
+                    f"{content.source}: {where} {outside[0]}: {what} row {found[outside[0]]} of {count:,} {what}s; "
+                    f"{len(outside):,} rows name {what}s that are not among those given"
+                )
 
 
 def _has_times(interactions: dict[str, Interactions]) -> bool:

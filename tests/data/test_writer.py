@@ -84,6 +84,17 @@ def test_an_empty_split_is_too_small(tmp_path, content):
     assert not _files(tmp_path)
 
 
+@pytest.mark.parametrize(("side", "row"), [("users", -1), ("items", -1), ("items", 4)])
+def test_a_row_of_nobody_is_not_the_last_ones(tmp_path, content, side, row):
+    train = content.interactions["train"]
+    getattr(train, side)[1] = row
+    with pytest.raises(
+        InputError, match=f"train interaction 1: {side[:-1]} row {row} of .* 1 rows name {side}"
+    ):
+        write_folder(tmp_path / "toy", content)
+    assert _files(tmp_path) == []
+
+
 def test_real_data_is_replaced_with_force_only_and_a_sample_always(tmp_path, content):
     folder = tmp_path / "toy"
     content.kind = "sample"
