@@ -26,6 +26,10 @@ def serve(
         Path | None,
         typer.Option(metavar="DIR", help="Follow a folder of Parquet parts with live segments."),
     ] = None,
+    pages: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Show a folder's HTML files, such as reports, at /pages/."),
+    ] = None,
     store: Annotated[
         str | None, typer.Option(metavar="URL", help="Read users from Redis or Valkey: redis://host:6379/0.")
     ] = None,
@@ -59,4 +63,4 @@ def serve(
     from mmbee_plugin.serving.service.run import serve as run
 
     limits = Limits(candidates=candidates, queue=queue, seconds=deadline)
-    run(Where(bundles, host, port, store, token, workers, segments), limits, typer.echo)
+    run(Where(bundles, host, port, store, token, workers, segments, pages), limits, typer.echo)

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.scorer import Scorer
@@ -47,6 +47,7 @@ class Service:
         metrics: shared with the follower's events.
         token: bearer token required by all routes except health and the page at `/`; None for no check.
         encoder: socket of the process that encodes live authors; None if it is this one, by a `Follower`.
+        pages: folder whose HTML files are shown at ``/pages/``, those that are there at the start; None for none.
     """
 
     def __init__(
@@ -56,8 +57,10 @@ class Service:
         token: str | None = None,
         limits: Limits | None = None,
         encoder: Path | None = None,
+        pages: Path | None = None,
     ) -> None:
         self.follower, self.metrics, self.token, self.encoder = follower, metrics, token, encoder
+        self.pages = [] if pages is None else sorted(pages.glob("*.html"))
         self.limits = limits or Limits()
         queue = self.limits.queue
         self.lanes: dict[str, Lane] = {
@@ -72,6 +75,9 @@ class Service:
         if self.encoder is not None:
             explain = partial(self._forwarded, self.encoder, "explain", self.limits.body)
             segments = partial(self._forwarded, self.encoder, "segments", self.limits.segments_body)
+        shown = {f"/pages/{file.name}": self._page(file) for file in self.pages}
+        if index := shown.get("/pages/index.html"):
+            shown["/pages/"] = index
         return Routes(
             {
                 "/v1/score": ("POST", self._guarded("score", self.score)),
@@ -86,6 +92,7 @@ class Service:
                 "/metrics": ("GET", self._guarded("metrics", self.exposition)),
                 "/openapi.json": ("GET", self._guarded("openapi", self.openapi)),
                 "/docs": ("GET", self._guarded("docs", self.docs)),
+                **shown,
             }
         )
 
@@ -178,6 +185,12 @@ class Service:
     async def docs(self, request: Request) -> Response:
         """The OpenAPI document as an HTML page."""
         return HTMLResponse(page())
+
+    def _page(self, file: Path) -> tuple[str, Handler]:
+        async def page(request: Request) -> Response:
+            return FileResponse(file, media_type="text/html", headers={"Cache-Control": "no-cache"})
+
+        return "GET", self._guarded("pages", page)
 
     async def _forwarded(self, encoder: Path, route: str, limit: int, request: Request) -> Response:
         body = await bytes_of(request, limit)

@@ -48,6 +48,7 @@ class Where:
         token: bearer token of requests; None requires a loopback host.
         workers: number of processes that answer.
         segments: folder of Parquet parts with live segments that is followed; None for none.
+        pages: folder of HTML files that are shown beside the console; None for none.
     """
 
     bundles: Path
@@ -57,6 +58,7 @@ class Where:
     token: str | None = None
     workers: int = 1
     segments: Path | None = None
+    pages: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ def serve(where: Where, limits: Limits, show: Callable[[str], None]) -> None:
         raise InputError(f"{where.bundles}: no such folder of bundles; mmbee bundle build makes one")
     if where.segments is not None and not where.segments.is_dir():
         raise InputError(f"--segments {where.segments}: no such folder")
+    if where.pages is not None and not where.pages.is_dir():
+        raise InputError(f"--pages {where.pages}: no such folder")
     if where.token is None and not _is_loopback(where.host):
         raise InputError(f"--host {where.host}: reaches beyond this machine, so --token is needed")
     with ExitStack() as stack:
@@ -164,7 +168,7 @@ def _answer(where: Where, limits: Limits, shared: _Shared, number: int) -> None:
     while not shared.offer.exists() and time.monotonic() < until:
         time.sleep(POLL)
     holder.start()
-    service = Service(holder, Metrics(shared.folder), where.token, limits, shared.encoder)
+    service = Service(holder, Metrics(shared.folder), where.token, limits, shared.encoder, where.pages)
     try:
         _run(service.app(), shared.listening, "auto")
     finally:
