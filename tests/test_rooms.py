@@ -27,6 +27,7 @@ FLOORS = {
         ("experiments",),
         ("tables", "figures", "daily"),
         ("studies", "abtest"),
+        ("demo",),
         ("cli",),
     ),
     "recbole": (

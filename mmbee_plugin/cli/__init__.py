@@ -8,13 +8,27 @@ from typing import Annotated
 import typer
 
 from mmbee_plugin import __version__
-from mmbee_plugin.cli import abtest, bundle, clean, daily, data, graph, jobs, runs, serve, settings, tables
+from mmbee_plugin.cli import (
+    abtest,
+    bundle,
+    clean,
+    daily,
+    data,
+    demo,
+    graph,
+    jobs,
+    runs,
+    serve,
+    settings,
+    tables,
+)
 from mmbee_plugin.cli.studies import add_studies
 from mmbee_plugin.command import threads
 from mmbee_plugin.command.entry import exit_status
 from mmbee_plugin.command.spelling import plain
 
 app = typer.Typer(no_args_is_help=True, context_settings={"token_normalize_func": plain})
+app.add_typer(demo.app)
 app.add_typer(runs.app)
 app.add_typer(clean.app)
 app.add_typer(abtest.app)

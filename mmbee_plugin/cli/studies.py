@@ -83,18 +83,9 @@ def _command(study: Declared, function: Any, options: dict[str, Any]) -> Any:
 
 
 def _show(answer: Answer, out: Path) -> None:
-    """Writes the sheet and its plots to one HTML file and prints the sheet, both with the data's provenance."""
-    from mmbee_plugin.experiments.page import write_page
-    from mmbee_plugin.experiments.sheet import untested
+    """Writes the answer's page and prints its sheet, both with the data's provenance."""
     from mmbee_plugin.experiments.terminal import shown
-    from mmbee_plugin.recbole.training.report import provenance_lines
 
-    folder, sheet, real = answer.folder, answer.sheet, False
-    if isinstance(folder, str):
-        data = [folder]
-    else:
-        data, real = provenance_lines(folder), folder.kind == "real"
-        (sheet,) = untested([sheet]) if folder.kind == "sample" else [sheet]
-    write_page(out, sheet.title, [sheet], [("", answer.figure)], [*data, *answer.notes], real)
+    data, sheet = answer.write(out)
     for line in [*data, "", *shown(sheet), "", f"Written: {out}"]:
         typer.echo(line)

@@ -40,6 +40,22 @@ class Answer:
     def __init__(self, sheet: Sheet, figure: go.Figure, folder: DatasetFolder | str, *notes: str) -> None:
         self.sheet, self.figure, self.folder, self.notes = sheet, figure, folder, notes
 
+    def write(self, out: Path) -> tuple[list[str], Sheet]:
+        """Writes the sheet and its plots to one HTML file with the data's provenance; returns those lines and the sheet
+        as written, without p-values for generated samples."""
+        from mmbee_plugin.experiments.page import write_page
+        from mmbee_plugin.experiments.sheet import untested
+        from mmbee_plugin.recbole.training.report import provenance_lines
+
+        folder, sheet, real = self.folder, self.sheet, False
+        if isinstance(folder, str):
+            data = [folder]
+        else:
+            data, real = provenance_lines(folder), folder.kind == "real"
+            (sheet,) = untested([sheet]) if folder.kind == "sample" else [sheet]
+        write_page(out, sheet.title, [sheet], [("", self.figure)], [*data, *self.notes], real)
+        return data, sheet
+
 
 Number = TypeVar("Number", int, float)
 Function = TypeVar("Function", bound=Callable[..., Answer])

@@ -35,7 +35,7 @@ class Served:
 
     Args:
         bundles: the folder.
-        options: of the command, besides the port.
+        options: of the command; without ``--port`` it takes a free one.
         program: arguments of Python that run the command line.
 
     Raises:
@@ -76,6 +76,14 @@ class Served:
     ) -> None:
         self._process.terminate()
         self._process.wait()
+
+    def ended(self, seconds: float) -> bool:
+        """Waits so long, and returns whether the service has ended by itself."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def processor_seconds(self) -> float:
         """Processor's time that its processes have used."""

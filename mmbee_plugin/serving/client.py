@@ -15,7 +15,6 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
 
-
 IDLE = 20.0
 """seconds without a request after which a connection is not used again; the service closes it after 30"""
 

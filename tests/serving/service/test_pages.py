@@ -36,5 +36,5 @@ def test_the_token_guards_them(shelf, run_service, pages):
 
 
 def test_a_missing_folder(shelf, tmp_path):
-    with pytest.raises(InputError, match="--pages .*: no such folder"):
+    with pytest.raises(InputError, match=r"--pages .*: no such folder"):
         serve(Where(shelf.path, pages=tmp_path / "none"), Limits(), print)
