@@ -2,7 +2,7 @@
 # make run-torchrec   the same over sharded tables: two processes, or one a GPU
 # make test           set up, then lint, types and all tests
 # make docs           the documentation site, in docs/_build/html; a warning is an error
-# make notebooks      the tutorials, executed, as notebooks beside their pages
+# make notebooks      the tutorials, executed, as notebooks in docs/notebooks
 # make clean          remove the virtual environment
 # With PYTHON=/path/to/python3.12 or 3.13, under that one; an environment of another version is made anew.
 

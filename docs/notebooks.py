@@ -1,9 +1,10 @@
-"""Runs the tutorials as they stand, and writes them as executed notebooks beside the pages.
+"""Runs the tutorials as they stand, and writes them as executed notebooks to docs/notebooks.
 
 python docs/notebooks.py [PAGE ...]          # default: every page of docs/tutorials
 
 A page's blocks of Python share one process, as cells of a notebook do; its blocks of shell commands run in the same
-folder, which is a new one. `tests/test_tutorials.py` runs the same blocks without a notebook.
+folder, which is a new one. `tests/test_tutorials.py` runs the same blocks without a notebook, and fails where one has
+other cells than its page.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import tempfile
 from pathlib import Path
 
 TUTORIALS = Path(__file__).parent / "tutorials"
+WRITTEN = Path(__file__).parent / "notebooks"
+ROOT = Path(__file__).parents[1]
 PAGES = sorted(page for page in TUTORIALS.glob("*.md") if page.stem != "index")
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -39,7 +42,7 @@ def cells(page: str) -> list[tuple[str, str]]:
 
 
 def write(path: Path) -> Path:
-    """Executes a page in a new folder and writes its notebook beside it."""
+    """Executes a page in a new folder and writes its notebook to `WRITTEN`."""
     import nbformat
     from nbclient import NotebookClient
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -50,9 +53,11 @@ def write(path: Path) -> Path:
         cells=[make[kind](text, id=f"cell-{at}") for at, (kind, text) in enumerate(parts)]
     )
     with tempfile.TemporaryDirectory() as folder:
-        NotebookClient(notebook, timeout=None, resources={"metadata": {"path": folder}}).execute()
-        text = nbformat.writes(notebook).replace(folder, ".")
-    target = path.with_suffix(".ipynb")
+        places = {"metadata": {"path": folder}}
+        NotebookClient(notebook, timeout=None, coalesce_streams=True, resources=places).execute()
+        text = nbformat.writes(notebook).replace(folder, ".").replace(str(ROOT), "mmbee-plugin")
+    WRITTEN.mkdir(exist_ok=True)
+    target = WRITTEN / f"{path.stem}.ipynb"
     target.write_text(text + "\n", encoding="utf-8")
     return target
 

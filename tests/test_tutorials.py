@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -48,6 +49,19 @@ def test_a_tutorial_runs_as_it_stands(page, tmp_path):
             os.killpg(running.pid, signal.SIGKILL)
     assert running.returncode == 0, printed[-4000:]
     assert LAST[page.stem] in printed
+
+
+@pytest.mark.parametrize("page", notebooks.PAGES, ids=lambda page: page.stem)
+def test_its_notebook_is_the_page_executed(page):
+    path = notebooks.WRITTEN / f"{page.stem}.ipynb"
+    found = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    cells = [(cell["cell_type"], "".join(cell["source"])) for cell in found]
+    assert cells == notebooks.cells(page.read_text(encoding="utf-8")), "make notebooks writes it again"
+    code = [cell for cell in found if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    printed = json.dumps([cell["outputs"] for cell in code])
+    assert LAST[page.stem] in printed and '"error"' not in printed
+    assert path.stat().st_size < 100_000 and str(DOCS.parent) not in printed
 
 
 def test_a_block_that_fails_stops_the_page(tmp_path):
