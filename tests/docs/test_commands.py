@@ -102,6 +102,10 @@ RULES = (
     # Data files, a GPU, a cluster, a network
     Rule("mmbee data convert", PARSED, "needs public files; tests/data has a test for each format"),
     Rule("mmbee data samples logs/kuailive", PARSED, "needs KuaiLive"),
+    Rule("mmbee data simulate logs/livesim2", PARSED, "minutes; tests/livesim has the second world"),
+    Rule("mmbee data samples logs/livesim2", PARSED, "as above"),
+    Rule("mmbee graph build --dataset=NAME", PARSED, "a form; tests/graph and tests/test_cli_graph.py"),
+    Rule("mmbee graph merge", PARSED, "a form; as above"),
     Rule("mmbee data samples logs/vtuber", PARSED, "needs the logs that convert reads"),
     Rule("mmbee data info NAME", PARSED, "a form; the tutorial on own data runs it"),
     Rule("mmbee data shards", SLOW, "--graphcl.epochs=1"),
