@@ -224,7 +224,7 @@ def test_parts_of_other_numbers_or_settings_are_not_mixed(tmp_path, inputs_of, w
 
 
 def test_a_refresh_is_made_in_one_process(tmp_path, inputs_of):
-    with pytest.raises(InputError, match=r"graph\.refresh_from: a refresh is made in one process"):
+    with pytest.raises(InputError, match=r"graph\.refresh_from: a refresh is made by one process"):
         Parts.create(replace(inputs_of(), refresh=object()), tmp_path, 2)
     assert not os.listdir(tmp_path)
 
