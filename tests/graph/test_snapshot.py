@@ -53,7 +53,7 @@ def forge(path, name, write):
     """Replaces a file and its entry in the manifest, as another program would."""
     write(path / name)
     manifest = json.loads((path / "manifest.json").read_text())
-    described = files._described(path / name)
+    described = files.described(path / name)
     manifest["files"][name] = {"size": described.size, "sha256": described.sha256}
     (path / "manifest.json").write_text(json.dumps(manifest))
 
