@@ -63,7 +63,7 @@ $(READY): setup.py constraints.txt $(wildcard packaging/*/pyproject.toml)
 	$(PYTHON) -m venv $(if $(wildcard $(BIN)/python$(VERSION)),,--clear) .venv
 	$(BIN)/pip install -q --no-deps $(TORCH_INDEX) -c constraints.txt torch || \
 		$(BIN)/pip install -q --no-deps -c constraints.txt torch
-	$(BIN)/pip install -q -e ".[recbole,torchrec,logs,serve,test]" $(STANDINS) -c constraints.txt
+	$(BIN)/pip install -q -e ".[recbole,torchrec,logs,spark,serve,test]" $(STANDINS) -c constraints.txt
 	touch $@
 
 clean:

@@ -42,6 +42,7 @@ setup(
     package_data={
         "mmbee_plugin": ["py.typed"],
         "mmbee_plugin.recbole": ["properties/*"],
+        "mmbee_plugin.spark": ["log4j2.properties"],
         "mmbee_plugin.serving.service.console": ["page.html", "*.css", "*.js"],
         "mmbee_plugin.tables.ranking": ["published.json"],
         "mmbee_plugin.recbole_configs": ["*.yaml", "tuning/*.hyper", "tuning/*/*.json"],
@@ -90,11 +91,13 @@ setup(
             "hiredis>=3",
         ],
         "logs": ["polars>=2.1,<3"],
+        "spark": ["pyspark>=4,<5", "pyarrow>=17,<26", "polars>=2.1,<3"],
         "text": ["scikit-learn>=1.5"],
         "sentences": ["sentence-transformers>=3"],
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.6",
+            "duckdb>=1",
             "hypothesis>=6.100",
             "schemathesis>=4.32",
             "scikit-learn>=1.5",
@@ -111,7 +114,7 @@ setup(
             "nbclient>=0.10",
             "ipykernel>=6",
         ],
-        "benchmarks": ["scikit-learn>=1.5", "torch-geometric>=2.6", "tqdm>=4.66"],
+        "benchmarks": ["duckdb>=1", "scikit-learn>=1.5", "torch-geometric>=2.6", "tqdm>=4.66"],
     },
     entry_points={"console_scripts": ["mmbee=mmbee_plugin.cli:main"]},
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -21,7 +22,7 @@ FLOORS = {
         ("data",),
         ("modules", "graph"),
         ("offline", "logs", "assembly", "serving"),
-        ("livesim",),
+        ("livesim", "spark"),
         ("builtin",),
         ("recbole", "torchrec"),
         ("experiments",),
@@ -126,6 +127,16 @@ def test_the_parts_of_a_room_do_not_read_each_other_in_a_circle(room):
     for start, end in between(room):
         graph.setdefault(start, set()).add(end)
     TopologicalSorter(graph).prepare()
+
+
+def test_only_the_room_of_spark_imports_it():
+    sources = {file.relative_to(ROOT): file.read_text(encoding="utf-8") for file in ROOT.rglob("*.py")}
+    found = {
+        file.parts[0]
+        for file, source in sources.items()
+        if re.search(r"^ *(?:from|import) pyspark\b", source, re.M)
+    }
+    assert found == {"spark"}
 
 
 def test_the_picture_of_the_rooms_is_current():

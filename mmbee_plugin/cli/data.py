@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath
+from mmbee_plugin.cli.engine import Engine, Master, spark_session
 from mmbee_plugin.cli.listing import of_shards, with_list
 from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.data.folder import DatasetFolder
@@ -89,6 +92,8 @@ def data_samples(
     long_watch: Annotated[float, typer.Option(help="Seconds after which a visit is long.")] = 60.0,
     seed: Annotated[int, typer.Option(help="Of the draw of negatives.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace real data.")] = False,
+    engine: Engine = "embedded",
+    master: Master = None,
 ) -> None:
     """Cut a log into samples: a dataset folder with gifts, visits without one, and the segments they see."""
     check_installed()
@@ -108,10 +113,16 @@ def data_samples(
         long_watch=long_watch,
         seed=seed,
     )
-    log = LogFolder(logs)
+    log = LogFolder(logs.absolute() if engine == "spark" else logs)
     typer.echo(log.provenance())
-    with stage_display() as show:
-        lines = write_samples(log, folder, settings, force=force, progress=show)
+    with stage_display() as show, spark_session(engine, master, show) as spark:
+        write: Callable[..., list[str]] = write_samples
+        if spark is not None:
+            from mmbee_plugin.spark.samples import rows_on
+            from mmbee_plugin.spark.tasks import each_on
+
+            write = partial(write_samples, rows_of=rows_on(spark, folder), each=each_on(spark))
+        lines = write(log, folder, settings, force=force, progress=show)
     typer.echo("\n".join(lines))
     _print_summary(DatasetFolder(folder))
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath, Dataset
+from mmbee_plugin.cli.engine import Engine, Master, spark_session
 from mmbee_plugin.cli.listing import of_graphs, with_list
+from mmbee_plugin.cli.log_graph import build_of_log
 from mmbee_plugin.command.counts import parse_count
 from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.errors import InputError
@@ -30,14 +32,27 @@ app = typer.Typer(help="Graphs: build them and look into them.", no_args_is_help
 @app.command("build", cls=with_list(of_graphs), context_settings=WITH_SETTINGS)
 def graph_build(
     context: typer.Context,
-    dataset: Dataset,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", metavar="NAME", help="A folder in --data-path ...")
+    ] = None,
     data_path: DataPath = Path("datasets"),
+    logs: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="... or a log folder, for the graph of its gifts alone."),
+    ] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, help="With --logs: only gifts of its first so many days.")
+    ] = None,
+    engine: Engine = "embedded",
+    master: Master = None,
     workers: Annotated[
         int, typer.Option(metavar="N", min=1, help="Processes on this machine that make a part each.")
     ] = 1,
     parts: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="With --part: make one of N parts, and no snapshot."),
+        typer.Option(
+            metavar="N", min=1, help="With --part: make one of N parts, and no snapshot. On Spark: N blocks."
+        ),
     ] = None,
     part: Annotated[
         int | None, typer.Option(metavar="I", min=1, help="The part to make, from 1; see graph merge.")
@@ -55,7 +70,8 @@ def graph_build(
 ) -> None:
     """Build the graphs, neighbour lists and node vectors of a dataset, unless they are there.
 
-    They are those that a run of --model=MMBee reads. Its settings may follow, as for a run: --graph.top_k=20.
+    They are those that a run of --model=MMBee reads, or with --logs those of all gifts, without node vectors. Its
+    settings may follow, as for a run: --graph.top_k=20.
     --refresh=touched --previous=DIR stands for --graph.refresh_from=DIR, which such a run has to be given too.
 
     Parts change no file of the result. Machines that share the data folder may make them side by side.
@@ -70,10 +86,34 @@ def graph_build(
 
     if (refresh is None) != (previous is None) or (compare and refresh is None):
         raise InputError("--refresh=touched, --previous=DIR and --compare: the first two go together")
-    if (parts is None) != (part is None):
+    if (dataset is None) == (logs is None):
+        raise InputError("needs one of --dataset=NAME and --logs=DIR")
+    if days is not None and logs is None:
+        raise InputError("--days is of --logs: a dataset has a training part")
+    if logs is not None or engine == "spark":
+        if (
+            part is not None
+            or workers > 1
+            or refresh is not None
+            or (parts is not None and engine != "spark")
+        ):
+            raise InputError(
+                "--logs and --engine=spark make all parts: leave out --part, --workers and --refresh"
+            )
+        if logs is not None:
+            build_of_log(logs, context.args, days, engine, master, parts)
+            return
+    if (parts is None) != (part is None) and engine != "spark":
         raise InputError("--parts and --part go together")
     if parts is not None and workers > 1:
         raise InputError("--workers makes all parts, --part one of them: leave one out")
+    assert dataset is not None
+    with spark_session(engine, master, lambda stage: typer.echo(stage, err=True)) as spark:
+        if spark is not None:
+            from mmbee_plugin.spark.graph import snapshots_on
+
+            _show(dataset, data_path, context.args, snapshots_on(spark, parts))
+            return
     given = context.args if previous is None else [*context.args, f"--graph.refresh_from={previous}"]
     if parts is None or part is None:
         builder: graph_report.Builder = build_snapshot

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import polars as pl
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.logs.each import Each, in_turn
 from mmbee_plugin.logs.folder import LogFolder
 from mmbee_plugin.logs.schema import TABLES
 
@@ -13,16 +16,36 @@ EARLIEST, LATEST = 946_684_800_000, 4_102_444_800_000  # 2000 and 2100
 _ORDER = {"visits": ("enter", "exit"), "segments": ("start", "end"), "rooms": ("start", "end")}
 
 
-def check_tables(log: LogFolder) -> None:
-    """Checks every row of every table, streaming.
+def check_tables(log: LogFolder, names: Sequence[str] | None = None, each: Each = in_turn) -> None:
+    """Checks every row of some tables, by default of all, streaming.
+
+    Args:
+        log: the log.
+        names: the tables to check.
+        each: runs a task for each of their files.
 
     Raises:
         InputError: a null or empty id, a null time, a time in another unit than milliseconds, an exit before its enter
             (an end before its start), an amount not finite and above 0, a probability outside 0 to 1, an empty table
             that is required. Names the table, the row (from 0 over all files of the table) and the value.
     """
-    for name in log.tables:
-        wrong = _conditions(log, name)
+    chosen = log.tables if names is None else names
+    files = [(name, file) for name in chosen for file in log.files(name)]
+    kinds = {name: log.columns(name) for name in chosen}
+
+    def rows_if_sound(number: int) -> int:
+        name, file = files[number]
+        bad = pl.any_horizontal(_conditions(name, kinds[name]).values()).any()
+        found = (
+            pl.scan_parquet(file, glob=False).select(pl.len(), bad.alias("bad")).collect(engine="streaming")
+        )
+        rows, any_bad = found.row(0)
+        return 0 if any_bad else rows
+
+    if all(each(len(files), rows_if_sound)):
+        return
+    for name in chosen:
+        wrong = _conditions(name, kinds[name])
         counted = log.scan(name).select(
             pl.len().alias("rows"), *(test.sum().alias(why) for why, test in wrong.items())
         )
@@ -34,9 +57,9 @@ def check_tables(log: LogFolder) -> None:
                 raise _first(log, name, test, why, counts[why])
 
 
-def _conditions(log: LogFolder, name: str) -> dict[str, pl.Expr]:
-    """Faults of a row to the expressions that detect them."""
-    table, found = TABLES[name], log.columns(name)
+def _conditions(name: str, found: Mapping[str, pl.DataType]) -> dict[str, pl.Expr]:
+    """Faults of a row of a table with these columns, to the expressions that detect them."""
+    table = TABLES[name]
     wrong = {}
     for column in table.ids:
         wrong[f"{column} is empty; an id is needed"] = pl.col(column).is_null() | (pl.col(column) == "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +10,27 @@ import numpy as np
 import polars as pl
 
 from mmbee_plugin.data.features import present_path
+from mmbee_plugin.data.mapped import allocate, opened
 from mmbee_plugin.data.unread import check_modality
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.logs.each import Each, in_turn
 from mmbee_plugin.logs.folder import LogFolder, Modality
 
 CHUNK_ROWS = 65_536
 DTYPE = np.dtype("<f2")
+TARGET = "target.npy"
+"""while features are written: the row of each segment of the table, -1 for none"""
 
 
-def write_features(folder: Path, log: LogFolder, places: np.ndarray) -> dict[str, dict[str, Any]]:
+def write_features(
+    folder: Path, log: LogFolder, places: np.ndarray, each: Each = in_turn
+) -> dict[str, dict[str, Any]]:
     """Writes `<modality>.npy`, (S, D) or (S, F, D) float16, and `<modality>.present.npy`, (S,) bool, per modality.
 
     Args:
         folder: the dataset folder.
         places: (S,) rows of the log's table to write, in this order.
+        each: runs a task for each file of the table.
 
     Returns:
         the entries `modalities` of `dataset.json`.
@@ -32,48 +39,59 @@ def write_features(folder: Path, log: LogFolder, places: np.ndarray) -> dict[str
         InputError: a vector of another width, or a value that is no finite float16, with the table's row; a modality
             name that no file may have.
     """
-    total = int(log.scan("segments").select(pl.len()).collect().item())
-    target = np.full(total, -1, dtype=np.int64)
+    files, shapes, where = log.files("segments"), log.modalities, f"{log.path}, segments"
+    counts = [pl.scan_parquet(file, glob=False).select(pl.len()).collect().item() for file in files]
+    begins = np.concatenate([[0], np.cumsum(counts)]).tolist()
+    for name, shape in shapes.items():
+        check_modality(name, where)
+        allocate(folder / f"{name}.npy", DTYPE, (len(places), *_axes(shape)))
+        allocate(present_path(folder / f"{name}.npy"), np.dtype(bool), (len(places),))
+    target = np.full(begins[-1], -1, dtype=np.int64)
     target[places] = np.arange(len(places))
-    arrays, present = {}, {}
-    for name, shape in log.modalities.items():
-        check_modality(name, f"{log.path}, segments")
-        path = folder / f"{name}.npy"
-        arrays[name] = _allocate(path, len(places), shape)
-        present[name] = np.zeros(len(places), dtype=bool)
-    for begin, batch in _batches(log):
-        rows = target[begin : begin + len(batch)]
-        for name, shape in log.modalities.items():
-            there = (rows >= 0) & batch[name].is_not_null().to_numpy()
-            where = f"{log.path}, segments, column {name}"
-            values = _vectors(
-                batch[name].filter(pl.Series(there)), shape, where, begin + np.flatnonzero(there)
-            )
-            arrays[name][rows[there]] = values.reshape(len(values), *arrays[name].shape[1:])
-            present[name][rows[there]] = True
+    np.save(folder / TARGET, target)
+
+    def fill(number: int) -> None:
+        rows = np.load(folder / TARGET, mmap_mode="r")
+        values = {name: opened(folder / f"{name}.npy") for name in shapes}
+        present = {name: opened(present_path(folder / f"{name}.npy")) for name in shapes}
+        begin = begins[number]
+        for batch in _batches(files[number], shapes):
+            of_batch = rows[begin : begin + len(batch)]
+            for name, shape in shapes.items():
+                there = (of_batch >= 0) & batch[name].is_not_null().to_numpy()
+                chosen, at = batch[name].filter(pl.Series(there)), begin + np.flatnonzero(there)
+                vectors = _vectors(chosen, shape, f"{where}, column {name}", at)
+                values[name][of_batch[there]] = vectors.reshape(len(vectors), *_axes(shape))
+                present[name][of_batch[there]] = True
+            begin += len(batch)
+        for array in (*values.values(), *present.values()):
+            array.flush()
+
+    each(len(files), fill)
+    (folder / TARGET).unlink()
     entries = {}
     for name, shape in log.modalities.items():
-        arrays[name].flush()
-        np.save(present_path(folder / f"{name}.npy"), present[name])
+        present = np.load(present_path(folder / f"{name}.npy"))
         entries[name] = {
             "file": f"{name}.npy",
             "kind": "dense",
             "of": "segment",
             "width": shape.width,
             "frames": shape.frames,
-            "missing": int((~present[name]).sum()),
+            "missing": int((~present).sum()),
         }
     return entries
 
 
-def _batches(log: LogFolder) -> Iterator[tuple[int, pl.DataFrame]]:
-    """Chunks of the table's modality columns, each with its first row in the table."""
-    begin = 0
-    for file in log.files("segments"):
-        features = pl.scan_parquet(file).select(log.modalities.keys())
-        for batch in features.collect_batches(chunk_size=CHUNK_ROWS, maintain_order=True, engine="streaming"):
-            yield begin, batch
-            begin += len(batch)
+def _batches(file: Path, names: Iterable[str]) -> Iterator[pl.DataFrame]:
+    """Chunks of a file's modality columns."""
+    features = pl.scan_parquet(file, glob=False).select(*names)
+    return features.collect_batches(chunk_size=CHUNK_ROWS, maintain_order=True, engine="streaming")
+
+
+def _axes(shape: Modality) -> tuple[int, ...]:
+    """Of a segment's values."""
+    return (shape.width,) if shape.frames == 1 else shape
 
 
 def _vectors(column: pl.Series, shape: Modality, where: str, rows: np.ndarray) -> np.ndarray:
@@ -94,16 +112,3 @@ def _vectors(column: pl.Series, shape: Modality, where: str, rows: np.ndarray) -
             "whose largest is 65,504"
         )
     return values
-
-
-def _allocate(path: Path, rows: int, shape: Modality) -> np.memmap:
-    """A memory-mapped `.npy` of zeros, written plainly first so that a full disk is an OSError."""
-    dimensions = (rows, shape.width) if shape.frames == 1 else (rows, *shape)
-    header = {"descr": np.lib.format.dtype_to_descr(DTYPE), "fortran_order": False, "shape": dimensions}
-    zeros = bytes(CHUNK_ROWS * DTYPE.itemsize)
-    with path.open("wb") as stream:
-        np.lib.format.write_array_header_1_0(stream, header)
-        left = int(np.prod(dimensions)) * DTYPE.itemsize
-        while left > 0:
-            left -= stream.write(zeros[:left])
-    return np.lib.format.open_memmap(path, mode="r+")

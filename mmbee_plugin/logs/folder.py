@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import polars as pl
 
@@ -17,6 +17,21 @@ from mmbee_plugin.logs.writer import INFO_FILE, LogInfo
 
 PLANTED = "planted"
 """subfolder with the planted truth of a simulated log, and of a dataset made of it; no table of the log"""
+
+
+class Tables(Protocol):
+    """Tables that rows of samples are made of: those of a log folder, or all that they have of some of its rooms.
+
+    Attributes:
+        path: of the log, for messages.
+        tables: names of the tables present in the log.
+    """
+
+    path: Path
+    tables: tuple[str, ...]
+
+    def scan(self, name: str) -> pl.LazyFrame:
+        """A table as a lazy scan; a missing table is empty, with the schema's columns."""
 
 
 class Modality(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from mmbee_plugin.logs.counts import Counts
-from mmbee_plugin.logs.folder import LogFolder
+from mmbee_plugin.logs.folder import Tables
 from mmbee_plugin.logs.period import Period
 from mmbee_plugin.logs.settings import SampleSettings
 
@@ -14,7 +14,7 @@ VISIT = ("user_id", "room_id", "enter")
 PAIR = ("user_id", "room_id")
 
 
-def read_gifts(log: LogFolder, period: Period, counts: Counts) -> pl.DataFrame:
+def read_gifts(log: Tables, period: Period, counts: Counts) -> pl.DataFrame:
     """Gifts of the period: gift (a number), user_id, room_id, time (ms), amount and part."""
     everything = log.scan("gifts").select(*PAIR, "time", "amount")
     gifts = everything.with_columns(period.part(pl.col("time")).alias("part")).collect(engine="streaming")
@@ -24,7 +24,7 @@ def read_gifts(log: LogFolder, period: Period, counts: Counts) -> pl.DataFrame:
 
 
 def gifts_in_visits(
-    log: LogFolder, gifts: pl.DataFrame, period: Period, settings: SampleSettings, counts: Counts
+    log: Tables, gifts: pl.DataFrame, period: Period, settings: SampleSettings, counts: Counts
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Assigns each gift to a visit; also returns the settled visits, which are no negatives.
 
@@ -64,7 +64,9 @@ def gifts_in_visits(
     for what, frame in (("one just outside", near), ("one that is of an overlapping visit", inside)):
         more = frame.unique().join(own, on=VISIT, how="anti")
         counts.add(f"visits without a gift but with {what}; left out", len(more))
-    return given.drop("gift", "apart"), pl.concat([own, near, inside]).unique()
+    # Sums of amounts are rounded in this order, whatever that of the files.
+    given = given.drop("gift", "apart").sort("time", "amount")
+    return given, pl.concat([own, near, inside]).unique()
 
 
 def _count(

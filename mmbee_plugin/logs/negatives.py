@@ -8,7 +8,7 @@ import polars as pl
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.logs.counts import Counts
-from mmbee_plugin.logs.folder import LogFolder
+from mmbee_plugin.logs.folder import Tables
 from mmbee_plugin.logs.gifts import PAIR, VISIT
 from mmbee_plugin.logs.period import Period
 from mmbee_plugin.logs.settings import SampleSettings
@@ -16,10 +16,11 @@ from mmbee_plugin.randomness.mixing import mix
 
 IMPRESSION = "negative"
 """kind of feedback of an impression: the room was shown to the user, who did not enter"""
+SHOWN = "impressions in the period"
 
 
 def negatives(
-    log: LogFolder,
+    log: Tables,
     gifts: pl.DataFrame,
     settled: pl.DataFrame,
     period: Period,
@@ -35,29 +36,31 @@ def negatives(
     Returns:
         user_id, author_id, room_id, enter, exit, time and part; time is a visit's exit, and all three times of an
         impression are equal.
-
-    Raises:
-        InputError: impressions are wanted and the log has none in the period.
     """
     frames = []
     if settings.negatives != "impressions":
-        frames.append(
-            _drawn(log, _quiet_visits(log, settled), "visits without a gift", period, settings, counts)
-        )
+        frames.append(_drawn(_quiet_visits(log, settled), "visits without a gift", period, settings, counts))
     if settings.negatives != "visits":
-        shown = _impressions(log, gifts, period, settings, counts)
-        frames.append(_drawn(log, shown, "impressions without a visit", period, settings, counts))
+        shown = _impressions(log, gifts, period, counts)
+        frames.append(_drawn(shown, "impressions without a visit", period, settings, counts))
     return pl.concat(frames)
 
 
-def _quiet_visits(log: LogFolder, settled: pl.DataFrame) -> pl.LazyFrame:
+def check_impressions(log: Tables, settings: SampleSettings, counts: Counts) -> None:
+    """Raises InputError if impressions are wanted and none was in the period."""
+    if settings.negatives != "visits" and not counts.values.get(SHOWN):
+        raise InputError(
+            f"{log.path}: --negatives {settings.negatives} needs feedback of the kind {IMPRESSION!r} in the period; "
+            "it has none"
+        )
+
+
+def _quiet_visits(log: Tables, settled: pl.DataFrame) -> pl.LazyFrame:
     visits = log.scan("visits").select("user_id", "author_id", "room_id", "enter", "exit")
     return visits.join(settled.lazy(), on=VISIT, how="anti")
 
 
-def _impressions(
-    log: LogFolder, gifts: pl.DataFrame, period: Period, settings: SampleSettings, counts: Counts
-) -> pl.LazyFrame:
+def _impressions(log: Tables, gifts: pl.DataFrame, period: Period, counts: Counts) -> pl.LazyFrame:
     """Impressions as visits of length 0, without those of rooms that the user visited or gifted in the same part.
 
     Visits in later parts do not matter: they are in the impression's future.
@@ -75,19 +78,13 @@ def _impressions(
     gave = gifts.lazy().select(*PAIR, "part")
     without = shown.join(pl.concat([*entered, gave]).unique(), on=(*PAIR, "part"), how="anti")
     total, kept = pl.collect_all([shown.select(pl.len()), without.select(pl.len())], engine="streaming")
-    if not total.item():
-        raise InputError(
-            f"{log.path}: --negatives {settings.negatives} needs feedback of the kind {IMPRESSION!r} in the period; "
-            "it has none"
-        )
-    counts.add("impressions in the period", total.item())
+    counts.add(SHOWN, total.item())
     counts.add("of them of rooms that the user was in; left out", total.item() - kept.item())
     moment = pl.col("time")
     return without.select("user_id", "author_id", "room_id", moment.alias("enter"), moment.alias("exit"))
 
 
 def _drawn(
-    log: LogFolder,
     candidates: pl.LazyFrame,
     what: str,
     period: Period,

@@ -39,7 +39,7 @@ class Period:
         Raises:
             InputError: too few days, or a day without a visit.
         """
-        offset, days = _offset(log), days_of(log)
+        offset, days = offset_of(log), days_of(log)
         wanted = range(days[0], days[0] + train_days + test_days)
         if days[-1] < wanted[-1]:
             raise InputError(
@@ -70,7 +70,7 @@ class Period:
         Raises:
             InputError: a day without a visit.
         """
-        offset, days = _offset(log), days_of(log)
+        offset, days = offset_of(log), days_of(log)
         end = (day + 1) * DAY - offset
         cut = end - holdout_hours * HOUR
         missing = [each for each in range(max(days[0], day - window_days + 1), day + 1) if each not in days]
@@ -112,7 +112,7 @@ class Period:
 
 def days_of(log: LogFolder) -> list[int]:
     """The local days with a visit, as days since 1970, ascending."""
-    day = ((pl.col("enter") + _offset(log)) // DAY).alias("day")
+    day = ((pl.col("enter") + offset_of(log)) // DAY).alias("day")
     return log.scan("visits").group_by(day).len().collect(engine="streaming")["day"].sort().to_list()
 
 
@@ -142,7 +142,8 @@ def name_of(day: int) -> str:
     return f"{EPOCH + timedelta(days=day):%Y-%m-%d}"
 
 
-def _offset(log: LogFolder) -> int:
+def offset_of(log: LogFolder) -> int:
+    """Milliseconds by which the log's local clock is ahead of UTC."""
     return round(log.info.utc_offset * HOUR)
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import polars as pl
 
 from mmbee_plugin.logs.counts import Counts
-from mmbee_plugin.logs.folder import LogFolder
+from mmbee_plugin.logs.folder import Tables
 from mmbee_plugin.logs.gifts import VISIT, gifts_in_visits, read_gifts
 from mmbee_plugin.logs.negatives import IMPRESSION, negatives
 from mmbee_plugin.logs.period import Period
 from mmbee_plugin.logs.settings import SampleSettings
 
 
-def sample_rows(log: LogFolder, period: Period, settings: SampleSettings, counts: Counts) -> pl.DataFrame:
+def sample_rows(log: Tables, period: Period, settings: SampleSettings, counts: Counts) -> pl.DataFrame:
     """All rows of the three parts, ordered by part, time, user, room and time of entering.
 
     Returns:
@@ -30,21 +30,32 @@ def sample_rows(log: LogFolder, period: Period, settings: SampleSettings, counts
     given, settled = gifts_in_visits(log, gifts, period, settings, counts)
     counts.add("visits", log.scan("visits").select(pl.len()).collect(engine="streaming").item())
     without = negatives(log, gifts, settled, period, settings, counts)
-    rows = pl.concat([given, without], how="diagonal").with_columns(pl.col("amount").fill_null(0.0))
-    rows = rows.join(_origins(log, rows.select("room_id").unique()), on="room_id", how="left")
-    rows = rows.with_columns(((pl.col("time") - pl.col("origin")) // size).cast(pl.Int32).alias("window"))
-    early = rows.filter(pl.col("window") < 0).height
+    origins = _origins(log, pl.concat([given["room_id"], without["room_id"]]).unique().to_frame())
+    windows = [
+        _windows(rows, origins, size) for rows in (given, without.with_columns(pl.lit(0.0).alias("amount")))
+    ]
+    early = sum(rows.filter(pl.col("window") < 0).height for rows in windows)
     counts.add("gifts and exits before their room's start; kept", early)
-    # A window across the end of a part is one row in each part, so that their gifts stay apart.
-    merged = rows.group_by(*VISIT, "window", "part").agg(
-        pl.col("author_id", "exit", "origin").first(), pl.col("time").min(), pl.col("amount").sum()
+    # A window across the end of a part is one row in each part, so that their gifts stay apart. Negatives are of other
+    # visits, or of other parts of them, and of one window each.
+    merged = (
+        windows[0]
+        .group_by(*VISIT, "window", "part")
+        .agg(pl.col("author_id", "exit", "window_end").first(), pl.col("time").min(), pl.col("amount").sum())
     )
-    counts.add("gifts after another in the same visit and window; one row for all", len(rows) - len(merged))
+    counts.add("gifts after another in the same visit and window; one row for all", len(given) - len(merged))
+    return pl.concat([merged, windows[1].select(merged.columns)]).sort("part", "time", *VISIT)
+
+
+def _windows(rows: pl.DataFrame, origins: pl.DataFrame, size: int) -> pl.DataFrame:
+    """Rows with the window of their time, `size` ms long, and its end."""
+    rows = rows.join(origins, on="room_id", how="left")
+    rows = rows.with_columns(((pl.col("time") - pl.col("origin")) // size).cast(pl.Int32).alias("window"))
     window_end = pl.col("origin") + (pl.col("window").cast(pl.Int64) + 1) * size
-    return merged.with_columns(window_end.alias("window_end")).drop("origin").sort("part", "time", *VISIT)
+    return rows.with_columns(window_end.alias("window_end")).drop("origin")
 
 
-def _origins(log: LogFolder, rooms: pl.DataFrame) -> pl.DataFrame:
+def _origins(log: Tables, rooms: pl.DataFrame) -> pl.DataFrame:
     """room_id and origin (ms): start of the room, else time of its first visit, else of its first impression."""
     shown = log.scan("feedback").filter(pl.col("kind") == IMPRESSION)
     found = [pl.DataFrame(schema={"room_id": pl.String, "origin": pl.Int64})]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,17 @@ from mmbee_plugin.files import published
 from mmbee_plugin.logs.attributes import attributes, categories
 from mmbee_plugin.logs.checks import check_tables
 from mmbee_plugin.logs.counts import Counts
+from mmbee_plugin.logs.each import Each, in_turn
 from mmbee_plugin.logs.features import write_features
 from mmbee_plugin.logs.folder import PLANTED, LogFolder
-from mmbee_plugin.logs.labels import planted, task_labels
+from mmbee_plugin.logs.labels import PLANTED_COLUMN, known_kinds, labelled_rows
+from mmbee_plugin.logs.negatives import check_impressions
 from mmbee_plugin.logs.period import Period
-from mmbee_plugin.logs.rows import sample_rows
 from mmbee_plugin.logs.segments import newest_known, reachable, read_keys
 from mmbee_plugin.logs.settings import TASKS, SampleSettings
+
+RowsOf = Callable[[LogFolder, Period, SampleSettings, Counts, Collection[str]], pl.DataFrame]
+"""as :func:`~mmbee_plugin.logs.labels.labelled_rows`"""
 
 
 def write_samples(
@@ -37,6 +41,8 @@ def write_samples(
     period: Period | None = None,
     force: bool = False,
     progress: Callable[[str], None] = lambda stage: None,
+    rows_of: RowsOf = labelled_rows,
+    each: Each = in_turn,
 ) -> list[str]:
     """Cuts a log into samples and writes the dataset folder `folder`, whose last part is the dataset's name.
 
@@ -45,6 +51,8 @@ def write_samples(
 
     Args:
         period: of the samples, and the origin of their days; by default the days in `settings`, from the log's first.
+        rows_of: makes the rows; another engine's has the same arguments and the same rows.
+        each: runs the tasks of the checks and of the features, one for each file.
 
     Returns:
         lines on what was found and left out; `dataset.json` has the counts under `log`.
@@ -58,15 +66,14 @@ def write_samples(
         raise InputError(f"{folder}: the last part of the path names the dataset")
     counts = Counts()
     progress("checking the log")
-    check_tables(log)
+    check_tables(log, each=each)
     if period is None:
         period = Period.of(log, settings.train_days, settings.valid_days, settings.test_days)
-    progress("visits and gifts")
-    rows = sample_rows(log, period, settings, counts)
+    progress("visits, gifts and tasks")
+    rows = rows_of(log, period, settings, counts, known_kinds(log, period))
+    check_impressions(log, settings, counts)
     _check_labels(log, rows, period)
     users, authors = (_ids(log, rows, column) for column in ("user_id", "author_id"))
-    progress("tasks")
-    labels = task_labels(log, rows, period, settings)
     progress("segments")
     keys = read_keys(log, authors, period, counts)
     of_author = pl.Series(authors)
@@ -84,14 +91,15 @@ def write_samples(
     number = np.cumsum(kept) - 1
     segment = np.where(newest >= 0, number[newest], -1) if len(keys) else newest
     with published(folder) as beside:
-        _write_rows(beside, folder.name, rows, labels, segment, period)
+        _write_rows(beside, folder.name, rows, segment, period)
         _write_attributes(beside, folder.name, log, users, authors, period.ends[0])
         progress("features")
         places = keys.places[kept]
         varying = bool(((keys.ends - keys.starts)[kept] != settings.window * 1000).any())
         _write_segments(beside, folder.name, log, places)
-        modalities = write_features(beside, log, places) if len(places) else {}
-        _write_truth(beside, log, rows, period)
+        modalities = write_features(beside, log, places, each) if len(places) else {}
+        if PLANTED_COLUMN in rows.columns:
+            _write_truth(beside, rows, period)
         if (log.path / PLANTED).is_dir():
             shutil.copytree(log.path / PLANTED, beside / PLANTED)
         sizes = {name: rows.filter(pl.col("part") == part).height for part, name in enumerate(period.parts)}
@@ -147,16 +155,14 @@ def _ids(log: LogFolder, rows: pl.DataFrame, column: str) -> list[str]:
     return ids
 
 
-def _write_rows(
-    folder: Path, name: str, rows: pl.DataFrame, labels: pl.DataFrame, segment: np.ndarray, period: Period
-) -> None:
+def _write_rows(folder: Path, name: str, rows: pl.DataFrame, segment: np.ndarray, period: Period) -> None:
     table = rows.select(
         pl.col("user_id").alias("user_id:token"),
         pl.col("author_id").alias("item_id:token"),
         _seconds("time").alias("timestamp:float"),
         (pl.col("amount") > 0).cast(pl.Int8).alias("label:float"),
         pl.col("amount").alias("amount:float"),
-        *(labels[task].alias(f"{task}:float") for task in TASKS),
+        *(pl.col(task).alias(f"{task}:float") for task in TASKS),
         pl.Series("segment:float", segment),
         "part",
     )
@@ -195,14 +201,11 @@ def _write_segments(folder: Path, name: str, log: LogFolder, places: np.ndarray)
     _write(table, folder / f"{name}.segment")
 
 
-def _write_truth(folder: Path, log: LogFolder, rows: pl.DataFrame, period: Period) -> None:
-    probabilities = planted(log, rows)
-    if probabilities is None:
-        return
+def _write_truth(folder: Path, rows: pl.DataFrame, period: Period) -> None:
     (folder / "truth").mkdir()
-    parts = rows["part"].to_numpy()
     for part, split in enumerate(period.parts):
-        np.save(folder / "truth" / f"{split}.npy", probabilities[parts == part])
+        of_part = rows.filter(pl.col("part") == part)
+        np.save(folder / "truth" / f"{split}.npy", of_part[PLANTED_COLUMN].to_numpy())
 
 
 def _seconds(column: str) -> pl.Expr:

@@ -10,8 +10,9 @@ import pytest
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.logs.counts import Counts
-from mmbee_plugin.logs.labels import planted, task_labels
+from mmbee_plugin.logs.labels import known_kinds, planted, task_labels
 from mmbee_plugin.logs.period import Period
+from mmbee_plugin.logs.samples import write_samples
 from mmbee_plugin.logs.segments import newest_known, reachable, read_keys
 
 START = 1_746_403_200_000  # 2025-05-05 00:00 UTC
@@ -22,7 +23,7 @@ WINDOW = 30 * SECOND
 def test_rows_and_tasks_are_those_of_a_slow_reading_of_the_rule(tmp_path, logs, rows_of):
     tables = logs.random_tables(seed=1)
     log, period, rows, _ = rows_of(tmp_path / "log", tables)
-    labels = task_labels(log, rows, period, logs.SMALL)
+    labels = task_labels(log, rows, period, logs.SMALL, known_kinds(log, period))
     starts = {room["room_id"]: room["start"] for room in tables["rooms"].to_dicts()}
     gifts, feedback = tables["gifts"].to_dicts(), tables["feedback"].to_dicts()
 
@@ -174,7 +175,7 @@ def test_impressions_are_drawn_like_visits_and_must_be_there(tmp_path, logs, row
     tables = logs.random_tables(seed=6)
     settings = replace(logs.SMALL, negatives="impressions", train_negatives=0.5)
     with pytest.raises(InputError, match="--negatives impressions needs feedback of the kind 'negative'"):
-        rows_of(tmp_path / "none", tables, settings)
+        write_samples(logs.write(tmp_path / "none", tables), tmp_path / "samples", settings)
     tables = shown(logs, tables, [(f"v{number}", "r0-0", number * 1000) for number in range(400)])
     _, _, rows, counts = rows_of(tmp_path / "some", tables, settings)
     drawn = rows.filter(pl.col("amount") == 0)
@@ -248,7 +249,9 @@ def test_a_visit_over_midnight_knows_nothing_of_the_next_part(tmp_path, logs, ro
     tables["rooms"] = tables["rooms"].with_columns(start=START + end - 15 * SECOND)
     log, period, rows, _ = rows_of(tmp_path / "log", tables)
     assert own_rows(rows) == [(0, START + end - 10_000, 1.0, 0), (0, START + end + 10_000, 1.0, 1)]
-    labels = task_labels(log, rows, period, logs.SMALL).filter(rows["user_id"] == "u")
+    labels = task_labels(log, rows, period, logs.SMALL, known_kinds(log, period)).filter(
+        rows["user_id"] == "u"
+    )
     assert labels.rows() == [(-1, -1, -1), (1, -1, 1)]
 
 
