@@ -47,7 +47,7 @@ class Stage:
     Attributes:
         name: ``swing``, a metapath, or ``nodes``.
         operations: how many of each of `OPERATIONS`.
-        memory: bytes that one process needs, its output aside.
+        memory: bytes that one process holds at once, A2A among them, without lists that are written.
         output: bytes written. whole_output: without rows that users of one author share.
     """
 
@@ -89,6 +89,7 @@ def plan(
     of_users = people.edge @ (authors * kept)
     pairs = float(users @ of_users**2) / 2
     rows_kept = np.minimum(similar, swing_top_k or np.inf)
+    a2a = 8 * float(authors @ rows_kept)
     yield Stage(
         "swing",
         {
@@ -98,8 +99,8 @@ def plan(
             "entry": float(authors @ similar),
             "edge": edges,
         },
-        both_ways + 8 * pairs + 16 * people.n_authors,
-        *2 * (8 * float(authors @ rows_kept),),
+        both_ways + 8 * pairs + 16 * people.n_authors + a2a,
+        *(a2a, a2a),
     )
     walked = -np.expm1(-people.common * kept[:, None]) @ authors
     steps = float(authors @ (kept * (people.edge.T @ (users * (people.of_users + 1)))))
@@ -110,13 +111,17 @@ def plan(
     ):
         counts, work = people.histories(sums)
         operations = _best(counts, work, columns) | {"edge": edges}
-        right = 12 * float(authors @ sums)
+        right = 20 * float(authors @ sums)  # 12 an entry, and 8 by rank
         if name == "u2a2u2a":
             operations["store"] = steps
         entries = float(counts @ np.minimum(work, top_k))
         whole = float(users @ np.minimum(people.edge @ (authors * sums), top_k))
         yield Stage(
-            name, operations | {"entry": entries}, both_ways + right + 16 * columns, 8 * entries, 8 * whole
+            name,
+            operations | {"entry": entries},
+            both_ways + a2a + right + 16 * columns,
+            8 * entries,
+            8 * whole,
         )
     present = np.maximum(-np.expm1(-people.of_authors), 1e-300)  # chance of any gift
     for name, sums in (("a2a", rows_kept), ("a2u2a", walked)):  # the second's product is u2a2u2a's
@@ -124,7 +129,7 @@ def plan(
             (authors * present) @ np.minimum(sums / present - 1, top_k)
         )  # without the author itself
         operations = _best(authors, sums, people.n_authors) | {"entry": entries}
-        memory = both_ways + 12 * float(authors @ sums)
+        memory = both_ways + a2a + 12 * float(authors @ sums)
         yield Stage(name, operations, memory, 8 * entries, 8 * entries)
     nodes = people.n_users + people.n_authors
     tables = 4.0 * nodes * width
