@@ -42,6 +42,7 @@ setup(
     package_data={
         "mmbee_plugin": ["py.typed"],
         "mmbee_plugin.recbole": ["properties/*"],
+        "mmbee_plugin.experiments": ["assets/*.css", "assets/*.js", "assets/plotly/*"],
         "mmbee_plugin.spark": ["log4j2.properties"],
         "mmbee_plugin.serving.service.console": ["page.html", "*.css", "*.js"],
         "mmbee_plugin.tables.ranking": ["published.json"],

@@ -68,6 +68,7 @@ def main() -> None:
     add("--queries", type=int, nargs="+", default=[4, 8], help="N (default 4 8)")
     add("--width", type=int, default=64, help="d (default %(default)s)")
     add("--batch", type=int, default=4096, help="global (default %(default)s)")
+    add("--processes", type=int, nargs="+", default=[1, 2], help="of TorchRec (default 1 2); one a GPU")
     add("--steps", type=int, default=5, help="timed (default %(default)s)")
     add("--optimizer", choices=["rowwise_adagrad", "adam"], default="rowwise_adagrad", help="of nn.Embedding")
     add("--result", type=Path, help=argparse.SUPPRESS)
@@ -94,7 +95,7 @@ def compare(options: argparse.Namespace) -> None:
     print(f"{'N':>2} {'path':<14}{'processes':>9}{header}{'peak GiB':>10}", flush=True)
     for queries in options.queries:
         rates = {}
-        for kind, processes in (("nn.Embedding", 1), ("TorchRec", 1), ("TorchRec", 2)):
+        for kind, processes in (("nn.Embedding", 1), *(("TorchRec", count) for count in options.processes)):
             found = run_apart(options, queries, kind, processes)
             rates[kind, processes] = found["rates"]
             cells = "".join(f"{found['rates'][part]:>19,.0f}" for part in PARTS)
@@ -103,6 +104,8 @@ def compare(options: argparse.Namespace) -> None:
             ("TorchRec : nn.Embedding", ("TorchRec", 1), ("nn.Embedding", 1)),
             ("2 : 1 processes", ("TorchRec", 2), ("TorchRec", 1)),
         ):
+            if top not in rates or bottom not in rates:
+                continue
             cells = "".join(f"{rates[top][part] / rates[bottom][part]:>19.2f}" for part in PARTS)
             print(f"{queries:>2} {name:<23}{cells}", flush=True)
 
@@ -128,7 +131,7 @@ def measure_sharded(options: argparse.Namespace) -> None:
     inputs = Inputs.of(settings.model, store)
     with process_group(120) as process:
         maker = BatchMaker(store, settings, process.rank, process.world_size)
-        batches = [maker.train(global_rows(options, index), 0) for index in range(2)]
+        batches = [maker.train(global_rows(options, index), 0).to(process.device) for index in range(2)]
         model, optimizer = shard(TrainModel(inputs), settings, process.device)
         tables = model.module.tables
         write_initial(tables, InitialRows(inputs, 0))
@@ -155,10 +158,10 @@ def measure_plain(options: argparse.Namespace) -> None:
     """Measures the RecBole adapter's path: the same model over nn.Embedding."""
     settings, store = job(options), MadeStore(options)
     inputs = Inputs.of(settings.model, store)
-    with process_group(120):
+    with process_group(120) as process:
         maker = BatchMaker(store, settings)
-        batches = [maker.train(global_rows(options, index), 0) for index in range(2)]
-        tables, scorer = PlainTables(inputs), Scorer(inputs)
+        batches = [maker.train(global_rows(options, index), 0).to(process.device) for index in range(2)]
+        tables, scorer = (each.to(process.device) for each in (PlainTables(inputs), Scorer(inputs)))
         kinds = {"rowwise_adagrad": RowwiseAdagrad, "adam": torch.optim.Adam}
         updates = {
             name: kinds[options.optimizer]([table.weight], lr=0.05) for name, table in tables.tables.items()
@@ -203,12 +206,19 @@ def rate(
     """Samples per second of all processes together."""
     for turn in range(WARM_UP + options.steps):
         if turn == WARM_UP:
-            dist.barrier()
+            together()
             begun = time.perf_counter()
         forward(batches[turn % len(batches)]).backward()
         update()
-    dist.barrier()
+    together()
     return options.steps * options.batch / (time.perf_counter() - begun)
+
+
+def together() -> None:
+    """Waits for all processes and, on GPUs, for the work that they have queued."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    dist.barrier()
 
 
 def report(options: argparse.Namespace, rates: dict[str, float]) -> None:

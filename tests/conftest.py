@@ -1,10 +1,16 @@
-"""A tiny live dataset folder, written file by file as docs/data-formats.md has it, and a model on it."""
+"""A tiny live dataset folder, written file by file as docs/data-formats.md has it, a model on it, and a browser."""
 
 from __future__ import annotations
 
+import base64
 import json
+import os
+import re
+import select
 import shutil
-from collections.abc import Callable
+import subprocess
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +20,7 @@ import pytest
 DAY, START = 86_400, 1_700_006_400
 TASKS = ("comment", "long_watch")
 SIZES = {"train": 600, "valid": 120, "test": 120}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PERIODS = {"train": (0, 6), "valid": (6, 7), "test": (7, 8)}
 
 
@@ -142,3 +149,196 @@ def untrained(folder: Path, place: Path, **given: Any) -> Path:
 def _table(path: Path, header: list[str], rows: list[list[object]]) -> None:
     lines = ["\t".join(header), *("\t".join(map(str, row)) for row in rows)]
     path.write_text("\n".join(lines) + "\n")
+
+
+class Browser:
+    """Chromium without a window, driven by its DevTools protocol over a pipe: JSON between NUL bytes."""
+
+    FLAGS = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync --disable-dev-shm-usage --remote-debugging-pipe"
+    )
+
+    def __init__(self, program: str, folder: Path) -> None:
+        there, self._answers = os.pipe(), os.pipe()
+        self._requests = there[1]
+        # The browser reads descriptor 3 and writes to 4; the shell puts them there.
+        command = (
+            f'exec "$0" {self.FLAGS} --user-data-dir="$1" about:blank 3<&{there[0]} 4>&{self._answers[1]}'
+        )
+        self._process = subprocess.Popen(
+            ["bash", "-c", command, program, str(folder)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(there[0], self._answers[1]),
+        )
+        os.close(there[0])
+        os.close(self._answers[1])
+        self._session: str | None = None
+        self._count, self._read, self.events = 0, b"", []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **given: Any) -> dict[str, Any]:
+        """The result of a method; events that come meanwhile are kept in ``events``."""
+        self._count += 1
+        message = {"id": self._count, "method": method, "params": given}
+        if self._session is not None:
+            message["sessionId"] = self._session
+        os.write(self._requests, json.dumps(message).encode() + b"\0")
+        while (found := self._next(90)).get("id") != self._count:
+            self.events.append(found)
+        assert "error" not in found, found
+        return found["result"]
+
+    def _next(self, seconds: float) -> dict[str, Any]:
+        while b"\0" not in self._read:
+            assert select.select([self._answers[0]], [], [], seconds)[0], "the browser does not answer"
+            part = os.read(self._answers[0], 1 << 20)
+            assert part, "the browser has ended"
+            self._read += part
+        message, _, self._read = self._read.partition(b"\0")
+        return json.loads(message)
+
+    def open(self, url: str, width: int = 1100, height: int = 800, dark: bool = False) -> None:
+        """A page of its own at an address."""
+        self.events.clear()
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 500,
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.call("Page.navigate", url=url)
+        while not any(one["method"] == "Page.loadEventFired" for one in self.events):
+            self.events.append(self._next(90))
+
+    def run(self, script: str) -> Any:
+        """The value of an expression in the page."""
+        found = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in found, found
+        return found["result"].get("value")
+
+    def wait(self, script: str, seconds: float = 20) -> None:
+        """Waits until an expression is true."""
+        end = time.monotonic() + seconds
+        while not self.run(f"Boolean({script})"):
+            assert time.monotonic() < end, f"never: {script}\n{self.text()}"
+            time.sleep(0.05)
+
+    def text(self, selector: str = "body") -> str:
+        """What a reader sees of an element."""
+        return self.run(f"document.querySelector({json.dumps(selector)}).innerText")
+
+    def press(self, *keys: str) -> None:
+        """Presses keys by name, or types a text."""
+        codes = {"Tab": 9, "Enter": 13, "ArrowDown": 40, " ": 32}
+        for key in keys:
+            if key not in codes:
+                self.call("Input.insertText", text=key)
+                continue
+            text = {"Enter": "\r", " ": " "}.get(key, "")
+            given = {"key": key, "windowsVirtualKeyCode": codes[key], "code": key}
+            self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **given)
+            self.call("Input.dispatchKeyEvent", type="keyUp", **given)
+
+    def picture(self, path: Path) -> None:
+        """Writes a picture of the whole page."""
+        shot = self.call("Page.captureScreenshot", captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    def requested(self) -> list[str]:
+        """Addresses that the page asked for, without data that it has in itself."""
+        self.run("1")  # for the events until now
+        sent = (one["params"] for one in self.events if one["method"] == "Network.requestWillBeSent")
+        return [one["request"]["url"] for one in sent if not one["request"]["url"].startswith("data:")]
+
+    def complaints(self) -> list[str]:
+        """Errors of scripts, and what the page's policy has kept from it."""
+        self.run("1")
+        kinds = ("Runtime.exceptionThrown", "Log.entryAdded")
+        return [json.dumps(one["params"]) for one in self.events if one["method"] in kinds]
+
+    def close(self) -> None:
+        """Ends the browser."""
+        os.close(self._requests)  # its end of the pipe; it ends itself
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        os.close(self._answers[0])
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Skips the test where no Chromium is installed."""
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        pytest.skip("no chromium here: apt-get install chromium")
+    found = Browser(program, tmp_path_factory.mktemp("chromium"))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def check_report(request: pytest.FixtureRequest) -> Callable[[Path], str]:
+    """A function that holds a report to the rules of all, and in Chromium where there is one; returns its HTML."""
+
+    def check(path: Path) -> str:
+        page = path.read_text()
+        assert len(page) < 1_500_000
+        assert not re.search(r"<(script|link|img)[^>]*(src|href)=", page), "a report needs no other file"
+        assert re.search(
+            r'<body><header><h1>[^<]+</h1><p class="verdict[^>]*>[^<]+\.</p></header><aside ', page
+        )
+        for figure in re.findall("<figure>.*?</figure>", page, re.DOTALL):
+            assert re.match(r'<figure><figcaption id="[^"]+">[^<]{40,}</figcaption>', figure)
+            panels = re.findall(r'<div class="plot" role="img" aria-label="([^"]*)"[^>]*>', figure)
+            drawn = re.findall(r'<script type="application/json">(.*?)</script>', figure, re.DOTALL)
+            assert len(panels) == len(drawn) > 0 and all(panels)
+            for layout in (json.loads(one)["layout"] for one in drawn):
+                assert not layout.get("title") and not layout["showlegend"]
+                for name, axis in layout.items():
+                    shared = axis.get("matches") if name.startswith("xaxis") else None
+                    if name.startswith(("xaxis", "yaxis")) and not shared:
+                        titled = axis.get("title", {}).get("text") or axis.get("type") == "category"
+                        assert titled, f"{path.name}: {panels}, {name} has no title"
+        if any(map(shutil.which, BROWSERS)):
+            _check_in(request.getfixturevalue("browser"), path)
+        return page
+
+    return check
+
+
+@pytest.fixture
+def check_answer(check_report: Callable[[Path], str], tmp_path: Path) -> Callable[..., str]:
+    """The same for what a study found, its verdict, sheet and plot: writes the page."""
+
+    def check(said: str, sheet: Any, plot: Any) -> str:
+        from mmbee_plugin.experiments.page import write_page
+        from mmbee_plugin.experiments.verdict import framed
+
+        path = tmp_path / "answer.html"
+        write_page(path, sheet.title, framed(said, "real"), [sheet], [plot], ["Data: made by a test"], True)
+        return check_report(path)
+
+    return check
+
+
+def _check_in(browser: Browser, path: Path) -> None:
+    """All plots are drawn, and nothing is off the page at the width of a desktop or a phone."""
+    for width in (1250, 390):
+        browser.open(path.absolute().as_uri(), width)
+        browser.wait("!document.querySelector('.plot:not(.js-plotly-plot)')", 90)
+        assert browser.complaints() == []
+        assert browser.run("document.documentElement.scrollWidth") <= width
+        off = "[...document.querySelectorAll('.plot text, h1, h2, p, li')].filter(one => { const at ="
+        off += (
+            " one.getBoundingClientRect(); return at.width && (at.left < 0 || at.right > innerWidth + 1) })"
+        )
+        assert browser.run(f"{off}.map(one => one.textContent).slice(0, 5)") == [], f"{path.name} at {width}"

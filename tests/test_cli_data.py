@@ -54,7 +54,7 @@ def test_convert_prints_what_is_there(mmbee, source, tmp_path):
     ]
 
 
-def test_info_prints_and_draws(mmbee, source, tmp_path):
+def test_info_prints_and_draws(mmbee, source, tmp_path, check_report):
     mmbee("data", "convert", "hkuds", source, tmp_path / "toy")
     picture = tmp_path / "toy.html"
     status, out, err = mmbee("data", "info", "toy", "--data-path", tmp_path, "--picture", picture)
@@ -63,8 +63,8 @@ def test_info_prints_and_draws(mmbee, source, tmp_path):
         "8 inter", "7 inter"
     ).replace("test 3", "test 2")
     assert "warning: 2 of 2 valid pairs are in train as well" in lines and lines[-1] == f"picture: {picture}"
-    html = picture.read_text(encoding="utf-8")
-    assert "Plotly.newPlot" in html and 'src="http' not in html and lines[0] in html
+    html = check_report(picture)
+    assert "Look at this before training on " in html and lines[0] in html
     assert "warning: 2 of 2 valid pairs are in train as well" in html
     status, out, err = mmbee("data", "info", "toy", "--data-path", tmp_path, "--picture", "toy.png")
     assert (status, out, err) == (2, "", "error: toy.png: a picture is an .html file\n")

@@ -96,11 +96,11 @@ def _written(
         "Adjusted (CUPED): less what a user's chance of a gift (NGU) or expected gifts (NGC) on the same days without "
         "lists explain.",
         gate_line(cells),
-        verdict(found),
     )
+    said = verdict(found, chosen.seeds)
     printed = sheets(found, notes)
     title = "A/B test on livesim, a simulation"
-    plots = [(f"Adjusted lift by day, 95 % interval over {drawn}", plot(found, plan.burn_in + 1))]
+    plots = [plot(found, plan.burn_in + 1, drawn)]
     content = {
         "kind": "simulated",
         "notes": list(notes),
@@ -118,7 +118,7 @@ def _written(
     }
     report = Report(chosen.out)
     return report.write(
-        title, printed, plots, provenance, False, COLUMNS, _lines(found, plan), content, facts
+        title, said, printed, plots, provenance, False, COLUMNS, _lines(found, plan), content, facts
     )
 
 

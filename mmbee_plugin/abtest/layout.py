@@ -11,9 +11,9 @@ from mmbee_plugin.abtest.arms import again
 from mmbee_plugin.abtest.measures import METRICS, Measured, within_chance
 from mmbee_plugin.evaluation.bootstrap import PairedDifference
 from mmbee_plugin.experiments.colours import of_models
-from mmbee_plugin.experiments.plots import arms as error_arms
-from mmbee_plugin.experiments.plots import percentage
+from mmbee_plugin.experiments.plots import LIMIT, Plot, error_bars, percentage
 from mmbee_plugin.experiments.sheet import BEST, SIGNIFICANT, Sheet, p_text
+from mmbee_plugin.experiments.verdict import framed
 
 PAPER = "MMBee over SIM in the paper (a private platform)"
 PUBLISHED = {"NGU": 0.02862, "NGC": 0.04775}
@@ -40,23 +40,53 @@ def sheets(found: Mapping[str, Measured], notes: Sequence[str]) -> list[Sheet]:
     return [lifts, _counts(found)]
 
 
-def verdict(found: Mapping[str, Measured]) -> str:
-    """One line on the A/A arm."""
-    control = next(iter(found))
-    lift = found[again(control)].lift
-    assert lift is not None
-    p = within_chance(lift)
+def verdict(found: Mapping[str, Measured], seeds: int) -> str:
+    """The test in one sentence: whether its A/A arm is within chance, and if so the adjusted lifts of the others."""
+    control, *others = found
+    aa = found[again(control)].lift
+    assert aa is not None
+    p = within_chance(aa)
     if p < SIGNIFICANT:
-        return f"A/A: NOT within chance (Holm's p {p_text(p)}): do not read the other rows."
-    return f"A/A: within chance, as it must be (Holm's p over its four lifts {p_text(p)})."
+        return (
+            f"Do not read the lifts: {again(control)}, the same as the control, differs from it beyond chance (Holm's "
+            f"p over its four lifts {p_text(p)})."
+        )
+    told = []
+    for name in others:
+        lift = found[name].lift
+        if name == again(control) or name == BEST or lift is None:
+            continue
+        each = [f"{_percent(lift.adjusted[metric])} {metric}" for metric in METRICS]
+        sure = [one.p_value < SIGNIFICANT for one in lift.adjusted.values()]
+        chance = (
+            "both beyond chance" if all(sure) else "within chance" if not any(sure) else "one within chance"
+        )
+        told.append(f"{name} {' and '.join(each)} ({chance})")
+    lifts = f"over {control}, adjusted: {', '.join(told)}" if told else "there is no arm to compare"
+    within = f"the A/A arm is within chance (Holm's p over its four lifts {p_text(p)})"
+    return framed(f"{lifts}; {within}", "simulated", seeds)
 
 
-def plot(found: Mapping[str, Measured], first_day: int) -> go.Figure:
+def plot(found: Mapping[str, Measured], first_day: int, drawn: str) -> Plot:
     """Adjusted lifts by day, with 95 % intervals.
 
     Args:
         first_day: of the test, counted from 1.
+        drawn: what the intervals are over.
     """
+    return Plot(
+        "Adjusted lift by day",
+        f"Above zero an arm's users gave more than the control's. Lines are 95 % intervals over {drawn}; those of the "
+        "A/A arm show how far chance alone goes.",
+        _by_day(found, first_day),
+    )
+
+
+def _percent(found: PairedDifference) -> str:
+    return f"{100 * found.interval.mean:+.1f} %"
+
+
+def _by_day(found: Mapping[str, Measured], first_day: int) -> go.Figure:
     control, *others = found
     colours = of_models(found)
     figure = make_subplots(1, len(METRICS), subplot_titles=[f"{metric} over {control}" for metric in METRICS])
@@ -68,22 +98,17 @@ def plot(found: Mapping[str, Measured], first_day: int) -> go.Figure:
             line = go.Scatter(
                 x=[first_day + day + place * 0.06 for day in range(len(daily))],
                 y=[percentage(one.mean) for one in daily],
-                error_y={
-                    "type": "data",
-                    "symmetric": False,
-                    **error_arms(daily, percentage),
-                    "thickness": 1.2,
-                },
+                error_y=error_bars(daily, percentage),
                 name=name,
                 mode="lines+markers",
                 line_color=colours[name],
                 showlegend=column == 1,
             )
             figure.add_trace(line, row=1, col=column)
-        figure.add_hline(y=0, line_width=1, row=1, col=column)
+        figure.add_hline(y=0, line=LIMIT, row=1, col=column)
     figure.update_xaxes(title_text="day of the simulation", dtick=1)
-    figure.update_yaxes(title_text="%", col=1)
-    return figure.update_layout(template="plotly_white", height=460, legend={"orientation": "h", "y": -0.2})
+    figure.update_yaxes(title_text="adjusted lift, %")
+    return figure.update_layout(height=420)
 
 
 def _counts(found: Mapping[str, Measured]) -> Sheet:

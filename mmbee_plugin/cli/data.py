@@ -171,8 +171,8 @@ def data_info(
 ) -> None:
     """Check a dataset from end to end: counts, degrees, splits and leaks, features, and what popularity scores."""
     from mmbee_plugin.builtin.sample import ensure
-    from mmbee_plugin.data.inspect.info import read_info, report
-    from mmbee_plugin.data.inspect.picture import check_picture, drawn
+    from mmbee_plugin.data.inspect.info import read_info, report, warnings
+    from mmbee_plugin.data.inspect.picture import check_picture, drawn, verdict
 
     if picture is not None:
         check_picture(picture)
@@ -186,11 +186,15 @@ def data_info(
     typer.echo("\n".join(report(info)))
     if picture is not None:
         from mmbee_plugin.experiments.page import write_page
+        from mmbee_plugin.experiments.plots import Plot
 
         data, real = [folder.provenance()], folder.kind == "real"
         data += [] if real else [f"{folder.kind.upper()}: these data are generated."]
-        data += [line for line in info.leaks if line.startswith("warning")]
-        write_page(picture, f"Dataset {folder.name}", [], [("", drawn(info))], data, real)
+        plots = [Plot(*one) for one in drawn(info)]
+        faults = warnings(info)
+        write_page(
+            picture, f"Dataset {folder.name}", verdict(info), [], plots, data + faults, real, good=not faults
+        )
         typer.echo(f"picture: {picture}")
 
 

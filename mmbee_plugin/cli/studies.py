@@ -86,6 +86,6 @@ def _show(answer: Answer, out: Path) -> None:
     """Writes the answer's page and prints its sheet, both with the data's provenance."""
     from mmbee_plugin.experiments.terminal import shown
 
-    data, sheet = answer.write(out)
-    for line in [*data, "", *shown(sheet), "", f"Written: {out}"]:
+    data, verdict, sheet = answer.write(out)
+    for line in [*data, "", verdict, "", *shown(sheet), "", f"Written: {out}"]:
         typer.echo(line)

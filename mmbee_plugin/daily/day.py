@@ -279,6 +279,7 @@ class Day:
                 norms=drift,
                 costs=dict(self.stages.costs),
                 gate=self.settings.gate,
+                alarm_limits=self.settings.alarms,
                 offset=self.period.offset / 1000,
                 facts={"settings": self.settings.model_dump(mode="json"), "adapter": self.adapter.name},
             )

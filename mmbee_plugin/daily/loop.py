@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mmbee_plugin.command.time_left import TimeLeft
 from mmbee_plugin.daily.adapter import Adapter
 from mmbee_plugin.daily.day import Day, DayOutcome
 from mmbee_plugin.daily.settings import DailySettings
@@ -71,8 +72,13 @@ def run_days(logs: Path, bundles: Path, first: str, last: str, **more: Any) -> I
     days = range(day_of(log, first), day_of(log, last) + 1)
     if not days:
         raise InputError(f"--from {first} --to {last}: the last day is before the first")
+    left, show = TimeLeft(len(days), "days"), more.get("show", lambda line: None)
     for day in days:
-        yield run_day(logs, bundles, name_of(day), **more)
+        outcome = run_day(logs, bundles, name_of(day), **more)
+        left.step()
+        if left.done < left.total:
+            show(str(left))
+        yield outcome
 
 
 def _adapter(name: str, settings: DailySettings, given: Mapping[str, Any]) -> Adapter:

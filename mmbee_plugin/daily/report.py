@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 
 from mmbee_plugin.daily import charts
-from mmbee_plugin.daily.alarm import Alarm
+from mmbee_plugin.daily.alarm import Alarm, AlarmSettings
 from mmbee_plugin.daily.alarms import day_stability
 from mmbee_plugin.daily.gate import GateSettings, Verdict, coverage
 from mmbee_plugin.daily.measures import METRICS, Measures, measure
 from mmbee_plugin.daily.norms import drift
 from mmbee_plugin.experiments.page import write_page
+from mmbee_plugin.experiments.plots import Plot
 from mmbee_plugin.experiments.sheet import Sheet
+from mmbee_plugin.experiments.verdict import count, listed
 from mmbee_plugin.serving.replay import Replayed
+
+GENERATED = "SIMULATED: these figures are of generated logs and say nothing about any real platform."
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class DayReport:
         alarms: of the day.
         norms: of the served bundle and of the candidate; None on the first day.
         costs: stage -> seconds and CPU seconds.
-        gate: the limits, to be drawn.
+        gate, alarm_limits: the limits, to be drawn.
         offset: seconds that the log's clock is ahead of UTC.
         facts: settings and versions.
     """
@@ -51,50 +55,61 @@ class DayReport:
     norms: tuple[Mapping[str, float], Mapping[str, float]] | None = None
     costs: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     gate: GateSettings = field(default_factory=GateSettings)
+    alarm_limits: AlarmSettings = field(default_factory=AlarmSettings)
     offset: float = 0.0
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_report(path: Path, report: DayReport) -> None:
     """Writes the page, replacing an older one atomically. Raises InputError as `measure`, OSError."""
-    sheets, plots = [_verdict(report), _alarms(report)], []
+    sheets = [_checks(report), _alarms(report)]
+    plots: list[Plot] = []
     if report.served is not None:
         found = measure(report.served, report.offset)
         known = {day: measure(each, report.offset) for day, each in report.before.items()}
         sheets += [_metrics(report, found, known), _coverage(report.served)]
         plots += _plots(report, report.served, found, known)
     if report.norms is not None:
-        drawn = charts.norms(drift(*report.norms), report.gate.norm_drift)
-        plots.append(("Norms of tables and weights", drawn))
+        plots.append(charts.norms(drift(*report.norms), report.gate.norm_drift))
     if report.costs:
         sheets.append(_costs(report.costs))
-    said = "published" if report.verdict.opens else "not published"
-    quiet = "no alarm" if not report.alarms else f"{len(report.alarms)} alarm{'s'[: len(report.alarms) > 1]}"
     write_page(
         path,
-        f"{report.day}: {said}, {quiet}",
+        f"Daily loop, {report.day}",
+        verdict(report),
         sheets,
         plots,
-        report.provenance[:1],
+        [*report.provenance[:1], *([] if report.real else [GENERATED]), *report.provenance[1:]],
         report.real,
         report.facts,
         good=report.verdict.opens and not report.alarms,
     )
 
 
-def _verdict(report: DayReport) -> Sheet:
-    verdict = report.verdict
-    rows = tuple((check.name, "passes" if check.passed else "FAILS", check.words) for check in verdict.checks)
-    against = (
-        f"against served {verdict.served}" if verdict.served else "the first, with nothing served before"
-    )
-    notes = (
-        f"On {verdict.rows:,} rows that the candidate was not trained on. In brackets 95 % intervals of differences, "
-        "over resampled users. A limit closes the gate where it is passed beyond chance.",
-        *report.provenance[1:],
+def verdict(report: DayReport) -> str:
+    """The day in one sentence: whether the candidate was published, and if not why; the alarms by name."""
+    gate = report.verdict
+    said = "Published" if gate.opens else f"Not published ({_failed(gate)})"
+    names = [alarm.name for alarm in report.alarms]
+    alarms = f"{count(len(names), 'alarm')}: {listed(names)}" if names else "no alarm"
+    return f"{said}, {alarms}."
+
+
+def _failed(gate: Verdict) -> str:
+    names = [check.name for check in gate.checks if not check.passed]
+    return f"{listed(names)} {'fails' if len(names) == 1 else 'fail'}"
+
+
+def _checks(report: DayReport) -> Sheet:
+    gate = report.verdict
+    rows = tuple((check.name, "passes" if check.passed else "FAILS", check.words) for check in gate.checks)
+    against = f"against served {gate.served}" if gate.served else "the first, with nothing served before"
+    note = (
+        f"On {gate.rows:,} rows that the candidate was not trained on. In brackets 95 % intervals of differences, "
+        "over resampled users. A limit closes the gate where it is passed beyond chance."
     )
     return Sheet(
-        f"Gate: candidate {verdict.candidate} {against}", ("Check", "", "Found"), rows, notes, names=3
+        f"Gate: candidate {gate.candidate} {against}", ("Check", "", "Found"), rows, (note,), names=3
     )
 
 
@@ -135,20 +150,14 @@ def _costs(costs: Mapping[str, tuple[float, float]]) -> Sheet:
     return Sheet("Cost", ("Stage", "Seconds", "CPU seconds"), (*rows, ("all", *whole)))
 
 
-def _plots(
-    report: DayReport, served: Replayed, found: Measures, known: Mapping[str, Measures]
-) -> list[tuple[str, Any]]:
-    plots: list[tuple[str, Any]] = [
-        ("Metrics by hour", charts.by_hour(found)),
-        ("Calibration by tenth of the rows", charts.deciles(found.deciles)),
-        ("Calibration by hour", charts.hours(found.by_hour)),
-    ]
+def _plots(report: DayReport, served: Replayed, found: Measures, known: Mapping[str, Measures]) -> list[Plot]:
+    plots = [charts.by_hour(found), charts.deciles(found.deciles), charts.hours(found.by_hour)]
     shift = None if report.reference is None else day_stability(served, report.reference)
     if shift is not None:
-        plots.append(("Chances against yesterday's held-out rows", charts.stability(shift)))
+        plots.append(charts.stability(shift, report.alarm_limits.psi))
     if known:
         every = {**known, report.day: found}
-        lines = {METRICS[name]: [one.whole[name] for one in every.values()] for name in ("gauc", "log_loss")}
-        lines["Gifts a row of the log"] = [one.gift_rate for one in every.values()]
-        plots.append(("The last days", charts.last_days(list(every), lines)))
+        lines = {name: [one.whole[name] for one in every.values()] for name in ("gauc", "log_loss")}
+        lines["gift_rate"] = [one.gift_rate for one in every.values()]
+        plots.append(charts.last_days(list(every), lines))
     return plots

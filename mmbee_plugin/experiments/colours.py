@@ -18,8 +18,15 @@ OF_MODELS = {
 }
 
 
+OWN = OF_MODELS["MMBee"]
+"""of the one model that a report is about"""
+FULL = ("SIM+MFQ+GIE", "Ours", "MMBee, the paper's")
+"""further names of MMBee in the paper's tables"""
+
+
 def of_models(names: Iterable[str]) -> dict[str, str]:
     """A colour for each model of a plot: its own, or one that no other has there, or grey if these run out."""
     listed = list(names)
-    free = iter([colour for colour in SERIES if colour not in {OF_MODELS.get(name) for name in listed}])
-    return {name: OF_MODELS.get(name) or next(free, GREY) for name in listed}
+    own = {name: OWN if name in FULL else OF_MODELS.get(name) for name in listed}
+    free = iter([colour for colour in SERIES if colour not in own.values()])
+    return {name: colour or next(free, GREY) for name, colour in own.items()}

@@ -1,8 +1,9 @@
-"""Panels of bars with 95 % intervals, for the plots of tables and studies."""
+"""Plots with their captions, and panels of bars with 95 % intervals, for tables and studies."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
@@ -13,21 +14,31 @@ from mmbee_plugin.experiments.colours import GREY
 
 OTHER = GREY
 """default colour of bars"""
-ERROR = "#58616c"
-"""of error bars, seen on bars, light pages and dark ones"""
+LIMIT = {"color": GREY, "width": 1.5, "dash": "dash"}
+"""line of a threshold: a limit, chance level, the best possible"""
 Scale = Callable[[float], float]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure as a report shows it.
+
+    Attributes:
+        heading: printed above; empty for none.
+        caption: what a reader should see in it, and what intervals and lines are.
+        figure: its look (fonts, background, margins, legend) is the page's.
+    """
+
+    heading: str
+    caption: str
+    figure: go.Figure
 
 
 def side_by_side(titles: list[str], rows: int) -> go.Figure:
     """An empty figure for horizontal bars: one panel a title, tall enough for ``rows`` bars."""
     figure = make_subplots(1, len(titles), shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=titles)
-    figure.update_layout(
-        template="plotly_white",
-        showlegend=False,
-        height=140 + 26 * rows,
-        margin={"l": 10, "r": 10, "t": 40, "b": 10},
-    )
-    return figure.update_yaxes(autorange="reversed", automargin=True, type="category")
+    figure.update_layout(showlegend=False, height=90 + 26 * rows)
+    return figure.update_yaxes(autorange="reversed", type="category")
 
 
 def interval_bars(
@@ -45,13 +56,12 @@ def interval_bars(
 
 
 def error_bars(found: Iterable[Interval], scale: Scale = float) -> dict[str, Any]:
-    """Thin error bars of intervals."""
+    """Thin error bars of intervals, in the colour of their points; the page draws those of bars in its ink."""
     return {
         "type": "data",
         "symmetric": False,
         **arms(found, scale),
         "thickness": 1.2,
-        "color": ERROR,
     }
 
 

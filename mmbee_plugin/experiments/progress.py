@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mmbee_plugin.command.stages import error_console
+from mmbee_plugin.command.time_left import TimeLeft
 from mmbee_plugin.experiments.pool import Show
-from mmbee_plugin.recbole.training.progress import in_words
 
 
 @contextmanager
@@ -22,7 +21,7 @@ def cell_bar(missing: int, finished: int, processes: int, of: str = "cells") -> 
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    total, done, begun = missing + finished, finished, time.monotonic()
+    left = TimeLeft(missing + finished, of, finished)
     console = error_console()
     columns = (
         BarColumn(),
@@ -32,16 +31,15 @@ def cell_bar(missing: int, finished: int, processes: int, of: str = "cells") -> 
         TextColumn("gone, {task.fields[left]}"),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("starting", total=total, completed=finished, left="time left unknown")
+        task = progress.add_task("starting", total=left.total, completed=finished, left=str(left))
 
         def show(name: str, seconds: float) -> None:
-            nonlocal done
-            done += 1
-            left = f"{in_words((time.monotonic() - begun) / (done - finished) * (total - done))} left"
-            progress.update(task, completed=done, description=f"last {name}, {seconds:.0f} s", left=left)
+            left.step()
+            last = f"last {name}, {seconds:.0f} s"
+            progress.update(task, completed=left.done, description=last, left=str(left))
             if not console.is_terminal:
-                sys.stderr.write(f"{done} of {total} {of}: {name} in {seconds:.0f} s; {left}\n")
+                sys.stderr.write(f"{left.done} of {left.total} {of}: {name} in {seconds:.0f} s; {left}\n")
 
         if not console.is_terminal and missing:
-            sys.stderr.write(f"{finished} of {total} {of} are there; {processes} at a time\n")
+            sys.stderr.write(f"{finished} of {left.total} {of} are there; {processes} at a time\n")
         yield show

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmbee_plugin.experiments.page import Plots, write_page
+from mmbee_plugin.experiments.page import write_page
+from mmbee_plugin.experiments.plots import Plot
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.terminal import shown
 from mmbee_plugin.files import check_writable, locked, replaced, write_json
@@ -48,8 +49,9 @@ class Report:
     def write(
         self,
         title: str,
+        verdict: str,
         printed: Sequence[Sheet],
-        plots: Plots,
+        plots: Sequence[Plot],
         provenance: Sequence[str],
         real: bool,
         columns: Sequence[str],
@@ -60,7 +62,7 @@ class Report:
         """Writes the three files and returns the lines to print.
 
         Args:
-            title, printed, plots, provenance, real: as in :func:`~mmbee_plugin.experiments.page.write_page`.
+            title, verdict, printed, plots, provenance, real: as in :func:`~mmbee_plugin.experiments.page.write_page`.
             columns, lines: of the CSV; missing columns of a line stay empty.
             content: of the JSON.
             facts: settings and versions, of the JSON and the page.
@@ -69,10 +71,10 @@ class Report:
             writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
             writer.writerows(lines)
-        write_json(self.json, {"provenance": list(provenance), **content, **facts})
-        write_page(self.html, title, printed, plots, provenance, real, facts)
+        write_json(self.json, {"verdict": verdict, "provenance": list(provenance), **content, **facts})
+        write_page(self.html, title, verdict, printed, plots, provenance, real, facts)
         body = [line for sheet in printed for line in [*shown(sheet), ""]]
-        return [*provenance, "", *body, f"Written: {self.csv}, {self.json}, {self.html}"]
+        return [*provenance, "", verdict, "", *body, f"Written: {self.csv}, {self.json}, {self.html}"]
 
     def _file(self, suffix: str) -> Path:
         return self.path.with_name(f"{self.path.name}.{suffix}")

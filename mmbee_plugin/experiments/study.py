@@ -1,4 +1,4 @@
-"""Declares studies: functions that return a sheet and a figure, each a command of `mmbee`.
+"""Declares studies: functions that return a verdict, a sheet and a plot, each a command of `mmbee`.
 
 Parameters named in :data:`GIVEN` are options that all studies share; the decorator describes the others. Commands are
 found by the decorator in the source, so adding a study is adding a file.
@@ -17,9 +17,8 @@ import mmbee_plugin
 from mmbee_plugin.errors import InputError
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
     from mmbee_plugin.data.folder import DatasetFolder
+    from mmbee_plugin.experiments.plots import Plot
     from mmbee_plugin.experiments.sheet import Sheet
 
 FOLDERS = ("studies", "figures")
@@ -33,28 +32,42 @@ class Answer:
     """The result of a study.
 
     Args:
+        verdict: what the figures say, a clause without a full stop, as :func:`~mmbee_plugin.experiments.verdict.framed`
+            takes it.
         folder: the data it was measured on, or one line that describes them.
         notes: further lines, on the HTML page only, such as the checkpoint.
+        seeds: trainings that each figure is a mean of; None where none was made.
     """
 
-    def __init__(self, sheet: Sheet, figure: go.Figure, folder: DatasetFolder | str, *notes: str) -> None:
-        self.sheet, self.figure, self.folder, self.notes = sheet, figure, folder, notes
+    def __init__(
+        self,
+        verdict: str,
+        sheet: Sheet,
+        plot: Plot,
+        folder: DatasetFolder | str,
+        *notes: str,
+        seeds: int | None = None,
+    ) -> None:
+        self.verdict, self.sheet, self.plot = verdict, sheet, plot
+        self.folder, self.notes, self.seeds = folder, notes, seeds
 
-    def write(self, out: Path) -> tuple[list[str], Sheet]:
-        """Writes the sheet and its plots to one HTML file with the data's provenance; returns those lines and the sheet
-        as written, without p-values for generated samples."""
+    def write(self, out: Path) -> tuple[list[str], str, Sheet]:
+        """Writes the page with verdict, sheet, plot and the data's provenance; returns the lines of the last, the
+        verdict, and the sheet as written, without p-values for generated samples."""
         from mmbee_plugin.experiments.page import write_page
         from mmbee_plugin.experiments.sheet import untested
+        from mmbee_plugin.experiments.verdict import framed
         from mmbee_plugin.recbole.training.report import provenance_lines
 
-        folder, sheet, real = self.folder, self.sheet, False
-        if isinstance(folder, str):
+        folder, sheet, kind, real = self.folder, self.sheet, "real", False
+        if isinstance(folder, str):  # times on this machine, of no data set
             data = [folder]
         else:
-            data, real = provenance_lines(folder), folder.kind == "real"
-            (sheet,) = untested([sheet]) if folder.kind == "sample" else [sheet]
-        write_page(out, sheet.title, [sheet], [("", self.figure)], [*data, *self.notes], real)
-        return data, sheet
+            data, kind, real = provenance_lines(folder), folder.kind, folder.kind == "real"
+            (sheet,) = untested([sheet]) if kind == "sample" else [sheet]
+        verdict = framed(self.verdict, kind, self.seeds)
+        write_page(out, sheet.title, verdict, [sheet], [self.plot], [*data, *self.notes], real)
+        return data, verdict, sheet
 
 
 Number = TypeVar("Number", int, float)

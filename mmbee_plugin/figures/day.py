@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.experiments.colours import OF_MODELS
+from mmbee_plugin.experiments.colours import GREY, OF_MODELS
+from mmbee_plugin.experiments.plots import Plot
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.figures.load import Answered, Arrivals, day_of_arrivals, run_load
@@ -88,7 +89,7 @@ def day(
             show("starting both services")
             served = [running.enter_context(Served(bundles)) for bundles in (sim, mmbee)]
             measured = measure(served, peak * HOURS / HOURS.max(), seconds, candidates, live, show)
-        data = " · ".join(one.manifest["data"]["provenance"] for one in served)
+        data = " · ".join(dict.fromkeys(one.manifest["data"]["provenance"] for one in served))
     return Answer(*day_figure(measured, candidates, live), f"Data: {data}")
 
 
@@ -129,8 +130,8 @@ def measure(
     return Day(arrivals, answered, rates, used)
 
 
-def day_figure(measured: Day, candidates: int, live: int) -> tuple[Sheet, go.Figure]:
-    """The table by hour, and a plot of p50, p99 and the load."""
+def day_figure(measured: Day, candidates: int, live: int) -> tuple[str, Sheet, Plot]:
+    """The verdict, the table by hour, and a plot of p50, p99 and the load."""
     hours = len(measured.rates)
     rows = [_row(measured, f"{hour:02}", measured.arrivals.hour == hour) for hour in range(hours)]
     rows.append(_row(measured, "day", np.full(len(measured.arrivals.hour), True)))
@@ -158,7 +159,24 @@ def day_figure(measured: Day, candidates: int, live: int) -> tuple[Sheet, go.Fig
             "The client was held up, so other work on the machine is in these times: do not trust them.",
         )
     title = "Figure 6, right: response time over a simulated day of load"
-    return Sheet(title, (*headings, "p50 MMBee - SIM", "refused"), tuple(rows), notes), _lines(measured)
+    plot = Plot(
+        "Response time over the day",
+        "Whether times rise with the load, drawn in grey: lines that stay flat have room left. Time is logarithmic; "
+        "p99 is missing in hours of few requests.",
+        _lines(measured),
+    )
+    sheet = Sheet(title, (*headings, "p50 MMBee - SIM", "refused"), tuple(rows), notes)
+    return _verdict(measured, held_up=late[1] > HELD_UP), sheet, plot
+
+
+def _verdict(measured: Day, held_up: bool) -> str:
+    each = []
+    for side, name in enumerate(SIDES):
+        p50, p99, _ = _summary(measured, measured.arrivals.side == side)
+        slow = "" if np.isnan(p99) else f" (p99 {_ms(p99)} ms)"
+        each.append(f"{name} answers in {_ms(p50)} ms at the median{slow}")
+    told = f"over the simulated day {' and '.join(each)}"
+    return f"other work on the machine is in these times, so nothing follows: {told}" if held_up else told
 
 
 def _row(measured: Day, name: str, kept: NDArray[np.bool_]) -> tuple[str, ...]:
@@ -192,7 +210,9 @@ def _ms(value: float) -> str:
 
 def _lines(measured: Day) -> go.Figure:
     figure, hours = go.Figure(), np.arange(len(measured.rates))
-    load = go.Bar(x=hours, y=measured.rates, name="offered", marker_color="#d9dee5", yaxis="y2")
+    load = go.Bar(
+        x=hours, y=measured.rates, name="requests offered", marker_color=GREY, opacity=0.3, yaxis="y2"
+    )
     figure.add_trace(load)
     for side, name in enumerate(SIDES):
         own = measured.arrivals.side == side
@@ -202,11 +222,10 @@ def _lines(measured: Day) -> go.Figure:
             values = [one[part] for one in found]
             figure.add_trace(go.Scatter(x=hours, y=values, name=f"{name} p{(50, 99)[part]}", line=line))
     figure.update_layout(
-        template="plotly_white",
-        height=460,
+        height=440,
         xaxis_title="hour of the simulated day",
-        yaxis={"title": "ms", "type": "log", "overlaying": "y2", "side": "left"},
-        yaxis2={"title": "requests a second", "side": "right", "showgrid": False},
+        yaxis={"title": "response time, ms", "type": "log", "overlaying": "y2", "side": "left"},
+        yaxis2={"title": "requests a second offered", "side": "right", "showgrid": False},
     )
     return figure
 

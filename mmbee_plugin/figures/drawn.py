@@ -47,8 +47,8 @@ def drawn(
         given = draw(users, authors, gifts, exponent)
         snapshot = build(given, GraphSettings(), place if folder is None else folder, progress=show)
         show("requests")
-        sheet, figure = response_figure(snapshot, measure(snapshot, requests, store), store)
-    return Answer(sheet, figure, f"A drawn graph, a synthetic sample: {sizes}")
+        said, sheet, plot = response_figure(snapshot, measure(snapshot, requests, store), store)
+    return Answer(said, sheet, plot, f"A drawn graph, a synthetic sample: {sizes}")
 
 
 def draw(users: int, authors: int, gifts: int, exponent: float, seed: int = 0) -> Interactions:

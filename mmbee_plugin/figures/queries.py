@@ -15,8 +15,10 @@ from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.colours import SERIES
+from mmbee_plugin.experiments.plots import Plot
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
+from mmbee_plugin.experiments.verdict import listed
 from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.recbole.run import LABELLED_RUN, load_mmbee, seeded_dataset
 from mmbee_plugin.recbole.training.logs import without_recbole_warnings
@@ -122,8 +124,8 @@ def match(vectors: np.ndarray, types: np.ndarray, seed: int = 0) -> tuple[Match,
     return compare(types), [compare(rng.permutation(types)) for _ in range(SHUFFLES)]
 
 
-def query_figure(authors: AuthorVectors, seed: int = 0) -> tuple[Sheet, go.Figure]:
-    """The table of matches against chance, and both t-SNE plots coloured by type.
+def query_figure(authors: AuthorVectors, seed: int = 0) -> tuple[str, Sheet, Plot]:
+    """The verdict, the table of matches against chance, and both t-SNE plots coloured by type.
 
     Raises:
         InputError: too few authors for :data:`NEIGHBOURS` neighbours.
@@ -134,8 +136,13 @@ def query_figure(authors: AuthorVectors, seed: int = 0) -> tuple[Sheet, go.Figur
             f"or more; more than {3 * NEIGHBOURS} are needed"
         )
     rows: list[tuple[str, ...]] = []
+    told = []
     for name, vectors in authors.vectors.items():
         found, shuffled = match(vectors, authors.types, seed)
+        chances = [float(np.quantile([one.nmi for one in shuffled], 0.95)), found.nmi]
+        told.append(
+            f"{name} {'tell' if chances[1] > chances[0] else 'do not tell'} an author's type beyond chance"
+        )
         rows.append((name, f"{found.nmi:.3f}", f"{found.share:.3f}"))
         chance = [_chance([getattr(one, kind) for one in shuffled]) for kind in ("nmi", "share")]
         rows.append((f"{name}, types shuffled", *chance))
@@ -149,7 +156,13 @@ def query_figure(authors: AuthorVectors, seed: int = 0) -> tuple[Sheet, go.Figur
             f"Shuffled: mean of {SHUFFLES}, in brackets their 95th percentile.",
         ),
     )
-    return sheet, _plots(authors, seed)
+    plot = Plot(
+        "Vectors by planted type",
+        "t-SNE puts vectors that are alike near each other; patches of one colour are types that the vectors tell "
+        "apart. Distances between patches mean nothing, and the table above decides.",
+        _plots(authors, seed),
+    )
+    return f"{listed(told)}, by k-means clusters (NMI)", sheet, plot
 
 
 def _chance(values: list[float]) -> str:
@@ -177,12 +190,13 @@ def _plots(authors: AuthorVectors, seed: int) -> go.Figure:
                 y=places[of_kind, 1],
                 mode="markers",
                 marker={"size": 5, "color": SERIES[number % len(SERIES)]},
-                name=f"type {kind}",
+                name=f"planted type {kind}",
                 legendgroup=str(kind),
                 showlegend=column == 1,
                 text=authors.tokens[of_kind],
                 hovertemplate="%{text}",
             )
             figure.add_trace(points, row=1, col=column)
-    figure.update_xaxes(showticklabels=False).update_yaxes(showticklabels=False)
-    return figure.update_layout(template="plotly_white", height=560, legend_title_text="planted type")
+    figure.update_xaxes(showticklabels=False, title_text="t-SNE, first axis")
+    figure.update_yaxes(showticklabels=False, title_text="t-SNE, second axis")
+    return figure.update_layout(height=520)

@@ -16,6 +16,7 @@ from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.colours import BLUE, VERMILLION
+from mmbee_plugin.experiments.plots import Plot
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.graph.lists import PackedLists
@@ -131,8 +132,8 @@ def _timed(
 
 def response_figure(
     snapshot: Snapshot, found: dict[str, Response], store: str | None = None
-) -> tuple[Sheet, go.Figure]:
-    """The table and bar charts of p50, p99 and max, in ms."""
+) -> tuple[str, Sheet, Plot]:
+    """The verdict, the table and bar charts of p50, p99 and max, in ms."""
     headings = [f"{way} {name}" for way in COLOURS for name in ("p50", "p99", "max")]
     rows = []
     for name, response in found.items():
@@ -149,7 +150,16 @@ def response_figure(
         "Every walk gave the stored list, to the last bit.",
     )
     columns = ("metapath", *headings, "p50 ratio", "nodes with a list")
-    return Sheet("Figure 6: response time by metapath", columns, tuple(rows), notes), _bars(found)
+    plot = Plot(
+        "Response time by metapath",
+        "The scale is logarithmic and the same in all three: a step is a factor of ten. Stored lists are worth keeping "
+        f"where walked is above read. Each bar is a quantile of {requests:,} requests.",
+        _bars(found),
+    )
+    ratios = [float(np.median(one.walked) / np.median(one.read)) for one in found.values()]
+    faster = f"{min(ratios):,.0f} to {max(ratios):,.0f} times"
+    told = f"reading the stored list is {faster} as fast as walking, at the median"
+    return told, Sheet("Figure 6: response time by metapath", columns, tuple(rows), notes), plot
 
 
 def _summary(times: np.ndarray) -> dict[str, float]:
@@ -158,11 +168,16 @@ def _summary(times: np.ndarray) -> dict[str, float]:
 
 def _bars(found: dict[str, Response]) -> go.Figure:
     titles = ("p50", "p99", "max")
-    figure = make_subplots(1, len(titles), shared_yaxes="all", subplot_titles=titles)
+    figure = make_subplots(1, len(titles), subplot_titles=titles)
     for column, name in enumerate(titles, start=1):
         for way, colour in COLOURS.items():
             values = [_summary(getattr(response, way))[name] for response in found.values()]
             bars = go.Bar(x=list(found), y=values, name=way, marker_color=colour, showlegend=column == 1)
             figure.add_trace(bars, row=1, col=column)
-    figure.update_yaxes(type="log").update_yaxes(title_text="ms", col=1)
-    return figure.update_layout(template="plotly_white", barmode="group", height=460)
+    times = [
+        value for one in found.values() for way in COLOURS for value in _summary(getattr(one, way)).values()
+    ]
+    span = [float(np.log10(min(times))) - 0.2, float(np.log10(max(times))) + 0.2]
+    figure.update_xaxes(title_text="metapath", type="category")
+    figure.update_yaxes(type="log", title_text="milliseconds a request", range=span)
+    return figure.update_layout(barmode="group", height=420)

@@ -6,21 +6,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import plotly.express as px
 import plotly.graph_objects as go
 import typer
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from mmbee_plugin.experiments.colours import BLUE, GREY, VERMILLION
+from mmbee_plugin.experiments.colours import BLUE, GREY, OWN, SERIES, YELLOW
+from mmbee_plugin.experiments.plots import Plot
 from mmbee_plugin.experiments.scoring import open_trained
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.figures.room import Timeline, read_timeline
 from mmbee_plugin.moments import clock
 
-GIFT, LINE, SHADE = VERMILLION, BLUE, "#ffd54f"
-PANELS = ("gifts", "attention by modality", "attention by query and modality", "change", "logit")
+GIFT, LINE, SHADE = BLUE, OWN, YELLOW
+PANELS = (
+    "Gifts, and their amount",
+    "Attention by modality",
+    "Attention by query and modality",
+    "Change of the fused vector",
+    "Mean logit of the audience",
+)
 
 
 @study(
@@ -38,8 +44,8 @@ def room(checkpoint: Path, room: str | None = None) -> Answer:
     return Answer(*room_figure(line), trained.folder, f"Checkpoint: {checkpoint.name}")
 
 
-def room_figure(line: Timeline) -> tuple[Sheet, go.Figure]:
-    """Means over segments with and without gifts and planted highlights; plots of the timeline with gifts marked."""
+def room_figure(line: Timeline) -> tuple[str, Sheet, Plot]:
+    """The verdict, means over segments with and without gifts and highlights, and the timeline with gifts marked."""
     end = clock(line.ends[-1])[11:]
     notes = (
         f"Author {line.author}, {clock(line.starts[0])} to {end} UTC. A sample sees the last {line.attention.shape[3]} "
@@ -51,7 +57,26 @@ def room_figure(line: Timeline) -> tuple[Sheet, go.Figure]:
     )
     headings = ("segments", "number", "gifts", "amount", *line.modalities, "newest", "change", "logit")
     rows = tuple(_row(name, line, chosen) for name, chosen in _groups(line))
-    return Sheet(f"Timeline of room {line.room}", headings, rows, notes), _plots(line)
+    plot = Plot(
+        "The room by segment",
+        "Whether what the queries read, and with it the score, moves where gifts happen (marked on every panel) or "
+        "where a highlight was planted (shaded). One room of one model, without intervals: a story, not a result.",
+        _plots(line),
+    )
+    return _verdict(line), Sheet(f"Timeline of room {line.room}", headings, rows, notes), plot
+
+
+def _verdict(line: Timeline) -> str:
+    """The logit in segments with and without gifts."""
+    given = line.gifts > 0
+    if given.all() or not given.any():
+        found = "gifts in every segment" if given.any() else "no gifts"
+        return f"room {line.room} has {found}, so there is nothing to compare"
+    with_gifts, without = float(line.logit[given].mean()), float(line.logit[~given].mean())
+    return (
+        f"in room {line.room} the mean logit is {with_gifts:.2f} in the {int(given.sum()):,} segments with gifts and "
+        f"{without:.2f} in the {int((~given).sum()):,} without; one room proves nothing"
+    )
 
 
 def _groups(line: Timeline) -> Iterator[tuple[str, NDArray[np.bool_]]]:
@@ -113,9 +138,7 @@ def _plots(line: Timeline) -> go.Figure:
     figure.add_trace(bars, row=1, col=1)
     figure.add_trace(sums, row=1, col=1, secondary_y=True)
     shares = _by_modality(line)
-    for place, (name, colour) in enumerate(
-        zip(line.modalities, px.colors.qualitative.Set2 * 9, strict=False)
-    ):
+    for place, (name, colour) in enumerate(zip(line.modalities, SERIES[2:] * 9, strict=False)):
         area = go.Scatter(
             x=middle,
             y=shares[:, place],
@@ -126,9 +149,9 @@ def _plots(line: Timeline) -> go.Figure:
         )
         figure.add_trace(area, row=2, col=1)
     by_query = line.attention.sum(axis=3)  # (T, N, M)
-    names = [f"query {n + 1}, {name}" for name in line.modalities for n in range(by_query.shape[1])]
+    names = [f"{name} {n + 1}" for name in line.modalities for n in range(by_query.shape[1])]
     activation = by_query.transpose(2, 1, 0).reshape(len(names), -1)
-    colours = {"title": "share", "len": 0.28, "y": 0.46}
+    colours = {"len": 0.28, "y": 0.46, "thickness": 8}
     heat = go.Heatmap(x=middle, y=names, z=activation, colorscale="Viridis", colorbar=colours)
     figure.add_trace(heat, row=3, col=1)
     for row, values in ((4, line.change), (5, line.logit)):
@@ -147,7 +170,10 @@ def _plots(line: Timeline) -> go.Figure:
     figure.update_yaxes(title_text="amount", type="log", showgrid=False, row=1, col=1, secondary_y=True)
     figure.update_yaxes(autorange="reversed", row=3, col=1)
     figure.update_xaxes(title_text=f"minutes since {clock(line.starts[0])} UTC", row=len(PANELS), col=1)
-    return figure.update_layout(template="plotly_white", height=1180, bargap=0)
+    titles = ("gifts", "share", "modality and query", "length", "logit")
+    for row, title in enumerate(titles, start=1):
+        figure.update_yaxes(title_text=title, row=row, col=1, secondary_y=False if row == 1 else None)
+    return figure.update_layout(height=1180, bargap=0)
 
 
 def _shade(

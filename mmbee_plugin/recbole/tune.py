@@ -12,6 +12,7 @@ from recbole.trainer import HyperTuning
 from mmbee_plugin.builtin.sample import ensure
 from mmbee_plugin.command.entry import exit_status
 from mmbee_plugin.command.extras import check_extra
+from mmbee_plugin.command.time_left import TimeLeft
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config import options
 from mmbee_plugin.recbole.config.files import config_folder
@@ -45,9 +46,14 @@ def _tune(argv: list[str]) -> None:
     folder = ensure(chosen.dataset, chosen.data_path)
     config = build_config(model, folder, given)  # raises for bad settings before the search starts
 
+    left = TimeLeft(chosen.max_evals, "trials")
+
     def objective(params: dict[str, Any], _files: Any = None) -> dict[str, Any]:
         trial = build_config(model, folder, merged(given, nested(params)))
         result = train_and_test(trial, folder, quiet="state" not in given, saved=False, tested=False)
+        left.step()
+        sys.stdout.write(f"trial {left.done} of at most {left.total}; {left}\n")
+        sys.stdout.flush()
         return {
             "model": model,
             "best_valid_score": result.valid[trial["valid_metric"].lower()],

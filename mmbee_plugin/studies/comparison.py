@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from numpy.typing import NDArray
 
+from mmbee_plugin.evaluation.bootstrap import Interval
 from mmbee_plugin.evaluation.resampling import ResampledUsers
 from mmbee_plugin.experiments.comparison import METRICS, Samples, Scored, differences, scored
 from mmbee_plugin.experiments.sheet import p_text, percent, seeds_text
@@ -23,10 +24,12 @@ class Compared(Scored):
         gains: metric -> this row minus its baseline, mean over seeds; empty without a baseline.
         p_values: metric -> p-value of that difference, paired bootstrap over users and seeds, Holm-corrected over the
             rows.
+        spans: metric -> that difference with its 95 % interval over users and seeds; empty without a baseline.
     """
 
     gains: dict[str, float]
     p_values: dict[str, float]
+    spans: dict[str, Interval] = field(default_factory=dict)
 
     def cells(self) -> list[str]:
         """Texts of value, difference and p of each metric, under :data:`HEADINGS`."""
@@ -53,10 +56,10 @@ def compare(
     resampled = ResampledUsers(samples.users, samples.labels)
     rows = {name: scored(samples, resampled, seeds) for name, seeds in scores.items()}
     found = differences(rows, {name: (name, other) for name, other in against.items()})
-    gains = {name: {metric: one.gain(metric) for metric in METRICS} for name, one in found.items()}
-    return {
-        name: Compared(
-            row.pooled, row.draws, gains.get(name, {}), found[name].p_values if name in found else {}
-        )
-        for name, row in rows.items()
-    }
+    compared = {}
+    for name, row in rows.items():
+        one = found.get(name)
+        spans = {metric: one.found[metric].interval for metric in METRICS} if one else {}
+        gains = {metric: span.mean for metric, span in spans.items()}
+        compared[name] = Compared(row.pooled, row.draws, gains, one.p_values if one else {}, spans)
+    return compared

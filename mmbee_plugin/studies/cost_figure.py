@@ -14,8 +14,10 @@ from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.experiments.cells import Cell
 from mmbee_plugin.experiments.colours import SERIES
 from mmbee_plugin.experiments.making import cells_of_rows
+from mmbee_plugin.experiments.plots import Plot
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, numbers, study
+from mmbee_plugin.experiments.verdict import listed
 from mmbee_plugin.recbole.graph_report import open_graph
 from mmbee_plugin.studies.cost import OWN, PARTS, Shape, cost_jobs, growth, shapes_of, total
 
@@ -48,8 +50,8 @@ def graph_cost(
     return Answer(*cost_figure(own, of_shapes, opened.snapshot.settings.top_k), opened.folder)
 
 
-def cost_figure(own: Cell, costs: Costs, top_k: int) -> tuple[Sheet, go.Figure]:
-    """The table of all graphs and the plots of those that were drawn.
+def cost_figure(own: Cell, costs: Costs, top_k: int) -> tuple[str, Sheet, Plot]:
+    """The verdict, the table of all graphs and the plots of those that were drawn.
 
     Args:
         own: cell of the dataset's own graph. costs: shape -> its cell. top_k: neighbours kept.
@@ -63,9 +65,17 @@ def cost_figure(own: Cell, costs: Costs, top_k: int) -> tuple[Sheet, go.Figure]:
         "memory: the most held beyond the process's own.",
         f"Lists: of {metapaths}, the {top_k} best kept. Without node vectors, and for one graph: folds come on top.",
         "Drawn after the data's: its numbers of edges by user and author, who meets whom by chance.",
-        *_growths(costs),
     ]
-    return Sheet("Cost of the expansion", headings, tuple(rows), tuple(notes)), _plots(costs)
+    plot = Plot(
+        "Cost against size and density",
+        "Both scales are logarithmic: a straight line is a power of the size, and one that rises as fast as the axis "
+        "grows with the data. Each point was measured once, without interval.",
+        _plots(costs),
+    )
+    told = f"expanding the data's own graph took {total(own, 'seconds'):.2f} s and {total(own, 'bytes') / 1e6:.1f} MB"
+    grow = [text for axis in _axes(costs) if (text := _growth(costs, axis))]
+    verdict = f"{told}{f', growing {listed(grow)}' if grow else ''}"
+    return verdict, Sheet("Cost of the expansion", headings, tuple(rows), tuple(notes)), plot
 
 
 def _row(name: str, cell: Cell) -> tuple[str, ...]:
@@ -91,22 +101,22 @@ def _axes(costs: Costs) -> dict[str, tuple[Costs, Callable[[Shape], float]]]:
     }
 
 
-def _growths(costs: Costs) -> list[str]:
-    notes = []
-    for axis, (line, value) in _axes(costs).items():
-        if len(line) > 1:
-            x = np.array([value(shape) for shape in line])
-            exponents = [
-                f"{what} as {axis}^{growth(x, np.array([total(cell, what) for cell in line.values()])):.2f}"
-                for what in ("seconds", "bytes")
-            ]
-            notes.append(f"Over {axis} x {x.min():g} to {x.max():g} grow " + " and ".join(exponents) + ".")
-    return notes
+def _growth(costs: Costs, axis: str) -> str:
+    """How seconds and bytes grow along an axis; empty for a single point."""
+    line, value = _axes(costs)[axis]
+    if len(line) < 2:
+        return ""
+    x = np.array([value(shape) for shape in line])
+    exponents = [
+        f"{what} as {axis}^{growth(x, np.array([total(cell, what) for cell in line.values()])):.2f}"
+        for what in ("seconds", "bytes")
+    ]
+    return f"{' and '.join(exponents)} over {axis} x {x.min():g} to {x.max():g}"
 
 
 def _plots(costs: Costs) -> go.Figure:
     axes = _axes(costs)
-    titles = [f"{what} against {axis}" for what in ("seconds", "MB") for axis in axes]
+    titles = [f"{what} against {axis}" for what in ("Seconds", "Megabytes") for axis in axes]
     figure = make_subplots(2, 2, subplot_titles=titles, vertical_spacing=0.14)
     for column, (line, value) in enumerate(axes.values(), start=1):
         for row, (what, unit) in enumerate((("seconds", 1.0), ("bytes", 1e6)), start=1):
@@ -123,9 +133,10 @@ def _plots(costs: Costs) -> go.Figure:
                 )
                 figure.add_trace(trace, row=row, col=column)
     figure.update_xaxes(type="log").update_yaxes(type="log")
-    figure.update_xaxes(title_text="times the data's users and authors", col=1, row=2)
-    figure.update_xaxes(title_text="times the data's edges a user", col=2, row=2)
-    return figure.update_layout(template="plotly_white", height=760)
+    figure.update_xaxes(title_text="times the data's users and authors", col=1)
+    figure.update_xaxes(title_text="times the data's edges a user", col=2)
+    figure.update_yaxes(title_text="s", row=1).update_yaxes(title_text="MB", row=2)
+    return figure.update_layout(height=760)
 
 
 def _lines(cells: Sequence[Cell], what: str) -> dict[str, list[float]]:

@@ -13,6 +13,7 @@ import typer
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.colours import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
+from mmbee_plugin.experiments.plots import Plot
 from mmbee_plugin.experiments.scoring import Trained, open_trained
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
@@ -141,8 +142,8 @@ def explain(trained: Trained, moment: Moment) -> Explanation:
     return Explanation(moment, found, network.objective.loss == "bce")
 
 
-def explanation_figure(trained: Trained, found: Explanation) -> tuple[Sheet, go.Figure]:
-    """The table of parts by descending absolute change, and a bar chart."""
+def explanation_figure(trained: Trained, found: Explanation) -> tuple[str, Sheet, Plot]:
+    """The verdict, the table of parts by descending absolute change, and a bar chart."""
     train = trained.train
     user = train.field2id_token[train.uid_field][found.moment.user]
     author = train.field2id_token[train.iid_field][found.moment.item]
@@ -172,7 +173,17 @@ def explanation_figure(trained: Trained, found: Explanation) -> tuple[Sheet, go.
         tuple(notes),
         names=2,
     )
-    return sheet, _bars(found)
+    plot = Plot(
+        "Fall of the score without each part",
+        "Bars to the right carried the score, bars to the left held it down. The logit's fall is exact for this model "
+        "and pair, so it has no interval; parts overlap, so bars do not add up.",
+        _bars(found),
+    )
+    top = max(found.occluded.falls, key=lambda one: abs(one.falls[0]), default=None)
+    score = f"the score of user {user} for author {author} is a logit of {found.logit:.3f}"
+    if top is None:
+        return f"{score}, with no part to leave out", sheet, plot
+    return f"{score} and changes most without {top.kind} {top.name} ({-top.falls[0]:+.3f})", sheet, plot
 
 
 def _id_of(trained: Trained, field: str, token: str, what: str) -> int:
@@ -224,6 +235,5 @@ def _bars(found: Explanation) -> go.Figure:
             )
         )
     figure.update_yaxes(categoryorder="array", categoryarray=labels[::-1], automargin=True)
-    figure.update_xaxes(title_text="fall of the logit without it")
-    height = 160 + 24 * len(labels)
-    return figure.update_layout(template="plotly_white", height=height, barmode="overlay")
+    figure.update_yaxes(type="category").update_xaxes(title_text="fall of the logit")
+    return figure.update_layout(height=100 + 24 * len(labels), barmode="overlay")

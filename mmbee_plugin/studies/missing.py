@@ -18,6 +18,7 @@ from mmbee_plugin.experiments.cells import Job
 from mmbee_plugin.experiments.colours import SERIES
 from mmbee_plugin.experiments.comparison import METRICS
 from mmbee_plugin.experiments.making import cells_of_rows
+from mmbee_plugin.experiments.plots import LIMIT, Plot, error_bars, percentage
 from mmbee_plugin.experiments.scoring import Trained, open_trained
 from mmbee_plugin.experiments.sheet import SIGNIFICANT, Sheet, mean, p_text, percent
 from mmbee_plugin.experiments.study import Answer, numbers, study
@@ -171,8 +172,8 @@ def _made(trained: Trained, change: Change, units: Units, seed: int) -> Abstract
     return without(network, names, units.hit(change.amount))
 
 
-def missing_figure(found: MissingStudy) -> tuple[Sheet, go.Figure]:
-    """The table, and a plot of each metric against the rates and levels."""
+def missing_figure(found: MissingStudy) -> tuple[str, Sheet, Plot]:
+    """The verdict, the table, and a plot of each metric against the rates and levels."""
     rows = tuple((name, *compared.cells()) for name, compared in found.rows.items())
     unit = "authors" if found.by == "author" else "segments"
     notes = (
@@ -187,7 +188,23 @@ def missing_figure(found: MissingStudy) -> tuple[Sheet, go.Figure]:
     title = (
         f"A modality missing or noisy at test time: {found.counts[0]:,} samples, {found.counts[1]:,} gifts"
     )
-    return Sheet(title, ("content", *HEADINGS), rows, notes), _plots(found)
+    plot = Plot(
+        f"Gain over {found.bare} against what is missing",
+        "How fast the gain goes as content goes or gets noisy: a flat line is a modality that the model does without. "
+        f"At the dashed line {found.bare} alone is as good. Lines are 95 % intervals of the difference over users.",
+        _plots(found),
+    )
+    return _worst(found), Sheet(title, ("content", *HEADINGS), rows, notes), plot
+
+
+def _worst(found: MissingStudy) -> str:
+    """The change with the lowest GAUC, against the bare model."""
+    name = min(map(str, found.changes), key=lambda one: _mean(found, one, "gauc"))
+    row = found.rows[name]
+    told = f"under the worst change ({name}) the model's GAUC is {percent(row.gains['gauc'])} from {found.bare}'s"
+    if not found.tested:
+        return told
+    return f"{told}, {'beyond' if row.p_values['gauc'] < SIGNIFICANT else 'within'} chance"
 
 
 def _verdict(found: MissingStudy) -> Iterator[str]:
@@ -222,20 +239,23 @@ def _plots(found: MissingStudy) -> go.Figure:
                 own = [one for one in found.changes if (one.kind, one.modality) == (kind, modality)]
                 if not own:
                     continue
+                spans = [found.rows[name].spans[metric] for name in (INTACT, *map(str, own))]
+                apart = 0.015 * max(one.amount for one in own) * number
                 line = go.Scatter(
-                    x=[0, *(one.amount for one in own)],
-                    y=[_mean(found, name, metric) for name in (INTACT, *map(str, own))],
+                    x=[apart + amount for amount in (0, *(one.amount for one in own))],
+                    y=[percentage(one.mean) for one in spans],
+                    error_y=error_bars(spans, percentage),
                     name=modality,
                     legendgroup=modality,
                     showlegend=(row, column) == (1, 1),
                     line_color=SERIES[number % len(SERIES)],
                 )
                 figure.add_trace(line, row=row, col=column)
-            level = _mean(found, found.bare, metric)
-            figure.add_hline(level, line_dash="dash", annotation_text=found.bare, row=row, col=column)
-        text = "noise, in deviations" if kind == "noise" else f"share of {found.by}s without it"
+            figure.add_hline(0, line=LIMIT, row=row, col=column)
+            figure.update_yaxes(title_text=f"points over {found.bare}", row=row, col=column)
+        text = "noise, in deviations of a column" if kind == "noise" else f"share of {found.by}s without it"
         figure.update_xaxes(title_text=text, row=row)
-    return figure.update_layout(template="plotly_white", height=330 * len(kinds), legend_title_text="changed")
+    return figure.update_layout(height=330 * len(kinds))
 
 
 def _mean(found: MissingStudy, name: str, metric: str) -> float:

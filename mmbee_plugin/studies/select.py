@@ -18,12 +18,13 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation.seeds import of_seeds
 from mmbee_plugin.experiments.cells import Cell, CellStore
-from mmbee_plugin.experiments.colours import BLUE, GREY
+from mmbee_plugin.experiments.colours import GREY, OWN
 from mmbee_plugin.experiments.comparison import METRICS
-from mmbee_plugin.experiments.plots import ERROR
+from mmbee_plugin.experiments.plots import LIMIT, OTHER, Plot
 from mmbee_plugin.experiments.sheet import Sheet, drawn_over
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.experiments.training import settings_given
+from mmbee_plugin.experiments.verdict import listed
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.studies.importance import MODEL, SIDES, importances
@@ -79,7 +80,7 @@ def graph_select(
     chosen = ranking_metric(metric, folder, given)
     with stage_display() as show:
         found = importances(folder, given, seeds, permutations, CellStore(cells), show)
-    return Answer(*select_figure(found, chosen, keep), folder)
+    return Answer(*select_figure(found, chosen, keep), folder, seeds=seeds)
 
 
 def ranking_metric(wanted: str | None, folder: DatasetFolder, given: Mapping[str, Any]) -> str:
@@ -110,8 +111,8 @@ def ranking(cells: Sequence[Cell], metric: str) -> list[str]:
     return sorted(losses, key=lambda name: -losses[name])
 
 
-def select_figure(cells: Sequence[Cell], metric: str, keep: int) -> tuple[Sheet, go.Figure]:
-    """The ranking with the losses of all metrics, and a plot for the ranking metric."""
+def select_figure(cells: Sequence[Cell], metric: str, keep: int) -> tuple[str, Sheet, Plot]:
+    """The verdict, the ranking with the losses of all metrics, and a plot for the ranking metric."""
     others = [name for name in METRICS if name != metric]
     names = ranking(cells, metric)
     rows = []
@@ -127,28 +128,33 @@ def select_figure(cells: Sequence[Cell], metric: str, keep: int) -> tuple[Sheet,
         f"Metapaths of up to three hops by permutation importance on {metric.upper()}",
         (*headings, *(f"{other.upper()} fall" for other in others)),
         tuple(rows),
-        tuple(_notes(cells, metric, names, keep)),
+        tuple(_notes(cells, metric, names)),
         names=3,
     )
-    return sheet, _bars(cells, metric, names, keep)
-
-
-def _notes(cells: Sequence[Cell], metric: str, names: Sequence[str], keep: int) -> list[str]:
-    facts, kept = cells[0].facts, names[:keep]
+    plot = Plot(
+        f"Fall of {metric.upper()} by metapath",
+        "The longer a bar, the more the model loses without that path; one whose line crosses zero may be of no use. "
+        f"Lines are 95 % intervals over {drawn_over(len(cells))}, dots single permutations; kept paths are coloured.",
+        _bars(cells, metric, names, keep),
+    )
+    kept = names[:keep]
     unsure = [name for name in kept if importance(cells, metric, name).low <= 0]
+    doubt = f", of which {listed(unsure)} may be chance" if unsure else ", all beyond chance"
+    return f"{listed(kept)} would be kept{doubt}", sheet, plot
+
+
+def _notes(cells: Sequence[Cell], metric: str, names: Sequence[str]) -> list[str]:
+    facts = cells[0].facts
     whole = ", ".join(f"{one.upper()} {np.mean([cell.arrays[one] for cell in cells]):.4f}" for one in METRICS)
     permutations = cells[0].arrays[f"{metric} {names[0]}"].size
-    notes = [
-        f"Would keep: {', '.join(kept)}; the paper's five: {', '.join(PAPER_METAPATHS)}.",
+    return [
+        f"The paper's five: {', '.join(PAPER_METAPATHS)}.",
         "Fall: what the metric loses, in percentage points, with the path's lists dealt to other users or authors; "
         f"mean of {_count(permutations, 'permutation')} of {_count(len(cells), 'trained model')}. "
         f"95 %: over {drawn_over(len(cells))}. ± and in brackets: standard deviation over the permutations.",
         f"The model that reads all {len(names)}: {whole}; validation split, {facts['samples']:,} samples, "
         f"{facts['positives']:,} gifts, {facts['users']:,} users.",
     ]
-    if unsure:
-        notes.append(f"Kept, but not beyond chance over {drawn_over(len(cells))}: {', '.join(unsure)}.")
-    return notes
 
 
 def _bars(cells: Sequence[Cell], metric: str, names: Sequence[str], keep: int) -> go.Figure:
@@ -157,10 +163,12 @@ def _bars(cells: Sequence[Cell], metric: str, names: Sequence[str], keep: int) -
         x=[100 * one.mean for one in found],
         y=list(names),
         orientation="h",
-        marker_color=[BLUE if place < keep else GREY for place in range(len(names))],
+        marker_color=[OWN if place < keep else GREY for place in range(len(names))],
         error_x={
             "array": [100 * (one.high - one.mean) for one in found],
             "arrayminus": [100 * (one.mean - one.low) for one in found],
+            "symmetric": False,
+            "thickness": 1.2,
         },
         showlegend=False,
     )
@@ -168,15 +176,13 @@ def _bars(cells: Sequence[Cell], metric: str, names: Sequence[str], keep: int) -
         x=[100 * loss for one in found for loss in one.losses.ravel()],
         y=[name for name, one in zip(names, found, strict=True) for _ in one.losses.ravel()],
         mode="markers",
-        marker={"color": ERROR, "size": 5},
+        marker={"color": OTHER, "size": 5},
         name="one permutation",
     )
     figure = go.Figure([bars, points])
-    figure.update_yaxes(autorange="reversed")
-    figure.update_xaxes(
-        title_text=f"fall of {metric.upper()}, percentage points; 95 % over {drawn_over(len(cells))}; kept in blue"
-    )
-    return figure.update_layout(template="plotly_white", height=140 + 28 * len(names))
+    figure.update_yaxes(autorange="reversed", title_text="metapath").add_vline(x=0, line=LIMIT)
+    figure.update_xaxes(title_text=f"fall of {metric.upper()}, percentage points")
+    return figure.update_layout(height=100 + 28 * len(names))
 
 
 def _points(loss: float) -> str:

@@ -23,10 +23,12 @@ from plotly.subplots import make_subplots
 from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.data.histories import Histories
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.experiments.colours import BLUE
+from mmbee_plugin.evaluation.bootstrap import Interval
+from mmbee_plugin.experiments.colours import OWN
 from mmbee_plugin.experiments.comparison import METRICS, Samples
+from mmbee_plugin.experiments.plots import LIMIT, Plot, error_bars, percentage
 from mmbee_plugin.experiments.scoring import Trained, open_trained
-from mmbee_plugin.experiments.sheet import SIGNIFICANT, Sheet
+from mmbee_plugin.experiments.sheet import SIGNIFICANT, Sheet, percent
 from mmbee_plugin.experiments.study import Answer, numbers, study
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
@@ -40,6 +42,8 @@ from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
 
 DAY = 86_400
 COLUMNS = ("users", "authors", "amounts", "times")
+NONE = "no gifts"
+"""name of a graph without gifts"""
 
 
 @dataclass(frozen=True)
@@ -115,8 +119,8 @@ def aged(trained: Trained, ages: Sequence[int], show: Callable[[str], None]) -> 
     return samples, found
 
 
-def stale_figure(samples: Samples, found: Sequence[Aged]) -> tuple[Sheet, go.Figure]:
-    """Metrics by age with their difference from the youngest graph, and a plot of the difference."""
+def stale_figure(samples: Samples, found: Sequence[Aged]) -> tuple[str, Sheet, Plot]:
+    """The verdict, metrics by age with their difference from the youngest graph, and a plot of the difference."""
     names = [_age(one.age) for one in found]
     scores = {name: [one.scores] for name, one in zip(names, found, strict=True)}
     compared = compare(samples, scores, dict.fromkeys(names[1:], names[0]))
@@ -137,7 +141,24 @@ def stale_figure(samples: Samples, found: Sequence[Aged]) -> tuple[Sheet, go.Fig
         "Old are the stored lists and their mean attributes; histories have all before the test day, for every age.",
     )
     headings = ("age", "gifts until (UTC)", "U2A edges", "rows with a list", *HEADINGS)
-    return Sheet("Graph snapshots by age at test", headings, tuple(rows), notes), _plot(compared)
+    plot = Plot(
+        "Loss by age of the graph",
+        "Below zero the model is worse than with the youngest graph; a line that crosses zero may be chance. Lines are "
+        "95 % intervals over users.",
+        _plot(compared),
+    )
+    return _loss(compared), Sheet("Graph snapshots by age at test", headings, tuple(rows), notes), plot
+
+
+def _loss(compared: Mapping[str, Compared]) -> str:
+    """The loss of GAUC of the oldest graph."""
+    first, *_, oldest = compared
+    if oldest == first:
+        return f"a graph of {first} was scored alone, with nothing to compare it with"
+    row = compared[oldest]
+    age = "a graph without gifts" if oldest == NONE else f"a graph of {oldest}"
+    chance = "beyond" if row.p_values["gauc"] < SIGNIFICANT else "within"
+    return f"{age} changes this checkpoint's GAUC by {percent(row.gains['gauc'])} from one of {first}, {chance} chance"
 
 
 def _known_gifts(trained: Trained) -> Interactions:
@@ -216,7 +237,7 @@ def _covered(trained: Trained, table: InterestTable) -> float:
 
 def _age(age: int | None) -> str:
     if age is None:
-        return "no gifts"
+        return NONE
     return "1 day" if age == 1 else f"{age} days"
 
 
@@ -227,16 +248,15 @@ def _date(seconds: float) -> str:
 def _plot(compared: Mapping[str, Compared]) -> go.Figure:
     figure = make_subplots(1, len(METRICS), subplot_titles=[metric.upper() for metric in METRICS])
     for column, metric in enumerate(METRICS, start=1):
-        sure = [one.p_values.get(metric, 1.0) < SIGNIFICANT for one in compared.values()]
+        spans = [one.spans.get(metric, Interval(0.0, 0.0, 0.0, 0.0)) for one in compared.values()]
         points = go.Scatter(
             x=list(compared),
-            y=[100 * one.gains.get(metric, 0.0) for one in compared.values()],
+            y=[percentage(one.mean) for one in spans],
+            error_y=error_bars(spans, percentage),
             mode="lines+markers",
-            marker={"symbol": ["circle" if one else "circle-open" for one in sure], "size": 10},
-            line_color=BLUE,
-            showlegend=False,
+            line_color=OWN,
         )
         figure.add_trace(points, row=1, col=column)
-    figure.update_xaxes(title_text=f"age of the graph; filled: p < {SIGNIFICANT:g}")
-    figure.update_yaxes(title_text="percentage points from the youngest", col=1)
-    return figure.update_layout(template="plotly_white", height=440)
+        figure.add_hline(y=0, line=LIMIT, row=1, col=column)
+    figure.update_xaxes(title_text="age of the graph", type="category")
+    return figure.update_yaxes(title_text="percentage points from the youngest").update_layout(height=400)

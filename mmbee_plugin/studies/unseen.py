@@ -18,14 +18,15 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation.metrics import user_auc
 from mmbee_plugin.experiments.cells import Cell, Job
-from mmbee_plugin.experiments.colours import SERIES
+from mmbee_plugin.experiments.colours import GREY, OWN
 from mmbee_plugin.experiments.comparison import METRICS, Samples
 from mmbee_plugin.experiments.making import cells_of_rows
-from mmbee_plugin.experiments.plots import arms
+from mmbee_plugin.experiments.plots import LIMIT, Plot, error_bars
 from mmbee_plugin.experiments.rows import Row, check_own, chosen
-from mmbee_plugin.experiments.sheet import BEST, Sheet, drawn_over, mean_of_seeds
+from mmbee_plugin.experiments.sheet import BEST, SIGNIFICANT, Sheet, drawn_over, mean_of_seeds, percent
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.experiments.training import EVALUATED, check_split, settings_given
+from mmbee_plugin.experiments.verdict import listed
 from mmbee_plugin.recbole.data.training_rows import learned_items
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.training.logs import without_recbole_warnings
@@ -85,7 +86,9 @@ def unseen(
     folder = ensure(dataset, data_path)
     made = cells_of_rows(unseen_jobs(folder, given, seeds, rows), cells, jobs)
     parts = measure_unseen(folder, given, made, split)
-    return Answer(*unseen_figure(parts, seeds, split), folder, f"Settings given: {given or 'none'}")
+    return Answer(
+        *unseen_figure(parts, seeds, split), folder, f"Settings given: {given or 'none'}", seeds=seeds
+    )
 
 
 def unseen_jobs(
@@ -145,8 +148,8 @@ def measure_unseen(
     return parts
 
 
-def unseen_figure(parts: Mapping[str, Part], seeds: int, split: str = "test") -> tuple[Sheet, go.Figure]:
-    """The table, unseen authors first, and a plot with 95 % intervals over users and seeds."""
+def unseen_figure(parts: Mapping[str, Part], seeds: int, split: str = "test") -> tuple[str, Sheet, Plot]:
+    """The verdict, the table, unseen authors first, and a plot with 95 % intervals over users and seeds."""
     rows = tuple(
         (kind, name, *compared.cells())
         for kind, part in parts.items()
@@ -167,7 +170,27 @@ def unseen_figure(parts: Mapping[str, Part], seeds: int, split: str = "test") ->
         + (", with settings that were chosen on validation." if split == "test" else "."),
     ]
     headings = ("authors", "model", *HEADINGS)
-    return Sheet("Authors never seen in training", headings, rows, tuple(notes), names=2), _plots(parts)
+    plot = Plot(
+        "Metrics on authors never seen and on all others",
+        "Whether a model keeps its rank for authors without training rows. Compare models of one colour; the two "
+        f"colours are other samples. Lines are 95 % intervals over {drawn_over(seeds)}; dashed: random scores.",
+        _plots(parts),
+    )
+    sheet = Sheet("Authors never seen in training", headings, rows, tuple(notes), names=2)
+    return _gain(parts[UNSEEN]), sheet, plot
+
+
+def _gain(part: Part) -> str:
+    """What the parts are worth on GAUC for authors never seen."""
+    names = [row.name for row in ROWS if row.against == "SIM" and row.name in part.rows]
+    if not names:
+        return f"{listed(list(part.rows))} was scored alone, with nothing to compare it with"
+    told = []
+    for name in names:
+        row = part.rows[name]
+        chance = "beyond" if row.p_values["gauc"] < SIGNIFICANT else "within"
+        told.append(f"{name} {percent(row.gains['gauc'])} ({chance} chance)")
+    return f"for authors never seen, the gains of GAUC over SIM are {listed(told)}"
 
 
 def _users_with_both(samples: Samples) -> int:
@@ -181,17 +204,22 @@ def _only(scores: Mapping[str, Sequence[NDArray]], chosen: NDArray) -> dict[str,
 def _plots(parts: Mapping[str, Part]) -> go.Figure:
     figure = make_subplots(1, len(METRICS), subplot_titles=[metric.upper() for metric in METRICS])
     for column, metric in enumerate(METRICS, start=1):
-        for number, (kind, part) in enumerate(parts.items()):
+        for (kind, part), colour in zip(parts.items(), (OWN, GREY), strict=True):
             found = [one.interval(metric) for one in part.rows.values()]
             points = go.Scatter(
                 x=list(part.rows),
                 y=[one.mean for one in found],
-                error_y=arms(found),
+                error_y=error_bars(found),
                 mode="markers",
-                marker={"size": 9, "color": SERIES[number % len(SERIES)]},
+                marker={"size": 9, "color": colour},
                 name=kind,
                 legendgroup=kind,
+                offsetgroup=kind,
                 showlegend=column == 1,
             )
             figure.add_trace(points, row=1, col=column)
-    return figure.update_layout(template="plotly_white", height=480, legend_title_text="authors")
+        figure.add_hline(y=0.5, line=LIMIT, row=1, col=column)
+        figure.update_yaxes(title_text=metric.upper(), row=1, col=column)
+    return figure.update_xaxes(title_text="model", type="category").update_layout(
+        height=440, scattermode="group"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
@@ -25,6 +26,8 @@ COLUMNS = {
     "peak_rss_mb": ("Peak MB", "{:,.0f}"),
 }
 """fact of a cell -> heading and format; a sheet has those that any row has"""
+FRONTIER = "Up and to the left is better: more for less. No row on the dotted line is beaten in both."
+"""caption of the plot"""
 AGAINST = ("train_cpu_seconds", "rank_cpu_ms", "score_cpu_us")
 """costs that the plot shows accuracy against"""
 
@@ -98,7 +101,7 @@ def frontier(costs: Mapping[str, float], values: Mapping[str, float]) -> list[st
 def pareto(weighed: Weighed) -> go.Figure:
     """Accuracy against each cost, on a logarithmic axis, with 95 % intervals; the frontier is a line of steps."""
     values, shown = weighed.values, weighed.known(AGAINST)
-    figure = make_subplots(1, len(shown), shared_yaxes=True, horizontal_spacing=0.04)
+    figure = make_subplots(1, len(shown), subplot_titles=[COLUMNS[cost][0] for cost in shown])
     colours = of_models(values)
     for column, cost in enumerate(shown, start=1):
         costs, best = weighed.of(cost), weighed.frontier(cost)
@@ -126,6 +129,9 @@ def pareto(weighed: Weighed) -> go.Figure:
             hovertemplate="%{text}: %{y:.4f} at %{x:.3g}, %{customdata} parameters<extra></extra>",
         )
         figure.add_trace(steps, row=1, col=column).add_trace(points, row=1, col=column)
-        figure.update_xaxes(title_text=COLUMNS[cost][0], type="log", row=1, col=column)
-    figure.update_yaxes(title_text=weighed.metric, col=1)
-    return figure.update_layout(template="plotly_white", height=560, showlegend=False)
+        ends = np.log10([max(min(costs.values()), 1e-9), max(*costs.values(), 1e-9)])
+        room = max(0.35 * (ends[1] - ends[0]), 0.3)  # for the names beside the outermost points
+        span = [ends[0] - room, ends[1] + room]
+        figure.update_xaxes(title_text=COLUMNS[cost][0], type="log", range=span, row=1, col=column)
+    figure.update_yaxes(title_text=weighed.metric)
+    return figure.update_layout(height=480, showlegend=False)

@@ -19,6 +19,7 @@ from mmbee_plugin.experiments.sheet import (
     seeds_text,
     untested,
 )
+from mmbee_plugin.experiments.verdict import above, framed, gains, listed
 from mmbee_plugin.tables.costs import Weighed, cost_sheet
 from mmbee_plugin.tables.measures import Measured, Measures
 
@@ -48,6 +49,23 @@ def weighed(measures: Measures) -> Weighed:
     rows = measures.rows.items()
     values = {name: measured.interval(WEIGHED) for name, measured in rows}
     return Weighed(WEIGHED.upper(), values, {name: measured.costs for name, measured in rows})
+
+
+def verdict(measures: Measures, kind: str) -> str:
+    """The table in one sentence.
+
+    Args:
+        kind: of the data: real, sample or simulated.
+    """
+    headings = {metric: metric.upper() for metric in METRICS}
+    against = list(dict.fromkeys(row.against for row in measures.table.rows if row.against))
+    if measures.of_full:
+        found = above(str(measures.table.full), measures.of_full, headings, measures.tested)
+    elif measures.improvements:
+        found = gains(listed(against), measures.improvements, METRICS, measures.tested)
+    else:
+        found = f"{listed(list(measures.rows))} stands alone, with nothing to compare it with"
+    return framed(found, kind, measures.seeds)
 
 
 def of_full_lines(measures: Measures) -> list[str]:
@@ -131,10 +149,12 @@ def hourly_lines(measures: Measures) -> list[str]:
             hourly = measures.hourly_gain(name, metric)
             if hourly is not None and pooled * hourly < 0:
                 other.append(f"{name} (pooled {percent(pooled)}, hourly {percent(hourly)})")
-        if measures.improvements:
+        if other:
             found.append(
-                f"{metric.upper()}: Impr. with another sign pooled than over hours: {', '.join(other) or 'none'}."
+                f"{metric.upper()}: Impr. with another sign pooled than over hours: {', '.join(other)}."
             )
+    if measures.improvements and len(found) == 1:
+        found.append("Impr. has the same sign pooled and over hours, for every row and metric.")
     return found
 
 

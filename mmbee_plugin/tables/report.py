@@ -10,6 +10,7 @@ from mmbee_plugin.experiments.cells import Cell
 from mmbee_plugin.experiments.comparison import METRICS, Difference
 from mmbee_plugin.experiments.report import Report
 from mmbee_plugin.experiments.sheet import BEST, Sheet, mean, spread
+from mmbee_plugin.tables.layout import verdict
 from mmbee_plugin.tables.measures import Measures
 from mmbee_plugin.tables.plots import plots
 
@@ -46,7 +47,7 @@ def write_report(
         "full minus the row": {name: _minus(full, name, one) for name, one in measures.of_full.items()},
     }
     title = f"Table {measures.table.number}, {measures.split} split"
-    page = title, printed, plots(measures), provenance, kind == "real"
+    page = title, verdict(measures, kind), printed, plots(measures), provenance, kind == "real"
     return report.write(*page, COLUMNS, _lines(measures, kind), content, facts)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.experiments.colours import BLUE, VERMILLION
 from mmbee_plugin.experiments.rows import PAPER, Row, Settings, check_own, chosen, kept_note
 from mmbee_plugin.recbole.config.files import paper_settings
 from mmbee_plugin.recbole.config.sources import merged
@@ -16,8 +15,6 @@ NUMBERS = (2, 4, 5, 6, 7)
 WIDTHS = (32, 64, 128)
 LENGTHS = (5, 10, 20)
 
-COLOURS = {"mmoe": BLUE, "sim": VERMILLION}
-"""backbone -> colour of its rows in plots"""
 FULL: Settings = {"backbone": "sim", "content": "mfq", "interest": "gie"}
 
 SLOTS: dict[str, tuple[str, str]] = {

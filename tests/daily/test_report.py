@@ -27,7 +27,7 @@ def text_of(page) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", body).split())
 
 
-def test_the_page_of_a_day(planted_day, with_logits, tmp_path):
+def test_the_page_of_a_day(planted_day, with_logits, tmp_path, check_report):
     before = {f"2025-05-{10 + day}": planted_day(day, rows=3000) for day in range(3)}
     today = planted_day(3, rows=6000, gifts=5.0, hours=(17, 21))
     candidate = with_logits(today, lambda logits: -logits)
@@ -39,12 +39,16 @@ def test_the_page_of_a_day(planted_day, with_logits, tmp_path):
     )
     page = tmp_path / "report.html"
     write_report(page, report)
+    check_report(page)
     text = text_of(page)
-    assert text.startswith("2025-05-13: not published, 2 alarms")
+    assert (
+        text.startswith("Daily loop, 2025-05-13 Daily loop, 2025-05-13 Not published (")
+        and "2 alarms: " in text
+    )
     for part in ("GAUC FAILS", "norms passes", "calibration by hour", "train 12.5 30.2", "source: a &lt;test&gt;",
                  "against served bundle of day 2", "Progressive validation", "user&#x27;s neighbours"):  # fmt: skip
         assert part in text
-    assert page.read_text().count('class="plot"') == 6 and "http" not in text
+    assert page.read_text().count("<figure>") == 6 and "http" not in text
     found = measure(today)
     assert f"2025-05-13 {found.whole['auc']:.4f}" in text and f"{found.whole['log_loss']:.4f}" in text
 
@@ -53,7 +57,7 @@ def test_the_first_day_has_nothing_to_compare_with(planted_day, tmp_path):
     verdict = judge(planted_day(0, rows=1000))
     write_report(tmp_path / "first.html", DayReport("2025-05-10", SIMULATED, False, None, verdict))
     text = text_of(tmp_path / "first.html")
-    assert "2025-05-10: published, no alarm" in text and "with nothing served before" in text
+    assert "2025-05-10 Published, no alarm." in text and "with nothing served before" in text
     assert 'class="plot"' not in (tmp_path / "first.html").read_text()
 
 

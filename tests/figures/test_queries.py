@@ -68,7 +68,7 @@ def test_a_checkpoint_without_queries_is_refused(trained, live_path):
         read_authors(trained(content="concat"))
 
 
-def test_clusters_by_type_are_told_from_chance(live_path):
+def test_clusters_by_type_are_told_from_chance(live_path, check_answer):
     rng = np.random.default_rng(0)
     types = rng.integers(0, 3, 90)
     clustered = np.eye(3)[types] + 0.1 * rng.normal(size=(90, 3))
@@ -82,6 +82,7 @@ def test_clusters_by_type_are_told_from_chance(live_path):
 
     tokens = np.array([f"a{number}" for number in range(90)])
     vectors = {QUERIES: clustered, IDS: rng.normal(size=(90, 3))}
-    sheet, figure = query_figure(AuthorVectors(DatasetFolder(live_path), tokens, types, vectors))
+    said, sheet, plot = query_figure(AuthorVectors(DatasetFolder(live_path), tokens, types, vectors))
+    check_answer(said, sheet, plot)
     assert sheet.rows[0] == (QUERIES, "1.000", "1.000")
-    assert len(figure.data) == 6 and sum(len(trace.x) for trace in figure.data) == 180
+    assert len(plot.figure.data) == 6 and sum(len(trace.x) for trace in plot.figure.data) == 180

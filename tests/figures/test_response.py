@@ -23,15 +23,18 @@ def snapshot(tmp_path):
     return build(gifts, GraphSettings(top_k=6), tmp_path)
 
 
-def test_times_are_kept_by_metapath_and_a_wrong_walk_is_refused(snapshot, tmp_path, monkeypatch):
+def test_times_are_kept_by_metapath_and_a_wrong_walk_is_refused(
+    snapshot, tmp_path, monkeypatch, check_answer
+):
     found = response.measure(snapshot, 30)
     assert tuple(found) == PAPER_METAPATHS
     assert all(len(one.walked) == len(one.read) == 30 and one.read.min() > 0 for one in found.values())
-    sheet, figure = response.response_figure(snapshot, found)
+    said, sheet, plot = response.response_figure(snapshot, found)
+    check_answer(said, sheet, plot)
     assert [row[0] for row in sheet.rows] == list(PAPER_METAPATHS)
     assert float(sheet.rows[0][1]) == pytest.approx(np.median(found["u2a2u"].walked), abs=1e-4)
     data = ["Data: <made> by a test"]
-    write_page(tmp_path / "6.html", sheet.title, [sheet], [("", figure)], data, real=False)
+    write_page(tmp_path / "6.html", sheet.title, said, [sheet], [plot], data, real=False)
     page = (tmp_path / "6.html").read_text()
     assert "u2a2u2a" in page and "&lt;made&gt;" in page and "<script src" not in page
 

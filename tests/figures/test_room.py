@@ -41,7 +41,7 @@ def plant(folder, room, highlights):
     )
 
 
-def test_a_room_has_its_gifts_and_the_models_own_numbers(live_checkpoint, live_path):
+def test_a_room_has_its_gifts_and_the_models_own_numbers(live_checkpoint, live_path, check_answer):
     name_rooms(live_path)
     plant(live_path, ROOM, {2, 3, 9})
     trained = open_trained(live_checkpoint(**SMALL))
@@ -73,7 +73,8 @@ def test_a_room_has_its_gifts_and_the_models_own_numbers(live_checkpoint, live_p
     assert np.isnan(line.change[0]) and line.attention.shape == (12, 4, 3, 3)
     np.testing.assert_allclose(line.logit, logits.mean(dim=0), rtol=1e-4)
 
-    sheet, figure = room_figure(line)
+    said, sheet, plot = room_figure(line)
+    check_answer(said, sheet, plot)
     found = dict(zip(sheet.headings, zip(*sheet.rows, strict=True), strict=True))
     assert found["segments"] == ("all", "with gifts", "without", "planted highlight", "no highlight")
     assert found["number"][0] == "12" and found["number"][3:] == ("3", "9")
@@ -81,7 +82,9 @@ def test_a_room_has_its_gifts_and_the_models_own_numbers(live_checkpoint, live_p
     assert sum(float(found[name][0]) for name in ("visual", "speech", "comment")) == pytest.approx(
         1, abs=0.002
     )
-    assert figure.layout.shapes[0].x0 == 1 and figure.layout.shapes[0].x1 == 2  # minutes: segments 2 and 3
+    assert (
+        plot.figure.layout.shapes[0].x0 == 1 and plot.figure.layout.shapes[0].x1 == 2
+    )  # minutes: segments 2 and 3
 
 
 def test_the_default_room_has_the_most_gifts_of_the_test_part(live_checkpoint, live_path):

@@ -11,7 +11,7 @@ import pytest
 
 from mmbee_plugin.recbole.run import main
 from mmbee_plugin.recbole.training import progress
-from mmbee_plugin.recbole.training.progress import Progress, begin_stage, in_words
+from mmbee_plugin.recbole.training.progress import Progress, begin_stage
 
 TINY = ["--dataset=tiny", "--train_batch_size=64", "--gpu_id=", "--embedding_size=8",
         "--eval_args={split: {RS: [0.6, 0.2, 0.2]}, order: TO}"]  # fmt: skip
@@ -107,12 +107,6 @@ def test_stages_that_last_are_told_and_others_not(capsys, monkeypatch):
         begin_stage("quick too")
     time.sleep(0.1)
     assert capsys.readouterr().out == "MMBee: graph stage: nodes ...\n"
-
-
-def test_durations_in_words():
-    assert [in_words(seconds) for seconds in (0.4, 89, 300, 7300)] == [
-        *("about 0 s", "about 89 s", "about 5 min", "about 2.0 h"),
-    ]
 
 
 def test_a_command_is_silent_of_what_libraries_say_of_each_other():

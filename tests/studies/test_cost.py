@@ -86,7 +86,9 @@ def test_shapes_and_growth():
     assert growth(x, 3 * x**1.5) == pytest.approx(1.5)
 
 
-def test_the_command_prints_the_datas_own_graph_and_the_drawn_ones(live_path, tmp_path, monkeypatch):
+def test_the_command_prints_the_datas_own_graph_and_the_drawn_ones(
+    live_path, tmp_path, monkeypatch, check_report
+):
     def here(jobs, store, processes, show, fresh):
         assert fresh
         return [job.work(*job.arguments) for job in jobs]
@@ -98,7 +100,7 @@ def test_the_command_prints_the_datas_own_graph_and_the_drawn_ones(live_path, tm
     command = ["graph", "cost", "--dataset=tinylive", "--sizes=1,3", "--densities=1,2", *small]
     result = CliRunner().invoke(app, command, catch_exceptions=False)
     assert result.exit_code == 0
-    for text in ("| the data's own ", "| size x 3 ", "| density x 2 ", "grow seconds as density^"):
+    for text in ("| the data's own ", "| size x 3 ", "| density x 2 ", "growing seconds as size^"):
         assert text in result.output
-    page = (tmp_path / "results" / "cost.html").read_text()
+    page = check_report(tmp_path / "results" / "cost.html")
     assert "<td>40</td><td>8</td>" in page and "<td>120</td><td>24</td>" in page

@@ -108,7 +108,7 @@ def changes(trained, moment):
 
 
 @pytest.mark.parametrize("given", [GIE, SET, BDR], ids=["gie", "set", "bdr"])
-def test_each_part_is_what_the_model_scores_without_it(live_checkpoint, given):
+def test_each_part_is_what_the_model_scores_without_it(live_checkpoint, given, check_answer):
     trained = open_trained(live_checkpoint(**given))
     moment = find_moment(trained, *rich_pair(trained))
     found = explain(trained, moment)
@@ -127,8 +127,9 @@ def test_each_part_is_what_the_model_scores_without_it(live_checkpoint, given):
     assert all(max(abs(fall) for key, fall in falls.items() if key[0] == kind) > 0.01 for kind, _ in falls)
     sizes = [abs(fall) for fall in falls.values()]
     assert sizes == sorted(sizes, reverse=True)
-    sheet, figure = explanation_figure(trained, found)
-    assert len(sheet.rows) == 1 + len(falls) == 1 + sum(len(trace.x) for trace in figure.data)
+    said, sheet, plot = explanation_figure(trained, found)
+    check_answer(said, sheet, plot)
+    assert len(sheet.rows) == 1 + len(falls) == 1 + sum(len(trace.x) for trace in plot.figure.data)
     assert float(sheet.rows[0][4]) == pytest.approx(1 / (1 + np.exp(-found.logit)), abs=1e-4)
 
 

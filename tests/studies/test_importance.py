@@ -70,13 +70,14 @@ def made(falls: dict[str, tuple[float, ...]], spread: float) -> Cell:
     return Cell(arrays, {"metapaths": list(falls), "samples": 9, "positives": 3, "users": 4})
 
 
-def test_the_largest_mean_fall_comes_first_and_doubt_is_said():
+def test_the_largest_mean_fall_comes_first_and_doubt_is_said(check_answer):
     cells = [
         made({"u2a": (0.001, 0.003), "u2a2u": (-0.001, 0.0), "a2a": (0.004, 0.008)}, 0.003),
         made({"u2a": (0.002, 0.002), "u2a2u": (0.0, 0.0), "a2a": (0.006, 0.006)}, 0.003),
     ]
     assert ranking(cells, "gauc") == ["a2a", "u2a", "u2a2u"]
-    sheet, figure = select_figure(cells, "gauc", 2)
+    said, sheet, plot = select_figure(cells, "gauc", 2)
+    check_answer(said, sheet, plot)
     assert [row[:4] for row in sheet.rows] == [
         ("a2a", "√", "√", "+0.600"),
         ("u2a", "√", "", "+0.200"),
@@ -86,9 +87,9 @@ def test_the_largest_mean_fall_comes_first_and_doubt_is_said():
     ]
     assert sheet.headings[3:] == ("GAUC fall", "95 %", "±", "AUC fall", "UAUC fall")
     assert sheet.rows[0][4] == "+0.315 to +0.885" and sheet.rows[0][5] == "0.141"
-    assert sheet.notes[0].startswith("Would keep: a2a, u2a; the paper's five: ")
-    assert sheet.notes[-1] == "Kept, but not beyond chance over users and seeds: u2a."
-    bars, points = figure.data
+    assert sheet.notes[0].startswith("The paper's five: ")
+    assert said == "a2a and u2a would be kept, of which u2a may be chance"
+    bars, points = plot.figure.data
     assert list(bars.y) == ["a2a", "u2a", "u2a2u"] and len(points.x) == 12
 
 

@@ -29,7 +29,7 @@ def test_the_plan_has_each_modality_and_all_at_once():
             planned(["visual"], rates, levels)
 
 
-def test_every_change_is_scored_and_set_against_the_bare_model(live_checkpoint):
+def test_every_change_is_scored_and_set_against_the_bare_model(live_checkpoint, check_answer):
     trained = open_trained(live_checkpoint(interest="none"))
     samples, alone = trained.samples("test"), np.random.default_rng(0).random(120)
     study = measure(trained, planned(["visual", "speech"], [1], [1]), ("SIM", alone))
@@ -42,12 +42,13 @@ def test_every_change_is_scored_and_set_against_the_bare_model(live_checkpoint):
     found = study.rows["visual missing, 100%"]
     assert {name: value for name, [value] in found.pooled.items()} == expected
     assert found.gains["auc"] == pytest.approx(expected["auc"] - samples.pooled(alone)["auc"])
-    sheet, figure = missing_figure(study)
+    said, sheet, plot = missing_figure(study)
+    check_answer(said, sheet, plot)
     assert len(sheet.rows) == 7 and all(len(row) == len(sheet.headings) for row in sheet.rows)
     lines = [note for note in sheet.notes if note.startswith("AUC with any one modality gone")]
     gains = [study.rows[f"{name} missing, 100%"].gains["auc"] for name in ("visual", "speech")]
     assert ("not above SIM" in lines[0]) == (min(gains) <= 0)
-    assert {trace.name for trace in figure.data} == {"visual", "speech", "all"}
+    assert {trace.name for trace in plot.figure.data} == {"visual", "speech", "all"}
 
     def verdict(study, **metrics):
         rows = {
@@ -58,7 +59,7 @@ def test_every_change_is_scored_and_set_against_the_bare_model(live_checkpoint):
                 strict=True,
             )
         }
-        notes = missing_figure(replace(study, rows={**study.rows, **rows}))[0].notes
+        notes = missing_figure(replace(study, rows={**study.rows, **rows}))[1].notes
         return next(note for note in notes if note.startswith("AUC with any one")).partition(": ")[2]
 
     assert verdict(study, auc=((0.1, 0.001), (0.2, 0.04))) == (

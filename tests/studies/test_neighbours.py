@@ -57,7 +57,7 @@ def by_hand(snapshot, path, before, later, exclude_own):
 
 
 @pytest.mark.parametrize("exclude_own", [True, False])
-def test_every_path_counts_what_a_loop_over_all_pairs_counts(tmp_path, exclude_own):
+def test_every_path_counts_what_a_loop_over_all_pairs_counts(tmp_path, exclude_own, check_answer):
     before, later = gifts(60, 0), gifts(40, 1)
     names = tuple(path.name for path in every_metapath())
     settings = GraphSettings(metapaths=names, top_k=TOP_K, exclude_own=exclude_own)
@@ -72,8 +72,9 @@ def test_every_path_counts_what_a_loop_over_all_pairs_counts(tmp_path, exclude_o
             np.testing.assert_allclose(one.precision[kind], shares, err_msg=f"{path.name} {kind}")
             np.testing.assert_allclose(one.recall[kind], [true / wanted for true, _, wanted in counted])
         assert one.size == pytest.approx(np.mean([length for _, length, _ in expected["stored"]]))
-    sheet, figure = neighbours_figure(found, "test")
-    assert [row[0] for row in sheet.rows] == list(names) and len(figure.data) == 6
+    said, sheet, plot = neighbours_figure(found, "test")
+    check_answer(said, sheet, plot)
+    assert [row[0] for row in sheet.rows] == list(names) and len(plot.figure.data) == 6
 
 
 def test_the_command_counts_on_the_later_split(live_path, tmp_path, monkeypatch):

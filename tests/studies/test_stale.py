@@ -30,7 +30,7 @@ def quiet(stage: str) -> None:
     """Shows nothing."""
 
 
-def test_a_snapshot_knows_the_gifts_before_its_moment(live_checkpoint, live_path):
+def test_a_snapshot_knows_the_gifts_before_its_moment(live_checkpoint, live_path, check_answer):
     trained = open_trained(live_checkpoint(**{**GIE, "attributes": True}))
     interest, histories = trained.network.interest, trained.rows("test").histories
     plain = trained.scores("test")
@@ -46,13 +46,14 @@ def test_a_snapshot_knows_the_gifts_before_its_moment(live_checkpoint, live_path
     np.testing.assert_array_equal(trained.scores("test"), plain)
     assert [one.age for one in aged(trained, [0], quiet)[1]] == [0, None]
 
-    sheet, figure = stale_figure(samples, found)
+    said, sheet, plot = stale_figure(samples, found)
+    check_answer(said, sheet, plot)
     assert [row[:2] for row in sheet.rows] == [
         ("0 days", "2023-11-22 00:00"),
         ("3 days", "2023-11-19 00:00"),
         ("7 days", "2023-11-15 00:00"),
     ]
-    assert len(figure.data) == 3
+    assert len(plot.figure.data) == 3
 
 
 def test_a_day_old_lists_are_those_of_the_run(live_checkpoint, monkeypatch):

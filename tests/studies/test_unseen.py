@@ -57,7 +57,7 @@ def cells(folder, rows=ROWS, seeds=1, split="test"):
     }
 
 
-def test_samples_are_parted_by_what_training_showed(folder):
+def test_samples_are_parted_by_what_training_showed(folder, check_answer):
     made = cells(folder)
     parts = measure_unseen(folder, GIVEN, made)
     file = pl.read_csv(folder.path / "tinylive.test.inter", separator="\t")
@@ -68,9 +68,10 @@ def test_samples_are_parted_by_what_training_showed(folder):
     full = parts[UNSEEN].rows["SIM+MFQ+GIE"]
     assert full.pooled["auc"] == [pytest.approx(1, abs=0.01)] and full.gains["auc"] > 0.2
     assert parts[SEEN].rows["SIM+MFQ+GIE"].pooled["auc"][0] < 0.8
-    sheet, figure = unseen_figure(parts, 1)
+    said, sheet, plot = unseen_figure(parts, 1)
+    check_answer(said, sheet, plot)
     assert [row[:2] for row in sheet.rows] == [(kind, row.name) for kind in (UNSEEN, SEEN) for row in ROWS]
-    assert f"2 authors, {new.sum()} samples" in sheet.notes[0] and len(figure.data) == 6
+    assert f"2 authors, {new.sum()} samples" in sheet.notes[0] and len(plot.figure.data) == 6
 
 
 def test_truth_is_the_last_line_where_it_is_known(folder):

@@ -100,6 +100,17 @@ def read_info(folder: DatasetFolder, settings: Mapping[str, Any] | None = None) 
     )
 
 
+def warnings(info: DatasetInfo) -> list[str]:
+    """What is wrong with the data: leaks, columns that are not read, rows of features without a number."""
+    found = [f"warning: {line}" for line in info.folder.unread]
+    found += [line for line in info.leaks if line.startswith("warning")]
+    return found + [
+        f"warning: {modality}: {health.not_finite:,} of {health.rows:,} rows are not finite"
+        for modality, health in info.features.items()
+        if health.not_finite
+    ]
+
+
 def report(info: DatasetInfo) -> list[str]:
     """Lines printed by `mmbee data info`."""
     folder, train = info.folder, info.parts["train"]

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmbee_plugin.command.extras import check_extra
-from mmbee_plugin.data.inspect.info import DatasetInfo
+from mmbee_plugin.data.inspect.info import DatasetInfo, warnings
 from mmbee_plugin.errors import InputError
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 BINS = 60
+HEIGHT = 360
+"""of a chart, in pixels"""
+EQUAL = "#7a828e"
+"""colour of what to compare with"""
 
 
 def check_picture(path: Path) -> None:
@@ -26,45 +30,104 @@ def check_picture(path: Path) -> None:
     check_extra("plotly", f"{path}: a picture")
 
 
-def drawn(info: DatasetInfo) -> go.Figure:
-    """Four charts: degrees of users and items, concentration on the top items, feature sizes, popularity baseline."""
-    from plotly import graph_objects
-    from plotly.subplots import make_subplots
+def verdict(info: DatasetInfo) -> str:
+    """The data in one sentence: their size and what is wrong with them."""
+    folder, faults = info.folder, warnings(info)
+    rows = sum(info.samples.values()) or sum(map(len, info.parts.values()))
+    what = f"{rows:,} rows of {len(info.user_degrees):,} users and {len(info.item_degrees):,} items"
+    if not faults:
+        return f"Nothing was found wrong with {what} of {folder.name}."
+    first = faults[0].removeprefix("warning: ")
+    more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+    return f"Look at this before training on {what} of {folder.name}: {first}{more}."
 
-    titles = (
-        "How many have at least so many training interactions",
-        "Training interactions held by the top items",
-        "Row norms (words of a bag), relative to their median",
-        "Popularity baseline",
+
+def drawn(info: DatasetInfo) -> list[tuple[str, str, go.Figure]]:
+    """(heading, caption, figure) of each chart: degrees, concentration on the top items, feature sizes, popularity."""
+    charts = [
+        (
+            "Degrees",
+            "How many users and items have at least so many training interactions, both scales logarithmic. A straight "
+            "line is the usual long tail; a step is a cut that somebody made.",
+            _degrees(info),
+        ),
+        (
+            "Concentration",
+            "Share of the training interactions that the most popular items hold. The further the curve is above the "
+            "dashed line, where all are equally popular, the better a popularity baseline does.",
+            _concentration(info),
+        ),
+    ]
+    if any(len(health.sizes) for health in info.features.values()):
+        charts.append(
+            (
+                "Sizes of features",
+                "Norms of rows (words of a bag) relative to the median of their modality, which the dashed line marks. "
+                "One hump is healthy; a second one far off is another scale or a fault.",
+                _sizes(info),
+            )
+        )
+    charts.append(
+        (
+            "Popularity baseline",
+            "What counting training interactions scores on each held-out part, without a model"
+            + ("; dashed: random scores." if info.samples else "; a model has to be above it."),
+            _popularity(info),
+        )
     )
-    figure = make_subplots(rows=2, cols=2, subplot_titles=titles, vertical_spacing=0.14)
+    return charts
+
+
+def _degrees(info: DatasetInfo) -> go.Figure:
+    from plotly.graph_objects import Figure
+
+    figure = Figure()
     for name, degrees in (("users", info.user_degrees), ("items", info.item_degrees)):
         values, at_least = _at_least(degrees)
-        figure.add_scatter(x=values, y=at_least, name=name, mode="lines+markers", row=1, col=1)
+        figure.add_scatter(x=values, y=at_least, name=name, mode="lines+markers")
+    figure.update_xaxes(type="log", title_text="training interactions, at least")
+    return figure.update_yaxes(type="log", title_text="users or items").update_layout(height=HEIGHT)
+
+
+def _concentration(info: DatasetInfo) -> go.Figure:
+    from plotly.graph_objects import Figure
+
     share, held = _held_by_top(info.item_degrees)
-    figure.add_scatter(x=share, y=held, name="items, most popular first", mode="lines", row=1, col=2)
+    figure = Figure().add_scatter(x=share, y=held, mode="lines")
+    equal = {"dash": "dash", "color": EQUAL}
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=equal, showlegend=False)
+    figure.update_xaxes(title_text="share of the items, most popular first", tickformat=".0%")
+    return figure.update_yaxes(
+        title_text="share of the training interactions", tickformat=".0%"
+    ).update_layout(height=HEIGHT)
+
+
+def _sizes(info: DatasetInfo) -> go.Figure:
+    from plotly.graph_objects import Figure
+
+    figure = Figure()
     for modality, health in info.features.items():
         if len(health.sizes):
             relative = health.sizes / max(float(np.median(health.sizes)), 1e-12)
             counts, edges = np.histogram(relative, bins=BINS)
-            figure.add_scatter(
-                x=(edges[:-1] + edges[1:]) / 2,
-                y=counts,
-                name=modality,
-                mode="lines",
-                line_shape="hvh",
-                row=2,
-                col=1,
-            )
+            middle = (edges[:-1] + edges[1:]) / 2
+            figure.add_scatter(x=middle, y=counts, name=modality, mode="lines", line_shape="hvh")
+    figure.add_vline(x=1, line={"dash": "dash", "color": EQUAL})
+    figure.update_xaxes(title_text="norm or words, relative to the median")
+    return figure.update_yaxes(title_text="rows").update_layout(height=HEIGHT)
+
+
+def _popularity(info: DatasetInfo) -> go.Figure:
+    from plotly.graph_objects import Figure
+
+    figure = Figure()
     for part, metrics in info.popularity.items():
         shown = {name: value for name, value in metrics.items() if name != "users"}
-        bars = graph_objects.Bar(x=list(shown), y=list(shown.values()), name=part)
-        figure.add_trace(bars, row=2, col=2)
-    figure.update_xaxes(type="log", title_text="training interactions", row=1, col=1)
-    figure.update_yaxes(type="log", row=1, col=1)
-    figure.update_xaxes(title_text="share of the items", tickformat=".0%", row=1, col=2)
-    figure.update_yaxes(tickformat=".0%", row=1, col=2)
-    return figure.update_layout(height=840, template="plotly_white")
+        figure.add_bar(x=list(shown), y=list(shown.values()), name=part)
+    if info.samples:
+        figure.add_hline(y=0.5, line={"dash": "dash", "color": EQUAL})
+    figure.update_xaxes(title_text="metric", type="category")
+    return figure.update_yaxes(title_text="value of the metric").update_layout(height=HEIGHT)
 
 
 def _at_least(degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,6 +19,8 @@ from recbole.trainer import Trainer
 from recbole.trainer import trainer as recbole_trainer
 from recbole.utils import early_stopping
 
+from mmbee_plugin.command.time_left import in_words
+
 SLOW = 2.0
 """seconds after which a stage is printed"""
 STAGES = logging.getLogger("mmbee_plugin.stages")
@@ -30,14 +32,6 @@ RECENT = 5
 def begin_stage(name: str) -> None:
     """Announces a stage of the work, such as ``graph stage: u2a``."""
     STAGES.info(name)
-
-
-def in_words(seconds: float) -> str:
-    """A rough duration, such as ``about 5 min``."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"about {seconds:.0f} s"
-    return f"about {minutes} min" if minutes < 120 else f"about {seconds / 3600:.1f} h"
 
 
 @dataclass

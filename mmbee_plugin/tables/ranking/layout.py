@@ -15,6 +15,7 @@ from mmbee_plugin.experiments.sheet import (
     standing,
     untested,
 )
+from mmbee_plugin.experiments.verdict import above, framed, listed
 from mmbee_plugin.tables.costs import Weighed, cost_sheet
 from mmbee_plugin.tables.ranking.measures import (
     ALL,
@@ -58,6 +59,20 @@ def weighed(measures: RankingMeasures) -> Weighed:
     """The rows' Recall@20 and costs."""
     values = {name: of_row[WEIGHED] for name, of_row in measures.intervals.items()}
     return Weighed(metric_name(WEIGHED), values, {name: row.costs for name, row in measures.rows.items()})
+
+
+def verdict(measures: RankingMeasures, kind: str) -> str:
+    """The table in one sentence.
+
+    Args:
+        kind: of the data: real, sample or simulated.
+    """
+    if measures.differences:
+        headings = {metric: metric_name(metric) for metric in SHOWN}
+        found = above(measures.reference, measures.differences[ALL], headings, measures.tested)
+    else:
+        found = f"{listed(list(measures.rows))} is not compared with {measures.reference}"
+    return framed(found, kind, measures.seeds)
 
 
 def metric_name(metric: str) -> str:

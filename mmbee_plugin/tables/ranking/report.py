@@ -9,6 +9,7 @@ from typing import Any
 from mmbee_plugin.experiments.cells import Cell
 from mmbee_plugin.experiments.report import Report
 from mmbee_plugin.experiments.sheet import Sheet, spread
+from mmbee_plugin.tables.ranking.layout import verdict
 from mmbee_plugin.tables.ranking.measures import ALL, METRICS, RankingMeasures
 from mmbee_plugin.tables.ranking.plots import ranking_plots
 from mmbee_plugin.tables.ranking.rows import NUMBER
@@ -45,7 +46,8 @@ def write_ranking(
     }
     data = facts["data"]
     title = f"Table {NUMBER}, {measures.split} split of {data['name']}"
-    page = title, printed, ranking_plots(measures), provenance, data["kind"] == "real"
+    said = verdict(measures, data["kind"])
+    page = title, said, printed, ranking_plots(measures), provenance, data["kind"] == "real"
     return report.write(*page, COLUMNS, _lines(measures, data), content, facts)
 
 

@@ -122,8 +122,15 @@ def test_live_data_counts_gifts(live_path):
 def test_the_picture_has_degrees_concentration_and_the_baseline(content, tmp_path):
     pytest.importorskip("plotly")
     write_folder(tmp_path / "toy", content)
-    names = {trace.name for trace in drawn(read_info(DatasetFolder(tmp_path / "toy"))).data}
-    assert {"users", "items", "items, most popular first", "valid", "test"} <= names
+    charts = drawn(read_info(DatasetFolder(tmp_path / "toy")))
+    assert [heading for heading, *_ in charts] == [
+        "Degrees",
+        "Concentration",
+        "Sizes of features",
+        "Popularity baseline",
+    ] and all(caption for _, caption, _ in charts)
+    names = {trace.name for *_, figure in charts for trace in figure.data}
+    assert {"users", "items", "visual", "valid", "test"} <= names
 
 
 @pytest.mark.parametrize(

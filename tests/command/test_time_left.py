@@ -1,0 +1,23 @@
+"""The time left of a long command."""
+
+from __future__ import annotations
+
+from mmbee_plugin.command import time_left
+from mmbee_plugin.command.time_left import TimeLeft, in_words
+
+
+def test_durations_in_words():
+    assert [in_words(seconds) for seconds in (0.4, 89, 300, 7300)] == [
+        *("about 0 s", "about 89 s", "about 5 min", "about 2.0 h"),
+    ]
+
+
+def test_what_was_there_before_took_no_time(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time_left.time, "monotonic", lambda: now[0])
+    left = TimeLeft(36, "cells", there=4)
+    assert str(left) == "time left unknown"
+    now[0] += 50
+    left.step()
+    left.step()
+    assert str(left) == "about 12 min left (measured on 2 of 36 cells)"  # 30 more of 25 s
