@@ -13,6 +13,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation.bootstrap import Interval, of_draws
 from mmbee_plugin.evaluation.resampling import means_on_resampled_users
 from mmbee_plugin.experiments.sheet import Sheet
+from mmbee_plugin.experiments.verdict import framed, listed
 
 EFFECTS: dict[str, tuple[str, ...]] = {
     "of the user": ("user_id",),
@@ -73,6 +74,13 @@ def amount_sheet(title: str, found: Mapping[str, Errors]) -> Sheet:
         "No model of this package predicts amounts: these rows are what one would have to beat.",
     )
     return Sheet(title, ("Row", *METRICS), rows, notes)
+
+
+def amount_verdict(found: Mapping[str, Errors], kind: str) -> str:
+    """Which way to predict errs least, in one sentence; ``kind``: real, sample or simulated."""
+    least = {"MAE": min(found, key=lambda name: found[name].mae.mean)}
+    least["RMSE"] = min(found, key=lambda name: found[name].rmse.mean)
+    return framed(listed([f"{name} has the least {metric}" for metric, name in least.items()]), kind)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from mmbee_plugin.logs.settings import SampleSettings
 from mmbee_plugin.logs.tasks import PRICE, WATCH, amounts, write_clicks, write_clickthrough
 from mmbee_plugin.logs.writer import INFO_FILE
 from mmbee_plugin.tables.command import MODEL, TableOptions, run_table
-from mmbee_plugin.tables.kuailive.amounts import amount_sheet, measure
+from mmbee_plugin.tables.kuailive.amounts import amount_sheet, amount_verdict, measure
 from mmbee_plugin.tables.ranking.command import run_table_3
 
 NAME = "kuailive"
@@ -105,6 +105,6 @@ def _amounts(task: str, log: LogFolder, asked: TableOptions) -> list[str]:
         for metric, one in asdict(errors).items()
     )
     content = {**same, "rows": {name: asdict(errors) for name, errors in found.items()}}
-    sheets, provenance, real = [amount_sheet(title, found)], [log.provenance()], log.info.kind == "real"
-    written = COLUMNS, lines, content, {"versions": versions()}
-    return Report(asked.out).write(title, sheets, (), provenance, real, *written)
+    sheets, provenance, kind = [amount_sheet(title, found)], [log.provenance()], log.info.kind
+    page = title, amount_verdict(found, kind), sheets, (), provenance, kind == "real"
+    return Report(asked.out).write(*page, COLUMNS, lines, content, {"versions": versions()})
