@@ -10,9 +10,10 @@ import numpy as np
 
 from mmbee_plugin.demo.card import PURPOSE, card, metrics_sheet
 from mmbee_plugin.demo.folder import Demo
-from mmbee_plugin.experiments.page import STYLE, write_page
+from mmbee_plugin.experiments.page import page_style, write_page
 from mmbee_plugin.experiments.sheet import BEST
 from mmbee_plugin.experiments.study import Answer
+from mmbee_plugin.experiments.verdict import framed
 from mmbee_plugin.figures.room import read_timeline
 from mmbee_plugin.figures.timeline import room_figure
 from mmbee_plugin.files import replaced
@@ -29,7 +30,7 @@ dl {{ max-width: 46rem }} dt {{ margin-top: 1.1rem; font-weight: 600 }} dd {{ ma
 overflow-wrap: anywhere }}
 </style></head><body>
 <h1>MMBee: a small model to look at</h1>
-<p class="loud">{loud}</p><p class="data">{told}</p>
+<aside class="strip"><p>{told}</p><p class="loud">{loud}</p></aside>
 <p>On the test day its GAUC is {gauc}; the chances that the gifts were drawn with have {best}. <a href="card.html">Its
 metrics</a>, with what it must not be used for.</p>
 <dl>{entries}</dl>
@@ -42,13 +43,11 @@ def write_pages(demo: Demo, trained: Trained) -> None:
     demo.pages.mkdir(exist_ok=True)
     notes = f"Checkpoint: {demo.checkpoint.name}"
     user, author = best_gift(trained)
-    sheet, figure = explanation_figure(trained, explain(trained, find_moment(trained, user, author)))
-    Answer(sheet, figure, trained.folder, notes).write(demo.pages / "explain.html")
-    sheet, figure = diagnosis_figure(diagnose(trained))
-    Answer(sheet, figure, trained.folder, notes).write(demo.pages / "diagnose.html")
+    found = explanation_figure(trained, explain(trained, find_moment(trained, user, author)))
+    Answer(*found, trained.folder, notes).write(demo.pages / "explain.html")
+    Answer(*diagnosis_figure(diagnose(trained)), trained.folder, notes).write(demo.pages / "diagnose.html")
     line = read_timeline(trained.network, trained.train)
-    sheet, figure = room_figure(line)
-    Answer(sheet, figure, trained.folder, notes).write(demo.pages / "room.html")
+    Answer(*room_figure(line), trained.folder, notes).write(demo.pages / "room.html")
     told = provenance_lines(trained.folder)
     metrics = metrics_sheet(trained)
     with replaced(demo.card) as file:
@@ -56,7 +55,11 @@ def write_pages(demo: Demo, trained: Trained) -> None:
     sheet = replace(
         metrics, notes=(f"In brackets 95 % intervals over users; {BEST}: the simulator's chances.", PURPOSE)
     )
-    write_page(demo.pages / "card.html", sheet.title, [sheet], [], told, False)
+    gauc, best = metrics.rows[2][-1], metrics.rows[3][-1]
+    verdict = framed(
+        f"GAUC is {gauc} on the test day, where the best possible is {best}", "simulated", seeds=1
+    )
+    write_page(demo.pages / "card.html", sheet.title, verdict, [sheet], [], told, False)
     entries = [
         ("/", "The console", "what is served, the best authors on the air for a user, and what carried a score",
          f"mmbee serve {demo.bundles}"),
@@ -72,9 +75,8 @@ def write_pages(demo: Demo, trained: Trained) -> None:
         f'<dt><a href="{at}">{escape(name)}</a></dt><dd>{escape(what)}<br><code>{escape(command)}</code></dd>'
         for at, name, what, command in entries
     )
-    gauc, best = metrics.rows[2][-1], metrics.rows[3][-1]
     with replaced(demo.pages / "index.html") as file:
-        file.write(INDEX.format(style=STYLE, loud=escape(told[1]), told=escape(told[0]),
+        file.write(INDEX.format(style=page_style(), loud=escape(told[1]), told=escape(told[0]),
                                 gauc=gauc, best=best, entries=shown))  # fmt: skip
 
 

@@ -22,6 +22,11 @@ LIBRARY = ASSETS / "plotly" / "plotly-cartesian.min.js.gz"
 MARKS = {True: " good", False: " bad", None: ""}
 
 
+def page_style() -> str:
+    """The stylesheet of all reports."""
+    return (ASSETS / "page.css").read_text(encoding="utf-8")
+
+
 def write_page(
     path: Path,
     title: str,
@@ -54,7 +59,7 @@ def write_page(
         *(_section(plot.heading, _plot(plot, number)) for number, plot in enumerate(plots)),
         _section("Settings and versions", _folded(facts)) if facts else "",
     ]
-    style = (ASSETS / "page.css").read_text(encoding="utf-8")
+    style = page_style()
     with replaced(path) as file:
         file.write(
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
