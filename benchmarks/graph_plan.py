@@ -19,7 +19,7 @@ from scipy.optimize import lsq_linear
 from mmbee_plugin.graph.donations import donation_graph
 from mmbee_plugin.graph.expansion import Expansion
 from mmbee_plugin.graph.hubs import capped
-from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, POSITIVES, Metapath
+from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, POSITIVES, Metapath, in_turn
 from mmbee_plugin.graph.plan import COSTS, Stage, plan
 from mmbee_plugin.graph.population import Population
 from mmbee_plugin.graph.swing import swing
@@ -88,7 +88,7 @@ def runs(
     a2a, seconds, peak = measured(lambda: swing(u2a, max_users=cap))
     yield stages["swing"], seconds[1], 8 * a2a.nnz, peak
     expansion, lists = Expansion(u2a, a2a, sample=sample), {}
-    for name in PAPER_METAPATHS:
+    for name in in_turn(PAPER_METAPATHS):
         path = Metapath.parse(name)
         lists[name], seconds, peak = measured(lambda path=path: expansion.lists(path, 50))
         yield stages[name], seconds[1], lists[name].entries.nbytes, peak

@@ -13,7 +13,7 @@ from mmbee_plugin.files import folder_beside, publish
 from mmbee_plugin.graph.attributes import Attributes, mean_attributes
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.making import InProcess, Made
-from mmbee_plugin.graph.metapaths import POSITIVES
+from mmbee_plugin.graph.metapaths import POSITIVES, in_turn
 from mmbee_plugin.graph.names import Names
 from mmbee_plugin.graph.partly import Partly
 from mmbee_plugin.graph.refresh import Refresh
@@ -159,7 +159,7 @@ def _write_graph(
     if settings.reach_top_k:
         with writer.stage(f"reach{within}"):
             writer.lists(f"{folder}reach", made.reach)
-    for name in dict.fromkeys([*settings.metapaths, *(inputs.positives if fold is None else ())]):
+    for name in in_turn([*settings.metapaths, *(inputs.positives if fold is None else ())]):
         with writer.stage(f"{name}{within}"):
             lists = made.lists(name)
         for column, own in columns.items():

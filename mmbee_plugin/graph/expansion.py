@@ -50,7 +50,10 @@ def expand(
 
 
 class Expansion:
-    """Finds neighbour lists on one pair of graphs; keeps what several metapaths need.
+    """Finds neighbour lists on one pair of graphs.
+
+    The product of the last two of three steps is kept until a metapath with other last steps follows, see
+    :func:`~mmbee_plugin.graph.metapaths.in_turn`.
 
     Args:
         u2a, a2a, normalisation, sample: as in :func:`expand`.
@@ -85,9 +88,11 @@ class Expansion:
         if path.start == "u":
             rows, starts = shared_rows(steps[0] if nodes is None else rows_at(steps[0], nodes))
             starts = starts if nodes is None else nodes[starts]
+        if self._last_two is not None and self._last_two[0] != path.steps[-2:]:
+            self._last_two = None
         if path.hops == 3 and joins(steps):
             steps = [steps[0], self._joined(path, steps)]
-        elif path.hops == 2 and self._last_two is not None and self._last_two[0] == path.steps:
+        elif path.hops == 2 and self._last_two is not None:
             steps = [self._last_two[1]]
         own = None
         if leaves_gifts_out(path, exclude_own):
@@ -97,9 +102,7 @@ class Expansion:
         return PackedLists((path.name,), indptr, entries, rows, (route.with_self,), top_k)
 
     def _joined(self, path: Metapath, steps: list[csr_matrix]) -> csr_matrix:
-        """The product of a path's last two steps; the last one made is kept."""
-        names = path.steps[1:]
-        if self._last_two is None or self._last_two[0] != names:
-            self._last_two = None  # frees it before the next is made
-            self._last_two = names, stored_product(*steps[1:])
+        """The product of a path's last two steps."""
+        if self._last_two is None:
+            self._last_two = path.steps[1:], stored_product(*steps[1:])
         return self._last_two[1]

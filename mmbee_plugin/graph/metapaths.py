@@ -1,6 +1,7 @@
 """Metapaths over U2A and A2A: their names, normalised steps and walks (MMBee, section 5.3)."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import Annotated, Literal, get_args
@@ -97,6 +98,23 @@ def every_metapath(hops: int = MAX_HOPS) -> tuple[Metapath, ...]:
     names = ("2".join(nodes) for count in range(2, hops + 2) for nodes in product("ua", repeat=count))
     paths = [Metapath.parse(name) for name in names if "u2u" not in name]
     return tuple(sorted(paths, key=lambda path: path.start == "a"))
+
+
+def in_turn(names: Iterable[str]) -> list[str]:
+    """Distinct metapaths, those of three steps first, each before the path of its last two, whose product they share.
+
+    Example:
+        >>> in_turn(PAPER_METAPATHS)
+        ['u2a2u2a', 'a2u2a', 'u2a2u', 'u2a2a', 'a2a']
+    """
+    paths = [Metapath.parse(name) for name in dict.fromkeys(names)]
+    products = list(dict.fromkeys(path.steps[-2:] for path in paths if path.hops == MAX_HOPS))
+
+    def turn(path: Metapath) -> tuple[int, int]:
+        last = path.steps[-2:]
+        return products.index(last) if last in products else len(products), -path.hops
+
+    return [path.name for path in sorted(paths, key=turn)]
 
 
 @dataclass(frozen=True)
