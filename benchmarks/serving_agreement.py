@@ -15,6 +15,7 @@ import contextlib
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from mmbee_plugin.serving.bundle.opened import open_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.bundle.source import Source
 from mmbee_plugin.serving.client import Client
+from mmbee_plugin.serving.scorer import DEGRADED
 from mmbee_plugin.torchrec.checkpoints.bundle import open_source as open_torchrec
 
 NEAR = 1e-5
@@ -35,6 +37,7 @@ NEAR = 1e-5
 WORKERS = 2
 CONNECTIONS = 8
 """asked in turn, so that all workers answer"""
+TRIES = 50
 ANY_AGE = """
 from mmbee_plugin.serving.board import board
 board.ON_AIR = 10**9  # segment lengths: every author who had a segment is on the board
@@ -148,6 +151,7 @@ def tell(
 ) -> None:
     """Asks both stores for each request, and prints how far their scores are from the offline ones."""
     apart: dict[str, list[float]] = {store: [] for store in asked}
+    again = dict.fromkeys(asked, 0)
     same, size = True, 0
     for number, (user, rows) in enumerate(requests):
         tokens, size = [source.exchange.authors[row] for row in rows], len(rows)
@@ -156,7 +160,8 @@ def tell(
         answers = []
         for store, clients in asked.items():
             client = clients[number % len(clients)]
-            scores = client.score(source.exchange.users[user], tokens, time=now, logits=True)["scores"]
+            scores, missed = whole_answer(client, source.exchange.users[user], tokens, now)
+            again[store] += missed
             logits = np.array(list(scores.values()), dtype=np.float32).T
             apart[store].append(float(difference(logits, offline, source.facts.chances)))
             answers.append(logits.tobytes())
@@ -166,11 +171,25 @@ def tell(
         above = sum(not one <= NEAR for one in every)
         print(
             f"{name}, {store}: {len(every):,} requests of {size} authors over HTTP; {kind} differ by at most "
-            f"{max(every):.1e}, in {above} requests by more than {NEAR:g}",
+            f"{max(every):.1e}, in {above} requests by more than {NEAR:g}; {again[store]:,} answers without the store, "
+            "asked again",
             flush=True,
         )
     if len(asked) > 1:
         print(f"{name}: Redis {'equals' if same else 'DIFFERS FROM'} mapped, bit for bit", flush=True)
+
+
+def whole_answer(
+    client: Client, user: str, authors: list[str], now: float
+) -> tuple[dict[str, list[float]], int]:
+    """Logits by author, and how many answers before were flagged as made without the user's record, as those are whose
+    read did not come back within the store's deadline."""
+    for missed in range(TRIES):
+        answer = client.score(user, authors, time=now, logits=True)
+        if DEGRADED not in answer["flags"]:
+            return answer["scores"], missed
+        time.sleep(0.1)
+    raise SystemExit(f"the store did not answer {TRIES} times in a row")
 
 
 def difference(served: np.ndarray, offline: np.ndarray, chances: bool) -> np.floating:
