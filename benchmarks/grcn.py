@@ -17,6 +17,7 @@ from rich.progress import track
 from torch import Tensor
 
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.experiments.cells import seeds_of
 from mmbee_plugin.experiments.training import prepared
 from mmbee_plugin.recbole.config.tuned import read_tuning
 from mmbee_plugin.recbole.models.grcn import GRCN
@@ -72,7 +73,7 @@ def main() -> None:
         raise SystemExit(f"{TUNING} is not there: run this in the repository's folder")
     tuned = {**(tuning.chosen or {}), "train_batch_size": 4096}
     print("row | Recall@20 (seeds) | NDCG@20 (seeds) | epochs")
-    runs = [(name, seed) for name in args.rows for seed in range(1, args.seeds + 1)]
+    runs = [(name, seed) for name in args.rows for seed in seeds_of(args.seeds)]
     found: dict[str, list[tuple[float, float, int]]] = {name: [] for name in args.rows}
     for name, seed in track(runs, "training", transient=True):
         given = with_protocol(

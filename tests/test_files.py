@@ -60,7 +60,7 @@ KINDS: dict[str, Callable[[Path], object]] = {
     ),
     "cell": lambda folder: CellStore(folder / "cells").put({"a": 1}, Cell({"x": np.zeros(2)}, {"y": 1})),
     "report": lambda folder: Report(folder / "r").write(
-        "title", [], [], ["Data: toy"], True, ["a"], [{"a": 1}], {"a": 1}, {}
+        "title", "verdict", [], [], ["Data: toy"], True, ["a"], [{"a": 1}], {"a": 1}, {}
     ),
     "dataset": _dataset,
     "snapshot": _snapshot,

@@ -42,6 +42,15 @@ class Job:
     arguments: tuple[Any, ...]
 
 
+FIRST_SEED = 2020
+"""RecBole's default, that of a run without a seed of its own"""
+
+
+def seeds_of(count: int) -> range:
+    """The seeds of so many trainings of one row."""
+    return range(FIRST_SEED, FIRST_SEED + count)
+
+
 def seed_jobs(
     name: str,
     key: Mapping[str, Any],

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mmbee_plugin.files import beside
+from mmbee_plugin.files import replaced
 from mmbee_plugin.logs.folder import LogFolder
 
 if TYPE_CHECKING:
@@ -40,6 +39,5 @@ def collected(batches: Iterator[pa.RecordBatch]) -> pl.DataFrame | None:
 
 def replace_parquet(frame: pl.DataFrame, file: Path) -> None:
     """Writes a file that another attempt at the same task may write too: readers see one of them whole."""
-    writing = beside(file)
-    frame.write_parquet(writing)
-    os.replace(writing, file)
+    with replaced(file, "wb") as writing:
+        frame.write_parquet(writing)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation.resampling import ResampledUsers
-from mmbee_plugin.experiments.cells import Cell, CellStore
+from mmbee_plugin.experiments.cells import Cell, CellStore, seeds_of
 from mmbee_plugin.experiments.comparison import METRICS
 from mmbee_plugin.experiments.scoring import Trained
 from mmbee_plugin.experiments.training import EVALUATED, prepared
@@ -60,7 +60,8 @@ def importances(
     if config["pooling"] == "set":
         raise InputError("pooling set: no metapath has a mean of its own to permute; set pooling to concat")
     cells = []
-    for seed, job in enumerate(labelled_jobs("all", MODEL, folder, chosen, range(1, seeds + 1)), start=1):
+    numbers = seeds_of(seeds)
+    for seed, job in zip(numbers, labelled_jobs("all", MODEL, folder, chosen, numbers), strict=True):
         key = {**job.key, "kind": "importance 1", "permutations": permutations}
         cell = store.get(key)
         if cell is None:

@@ -17,7 +17,7 @@ from mmbee_plugin.builtin.sample import ensure
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation.metrics import user_auc
-from mmbee_plugin.experiments.cells import Cell, Job
+from mmbee_plugin.experiments.cells import Cell, Job, seeds_of
 from mmbee_plugin.experiments.colours import GREY, OWN
 from mmbee_plugin.experiments.comparison import METRICS, Samples
 from mmbee_plugin.experiments.making import cells_of_rows
@@ -100,7 +100,7 @@ def unseen_jobs(
         InputError: a given setting that the rows make themselves, or as `labelled_jobs`.
     """
     check_own(ROWS, given, STUDY)
-    numbers = range(1, seeds + 1)
+    numbers = seeds_of(seeds)
     return {
         row.name: labelled_jobs(row.name, MODEL, folder, {**given, **row.settings}, numbers) for row in rows
     }

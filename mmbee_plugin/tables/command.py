@@ -9,6 +9,7 @@ from typing import Any
 
 from mmbee_plugin.builtin.sample import ensure
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.experiments.cells import seeds_of
 from mmbee_plugin.experiments.making import cells_of_rows
 from mmbee_plugin.experiments.report import Report
 from mmbee_plugin.experiments.rows import over
@@ -61,7 +62,7 @@ def run_table(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
     given = settings_given(MODEL, arguments)
     folder = ensure(chosen.dataset, chosen.data_path)
     table = planned(chosen, folder, given)
-    seeds = range(1, chosen.seeds + 1)
+    seeds = seeds_of(chosen.seeds)
     jobs = {
         row.name: labelled_jobs(row.name, MODEL, folder, over(given, row.settings), seeds)
         for row in table.rows

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from mmbee_plugin.cli import app
@@ -148,7 +149,7 @@ def test_the_sample_is_what_the_recbole_adapter_reads(sample_folder, monkeypatch
                 assert np.array_equal(attributes, theirs.numpy())
     for fold in (None, 1):
         authors, weights = store.reach(train.user_rows[ids["u"]], fold)
-        reach = interest.reach(ids["u"], fold)
+        reach = interest.reach(torch.from_numpy(ids["u"]), fold)
         assert (np.diff(authors, axis=1) >= 0).all()
         found = {
             (user, author, weight)

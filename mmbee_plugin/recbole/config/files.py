@@ -13,12 +13,11 @@ from mmbee_plugin.recbole.config.layers import COMPONENTS, check_model
 from mmbee_plugin.recbole.config.sources import Source, settings_of
 
 RUN_DEFAULTS: dict[str, Any] = {
-    "seed": 1,
     "metrics": ["Recall", "Precision", "NDCG"],
     "topk": [10, 20],
     "valid_metric": "Recall@10",
 }
-"""Seed, the first of a table's, and metrics of a run, unless its dataset's YAML or the command line sets others."""
+"""Metrics of a run, unless its dataset's YAML or the command line sets others."""
 
 
 def config_folder() -> Path:

@@ -10,6 +10,7 @@ from typing import Any
 from mmbee_plugin.builtin.sample import ensure
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.cells import seeds_of
 from mmbee_plugin.experiments.making import cells_of_rows
 from mmbee_plugin.experiments.pool import Task, run_tasks
 from mmbee_plugin.experiments.progress import cell_bar
@@ -75,7 +76,7 @@ def ranking_table(
     }
     if asked.finalists > 1:
         _decide(rows, folder, given, found, asked)
-    seeds = range(1, asked.seeds + 1)
+    seeds = seeds_of(asked.seeds)
     jobs = {}
     for row in rows:
         tuned_to = found[row.name].chosen if row.name in found else None
@@ -136,7 +137,7 @@ def _decide(
     asked: TableOptions,
 ) -> None:
     """Trains the best trials of each tuned row with all seeds and chooses among them; the cells are the table's."""
-    seeds = range(1, asked.seeds + 1)
+    seeds = seeds_of(asked.seeds)
     jobs = {
         (row.name, place): [
             replace(job, name=f"{job.name}, settings {place + 1}")

@@ -84,7 +84,7 @@ def test_seeds_choose_among_the_finalists(mmbee):
     command = ("3", *SMALL, ROW, "--tune=3", "--finalists=5", "--tuned=tuned")  # the minutes are spent
     code, out, err = mmbee(*command)
     assert code == 0, err
-    assert "3 of 3 cells: " in err and "LightGCN, seed 1, settings 3 in " in err
+    assert "3 of 3 cells: " in err and "LightGCN, seed 2020, settings 3 in " in err
     assert "Of each row stand the best of 3 settings by their mean over one seed on validation." in out
     kept = json.loads(Path("tuned/LightGCN.json").read_text())
     first, second, last = kept["finalists"]
