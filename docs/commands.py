@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ ELSEWHERE = ("pip", "python3", "tools/bin/", "curl", "export", "pre-commit")
 """beginnings of commands that are not this project's"""
 NOT_OURS = ("pytest",)
 """modules that ``python -m`` starts, whose options are their own"""
+STARTED = "mmbee_plugin.cli.__main__"
+"""module that is mmbee, whose file spark-submit starts"""
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,9 @@ def _without_comment(line: str) -> str:
 
 def wrong(command: Command) -> str | None:
     """What a command names that does not exist: its program, an option or a setting; None if all of it does."""
-    words = command.words
+    words = list(dropwhile(_is_variable, command.words))
+    if not words:
+        return None
     program = words[0].removeprefix(".venv/bin/")
     if program == "mmbee":
         return _wrong_mmbee(words[1:], command.inline)
@@ -116,6 +121,8 @@ def wrong(command: Command) -> str | None:
         return _wrong_make(words[1:])
     if program == "python":
         return _wrong_python(words[1:], command.inline)
+    if program == "spark-submit":
+        return _wrong_spark(words[1:], command.inline)
     return None if words[0].startswith(ELSEWHERE) else f"{words[0]}: of what program?"
 
 
@@ -179,6 +186,12 @@ def _wrong_job(words: list[str], inline: bool) -> str | None:
     return _wrong_python(["-m", *own], inline)
 
 
+def _wrong_spark(words: list[str], inline: bool) -> str | None:
+    """Of spark-submit, whose options are Spark's, and the command of mmbee that stands after the file it starts."""
+    after = [at for at, word in enumerate(words, 1) if f"{STARTED} as" in word]
+    return _wrong_mmbee(words[after[0] :], inline) if after else f"spark-submit does not start {STARTED}"
+
+
 def _wrong_make(words: list[str]) -> str | None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for word in words:
@@ -228,6 +241,11 @@ def _unknown_options(words: list[str], options: set[str], settings: set[str]) ->
 
 def _options(command: Any) -> set[str]:
     return {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
+
+
+def _is_variable(word: str) -> bool:
+    """Whether a word ahead of a program sets a variable of its environment."""
+    return re.match(r"[A-Z_]+=", word) is not None
 
 
 def _is_setting(word: str) -> bool:

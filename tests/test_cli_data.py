@@ -85,12 +85,13 @@ def test_force(mmbee, source, tmp_path):
     [
         (
             ("convert", "csv", ".", "toy"),
-            "error: format 'csv' is unknown; known: hkuds, microlens, mmgcn, mmrec, kuailive, kuailive-m3, vtuber\n",
+            "error: format 'csv' is unknown; "
+            "known: hkuds, microlens, mmgcn, mmrec, movielens, kuailive, kuailive-m3, vtuber\n",
         ),
         (("convert", "hkuds", "none", "toy"), "error: none: no such folder to read from\n"),
         (
             ("info", "none", "--data-path", "."),
-            "error: dataset 'none' is unknown in .; known: livesim, ml-100k, tiktok\n",
+            "error: dataset 'none' is unknown in .; known: livesim, livesim2, ml-100k, tiktok\n",
         ),
     ],
 )

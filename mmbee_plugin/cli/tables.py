@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath, Dataset
+from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath
 from mmbee_plugin.cli.listing import of_runs, with_list
 from mmbee_plugin.errors import InputError
 
@@ -28,7 +28,10 @@ def table(
             help="The paper's table: 2, 3, 4, 5, 6 or 7; or kuailive LOGS, the tasks of a log.",
         ),
     ],
-    dataset: Dataset | None = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A folder in --data-path; kuailive cuts its own from the log."),
+    ] = None,
     data_path: DataPath = Path("datasets"),
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each row, with seeds from 1 on.")] = 5,
     split: Annotated[

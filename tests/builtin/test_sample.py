@@ -102,9 +102,11 @@ def test_ensure_opens_what_is_there_and_names_what_is_known(tmp_path):
     (tmp_path / "empty").mkdir()
     assert sample.ensure("mine", tmp_path).counts["interactions"] == 1
     for name in ("tiktak", "../mine", "empty", ""):
-        with pytest.raises(InputError, match=r"is unknown in .*; known: livesim, mine, ml-100k, tiktok$"):
+        with pytest.raises(
+            InputError, match=r"is unknown in .*; known: livesim, livesim2, mine, ml-100k, tiktok$"
+        ):
             sample.ensure(name, tmp_path)
-    with pytest.raises(InputError, match=r"known: livesim, ml-100k, tiktok$"):
+    with pytest.raises(InputError, match=r"known: livesim, livesim2, ml-100k, tiktok$"):
         sample.ensure("mine", tmp_path / "none")
 
 

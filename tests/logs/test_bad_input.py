@@ -233,7 +233,7 @@ def test_options_of_logs_that_are_out_of_range_or_of_no_use(convert, tmp_path):
         (
             ["--zone", "8"],
             "mmgcn",
-            "--zone and --max-dropped are for logs (kuailive, kuailive-m3), not for mmgcn",
+            "--zone and --max-dropped are for logs (kuailive, kuailive-m3, vtuber), not for mmgcn",
         ),
         (["--max-dropped", "1"], "mmgcn", "--zone and --max-dropped are for logs"),
     ):
