@@ -203,8 +203,8 @@ class Browser:
         return json.loads(message)
 
     def open(self, url: str, width: int = 1100, height: int = 800, dark: bool = False) -> None:
-        """A page of its own at an address."""
-        self.events.clear()
+        """A page of its own at an address; what the page before it has still to say is dropped."""
+        self._go("about:blank")
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -214,6 +214,11 @@ class Browser:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self._go(url)
+
+    def _go(self, url: str) -> None:
+        """Leaves the page for an address and waits until that is loaded."""
+        self.events.clear()
         self.call("Page.navigate", url=url)
         while not any(one["method"] == "Page.loadEventFired" for one in self.events):
             self.events.append(self._next(90))

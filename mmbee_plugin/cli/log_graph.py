@@ -9,7 +9,6 @@ import typer
 
 from mmbee_plugin.cli.engine import spark_session
 from mmbee_plugin.command.stages import stage_display
-from mmbee_plugin.command.yaml_settings import replace_entry
 from mmbee_plugin.logs import check_installed
 
 
@@ -26,6 +25,7 @@ def build_of_log(
         parts: blocks of a step, on Spark.
     """
     check_installed()
+    from mmbee_plugin.command.yaml_settings import replace_entry
     from mmbee_plugin.logs.folder import LogFolder
     from mmbee_plugin.logs.graph import LogGraphSettings, gifts_of, graph_of_log
 

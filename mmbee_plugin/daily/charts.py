@@ -114,9 +114,9 @@ def norms(found: Mapping[str, float], limit: float) -> Plot:
     for end in (limit, 1 / (1 + limit) - 1):
         figure.add_vline(x=end, line=LIMIT)
     figure.update_yaxes(title="table or part", type="category")
-    figure.update_xaxes(tickformat="+.0%", title="change of the mean norm since the served bundle")
+    figure.update_xaxes(tickformat="+.0%", title="change since the served bundle")
     return Plot(
-        "Norms of tables and weights",
+        "Mean norms of tables and weights",
         "A bar beyond a dashed limit closes the gate: a table that grows or shrinks so fast is going wrong.",
         figure,
     )
