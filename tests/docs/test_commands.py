@@ -56,6 +56,7 @@ RULES = (
     Rule("mmbee data simulate logs/livesim [", FAST, "--users=250 --authors=30 --days=8 --density=8"),
     Rule("mmbee data samples logs/livesim datasets/mine", FAST),
     Rule("python run_recbole.py --model=MMBee --dataset=livesim --config_files", SLOW, ONCE),
+    Rule("python run_recbole.py --model=MMBee --dataset=livesim2", SLOW, LIVE),
     Rule("python run_recbole.py --model=MMBee --dataset=livesim", FAST, LIVE),
     Rule("mmbee train --model=MMBee --dataset=tiktok", FAST, ONCE),
     Rule("python run_recbole.py --model=MMBee --dataset=tiktok --print_config", FAST),
