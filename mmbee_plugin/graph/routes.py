@@ -18,7 +18,7 @@ from mmbee_plugin.graph.stored import best_of_rows, csr, narrow, row_work, rows_
 
 # Multiply-adds per stored part of the product of two steps; each yields at most one entry of 12 bytes.
 _CHUNK = 50_000_000
-# Multiply-adds of a product of two steps that is stored whole, in 12 GB at most. Beyond, each row walks three steps, 20
+# Multiply-adds of a product of two steps that is stored whole, in 12 GB at most. Beyond, each row walks three steps, 14
 # times as long at 1e6 gifts.
 _STORED = 1_000_000_000
 
