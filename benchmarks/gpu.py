@@ -192,18 +192,17 @@ def batch(size: Size, device: torch.device) -> tuple[tuple[UserSide, AuthorSide]
         counts = torch.full((size.batch, paths), 50.0, device=device)
         neighbours[side] = {"neighbours": normal(paths, size.width), "neighbour_count": counts}
     names = ("visual", "speech", "comment")
-    user = UserSide(
-        normal(size.width), normal(size.history, size.width), some(size.history), **neighbours["u"]
-    )
+    own, authors = normal(size.width), normal(size.width)
+    user = UserSide(own, normal(size.history, size.width), some(size.history), **neighbours["u"])
     author = AuthorSide(
-        normal(size.width),
+        authors,
         queries=normal(4, size.width),
         seen=torch.ones(size.batch, dtype=torch.bool, device=device),
         segments={name: normal(size.segments, 1, size.modality) for name in names},
         segment_mask={name: some(size.segments) for name in names},
         **neighbours["a"],
     )
-    told = (user.user * author.author).sum(dim=1)  # type: ignore[operator]
+    told = (own * authors).sum(dim=1)
     return (user, author), (told > 0).float()
 
 

@@ -8,6 +8,7 @@ import runpy
 import shlex
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -43,10 +44,10 @@ def run(text: str) -> int:
         start = cli.main
     elif sys.argv[0] == "-m":
         module = sys.argv.pop(0) and sys.argv[0]
-        start = lambda: runpy.run_module(module, run_name="__main__", alter_sys=True)  # noqa: E731
+        start = partial(runpy.run_module, module, run_name="__main__", alter_sys=True)
     else:
         script = str(ROOT / sys.argv[0])
-        start = lambda: runpy.run_path(script, run_name="__main__")  # noqa: E731
+        start = partial(runpy.run_path, script, run_name="__main__")
     try:
         start()
     except SystemExit as ended:
