@@ -8,9 +8,10 @@ import os
 import re
 import select
 import shutil
+import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -333,6 +334,57 @@ def check_answer(check_report: Callable[[Path], str], tmp_path: Path) -> Callabl
         return check_report(path)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def killed_child() -> Callable[..., bool]:
+    """Runs work in a process of its own that is killed; whether it was killed before it had ended.
+
+    Args:
+        calls, nth: kills itself instead of the n-th of these calls of `os`.
+        seconds: or it is killed from outside after so long.
+    """
+
+    def killed(
+        work: Callable[[], object],
+        calls: Sequence[str] = (),
+        nth: int | None = None,
+        seconds: float | None = None,
+    ) -> bool:
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                if nth is not None:
+                    _die_at(calls, nth)
+                work()
+                status = 0
+            finally:
+                os._exit(status)
+        if seconds is not None:
+            time.sleep(seconds)
+            os.kill(child, signal.SIGKILL)
+        ended = os.waitpid(child, 0)[1]
+        assert os.WIFSIGNALED(ended) or os.WEXITSTATUS(ended) == 0
+        return os.WIFSIGNALED(ended)
+
+    return killed
+
+
+def _die_at(calls: Sequence[str], nth: int) -> None:
+    left = [nth]
+
+    def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any, **named: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*arguments, **named)
+
+        return wrapped
+
+    for name in calls:
+        setattr(os, name, counted(getattr(os, name)))
 
 
 def _check_in(browser: Browser, path: Path) -> None:

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import shutil
-import signal
 import time
 from pathlib import Path
 
@@ -35,43 +34,6 @@ def publish(shelf: Shelf, finished: Path, bundle: str) -> None:
     shelf.publish(bundle)
 
 
-def killed_child(work, after_calls: int | None = None, seconds: float | None = None) -> bool:
-    """Runs work in a process of its own that is killed; whether it was killed before it had ended.
-
-    Args:
-        after_calls: kills itself instead of the call of this number among `CALLS`.
-        seconds: or it is killed from outside after so long.
-    """
-    child = os.fork()
-    if child == 0:
-        try:
-            if after_calls is not None:
-                count_down(after_calls)
-            work()
-        finally:
-            os._exit(0)
-    if seconds is not None:
-        time.sleep(seconds)
-        os.kill(child, signal.SIGKILL)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-
-
-def count_down(calls: int) -> None:
-    left = [calls]
-
-    def counted(call):
-        def wrapped(*arguments, **named):
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return call(*arguments, **named)
-
-        return wrapped
-
-    for name in CALLS:
-        setattr(os, name, counted(getattr(os, name)))
-
-
 def check_whole(shelf: Shelf, first: str, second: str) -> None:
     """CURRENT names a whole bundle, the older one or the newer one; nothing visible is half a bundle."""
     pointer = shelf.current()
@@ -88,13 +50,13 @@ def reset(shelf: Shelf, first: str, second: str) -> None:
     shutil.rmtree(shelf.path / second, ignore_errors=True)
 
 
-def test_killed_at_each_call_that_changes_the_disk(static_shelved, finished):
+def test_killed_at_each_call_that_changes_the_disk(killed_child, static_shelved, finished):
     shelf, (first, second) = static_shelved.shelf, static_shelved.ids
     call, outcomes = 0, set()
     while True:
         call += 1
         reset(shelf, first, second)
-        was_killed = killed_child(lambda: publish(shelf, finished, second), after_calls=call)
+        was_killed = killed_child(lambda: publish(shelf, finished, second), CALLS, call)
         check_whole(shelf, first, second)
         outcomes.add((shelf.current().bundle == second, (shelf.path / second).exists()))
         if not was_killed:
@@ -146,7 +108,7 @@ def fail_at(patch: pytest.MonkeyPatch, call: int) -> list[int]:
     return left
 
 
-def test_killed_at_random_moments(static_shelved, finished):
+def test_killed_at_random_moments(killed_child, static_shelved, finished):
     shelf, (first, second) = static_shelved.shelf, static_shelved.ids
     start = time.monotonic()
     publish(shelf, finished, second)
@@ -160,7 +122,7 @@ def test_killed_at_random_moments(static_shelved, finished):
     assert killed > 10
 
 
-def test_killed_while_it_rolls_back_or_prunes(static_shelved):
+def test_killed_while_it_rolls_back_or_prunes(killed_child, static_shelved):
     shelf, (first, second) = static_shelved.shelf, static_shelved.ids
     shelf.publish(second)
     for work in (lambda: shelf.rollback(first), lambda: shelf.pin(first)):
@@ -168,7 +130,7 @@ def test_killed_while_it_rolls_back_or_prunes(static_shelved):
             (shelf.path / "CURRENT").write_text(
                 json.dumps({"bundle": second, "previous": [first], "pinned": False})
             )
-            killed_child(work, after_calls=call)
+            killed_child(work, CALLS, call)
             check_whole(shelf, first, second)
 
 

@@ -26,40 +26,7 @@ CALLS = ("replace", "mkdir", "fsync", "link", "unlink", "rmdir")
 """what changes the disk"""
 
 
-def killed_child(work, calls=None):
-    """Runs work in a process of its own, which may kill itself at the n-th of `CALLS`; whether it did."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            if calls is not None:
-                count_down(calls)
-            work()
-            status = 0
-        finally:
-            os._exit(status)
-    ended = os.waitpid(child, 0)[1]
-    assert os.WIFSIGNALED(ended) or os.WEXITSTATUS(ended) == 0
-    return os.WIFSIGNALED(ended)
-
-
-def count_down(calls):
-    left = [calls]
-
-    def counted(call):
-        def wrapped(*arguments, **named):
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return call(*arguments, **named)
-
-        return wrapped
-
-    for name in CALLS:
-        setattr(os, name, counted(getattr(os, name)))
-
-
-def test_parts_killed_at_random_calls(tmp_path, inputs_of, whole, contents):
+def test_parts_killed_at_random_calls(killed_child, tmp_path, inputs_of, whole, contents):
     inputs, root, rng = inputs_of(), tmp_path / "parts", np.random.default_rng(0)
 
     def part(number):
@@ -67,18 +34,18 @@ def test_parts_killed_at_random_calls(tmp_path, inputs_of, whole, contents):
 
     killed = 0
     for number in rng.permutation(3):
-        while killed_child(lambda number=number: part(number), rng.integers(1, 150)):
+        while killed_child(lambda number=number: part(number), CALLS, rng.integers(1, 150)):
             killed += 1
     assert killed > 3
     assert contents(merge(inputs, root)) == whole(inputs)
 
 
-def test_a_merge_killed_at_each_call(tmp_path, inputs_of, whole, contents):
+def test_a_merge_killed_at_each_call(killed_child, tmp_path, inputs_of, whole, contents):
     inputs, root = inputs_of(), tmp_path / "parts"
     for number in range(2):
         make_part(Parts.create(inputs, root, 2), number)
     calls = 1
-    while killed_child(lambda: merge(inputs, root), calls):
+    while killed_child(lambda: merge(inputs, root), CALLS, calls):
         calls += 7
     assert calls > 50
     assert contents(merge(inputs, root)) == whole(inputs)
