@@ -90,23 +90,10 @@ def graph_build(
         raise InputError("needs one of --dataset=NAME and --logs=DIR")
     if days is not None and logs is None:
         raise InputError("--days is of --logs: a dataset has a training part")
-    if logs is not None or engine == "spark":
-        if (
-            part is not None
-            or workers > 1
-            or refresh is not None
-            or (parts is not None and engine != "spark")
-        ):
-            raise InputError(
-                "--logs and --engine=spark make all parts: leave out --part, --workers and --refresh"
-            )
-        if logs is not None:
-            build_of_log(logs, context.args, days, engine, master, parts)
-            return
-    if (parts is None) != (part is None) and engine != "spark":
-        raise InputError("--parts and --part go together")
-    if parts is not None and workers > 1:
-        raise InputError("--workers makes all parts, --part one of them: leave one out")
+    _check_parts(engine, parts, part, workers, whole=logs is not None, refreshed=refresh is not None)
+    if logs is not None:
+        build_of_log(logs, context.args, days, engine, master, parts)
+        return
     assert dataset is not None
     with spark_session(engine, master, lambda stage: typer.echo(stage, err=True)) as spark:
         if spark is not None:
@@ -121,12 +108,29 @@ def graph_build(
             builder = partial(build_by_workers, workers=workers)
         _show(dataset, data_path, given, builder, previous if compare else None)
         return
-    if part > parts:
-        raise InputError(f"--part={part} is out of range, expected 1 to {parts}")
     with stage_display() as show:
         lines = graph_report.part_lines(dataset, data_path, given, parts, part - 1, show)
     for line in lines:
         typer.echo(line)
+
+
+def _check_parts(
+    engine: str, parts: int | None, part: int | None, workers: int, whole: bool, refreshed: bool
+) -> None:
+    """Raises InputError for options of parts that do not go together. ``whole``: only all parts can be made."""
+    spark = engine == "spark"
+    if spark or whole:
+        if part is not None or workers > 1 or refreshed or (parts is not None and not spark):
+            raise InputError(
+                "--logs and --engine=spark make all parts: leave out --part, --workers and --refresh"
+            )
+        return
+    if (parts is None) != (part is None):
+        raise InputError("--parts and --part go together")
+    if parts is not None and workers > 1:
+        raise InputError("--workers makes all parts, --part one of them: leave one out")
+    if parts is not None and part is not None and part > parts:
+        raise InputError(f"--part={part} is out of range, expected 1 to {parts}")
 
 
 @app.command("merge", cls=with_list(of_graphs), context_settings=WITH_SETTINGS)
