@@ -23,6 +23,8 @@ class AlarmSettings(Section):
     lacking: float = Field(default=0.05, ge=0)
     """rise of the share of rows without a score, or whose user, author, neighbours, segments or one of their modalities
     the bundle does not have, beyond chance"""
+    volume: float = Field(default=1.25, ge=1)
+    """factor between the day's number of rows and that of the last days, beyond what these differ by"""
     hours: float = Field(default=2.0, ge=1)
     """factor between an hour's share of the rows and its share in the last days, beyond chance"""
     flood: float = Field(default=2.0, ge=1)

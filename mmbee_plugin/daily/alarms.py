@@ -47,7 +47,7 @@ def alarms(
     known = list(before)[-limits.days :]
     found: list[Alarm] = []
     if known:
-        for look in (shifts.lacks, shifts.hours_of_rows, shifts.floods, shifts.content):
+        for look in (shifts.volume, shifts.lacks, shifts.hours_of_rows, shifts.floods, shifts.content):
             found += look(day, known, limits)
         found += [*_gift_rate(day, known, limits), *_hours(day, known, limits)]
     if reference is not None:

@@ -1,4 +1,5 @@
-"""Shifts of a day's rows beside those of the last days: what they lack, when and of whom they are, their content."""
+"""Shifts of a day's rows beside those of the last days: their number, what they lack, when and of whom they are, their
+content."""
 
 from __future__ import annotations
 
@@ -15,6 +16,18 @@ from mmbee_plugin.serving.scorer import STALE_BOARD
 
 DAYS = 3
 """days from which a spread between days is told"""
+
+
+def volume(day: Replayed, before: Sequence[Replayed], limits: AlarmSettings) -> Iterator[Alarm]:
+    """The day has more or fewer rows of the log than the last days, by more than these differ by."""
+    if len(before) < DAYS:
+        return
+    last = np.log([each.weights.sum() for each in before])
+    rows = float(day.weights.sum())
+    spread = np.std(last, ddof=1) * (1 + 1 / len(last)) ** 0.5
+    if abs(np.log(rows) - last.mean()) > max(np.log(limits.volume), limits.sigmas * spread):
+        words = f"{rows:,.0f}, {np.exp(last.mean()):,.0f} in one of the last days"
+        yield Alarm("rows of the day", f"{words} (limit a factor of {limits.volume:g})")
 
 
 def lacks(day: Replayed, before: Sequence[Replayed], limits: AlarmSettings) -> Iterator[Alarm]:

@@ -71,6 +71,17 @@ def test_scores_that_shift_or_are_missing(week, planted_day, with_logits):
     assert names(fewer, week, lacking=0.2) == set()
 
 
+def test_a_day_of_more_or_fewer_rows(week, planted_day):
+    day = planted_day(6)
+    fewer = day.taken(np.random.default_rng(0).random(len(day)) < 0.6)
+    assert "rows of the day" in names(fewer, week)
+    assert "rows of the day" in names(planted_day(6, rows=int(1.5 * len(day))), week)
+    assert "rows of the day" not in names(fewer, week, volume=2.0)
+    assert "rows of the day" not in names(fewer, week[:2])  # two days do not tell by how much days differ
+    uneven = [each.taken(slice(None, None, 1 + at % 2)) for at, each in enumerate(week)]
+    assert "rows of the day" not in names(fewer, uneven)
+
+
 def test_the_first_day_and_only_the_last_days_are_read(week, planted_day):
     shifted = planted_day(6, gifts=3.0)
     assert names(shifted, []) == set()
