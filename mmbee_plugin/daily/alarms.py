@@ -11,6 +11,7 @@ what these differ by. `shifts` has the alarms of the rows themselves.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,21 @@ from mmbee_plugin.daily.alarm import Alarm, AlarmSettings
 from mmbee_plugin.daily.ratios import Ratio, chance, clock, gift, row, scored
 from mmbee_plugin.evaluation.drift import Stability, stability
 from mmbee_plugin.serving.replay import Replayed
+
+
+class Expected(NamedTuple):
+    """An hour's gifts over those that chances promise, beside what it is expected to be.
+
+    Attributes:
+        hour: of the day (UTC). own: the hour's.
+        usual, variance, bursts: as of `Ratio.is_off`.
+    """
+
+    hour: int
+    own: Ratio
+    usual: float
+    variance: float
+    bursts: float
 
 
 def alarms(
@@ -72,8 +88,18 @@ def _scores(day: Replayed, reference: Replayed, limits: AlarmSettings) -> Iterat
         yield Alarm("PSI", f"{found.psi:.3f} of the chances against yesterday's (limit {limits.psi:g})")
 
 
+def gift_rate_of(parts: Sequence[Replayed]) -> Ratio:
+    """Gifts a row of the log, of all rows of some days."""
+    return Ratio.of(parts, gift, row)
+
+
+def level_of(part: Replayed) -> Ratio:
+    """Gifts over those that chances promise, of the rows with a score."""
+    return Ratio.of([scored(part)], gift, chance)
+
+
 def _gift_rate(day: Replayed, before: Sequence[Replayed], limits: AlarmSettings) -> Iterator[Alarm]:
-    today, usual = Ratio.of([day], gift, row), Ratio.of(before, gift, row)
+    today, usual = gift_rate_of([day]), gift_rate_of(before)
     if not usual.observed:
         return
     variance = shifts.variance_of(usual, [Ratio.of([each], gift, row) for each in before])
@@ -83,7 +109,7 @@ def _gift_rate(day: Replayed, before: Sequence[Replayed], limits: AlarmSettings)
 
 
 def _level(day: Replayed, reference: Replayed, limits: AlarmSettings) -> Iterator[Alarm]:
-    today, usual = (Ratio.of([scored(each)], gift, chance) for each in (day, reference))
+    today, usual = level_of(day), level_of(reference)
     off = usual.value, usual.variance, usual.bursts(), limits.calibration, limits.sigmas
     if usual.observed and today.is_off(*off):
         words = f"{1 / today.value:.2f}" if today.observed else "no gift"
@@ -93,11 +119,9 @@ def _level(day: Replayed, reference: Replayed, limits: AlarmSettings) -> Iterato
         )
 
 
-def _hours(day: Replayed, before: Sequence[Replayed], limits: AlarmSettings) -> Iterator[Alarm]:
-    """One alarm for the hours whose gifts do not fit the day's other hours, as the same hours of the last days did."""
+def expected_hours(day: Replayed, before: Sequence[Replayed]) -> Iterator[Expected]:
+    """Each hour by the day's other hours, as the same hours of the last days were."""
     rows, last = scored(day), [scored(each) for each in before]
-    sigmas = float(norm.isf(norm.sf(limits.sigmas) / 24))  # Bonferroni
-    told = []
     for hour in np.unique(clock(rows)).tolist():
         own, others = (Ratio.of([rows.taken(chosen)], gift, chance) for chosen in _split(rows, hour))
         if not others.observed:
@@ -109,8 +133,17 @@ def _hours(day: Replayed, before: Sequence[Replayed], limits: AlarmSettings) -> 
             expected *= usual[0].value / usual[1].value
             variance += usual[0].variance + usual[1].variance
             bursts = usual[0].bursts()
-        if own.is_off(expected, variance, bursts, limits.calibration, sigmas):
-            told.append(f"{hour:02d}h UTC {own.observed:.0f} gifts for {expected * own.base:.0f}")
+        yield Expected(hour, own, expected, variance, bursts)
+
+
+def _hours(day: Replayed, before: Sequence[Replayed], limits: AlarmSettings) -> Iterator[Alarm]:
+    """One alarm for the hours whose gifts do not fit."""
+    sigmas = float(norm.isf(norm.sf(limits.sigmas) / 24))  # Bonferroni
+    told = [
+        f"{one.hour:02d}h UTC {one.own.observed:.0f} gifts for {one.usual * one.own.base:.0f}"
+        for one in expected_hours(day, before)
+        if one.own.is_off(one.usual, one.variance, one.bursts, limits.calibration, sigmas)
+    ]
     if told:
         yield Alarm("calibration by hour", f"{', '.join(told)} (limit a factor of {limits.calibration:g})")
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from mmbee_plugin.daily.measures import METRICS, Measures
+from mmbee_plugin.daily.gate import Check
+from mmbee_plugin.daily.measures import FEWEST, METRICS, Measures
+from mmbee_plugin.evaluation.bootstrap import Interval
 from mmbee_plugin.evaluation.calibration import Calibration
 from mmbee_plugin.evaluation.drift import Stability
 from mmbee_plugin.experiments.colours import BLUE, GREY, OWN
@@ -21,31 +24,66 @@ CHANCE = 0.5
 """AUC, UAUC and GAUC of random scores"""
 
 
+Limits = tuple[float, float]
+"""below and above which an alarm is raised"""
+
+
+def gate(checks: Iterable[Check]) -> Plot | None:
+    """Changes from the served bundle with intervals and limits, a panel each; None without a served bundle."""
+    found = [(check, check.change) for check in checks if check.change is not None]
+    if not found:
+        return None
+    figure = _panels([check.name for check, _ in found], 150)
+    for column, (check, change) in enumerate(found, 1):
+        title, form, none = CHANGES[check.name]
+        figure.add_scatter(
+            x=[change.mean],
+            y=["candidate"],
+            error_x=error_bars([change]),
+            mode="markers",
+            marker={"color": SERVED, "size": 9},
+            row=1,
+            col=column,
+        )
+        figure.add_vline(x=none, line={"color": LAST, "width": 1}, row=1, col=column)
+        figure.add_vline(
+            x=check.limit, line=LIMIT, annotation_text="limit", annotation_position="top", row=1, col=column
+        )
+        figure.update_xaxes(title=title, tickformat=form, nticks=5, row=1, col=column)
+        figure.update_yaxes(type="category", showticklabels=False, row=1, col=column)
+    return Plot(
+        "Changes against the gate's limits",
+        "A point beyond the dashed limit closes the gate if its line, a 95 % interval over resampled users, does not "
+        "reach the thin line of no change.",
+        figure,
+    )
+
+
 def by_hour(measures: Measures) -> Plot:
-    """Metrics by hour of the day, a panel each, with the day's value as a line."""
+    """Metrics by hour of the day with intervals, a panel each, with the day's value as a line."""
     figure = _panels(list(METRICS.values()), 260)
     for column, name in enumerate(METRICS, 1):
         found = measures.hours[name]
-        if found is not None:
-            figure.add_scatter(
-                x=found.hours % 24,
-                y=found.values,
-                mode="lines+markers",
-                line={"color": SERVED},
-                marker={"size": 5},
-                hovertemplate="%{x}:00 %{y:.4f}<extra></extra>",
-                row=1,
-                col=column,
-            )
-        if np.isfinite(measures.whole[name]):
-            figure.add_hline(y=measures.whole[name], line={**LIMIT, "dash": "dot"}, row=1, col=column)
+        figure.add_scatter(
+            x=[hour % 24 for hour in found],
+            y=[each.mean for each in found.values()],
+            error_y=error_bars(found.values()),
+            mode="markers",
+            marker={"size": 6, "color": SERVED},
+            hovertemplate="%{x}:00 %{y:.4f}<extra></extra>",
+            row=1,
+            col=column,
+        )
+        if np.isfinite(measures.whole[name].mean):
+            figure.add_hline(y=measures.whole[name].mean, line={**LIMIT, "dash": "dot"}, row=1, col=column)
         if name != "log_loss":
             figure.add_hline(y=CHANCE, line=LIMIT, row=1, col=column)
-        figure.update_yaxes(title=_unit(name), row=1, col=column)
+        figure.update_yaxes(title=UNITS.get(name, METRICS[name]), row=1, col=column)
     return Plot(
         "Metrics by hour",
-        "Whether the served bundle is equally good at all hours. Dotted: the whole day; dashed: random scores. An hour "
-        "has few gifts and no interval here, so a single peak means little.",
+        "Whether the served bundle is equally good at all hours. Dotted: the whole day; dashed: random scores. Lines "
+        "are 95 % intervals over resampled users: of 24 hours one misses the day's value by chance. An hour in which "
+        f"less than {FEWEST} users gave a gift has no point.",
         _clock(figure),
     )
 
@@ -59,6 +97,8 @@ def deciles(found: Calibration) -> Plot:
         ("observed", found.observed, OBSERVED),
     ):
         bars = go.Bar(x=names, y=1000 * values / found.rows, name=label, marker_color=colour)
+        if label == "observed":
+            bars.error_y = _observed(found, 1000 / found.rows)
         figure.add_trace(bars, row=1, col=1)
     _ratio(figure, names, found, 2)
     figure.update_yaxes(title="gifts a 1,000 rows of the log", row=1, col=1)
@@ -66,17 +106,37 @@ def deciles(found: Calibration) -> Plot:
     return Plot("Calibration by tenth of the rows", CALIBRATED, figure.update_layout(barmode="group"))
 
 
-def hours(found: Calibration) -> Plot:
-    """Gifts by hour, predicted and observed, and their ratio with its interval."""
+def hours(found: Calibration, limits: Mapping[float, Limits]) -> Plot:
+    """Gifts by hour, predicted and observed, and their ratio with its interval.
+
+    Args:
+        limits: hour of the log's clock -> limits of the ratio.
+    """
     figure = _panels(["Gifts an hour", "Predicted over observed"], 320)
     clock = found.bins % 24
     figure.add_trace(
         go.Scatter(x=clock, y=found.predicted, name="predicted", line={"color": SERVED}), row=1, col=1
     )
-    figure.add_trace(go.Bar(x=clock, y=found.observed, name="observed", marker_color=OBSERVED), row=1, col=1)
-    _ratio(figure, clock, found, 2)
+    bars = go.Bar(
+        x=clock, y=found.observed, name="observed", marker_color=OBSERVED, error_y=_observed(found, 1)
+    )
+    figure.add_trace(bars, row=1, col=1)
+    _ratio(figure, clock, found, 2, [end for ends in limits.values() for end in ends])
+    for place in (0, 1):
+        ends = {hour: limits[hour][place] for hour in sorted(limits)}
+        if ends:
+            figure.add_scatter(
+                x=list(ends),
+                y=list(ends.values()),
+                name="limit of the alarm",
+                mode="markers",
+                marker={"symbol": "line-ew", "size": 9, "line": {"width": 2, "color": LAST}, "color": LAST},
+                hovertemplate="alarm beyond %{y:.2f}<extra></extra>",
+                row=1,
+                col=2,
+            )
     figure.update_yaxes(title="gifts in the log", row=1, col=1)
-    return Plot("Calibration by hour", FEWER, _clock(figure))
+    return Plot("Calibration by hour", FEWER + (HOURLY if limits else ""), _clock(figure))
 
 
 def stability(found: Stability, limit: float) -> Plot:
@@ -101,7 +161,7 @@ def stability(found: Stability, limit: float) -> Plot:
     return Plot(
         "Chances against yesterday's held-out rows",
         f"Equal bars: the bundle meets rows like yesterday's. PSI {found.psi:.3f}; beyond the dashed limit of "
-        f"{limit:g} an alarm is raised.",
+        f"{limit:g} an alarm is raised. By custom less than 0.1 is no shift.",
         figure.update_layout(barmode="group"),
     )
 
@@ -122,64 +182,104 @@ def norms(found: Mapping[str, float], limit: float) -> Plot:
     )
 
 
-def last_days(names: Sequence[str], values: Mapping[str, Sequence[float]]) -> Plot:
-    """Values of the last days and this one, a panel for each.
+def last_days(days: Mapping[str, Mapping[str, Interval]], limits: Mapping[str, Limits]) -> Plot:
+    """Values of the last days and this one with intervals, a panel for each.
 
     Args:
-        values: metric of :data:`METRICS`, or ``gift_rate``, -> one a day.
+        days: day -> as of :func:`~mmbee_plugin.daily.measures.whole`.
+        limits: name of a value -> limits of this day's.
     """
-    figure = _panels([METRICS.get(name, "Gifts") for name in values], 280)
-    for column, (name, of_days) in enumerate(values.items(), 1):
+    figure = _panels(list(PANELS.values()), 280)
+    for column, name in enumerate(PANELS, 1):
+        found = [each[name] for each in days.values()]
         figure.add_scatter(
-            x=names,
-            y=of_days,
+            x=list(days),
+            y=[each.mean for each in found],
+            error_y=error_bars(found),
             mode="lines+markers",
             line={"color": OBSERVED if name == "gift_rate" else SERVED},
-            marker={"size": [5] * (len(names) - 1) + [9]},
+            marker={"size": [5] * (len(days) - 1) + [9]},
             row=1,
             col=column,
         )
-        figure.update_yaxes(title=_unit(name), row=1, col=column)
+        for end in limits.get(name, ()):
+            figure.add_hline(y=end, line=LIMIT, row=1, col=column)
+        figure.update_yaxes(title=UNITS.get(name, PANELS[name]), row=1, col=column)
     return Plot(
         "The last days",
-        "Whether the served bundles keep their quality from day to day; this day is the large dot. No intervals: days "
-        "differ in what happened on them, so look for a trend and not for a step.",
+        "Whether the served bundles keep their quality from day to day; this day is the large dot. Lines are 95 % "
+        "intervals over resampled users. Days also differ in what happened on them, so look for a trend and not for a "
+        "step. Beyond the dashed limits this day raises an alarm, if that is beyond chance.",
         figure.update_xaxes(type="category", tickangle=-40, title="day"),
     )
 
 
 CALIBRATED = (
     "A calibrated bundle promises as many gifts as happen: points on the dashed line at 1. Lines are 95 % intervals "
-    "over users; a point whose line does not reach 1 is out of calibration."
+    "over resampled users; a point whose line does not reach 1 is out of calibration. A triangle is the least that the "
+    "factor may be where no gift happened."
 )
 FEWER = "The same by hour: an hour has fewer gifts than a tenth of the rows, so its lines are longer."
-UNITS = {"log_loss": "nats a row of the log", "gift_rate": "gifts a row of the log"}
+HOURLY = " Beyond the grey ticks an hour raises an alarm, if that is beyond chance."
+UNITS = {"log_loss": "nats a row of the log", "gift_rate": "gifts a row of the log", "factor": "factor"}
+PANELS = {"gauc": "GAUC", "log_loss": "Log loss", "gift_rate": "Gifts", "factor": "Predicted over observed"}
+CHANGES = {
+    "GAUC": ("difference of GAUC", "+.3f", 0.0),
+    "log loss": ("change of the log loss", "+.1%", 0.0),
+    "predicted over observed": ("times as far from 1", ".2f", 1.0),
+}
+"""check -> title and format of its change, and no change"""
+TICKS = [0.1, 0.25, 0.5, 0.8, 1, 1.25, 2, 4, 10]
 
 
-def _unit(name: str) -> str:
-    return UNITS.get(name, METRICS.get(name, name))
+def _ratio(
+    figure: go.Figure,
+    x: NDArray | Sequence[str],
+    found: Calibration,
+    column: int,
+    shown: Sequence[float] = (),
+) -> None:
+    """Predicted over observed with its interval, on a scale where twice and half are equally far.
 
+    An interval without an upper end goes to the panel's; a bin without a gift has the lower end alone.
 
-def _ratio(figure: go.Figure, x: NDArray | Sequence[str], found: Calibration, column: int) -> None:
-    """Predicted over observed with its interval, on a scale where twice and half are equally far."""
-    ratio = np.where(np.isfinite(found.ratio), found.ratio, np.nan)
+    Args:
+        shown: values that the scale shows too.
+    """
+    event = np.isfinite(found.ratio)
+    point = np.where(event, found.ratio, found.low)
+    values = np.concatenate([[0.8, 1.25], point, found.low, found.high, shown])
+    values = values[np.isfinite(values) & (values > 0)]
+    ends = 0.9 * values.min(), 1.1 * values.max()
     bars = error_bars([])
-    bars["array"] = np.where(np.isfinite(found.high), found.high, ratio) - ratio
-    bars["arrayminus"] = ratio - found.low
+    bars["array"] = np.where(np.isfinite(found.high), found.high, 2 * ends[1]) - point
+    bars["arrayminus"] = point - found.low
     points = go.Scatter(
         x=x,
-        y=ratio,
+        y=point,
         error_y=bars,
         mode="markers",
-        marker={"color": SERVED, "size": 8},
+        marker={
+            "color": SERVED,
+            "size": 8,
+            "symbol": np.where(event, "circle", "triangle-up-open").tolist(),
+        },
         showlegend=False,
         hovertemplate="%{y:.3f}<extra></extra>",
     )
     figure.add_trace(points, row=1, col=column)
     figure.add_hline(y=1, line=LIMIT, row=1, col=column)
     figure.update_yaxes(
-        type="log", tickvals=[0.25, 0.5, 0.8, 1, 1.25, 2, 4], title="factor", row=1, col=column
+        type="log", tickvals=TICKS, title="factor", range=np.log10(ends).tolist(), row=1, col=column
     )
+
+
+def _observed(found: Calibration, scale: float | NDArray[np.float64]) -> dict[str, Any]:
+    """Error bars of the observed events, times ``scale``."""
+    bars = error_bars([])
+    bars["array"] = scale * (found.most - found.observed)
+    bars["arrayminus"] = scale * (found.observed - found.fewest)
+    return bars
 
 
 def _panels(titles: list[str], height: int) -> go.Figure:

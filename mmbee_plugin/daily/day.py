@@ -13,7 +13,7 @@ from mmbee_plugin.daily.alarm import Alarm
 from mmbee_plugin.daily.alarms import alarms
 from mmbee_plugin.daily.base import BUNDLE, PUBLISH, Base, earlier_days, find_base, find_served
 from mmbee_plugin.daily.content import content_until
-from mmbee_plugin.daily.gate import Check, Verdict, judge
+from mmbee_plugin.daily.gate import Verdict, judge
 from mmbee_plugin.daily.norms import directions, norms
 from mmbee_plugin.daily.report import DayReport, write_report
 from mmbee_plugin.daily.settings import DailySettings
@@ -230,8 +230,7 @@ class Day:
             "limits": limits,
         }
         found = self.stages.done("gate", {**inputs, "seed": self.settings.seed}, work)
-        told = found["verdict"]
-        verdict = Verdict(**{**told, "checks": tuple(Check(**check) for check in told["checks"])})
+        verdict = Verdict.read(found["verdict"])
         return verdict, None if before is None else (before, found["norms"])
 
     def _opened(self, bundle: str) -> Bundle:

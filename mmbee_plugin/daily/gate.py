@@ -9,7 +9,7 @@ where both are out of calibration, the log has shifted, which raises an alarm (`
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,10 @@ class Check:
     passed: bool
     words: str
     """what was found, in one line with the limit"""
+    change: Interval | None = None
+    """from the served bundle, over resampled users; None for a check of all rows as they are"""
+    limit: float | None = None
+    """of the change, in its unit"""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,15 @@ class Verdict:
     def described(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {**asdict(self), "opens": self.opens, "reason": self.reason}
+
+    @classmethod
+    def read(cls, told: Mapping[str, Any]) -> Verdict:
+        """A verdict from its fields as plain values."""
+        checks = (
+            Check(**{**check, "change": check.get("change") and Interval(**check["change"])})
+            for check in told["checks"]
+        )
+        return cls(**{**told, "checks": tuple(checks)})
 
 
 def judge(
@@ -130,7 +143,7 @@ def judge(
         checks += _norms(*norms, limits)
     if directions:
         checks.append(_directions(directions, limits))
-    plain = tuple(Check(check.name, bool(check.passed), check.words) for check in checks)  # no numpy.bool_
+    plain = tuple(replace(check, passed=bool(check.passed)) for check in checks)  # no numpy.bool_
     return Verdict(candidate.bundle, None if served is None else served.bundle, len(candidate), plain)
 
 
@@ -166,12 +179,13 @@ def _metrics(
     yield _gauc(sums, limits)
     rise, loss = sums.log_loss()
     words = f"{rise.mean:+.2%} {_range(rise, '+.2%')} of {loss:.4f} (limit {limits.log_loss_rise:+.1%})"
-    yield Check("log loss", not (rise.mean > limits.log_loss_rise and rise.low > 0), words)
+    passed = not (rise.mean > limits.log_loss_rise and rise.low > 0)
+    yield Check("log loss", passed, words, rise, limits.log_loss_rise)
     worse = sums.calibration()
-    words = f"{sums.factor(0):.3f} against {sums.factor(1):.3f}, {np.exp(worse.mean):.3f} times as far from 1"
-    words += f" [{np.exp(worse.low):.3f}, {np.exp(worse.high):.3f}] (limit {limits.calibration:g})"
-    passed = not (worse.mean > np.log(limits.calibration) and worse.low > 0)
-    yield Check("predicted over observed", passed, words)
+    words = f"{sums.factor(0):.3f} against {sums.factor(1):.3f}, {worse.mean:.3f} times as far from 1"
+    words += f" {_range(worse, '.3f')} (limit {limits.calibration:g})"
+    passed = not (worse.mean > limits.calibration and worse.low > 1)
+    yield Check("predicted over observed", passed, words, worse, limits.calibration)
     before, after = _standardised(served), _standardised(candidate)
     psi = stability(before, after, served.weights, candidate.weights).psi
     better = " with a lower log loss" if psi > limits.psi and rise.high < 0 else ""
@@ -198,7 +212,7 @@ def _gauc(sums: _Sums, limits: GateSettings) -> Check:
         return Check("GAUC", False, f"cannot be compared ({error})")
     words = f"{after:.4f} against {before:.4f}: {change.mean:+.4f} {_range(change, '+.4f')}"
     passed = not (change.mean < -limits.gauc_drop and change.high < 0)
-    return Check("GAUC", passed, f"{words} (limit -{limits.gauc_drop:g})")
+    return Check("GAUC", passed, f"{words} (limit -{limits.gauc_drop:g})", change, -limits.gauc_drop)
 
 
 def _norms(before: Mapping[str, float], after: Mapping[str, float], limits: GateSettings) -> Iterator[Check]:
@@ -266,16 +280,17 @@ class _Sums:
             return float(np.float64(self.whole[f"predicted {place}"]) / self.whole["gifts"])
 
     def calibration(self) -> Interval:
-        """By how much the candidate's |ln(predicted / observed)| is above the served bundle's; 0 without a gift."""
+        """The factor by which the candidate's predicted over observed is further from 1 than the served bundle's; 1
+        without a gift."""
         if not self.whole["gifts"]:
-            return Interval(0.0, 0.0, 0.0, 0.0)
+            return Interval(1.0, 0.0, 1.0, 1.0)
         both = (self.whole, self.drawn)
         with np.errstate(divide="ignore", invalid="ignore"):
             found, draws = (
                 abs(np.log(of["predicted 0"] / of["gifts"])) - abs(np.log(of["predicted 1"] / of["gifts"]))
                 for of in both
             )
-        return of_draws(float(found), draws[np.isfinite(draws)]).interval
+        return of_draws(float(np.exp(found)), np.exp(draws[np.isfinite(draws)])).interval
 
     def _interval(self, first: str, second: str, below: str, estimate: float) -> Interval:
         with np.errstate(divide="ignore", invalid="ignore"):

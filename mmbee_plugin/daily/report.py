@@ -11,10 +11,12 @@ import numpy as np
 
 from mmbee_plugin.daily import charts
 from mmbee_plugin.daily.alarm import Alarm, AlarmSettings
-from mmbee_plugin.daily.alarms import day_stability
-from mmbee_plugin.daily.gate import GateSettings, Verdict, coverage
-from mmbee_plugin.daily.measures import METRICS, Measures, measure
+from mmbee_plugin.daily.alarms import day_stability, expected_hours, gift_rate_of, level_of
+from mmbee_plugin.daily.gate import GateSettings, Verdict
+from mmbee_plugin.daily.measures import DRAWS, FEWEST, METRICS, Measures, measure, whole
 from mmbee_plugin.daily.norms import drift
+from mmbee_plugin.evaluation.bootstrap import Interval
+from mmbee_plugin.evaluation.resampling import ratios_on_users
 from mmbee_plugin.experiments.page import write_page
 from mmbee_plugin.experiments.plots import Plot
 from mmbee_plugin.experiments.sheet import Sheet
@@ -63,12 +65,12 @@ class DayReport:
 def write_report(path: Path, report: DayReport) -> None:
     """Writes the page, replacing an older one atomically. Raises InputError as `measure`, OSError."""
     sheets = [_checks(report), _alarms(report)]
-    plots: list[Plot] = []
+    plots = [plot for plot in [charts.gate(report.verdict.checks)] if plot is not None]
     if report.served is not None:
         found = measure(report.served, report.offset)
-        known = {day: measure(each, report.offset) for day, each in report.before.items()}
-        sheets += [_metrics(report, found, known), _coverage(report.served)]
-        plots += _plots(report, report.served, found, known)
+        days = {day: whole(each) for day, each in report.before.items()} | {report.day: found.whole}
+        sheets += [_metrics(days), _coverage(report.served)]
+        plots += _plots(report, report.served, found, days)
     if report.norms is not None:
         plots.append(charts.norms(drift(*report.norms), report.gate.norm_drift))
     if report.costs:
@@ -119,29 +121,37 @@ def _alarms(report: DayReport) -> Sheet:
     return Sheet("Alarms", ("Shift of the log", f"Against {against}"), rows, names=2)
 
 
-def _metrics(report: DayReport, found: Measures, known: Mapping[str, Measures]) -> Sheet:
-    every = {**known, report.day: found}
+def _metrics(days: Mapping[str, Mapping[str, Interval]]) -> Sheet:
+    forms = {**dict.fromkeys(METRICS, ".4f"), "gift_rate": ".2%", "factor": ".3f"}
     headings = ("Day", *METRICS.values(), "Gifts", "Predicted over observed")
-    rows = []
-    for day, one in every.items():
-        factor = one.deciles.predicted.sum() / one.deciles.observed.sum() if one.gift_rate else np.inf
-        values = (f"{one.whole[name]:.4f}" for name in METRICS)
-        rows.append((day, *values, f"{one.gift_rate:.2%}", f"{factor:.3f}"))
-    note = (
+    rows = [(day, *(_text(one[name], form) for name, form in forms.items())) for day, one in days.items()]
+    notes = (
         "Each day before anything was trained on it, by the bundle that was served. Gifts and log loss (in nats) are a "
-        "row of the log, which the rows are a sample of."
+        "row of the log, which the rows are a sample of.",
+        f"In brackets 95 % intervals over resampled users, of which none is told where less than {FEWEST} gave a gift.",
     )
-    return Sheet("Progressive validation", headings, tuple(rows), (note,))
+    return Sheet("Progressive validation", headings, tuple(rows), notes)
+
+
+def _text(found: Interval, form: str) -> str:
+    ends = f" [{found.low:{form}}, {found.high:{form}}]" if np.isfinite(found.low) else ""
+    return f"{found.mean:{form}}{ends}"
 
 
 def _coverage(served: Replayed) -> Sheet:
-    rows = [("the bundle has", name, share) for name, share in coverage(served).items() if name != "scored"]
-    for kind, group in (("no score:", served.missing), ("flagged", served.flags)):
-        for name, marked in group.items():
-            rows.append((kind, name.replace("_", " "), float(np.average(marked, weights=served.weights))))
-    cells = tuple((kind, name, f"{share:.1%}") for kind, name, share in rows)
-    note = "Flags are of rows with a score; what they mean stands in docs/serving.md."
-    return Sheet("Coverage", ("Rows for which", "", "Share"), cells, (note,), names=2)
+    groups = {"the bundle has": served.covered, "no score:": served.missing, "flagged": served.flags}
+    marks = {(kind, name): marked for kind, group in groups.items() for name, marked in group.items()}
+    above = {f"{kind} {name}": served.weights * marked for (kind, name), marked in marks.items()}
+    found = ratios_on_users(served.users, above, served.weights, DRAWS).values()
+    cells = tuple(
+        (kind, name.replace("_", " "), _text(share, ".1%"))
+        for (kind, name), share in zip(marks, found, strict=True)
+    )
+    notes = (
+        "Flags are of rows with a score; what they mean stands in docs/serving.md.",
+        "In brackets 95 % intervals over resampled users.",
+    )
+    return Sheet("Coverage", ("Rows for which", "", "Share"), cells, notes, names=2)
 
 
 def _costs(costs: Mapping[str, tuple[float, float]]) -> Sheet:
@@ -150,14 +160,44 @@ def _costs(costs: Mapping[str, tuple[float, float]]) -> Sheet:
     return Sheet("Cost", ("Stage", "Seconds", "CPU seconds"), (*rows, ("all", *whole)))
 
 
-def _plots(report: DayReport, served: Replayed, found: Measures, known: Mapping[str, Measures]) -> list[Plot]:
-    plots = [charts.by_hour(found), charts.deciles(found.deciles), charts.hours(found.by_hour)]
+def _plots(
+    report: DayReport, served: Replayed, found: Measures, days: Mapping[str, Mapping[str, Interval]]
+) -> list[Plot]:
+    plots = [charts.by_hour(found), charts.deciles(found.deciles)]
+    plots.append(charts.hours(found.by_hour, _hour_limits(report, served)))
     shift = None if report.reference is None else day_stability(served, report.reference)
     if shift is not None:
         plots.append(charts.stability(shift, report.alarm_limits.psi))
-    if known:
-        every = {**known, report.day: found}
-        lines = {name: [one.whole[name] for one in every.values()] for name in ("gauc", "log_loss")}
-        lines["gift_rate"] = [one.gift_rate for one in every.values()]
-        plots.append(charts.last_days(list(every), lines))
+    if report.before:
+        plots.append(charts.last_days(days, _day_limits(report)))
     return plots
+
+
+def _compared(report: DayReport) -> list[Replayed]:
+    """The days that alarms compare with."""
+    return list(report.before.values())[-report.alarm_limits.days :]
+
+
+def _hour_limits(report: DayReport, served: Replayed) -> dict[float, charts.Limits]:
+    """Hour of the log's clock -> limits of predicted over observed, of the alarm for hours."""
+    factor = report.alarm_limits.calibration
+    usual = (
+        {each.hour: each.usual for each in expected_hours(served, _compared(report))} if report.before else {}
+    )
+    return {
+        (hour + report.offset / 3600) % 24: (1 / (value * factor), factor / value)
+        for hour, value in usual.items()
+        if value
+    }
+
+
+def _day_limits(report: DayReport) -> dict[str, charts.Limits]:
+    """Limits of the day's gifts, and of predicted over observed, as alarms have them."""
+    limits, found = report.alarm_limits, {}
+    gifts = gift_rate_of(_compared(report)).value
+    if gifts:
+        found["gift_rate"] = gifts / limits.gift_rate, gifts * limits.gift_rate
+    level = 0.0 if report.reference is None else level_of(report.reference).value
+    if level:
+        found["factor"] = 1 / (level * limits.calibration), limits.calibration / level
+    return found

@@ -21,6 +21,8 @@ from mmbee_plugin.evaluation.metrics import log_losses
 from mmbee_plugin.evaluation.resampling import means_on_resampled_users
 
 DRAWS = 2000
+Z = 1.959964
+"""normal quantile of 95 % intervals"""
 
 
 class Calibration(NamedTuple):
@@ -31,8 +33,9 @@ class Calibration(NamedTuple):
         rows: (b,) float64 rows of the log.
         predicted: (b,) float64 sum of the chances.
         observed: (b,) float64 number of events.
-        low, high: (b,) float64 ends of the 95 % interval of predicted over observed, over resampled users; NaN and
-            infinity where too few draws have an event.
+        low, high: (b,) float64 ends of the 95 % interval of predicted over observed, over resampled users; ``high`` is
+            infinite where too few draws have an event.
+        fewest, most: (b,) float64 ends of the 95 % interval of the observed events in as many rows.
     """
 
     bins: NDArray[np.int64]
@@ -41,6 +44,8 @@ class Calibration(NamedTuple):
     observed: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+    fewest: NDArray[np.float64]
+    most: NDArray[np.float64]
 
     @property
     def ratio(self) -> NDArray[np.float64]:
@@ -95,6 +100,9 @@ def calibration(
 ) -> Calibration:
     """Predicted and observed events by bin.
 
+    Draws of a bin without an event have none either. What it may have had at most is the end of Wilson's score interval
+    for none of its rows (Wilson, 1927), and the least that its ratio may be follows from that.
+
     Args:
         chances: (n,) of an event in the log. labels: (n,) 0 or 1. weights: (n,) rows of the log that each stands for.
         users: (n,) ids; intervals resample users, whose rows depend on each other.
@@ -111,12 +119,17 @@ def calibration(
     cell, size = user * len(found) + place, len(names) * len(found)
     columns = [
         np.bincount(cell, values, minlength=size).reshape(len(names), len(found))
-        for values in (weights * chances, weights * np.asarray(labels, dtype=np.float64))
+        for values in (weights * chances, weights * np.asarray(labels, dtype=np.float64), weights)
     ]
-    means = means_on_resampled_users(np.concatenate(columns, axis=1), draws, seed)
+    means = np.split(means_on_resampled_users(np.concatenate(columns, axis=1), draws, seed), 3, axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = means[:, : len(found)] / means[:, len(found) :]
+        drawn = np.stack([means[0] / means[1], means[1] / means[2]])
     # A draw without an event is infinitely far above; one without rows of the bin (NaN) says nothing of it.
-    low, high = np.nanquantile(ratios, [0.025, 0.975], axis=0, method="nearest")
-    predicted, observed = (column.sum(axis=0) for column in columns)
-    return Calibration(found, np.bincount(place, weights).astype(np.float64), predicted, observed, low, high)
+    (low, fewest), (high, most) = np.nanquantile(drawn, [0.025, 0.975], axis=1, method="nearest")
+    predicted, observed, rows = (column.sum(axis=0) for column in columns)
+    none = observed == 0
+    most = np.where(none, Z**2 / (rows + Z**2), most) * rows
+    low = np.where(none, predicted / most, low)
+    return Calibration(
+        found, rows, predicted, observed, low, np.where(none, np.inf, high), fewest * rows, most
+    )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from mmbee_plugin.evaluation.bootstrap import Interval, of_draws
 from mmbee_plugin.evaluation.metrics import user_auc
 
 DRAWS = 2000
@@ -91,6 +92,26 @@ def means_on_resampled_users(
     sizes = [min(CHUNK, draws - start) for start in range(0, draws, CHUNK)]
     sums = [_counts(generator, len(values), size).T.astype(np.float64) @ values for size in sizes]
     return np.concatenate(sums) / len(values)
+
+
+def ratios_on_users(
+    users: NDArray, above: dict[str, NDArray], below: NDArray, draws: int = DRAWS, seed: int = 0
+) -> dict[str, Interval]:
+    """Sums of rows over a sum, each with its 95 % interval over resampled users.
+
+    Args:
+        users: (n,) ids. above: name -> values (n,) of the rows. below: (n,) not negative, and not all 0.
+    """
+    names, user = np.unique(users, return_inverse=True)
+    columns = [np.bincount(user, values, minlength=len(names)) for values in (*above.values(), below)]
+    sums = np.stack(columns, axis=1).astype(np.float64)
+    drawn = means_on_resampled_users(sums, draws, seed)
+    drawn = drawn[drawn[:, -1] > 0]
+    whole = sums.sum(axis=0)
+    return {
+        name: of_draws(float(whole[place] / whole[-1]), drawn[:, place] / drawn[:, -1]).interval
+        for place, name in enumerate(above)
+    }
 
 
 def _counts(generator: np.random.Generator, users: int, draws: int) -> NDArray[np.float32]:

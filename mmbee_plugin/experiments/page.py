@@ -20,6 +20,8 @@ ASSETS = Path(__file__).parent / "assets"
 LIBRARY = ASSETS / "plotly" / "plotly-cartesian.min.js.gz"
 """plotly.js as published, without the kinds of plots that no report has: a third of the whole"""
 MARKS = {True: " good", False: " bad", None: ""}
+SHORT = 12
+"""characters"""
 
 
 def page_style() -> str:
@@ -83,7 +85,7 @@ def _section(heading: str, content: str) -> str:
 def _table(sheet: Sheet) -> str:
     def row(cells: Sequence[str], tag: str) -> str:
         found = (
-            f"<{tag}{' class=name' if place < sheet.names else ''}>{escape(cell)}</{tag}>"
+            f"<{tag}{_kind(cell) if place < sheet.names else ''}>{escape(cell)}</{tag}>"
             for place, cell in enumerate(cells)
         )
         return f"<tr>{''.join(found)}</tr>"
@@ -94,6 +96,11 @@ def _table(sheet: Sheet) -> str:
         f'<div class="scroll"><table><thead>{row(sheet.headings, "th")}</thead><tbody>{rows}</tbody></table></div>'
         + (f'<ul class="notes">{items}</ul>' if items else "")
     )
+
+
+def _kind(name: str) -> str:
+    """Class of a cell that names its row; a short one, such as a date, stays on one line."""
+    return ' class="name short"' if len(name) <= SHORT else " class=name"
 
 
 def _plot(plot: Plot, number: int) -> str:

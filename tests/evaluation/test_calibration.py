@@ -76,11 +76,29 @@ def test_intervals_resample_users_and_hold_what_they_promise():
     assert covered >= 50
 
 
+def test_the_interval_of_observed_events_is_that_of_a_count_in_the_log():
+    """One row a user: binomial, whether a fifth of the negatives stand for all of them or not."""
+    for kept in (1.0, 0.2):
+        label = np.arange(400) < 40
+        weights = np.where(label, 1, 1 / kept)
+        found = calibration(np.full(400, 0.1), label, weights, np.arange(400))
+        rows = 40 + 360 / kept
+        share = 40 / rows
+        # Delta method: events e and rows r of n draws, of which cov(e, r) has the weights.
+        residual = label - share * weights
+        spread = 1.96 * np.sqrt(len(label) * residual.var())
+        assert found.observed[0] == 40
+        assert found.fewest[0] == pytest.approx(40 - spread, abs=1.5)
+        assert found.most[0] == pytest.approx(40 + spread, abs=1.5)
+
+
 def test_a_bin_without_an_event_has_no_ratio_and_no_rows_are_refused():
     found = calibration(
         np.array([0.1, 0.2]), np.array([0, 1]), np.ones(2), np.array([0, 1]), np.array([0, 1])
     )
     assert found.ratio[0] == np.inf and found.high[0] == np.inf and found.ratio[1] == pytest.approx(0.2)
+    assert found.fewest[0] == 0 and found.most[0] == pytest.approx(0.793450, abs=1e-6)  # Wilson: 0 of 1
+    assert found.low[0] == pytest.approx(0.1 / 0.793450, abs=1e-6)
     with pytest.raises(InputError, match="no rows"):
         calibration(np.empty(0), np.empty(0), np.empty(0), np.empty(0))
 

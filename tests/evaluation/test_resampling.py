@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.evaluation import metrics
-from mmbee_plugin.evaluation.resampling import ResampledUsers
+from mmbee_plugin.evaluation.resampling import ResampledUsers, ratios_on_users
 from mmbee_plugin.evaluation.seeds import of_seeds
 
 
@@ -58,3 +58,14 @@ def test_draws_without_a_pair_do_not_count():
     found = of_seeds(np.ones(2), np.stack([values, values]))
     assert np.isfinite([found.interval.low, found.interval.high]).all()
     assert np.isnan(of_seeds(np.ones(1), np.full((1, 20), np.nan)).interval.low)
+
+
+def test_ratios_of_rows_have_the_interval_of_their_users():
+    """A user's rows are copies, so there are as many independent values as users and not as rows."""
+    hit, users = np.repeat(np.arange(500) < 100, 4), np.repeat(np.arange(500), 4)
+    found = ratios_on_users(users, {"hit": 2.0 * hit, "all": np.full(2000, 2.0)}, np.full(2000, 2.0))
+    error = np.sqrt(0.2 * 0.8 / 500)
+    assert found["hit"].mean == pytest.approx(0.2)
+    assert found["hit"].standard_error == pytest.approx(error, rel=0.06)
+    assert found["hit"].low == pytest.approx(0.2 - 1.96 * error, abs=0.2 * error)
+    assert found["all"].low == found["all"].high == 1
