@@ -1,8 +1,8 @@
-"""Adds controls and ablations to the rows of `mmbee table 3`, with the same cells, measures and report.
+"""Adds controls and other choices to the rows of `mmbee table 3`, with the same cells, measures and report.
 
 mmbee data convert hkuds SRC datasets/tiktok
 python benchmarks/tiktok.py --split test                      # with BPR and the effect of the file's order
-python benchmarks/tiktok.py --ablate --split valid --seeds 2  # MMBee with one part switched at a time
+python benchmarks/tiktok.py --ablate --split valid --seeds 2  # MMBee with one choice made otherwise at a time
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("datasets/tiktok"))
     parser.add_argument("--split", choices=SPLITS, default="valid")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--ablate", action="store_true", help="MMBee with one part switched at a time")
+    parser.add_argument(
+        "--ablate", action="store_true", help="MMBee with one choice made otherwise at a time"
+    )
     parser.add_argument("--rows", nargs="+", default=[], help="these rows only, and the reference")
     parser.add_argument(
         "--reference", default=REFERENCE, metavar="ROW", help="the row that others are set against"

@@ -34,7 +34,7 @@ class Answer:
     Args:
         verdict: what the figures say, a clause without a full stop, as :func:`~mmbee_plugin.experiments.verdict.framed`
             takes it.
-        folder: the data it was measured on, or one line that describes them.
+        folder: the data it was measured on, one or several sets of them, or one line that describes them.
         notes: further lines, on the HTML page only, such as the checkpoint.
         seeds: trainings that each figure is a mean of; None where none was made.
     """
@@ -44,7 +44,7 @@ class Answer:
         verdict: str,
         sheet: Sheet,
         plot: Plot,
-        folder: DatasetFolder | str,
+        folder: DatasetFolder | list[DatasetFolder] | str,
         *notes: str,
         seeds: int | None = None,
     ) -> None:
@@ -56,14 +56,20 @@ class Answer:
         verdict, and the sheet as written, without p-values for generated samples."""
         from mmbee_plugin.experiments.page import write_page
         from mmbee_plugin.experiments.sheet import untested
-        from mmbee_plugin.experiments.verdict import framed
+        from mmbee_plugin.experiments.verdict import MIXED, framed
         from mmbee_plugin.recbole.training.report import provenance_lines
 
         folder, sheet, kind, real = self.folder, self.sheet, "real", False
         if isinstance(folder, str):  # times on this machine, of no data set
             data = [folder]
         else:
-            data, kind, real = provenance_lines(folder), folder.kind, folder.kind == "real"
+            folders = folder if isinstance(folder, list) else [folder]
+            # The page prints the second line of the data in red, if they are not real.
+            generated_first = sorted(folders, key=lambda one: one.kind == "real")
+            data = [line for one in generated_first for line in provenance_lines(one)]
+            kinds = {one.kind for one in folders}
+            kind = folders[0].kind if len(kinds) == 1 else MIXED
+            real = kind == "real"
             (sheet,) = untested([sheet]) if kind == "sample" else [sheet]
         verdict = framed(self.verdict, kind, self.seeds)
         write_page(out, sheet.title, verdict, [sheet], [self.plot], [*data, *self.notes], real)

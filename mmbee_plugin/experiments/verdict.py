@@ -7,13 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from mmbee_plugin.experiments.comparison import Difference
 from mmbee_plugin.experiments.sheet import SIGNIFICANT
 
+MIXED = "mixed"
+"""kind of several data sets of which some are generated"""
+
 
 def framed(found: str, kind: str, seeds: int | None = None) -> str:
     """What was found as one sentence, with what it cannot bear.
 
     Args:
         found: a clause without a full stop.
-        kind: real, sample or simulated.
+        kind: real, sample, simulated or :data:`MIXED`.
         seeds: trainings that each figure is a mean of; None for figures of no training.
     """
     if kind == "sample":
@@ -21,6 +24,8 @@ def framed(found: str, kind: str, seeds: int | None = None) -> str:
     if seeds == 1:
         where = " in a simulation" if kind == "simulated" else ""
         return f"Nothing follows from one training of each model{where}; here, {found}."
+    if kind == MIXED:
+        return f"On data of which some are generated, {found}."
     return f"In a simulation, {found}." if kind == "simulated" else f"{found[0].upper()}{found[1:]}."
 
 

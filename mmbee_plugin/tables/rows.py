@@ -9,6 +9,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.rows import PAPER, Row, Settings, check_own, chosen, kept_note
 from mmbee_plugin.recbole.config.files import paper_settings
 from mmbee_plugin.recbole.config.sources import merged
+from mmbee_plugin.tables.parts import model_parts, without_each
 
 NUMBERS = (2, 4, 5, 6, 7)
 """tables on labelled samples; Table 3 ranks, see :mod:`mmbee_plugin.tables.ranking`"""
@@ -119,8 +120,7 @@ def _methods(_modalities: list[str], _metapaths: list[str]) -> Table:
 
 def _modalities(modalities: list[str], _metapaths: list[str]) -> Table:
     rows = [Row("MMBee", FULL, None, ("MMBee", *"√" * len(modalities)))]
-    for left_out in modalities:
-        kept = [name for name in modalities if name != left_out]
+    for left_out, kept in without_each(modalities):
         marks = ("-" if name == left_out else "√" for name in modalities)
         name = f"{left_out}(-)"
         rows.append(Row(name, {**FULL, "modalities": kept}, "MMBee", (name, *marks)))
@@ -153,17 +153,7 @@ def _growing(setting: str, name: str, values: tuple[int, ...]) -> tuple[Row, ...
 
 def _parts(_modalities: list[str], metapaths: list[str]) -> Table:
     without: list[tuple[str, str, Settings]] = [("-", "SIM", {"content": "none", "interest": "none"})]
-    for left_out in metapaths:
-        kept = [name for name in metapaths if name != left_out]
-        without.append(("Graph", f"h_{left_out}(-)", {"metapaths": kept}))
-    without += [
-        ("Graph", "Θ(-)", {"node_tables": "fresh"}),
-        ("Graph", "reach(-)", {"graph": {"reach_top_k": 0}}),  # not in the paper, and neither is reach
-        ("Graph", "h_g(-)", {"interest": "none"}),
-        ("Multi-modal", "h_m(-)", {"content": "none"}),
-        ("Multi-modal", "q_m(-)", {"use_queries": False}),
-        ("Multi-modal", "match(-)", {"match": False}),  # not in the paper, and neither is match
-    ]
-    rows = [Row(name, {**FULL, **change}, "Ours", (part, name)) for part, name, change in without]
+    without += [(part.kind, part.operator, part.without) for part in model_parts(metapaths) if part.operator]
+    rows = [Row(name, {**FULL, **change}, "Ours", (kind, name)) for kind, name, change in without]
     rows.append(Row("Ours", FULL, None, ("-", "Ours")))
     return Table(7, "Ablation study on graph and multi-modal parts", ("Category", "Operator"), tuple(rows))

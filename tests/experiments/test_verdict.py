@@ -6,7 +6,7 @@ import pytest
 
 from mmbee_plugin.evaluation.bootstrap import Interval, PairedDifference
 from mmbee_plugin.experiments.comparison import Difference
-from mmbee_plugin.experiments.verdict import above, framed, gains, listed, within_chance
+from mmbee_plugin.experiments.verdict import MIXED, above, framed, gains, listed, within_chance
 
 METRICS = {"auc": "AUC", "gauc": "GAUC"}
 
@@ -21,6 +21,7 @@ def test_what_cannot_be_borne_is_said_first():
     assert framed("the model is above", "real", 3) == "The model is above."
     assert framed("the model is above", "real") == "The model is above."
     assert framed("the model is above", "simulated", 2) == "In a simulation, the model is above."
+    assert framed("it is", MIXED, 2) == "On data of which some are generated, it is."
     assert framed("it is", "real", 1) == "Nothing follows from one training of each model; here, it is."
     assert framed("it is", "simulated", 1).startswith(
         "Nothing follows from one training of each model in a sim"

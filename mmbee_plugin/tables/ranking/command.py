@@ -9,7 +9,6 @@ from typing import Any
 
 from mmbee_plugin.builtin.sample import ensure
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.cells import seeds_of
 from mmbee_plugin.experiments.making import cells_of_rows
 from mmbee_plugin.experiments.pool import Task, run_tasks
@@ -30,7 +29,7 @@ from mmbee_plugin.tables.ranking.measures import measure
 from mmbee_plugin.tables.ranking.published import published
 from mmbee_plugin.tables.ranking.report import write_ranking
 from mmbee_plugin.tables.ranking.rows import NUMBER, REFERENCE, RankedRow, table_rows
-from mmbee_plugin.tables.ranking.run import FAILED, ranking_jobs
+from mmbee_plugin.tables.ranking.run import check_finite, ranking_jobs
 from mmbee_plugin.tables.ranking.tuning import begin_tuning, tune
 
 
@@ -82,9 +81,7 @@ def ranking_table(
         tuned_to = found[row.name].chosen if row.name in found else None
         jobs[row.name] = ranking_jobs(row, folder, merged(tuned_to or {}, given), seeds)
     cells = cells_of_rows(jobs, asked.cells, asked.jobs, fresh=True)
-    for name, of_row in cells.items():
-        if any(FAILED in cell.facts for cell in of_row):
-            raise InputError(f"{name}: with its settings the loss of a seed is no number; give it others")
+    check_finite(cells)
     tried = {name: len(tuning.trials) for name, tuning in found.items()}
     tested = folder.kind != "sample"
     measures = measure(cells, asked.split, asked.seeds, tried, reference, tested)

@@ -89,6 +89,13 @@ def ranking_jobs(
     ]
 
 
+def check_finite(cells: Mapping[Any, Sequence[Cell]]) -> None:
+    """Raises InputError naming a row with a cell that :data:`FAILED`."""
+    for name, of_row in cells.items():
+        if any(FAILED in cell.facts for cell in of_row):
+            raise InputError(f"{name}: with its settings the loss of a seed is no number; give it others")
+
+
 def ranking_cell(model: str, path: Path, given: Mapping[str, Any], seed: int) -> Cell:
     """Trains a model and ranks the validation and test items with the weights of its best epoch.
 
