@@ -9,13 +9,17 @@ from scipy.sparse import csr_matrix
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.expansion import Expansion
-from mmbee_plugin.graph.lists import PackedLists, listed
+from mmbee_plugin.graph.lists import ENTRY, PackedLists, listed
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.product import best_of_product
 from mmbee_plugin.graph.stored import rows_at
 
 NOBODY = int(np.iinfo(np.int32).max)
 """id of no author; pads ascending lists"""
+
+_AT_ONCE = (
+    4096  # lists that are sorted together: the order of all would take as much memory again as the lists
+)
 
 
 def reach(
@@ -95,10 +99,15 @@ def joined(
     near = _matrix(indptr, entries, around.shape[1])
     excluded = csr_matrix(near.shape) if own is None else own
     ids, weights, found = best_of_product(near, around, excluded, top_k, ranked)
-    beyond = np.arange(ids.shape[1]) >= found[:, None]
-    order = np.argsort(np.where(beyond, NOBODY, ids), axis=1, kind="stable")
-    kept = listed(np.take_along_axis(ids, order, 1), np.take_along_axis(weights, order, 1), found)
-    return np.concatenate([[0], np.cumsum(found)]), kept
+    kept = np.concatenate([[0], np.cumsum(found)])
+    ascending = np.empty(kept[-1], ENTRY)
+    for start in range(0, len(found), _AT_ONCE):
+        rows = slice(start, start + _AT_ONCE)
+        beyond = np.arange(ids.shape[1]) >= found[rows, None]
+        order = np.argsort(np.where(beyond, NOBODY, ids[rows]), axis=1, kind="stable")
+        own = np.take_along_axis(ids[rows], order, 1), np.take_along_axis(weights[rows], order, 1)
+        ascending[kept[start] : kept[min(rows.stop, len(found))]] = listed(*own, found[rows])
+    return kept, ascending
 
 
 def _matrix(indptr: np.ndarray, entries: np.ndarray, n_authors: int) -> csr_matrix:

@@ -193,24 +193,31 @@ class Snapshot:
         """Stored attribute columns, in order, with the type of node that has each, u or a."""
         return self.manifest["columns"]
 
-    def brought(
+    def means(
         self, lists: Neighbours, end: str, fold: int | None = None, stored: str | None = None
-    ) -> np.ndarray | None:
-        """(n_nodes, D) weighted sums of all columns over lists, as :func:`~mmbee_plugin.graph.attributes.brought`.
+    ) -> list[MeanAttributes]:
+        """Means over lists of all columns together, (n_nodes, D), as
+        :func:`~mmbee_plugin.graph.attributes.brought`, in one or several parts side by side; none if their type has no
+        column.
 
         Args:
             lists: neighbour lists.
             end: type of the neighbours, u or a.
             fold: as in ``lists``.
-            stored: metapath of ``lists`` if they are the stored ones; its stored means are read.
+            stored: metapath of ``lists`` if they are the stored ones; its stored means are read, memory-mapped.
         """
-
-        def mean(name: str) -> np.ndarray:
-            found = self.attributes(name, str(stored), fold)
-            return found.values * found.fraction[:, None]
-
-        own = partial(self.own, fold=fold)
-        return brought(lists, end, self.columns, own, mean if stored is not None else None)
+        whole = np.ones(lists.n_nodes, np.float32)
+        if stored is None:
+            found = brought(lists, end, self.columns, partial(self.own, fold=fold))
+            return [] if found is None else [MeanAttributes(found.astype(np.float32), whole)]
+        if end not in self.columns.values():
+            return []
+        return [
+            self.attributes(name, stored, fold)
+            if of == end
+            else MeanAttributes(np.zeros((lists.n_nodes, self.own(name).shape[1]), np.float32), whole)
+            for name, of in self.columns.items()
+        ]
 
     def attributes(self, column: str, metapath: str, fold: int | None = None) -> MeanAttributes:
         """Means of a column over the neighbours along a metapath, memory-mapped; ``fold`` as in ``lists``."""

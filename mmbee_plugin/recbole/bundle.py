@@ -56,7 +56,7 @@ class RecBoleSource:
         ids = self._user_ids[rows]
         fields = {} if self.model.interest is None else self.model.interest.user(ids)
         if (reach := fields.get("reach_ids")) is not None:
-            fields["reach_ids"], fields["reach_weights"] = self._by_row(reach, fields["reach_weights"])
+            fields["reach_ids"] = torch.where(reach == NOBODY, NOBODY, reach + 1)
         own = None if self.model.user is None else self.model.user(ids)
         nothing = torch.empty(len(ids), 0)
         return UserSide(own, nothing, nothing.bool(), **fields)
@@ -88,13 +88,6 @@ class RecBoleSource:
         return self.model.logits(
             Interaction({self.model.USER_ID: pairs["user_id"], self.model.ITEM_ID: pairs["item_id"]})
         )
-
-    def _by_row(self, ids: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Lists (B, K) of RecBole's ids -> lists of author rows + 1, ascending, with their weights."""
-        known = ids < len(self.dataset.item_rows)
-        rows = torch.from_numpy(self.dataset.item_rows)[torch.where(known, ids, 0)] + 1
-        rows, order = torch.where(known, rows, NOBODY).sort(dim=1)
-        return rows, weights.gather(1, order)
 
 
 def open_source(path: Path) -> RecBoleSource:

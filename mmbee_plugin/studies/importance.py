@@ -135,7 +135,8 @@ def permuted(trained: Trained, paths: Sequence[str], rng: np.random.Generator) -
     nodes = rows.inter_feat[field].unique()
     dealt = nodes[torch.from_numpy(rng.permutation(len(nodes)))]
     lists = [trained.network.interest.lists[path] for path in paths]
-    kept = [(one, key, whole) for one in lists for key, whole in one.named_buffers() if key.endswith("_None")]
+    read = "ids_None", "weights_None", "rows"  # the last finds mean attributes
+    kept = [(one, key, one.get_buffer(key)) for one in lists for key in read]
     try:
         for one, key, whole in kept:
             changed = whole.clone()

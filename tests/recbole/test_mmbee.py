@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -136,8 +137,26 @@ def test_stored_lists_meet_recboles_ids(build):
         for user in range(1, 50):
             there = reach[user] != NOBODY
             stored, scores = snapshot.reach_lists(fold).along("reach").of(row_of[users[user]])
-            of_token = dict(zip(tokens[stored], scores, strict=True))
-            assert dict(zip(items[reach[user][there]], weights[user][there], strict=True)) == of_token
+            assert reach[user][there].tolist() == stored.tolist()
+            assert weights[user][there].tolist() == scores.tolist()
+    side = model.author_side(torch.arange(dataset.item_num))
+    assert (tokens[side.ids[1:].numpy()] == items[1:]).all() and side.ids[0] == -1
+
+
+def test_what_is_read_as_stored_stays_in_the_snapshots_files(build):
+    """Long walks and mean attributes are most of a snapshot; copies of them would double a run's memory."""
+    model, (train, _, _) = build()
+    folder = str(snapshot_for(train.dataset.config, train.dataset).path)
+    regions = [line.split(maxsplit=5) for line in Path("/proc/self/maps").read_text().splitlines()]
+    mapped = [
+        [int(edge, 16) for edge in region[0].split("-")]
+        for region in regions
+        if len(region) == 6 and region[5].startswith(folder)
+    ]
+    large = [model.interest.reach.get_buffer("entries_1"), model.interest.reach.get_buffer("entries_None")]
+    large += [one for name, one in model.interest.lists["u2a2a"].means.named_buffers() if "values" in name]
+    assert len(large) == 2 + 3 * 2  # of two dense modalities, for the whole graph and for each of two folds
+    assert all(any(low <= one.data_ptr() < high for low, high in mapped) for one in large)
 
 
 @pytest.mark.parametrize("weighted", [True, False], ids=["by score", "plain"])

@@ -62,6 +62,17 @@ def zeroed(*tables_and_rows):
 
 
 @contextmanager
+def without_list(lists, node):
+    """The node has no neighbours in these lists, and so no mean attributes."""
+    rows = lists.rows
+    lists.rows = rows.clone()  # others share it
+    lists.rows[node] = -1
+    with zeroed((lists.weights_None, node)):
+        yield
+    lists.rows = rows
+
+
+@contextmanager
 def forgotten(train, user, out):
     """The user's behaviours at the places ``out`` never happened."""
     old = train.histories
@@ -92,13 +103,12 @@ def changes(trained, moment):
     for path, lists in interest.lists.items():
         side, node = ("user", user) if path[0] == "u" else ("author", item)
         count = int((lists.weights_None[node] > 0).sum())
-        tables = [table for key, table in lists.named_buffers() if key in ("weights_None", "attributes_None")]
         if count:
-            yield f"{side} metapath", f"{path}, {count} neighbours", zeroed(*((one, node) for one in tables))
+            yield f"{side} metapath", f"{path}, {count} neighbours", without_list(lists, node)
     if network.gtr.reach is not None:
-        walk = slice(*interest.reach.indptr_None[user : user + 2])
-        if (interest.reach.ids_None[walk] == item).any():
-            yield "long walk", None, zeroed((interest.reach.weights_None, walk))
+        walk = interest.reach(torch.tensor([user]), None)["reach_ids"]
+        if (walk == train.item_rows[item]).any():
+            yield "long walk", None, zeroed((interest.reach.lengths_None, user))
     tables = network.content.tables
     for name, table in tables.items():
         yield "modality", name, zeroed((table.present, slice(None)))

@@ -45,7 +45,7 @@ def test_other_nodes_lists_are_read_and_put_back(live_checkpoint, paths):
 def test_a_path_without_lists_loses_nothing(live_checkpoint):
     trained = open_trained(live_checkpoint(**GIE))
     lists = trained.network.interest.lists["u2a2a"]
-    lists.weights_None, lists.attributes_None = lists.weights_None * 0, lists.attributes_None * 0
+    lists.weights_None, lists.rows = lists.weights_None * 0, torch.full_like(lists.rows, -1)
     shown: list[str] = []
     cell = measured(trained, 2, 1, shown.append)
     assert cell.facts["metapaths"] == GIE["metapaths"] and cell.facts["samples"] == 120

@@ -158,14 +158,15 @@ def test_the_sample_is_what_the_recbole_adapter_reads(sample_folder, monkeypatch
             if weight > 0
         }
         theirs = {
-            (user, train.item_rows[item], weight)
+            (user, author, weight)
             for user, row, line in zip(
                 ids["u"], reach["reach_ids"].numpy(), reach["reach_weights"].numpy(), strict=True
             )
-            for item, weight in zip(row, line, strict=True)
+            for author, weight in zip(row, line, strict=True)
             if weight > 0
         }
         assert found == theirs and len(found) > 1000
+        assert (reach["reach_ids"].diff(dim=1) >= 0).all()
 
     content = ContentTable(train, ("visual", "text"), 4, num_queries=0)
     rows = train.item_rows[1:]

@@ -120,6 +120,7 @@ class MMBee(GeneralRecommender):
             self.author.weight if from_author else None,
         )
         categories, rows = settings.search_categories(config, dataset.folder), dataset.item_rows
+        self.register_buffer("author_rows", torch.from_numpy(rows), persistent=False)
         by_id = None if categories is None else torch.from_numpy(np.where(rows >= 0, categories[rows], 0))
         self.register_buffer("category", by_id, persistent=False)
         shape = DataShape(
@@ -188,7 +189,8 @@ class MMBee(GeneralRecommender):
         before the end of training.
         """
         category = None if self.category is None else self.category[items]
-        side = replace(self.content(items, self.author(items), segments), ids=items, category=category)
+        side = self.content(items, self.author(items), segments)
+        side = replace(side, ids=self.author_rows[items], category=category)
         if self.interest is None:
             return side
         return replace(side, **self.interest.author(items, fold))

@@ -1,0 +1,182 @@
+"""Neighbour lists, mean attributes and long walks of a snapshot, looked up by RecBole's ids.
+
+What a snapshot stores as it is read, mean attributes and long walks, stays in its mapped files: it is most of a
+snapshot, and its pages are shared with other processes and given up when memory is short.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mmbee_plugin.graph.attributes import MeanAttributes
+from mmbee_plugin.graph.metapaths import Neighbours
+from mmbee_plugin.graph.pools import Pool
+from mmbee_plugin.graph.reach import NOBODY
+from mmbee_plugin.graph.snapshot import Snapshot
+
+
+def mapped(array: np.ndarray) -> torch.Tensor:
+    """A tensor over an array that may be mapped, read-only; nothing may write to it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array.view(np.ndarray))
+
+
+def rectangular_lists(
+    neighbours: Neighbours, start_rows: np.ndarray, end_rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Neighbour lists by row of the folder -> rectangular lists by RecBole id.
+
+    Args:
+        neighbours: lists over the folder's rows.
+        start_rows: (n,) row of each RecBole id of the starting side, -1 for padding.
+        end_rows: the same for the side where the path ends.
+
+    Returns:
+        ids (n, K) int32 and weights (n, K) float32, 0 for padding.
+    """
+    id_of_row = np.zeros(end_rows.max() + 1, dtype=np.int32)
+    id_of_row[end_rows[end_rows >= 0]] = np.flatnonzero(end_rows >= 0)
+    counts = np.diff(neighbours.indptr)
+    ids = np.zeros((len(start_rows), max(1, int(counts.max(initial=0)))), dtype=np.int32)
+    weights = np.zeros(ids.shape, dtype=np.float32)
+    known = np.flatnonzero(start_rows >= 0)
+    length = counts[start_rows[known]]
+    row = np.repeat(known, length)
+    column = np.arange(length.sum()) - np.repeat(length.cumsum() - length, length)
+    source = np.repeat(neighbours.indptr[start_rows[known]], length) + column
+    ids[row, column] = id_of_row[neighbours.ids[source]]
+    weights[row, column] = neighbours.weights[source]
+    return ids, weights
+
+
+class MeanColumns(nn.Module):
+    """Weighted sums of the neighbours' attributes, by row of the folder: each column's mean times its fraction."""
+
+    def __init__(self, columns: list[MeanAttributes]) -> None:
+        super().__init__()
+        self._count = len(columns)
+        for place, column in enumerate(columns):
+            for name, values in vars(column).items():
+                self.register_buffer(f"{name}_{place}", mapped(values), persistent=False)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """rows (B,), -1 for padding -> (B, D), zero for padding."""
+        first, known = rows.clamp(min=0), (rows >= 0).to(torch.float32)
+        parts = [
+            self.get_buffer(f"values_{place}")[first]
+            * (self.get_buffer(f"fraction_{place}")[first] * known)[:, None]
+            for place in range(self._count)
+        ]
+        return torch.cat(parts, dim=1)
+
+
+class NeighbourLists(nn.Module):
+    """The lists of one part of a pool: of the whole graph, and of the graph without each fold's edges.
+
+    Args:
+        start_rows: (n,) row of each RecBole id of the side that has the lists, -1 for padding.
+        end_rows: the same for the neighbours.
+    """
+
+    rows: torch.Tensor
+
+    def __init__(self, start_rows: np.ndarray, end_rows: np.ndarray) -> None:
+        super().__init__()
+        self._start_rows, self._end_rows = start_rows, end_rows
+        self.register_buffer("rows", torch.from_numpy(start_rows), persistent=False)
+        self.means = nn.ModuleDict()
+
+    def keep(self, fold: int | None, lists: Neighbours, attributes: list[MeanAttributes]) -> None:
+        """Stores a fold's lists and the columns of its attributes, by row of the folder; None is the whole graph."""
+        ids, weights = rectangular_lists(lists, self._start_rows, self._end_rows)
+        self.register_buffer(f"ids_{fold}", torch.from_numpy(ids), persistent=False)
+        self.register_buffer(f"weights_{fold}", torch.from_numpy(weights), persistent=False)
+        if attributes:
+            self.means[str(fold)] = MeanColumns(attributes)
+
+    def pool(
+        self, nodes: torch.Tensor, table: torch.Tensor, fold: int | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """nodes (B,), table (n, d) -> weighted sums (B, d) and list lengths (B,)."""
+        ids, weights = self.of(nodes, fold)
+        pooled = F.embedding_bag(ids, table, per_sample_weights=weights, mode="sum", padding_idx=0)
+        return pooled, (weights > 0).sum(dim=1).to(table.dtype)
+
+    def of(self, nodes: torch.Tensor, fold: int | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """nodes (B,) -> neighbours' ids (B, K) int32 and weights (B, K), 0 for padding; a pool's weights sum to 1."""
+        return self.get_buffer(f"ids_{fold}")[nodes], self.get_buffer(f"weights_{fold}")[nodes]
+
+    def attributes(self, nodes: torch.Tensor, fold: int | None) -> torch.Tensor | None:
+        """nodes (B,) -> weighted sums (B, D) of the neighbours' attributes, or None if they have none."""
+        return self.means[str(fold)](self.rows[nodes]) if str(fold) in self.means else None
+
+
+def pooled_lists(
+    pool: Pool,
+    snapshot: Snapshot,
+    rows: dict[str, np.ndarray],
+    weighted: bool = True,
+    attributes: bool = False,
+) -> dict[str, NeighbourLists]:
+    """The lists of a pool's parts, by name.
+
+    Args:
+        pool: metapaths that are pooled together.
+        snapshot: holds the lists of these metapaths.
+        rows: row of each RecBole id, by side (``u``, ``a``), -1 for padding.
+        weighted: weigh neighbours by their scores, else all alike.
+        attributes: whether to keep the neighbours' mean attributes too.
+    """
+    found = {part.name: NeighbourLists(rows[pool.start], rows[part.end]) for part in pool.parts}
+    for fold in (None, *range(snapshot.settings.folds)):
+        lists = pool.lists(partial(snapshot.neighbours, fold=fold), weighted)
+        for part, one in zip(pool.parts, lists, strict=True):
+            stored = part.name if pool.is_stored(weighted) else None
+            columns = snapshot.means(one, part.end, fold, stored) if attributes else []
+            found[part.name].keep(fold, one, columns)
+    return found
+
+
+class ReachLists(nn.Module):
+    """The users' long-walk lists, of the whole graph and of the graph without each fold's edges.
+
+    Authors are rows of the folder, ascending, as they are stored.
+
+    Args:
+        snapshot: holds the lists.
+        user_rows: (n,) row of each RecBole id of a user, -1 for padding.
+    """
+
+    def __init__(self, snapshot: Snapshot, user_rows: np.ndarray) -> None:
+        super().__init__()
+        self._longest: dict[int | None, int] = {}
+        for fold in (None, *range(snapshot.settings.folds)):
+            lists = snapshot.reach_lists(fold).along("reach")
+            starts, lengths = lists.bounds(np.maximum(user_rows, 0))
+            lengths *= user_rows >= 0
+            self._longest[fold] = max(1, int(lengths.max()))
+            entries = lists.packed.entries.view("<i4").reshape(-1, 2)  # author, bits of the weight
+            arrays = {"starts": starts, "lengths": lengths, "entries": entries}
+            for name, values in arrays.items():
+                self.register_buffer(f"{name}_{fold}", mapped(values), persistent=False)
+
+    def forward(self, users: torch.Tensor, fold: int | None) -> dict[str, torch.Tensor | None]:
+        """users (B,) -> the fields ``reach_ids`` and ``reach_weights`` of :class:`UserSide`."""
+        starts, lengths, entries = (
+            self.get_buffer(f"{name}_{fold}") for name in ("starts", "lengths", "entries")
+        )
+        column = torch.arange(self._longest[fold], device=users.device)
+        filled = column < lengths[users][:, None]
+        found = entries[(starts[users][:, None] + column)[filled]]
+        ids = torch.full(filled.shape, NOBODY, device=users.device)
+        weights = torch.zeros(filled.shape, device=users.device)
+        ids[filled] = found[:, 0].long()
+        weights[filled] = found[:, 1].view(torch.float32)
+        return {"reach_ids": ids, "reach_weights": weights}
