@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mmbee_plugin.command.time_left import with_time_left
 from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import folder_beside, publish
 from mmbee_plugin.graph.attributes import Attributes, mean_attributes
@@ -17,6 +18,7 @@ from mmbee_plugin.graph.metapaths import POSITIVES, in_turn
 from mmbee_plugin.graph.names import Names
 from mmbee_plugin.graph.partly import Partly
 from mmbee_plugin.graph.refresh import Refresh
+from mmbee_plugin.graph.remaining import of_build
 from mmbee_plugin.graph.settings import GraphSettings, Interactions, NodeStage
 from mmbee_plugin.graph.snapshot import Snapshot, fold_folder
 from mmbee_plugin.graph.stages import Spent
@@ -34,6 +36,10 @@ class Source(Protocol):
     def spent(self) -> Mapping[str, Spent]:
         """What stages have cost elsewhere."""
 
+    @property
+    def n_parts(self) -> int:
+        """Processes that it was spent by, side by side."""
+
     def made(self, fold: int | None) -> Made:
         """The arrays of the graph without a fold; of the whole one for ``None``."""
 
@@ -43,6 +49,7 @@ class OneProcess:
 
     ready: Mapping[str, Path] = MappingProxyType({})
     spent: Mapping[str, Spent] = MappingProxyType({})
+    n_parts = 1
 
     def __init__(self, inputs: Inputs) -> None:
         self.inputs = inputs
@@ -85,7 +92,7 @@ def build_snapshot(
     Args:
         inputs: what it is built from.
         root: folder of the snapshots, made if missing.
-        progress: called with the name of each stage as it starts.
+        progress: called with the name of each stage as it starts, and in a long build the time left.
         source: opens the arrays if the snapshot is not there; by default this process makes them.
 
     Raises:
@@ -97,7 +104,10 @@ def build_snapshot(
     opened = source or (lambda: nullcontext(OneProcess(inputs)))
     try:
         with opened() as arrays, folder_beside(folder) as writing:
-            writer = SnapshotWriter(writing, progress, arrays.ready, arrays.spent)
+            show = progress
+            if show is not None:
+                show = with_time_left(show, of_build(inputs, arrays.spent, arrays.n_parts))
+            writer = SnapshotWriter(writing, show, arrays.ready, arrays.spent)
             for name, array in ({} if inputs.names is None else inputs.names.arrays()).items():
                 writer.array(name, array)
             whole = arrays.made(None)

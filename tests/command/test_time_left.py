@@ -21,3 +21,24 @@ def test_what_was_there_before_took_no_time(monkeypatch):
     left.step()
     left.step()
     assert str(left) == "about 12 min left (measured on 2 of 36 cells)"  # 30 more of 25 s
+
+
+def test_unequal_pieces_are_weighed(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time_left.time, "monotonic", lambda: now[0])
+    left = TimeLeft(4, "stages", works=[0.0, 1.0, 9.0, 2.0])
+    left.step()
+    assert left.seconds is None  # nothing of weight is done
+    now[0] = 30
+    left.step()
+    assert (
+        left.seconds == 330 and left.beside("third") == "third; about 6 min left (measured on 2 of 4 stages)"
+    )
+    left.step()
+    assert left.seconds == 6 and left.beside("last") == "last"
+
+
+def test_what_was_measured_before_counts(monkeypatch):
+    monkeypatch.setattr(time_left.time, "monotonic", lambda: 100.0)
+    left = TimeLeft(3, "stages", 1, [4.0, 0.0, 2.0], before=60.0)
+    assert str(left) == "about 30 s left (measured on 1 of 3 stages)"

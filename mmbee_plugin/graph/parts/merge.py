@@ -83,7 +83,7 @@ class _Source:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self.spent = parts.spent()
+        self.spent, self.n_parts = parts.spent(), parts.n_parts
         self.ready: dict[str, Path] = {}
         for fold in parts.folds:
             graph, folder = parts.graph(fold), fold_folder(fold)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
+from itertools import takewhile
 
+from mmbee_plugin.command.time_left import TimeLeft
 from mmbee_plugin.files import lock_if_free, locked
 from mmbee_plugin.graph.parts.folder import Parts
+from mmbee_plugin.graph.parts.steps import Gifts, Lists, Product, Reach, Step
+from mmbee_plugin.graph.remaining import works_of
 
 _PAUSE = 0.2
 """seconds between looks at blocks that other processes make"""
@@ -25,11 +29,42 @@ def make_part(parts: Parts, part: int, progress: Callable[[str], None] | None = 
     show = progress or (lambda stage: None)
     complaint = f"part {part + 1} of {parts.n_parts} is being made by another process"
     with locked(parts.path / "locks" / f"part-{part}", complaint):
-        for step in parts.steps:
+        left = _time_left(parts, part)
+
+        def told(stage: str) -> None:
+            show(left.beside(stage))
+
+        for place, step in enumerate(parts.steps):
             for needed in parts.needs(step):
-                _complete(parts, needed, range(parts.n_parts), show)
-            parts.prepare(step, show)
-            _complete(parts, step, [part], show)
+                _complete(parts, needed, range(parts.n_parts), told)
+            parts.prepare(step, told)
+            _complete(parts, step, [part], told)
+            if place == left.done:
+                left.step()
+
+
+def _time_left(parts: Parts, part: int) -> TimeLeft:
+    """Of a part's steps, of which the first may be made already."""
+
+    def made(name: str) -> bool:
+        return parts.is_joined(name) or (parts.is_prepared(name) and part not in parts.missing(name))
+
+    graph = parts.graph(None)
+    predicted = works_of(graph.seen, graph.settings)
+    works = [_work(parts.step(name), predicted, parts.n_parts) for name in parts.steps]
+    there = len(list(takewhile(made, parts.steps)))
+    return TimeLeft(len(works), "steps", there, works)
+
+
+def _work(step: Step, predicted: Mapping[str, float], n_parts: int) -> float:
+    """Predicted work of one of a step's blocks, as of `works_of`."""
+    if isinstance(step, Gifts):  # made whole, while the other parts wait
+        return predicted["gifts"]
+    if isinstance(step, Lists):
+        return sum(predicted[name] for name in step.paths) / n_parts
+    if isinstance(step, Reach):
+        return predicted["u2a2u2a"] / n_parts
+    return predicted.get("product" if isinstance(step, Product) else step.kind, 0.0) / n_parts
 
 
 def _complete(parts: Parts, step: str, wanted: Container[int], show: Callable[[str], None]) -> None:
