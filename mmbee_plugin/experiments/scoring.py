@@ -67,6 +67,14 @@ class Trained:
         """(n,) float32 score of every row by the model in its present state; probabilities if the loss is logistic."""
         return predictions(self.network, self.loaders[split])[0]["scores"]
 
+    def logits(self, split: str) -> NDArray[np.float64]:
+        """(n,) the same before a logistic loss's sigmoid."""
+        values = self.scores(split).astype(np.float64)
+        if self.network.objective.loss != "bce":
+            return values
+        values = values.clip(1e-9, 1 - 1e-9)
+        return np.log(values) - np.log1p(-values)
+
 
 def open_trained(path: Path) -> Trained:
     """Restores an MMBee run on labelled data from RecBole's checkpoint; builds its graph if it is missing.

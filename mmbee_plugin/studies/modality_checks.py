@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from mmbee_plugin.experiments.scoring import Trained
 from mmbee_plugin.experiments.sheet import SIGNIFICANT, p_text, percent
@@ -101,18 +100,17 @@ def hide_each(
     """Scores a split intact and without each modality; calls ``show`` with each as it starts."""
     names = list(trained.network.content.tables)
     show("scoring")
-    scores = {WHOLE: trained.scores(split)}
+    logits = {WHOLE: trained.logits(split)}
     for name in names:
         show(f"scoring without {name}")
         with without(trained.network, [name]):
-            scores[name] = trained.scores(split)
-    logits = {name: _logits(one, trained.network.objective.loss) for name, one in scores.items()}
+            logits[name] = trained.logits(split)
     deviation = max(float(logits[WHOLE].std()), 1e-12)
     moved = {
         name: float(np.sqrt(np.square(logits[name] - logits[WHOLE]).mean())) / deviation for name in names
     }
     rows = compare(
-        trained.samples(split), {name: [one] for name, one in scores.items()}, dict.fromkeys(names, WHOLE)
+        trained.samples(split), {name: [one] for name, one in logits.items()}, dict.fromkeys(names, WHOLE)
     )
     return Hidden(moved, rows, trained.tested)
 
@@ -145,11 +143,3 @@ def _apart(read: torch.Tensor) -> torch.Tensor:
     count = read.shape[1]
     distance = (read[:, :, None] - read[:, None]).abs().sum(dim=3) / 2  # (B, N, N)
     return distance.sum(dim=(1, 2)) / max(1, count * (count - 1))
-
-
-def _logits(scores: NDArray, loss: str) -> NDArray[np.float64]:
-    values = scores.astype(np.float64)
-    if loss != "bce":
-        return values
-    values = values.clip(1e-9, 1 - 1e-9)
-    return np.log(values) - np.log1p(-values)
