@@ -59,7 +59,9 @@ class OneProcess:
         earlier = inputs.refresh
         if earlier is not None and fold is not None:
             earlier = earlier.without(seen, inputs.interactions, inputs.settings)
-        return InProcess(seen, inputs.settings) if earlier is None else Partly(seen, inputs.settings, earlier)
+        if earlier is None:
+            return InProcess(seen, inputs.settings, inputs.content)
+        return Partly(seen, inputs.settings, earlier, inputs.content)
 
 
 def build(

@@ -11,6 +11,7 @@ import numpy as np
 from mmbee_plugin.data.folds import BY_TIME
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.attributes import Attributes
+from mmbee_plugin.graph.content import ContentSteps, chosen_columns, content_neighbours
 from mmbee_plugin.graph.metapaths import POSITIVES
 from mmbee_plugin.graph.names import Names
 from mmbee_plugin.graph.refresh import Refresh
@@ -64,6 +65,16 @@ class Inputs:
         return tuple(POSITIVES.values()) if self.nodes is not None else ()
 
     @cached_property
+    def content(self) -> ContentSteps | None:
+        """The long walk's steps by content; None without. Raises InputError for authors without features."""
+        settings = self.settings
+        if not (settings.reach_top_k and settings.content_top_k):
+            return None
+        columns = chosen_columns(self.attributes, settings.content_modalities)
+        found = content_neighbours(columns, settings.content_top_k, settings.content_sharpness)
+        return found, settings.content_share
+
+    @cached_property
     def key(self) -> str:
         """Hash of the inputs and settings.
 
@@ -90,7 +101,8 @@ def _key(
 ) -> str:
     chosen = settings.model_dump(mode="json", exclude=REFRESHING)
     others = settings.statistics != GraphSettings().statistics
-    for name in ("statistics", "walk_max_users", "hub_seed"):
+    by_content = (f"content_{name}" for name in ("top_k", "modalities", "share", "sharpness"))
+    for name in ("statistics", "walk_max_users", "hub_seed", *by_content):
         if getattr(settings, name) == getattr(GraphSettings(), name):
             del chosen[name]  # keys of snapshots from before this setting stay valid
     described = {

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from scipy.sparse import csr_matrix
 
+from mmbee_plugin.graph.content import ContentSteps
 from mmbee_plugin.graph.donations import donation_graph, weigh
 from mmbee_plugin.graph.expansion import Expansion
 from mmbee_plugin.graph.hubs import capped
@@ -38,8 +39,10 @@ class Made(Protocol):
 class InProcess:
     """Makes one graph's arrays from the gifts that it is of."""
 
-    def __init__(self, seen: Interactions, settings: GraphSettings) -> None:
-        self.seen, self.settings = seen, settings
+    def __init__(
+        self, seen: Interactions, settings: GraphSettings, content: ContentSteps | None = None
+    ) -> None:
+        self.seen, self.settings, self.content = seen, settings, content
         self._found: dict[str, PackedLists] = {}
 
     @cached_property
@@ -60,6 +63,7 @@ class InProcess:
             exclude_own=not settings.reach_own,
             lift=settings.reach_lift,
             expansion=self.by_row,
+            content=self.content,
         )
 
     def lists(self, name: str) -> PackedLists:

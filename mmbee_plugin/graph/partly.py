@@ -2,6 +2,7 @@
 
 from functools import cached_property
 
+from mmbee_plugin.graph.content import ContentSteps
 from mmbee_plugin.graph.lists import PackedLists
 from mmbee_plugin.graph.making import InProcess
 from mmbee_plugin.graph.metapaths import Metapath
@@ -12,8 +13,14 @@ from mmbee_plugin.graph.settings import GraphSettings, Interactions
 class Partly(InProcess):
     """:class:`~mmbee_plugin.graph.making.InProcess` with a refresh; graphs are those of the gifts, and exact."""
 
-    def __init__(self, seen: Interactions, settings: GraphSettings, refresh: Refresh) -> None:
-        super().__init__(seen, settings)
+    def __init__(
+        self,
+        seen: Interactions,
+        settings: GraphSettings,
+        refresh: Refresh,
+        content: ContentSteps | None = None,
+    ) -> None:
+        super().__init__(seen, settings, content)
         self.refresh = refresh
 
     @cached_property
@@ -23,7 +30,7 @@ class Partly(InProcess):
 
     @property
     def reach(self) -> PackedLists:
-        return self.kept.reach(self.u2a, self.settings, self.by_row)
+        return self.kept.reach(self.u2a, self.settings, self.by_row, self.content)
 
     def lists(self, name: str) -> PackedLists:
         if name not in self._found:

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.content import ContentSteps, reached_by_content
 from mmbee_plugin.graph.expansion import Expansion
 from mmbee_plugin.graph.lists import ENTRY, PackedLists, listed
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
@@ -23,10 +24,15 @@ _AT_ONCE = (
 
 
 def reach(
-    u2a: csr_matrix, top_k: int, inner: int = 200, exclude_own: bool = True, lift: bool = False
+    u2a: csr_matrix,
+    top_k: int,
+    inner: int = 200,
+    exclude_own: bool = True,
+    lift: bool = False,
+    content: ContentSteps | None = None,
 ) -> Neighbours:
     """The lists of :func:`packed_reach`, one per user, by ascending author."""
-    return packed_reach(u2a, top_k, inner, exclude_own, lift).along("reach").all()
+    return packed_reach(u2a, top_k, inner, exclude_own, lift, content=content).along("reach").all()
 
 
 def packed_reach(
@@ -37,6 +43,7 @@ def packed_reach(
     lift: bool = False,
     expansion: Expansion | None = None,
     nodes: np.ndarray | None = None,
+    content: ContentSteps | None = None,
 ) -> PackedLists:
     """The ``top_k`` most likely end authors of a random walk u-a-u-a-u-a from each user.
 
@@ -52,6 +59,8 @@ def packed_reach(
             are added to each author's for smoothing.
         expansion: of this U2A, normalised by row, if there is one.
         nodes: (b,) users; the lists are theirs alone, in this order. All by default.
+        content: content neighbours of authors and the share of steps to them, see
+            :func:`~mmbee_plugin.graph.content.reached_by_content`; None: by gifts alone.
 
     Returns:
         lists by ascending author, under the path "reach".
@@ -64,19 +73,26 @@ def packed_reach(
     expansion = expansion or Expansion(u2a, None)
     near = expansion.lists(Metapath.parse("u2a2u2a"), inner, False, nodes)
     of_authors = expansion.lists(Metapath.parse("a2u2a"), inner, exclude_own=False)
-    around = around_authors(of_authors, u2a, lift)
+    around = around_authors(of_authors, u2a, lift, content)
     starts = near.first if nodes is None else nodes[near.first]
     own = rows_at(u2a.tocsr(), starts) if exclude_own else None
     indptr, entries = joined(near.indptr, near.entries, around, own, top_k)
     return PackedLists(("reach",), indptr, entries, near.rows, (False,), top_k)
 
 
-def around_authors(lists: PackedLists, u2a: csr_matrix, lift: bool) -> csr_matrix:
-    """float64 (n_authors, n_authors) a2u2a lists as a matrix, divided by the ends' popularity for ``lift``."""
+def around_authors(
+    lists: PackedLists, u2a: csr_matrix, lift: bool, content: ContentSteps | None = None
+) -> csr_matrix:
+    """float64 (n_authors, n_authors) a2u2a lists as a matrix, divided by the ends' popularity for ``lift``; with
+    ``content`` as in :func:`packed_reach`."""
     around = _matrix(lists.indptr, lists.entries, u2a.shape[1])
-    if lift:
-        around.data *= (1 / _popularity(u2a.astype(np.float64)))[around.indices]
-    return around
+    scale = 1 / _popularity(u2a.astype(np.float64)) if lift else np.ones(u2a.shape[1])
+    if content is None:
+        around.data *= scale[around.indices]
+        return around
+    neighbours, share = content
+    gifted = np.asarray(u2a.sum(axis=0)).ravel() > 0
+    return reached_by_content(around, neighbours, gifted, share, scale)
 
 
 def joined(

@@ -14,6 +14,7 @@ from numba import njit
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.data.folds import BY_TIME
+from mmbee_plugin.graph.content import ContentSteps
 from mmbee_plugin.graph.expansion import Expansion
 from mmbee_plugin.graph.lists import PackedLists
 from mmbee_plugin.graph.metapaths import Metapath
@@ -94,7 +95,13 @@ class Kept:
         fresh = expansion.lists(path, settings.top_k, settings.exclude_own, nodes)
         return self._beside(fresh, previous.lists(path.start).part(path.name), path, by_score=True)
 
-    def reach(self, u2a: csr_matrix, settings: GraphSettings, expansion: Expansion) -> PackedLists:
+    def reach(
+        self,
+        u2a: csr_matrix,
+        settings: GraphSettings,
+        expansion: Expansion,
+        content: ContentSteps | None = None,
+    ) -> PackedLists:
         """The long walk's lists; kept ones that hold lifts hold those of the earlier popularity."""
         fresh = packed_reach(
             u2a,
@@ -104,6 +111,7 @@ class Kept:
             settings.reach_lift,
             expansion,
             np.flatnonzero(self.users),
+            content,
         )
         return self._beside(fresh, self.refresh.previous.reach_lists(), Metapath.parse("u2a"), by_score=False)
 

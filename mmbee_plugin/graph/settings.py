@@ -62,6 +62,14 @@ class GraphStage(Section):
     """keep a user's own authors in the long walk's list: right where an author can be gifted again"""
     reach_lift: bool = False
     """score the long walk's authors against their popularity"""
+    content_top_k: int = Field(default=0, ge=0)
+    """authors nearest by content to whom the long walk leads, and by whom it reaches those without a gift; 0: none"""
+    content_modalities: Names | None = None
+    """modalities that say who is near by content; ~: all with vectors"""
+    content_share: float = Field(default=0.1, ge=0)
+    """weight of the walk's last step by content, beside the one by gifts"""
+    content_sharpness: float = Field(default=5.0, ge=0)
+    """a neighbour by content weighs exp(this x cosine)"""
     folds: int = Field(default=0, ge=0)
     """parts for cross-fitting: neighbours are also computed without each part's edges; 0: none"""
     fold_by: FoldBy = "pair"

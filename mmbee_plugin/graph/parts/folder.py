@@ -14,7 +14,7 @@ from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import discard, locked
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.parts.cutting import cut
-from mmbee_plugin.graph.parts.mapped import JOINED, PLAN, MappedGraph
+from mmbee_plugin.graph.parts.mapped import CONTENT, JOINED, PLAN, MappedGraph, named
 from mmbee_plugin.graph.parts.order import folds_of, steps_of
 from mmbee_plugin.graph.parts.states import State, sweep, write_state
 from mmbee_plugin.graph.parts.steps import Made, Step
@@ -64,6 +64,8 @@ class Parts:
             names = ("users", "authors", *OPTIONAL)
             columns = {name: getattr(inputs.interactions, name) for name in names}
             arrays = {name: np.asarray(column) for name, column in columns.items() if column is not None}
+            if inputs.content is not None:
+                arrays |= named(CONTENT, inputs.content[0])
             facts = {
                 "schema": SCHEMA,
                 "key": inputs.key,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from mmbee_plugin.graph.content import ContentSteps
 from mmbee_plugin.graph.metapaths import Metapath, Normalisation
 from mmbee_plugin.graph.parts.states import State
 from mmbee_plugin.graph.routes import Route, leaves_gifts_out
@@ -20,6 +21,8 @@ from mmbee_plugin.graph.swing import SwingEdges
 
 PLAN, JOINED = "plan", "joined"
 """the states of a step besides its blocks"""
+CONTENT = "content"
+"""the authors' neighbours by content among what was given"""
 
 
 class MappedGraph:
@@ -50,9 +53,18 @@ class MappedGraph:
     @property
     def seen(self) -> Interactions:
         """The gifts that the graph is of."""
-        columns: dict[str, Any] = {name: self.given.array(name) for name in self.given.facts["files"]}
+        names = [name for name in self.given.facts["files"] if not name.startswith(f"{CONTENT}.")]
+        columns: dict[str, Any] = {name: self.given.array(name) for name in names}
         every = Interactions(**{"amounts": None, **columns}, n_users=self.n_users, n_authors=self.n_authors)
         return every if self.fold is None else every.seen_by(self.fold, self.settings)
+
+    @property
+    def content(self) -> ContentSteps | None:
+        """The long walk's steps by content."""
+        if f"{CONTENT}.data" not in self.given.facts["files"]:
+            return None
+        arrays = [self.given.array(f"{CONTENT}.{part}") for part in ("indptr", "indices", "data")]
+        return csr(arrays[0], arrays[1], arrays[2], self.n_authors), self.settings.content_share
 
     @property
     def u2a(self) -> csr_matrix:
@@ -148,3 +160,13 @@ class MappedGraph:
 def product_kind(normalisation: Normalisation, steps: tuple[str, ...]) -> str:
     """Name of the step that makes the product of two steps of walks."""
     return f"product-{normalisation}-{'-'.join(steps)}"
+
+
+def named(name: str, graph: csr_matrix) -> dict[str, np.ndarray]:
+    """The arrays of a graph, with 64-bit offsets, by the names that :meth:`MappedGraph.planned` reads."""
+    columns = graph.indices.astype(np.int32, copy=False)
+    return {
+        f"{name}.indptr": graph.indptr.astype(np.int64),
+        f"{name}.indices": columns,
+        f"{name}.data": graph.data,
+    }

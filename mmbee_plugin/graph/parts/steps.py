@@ -16,7 +16,7 @@ from mmbee_plugin.graph.hubs import capped
 from mmbee_plugin.graph.lists import PackedLists, pack
 from mmbee_plugin.graph.making import gifts_graph
 from mmbee_plugin.graph.metapaths import Metapath, Normalisation, normalised
-from mmbee_plugin.graph.parts.mapped import JOINED, PLAN, MappedGraph
+from mmbee_plugin.graph.parts.mapped import JOINED, PLAN, MappedGraph, named
 from mmbee_plugin.graph.plan import COSTS
 from mmbee_plugin.graph.pruned import by_rank
 from mmbee_plugin.graph.routes import Route, joins
@@ -86,9 +86,9 @@ class Gifts(Step):
         with stages.stage(self.stage("U2A")):
             u2a = gifts_graph(graph.seen, settings)
             walked = capped(u2a, settings.walk_max_users, settings.hub_seed).T.tocsr()
-            made = _named("u2a", u2a) | _named("a2u", walked)
+            made = named("u2a", u2a) | named("a2u", walked)
             if walked.nnz < u2a.nnz:
-                made |= _named("given", u2a.T.tocsr())
+                made |= named("given", u2a.T.tocsr())
             for normalisation in normalisations(settings):
                 first = normalised(u2a, normalisation)
                 made[f"u2a.{normalisation}"] = first.data
@@ -223,8 +223,8 @@ class Reach(Step):
         with stages.stage(self.stage("reach")):
             indptr, entries = graph.arrays("around", JOINED, ("indptr", "entries"))
             lists = PackedLists(("a2u2a",), indptr, entries, None, (False,), settings.reach_inner)
-            around = reach.around_authors(lists, graph.u2a, settings.reach_lift)
-            made = _named("around", around) | _ranked("ranked", around)
+            around = reach.around_authors(lists, graph.u2a, settings.reach_lift, graph.content)
+            made = named("around", around) | _ranked("ranked", around)
         route = self._route(graph)
         seconds = route.seconds(settings.reach_inner)
         seconds = seconds + 1e-9 * COSTS["light"] * settings.reach_inner * np.minimum(
@@ -252,16 +252,6 @@ def normalisations(settings: GraphSettings) -> tuple[Normalisation, ...]:
     """Of the walks: that of the settings, and by row for the long walk."""
     chosen: tuple[Normalisation, ...] = (settings.normalisation,)
     return chosen if "row" in chosen or not settings.reach_top_k else (*chosen, "row")
-
-
-def _named(name: str, graph: csr_matrix) -> Made:
-    """The arrays of a graph, with 64-bit offsets."""
-    columns = graph.indices.astype(np.int32, copy=False)
-    return {
-        f"{name}.indptr": graph.indptr.astype(np.int64),
-        f"{name}.indices": columns,
-        f"{name}.data": graph.data,
-    }
 
 
 def _ranked(name: str, graph: csr_matrix) -> Made:
