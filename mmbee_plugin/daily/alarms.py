@@ -20,7 +20,7 @@ from scipy.stats import norm
 from mmbee_plugin.daily import shifts
 from mmbee_plugin.daily.alarm import Alarm, AlarmSettings
 from mmbee_plugin.daily.ratios import Ratio, chance, clock, gift, row, scored
-from mmbee_plugin.evaluation.drift import Stability, stability
+from mmbee_plugin.evaluation.drift import Stability, least_without_one, stability
 from mmbee_plugin.serving.replay import Replayed
 
 
@@ -74,17 +74,26 @@ def alarms(
 def day_stability(day: Replayed, reference: Replayed) -> Stability | None:
     """PSI of a bundle's chances in a day against those in a reference, in the hours that both have; None without a
     scored row on either side."""
-    sides = [scored(each) for each in (reference, day)]
-    first, second = (np.unique(clock(side)) for side in sides)
-    last, now = (side.taken(np.isin(clock(side), np.intersect1d(first, second))) for side in sides)
+    last, now = _same_hours(reference, day)
     if not len(last) or not len(now):
         return None
     return stability(last.chances, now.chances, last.weights, now.weights)
 
 
+def _same_hours(reference: Replayed, day: Replayed) -> list[Replayed]:
+    """The scored rows of both in the hours that both have."""
+    sides = [scored(each) for each in (reference, day)]
+    first, second = (np.unique(clock(side)) for side in sides)
+    return [side.taken(np.isin(clock(side), np.intersect1d(first, second))) for side in sides]
+
+
 def _scores(day: Replayed, reference: Replayed, limits: AlarmSettings) -> Iterator[Alarm]:
     found = day_stability(day, reference)
-    if found is not None and found.psi > limits.psi:
+    if found is None or found.psi <= limits.psi:
+        return
+    sides = _same_hours(reference, day)
+    groups = [_binned(sides, name, found.edges) for name in ("users", "authors")]
+    if min(least_without_one(before, after) for before, after in groups) > limits.psi:
         yield Alarm("PSI", f"{found.psi:.3f} of the chances against yesterday's (limit {limits.psi:g})")
 
 
@@ -96,6 +105,16 @@ def gift_rate_of(parts: Sequence[Replayed]) -> Ratio:
 def level_of(part: Replayed) -> Ratio:
     """Gifts over those that chances promise, of the rows with a score."""
     return Ratio.of([scored(part)], gift, chance)
+
+
+def _binned(sides: Sequence[Replayed], name: str, edges: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Weight (g, b) of the rows of each user or author in each bin of the chances, of each side."""
+    tokens = np.unique(np.concatenate([getattr(side, name) for side in sides]))
+    found = [np.zeros((len(tokens), len(edges) + 1)) for _ in sides]
+    for side, weights in zip(sides, found, strict=True):
+        place = np.searchsorted(tokens, getattr(side, name))
+        np.add.at(weights, (place, np.searchsorted(edges, side.chances, side="right")), side.weights)
+    return found
 
 
 def _gift_rate(day: Replayed, before: Sequence[Replayed], limits: AlarmSettings) -> Iterator[Alarm]:

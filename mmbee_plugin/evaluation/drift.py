@@ -68,7 +68,24 @@ def stability(
         counts = np.maximum(counts, 0.5 * weights.mean())
         shares.append(counts / counts.sum())
     first, second = shares
-    return Stability(float(((second - first) * np.log(second / first)).sum()), edges, first, second)
+    return Stability(float(_psi(first, second)), edges, first, second)
+
+
+def least_without_one(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
+    """Least PSI without the rows of one group, such as an author, on both sides: a shift that no group makes alone.
+
+    Args:
+        before, after: (g, b) weight of each group's rows in each bin.
+
+    Example:
+        >>> before = np.array([[5.0, 5], [5, 5], [0, 0]])
+        >>> after = np.array([[5.0, 5], [5, 5], [90, 0]])  # of one group, and of all
+        >>> least_without_one(before, after), least_without_one(before, before * [1, 3]) > 0.2
+        (0.0, True)
+    """
+    sides = [side.sum(axis=0) - side for side in (before, after)]
+    there = np.all([side.sum(axis=1) > 0 for side in sides], axis=0)
+    return float(_psi(*(side[there] for side in sides)).min(initial=np.inf))
 
 
 def mean_norm(table: NDArray, most: int = 1 << 20) -> float:
@@ -100,3 +117,10 @@ def _inner_edges(scores: NDArray[np.float64], weights: NDArray[np.float64], bins
     place = np.minimum(np.searchsorted(mass, wanted, side="right"), len(scores) - 1)
     edges = np.unique(scores[order][place])
     return edges[edges > scores[order][0]]
+
+
+def _psi(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
+    """PSI of weights (..., b), each side divided by its sum; an empty bin counts next to nothing."""
+    sides = [np.maximum(side, 1e-6 * side.sum(axis=-1, keepdims=True)) for side in (before, after)]
+    first, second = (side / side.sum(axis=-1, keepdims=True) for side in sides)
+    return ((second - first) * np.log(second / first)).sum(axis=-1)

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from mmbee_plugin.evaluation.drift import mean_norm, relative_drift, stability
+from mmbee_plugin.evaluation.drift import least_without_one, mean_norm, relative_drift, stability
 
 
 def test_the_index_is_its_definition_with_rows_written_out():
@@ -54,3 +54,21 @@ def test_norms_of_tables():
     assert mean_norm(table, most=700) == pytest.approx(exact, rel=0.1)
     assert relative_drift(2.0, 2.2) == pytest.approx(0.1)
     assert relative_drift(0.0, 0.0) == 0 and relative_drift(0.0, 1.0) == math.inf
+
+
+def test_without_one_group_is_the_index_of_the_others():
+    rng = np.random.default_rng(3)
+    before, after = (
+        rng.poisson(20, (40, 10)).astype(float),
+        rng.poisson(20, (40, 10)) * np.linspace(0.5, 2, 10),
+    )
+
+    def written(kept):
+        first, second = (side[kept].sum(axis=0) / side[kept].sum() for side in (before, after))
+        return ((second - first) * np.log(second / first)).sum()
+
+    others = [written(np.arange(40) != group) for group in range(40)]
+    assert least_without_one(before, after) == pytest.approx(min(others), rel=1e-9)
+    star = np.concatenate([before, before[:1] * 0]), np.concatenate([before, np.eye(10)[:1] * 9000])
+    assert least_without_one(*star) == 0
+    assert least_without_one(before[:1], after[:1]) == np.inf
