@@ -21,7 +21,6 @@ from mmbee_plugin.experiments.training import SPLITS
 from mmbee_plugin.recbole.config.files import config_folder
 from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.config.sources import of_model
-from mmbee_plugin.recbole.untrained import walk
 from mmbee_plugin.tables.command import TableOptions
 from mmbee_plugin.tables.ranking.command import ranking_table
 from mmbee_plugin.tables.ranking.rows import REFERENCE, RankedRow, table_rows
@@ -31,7 +30,6 @@ ORDER = of_model(given_settings(str(config_folder() / "tiktok-order.yaml"), []),
 CONTROLS = (
     RankedRow("BPR", model="BPR", tuning="BPR"),
     RankedRow("MMBee, row order read", ORDER, model="MMBee", tuning="MMBee"),
-    RankedRow("walk u-a-u-a-u-a", count=partial(walk, nodes="uauaua")),
     # best integer strength on validation (order_artefact.py)
     RankedRow("walk u-a-u-a-u-a, order", count=partial(favoured_walk, nodes="uauaua", strength=3.0)),
 )

@@ -89,6 +89,9 @@ class ModelSettings(NeighbourSettings, SearchSettings, EncoderSettings, TowerSet
     """of the softmax"""
     log_q: bool = True
     """correct the softmax for how often a candidate is drawn"""
+    new_as_negatives: bool = True
+    """authors who are no positive of a training row are drawn as negatives too; false: nothing speaks against who is
+    new"""
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

@@ -10,6 +10,7 @@ from recbole.sampler import Sampler
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.data.sampler import NegativeSampler, make_samplers
+from mmbee_plugin.recbole.models.mmbee import MMBee
 
 N_USERS, N_ITEMS = 5, 11
 
@@ -140,6 +141,29 @@ def test_popularity_counts_training_only(write_folder, make_dataset) -> None:
     config, dataset = make_dataset(train_neg_sample_args=arguments)
     with pytest.raises(InputError, match="user 'u0' has all 2 items"):
         make_samplers(config, dataset, dataset.build())
+
+
+def test_who_is_new_may_be_left_out_of_the_negatives(write_folder, make_dataset) -> None:
+    """Drawn in training are then positives of training rows alone, and each as often as it is expected to be."""
+    rows = {
+        "train": [(f"u{user}", f"i{item}") for user in range(6) for item in (user, (user + 1) % 6)],
+        "valid": [("u0", "late")],
+        "test": [("u1", "late")],
+    }
+    write_folder(rows, columns=(), items=[*(f"i{item}" for item in range(6)), "late", "never"])
+    for met, expected in (
+        (False, {"i2", "i3", "i4", "i5"}),
+        (True, {"i2", "i3", "i4", "i5", "late", "never"}),
+    ):
+        config, dataset = make_dataset(
+            "MMBee", new_as_negatives=met, content="none", topk=[5], valid_metric="Recall@5"
+        )
+        built = dataset.build()
+        train, *_ = make_samplers(config, dataset, built)
+        drawn = train.sample_by_user_ids([dataset.token2id("user_id", "u0")], None, 3000)
+        tokens = dataset.id2token("item_id", drawn.numpy())
+        assert set(tokens) == expected
+        assert MMBee(config, built[0]).drawable == (8 if met else 6)
 
 
 @pytest.mark.parametrize(("alpha", "share"), [(1.0, 16 / 20), (0.5, 4 / 6)])

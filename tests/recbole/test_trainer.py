@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from recbole.trainer import KGTrainer, Trainer, XGBoostTrainer
@@ -104,7 +105,12 @@ SMALL = {
 
 @pytest.mark.parametrize(
     ("model", "more"),
-    [("MultiVAE", []), ("SASRec", []), ("MMBee", []), ("MMBee", ["--table_optimizer=rowwise_adagrad"])],
+    [
+        ("MultiVAE", []),
+        ("SASRec", []),
+        ("MMBee", []),
+        ("MMBee", ["--table_optimizer=rowwise_adagrad", "--learning_rate_decay=0.7"]),
+    ],
 )
 def test_stopped_early_and_resumed(run, monkeypatch, model, more):
     """The same in one process for other kinds of model: annealed, with histories, ours, with two optimizers."""
@@ -280,3 +286,19 @@ def test_adam_in_one_pass_is_adam(build_planted):
         plain.step()
     for weight, copy in zip(weights, copies, strict=True):
         torch.testing.assert_close(weight, copy)
+
+
+def test_learning_rates_fall_by_the_epoch(run, monkeypatch):
+    """Those of both optimizers, on the steps of epoch e by the factor to the power of e."""
+    seen = []
+    step = MMBeeTrainer._step_tables
+
+    def noted(self, optimizer, *rest):
+        seen.append((optimizer.param_groups[0]["lr"], self.table_optimizer.param_groups[0]["lr"]))
+        step(self, optimizer, *rest)
+
+    monkeypatch.setattr(MMBeeTrainer, "_step_tables", noted)
+    own = ["--table_optimizer=rowwise_adagrad", "--table_learning_rate=0.2", "--learning_rate_decay=0.5"]
+    run(*SMALL["MMBee"], *own, "--epochs=3", model="MMBee")
+    expected = [(0.05 * 0.5**epoch, 0.2 * 0.5**epoch) for epoch in range(3)]
+    np.testing.assert_allclose(list(dict.fromkeys(seen)), expected)

@@ -43,3 +43,10 @@ def test_who_has_every_author_is_known_and_gets_any():
     assert has_every_author(Known(), np.array([4, 5, 0, 5])).tolist() == [False, True, False, True]
     drawn = draw([5, 1], [0, 1])
     assert set(drawn[0]) == set(range(5)) and set(drawn[1]) == set(range(1, 5))
+
+
+def test_only_authors_among_the_given_are_drawn():
+    among = np.array([0, 1, 4])
+    drawn = draw_negatives(Known(), np.array([1, 0]), np.arange(2), 3000, (0, 0, 0), among)
+    assert set(drawn[0]) == {1, 4} and set(drawn[1]) == {0, 1, 4}
+    assert has_every_author(Known(), np.array([5, 2, 0]), np.array([0, 1])).tolist() == [True, True, False]

@@ -37,7 +37,7 @@ class StageSettings(NeighbourSettings, FlatSettings):
 
 
 class MMBeeSettings(CategorySettings, HistorySettings, StageSettings, ModelSettings):
-    """Optimizer of the tables."""
+    """Learning rate and optimizer of the tables."""
 
     of_recbole = {  # noqa: RUF012
         "train_neg_sample_args": {
@@ -49,6 +49,8 @@ class MMBeeSettings(CategorySettings, HistorySettings, StageSettings, ModelSetti
         }
     }
 
+    learning_rate_decay: float = Field(default=1.0, gt=0, le=1)
+    """factor of learning_rate and table_learning_rate after each epoch"""
     table_optimizer: Literal["rowwise_adagrad"] | None = None
     """rowwise_adagrad: of the tables alone, as TorchRec's fused one | ~: learner, as the rest"""
     table_learning_rate: float | None = Field(default=None, gt=0)

@@ -13,6 +13,7 @@ from torch.utils.data import get_worker_info
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config.stock_settings import repeats
 from mmbee_plugin.recbole.data.dataset import MMBeeDataset
+from mmbee_plugin.recbole.data.training_rows import training_rows
 
 PHASES = ("train", "valid", "test")
 REDRAWS = 32
@@ -157,7 +158,8 @@ def make_samplers(
 ) -> tuple[NegativeSampler | None, NegativeSampler | None, NegativeSampler | None] | None:
     """The samplers of the three phases, None for a phase that draws nothing (full ranking, labels).
 
-    Popularity is counted on the training split and raised to `alpha` of `train_neg_sample_args`.
+    Popularity is counted on the training split and raised to `alpha` of `train_neg_sample_args`. Without
+    `new_as_negatives`, uniform draws in training are of positives of the rows that are trained on.
 
     Returns:
         None for RecBole's own samplers: under another dataset class, or `sampler: recbole`.
@@ -174,6 +176,9 @@ def make_samplers(
     weights = np.where(
         counts > 0, counts.astype(np.float64) ** (1.0 if alpha == "none" else float(alpha)), 0.0
     )
+    met = None
+    if config["new_as_negatives"] is False:  # a setting of models that may leave them out
+        met = (training_rows(built[0]).counts(dataset.item_num) > 0).astype(np.float64)
     positives = np.empty(0, dtype=np.int64)
     samplers: list[NegativeSampler | None] = []
     for number, (phase, split) in enumerate(zip(PHASES, built, strict=True)):
@@ -182,6 +187,7 @@ def make_samplers(
         if "none" in (arguments["distribution"], arguments["sample_num"]):  # full ranking draws none either
             samplers.append(None)
             continue
+        by_popularity = arguments["distribution"] == "popularity"
         samplers.append(
             NegativeSampler(
                 phase,
@@ -189,7 +195,7 @@ def make_samplers(
                 dataset.user_num,
                 dataset.item_num,
                 seed=len(PHASES) * int(config["seed"]) + number,
-                weights=weights if arguments["distribution"] == "popularity" else None,
+                weights=weights if by_popularity else met if phase == "train" else None,
                 user_tokens=dataset.field2id_token[dataset.uid_field],
                 repeatable=repeats(config),
             )

@@ -80,6 +80,7 @@ class MMBee(GeneralRecommender):
         width = config["embedding_size"]
         counts = torch.from_numpy(training_rows(dataset).counts(self.n_items)).float()
         self.register_buffer("drawn", counts, persistent=False)
+        self.drawable = self.n_items - 1 if config["new_as_negatives"] else int((counts > 0).sum())
         self.user = nn.Embedding(self.n_users, width, padding_idx=0) if config["user_ids"] else None
         self.author = nn.Embedding(self.n_items, width, padding_idx=0)
         for table in (self.user, self.author):
@@ -265,7 +266,7 @@ class MMBee(GeneralRecommender):
         expected = None
         if self.log_q:
             rows, count = len(position), position[:, 1:].numel()
-            expected = log_expected_draws(self.drawn[pool], self.drawn.sum(), rows, count, self.n_items - 1)
+            expected = log_expected_draws(self.drawn[pool], self.drawn.sum(), rows, count, self.drawable)
         return Targets(
             position=position[:, 0],
             allowed=torch.from_numpy(allowed).to(users.device),

@@ -237,7 +237,9 @@ def resumable(trainer_class: type) -> type:
 
 
 class MMBeeTrainer(Resumable):
-    """RecBole's `Trainer`, resumable, with an optional optimizer for the embedding tables.
+    """RecBole's `Trainer`, resumable, with learning rates that fall and an optional optimizer for the embedding tables.
+
+    Epoch e, from 0, has the learning rates times ``learning_rate_decay`` to the power of e.
 
     Under ``table_optimizer: rowwise_adagrad`` the model's ``tables()`` are updated by
     :class:`~mmbee_plugin.modules.rowwise.RowwiseAdagrad`, at ``table_learning_rate`` and without weight decay, all
@@ -260,6 +262,13 @@ class MMBeeTrainer(Resumable):
         optimizer = super()._build_optimizer(params=rest, **kwargs)
         optimizer.register_step_post_hook(self._step_tables)
         return optimizer
+
+    def _train_epoch(self, train_data: AbstractDataLoader, epoch_idx: int, *args: Any, **kwargs: Any) -> Any:
+        falling = (self.config["learning_rate_decay"] or 1.0) ** epoch_idx  # not every model has it
+        for optimizer in filter(None, (self.optimizer, self.table_optimizer)):
+            for group in optimizer.param_groups:
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * falling
+        return super()._train_epoch(train_data, epoch_idx, *args, **kwargs)
 
     def _step_tables(self, *_: Any) -> None:
         assert self.table_optimizer is not None

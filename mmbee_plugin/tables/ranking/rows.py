@@ -16,12 +16,14 @@ REFERENCE = "MMBee"
 
 @dataclass(frozen=True)
 class RankedRow(Row):
-    """A model trained once a seed, or a score counted from the training interactions."""
+    """A model trained once a seed, or a score counted from the training interactions or solved in closed form."""
 
     model: str | None = None
     """name in RecBole's registry."""
     tuning: str | None = None
     """name of its search space and its tuned settings; None for a row that is never tuned."""
+    solved: bool = False
+    """whether the model is a closed form, so that every seed gives the same."""
     count: partial[Score] | None = None
     """for a row without a model: maps the training split to a score; a module-level function with its arguments."""
 
@@ -34,7 +36,9 @@ TRAINED = (
 OWN_DIEN = {"backbone": "dien", "head": "mlp", "loss": "bce", "history": "prefix"}
 """this package's DIEN (BCE and the auxiliary loss) as a backbone of SIM, whose settings in the dataset's file apply;
 RecBole's DIEN needs a sampled negative for each behaviour, which the common dataset class lacks"""
-WALKS = (("walk u-a-u-a", "uaua"), ("walk u-a-a", "uaa"))
+LINEAR = ("ItemKNN", "EASE")
+"""RecBole's item-item models in closed form, strong and cheap, with the settings of the dataset's file"""
+WALKS = (("walk u-a-u-a", "uaua"), ("walk u-a-u-a-u-a", "uauaua"), ("walk u-a-a", "uaa"))
 """random walks over U2A, and over U2A then Swing's A2A"""
 
 
@@ -49,6 +53,7 @@ def table_rows() -> tuple[RankedRow, ...]:
     return (
         *trained,
         RankedRow(PAPER, paper_settings(), model="MMBee"),
+        *(RankedRow(name, model=name, solved=True) for name in LINEAR),
         RankedRow("MostPop", count=partial(most_popular)),
         *(RankedRow(name, count=partial(walk, nodes=nodes)) for name, nodes in WALKS),
     )

@@ -60,7 +60,7 @@ def with_protocol(model: str, folder: DatasetFolder, given: Mapping[str, Any]) -
 def ranking_jobs(
     row: RankedRow, folder: DatasetFolder, given: Mapping[str, Any], seeds: Sequence[int]
 ) -> list[Job]:
-    """Jobs of one row's cells, one a seed; a single job for a row without training.
+    """Jobs of one row's cells, one a seed; a single job for a row whose outcome no seed changes.
 
     Args:
         given: settings over the dataset's, including tuned ones.
@@ -80,7 +80,9 @@ def ranking_jobs(
     if row.count is None:
         code = state_of_the_code(name, RANKING)
         arguments = name, folder.path, settings
-        return seed_jobs(row.name, {**key, **code}, ranking_cell, arguments, seeds)
+        return seed_jobs(
+            row.name, {**key, **code}, ranking_cell, arguments, seeds[: 1 if row.solved else None]
+        )
     work = row.count.func
     code = state_of_the_code(COUNTED, RANKING, work.__module__)
     counted = [work.__qualname__, dict(row.count.keywords)]

@@ -47,6 +47,9 @@ class BatchMaker:
         self.log_q = settings.model.log_q
         self.rank, self.world_size = rank, world_size
         self._positives = float(store.drawn.sum())
+        self._among: NDArray[np.int64] | None = None
+        if self.negatives and not settings.model.new_as_negatives:
+            self._among = np.flatnonzero(store.drawn[store.author_ids(np.arange(store.n_authors))] > 0)
 
     def train(self, rows: GlobalRows, epoch: int) -> Batch:
         """Rows ``rank``, ``rank + world_size``, … of a global batch, padded with row 0 at weight 0."""
@@ -146,11 +149,11 @@ class BatchMaker:
     ) -> Batch:
         """This process's rows (b,) against drawn candidates: a pool of all processes, of which each encodes every
         ``world_size``-th, or the candidates of its own rows only."""
-        idle = has_every_author(self.store, rows.users)
+        idle = has_every_author(self.store, rows.users, self._among)
         weights = self._weights(real & ~idle[own], len(idle) - int(idle.sum()))
         shares = self.inputs.shares_pool
         which = np.arange(len(rows.users)) if shares else own
-        drawn = draw_negatives(self.store, rows.users[which], which, self.negatives, place)
+        drawn = draw_negatives(self.store, rows.users[which], which, self.negatives, place, self._among)
         candidates = np.concatenate([rows.authors[which][:, None].astype(np.int64), drawn], axis=1)
         pool, position = np.unique(candidates, return_inverse=True)
         position = position.reshape(candidates.shape)
@@ -178,7 +181,8 @@ class BatchMaker:
 
     def _log_expected(self, pool: NDArray, rows: int, draws: int) -> torch.Tensor:
         counts = torch.from_numpy(self.store.drawn[self.store.author_ids(pool)].astype(np.float64))
-        return log_expected_draws(counts, self._positives, rows, draws, self.store.n_authors).float()
+        drawable = self.store.n_authors if self._among is None else len(self._among)
+        return log_expected_draws(counts, self._positives, rows, draws, drawable).float()
 
     def _batch(
         self,

@@ -25,19 +25,28 @@ class KnownItems(Protocol):
         """users (B,) rows -> (B,) training items, repeated ones counted again."""
 
 
-def has_every_author(store: KnownItems, users: NDArray) -> NDArray[np.bool_]:
-    """(B,) users who have every author as a training item, so no negative exists."""
+def has_every_author(
+    store: KnownItems, users: NDArray, among: NDArray[np.int64] | None = None
+) -> NDArray[np.bool_]:
+    """(B,) users who have every author, or every one ``among`` these, as a training item, so no negative exists."""
+    among = np.arange(store.n_authors) if among is None else among
     found = np.zeros(len(users), dtype=bool)
-    many = np.flatnonzero(store.history_lengths(users) >= store.n_authors)
+    many = np.flatnonzero(store.history_lengths(users) >= len(among))
     if len(many):
         row, author = store.known(users[many])
-        pairs = np.unique(row.astype(np.int64) * store.n_authors + author)
-        found[many] = np.bincount(pairs // store.n_authors, minlength=len(many)) == store.n_authors
+        row, author = (part[np.isin(author, among)].astype(np.int64) for part in (row, author))
+        pairs = np.unique(row * store.n_authors + author)
+        found[many] = np.bincount(pairs // store.n_authors, minlength=len(many)) == len(among)
     return found
 
 
 def draw_negatives(
-    store: KnownItems, users: NDArray, rows: NDArray, count: int, place: tuple[int, int, int]
+    store: KnownItems,
+    users: NDArray,
+    rows: NDArray,
+    count: int,
+    place: tuple[int, int, int],
+    among: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Draws authors uniformly from those that are no training item of the user.
 
@@ -50,10 +59,12 @@ def draw_negatives(
         rows: (b,) numbers of these rows in the batch.
         count: draws M a row.
         place: seed, epoch and number of the batch.
+        among: ascending rows of the authors to draw from; all by default.
 
     Returns:
         (b, M) author rows.
     """
+    authors = np.arange(store.n_authors) if among is None else among
     distinct, row_of = np.unique(users, return_inverse=True)
     row, author = store.known(distinct)
     taken = np.unique(row.astype(np.int64) * store.n_authors + author)  # ascending
@@ -62,13 +73,13 @@ def draw_negatives(
     drawn = np.empty(cells.size, dtype=np.int64)
     clash = np.arange(cells.size)
     for attempt in range(1 + REDRAWS):
-        drawn[clash] = _below(store.n_authors, place, attempt, cells[clash])
+        drawn[clash] = authors[_below(len(authors), place, attempt, cells[clash])]
         clash = clash[_within(base[clash] + drawn[clash], taken)]
         if not len(clash):
             break
     for start in np.unique(base[clash]):
         own = taken[(taken >= start) & (taken < start + store.n_authors)] - start
-        left = np.setdiff1d(np.arange(store.n_authors), own)
+        left = np.setdiff1d(authors, own)
         places = clash[base[clash] == start]
         if len(left):
             drawn[places] = left[_below(len(left), place, 1 + REDRAWS, cells[places])]

@@ -52,8 +52,10 @@ def test_every_row_ranks_all_held_out_pairs(toy, small_paper, name):
     assert {"data", "seconds", "peak_rss_mb", "versions"} <= set(cell.facts)
     assert cell.facts["train_cpu_seconds"] > 0 < cell.facts["rank_cpu_ms"]
     assert cell.facts["parameters"] >= cell.facts["embedding_parameters"]
-    assert (cell.facts["embedding_parameters"] >= 24 * 8) == bool(row.model)  # items by the width
-    if row.model:
+    assert (cell.facts["embedding_parameters"] >= 24 * 8) == bool(
+        row.model and not row.solved
+    )  # items by the width
+    if row.model and not row.solved:  # closed forms leave many ties, which RecBole orders as they come
         _, valid = metrics_of_ranks(cell.arrays["valid users"], cell.arrays["valid ranks"])
         for name, value in cell.facts["valid"].items():  # RecBole's, of the best epoch, to four digits
             assert value == pytest.approx(valid[name].mean(), abs=1e-4), name
@@ -71,16 +73,17 @@ def test_most_popular_is_what_data_info_prints(toy):
         assert values.mean() == pytest.approx(expected[name], abs=1e-12), name
 
 
-def test_walks_know_the_tastes(toy):
+def test_walks_and_linear_models_know_the_tastes(toy):
     recall = {}
-    for row in chosen(ROWS, ["MostPop", "walk u-a-u-a", "walk u-a-a"], "table 3"):
+    names = ["walk u-a-u-a", "walk u-a-u-a-u-a", "walk u-a-a", "EASE", "ItemKNN"]
+    for row in chosen(ROWS, ["MostPop", *names], "table 3"):
         job = job_of(toy, row)
         cell = job.work(*job.arguments)
         recall[row.name] = metrics_of_ranks(cell.arrays["test users"], cell.arrays["test ranks"], [6])[1][
             "recall@6"
         ]
-    assert recall["walk u-a-u-a"].mean() > recall["MostPop"].mean() + 0.3
-    assert recall["walk u-a-a"].mean() > recall["MostPop"].mean() + 0.3
+    for name in names:
+        assert recall[name].mean() > recall["MostPop"].mean() + 0.3, name
 
 
 def test_a_key_is_what_the_outcome_depends_on(toy):
@@ -89,7 +92,9 @@ def test_a_key_is_what_the_outcome_depends_on(toy):
     assert job_of(toy, light).key != job_of(toy, light, learning_rate=0.05).key
     assert job_of(toy, light).key != job_of(toy, light, mask_valid=True).key
     assert job_of(toy, popular).key != job_of(toy, popular, mask_valid=True).key
-    assert len(ranking_jobs(popular, DatasetFolder(toy), SMALL, [1, 2, 3])) == 1
+    linear = chosen(ROWS, ["EASE"], "table 3")[0]
+    for row, jobs in ((popular, 1), (linear, 1), (light, 3)):
+        assert len(ranking_jobs(row, DatasetFolder(toy), SMALL, [1, 2, 3])) == jobs
 
 
 def test_other_evaluations_are_refused(toy):
