@@ -103,7 +103,7 @@ def _verdict(found: HeadRoom) -> str:
     return (
         f"the model's GAUC is {value[MODEL]:.4f} where {value[BEST]:.4f} is possible; of a planted nat it has learned "
         f"least of {least} ({learned[least]:.2f}), and {most} is worth most if it were told ({percent(worth[most])}); "
-        f"its own noise costs {percent(worth[NOISELESS])}"
+        f"its own noise costs {percentage(worth[NOISELESS]):.2f} %"
     )
 
 

@@ -12,6 +12,7 @@ from mmbee_plugin.cli import app
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation.metrics import gauc
+from mmbee_plugin.experiments.code import ROOT, _reached
 from mmbee_plugin.experiments.comparison import Samples
 from mmbee_plugin.livesim import dataset
 from mmbee_plugin.livesim.planted import planted_parts
@@ -95,6 +96,15 @@ def test_groups_are_the_degrees_of_training(folder, planted):
     for side in ("user", "author"):
         assert sum(rows.astype(int) for group, rows in groups.items() if group.side == side).min() == 1
     assert len(samples.labels) == len(of_user)
+
+
+def test_no_run_reads_what_is_planted():
+    of_runs = "mmbee_plugin.recbole.run", "mmbee_plugin.recbole.models.mmbee", "mmbee_plugin.torchrec.train"
+    read = _reached(of_runs, ())
+    assert (
+        ROOT / "modules" / "gtr.py" in read and ROOT / "livesim" / "simulate.py" in read
+    )  # which makes the data
+    assert ROOT / "livesim" / "planted.py" not in read
 
 
 def test_nothing_to_order_is_said(planted):
