@@ -18,6 +18,7 @@ Every file but the manifest is one array, read through the page cache::
 """
 
 import json
+import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -129,6 +130,15 @@ class Snapshot:
     def has_names(self) -> bool:
         """Whether the tokens of its nodes are stored."""
         return "names/u/ends.npy" in self.manifest["files"]
+
+    def rest(self) -> None:
+        """Gives back the memory of all pages read so far; they are read again, from the system's cache, when needed.
+
+        Pages of mapped files count as a process's memory until then, so those of a large snapshot would fill it up.
+        """
+        for array in self._opened.values():
+            if isinstance(array.base, mmap.mmap):  # an empty array has no map
+                array.base.madvise(mmap.MADV_DONTNEED)
 
     def names(self, side: str) -> list[str]:
         """Tokens of the users (``u``) or authors (``a``), in the order of their rows."""

@@ -202,18 +202,22 @@ class GTRModel(nn.Module):
         cross = self.backbone.cross(user.memory, author.author, author.category)
         logits = self.head.pair(user.top, author.top, cross, tasks)
         for gift in self._added(user, author):
-            logits = torch.cat([logits[:, :, :1] + gift.unsqueeze(2), logits[:, :, 1:]], dim=2)
+            first, others = logits[:, :, :1] + gift.unsqueeze(2), logits[:, :, 1:]
+            logits = torch.cat([first, others], dim=2) if others.shape[2] else first
         return logits
 
     def score_all(self, user: EncodedUser, author: EncodedAuthor, chunk: int = 1 << 20) -> torch.Tensor:
         """Logits (B, C) of every user with every author (fields (C, ·)).
 
         Args:
-            chunk: pairs scored at once, times their history length or experts; bounds memory.
+            chunk: pairs scored at once, times the vectors that each needs; bounds memory. Where a pair needs none, all
+                are scored at once.
         """
-        length = user.memory["mask"].shape[1] if user.memory else 1
-        rows = user.top.shape[0] * max(length, self.head.breadth)
-        step = max(1, chunk // rows)
+        length = user.memory["mask"].shape[1] if user.memory else 0
+        vectors = max(length, self.head.breadth, self.perspectives is not None)
+        if not vectors:
+            return self.score_candidates(user, author.unsqueeze(0))
+        step = max(1, chunk // (user.top.shape[0] * vectors))
         pieces = [self.score_candidates(user, part.unsqueeze(0)) for part in author.split(step)]
         return torch.cat(pieces, dim=1)
 

@@ -166,6 +166,8 @@ class DotHead(Head):
         True
     """
 
+    breadth = 0
+
     @classmethod
     def from_settings(cls, settings: GTRShapes, inputs: HeadInputs) -> Self:
         return cls(*inputs, settings.width, settings.dropout)

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,3 +170,24 @@ def test_every_array_is_mapped_and_read_once(tmp_path, interactions, monkeypatch
     assert isinstance(lists.entries.base, np.memmap) or isinstance(lists.entries, np.memmap)
     with pytest.raises(InputError, match="a2u2a2a is not in this snapshot"):
         stored.neighbours("a2u2a2a")
+
+
+def resident(path):
+    """Bytes of this process's memory that are pages of the file."""
+    found, ours = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if line.split()[0].count("-") == 1:  # an address range
+            ours = line.endswith(str(path))
+        elif ours and line.startswith("Rss:"):
+            found += 1024 * int(line.split()[1])
+    return found
+
+
+def test_pages_that_were_read_are_given_back_and_read_again(tmp_path, interactions):
+    opened = build(interactions, SETTINGS, tmp_path)
+    lists, reach, file = opened.lists("u"), opened.reach_lists(), opened.path / "reach" / "entries.npy"
+    before = lists.entries.copy(), reach.entries.copy()
+    assert resident(file) > 0
+    opened.rest()
+    assert resident(file) == 0
+    assert (lists.entries == before[0]).all() and (reach.entries == before[1]).all()

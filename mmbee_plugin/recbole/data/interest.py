@@ -59,6 +59,8 @@ class InterestTable(nn.Module):
         nobody = torch.zeros(1, dtype=torch.long)
         found = [one.attributes(nobody, None) for one in lists.values()]
         self.attribute_width = max((part.shape[1] for part in found if part is not None), default=0)
+        self._snapshot = snapshot
+        snapshot.rest()
 
     def tables(self) -> dict[str, nn.Module]:
         """The node tables by their names in an exchange file."""
@@ -71,11 +73,15 @@ class InterestTable(nn.Module):
     def user(self, users: torch.Tensor, fold: int | None = None) -> dict[str, torch.Tensor | None]:
         """Fields of :class:`UserSide` for users (B,); with ``fold``, from the graph without that fold's edges."""
         reach = self.reach(users, fold) if self.reach is not None else {}
-        return {**self._side("u", users, fold), **reach}
+        fields = {**self._side("u", users, fold), **reach}
+        self._snapshot.rest()
+        return fields
 
     def author(self, items: torch.Tensor, fold: int | None = None) -> dict[str, torch.Tensor | None]:
         """Fields of :class:`AuthorSide` for items (B,), as ``user``."""
-        return self._side("a", items, fold)
+        fields = self._side("a", items, fold)
+        self._snapshot.rest()
+        return fields
 
     def _side(self, side: str, nodes: torch.Tensor, fold: int | None) -> dict[str, torch.Tensor | None]:
         if not self.pools[side]:

@@ -1,7 +1,7 @@
 """Neighbour lists, mean attributes and long walks of a snapshot, looked up by RecBole's ids.
 
 What a snapshot stores as it is read, mean attributes and long walks, stays in its mapped files: it is most of a
-snapshot, and its pages are shared with other processes and given up when memory is short.
+snapshot, and its pages are shared with other processes.
 """
 
 from __future__ import annotations
