@@ -90,7 +90,8 @@ def test_a_comparison_prints_one_model_after_the_other(capsys):
 
 
 def test_the_settings_of_samples(capsys, monkeypatch):
-    Path("recbole_configs/tiny.yaml").write_text(YAML + "sample: {epochs: 2}\n")
+    own = "sample: {epochs: 2, models: {BPR: {eval_step: 2}, MMBee: {eval_step: 3}}}\n"
+    Path("recbole_configs/tiny.yaml").write_text(YAML + own)
     monkeypatch.setattr(DatasetFolder, "kind", "sample", raising=False)
     read = DatasetFolder.__init__
 
@@ -99,7 +100,9 @@ def test_the_settings_of_samples(capsys, monkeypatch):
         self.kind = "sample"
 
     monkeypatch.setattr(DatasetFolder, "__init__", sample)
-    assert "epochs: 2  # recbole_configs/tiny.yaml, sample" in printed(capsys, "--model=BPR", *TINY)
+    text = printed(capsys, "--model=BPR", *TINY)
+    assert "epochs: 2  # recbole_configs/tiny.yaml, sample" in text
+    assert "eval_step: 2  # recbole_configs/tiny.yaml, sample.models.BPR" in text
 
 
 @pytest.mark.parametrize("model", ["BPR", "DIN", "SASRec", "SASRecF", "DeepFM", "MMBee", "SIM"])

@@ -40,7 +40,7 @@ def dataset_settings(folder: DatasetFolder, model: str) -> dict[str, Any]:
 
 
 def dataset_sources(folder: DatasetFolder, model: str) -> list[Source]:
-    """``recbole_configs/<dataset>.yaml``: settings of all models, the section for `model` and that for samples.
+    """``recbole_configs/<dataset>.yaml``: settings of all models, the section for `model`, and the same for samples.
 
     Live data without a file of their own use that of the simulated data. Raises InputError for an unknown model or
     setting.
@@ -51,16 +51,24 @@ def dataset_sources(folder: DatasetFolder, model: str) -> list[Source]:
     if not path.is_file():
         return []
     content = read_mapping(path)
-    models, sample = content.pop("models", None) or {}, content.pop("sample", None) or {}
-    for name in models:
-        check_model(name)
+    of_samples = content.pop("sample", None) or {}
+    sections = _sections(content, model, "") | _sections(of_samples, model, "sample")
     known: set[str] = set().union(*map(known_settings, {*COMPONENTS, model}))
-    sections = {"": content, f"models.{model}": models.get(model) or {}, "sample": sample}
-    for section in sections.values():
-        check_settings(section, known, str(path))
-    if folder.kind != "sample":
-        del sections["sample"]
-    return [Source(str(path), settings, section) for section, settings in sections.items()]
+    for settings in sections.values():
+        check_settings(settings, known, str(path))
+    return [
+        Source(str(path), settings, section)
+        for section, settings in sections.items()
+        if folder.kind == "sample" or not section.startswith("sample")
+    ]
+
+
+def _sections(content: dict[str, Any], model: str, name: str) -> dict[str, dict[str, Any]]:
+    """Settings for all models and those of `model`, by the section that they are in. Raises InputError."""
+    models = content.pop("models", None) or {}
+    for each in models:
+        check_model(each)
+    return {name: content, f"{name}.models.{model}".lstrip("."): models.get(model) or {}}
 
 
 def base_sources(model: str, folder: DatasetFolder) -> list[Source]:
