@@ -387,15 +387,43 @@ def _die_at(calls: Sequence[str], nth: int) -> None:
         setattr(os, name, counted(getattr(os, name)))
 
 
+PAPER = 1032, 703
+"""A4 across without its margins, in pixels"""
+OFF = """[...document.querySelectorAll('.plot text, .plot svg, h1, h2, p, li')].filter(one => {
+  const at = one.getBoundingClientRect();
+  return at.width && (at.left < 0 || at.right > innerWidth + 1) }).map(one => one.textContent).slice(0, 5)"""
+OVERLAPPING = """[...document.querySelectorAll('.plot')].flatMap(plot => {
+  const turned = one => /rotate\\(-?[1-9]/.test(one.getAttribute('transform') || '');
+  const texts = [...plot.querySelectorAll('.xtick text, .ytick text, .y2tick text, .xtitle, .ytitle, .y2title')]
+    .filter(one => one.textContent.trim() && !turned(one));
+  const at = texts.map(one => one.getBoundingClientRect());
+  return at.flatMap((one, first) => at.slice(first + 1).flatMap((other, more) =>
+    Math.min(one.right, other.right) - Math.max(one.left, other.left) > 2 &&
+    Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top) > 3 ?
+    [`${texts[first].textContent} / ${texts[first + 1 + more].textContent}`] : [])) }).slice(0, 5)"""
+SQUEEZED = """[...document.querySelectorAll('.plot')].filter(plot => {
+  const whole = plot._fullLayout;
+  return whole._size.w < 0.5 * whole.width }).map(plot => plot.getAttribute('aria-label'))"""
+UNPRINTED = """[...document.querySelectorAll('.panel')].filter(panel => {
+  const drawn = panel.querySelector('.main-svg').getBoundingClientRect(), at = panel.getBoundingClientRect();
+  const bars = panel.querySelector('.plot').data.some(trace => trace.orientation === 'h');
+  return drawn.right > at.right + 1 || (drawn.height > 600 && !bars) }).map(panel => panel.innerText)"""
+
+
 def _check_in(browser: Browser, path: Path) -> None:
-    """All plots are drawn, and nothing is off the page at the width of a desktop or a phone."""
+    """All plots are drawn, and nothing is off the page, overlaps or is squeezed on a desktop, a phone or paper."""
     for width in (1250, 390):
         browser.open(path.absolute().as_uri(), width)
         browser.wait("!document.querySelector('.plot:not(.js-plotly-plot)')", 90)
         assert browser.complaints() == []
         assert browser.run("document.documentElement.scrollWidth") <= width
-        off = "[...document.querySelectorAll('.plot text, h1, h2, p, li')].filter(one => { const at ="
-        off += (
-            " one.getBoundingClientRect(); return at.width && (at.left < 0 || at.right > innerWidth + 1) })"
-        )
-        assert browser.run(f"{off}.map(one => one.textContent).slice(0, 5)") == [], f"{path.name} at {width}"
+        for wrong in (OFF, OVERLAPPING, SQUEEZED):
+            assert browser.run(wrong) == [], f"{path.name} at {width}"
+    browser.open(path.absolute().as_uri(), *PAPER)
+    browser.wait("!document.querySelector('.plot:not(.js-plotly-plot)')", 90)
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    browser.wait("matchMedia('print').matches")
+    assert browser.run("document.documentElement.scrollWidth") <= PAPER[0]
+    for wrong in (OFF, OVERLAPPING, UNPRINTED):
+        assert browser.run(wrong) == [], f"{path.name} on paper"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -20,8 +21,10 @@ ASSETS = Path(__file__).parent / "assets"
 LIBRARY = ASSETS / "plotly" / "plotly-cartesian.min.js.gz"
 """plotly.js as published, without the kinds of plots that no report has: a third of the whole"""
 MARKS = {True: " good", False: " bad", None: ""}
-SHORT = 12
+SHORT = 15
 """characters"""
+TIME, WHOLE = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?)?"), r"<time>\g<0></time>"
+"""a moment in a cell, which stays on one line"""
 
 
 def page_style() -> str:
@@ -85,7 +88,7 @@ def _section(heading: str, content: str) -> str:
 def _table(sheet: Sheet) -> str:
     def row(cells: Sequence[str], tag: str) -> str:
         found = (
-            f"<{tag}{_kind(cell) if place < sheet.names else ''}>{escape(cell)}</{tag}>"
+            f"<{tag}{_kind(cell) if place < sheet.names else ''}>{TIME.sub(WHOLE, escape(cell))}</{tag}>"
             for place, cell in enumerate(cells)
         )
         return f"<tr>{''.join(found)}</tr>"

@@ -146,12 +146,12 @@ def day_figure(measured: Day, candidates: int, live: int) -> tuple[str, Sheet, P
     )
     notes: tuple[str, ...] = (
         "Milliseconds over HTTP from when a request was due, sent or not, to its whole answer; "
-        f"{candidates:,} candidates of {live:,} authors on the air. *A second*: offered to the service whose turn it "
+        f"{candidates:,} candidates of {live:,} authors on the air. A second: offered to the service whose turn it "
         "is, by the simulator's rate by hour.",
         f"The services are asked in turns of {TURN:g} s, so that both meet the same machine ({os.cpu_count()} cores, "
         "which client and services share); a warm-up is not counted.",
         f"Processor's time of all of a service's processes, authors encoded included, by its requests: {used}.",
-        f"*Refused*: with 429 or 503, and not in the times. No p99 of fewer than {FEW} requests. The client was late "
+        f"Refused: with 429 or 503, and not in the times. No p99 of fewer than {FEW} requests. The client was late "
         f"by {late[0]:.2f} ms (p50) and {late[1]:.2f} ms (p99), which is in the times.",
     )
     if late[1] > HELD_UP:
@@ -223,7 +223,7 @@ def _lines(measured: Day) -> go.Figure:
             figure.add_trace(go.Scatter(x=hours, y=values, name=f"{name} p{(50, 99)[part]}", line=line))
     figure.update_layout(
         height=440,
-        xaxis_title="hour of the simulated day",
+        xaxis={"title": "hour of the simulated day", "dtick": 1 if len(hours) < 12 else 3},
         yaxis={"title": "response time, ms", "type": "log", "overlaying": "y2", "side": "left"},
         yaxis2={"title": "requests a second offered", "side": "right", "showgrid": False},
     )

@@ -1,7 +1,7 @@
 """The time left of a build of the graph stage: predicted work of what it has to make, scaled by what has been made.
 
-The work is that of a population with as many gifts (:mod:`~mmbee_plugin.graph.plan`). Graphs without a fold are counted
-like the whole one, so a build with folds is measured well once it has made its first graph.
+The work of each graph is that of a population with as many gifts (:mod:`~mmbee_plugin.graph.plan`), so a build with
+folds is measured well once it has made its first graph.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ EXPONENT = 0.75
 
 def works_of(gifts: Interactions, settings: GraphSettings, passes: int = 0) -> dict[str, float]:
     """Predicted processor seconds of one graph: ``gifts`` (U2A), ``triangles`` and ``similar`` (A2A), ``product``,
-    ``nodes``, and each metapath's lists by name.
+    ``reach`` without the lists around authors, ``nodes``, and each metapath's lists by name.
 
     Args:
         gifts: of the graph.
@@ -40,6 +40,8 @@ def works_of(gifts: Interactions, settings: GraphSettings, passes: int = 0) -> d
     found["gifts"] = seconds("swing", "edge")
     found["triangles"] = seconds("swing", "visit", "update")
     found["similar"] = seconds("swing", "gather", "entry")
+    joined = min(settings.reach_inner, gifts.n_authors) * settings.reach_inner  # multiply-adds of a user
+    found["reach"] = found["u2a2u2a"] + 1e-9 * COSTS["light"] * joined * min(gifts.n_users, len(gifts.users))
     lists = [found[name] for name in stages if name not in ("swing", "nodes")]
     return found | {name: sum(lists) / len(lists) for name in settings.metapaths if name not in found}
 
@@ -54,13 +56,13 @@ def of_build(inputs: Inputs, spent: Mapping[str, Spent], n_parts: int) -> TimeLe
     settings, nodes = inputs.settings, inputs.nodes
     passes = 0 if nodes is None else nodes.settings.get("epochs", 1)
     assert isinstance(passes, int)
-    works = works_of(inputs.interactions, settings, passes)
     found: list[float] = []
     trained = [0.0]
     for fold in inputs.folds:
+        works = works_of(inputs.seen(fold), settings, passes)
         found += [works["gifts"], works["triangles"] + works["similar"]]
         if settings.reach_top_k:
-            found.append(works["u2a2u2a"] + works["a2u2a"])
+            found.append(works["reach"] + works["a2u2a"])
         for name in in_turn([*settings.metapaths, *(inputs.positives if fold is None else ())]):
             means = [one for one in inputs.columns.values() if name.endswith(one.end)]
             found += [works[name], *([0.0] * len(means) if name in settings.metapaths else [])]

@@ -105,6 +105,8 @@ def pareto(weighed: Weighed) -> go.Figure:
     colours = of_models(values)
     for column, cost in enumerate(shown, start=1):
         costs, best = weighed.of(cost), weighed.frontier(cost)
+        ends = np.log10([max(min(costs.values()), 1e-9), max(*costs.values(), 1e-9)])
+        middle = 10 ** ends.mean()
         line = {"color": GREY, "dash": "dot", "shape": "hv"}
         steps = go.Scatter(
             x=[costs[name] for name in best],
@@ -122,14 +124,13 @@ def pareto(weighed: Weighed) -> go.Figure:
                 "size": [12 if name in best else 8 for name in costs],
                 "color": [colours[name] for name in costs],
             },
-            text=[f"<b>{name}</b>" if name in best else name for name in costs],
-            textposition="top center",
+            text=[f" <b>{name}</b> " if name in best else f" {name} " for name in costs],
+            textposition=[f"middle {'right' if costs[name] <= middle else 'left'}" for name in costs],
             textfont_size=10,
             customdata=[f"{weighed.costs[name]['parameters']:,.0f}" for name in costs],
             hovertemplate="%{text}: %{y:.4f} at %{x:.3g}, %{customdata} parameters<extra></extra>",
         )
         figure.add_trace(steps, row=1, col=column).add_trace(points, row=1, col=column)
-        ends = np.log10([max(min(costs.values()), 1e-9), max(*costs.values(), 1e-9)])
         room = max(0.35 * (ends[1] - ends[0]), 0.3)  # for the names beside the outermost points
         span = [ends[0] - room, ends[1] + room]
         figure.update_xaxes(title_text=COLUMNS[cost][0], type="log", range=span, row=1, col=column)

@@ -9,7 +9,7 @@ from itertools import takewhile
 from mmbee_plugin.command.time_left import TimeLeft
 from mmbee_plugin.files import lock_if_free, locked
 from mmbee_plugin.graph.parts.folder import Parts
-from mmbee_plugin.graph.parts.steps import Gifts, Lists, Product, Reach, Step
+from mmbee_plugin.graph.parts.steps import Gifts, Lists, Product, Step
 from mmbee_plugin.graph.remaining import works_of
 
 _PAUSE = 0.2
@@ -49,9 +49,10 @@ def _time_left(parts: Parts, part: int) -> TimeLeft:
     def made(name: str) -> bool:
         return parts.is_joined(name) or (parts.is_prepared(name) and part not in parts.missing(name))
 
-    graph = parts.graph(None)
-    predicted = works_of(graph.seen, graph.settings)
-    works = [_work(parts.step(name), predicted, parts.n_parts) for name in parts.steps]
+    graphs = {fold: parts.graph(fold) for fold in parts.folds}
+    predicted = {fold: works_of(graph.seen, graph.settings) for fold, graph in graphs.items()}
+    steps = [parts.step(name) for name in parts.steps]
+    works = [_work(step, predicted[step.fold], parts.n_parts) for step in steps]
     there = len(list(takewhile(made, parts.steps)))
     return TimeLeft(len(works), "steps", there, works)
 
@@ -62,8 +63,6 @@ def _work(step: Step, predicted: Mapping[str, float], n_parts: int) -> float:
         return predicted["gifts"]
     if isinstance(step, Lists):
         return sum(predicted[name] for name in step.paths) / n_parts
-    if isinstance(step, Reach):
-        return predicted["u2a2u2a"] / n_parts
     return predicted.get("product" if isinstance(step, Product) else step.kind, 0.0) / n_parts
 
 
