@@ -45,7 +45,7 @@ def test_the_page_of_a_day(planted_day, with_logits, tmp_path, check_report):
     text = text_of(page)
     assert (
         text.startswith("Daily loop, 2025-05-13 Daily loop, 2025-05-13 Not published (")
-        and "2 alarms: " in text
+        and "3 alarms: " in text
     )
     for part in ("GAUC FAILS", "norms passes", "calibration by hour", "train 12.5 30.2", "source: a &lt;test&gt;",
                  "against served bundle of day 2", "Progressive validation", "user&#x27;s neighbours"):  # fmt: skip
