@@ -131,11 +131,14 @@ def measured_parts(planned: Planned, cells: Mapping[str, Sequence[Cell]], split:
 def _planned(
     folder: DatasetFolder, config: Any, given: Mapping[str, Any], names: Sequence[str], seeds: Sequence[int]
 ) -> Planned:
-    model, modalities = MMBeeSettings.among(config), chosen_modalities(config, folder)
     ranks = set(config["eval_args"]["mode"].values()) != {"labeled"}
     tuning = read_tuning(tunings_folder(folder) / f"{MODEL}.json") if ranks else None
     tuned = tuning.chosen if tuning is not None else None
     given = merged(tuned or {}, given)
+    modalities = chosen_modalities(config, folder)
+
+    def model_of(without: Mapping[str, Any]) -> MMBeeSettings:
+        return MMBeeSettings.among(build_config(MODEL, folder, over(given, without)))
 
     def jobs_of(name: str, without: Mapping[str, Any]) -> list[Job]:
         title = f"{folder.name}, {name}"
@@ -143,16 +146,16 @@ def _planned(
             return ranking_jobs(RankedRow(title, without, model=MODEL), folder, given, seeds)
         return labelled_jobs(title, MODEL, folder, over(given, without), seeds)
 
+    model = model_of({})
     jobs, lacking = {MODEL: jobs_of(MODEL, {})}, {}
     settings = jobs[MODEL][0].key["settings"]
     own = {part.name: part for part in (*model_parts(model.metapaths), *modality_parts(modalities))}
     for name in names:
         why = _lacking(own.get(name), name, model, modalities)
+        if why is None and model_of(own[name].without) == model:
+            why = "off in its settings"
         if why is None:
-            without = jobs_of(f"without {name}", own[name].without)
-            why = "off in its settings" if without[0].key["settings"] == settings else None
-        if why is None:
-            jobs[name] = without
+            jobs[name] = jobs_of(f"without {name}", own[name].without)
         else:
             lacking[name] = why
     if len(jobs) == 1:

@@ -10,7 +10,7 @@ from mmbee_plugin.experiments.rows import Settings
 GRAPH, CONTENT = "Graph", "Multi-modal"
 """kinds of parts, as the paper's Table 7 has them"""
 MFQ, QUERIES, MATCH = "MFQ", "queries", "match"
-GIE, GRAPHCL, REACH, FOLDS = "GIE", "GraphCL", "reach", "folds"
+GIE, GRAPHCL, REACH, BY_CONTENT, FOLDS = "GIE", "GraphCL", "reach", "reach by content", "folds"
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ def model_parts(metapaths: Sequence[str]) -> tuple[Part, ...]:
         ),
         Part(GRAPHCL, GRAPH, {"node_tables": "fresh"}, "Θ(-)"),
         Part(REACH, GRAPH, {"graph": {"reach_top_k": 0}}, "reach(-)"),
+        Part(BY_CONTENT, GRAPH, {"graph": {"content_top_k": 0}}),
         Part(FOLDS, GRAPH, {"graph": {"folds": 0}}),
         Part(GIE, GRAPH, {"interest": "none"}, "h_g(-)"),
         Part(MFQ, CONTENT, {"content": "none"}, "h_m(-)"),

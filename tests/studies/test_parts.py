@@ -60,14 +60,15 @@ def test_models_are_those_of_the_tables(folders):
     live, ranked = folders
     (of_live, of_ranked), names = planned_parts(folders, GIVEN, (), [1, 2])
     assert names == [
-        *(*PATHS, "GraphCL", "reach", "folds", "GIE", "MFQ", "queries", "match"),
+        *(*PATHS, "GraphCL", "reach", "reach by content", "folds", "GIE", "MFQ", "queries", "match"),
         *("visual", "speech", "comment", "acoustic", "text"),
     ]
     assert (of_live.metric, of_live.ranks, of_ranked.metric, of_ranked.ranks) == (
         *("GAUC", False, "Recall@20", True),
     )
     absent = "not in the data or settings"
-    assert of_live.lacking == dict.fromkeys(("acoustic", "text"), absent)
+    off = {"reach by content": "off in its settings"}
+    assert of_live.lacking == off | dict.fromkeys(("acoustic", "text"), absent)
     assert of_ranked.lacking == dict.fromkeys(("speech", "comment"), absent)
     table = {row.labels[-1]: row for row in make_table(7, live.modalities, PATHS).rows}
     rows = {"a2a": "h_a2a(-)", "GraphCL": "Θ(-)", "reach": "reach(-)", "GIE": "h_g(-)", "MFQ": "h_m(-)"}
@@ -80,7 +81,7 @@ def test_models_are_those_of_the_tables(folders):
     full = next(row for row in table_rows() if row.name == MODEL)
     assert of_ranked.jobs[MODEL][0].key == ranking_jobs(full, ranked, GIVEN, [1])[0].key
     keys = [str(own[0].key) for own in of_ranked.jobs.values()]
-    assert len(set(keys)) == len(keys) == 16
+    assert len(set(keys)) == len(keys) == 17
 
 
 @pytest.mark.parametrize(
