@@ -13,6 +13,7 @@ from mmbee_plugin.data.features import BagFeatures, present_path, save_bag, save
 from mmbee_plugin.data.hashing import content_hash
 from mmbee_plugin.data.recbole_files import ITEM, RATING, TIMESTAMP, USER, write_table
 from mmbee_plugin.data.unread import check_modality
+from mmbee_plugin.data.writable import check_content
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import published
 
@@ -97,8 +98,11 @@ def write_folder(folder: Path, content: DatasetContent, *, force: bool = False) 
     check_replaceable(folder, force)
     if folder.name in ("", ".", ".."):
         raise InputError(f"{folder}: the last part of the path names the dataset")
-    _check_splits(content)
-    _check_rows(content)
+    counts = {
+        modality: len(one.present if isinstance(one, BagFeatures) else one.values)
+        for modality, one in content.features.items()
+    }
+    check_content(content.source, content.users, content.items, content.interactions, counts)
     content = _without_idle_times(content)
     if content.ordered and _has_times(content.interactions):
         raise InputError(f"{content.source}: has times, which order its rows; ordered is for data without")
@@ -154,30 +158,6 @@ def _write_features(folder: Path, modality: str, features: SourceFeatures | BagF
     if not present.all():
         np.save(present_path(path), present)
     return {**entry, "missing": int((~present).sum())}
-
-
-def _check_splits(content: DatasetContent) -> None:
-    for split, rows in content.interactions.items():
-        if not len(rows):
-            raise InputError(
-                f"{content.source}: no {f'{split} ' if split else ''}interaction; the data is too small"
-            )
-
-
-def _check_rows(content: DatasetContent) -> None:
-    """Raises InputError for rows of users or items that do not exist: NumPy would read -1 as the last one."""
-    for split, rows in content.interactions.items():
-        for what, found, count in (
-            ("user", rows.users, len(content.users)),
-            ("item", rows.items, len(content.items)),
-        ):
-            outside = np.flatnonzero((found < 0) | (found >= count))
-            if len(outside):
-                where = f"{split} interaction" if split else "interaction"
-                raise InputError(
-                    f"{content.source}: {where} {outside[0]}: {what} row {found[outside[0]]} of {count:,} {what}s; "
-                    f"{len(outside):,} rows name {what}s that are not among those given"
-                )
 
 
 def _has_times(interactions: dict[str, Interactions]) -> bool:

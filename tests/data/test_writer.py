@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,38 @@ def test_a_row_of_nobody_is_not_the_last_ones(tmp_path, content, side, row):
     ):
         write_folder(tmp_path / "toy", content)
     assert _files(tmp_path) == []
+
+
+def test_what_is_easily_given_in_another_form_is_one_line(tmp_path, content):
+    def refused(match, **changes):
+        rows = content.interactions["train"]
+        given = {name: changes.pop(name) for name in ("users", "items", "timestamps") if name in changes}
+        parts = content.interactions | {"train": replace(rows, **given)}
+        with pytest.raises(InputError, match=match):
+            write_folder(tmp_path / "toy", replace(content, interactions=parts, **changes))
+        assert _files(tmp_path) == []
+
+    n = len(content.interactions["train"])
+    dates = np.full(n, "2024-03-11")
+    refused(r"times are of <U10, expected seconds since 1970: \(pd\.to_datetime", timestamps=dates)
+    refused(r"times are of datetime64", timestamps=dates.astype("datetime64[ns]"))
+    refused(r"train interaction 0: time 1\.7e\+12.* not milliseconds", timestamps=np.full(n, 1.7e12))
+    refused(r"time nan, expected seconds", timestamps=np.full(n, np.nan))
+    refused(r"item rows are of float64.*get_indexer", items=np.zeros(n))
+    refused(r"user rows are of list", users=[0] * n)
+    short = {"visual": SourceFeatures(np.ones((3, 2)), "v.npy")}
+    refused(r"visual has 3 rows for 4 items; items without features need a row too", features=short)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "match"),
+    [(["a", "b", "c", "a"], "item token 'a' stands for 2 rows"), (["a", "", "c", None], "item 1 has no token; 2 are"),
+     (["a", "b", float("nan"), "d"], "item 2 has no token; 1 are")],
+)  # fmt: skip
+def test_a_token_names_one_row(tmp_path, content, tokens, match):
+    content.items = tokens
+    with pytest.raises(InputError, match=match):
+        write_folder(tmp_path / "toy", content)
 
 
 def test_real_data_is_replaced_with_force_only_and_a_sample_always(tmp_path, content):
