@@ -17,6 +17,7 @@ from recbole.data.interaction import Interaction
 
 import mmbee_plugin.recbole  # noqa: F401  (registers with RecBole)
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.graph.settings import GraphStage
 from mmbee_plugin.modules.exchange import USER_TABLES, WORD_TABLES
 from mmbee_plugin.recbole.config.settings import MMBeeSettings
 from mmbee_plugin.recbole.data.dataloader import FOLD
@@ -133,7 +134,8 @@ def recbole() -> Callable[..., Splits]:
 @pytest.fixture(scope="session")
 def trained(sample_folder: DatasetFolder, recbole: Callable[..., Splits]) -> Splits:
     """The sample, with the graph that the shards were made of."""
-    graph = {"folds": 3, "fold_by": "order", "reach_top_k": 50}
+    # All settings, since those of the dataset's file stay where a part of them is given.
+    graph = GraphStage(folds=3, fold_by="order", reach_top_k=50).model_dump()
     own = {"history": "prefix", "MAX_ITEM_LIST_LENGTH": 8, "graph": graph, "graphcl": {"epochs": 1}}
     return recbole(sample_folder.path, **own)
 
