@@ -12,8 +12,8 @@ from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
 from recbole.data.interaction import Interaction
 from torch import Tensor
 
-CELLS = 1 << 23
-"""largest number of scores compared at once; bounds memory"""
+CELLS = 1 << 18
+"""largest number of scores compared at once: 1 MB, which stays in the cache and leaves no large holes in the heap"""
 
 
 class Ranks(NamedTuple):
