@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 
 SHORT = 10.0
-"""seconds left that need no telling"""
+"""seconds left that need no telling; of predicted ones so few are lost in what is read and compiled"""
+START = 0.05
+"""share of the predicted work that measures the rest"""
 
 
 def in_words(seconds: float) -> str:
@@ -24,7 +26,8 @@ class TimeLeft:
         total: pieces of work.
         of: noun for them, such as ``cells``.
         there: pieces that were done before, and took no time now.
-        works: (total,) predicted work of each, in any unit, in the order they are done; by default all are equal.
+        works: (total,) predicted seconds of each, perhaps of another machine, in the order they are done; by default
+            all are equal.
         before: seconds that those pieces took then, which are measured too; None if they are not known.
     """
 
@@ -39,6 +42,7 @@ class TimeLeft:
         self.total, self.of = total, of
         self.done = there
         self.works = works or [1.0] * total
+        self._least = 0.0 if works is None else START * sum(works) if sum(works) >= SHORT else float("inf")
         self._first = there if before is None else 0
         self._begun = time.monotonic() - (before or 0.0)
 
@@ -50,7 +54,7 @@ class TimeLeft:
     def seconds(self) -> float | None:
         """Of the pieces that are not done; None as long as nothing is measured."""
         work = sum(self.works[self._first : self.done])
-        if not work:
+        if not work or work < self._least:
             return None
         return (time.monotonic() - self._begun) / work * sum(self.works[self.done :])
 

@@ -29,6 +29,7 @@ def test_unequal_pieces_are_weighed(monkeypatch):
     left = TimeLeft(4, "stages", works=[0.0, 1.0, 9.0, 2.0])
     left.step()
     assert left.seconds is None  # nothing of weight is done
+    assert TimeLeft(2, "stages", 1, [4.0, 4.0], before=60.0).seconds is None  # all is start and compilation
     now[0] = 30
     left.step()
     assert (
@@ -40,5 +41,5 @@ def test_unequal_pieces_are_weighed(monkeypatch):
 
 def test_what_was_measured_before_counts(monkeypatch):
     monkeypatch.setattr(time_left.time, "monotonic", lambda: 100.0)
-    left = TimeLeft(3, "stages", 1, [4.0, 0.0, 2.0], before=60.0)
+    left = TimeLeft(3, "stages", 1, [8.0, 0.0, 4.0], before=60.0)
     assert str(left) == "about 30 s left (measured on 1 of 3 stages)"

@@ -12,6 +12,7 @@ from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.parts.folder import Parts
 from mmbee_plugin.graph.parts.merge import merge
 from mmbee_plugin.graph.parts.part import make_part
+from mmbee_plugin.graph.plan import COSTS
 from mmbee_plugin.graph.remaining import of_build, works_of
 from mmbee_plugin.graph.settings import GraphSettings, Interactions, NodeStage
 from mmbee_plugin.graph.stages import Spent
@@ -26,7 +27,10 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def gifts():
+def gifts(monkeypatch):
+    """Few gifts of which each operation is foretold to take a million times as long."""
+    for operation, nanoseconds in COSTS.items():
+        monkeypatch.setitem(COSTS, operation, 1e6 * nanoseconds)
     rng = np.random.default_rng(0)
     users, authors = rng.integers(0, 60, 400), rng.integers(0, 20, 400)
     return Interactions(users, authors, None, 60, 20, times=np.arange(400.0))
@@ -46,9 +50,12 @@ def test_stages_that_take_as_long_as_planned_are_foretold(gifts, clock):
     assert left.seconds is None and left.beside("u2a") == "u2a"
     works = list(left.works)
     for work in works[:-1]:
-        clock[0] += 1e6 * work
+        clock[0] += 3 * work
         left.step()
-        assert left.seconds == pytest.approx(1e6 * sum(works[left.done :]))
+        if sum(works[: left.done]) > 0.05 * sum(works):
+            assert left.seconds == pytest.approx(3 * sum(works[left.done :]))
+        else:
+            assert left.seconds is None
     assert left.total == len(works)
     one = (len(works) - 1) // 4  # a graph, besides the nodes of the whole one
     assert works[one] == works_of(gifts, FOLDS, 3)["nodes"] > 0
@@ -66,7 +73,7 @@ def test_the_stages_foretold_are_those_of_the_build(gifts, clock, tmp_path):
     found = build(gifts, FOLDS, tmp_path, nodes=NODES, progress=show)
     stages = of_build(Inputs(gifts, FOLDS, nodes=NODES), {}, 1).total
     assert len(told) == len(found.manifest["stages"]) == stages
-    assert told[0] == "u2a" and f"left (measured on 1 of {stages} stages)" in told[1]
+    assert told[0] == "u2a"
     assert f"(measured on 20 of {stages} stages)" in told[20]
     assert told[-1] == "packed lists without fold 2"  # nothing is left that takes time
 
@@ -107,8 +114,8 @@ def test_node_vectors_of_a_merge_are_measured_on_the_parts(gifts, clock):
     works = works_of(gifts, inputs.settings, 3)
     planned = of_build(inputs, {}, 1)
     made = sum(planned.works) - works["nodes"]
-    left = of_build(inputs, {"u2a": Spent(2e5 * made), "a2a": Spent(2e5 * made)}, 2)
-    assert left.seconds == pytest.approx(2e5 * works["nodes"])
+    left = of_build(inputs, {"u2a": Spent(2 * made), "a2a": Spent(2 * made)}, 2)
+    assert left.seconds == pytest.approx(2 * works["nodes"])
     told = []
     show = with_time_left(told.append, left)
     for stage in range(planned.total):
