@@ -101,9 +101,10 @@ def _key(
 ) -> str:
     chosen = settings.model_dump(mode="json", exclude=REFRESHING)
     others = settings.statistics != GraphSettings().statistics
-    by_content = (f"content_{name}" for name in ("top_k", "modalities", "share", "sharpness"))
+    by_content = tuple(f"content_{name}" for name in ("top_k", "modalities", "share", "sharpness"))
+    unread = () if settings.reach_top_k and settings.content_top_k else by_content
     for name in ("statistics", "walk_max_users", "hub_seed", *by_content):
-        if getattr(settings, name) == getattr(GraphSettings(), name):
+        if name in unread or getattr(settings, name) == getattr(GraphSettings(), name):
             del chosen[name]  # keys of snapshots from before this setting stay valid
     described = {
         "schema": CONTENT,

@@ -10,6 +10,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.attributes import Attributes
 from mmbee_plugin.graph.build import build
 from mmbee_plugin.graph.content import content_neighbours
+from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.reach import reach
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 
@@ -93,6 +94,11 @@ def test_a_stage_reads_its_settings(gifts, tmp_path):
     assert reached(content_top_k=2)[:, 4].any()
     shares = reached(content_top_k=2, content_share=0.5), reached(content_top_k=2, content_sharpness=0.0)
     assert not any(np.array_equal(one, reached(content_top_k=2)) for one in shares)
+    unread = chosen.replace(content_share=0.5), chosen.replace(content_top_k=2, reach_top_k=0)
+    keys = [
+        Inputs(interactions, one, features).key for one in (chosen, *unread, chosen.replace(reach_top_k=0))
+    ]
+    assert keys[0] == keys[1] and keys[2] == keys[3]  # what nothing reads makes no other snapshot
     with pytest.raises(InputError, match=r"content_top_k: authors have no vectors"):
         build(interactions, chosen.replace(content_top_k=2), tmp_path / "none")
     with pytest.raises(InputError, match=r"content_modalities: unknown 'w'; known: v"):

@@ -43,7 +43,7 @@ def test_the_plot_draws_all_rows_and_the_frontier_in_steps(weighed):
     steps, points, *of_ranking = figure.data
     assert list(steps.x) == [SECONDS[name] for name in BEST] and steps.line.shape == "hv"
     assert list(points.x) == list(SECONDS.values()) and list(points.y) == list(VALUES.values())
-    assert [text for text in points.text if text.startswith("<b>")] == [f"<b>{name}</b>" for name in BEST]
+    assert [text for text in points.text if "<b>" in text] == [f" <b>{name}</b> " for name in BEST]
     assert points.error_y.arrayminus == pytest.approx([0.02] * 6)
     assert [list(trace.x) for trace in of_ranking] == [[2.0], [2.0]]  # the only row with that cost
     assert figure.layout.xaxis.type == figure.layout.xaxis2.type == "log"
