@@ -3,7 +3,7 @@
 Not in the paper: graphs of gifts do not reach an author whom nobody has gifted, and content is all that is known of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.sparse import csr_matrix, diags
@@ -17,22 +17,20 @@ _ROWS = 1024
 """authors compared with all others at a time"""
 
 
-def chosen_columns(
-    columns: Mapping[str, Attributes], modalities: tuple[str, ...] | None
-) -> dict[str, Attributes]:
-    """The columns of the modalities that are named; all without.
+def chosen_modalities(known: Sequence[str], named: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The modalities that say who is near: those that are named, or all.
+
+    Args:
+        known: modalities with vectors.
 
     Raises:
-        InputError: no columns, or none of a name.
+        InputError: there is none, or none of a name.
     """
-    if not columns:
-        raise InputError(
-            "graph.content_top_k: authors have no vectors of content here; set it to 0, or attributes to true"
-        )
-    names = tuple(columns) if modalities is None else modalities
-    if unknown := [name for name in names if name not in columns]:
-        raise InputError(f"graph.content_modalities: unknown {unknown[0]!r}; known: {', '.join(columns)}")
-    return {name: columns[name] for name in names}
+    if not known:
+        raise InputError("graph.content_top_k: authors have no vectors of content here; set it to 0")
+    if unknown := [name for name in named or () if name not in known]:
+        raise InputError(f"graph.content_modalities: unknown {unknown[0]!r}; known: {', '.join(known)}")
+    return tuple(known) if named is None else named
 
 
 def content_neighbours(columns: Mapping[str, Attributes], top_k: int, sharpness: float) -> csr_matrix:

@@ -11,7 +11,7 @@ import numpy as np
 from mmbee_plugin.data.folds import BY_TIME
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.attributes import Attributes
-from mmbee_plugin.graph.content import ContentSteps, chosen_columns, content_neighbours
+from mmbee_plugin.graph.content import ContentSteps, chosen_modalities, content_neighbours
 from mmbee_plugin.graph.metapaths import POSITIVES
 from mmbee_plugin.graph.names import Names
 from mmbee_plugin.graph.refresh import Refresh
@@ -32,6 +32,7 @@ class Inputs:
         names: the nodes' tokens, stored with the snapshot; no part of its key.
         refresh: keep the lists of an earlier snapshot where nothing has changed. Folds keep them only if they are by
             time and leave out no gift that the earlier snapshot has; their lists are new otherwise.
+        near: features by modality name that say which authors are near by content; by default ``attributes``.
     """
 
     interactions: Interactions
@@ -40,6 +41,7 @@ class Inputs:
     nodes: NodeStage | None = None
     names: Names | None = None
     refresh: Refresh | None = None
+    near: Mapping[str, Attributes] | None = None
 
     @cached_property
     def columns(self) -> dict[str, Attributes]:
@@ -70,7 +72,9 @@ class Inputs:
         settings = self.settings
         if not (settings.reach_top_k and settings.content_top_k):
             return None
-        columns = chosen_columns(self.attributes, settings.content_modalities)
+        features = self.attributes if self.near is None else self.near
+        names = chosen_modalities(tuple(features), settings.content_modalities)
+        columns = {name: features[name] for name in names}
         found = content_neighbours(columns, settings.content_top_k, settings.content_sharpness)
         return found, settings.content_share
 
@@ -89,7 +93,10 @@ class Inputs:
             raise InputError(
                 f"fold_by: {settings.fold_by} needs the time of each interaction; these data have none"
             )
-        return _key(interactions, settings, self.attributes, self.nodes, self.refresh)
+        others = {
+            f"near {name}": one for name, one in (self.near or {}).items() if name not in self.attributes
+        }
+        return _key(interactions, settings, {**self.attributes, **others}, self.nodes, self.refresh)
 
 
 def _key(

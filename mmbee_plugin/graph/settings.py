@@ -65,7 +65,7 @@ class GraphStage(Section):
     content_top_k: int = Field(default=0, ge=0)
     """authors nearest by content to whom the long walk leads, and by whom it reaches those without a gift; 0: none"""
     content_modalities: Names | None = None
-    """modalities that say who is near by content; ~: all with vectors"""
+    """modalities that say who is near by content, of those that the model reads; ~: all with vectors"""
     content_share: float = Field(default=0.1, ge=0)
     """weight of the walk's last step by content, beside the one by gifts"""
     content_sharpness: float = Field(default=5.0, ge=0)

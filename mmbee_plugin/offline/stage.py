@@ -5,13 +5,14 @@ The key covers the training interactions, the features and every setting.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mmbee_plugin.data.features import DenseFeatures, standardise
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.graph.attributes import Attributes
 from mmbee_plugin.graph.build import build_snapshot
+from mmbee_plugin.graph.content import chosen_modalities
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.names import Names
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
@@ -60,6 +61,7 @@ def inputs_of(
     seed: int = 0,
     until: float | None = None,
     progress: Callable[[str], None] | None = None,
+    read: Sequence[str] | None = None,
 ) -> Inputs:
     """What the snapshot of a folder's training interactions is built from.
 
@@ -73,22 +75,20 @@ def inputs_of(
         seed: of GraphCL.
         until: end of training in seconds, required for live data; segments that end later are not read.
         progress: told where the limit of refreshes is reached.
+        read: modalities that the model reads; only these say who is near by content. By default ``modalities``.
 
     Raises:
         InputError: bad features, or a file of node vectors or an earlier snapshot that does not fit.
         ValueError: live data without ``until``.
     """
-    attributes = {}
-    for name in modalities:
-        if folder.live is not None:
-            if until is None:
-                raise ValueError("live data: the end of training is needed")
-            means = folder.segments.author_means(name, until)
-            attributes[name] = Attributes(means.values, means.present)
-            continue
-        features = folder.features(name)
-        if isinstance(features, DenseFeatures):
-            attributes[name] = Attributes(standardise(features.values, features.present), features.present)
+    attributes = _features(folder, modalities, until)
+    graph, names_near = _near(folder, graph, modalities if read is None else read)
+    missing = [name for name in names_near if name not in attributes]
+    near = {
+        name: one
+        for name, one in (attributes | _features(folder, missing, until)).items()
+        if name in names_near
+    }
     nodes = None
     if graphcl is not None:
         start = None
@@ -96,4 +96,35 @@ def inputs_of(
             start = read_vectors(Path(graphcl.start), folder.user_tokens, folder.item_tokens, graphcl.width)
         nodes = node_stage(graphcl, seed, start)
     names = Names(folder.user_tokens, folder.item_tokens, folder.origin)
-    return Inputs(interactions, graph, attributes, nodes, names, refresh_of(names, graph, progress))
+    return Inputs(interactions, graph, attributes, nodes, names, refresh_of(names, graph, progress), near)
+
+
+def _features(folder: DatasetFolder, modalities: Sequence[str], until: float | None) -> dict[str, Attributes]:
+    """Standardised features of the dense ones of some modalities."""
+    found = {}
+    for name in modalities:
+        if folder.live is not None:
+            if until is None:
+                raise ValueError("live data: the end of training is needed")
+            means = folder.segments.author_means(name, until)
+            found[name] = Attributes(means.values, means.present)
+            continue
+        features = folder.features(name)
+        if isinstance(features, DenseFeatures):
+            found[name] = Attributes(standardise(features.values, features.present), features.present)
+    return found
+
+
+def _near(
+    folder: DatasetFolder, graph: GraphSettings, read: Sequence[str]
+) -> tuple[GraphSettings, tuple[str, ...]]:
+    """The settings with the modalities that say who is near by content, of those that the model reads, and these;
+    without steps by content where it reads none."""
+    if not (graph.reach_top_k and graph.content_top_k):
+        return graph, ()
+    dense = [name for name, entry in folder.modalities.items() if entry["kind"] == "dense"]
+    named = chosen_modalities(dense, graph.content_modalities)
+    near = tuple(name for name in named if name in read)
+    if not near:
+        return graph.replace(content_top_k=0), ()
+    return graph if near == named else graph.replace(content_modalities=near), near

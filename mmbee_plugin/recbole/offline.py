@@ -58,6 +58,7 @@ def inputs_for(
         config["seed"],
         dataset.trained_until,
         progress,
+        chosen,
     )
 
 
