@@ -56,6 +56,7 @@ def write(path: Path) -> Path:
         places = {"metadata": {"path": folder}}
         NotebookClient(notebook, timeout=None, coalesce_streams=True, resources=places).execute()
         text = nbformat.writes(notebook).replace(folder, ".").replace(str(ROOT), "mmbee-plugin")
+        text = text.replace(sys.prefix, "mmbee-plugin/.venv")  # in warnings
     WRITTEN.mkdir(exist_ok=True)
     target = WRITTEN / f"{path.stem}.ipynb"
     target.write_text(text + "\n", encoding="utf-8")

@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -62,6 +63,7 @@ def test_its_notebook_is_the_page_executed(page):
     printed = json.dumps([cell["outputs"] for cell in code])
     assert LAST[page.stem] in printed and '"error"' not in printed
     assert path.stat().st_size < 100_000 and str(DOCS.parent) not in printed
+    assert not re.search(r'"/[^ "]*/site-packages/', printed), "a path of the machine that it ran on"
 
 
 def test_a_block_that_fails_stops_the_page(tmp_path):
