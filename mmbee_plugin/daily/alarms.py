@@ -93,7 +93,8 @@ def _scores(day: Replayed, reference: Replayed, limits: AlarmSettings) -> Iterat
         return
     sides = _same_hours(reference, day)
     groups = [_binned(sides, name, found.edges) for name in ("users", "authors")]
-    if min(least_without_one(before, after) for before, after in groups) > limits.psi:
+    rows = [float(side.weights.mean()) for side in sides]
+    if min(least_without_one(before, after, *rows) for before, after in groups) > limits.psi:
         yield Alarm("PSI", f"{found.psi:.3f} of the chances against yesterday's (limit {limits.psi:g})")
 
 

@@ -65,17 +65,22 @@ def stability(
     shares = []
     for scores, weights in sides:
         counts = np.bincount(np.searchsorted(edges, scores, side="right"), weights, minlength=len(edges) + 1)
-        counts = np.maximum(counts, 0.5 * weights.mean())
-        shares.append(counts / counts.sum())
+        shares.append(_shares(counts, weights.mean()))
     first, second = shares
     return Stability(float(_psi(first, second)), edges, first, second)
 
 
-def least_without_one(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
+def least_without_one(
+    before: NDArray[np.float64],
+    after: NDArray[np.float64],
+    weight_before: float = 1.0,
+    weight_after: float = 1.0,
+) -> float:
     """Least PSI without the rows of one group, such as an author, on both sides: a shift that no group makes alone.
 
     Args:
         before, after: (g, b) weight of each group's rows in each bin.
+        weight_before, weight_after: mean weight of a row, of which an empty bin counts as half.
 
     Example:
         >>> before = np.array([[5.0, 5], [5, 5], [0, 0]])
@@ -85,7 +90,8 @@ def least_without_one(before: NDArray[np.float64], after: NDArray[np.float64]) -
     """
     sides = [side.sum(axis=0) - side for side in (before, after)]
     there = np.all([side.sum(axis=1) > 0 for side in sides], axis=0)
-    return float(_psi(*(side[there] for side in sides)).min(initial=np.inf))
+    shares = map(_shares, (side[there] for side in sides), (weight_before, weight_after))
+    return float(_psi(*shares).min(initial=np.inf))
 
 
 def mean_norm(table: NDArray, most: int = 1 << 20) -> float:
@@ -119,8 +125,12 @@ def _inner_edges(scores: NDArray[np.float64], weights: NDArray[np.float64], bins
     return edges[edges > scores[order][0]]
 
 
+def _shares(weights: NDArray, row: float) -> NDArray[np.float64]:
+    """Shares of weights (..., b), in which an empty bin counts as half a row of the weight ``row``."""
+    counts = np.maximum(weights, 0.5 * row)
+    return counts / counts.sum(axis=-1, keepdims=True)
+
+
 def _psi(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
-    """PSI of weights (..., b), each side divided by its sum; an empty bin counts next to nothing."""
-    sides = [np.maximum(side, 1e-6 * side.sum(axis=-1, keepdims=True)) for side in (before, after)]
-    first, second = (side / side.sum(axis=-1, keepdims=True) for side in sides)
-    return ((second - first) * np.log(second / first)).sum(axis=-1)
+    """PSI of shares (..., b)."""
+    return ((after - before) * np.log(after / before)).sum(axis=-1)

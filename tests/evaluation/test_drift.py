@@ -72,3 +72,23 @@ def test_without_one_group_is_the_index_of_the_others():
     star = np.concatenate([before, before[:1] * 0]), np.concatenate([before, np.eye(10)[:1] * 9000])
     assert least_without_one(*star) == 0
     assert least_without_one(before[:1], after[:1]) == np.inf
+
+
+def test_without_one_group_an_empty_bin_is_half_a_row_as_in_the_index():
+    rng = np.random.default_rng(4)
+    scores, group = np.arange(60.0), rng.integers(0, 3, 60)
+    later, other = rng.choice(scores[3:27], 30), rng.integers(0, 3, 30)  # nothing above 27: empty bins
+    heavy = 4.0  # what a later row stands for
+    found = stability(scores, later, weights_after=np.full(30, heavy))
+    bins = len(found.edges) + 1
+
+    def binned(values, groups, weight):
+        weights = np.zeros((3, bins))
+        np.add.at(weights, (groups, np.searchsorted(found.edges, values, side="right")), weight)
+        return weights
+
+    before, after = binned(scores, group, 1.0), binned(later, other, heavy)
+    assert (after.sum(axis=0) == 0).any()
+    nobody = np.zeros((1, bins))
+    whole = [np.concatenate([side.sum(axis=0, keepdims=True), nobody]) for side in (before, after)]
+    assert least_without_one(*whole, 1.0, heavy) == pytest.approx(found.psi, rel=1e-12)
