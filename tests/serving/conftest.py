@@ -1,4 +1,4 @@
-"""A source of random weights, bundles built from it, a Redis server where one is installed, and a running service."""
+"""Bundles built from a source of random weights, a Redis server where one is installed, and a running service."""
 
 from __future__ import annotations
 
@@ -18,147 +18,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 pytest.importorskip("msgspec", reason="the serve extra is not installed")
 pytest.importorskip("uvicorn", reason="the serve extra is not installed")
 
 import uvicorn
+from random_source import ORIGIN, UNTIL, RandomSource
 
-from mmbee_plugin.modules.batch import AuthorSide, UserSide
-from mmbee_plugin.modules.exchange import Exchange, model_settings
-from mmbee_plugin.modules.gtr import GTRModel
-from mmbee_plugin.modules.parts import GTRSettings
-from mmbee_plugin.modules.shapes import ContentSettings, SIMSettings
-from mmbee_plugin.modules.sim import gap_buckets
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
-from mmbee_plugin.serving.bundle.source import Facts, LiveContent, LiveModality, Longest, Windows
 from mmbee_plugin.serving.client import Client
 from mmbee_plugin.serving.service.app import Service
 from mmbee_plugin.serving.service.limits import Limits
 from mmbee_plugin.serving.service.metrics import Metrics
 from mmbee_plugin.serving.service.patience import HeaderDeadline
 from mmbee_plugin.serving.swap.follower import Follower
-
-USERS, AUTHORS, WIDTH, HISTORY, LENGTH = 60, 40, 8, 6, 3
-ORIGIN, UNTIL = 1_700_000_000.0, 100_000.0
-
-
-class RandomSource:
-    """A `Source` without data: random weights, neighbours, histories and segments.
-
-    Args:
-        seed: of the weights and neighbours; users, authors, gifts and segments are always the same.
-        live: whether authors have segments.
-    """
-
-    def __init__(self, seed: int = 0, live: bool = True) -> None:
-        torch.manual_seed(seed)
-        rng = np.random.default_rng(0)
-        gtr = GTRSettings(
-            backbone="sim",
-            head="mlp",
-            width=WIDTH,
-            hidden=(16, 8),
-            user_metapaths=("u2a2u", "u2a2a"),
-            author_metapaths=("a2a",),
-            attribute_width=3,
-            reach=True,
-        )
-        content = ContentSettings(widths={"visual": 5, "speech": 4}, width=WIDTH, heads=2, num_queries=2)
-        sim = SIMSettings(width=WIDTH, search="hard", searched=3, short_length=2, gaps=30)
-        self.gtr = GTRModel(gtr, content, sim).eval().requires_grad_(False)
-        self.users_of = [f"üser {n}" for n in range(USERS)]
-        self.authors_of = [f"a{n}" for n in range(AUTHORS)]
-        tables = {"user": torch.randn(USERS + 1, WIDTH), "author": torch.randn(AUTHORS + 1, WIDTH)}
-        tables["query"] = torch.randn(AUTHORS + 1, 2 * WIDTH)
-        settings = model_settings(gtr, content, sim, HISTORY, LENGTH)
-        dense = self.gtr.state_dict()
-        self.exchange = Exchange(tables, dense, self.users_of, self.authors_of, settings)
-        self.facts = Facts("random", "random numbers", "d" * 64, "s" * 32, ORIGIN, UNTIL, True)
-        self.longest = Longest(HISTORY, reach=5)
-        kinds = {"visual": LiveModality(2, 5, "float16", *self._moments(rng, 5))}
-        kinds["speech"] = LiveModality(1, 4, "float32", *self._moments(rng, 4))
-        self.live = LiveContent(30.0, LENGTH, kinds) if live else None
-        self._kinds = kinds
-        self._neighbours = torch.randn(USERS, 2, WIDTH), torch.randint(0, 3, (USERS, 2)).float()
-        self._attributes = torch.randn(USERS, 2, 3)
-        self._of_authors = torch.randn(AUTHORS, 1, WIDTH), torch.randint(0, 3, (AUTHORS, 1)).float()
-        self._author_attributes = torch.randn(AUTHORS, 1, 3)
-        picked = [np.sort(rng.choice(AUTHORS, 5, replace=False)) + 1 for _ in range(USERS)]
-        self._reach = torch.from_numpy(np.stack(picked)), torch.rand(USERS, 5)
-        self._lengths = rng.integers(0, HISTORY + 1, USERS)
-        self._history = rng.integers(0, AUTHORS, (USERS, HISTORY))
-        self._times = np.sort(rng.uniform(0, UNTIL, (USERS, HISTORY)), axis=1).astype(np.float32)
-        self._category = torch.from_numpy(rng.integers(0, 4, AUTHORS))
-        own = rng.integers(0, LENGTH + 1, AUTHORS)
-        self.there = np.arange(LENGTH) >= LENGTH - own[:, None]
-        self.raw = {
-            name: rng.normal(size=(AUTHORS, LENGTH, one.frames, one.width)).astype(one.dtype)
-            for name, one in kinds.items()
-        }
-        self.has = {name: self.there & (rng.random(self.there.shape) < 0.7) for name in kinds}
-        for name, values in self.raw.items():
-            values[~self.has[name]] = 0
-        starts = ORIGIN + UNTIL - 30.0 * np.arange(LENGTH, 0, -1)
-        self.starts = np.where(self.there, starts, np.nan)
-
-    def users(self, rows: np.ndarray) -> UserSide:
-        nothing = torch.empty(len(rows), 0)
-        return UserSide(
-            user=self.exchange.tables["user"][rows + 1],
-            history=nothing,
-            history_mask=nothing.bool(),
-            neighbours=self._neighbours[0][rows],
-            neighbour_count=self._neighbours[1][rows],
-            attributes=self._attributes[rows],
-            reach_ids=self._reach[0][rows],
-            reach_weights=self._reach[1][rows],
-        )
-
-    def histories(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self._history[rows], self._lengths[rows], self._times[rows]
-
-    def authors(self, rows: np.ndarray) -> AuthorSide:
-        segments, masks = {}, {}
-        for name, one in self._kinds.items():
-            values = (self.raw[name][rows].astype(np.float32) - one.mean) / one.deviation
-            mask = self.has[name][rows]
-            segments[name] = torch.from_numpy(values * mask[:, :, None, None]).float()
-            masks[name] = torch.from_numpy(mask)
-        return AuthorSide(
-            author=self.exchange.tables["author"][rows + 1],
-            ids=torch.from_numpy(rows + 1),
-            category=self._category[rows],
-            queries=self.exchange.tables["query"][rows + 1].unflatten(1, (2, WIDTH)),
-            seen=torch.from_numpy(rows % 5 > 0),
-            segments=segments,
-            segment_mask=masks,
-            neighbours=self._of_authors[0][rows],
-            neighbour_count=self._of_authors[1][rows],
-            attributes=self._author_attributes[rows],
-        )
-
-    def windows(self, rows: np.ndarray) -> Windows:
-        starts = self.starts[rows]
-        values = {name: one[rows] for name, one in self.raw.items()}
-        return Windows(starts, starts + 30, values, {name: one[rows] for name, one in self.has.items()})
-
-    def logits(self, users: np.ndarray, authors: np.ndarray) -> torch.Tensor:
-        user = self.users(users)
-        rows = torch.from_numpy(self._history[users])
-        user.history = self.exchange.tables["author"][rows + 1]
-        user.history_mask = torch.arange(HISTORY) < torch.from_numpy(self._lengths[users])[:, None]
-        moments = torch.full((len(users),), UNTIL)
-        user.history_gap = gap_buckets(torch.from_numpy(self._times[users]), moments)
-        user.history_category = self._category[rows]
-        author = self.gtr.encode_author(self.authors(authors)).unsqueeze(1)
-        return self.gtr.score_tasks(self.gtr.encode_user(user), author).squeeze(1)
-
-    @staticmethod
-    def _moments(rng: np.random.Generator, width: int) -> tuple[np.ndarray, np.ndarray]:
-        return rng.normal(size=width).astype(np.float32), rng.uniform(0.5, 2, width).astype(np.float32)
 
 
 @pytest.fixture(scope="session")
