@@ -45,7 +45,11 @@ def table(
     ] = None,
     tune: Annotated[
         float | None,
-        typer.Option(metavar="MINUTES", min=0.01, help="Table 3: first search each row's settings so long."),
+        typer.Option(
+            metavar="MINUTES",
+            min=0.01,
+            help="Table 3: first search each row's settings for so many CPU minutes.",
+        ),
     ] = None,
     finalists: Annotated[
         int,

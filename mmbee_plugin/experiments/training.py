@@ -27,7 +27,7 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.writer import SPLITS
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.code import code_digest
-from mmbee_plugin.experiments.cost import CPUClock, parameter_counts
+from mmbee_plugin.experiments.cost import CPUClock, cpu_seconds, parameter_counts
 from mmbee_plugin.modules.parts import reads_graph
 from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.config.known import check_given
@@ -87,6 +87,8 @@ class Training:
     evaluated: list[Any]
     begun: float
     """start by :func:`time.perf_counter`, moved on by the seconds spent waiting for another cell's graph."""
+    cpu_begun: float
+    """start by :func:`~mmbee_plugin.experiments.cost.cpu_seconds`"""
     memory: PeakMemory
     clock: CPUClock = field(default_factory=CPUClock)
     valid: dict[str, float] = field(default_factory=dict)
@@ -103,14 +105,22 @@ class Training:
     def try_out(self, seconds: float) -> bool:
         """Trains for validation metrics, without checkpoints; stops at the first evaluation after ``seconds``.
 
+        Args:
+            seconds: limit of :attr:`cpu_spent`, so that other work on the machine cuts nothing short.
+
         Returns:
-            whether it was stopped by the limit, which counts from :attr:`begun`.
+            whether it was stopped by the limit.
         """
         try:
             self._fit(seconds, saved=False)
         except TimeUpError:
             return True
         return False
+
+    @property
+    def cpu_spent(self) -> float:
+        """CPU seconds since its preparation began, with the graph stage where none was kept."""
+        return cpu_seconds() - self.cpu_begun
 
     def facts(self) -> dict[str, Any]:
         """Facts of the cell: settings, validation metrics, cost so far, versions."""
@@ -135,7 +145,7 @@ class Training:
     def _fit(self, seconds: float | None, saved: bool) -> None:
         def evaluated(epoch: int, score: float) -> None:
             self.curve.append((epoch, float(score)))
-            if seconds is not None and time.perf_counter() - self.begun > seconds:
+            if seconds is not None and self.cpu_spent > seconds:
                 raise TimeUpError
 
         try:
@@ -156,7 +166,7 @@ class Training:
 @contextmanager
 def prepared(model: str, path: Path, given: Mapping[str, Any], seed: int) -> Iterator[Training]:
     """A model of RecBole's registry on the dataset folder ``path``, ready to train; checkpoints are deleted on exit."""
-    begun, memory = time.perf_counter(), PeakMemory()
+    begun, cpu_begun, memory = time.perf_counter(), cpu_seconds(), PeakMemory()
     folder = DatasetFolder(path)
     with tempfile.TemporaryDirectory() as checkpoints, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -171,6 +181,7 @@ def prepared(model: str, path: Path, given: Mapping[str, Any], seed: int) -> Ite
             yield Training(
                 *(model, folder, given, seed, config, network, trainer, train, evaluated),
                 begun=begun + waited,
+                cpu_begun=cpu_begun,
                 memory=memory,
             )
 

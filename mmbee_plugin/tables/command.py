@@ -41,7 +41,7 @@ class TableOptions:
     cells: Path
     out: Path
     minutes: float | None = None
-    """minutes of tuning for each row of table 3; None for none."""
+    """CPU minutes of tuning for each row of table 3; None for none."""
     finalists: int = 1
     """number of a row's best trials that are trained with all seeds before one is chosen."""
     tuned: Path | None = None

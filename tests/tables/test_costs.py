@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -66,6 +68,13 @@ def test_cpu_seconds_leave_out_waiting():
         sum(range(300_000))
     assert waited < 0.1 and clock.seconds > waited
     assert clock.per(2, 1e-3) == pytest.approx(500 * clock.seconds, rel=1e-3)
+
+
+def test_cpu_seconds_are_of_children_too():
+    clock = CPUClock()
+    with clock.running():
+        subprocess.run([sys.executable, "-c", "sum(range(20_000_000))"], check=True)
+    assert clock.seconds > 0.1
 
 
 def test_parameters_are_trained_weights_and_tables_of_nodes_are_embeddings():

@@ -28,7 +28,9 @@ class Trial:
         score: the metric that epochs and settings are chosen by; None where the loss was no number.
         valid: all validation metrics of the best epoch.
         cut: whether it ran out of time; its best epoch until then counts.
+        seconds: by the clock on the wall.
         code: version of the code that ran.
+        cpu_seconds: None in a file from before they were kept.
     """
 
     settings: dict[str, Any]
@@ -39,6 +41,7 @@ class Trial:
     cut: bool
     code: str
     versions: dict[str, str]
+    cpu_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -97,9 +100,9 @@ class Tuning:
         return [trial for trial in self.trials[:count] if trial.score is not None]
 
     @property
-    def seconds(self) -> float:
-        """Total duration of all trials."""
-        return sum(trial.seconds for trial in self.trials)
+    def spent(self) -> float:
+        """CPU seconds of all trials; a trial without them counts its seconds."""
+        return sum(trial.seconds if trial.cpu_seconds is None else trial.cpu_seconds for trial in self.trials)
 
     def find(self, settings: Mapping[str, Any]) -> Trial | None:
         """The trial with these settings, if any."""

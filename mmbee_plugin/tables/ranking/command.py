@@ -194,11 +194,18 @@ def _tuning_lines(
 ) -> list[str]:
     says = []
     if found:
-        minutes = [tuning.seconds / 60 for tuning in found.values()]
+        minutes = [tuning.spent / 60 for tuning in found.values()]
         says.append(
             f"Tuned on validation by {next(iter(found.values())).metric}: {min(minutes):.1f} to {max(minutes):.1f} "
-            "minutes a row."
+            "CPU minutes a row."
         )
+        by_the_wall = [
+            name
+            for name, tuning in found.items()
+            if any(trial.cpu_seconds is None for trial in tuning.trials)
+        ]
+        if by_the_wall:
+            says.append(f"Tuned by the clock on the wall instead: {', '.join(by_the_wall)}.")
         finals: dict[tuple[int, int], list[str]] = {}
         for name, tuning in found.items():
             if tuning.finalists:

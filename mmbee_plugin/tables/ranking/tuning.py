@@ -1,4 +1,4 @@
-"""Tunes each row's settings on validation, for the same number of minutes.
+"""Tunes each row's settings on validation, for the same number of CPU minutes.
 
 Trials are kept in one JSON file a model, rewritten after every trial, best first. The search is RecBole's exhaustive
 `HyperTuning`, which draws settings in a seeded random order without repetition. A resumed search proposes the same
@@ -74,7 +74,7 @@ def begin_tuning(
 
 
 def tune(tuning: Tuning, path: Path, space: Path, minutes: float) -> None:
-    """Tries settings until the row's minutes, including earlier runs, are spent or the space is exhausted.
+    """Tries settings until the row's CPU minutes, including earlier runs, are spent or the space is exhausted.
 
     Args:
         path: the dataset folder. space: a params file of RecBole's HyperTuning with ``choice`` lines only.
@@ -84,9 +84,9 @@ def tune(tuning: Tuning, path: Path, space: Path, minutes: float) -> None:
     def tried(settings: dict[str, Any]) -> Trial:
         known = tuning.find(settings)
         if known is None:
-            if budget - tuning.seconds < budget / TOO_SHORT:
+            if budget - tuning.spent < budget / TOO_SHORT:
                 raise BudgetSpentError
-            known = _trial(tuning, path, settings, min(budget / SHARE, budget - tuning.seconds))
+            known = _trial(tuning, path, settings, min(budget / SHARE, budget - tuning.spent))
             tuning.add(known)
         return known
 
@@ -121,7 +121,7 @@ def _trial(tuning: Tuning, path: Path, settings: dict[str, Any], seconds: float)
                 raise
             cut = False
         facts = training.facts()
-        score = training.valid.get(tuning.metric)
+        score, spent = training.valid.get(tuning.metric), round(training.cpu_spent, 3)
     code = state_of_the_code(tuning.model)["code"]
-    epochs, spent = facts["epochs"], facts["seconds"]
-    return Trial(settings, score, facts["valid"], epochs, spent, cut, code, facts["versions"])
+    epochs, seconds = facts["epochs"], facts["seconds"]
+    return Trial(settings, score, facts["valid"], epochs, seconds, cut, code, facts["versions"], spent)

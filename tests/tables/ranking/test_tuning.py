@@ -39,14 +39,14 @@ def begin(toy):
 
 @pytest.fixture
 def tried(monkeypatch) -> list[dict]:
-    """Trials that take six seconds each without running; the larger the learning rate the better."""
+    """Trials of six CPU seconds each that do not run, on a busy machine; the larger the learning rate the better."""
     found: list[dict] = []
 
     def trial(_tuning, _path, settings, seconds):
         assert seconds <= 60 / tuning.SHARE + 1e-9
         found.append(settings)
         score = settings.get("learning_rate", 0.05) if settings.get("learning_rate") != 0.001 else None
-        return Trial(settings, score, {}, 1, 6.0, False, "", {})
+        return Trial(settings, score, {}, 1, 600.0, False, "", {}, 6.0)
 
     monkeypatch.setattr(tuning, "_trial", trial)
     return found
@@ -97,6 +97,20 @@ def test_a_trial_is_cut_for_time_and_never_sees_the_test_split(begin, toy, monke
     assert (cut.epochs, cut.cut) == (1, True) and cut.score is not None
     pairs = len(DatasetFolder(toy).interactions("valid"))
     assert len(seen) == 3 and all(len(loader.dataset) == pairs for loader in seen)
+
+
+def test_minutes_are_of_the_cpu(begin, toy, tried):
+    """Trials from before CPU seconds were kept count theirs by the clock."""
+    search = begin()
+    search.add(Trial({"learning_rate": 0.5}, 0.1, {}, 1, 30.0, False, "", {}))
+    tune(begin(), toy, Path("space.hyper"), minutes=1)
+    assert len(tried) == 5  # 30 of 60 seconds were spent
+
+
+def test_a_trial_that_waits_is_not_cut(begin, toy, monkeypatch):
+    monkeypatch.setattr("mmbee_plugin.experiments.training.cpu_seconds", lambda: 7.0)
+    rested = tuning._trial(begin(), toy, {"learning_rate": 0.01}, seconds=0)
+    assert (rested.epochs, rested.cut, rested.cpu_seconds) == (2, False, 0.0) and rested.seconds > 0
 
 
 def test_what_does_not_belong_together_is_refused(begin, toy, tried):
