@@ -46,6 +46,8 @@ class Backbone(nn.Module):
     """Whether it reads the ``short`` newest behaviours (:class:`SIMSettings`) apart, which is order too if above 0."""
     searches: bool = False
     """Whether it searches the history as :class:`SIMSettings` say, by category where the data have categories."""
+    reads_mean: bool = False
+    """Whether it reads the mean of the history alone, so that a history of one behaviour, the mean, is as good."""
     head: type[Head] | None = None
     """Head that belongs to the backbone, in place of the head that is set."""
     title: str

@@ -25,6 +25,7 @@ class MeanHistory(Backbone):
     """
 
     reads_order = False
+    reads_mean = True
     title = "mean of the history"
 
     def __init__(self, width: int) -> None:

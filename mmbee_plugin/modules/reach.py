@@ -60,7 +60,30 @@ def _searched(ids: torch.Tensor, values: torch.Tensor, authors: torch.Tensor) ->
 
 def _spread(ids: torch.Tensor, values: torch.Tensor, authors: torch.Tensor) -> torch.Tensor:
     """Values (B, C) of candidates (1, C) that all users share: lists, which are shorter, scattered over them."""
-    distinct, column = authors[0].unique(return_inverse=True)
+    place, column = _columns(ids, authors[0])
+    spread = values.new_zeros(len(ids), len(authors[0]) + 1).scatter_(1, place, values)
+    return spread[:, column]
+
+
+def _columns(ids: torch.Tensor, authors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Columns of lists' entries and of candidates, the last column for entries that are no candidate.
+
+    A table of the numbering's size finds them at once. Where it would be larger than the lists, they are searched.
+
+    Args:
+        ids: (B, K) authors, from 0 on.
+        authors: (C,) candidates, -1 for padding; several may be one author.
+
+    Returns:
+        (B, K) and (C,) columns from 0 to C.
+    """
+    count, nobody = len(authors), int(authors.max()) + 1
+    if nobody < ids.numel():
+        table = torch.full(
+            (nobody + 2,), count, device=ids.device
+        )  # the last is for padding among the candidates
+        table[authors] = torch.arange(count, device=ids.device)  # of several, one
+        return table[ids.clamp(max=nobody)], table[authors]
+    distinct, column = authors.unique(return_inverse=True)
     place = torch.searchsorted(distinct, ids).clamp(max=len(distinct) - 1)
-    found = values * (distinct[place] == ids)
-    return values.new_zeros(len(ids), len(distinct)).scatter_add_(1, place, found)[:, column]
+    return place.where(distinct[place] == ids, count), column

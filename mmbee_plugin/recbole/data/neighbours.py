@@ -11,7 +11,6 @@ from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from mmbee_plugin.graph.attributes import MeanAttributes
@@ -19,6 +18,7 @@ from mmbee_plugin.graph.metapaths import Neighbours
 from mmbee_plugin.graph.pools import Pool
 from mmbee_plugin.graph.reach import NOBODY
 from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.recbole.data.sums import weighted_sums
 
 
 def mapped(array: np.ndarray) -> torch.Tensor:
@@ -98,6 +98,8 @@ class NeighbourLists(nn.Module):
         ids, weights = rectangular_lists(lists, self._start_rows, self._end_rows)
         self.register_buffer(f"ids_{fold}", torch.from_numpy(ids), persistent=False)
         self.register_buffer(f"weights_{fold}", torch.from_numpy(weights), persistent=False)
+        counts = (weights > 0).sum(axis=1).astype(np.float32)
+        self.register_buffer(f"counts_{fold}", torch.from_numpy(counts), persistent=False)
         if attributes:
             self.means[str(fold)] = MeanColumns(attributes)
 
@@ -106,8 +108,7 @@ class NeighbourLists(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """nodes (B,), table (n, d) -> weighted sums (B, d) and list lengths (B,)."""
         ids, weights = self.of(nodes, fold)
-        pooled = F.embedding_bag(ids, table, per_sample_weights=weights, mode="sum", padding_idx=0)
-        return pooled, (weights > 0).sum(dim=1).to(table.dtype)
+        return weighted_sums(ids, weights, table), self.get_buffer(f"counts_{fold}")[nodes]
 
     def of(self, nodes: torch.Tensor, fold: int | None) -> tuple[torch.Tensor, torch.Tensor]:
         """nodes (B,) -> neighbours' ids (B, K) int32 and weights (B, K), 0 for padding; a pool's weights sum to 1."""
@@ -162,7 +163,7 @@ class ReachLists(nn.Module):
             starts, lengths = lists.bounds(np.maximum(user_rows, 0))
             lengths *= user_rows >= 0
             self._longest[fold] = max(1, int(lengths.max()))
-            entries = lists.packed.entries.view("<i4").reshape(-1, 2)  # author, bits of the weight
+            entries = lists.packed.entries.view("<i8").reshape(-1)  # author and bits of the weight, half each
             arrays = {"starts": starts, "lengths": lengths, "entries": entries}
             for name, values in arrays.items():
                 self.register_buffer(f"{name}_{fold}", mapped(values), persistent=False)
@@ -174,9 +175,9 @@ class ReachLists(nn.Module):
         )
         column = torch.arange(self._longest[fold], device=users.device)
         filled = column < lengths[users][:, None]
-        found = entries[(starts[users][:, None] + column)[filled]]
-        ids = torch.full(filled.shape, NOBODY, device=users.device)
-        weights = torch.zeros(filled.shape, device=users.device)
-        ids[filled] = found[:, 0].long()
-        weights[filled] = found[:, 1].view(torch.float32)
-        return {"reach_ids": ids, "reach_weights": weights}
+        place = torch.where(filled, starts[users][:, None] + column, 0)
+        halves = entries[place].view(torch.int32).unflatten(1, (-1, 2))
+        return {
+            "reach_ids": torch.where(filled, halves[..., 0].long(), NOBODY),
+            "reach_weights": torch.where(filled, halves[..., 1].contiguous().view(torch.float32), 0),
+        }

@@ -31,6 +31,7 @@ from mmbee_plugin.recbole.data.interest import InterestTable, PeerTable
 from mmbee_plugin.recbole.data.modalities import BagTable
 from mmbee_plugin.recbole.data.rows import SEGMENT, TASKS
 from mmbee_plugin.recbole.data.split import TrainingSplit
+from mmbee_plugin.recbole.data.sums import weighted_sums
 from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.training.progress import begin_stage
@@ -167,11 +168,12 @@ class MMBee(GeneralRecommender):
     ) -> UserSide:
         """users (B,), history (B, H) item ids padded with 0, times (B, H) seconds or None -> the user's tensors.
 
-        The history is cut to the longest of the batch. With ``fold``, neighbours come from the graph without that
+        The history is cut to the longest of the batch, or to its mean for a backbone that reads no more. With ``fold``, neighbours come from the graph without that
         fold's edges. Time gaps are measured to the requests' ``moments`` (B,), by default to the end of training.
         """
-        longest = max(1, int((history > 0).sum(dim=1).max()))
-        history = history[:, :longest]
+        mask = history > 0
+        longest = max(1, int(mask.sum(dim=1).max()))
+        history, mask = history[:, :longest], mask[:, :longest]
         gap = None
         if times is not None:
             moments = times.new_full((len(users),), self.end_of_training) if moments is None else moments
@@ -179,7 +181,15 @@ class MMBee(GeneralRecommender):
         category = None if self.category is None else self.category[history]
         neighbours = self.interest.user(users, fold) if self.interest is not None else {}
         own = None if self.user is None else self.user(users)
-        return UserSide(own, self.author(history), history > 0, gap, category, **neighbours)
+        if self.gtr.backbone.reads_mean:
+            shares = mask / mask.sum(dim=1, keepdim=True).clamp(min=1)
+            vectors, mask = (
+                weighted_sums(history, shares, self.author.weight).unsqueeze(1),
+                mask.any(dim=1, keepdim=True),
+            )
+        else:
+            vectors = self.author(history)
+        return UserSide(own, vectors, mask, gap, category, **neighbours)
 
     def author_side(
         self, items: torch.Tensor, fold: int | None = None, segments: torch.Tensor | None = None
