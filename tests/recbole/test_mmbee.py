@@ -227,6 +227,26 @@ def test_labels_without_drawn_negatives_need_logistic_loss(build):
         build(train_neg_sample_args=None)
 
 
+def test_a_backbone_that_reads_the_mean_alone_is_given_no_more(build, monkeypatch):
+    model, (train, _, _) = build(backbone="mean", dropout_prob=0.0, interest="none")
+    batch = next(iter(train))
+
+    def history_loss_and_gradient():
+        model.zero_grad()
+        side = model.user_side(batch["user_id"], batch["item_id_list"], None)
+        torch.manual_seed(1)
+        loss = model.calculate_loss(batch)
+        loss.backward()
+        return side.history.shape[1], loss.detach(), model.author.weight.grad.clone()
+
+    short = history_loss_and_gradient()
+    monkeypatch.setattr(type(model.gtr.backbone), "reads_mean", False)
+    whole = history_loss_and_gradient()
+    assert short[0] == 1 < whole[0]
+    assert torch.allclose(short[1], whole[1], atol=1e-6)
+    assert torch.allclose(short[2], whole[2], atol=1e-6)
+
+
 @pytest.mark.parametrize("backbone", ["dien", "sasrec"])
 def test_a_backbone_that_reads_order_never_sees_the_future(build, backbone):
     with pytest.raises(InputError, match=f"backbone {backbone} reads the order .* set history to prefix"):

@@ -168,8 +168,9 @@ class MMBee(GeneralRecommender):
     ) -> UserSide:
         """users (B,), history (B, H) item ids padded with 0, times (B, H) seconds or None -> the user's tensors.
 
-        The history is cut to the longest of the batch, or to its mean for a backbone that reads no more. With ``fold``, neighbours come from the graph without that
-        fold's edges. Time gaps are measured to the requests' ``moments`` (B,), by default to the end of training.
+        The history is cut to the longest of the batch, or to its mean for a backbone that reads no more. With ``fold``,
+        neighbours come from the graph without that fold's edges. Time gaps are measured to the requests' ``moments``
+        (B,), by default to the end of training.
         """
         mask = history > 0
         longest = max(1, int(mask.sum(dim=1).max()))
