@@ -11,6 +11,10 @@ from torch import nn
 from mmbee_plugin.modules.expect import expect_width
 
 
+FEW_PAIRS = 8
+"""pairs of a query and a key up to which attention goes pair by pair on a CPU"""
+
+
 class AttentionBlock(nn.Module):
     r"""Multi-head attention, residual, LayerNorm.
 
@@ -55,12 +59,28 @@ class AttentionBlock(nn.Module):
             value = self.to_key_value
             mixed = F.linear(key_value, value.weight[self.width :], value.bias[self.width :])
             return self.norm(query + self.dropout(self.to_output(mixed).expand_as(query)))
-        q = self._split_heads(self.to_query(query))
         k, v = self.to_key_value(key_value).chunk(2, dim=-1)
+        few = query.shape[1] * key_value.shape[1] <= FEW_PAIRS
+        mix = self._mixed_pair_by_pair if few and query.device.type == "cpu" else self._mixed
+        return self.norm(query + self.dropout(self.to_output(mix(self.to_query(query), k, v, key_mask))))
+
+    def _mixed(
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, key_mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """q (B, Q, d), k and v (B, K, d) -> the values mixed for each query (B, Q, d)."""
         mask = None if key_mask is None else key_mask[:, None, None, :]
-        mixed = F.scaled_dot_product_attention(q, self._split_heads(k), self._split_heads(v), attn_mask=mask)
-        mixed = mixed.transpose(1, 2).flatten(2)  # (B, Q, d)
-        return self.norm(query + self.dropout(self.to_output(mixed)))
+        mixed = F.scaled_dot_product_attention(*map(self._split_heads, (q, k, v)), attn_mask=mask)
+        return mixed.transpose(1, 2).flatten(2)
+
+    def _mixed_pair_by_pair(
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, key_mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """The same without a matrix product a row and head: two to three times as fast for a few tokens on a CPU."""
+        q, k, v = (x.unflatten(-1, (self.heads, -1)) for x in (q, k, v))  # (B, tokens, heads, d / heads)
+        logits = (q.unsqueeze(2) * k.unsqueeze(1)).sum(dim=-1) / math.sqrt(q.shape[-1])  # (B, Q, K, heads)
+        if key_mask is not None:
+            logits = logits.masked_fill(~key_mask[:, None, :, None], -math.inf)
+        return (torch.softmax(logits, dim=2).unsqueeze(-1) * v.unsqueeze(1)).sum(dim=2).flatten(2)
 
     def weights(
         self, query: torch.Tensor, key_value: torch.Tensor, key_mask: torch.Tensor | None = None

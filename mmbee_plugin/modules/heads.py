@@ -210,8 +210,10 @@ class DotHead(Head):
         self, user: torch.Tensor, author: torch.Tensor, cross: torch.Tensor | None, tasks: int | None = None
     ) -> torch.Tensor:
         sides, bias = author[..., :-1], author[..., -1]  # (1|B, C, 2d): v and the tower
-        shared = author.shape[0] == 1  # then a plain matrix product
-        scores = user @ sides[0].T if shared else (sides @ user.unsqueeze(2)).squeeze(2)
+        if author.shape[0] == 1:  # then a plain matrix product
+            scores = torch.addmm(bias, user, sides[0].T)
+        else:
+            scores = (sides @ user.unsqueeze(2)).squeeze(2) + bias
         if cross is not None:
             scores = scores + (self.from_cross(cross) * sides[..., : self.width]).sum(dim=2)
-        return (scores + bias).unsqueeze(-1)
+        return scores.unsqueeze(-1)

@@ -82,9 +82,8 @@ def sampled_softmax(
     if log_expected is not None:
         logits = logits - log_expected
     if allowed is not None:
-        columns = torch.arange(logits.shape[1], device=logits.device)
-        keep = allowed | (columns == target.unsqueeze(1))
-        logits = logits.masked_fill(~keep, torch.finfo(logits.dtype).min)
+        keep = allowed.scatter(1, target.unsqueeze(1), True)
+        logits = logits.where(keep, torch.finfo(logits.dtype).min)
     return over_rows(F.cross_entropy(logits, target, reduction="none"), weights)
 
 

@@ -61,8 +61,9 @@ def _searched(ids: torch.Tensor, values: torch.Tensor, authors: torch.Tensor) ->
 def _spread(ids: torch.Tensor, values: torch.Tensor, authors: torch.Tensor) -> torch.Tensor:
     """Values (B, C) of candidates (1, C) that all users share: lists, which are shorter, scattered over them."""
     place, column = _columns(ids, authors[0])
-    spread = values.new_zeros(len(ids), len(authors[0]) + 1).scatter_(1, place, values)
-    return spread[:, column]
+    spread = values.new_zeros(len(ids), len(column) + 1).scatter_(1, place, values)
+    in_order = torch.equal(column, torch.arange(len(column), device=column.device))
+    return spread[:, :-1] if in_order else spread[:, column]
 
 
 def _columns(ids: torch.Tensor, authors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

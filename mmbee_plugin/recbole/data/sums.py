@@ -39,7 +39,7 @@ class _WeightedSums(torch.autograd.Function):
         return F.embedding_bag(ids, table, per_sample_weights=weights, mode="sum")
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, None, torch.Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, None, torch.Tensor]:
         (gradient,) = gradients
         ids, weights = ctx.saved_tensors
         sums = torch.arange(len(ids)).repeat_interleave(ids.shape[1])
