@@ -4,6 +4,7 @@
     python benchmarks/epochs.py --models LightGCN --epochs 10
     python benchmarks/epochs.py --models DIN --no-ranking        # RecBole's takes a quarter of an hour
     python benchmarks/epochs.py --models DIN --no-ranking --no-anomaly
+    python benchmarks/epochs.py --dataset tiktok --models MMBee --against LightGCN   # two models, both by this package
 
 Every run is a process of one thread, measured in processor seconds. The sides alternate (ours, RecBole's, RecBole's,
 ours) and read the same files with the same settings and splitting rule; RecBole's side never imports this package. The
@@ -11,7 +12,7 @@ first epoch, a warm-up, is left out. Peak is the process's highest resident memo
 of a user's history, this package slices it when a batch is made; histories have at most ten items. For sequence models
 RecBole ranks all items for every held-out row, this package once a user. RecBole also trains under autograd's anomaly
 detection, which its SINE switches on globally; ``--no-anomaly`` switches it off on both sides, to compare loaders and
-trainers alone.
+trainers alone. With ``--against`` each model has its own settings for the dataset, as they are.
 """
 
 from __future__ import annotations
@@ -105,15 +106,16 @@ def measure(
     }
 
 
-def settings_of(dataset: str, data_path: Path, model: str) -> dict[str, Any]:
-    """Settings of both sides: those of ``recbole_configs`` for the dataset and this model."""
+def settings_of(dataset: str, data_path: Path, model: str, both_sides: bool) -> dict[str, Any]:
+    """Settings of ``recbole_configs`` for the dataset and this model; of ``both_sides``, such as RecBole's has too."""
     from mmbee_plugin.builtin.sample import ensure
     from mmbee_plugin.recbole.config.files import RUN_DEFAULTS, dataset_settings
     from mmbee_plugin.recbole.config.sources import merged
 
     folder = ensure(dataset, data_path)
     chosen = merged(RUN_DEFAULTS, dataset_settings(folder, model))
-    chosen["MAX_ITEM_LIST_LENGTH"] = 10
+    if both_sides:
+        chosen["MAX_ITEM_LIST_LENGTH"] = 10
     if model == "SASRec":
         chosen["train_neg_sample_args"] = None  # its loss is over all items
     return {
@@ -144,6 +146,9 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["NGCF", "LightGCN", "DIN", "SASRec"])
     parser.add_argument("--dataset", default="ml-100k", help="with time, in one file of interactions")
     parser.add_argument("--data-path", type=Path, default=Path("datasets"))
+    parser.add_argument(
+        "--against", metavar="MODEL", help="measure from this model instead of RecBole's side"
+    )
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--no-ranking", dest="ranking", action="store_false", help="time training alone")
     parser.add_argument("--no-anomaly", dest="anomaly", action="store_false", help="see above")
@@ -162,18 +167,25 @@ def main() -> None:
     print("| model | side | training rows | prepare s | epoch s | ranking s | peak MB |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for model in args.models:
-        given = settings_of(args.dataset, args.data_path, model)
-        runs: dict[str, list[dict[str, Any]]] = {OURS: [], RECBOLE: []}
-        for side in TURNS:
-            runs[side].append(child(side, model, given, args.epochs, flags))
-        medians = {side: medians_of(found) for side, found in runs.items()}
-        for side, found in runs.items():
-            print(f"| {model} | {side} | {found[0]['rows']:,} | {' | '.join(map(shown, medians[side]))} |")
+        ours = settings_of(args.dataset, args.data_path, model, not args.against)
+        sides = {OURS: (OURS, model, ours), RECBOLE: (RECBOLE, model, ours)}
+        turns: tuple[str, ...] = TURNS
+        if args.against:
+            other = settings_of(args.dataset, args.data_path, args.against, False)
+            sides = {model: (OURS, model, ours), args.against: (OURS, args.against, other)}
+            turns = (model, args.against, args.against, model)
+        runs: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
+        for name in turns:
+            runs[name].append(child(*sides[name], args.epochs, flags))
+        medians = {name: medians_of(found) for name, found in runs.items()}
+        for name, found in runs.items():
+            print(f"| {model} | {name} | {found[0]['rows']:,} | {' | '.join(map(shown, medians[name]))} |")
+        first, second = sides
         ratios = [
-            None if own is None or stock is None else stock / own
-            for own, stock in zip(medians[OURS], medians[RECBOLE], strict=True)
+            None if one is None or other is None else other / one
+            for one, other in zip(medians[first], medians[second], strict=True)
         ]
-        print(f"| | RecBole / mmbee | | {' | '.join(map(shown, ratios))} |", flush=True)
+        print(f"| | {second} / {first} | | {' | '.join(map(shown, ratios))} |", flush=True)
 
 
 def medians_of(runs: list[dict[str, Any]]) -> list[float | None]:

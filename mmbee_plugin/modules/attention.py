@@ -10,7 +10,6 @@ from torch import nn
 
 from mmbee_plugin.modules.expect import expect_width
 
-
 FEW_PAIRS = 8
 """pairs of a query and a key up to which attention goes pair by pair on a CPU"""
 
@@ -69,7 +68,8 @@ class AttentionBlock(nn.Module):
     ) -> torch.Tensor:
         """q (B, Q, d), k and v (B, K, d) -> the values mixed for each query (B, Q, d)."""
         mask = None if key_mask is None else key_mask[:, None, None, :]
-        mixed = F.scaled_dot_product_attention(*map(self._split_heads, (q, k, v)), attn_mask=mask)
+        q, k, v = map(self._split_heads, (q, k, v))
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return mixed.transpose(1, 2).flatten(2)
 
     def _mixed_pair_by_pair(

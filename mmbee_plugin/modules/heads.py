@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import nn
 
+from mmbee_plugin.modules.dropout import Dropout
 from mmbee_plugin.modules.expect import expect_width
 from mmbee_plugin.modules.shapes import GTRShapes
 
@@ -187,7 +188,7 @@ class DotHead(Head):
         self.from_user = nn.Linear(total_width(user_blocks), width, bias=False)
         self.from_author = nn.Linear(total_width(author_blocks), width, bias=False)
         self.bias = nn.Linear(total_width(author_blocks), 1, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         if cross_width:
             self.from_cross = nn.Linear(cross_width, width, bias=False)
             nn.init.zeros_(self.from_cross.weight)
