@@ -162,6 +162,8 @@ class ReachLists(nn.Module):
             lengths *= user_rows >= 0
             self._longest[fold] = max(1, int(lengths.max()))
             entries = lists.packed.entries.view("<i8").reshape(-1)  # author and bits of the weight, half each
+            if not len(entries):  # padding reads the first
+                entries = np.zeros(1, dtype=np.int64)
             arrays = {"starts": starts, "lengths": lengths, "entries": entries}
             for name, values in arrays.items():
                 self.register_buffer(f"{name}_{fold}", mapped(values), persistent=False)
