@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
+
+from sphinx.application import Sphinx
 
 import mmbee_plugin
 
@@ -49,8 +52,24 @@ apidoc_modules = [
         "automodule_options": {"members", "show-inheritance", "ignore-module-all"},
     }
 ]
+toc_object_entries_show_parents = "hide"
 html_theme = "pydata_sphinx_theme"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_title = "mmbee-plugin"
+html_favicon = "_static/favicon.svg"
+html_show_sourcelink = html_copy_source = False
+html_use_index = html_domain_indices = False  # the search finds names
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False, "show_prev_next": False}
+
+API_TITLE = re.compile(r"mmbee\\_plugin\.(\S+) (?:module|package)\n=+")
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("source-read", title_without_package)
+
+
+def title_without_package(app: Sphinx, page: str, source: list[str]) -> None:
+    """Titles of the API's pages, and so the entries beside them, are names within the package: ``modules.gtr``."""
+    if page.startswith("api/modules/"):
+        source[0] = API_TITLE.sub(lambda found: f"{found[1]}\n{'=' * len(found[1])}", source[0], count=1)

@@ -11,7 +11,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import numpy as np
 import recbole
 import torch
 from recbole.data import data_preparation
-from recbole.utils import get_model, get_trainer, init_seed
+from recbole.utils import ModelType, get_model, get_trainer, init_seed
 
 from mmbee_plugin.command.memory import PeakMemory
 from mmbee_plugin.data.folder import DatasetFolder
@@ -72,7 +72,7 @@ class Training:
 
     Attributes:
         train, evaluated: RecBole's loaders; ``evaluated`` has one for each of :data:`EVALUATED`.
-        clock: runs while it trains.
+        clock: runs while it trains; a closed form is solved when the model is made, which counts too.
         valid: metrics of the best validation. curve: (epoch, validation metric) of every evaluation.
     """
 
@@ -90,7 +90,7 @@ class Training:
     cpu_begun: float
     """start by :func:`~mmbee_plugin.experiments.cost.cpu_seconds`"""
     memory: PeakMemory
-    clock: CPUClock = field(default_factory=CPUClock)
+    clock: CPUClock
     valid: dict[str, float] = field(default_factory=dict)
     curve: list[tuple[int, float]] = field(default_factory=list)
 
@@ -175,7 +175,9 @@ def prepared(model: str, path: Path, given: Mapping[str, Any], seed: int) -> Ite
         with run_log(config, quiet=True):
             train, *evaluated = data_preparation(config, seeded_dataset(config))
             init_seed(seed, config["reproducibility"])
-            with _one_builds(config, folder) as waited:
+            clock = CPUClock()
+            solved = config["MODEL_TYPE"] == ModelType.TRADITIONAL
+            with _one_builds(config, folder) as waited, clock.running() if solved else nullcontext():
                 network = get_model(model)(config, train.dataset).to(config["device"])
             trainer = resumable(get_trainer(config["MODEL_TYPE"], model))(config, network)
             yield Training(
@@ -183,6 +185,7 @@ def prepared(model: str, path: Path, given: Mapping[str, Any], seed: int) -> Ite
                 begun=begun + waited,
                 cpu_begun=cpu_begun,
                 memory=memory,
+                clock=clock,
             )
 
 

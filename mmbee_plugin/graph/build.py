@@ -69,7 +69,7 @@ def build(
     settings: GraphSettings,
     root: str | Path,
     *,
-    attributes: Mapping[str, Attributes] | None = None,
+    features: Mapping[str, Attributes] | None = None,
     nodes: NodeStage | None = None,
     progress: Callable[[str], None] | None = None,
     names: Names | None = None,
@@ -77,7 +77,7 @@ def build(
 ) -> Snapshot:
     """:func:`build_snapshot` of these :class:`~mmbee_plugin.graph.inputs.Inputs`, made in one process."""
     return build_snapshot(
-        Inputs(interactions, settings, attributes or {}, nodes, names, refresh), root, progress
+        Inputs(interactions, settings, features or {}, nodes, names, refresh), root, progress
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -27,21 +27,27 @@ class Inputs:
     Attributes:
         interactions: training interactions.
         settings: the stage's settings.
-        attributes: dense author features by modality name.
+        features: dense author features by modality name; those of ``settings.content_modalities`` say who is near.
         nodes: how to train the node tables; ``None``: no tables.
         names: the nodes' tokens, stored with the snapshot; no part of its key.
         refresh: keep the lists of an earlier snapshot where nothing has changed. Folds keep them only if they are by
             time and leave out no gift that the earlier snapshot has; their lists are new otherwise.
-        near: features by modality name that say which authors are near by content; by default ``attributes``.
+        averaged: the modalities whose means over neighbours are attributes; by default all.
     """
 
     interactions: Interactions
     settings: GraphSettings
-    attributes: Mapping[str, Attributes] = field(default_factory=dict)
+    features: Mapping[str, Attributes] = field(default_factory=dict)
     nodes: NodeStage | None = None
     names: Names | None = None
     refresh: Refresh | None = None
-    near: Mapping[str, Attributes] | None = None
+    averaged: Container[str] | None = None
+
+    @cached_property
+    def attributes(self) -> dict[str, Attributes]:
+        """The features that attributes are means of."""
+        chosen = self.features if self.averaged is None else self.averaged
+        return {name: one for name, one in self.features.items() if name in chosen}
 
     @cached_property
     def columns(self) -> dict[str, Attributes]:
@@ -72,9 +78,8 @@ class Inputs:
         settings = self.settings
         if not (settings.reach_top_k and settings.content_top_k):
             return None
-        features = self.attributes if self.near is None else self.near
-        names = chosen_modalities(tuple(features), settings.content_modalities)
-        columns = {name: features[name] for name in names}
+        names = chosen_modalities(tuple(self.features), settings.content_modalities)
+        columns = {name: self.features[name] for name in names}
         found = content_neighbours(columns, settings.content_top_k, settings.content_sharpness)
         return found, settings.content_share
 
@@ -93,16 +98,16 @@ class Inputs:
             raise InputError(
                 f"fold_by: {settings.fold_by} needs the time of each interaction; these data have none"
             )
-        others = {
-            f"near {name}": one for name, one in (self.near or {}).items() if name not in self.attributes
+        features = {
+            name if name in self.attributes else f"near {name}": one for name, one in self.features.items()
         }
-        return _key(interactions, settings, {**self.attributes, **others}, self.nodes, self.refresh)
+        return _key(interactions, settings, features, self.nodes, self.refresh)
 
 
 def _key(
     interactions: Interactions,
     settings: GraphSettings,
-    attributes: Mapping[str, Attributes],
+    features: Mapping[str, Attributes],
     nodes: NodeStage | None,
     refresh: Refresh | None,
 ) -> str:
@@ -130,7 +135,7 @@ def _key(
     if refresh is not None:
         arrays |= {"earlier users": refresh.users, "earlier authors": refresh.authors}
         arrays["earlier until"] = np.array([np.nan if refresh.until is None else refresh.until])
-    for name, modality in sorted(attributes.items()):
+    for name, modality in sorted(features.items()):
         arrays |= {f"{name} values": modality.values, f"{name} present": modality.present}
     for name, array in arrays.items():
         if array is None:

@@ -5,7 +5,7 @@ The key covers the training interactions, the features and every setting.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from mmbee_plugin.data.features import DenseFeatures, standardise
@@ -81,14 +81,8 @@ def inputs_of(
         InputError: bad features, or a file of node vectors or an earlier snapshot that does not fit.
         ValueError: live data without ``until``.
     """
-    attributes = _features(folder, modalities, until)
-    graph, names_near = _near(folder, graph, modalities if read is None else read)
-    missing = [name for name in names_near if name not in attributes]
-    near = {
-        name: one
-        for name, one in (attributes | _features(folder, missing, until)).items()
-        if name in names_near
-    }
+    graph, near = _near(folder, graph, modalities if read is None else read)
+    features = _features(folder, dict.fromkeys((*modalities, *near)), until)
     nodes = None
     if graphcl is not None:
         start = None
@@ -96,10 +90,11 @@ def inputs_of(
             start = read_vectors(Path(graphcl.start), folder.user_tokens, folder.item_tokens, graphcl.width)
         nodes = node_stage(graphcl, seed, start)
     names = Names(folder.user_tokens, folder.item_tokens, folder.origin)
-    return Inputs(interactions, graph, attributes, nodes, names, refresh_of(names, graph, progress), near)
+    refresh = refresh_of(names, graph, progress)
+    return Inputs(interactions, graph, features, nodes, names, refresh, averaged=modalities)
 
 
-def _features(folder: DatasetFolder, modalities: Sequence[str], until: float | None) -> dict[str, Attributes]:
+def _features(folder: DatasetFolder, modalities: Iterable[str], until: float | None) -> dict[str, Attributes]:
     """Standardised features of the dense ones of some modalities."""
     found = {}
     for name in modalities:

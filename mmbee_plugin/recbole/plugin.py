@@ -30,6 +30,7 @@ import recbole
 from recbole.config import Config
 from recbole.data.dataset import Dataset
 from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.trainer import TraditionalTrainer
 from recbole.utils import dataset_arguments, get_trainer
 
 from mmbee_plugin.errors import InputError
@@ -56,6 +57,8 @@ from mmbee_plugin.recbole.training.evaluation import METRICS
 from mmbee_plugin.recbole.training.trainer import MMBeeTrainer, resumable
 
 RECBOLE_VERSION = "1.2.1"
+TRAINERS = {"MMSSL": AdversarialTrainer, "FBSM": resumable(TraditionalTrainer)}
+"""trainers of models that `MMBeeTrainer` does not train"""
 
 
 def register() -> None:
@@ -79,7 +82,7 @@ def register() -> None:
     for name, module in COMPONENTS.items():
         if _alias_path(name) not in sys.modules:
             find = functools.partial(_class_in, module, name)
-            _add_model(name, find, AdversarialTrainer if name == "MMSSL" else MMBeeTrainer)
+            _add_model(name, find, TRAINERS.get(name, MMBeeTrainer))
     # RecBole compares these settings to decide whether a cached dataset can be used.
     dataset_arguments.extend(key for key in DATA_SETTINGS if key not in dataset_arguments)
     _add_metrics()

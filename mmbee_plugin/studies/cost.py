@@ -133,7 +133,7 @@ def _built(gifts: Interactions, settings: GraphSettings, width: int) -> dict[str
     values = np.random.default_rng(0).normal(size=(gifts.n_authors, width)).astype(np.float32)
     features = {"content": Attributes(values, np.ones(gifts.n_authors, dtype=bool))} if width else {}
     with tempfile.TemporaryDirectory() as root:
-        return _facts(build(gifts, settings, root, attributes=features))
+        return _facts(build(gifts, settings, root, features=features))
 
 
 def _facts(snapshot: Snapshot) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def assert_built_from(snapshot, interactions, rows, features, fold=None):
 
 
 def test_everything_is_stored_as_computed(tmp_path, interactions, features, node_stage):
-    built = build(interactions, SETTINGS, tmp_path, attributes=features, nodes=node_stage(3))
+    built = build(interactions, SETTINGS, tmp_path, features=features, nodes=node_stage(3))
     stored = Snapshot.open(built.path)
     u2a, a2a = assert_built_from(stored, interactions, slice(None), features)
     np.testing.assert_array_equal(stored.u2a().toarray(), u2a.toarray())
@@ -69,7 +69,7 @@ def test_reach_is_stored_only_where_asked_for(tmp_path, interactions):
 
 def test_folds_by_pair_have_not_seen_their_edges(tmp_path, interactions, features):
     settings = SETTINGS.replace(folds=3, fold_seed=4)
-    built = build(interactions, settings, tmp_path, attributes=features)
+    built = build(interactions, settings, tmp_path, features=features)
     part = fold_of(interactions.users, interactions.authors, 3, 4)
     for fold in range(3):
         assert_built_from(built, interactions, part != fold, features, fold)
@@ -81,7 +81,7 @@ def test_folds_by_pair_have_not_seen_their_edges(tmp_path, interactions, feature
 @pytest.mark.parametrize("folds", [1, 3])
 def test_folds_by_order_have_seen_only_what_came_before(tmp_path, interactions, features, folds):
     settings = SETTINGS.replace(folds=folds, fold_by="order")
-    built = build(interactions, settings, tmp_path, attributes=features)
+    built = build(interactions, settings, tmp_path, features=features)
     for fold in range(folds):
         earlier = []
         for user in range(30):
@@ -113,7 +113,7 @@ def test_what_a_fold_leaves_out_leaves_no_trace_in_its_files(
     settings = SETTINGS.replace(folds=3, fold_by=fold_by)
     hashes = []
     for made in (planted, without):
-        built = build(made, settings, tmp_path, attributes={"visual": wider})
+        built = build(made, settings, tmp_path, features={"visual": wider})
         hashes.append({name: entry["sha256"] for name, entry in built.manifest["files"].items()})
     assert hashes[0].keys() == hashes[1].keys()
     differing = {name for name in hashes[0] if hashes[0][name] != hashes[1][name]}
@@ -126,7 +126,7 @@ def test_what_a_fold_leaves_out_leaves_no_trace_in_its_files(
 
 
 def test_folds_by_time_have_seen_only_earlier_stretches(tmp_path, interactions, features):
-    built = build(interactions, SETTINGS.replace(folds=3, fold_by="time"), tmp_path, attributes=features)
+    built = build(interactions, SETTINGS.replace(folds=3, fold_by="time"), tmp_path, features=features)
     part = fold_of_time(interactions.times, interactions.times, 3)
     for fold in (1, 2):
         assert_built_from(built, interactions, part < fold, features, fold)
@@ -173,19 +173,19 @@ def test_same_inputs_are_reused_and_others_are_not(tmp_path, interactions, featu
         build(replace(interactions, amounts=None), SETTINGS, tmp_path),
         build(replace(interactions, users=interactions.users[::-1].copy()), SETTINGS, tmp_path),
         build(replace(interactions, n_users=31), SETTINGS, tmp_path),
-        build(interactions, SETTINGS, tmp_path, attributes=features),
+        build(interactions, SETTINGS, tmp_path, features=features),
         build(interactions, SETTINGS, tmp_path, nodes=node_stage(3)),
         build(interactions, SETTINGS, tmp_path, nodes=node_stage(4)),
     ]
     assert len({first.path, *(other.path for other in others)}) == 9
     moved = {"visual": replace(features["visual"], values=features["visual"].values + 1)}
-    assert build(interactions, SETTINGS, tmp_path, attributes=moved).path != others[5].path
+    assert build(interactions, SETTINGS, tmp_path, features=moved).path != others[5].path
 
 
 def test_inputs_that_do_not_fit(tmp_path, interactions, features):
     with pytest.raises(InputError, match=r"attributes visual: shape \(19, 6\), expected 20 rows"):
         short = Attributes(features["visual"].values[:19], features["visual"].present)
-        build(interactions, SETTINGS, tmp_path, attributes={"visual": short})
+        build(interactions, SETTINGS, tmp_path, features={"visual": short})
     with pytest.raises(InputError, match="users, row 0"):
         build(replace(interactions, n_users=1, users=interactions.users + 1), SETTINGS, tmp_path)
     assert os.listdir(tmp_path) == []
@@ -203,4 +203,4 @@ def test_keys_of_stored_snapshots_stay(tmp_path, settings, key):
     later, times = np.array([1, 0, 0, 0]), np.arange(4.0)
     gifts = Interactions(np.array([0, 1, 0, 2]), np.array([1, 0, 0, 1]), None, 3, 2, later, times)
     features = {"visual": Attributes(np.ones((2, 1), np.float32), np.ones(2, bool))}
-    assert build(gifts, settings, tmp_path, attributes=features).manifest["key"] == key
+    assert build(gifts, settings, tmp_path, features=features).manifest["key"] == key

@@ -86,7 +86,7 @@ def test_a_stage_reads_its_settings(gifts, tmp_path):
     chosen = GraphSettings(top_k=3, reach_top_k=5, reach_own=True, metapaths=("u2a",))
 
     def reached(**settings):
-        made = build(interactions, chosen.replace(**settings), tmp_path, attributes=features)
+        made = build(interactions, chosen.replace(**settings), tmp_path, features=features)
         return made.reach().matrix(5).toarray()
 
     plain = reached()

@@ -83,7 +83,7 @@ def test_a_sound_snapshot_published_meanwhile_is_kept(tmp_path, interactions):
 
 
 def test_a_copy_with_other_node_vectors(tmp_path, interactions, features, node_stage):
-    first = build(interactions, SETTINGS, tmp_path, attributes=features, nodes=node_stage(4))
+    first = build(interactions, SETTINGS, tmp_path, features=features, nodes=node_stage(4))
     random = np.random.default_rng(0)
     users, authors = (random.normal(size=(count, 3)).astype(np.float32) for count in (30, 20))
     copy = with_nodes(first, users, authors, {"kind": "other"})

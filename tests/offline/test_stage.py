@@ -30,7 +30,7 @@ def inputs(tmp_path_factory):
 
 def test_the_model_need_not_read_mean_attributes(inputs):
     found = inputs(ALL)
-    assert not found.columns and set(found.near) == {"visual", "acoustic"}
+    assert not found.columns and set(found.features) == {"visual", "acoustic"}
     assert np.diff(found.content[0].indptr).max() == 3
     assert (
         inputs(ALL, modalities=("acoustic",)).key != found.key

@@ -26,6 +26,7 @@ COMPONENTS = {
     "EgoGCN": "mmbee_plugin.recbole.models.egogcn",
     "MMMLP": "mmbee_plugin.recbole.models.mmmlp",
     "MMSSL": "mmbee_plugin.recbole.models.mmssl",
+    "FBSM": "mmbee_plugin.recbole.models.fbsm",
 }
 """Models of this package and their modules, which are imported when a model is first looked up."""
 

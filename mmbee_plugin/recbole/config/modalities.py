@@ -8,6 +8,10 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 
 
+class FeaturelessError(InputError):
+    """A model of item features on data without any."""
+
+
 def chosen_modalities(config: Config, folder: DatasetFolder) -> tuple[str, ...]:
     """The modalities a model reads: those asked for, or all that the dataset has.
 
@@ -34,11 +38,12 @@ def needed_modalities(config: Config, folder: DatasetFolder) -> tuple[str, ...]:
     """As `chosen_modalities`, for a model that needs at least one.
 
     Raises:
-        InputError: the folder has no features, or not those asked for.
+        FeaturelessError: the folder has no features.
+        InputError: it has not those asked for.
     """
     names = chosen_modalities(config, folder)
     if not names:
-        raise InputError(
+        raise FeaturelessError(
             f"{config['model']} reads item features and {folder.path} has none: "
             "add <modality>.npy, one row an item, or choose a model of ids alone"
         )

@@ -18,6 +18,7 @@ from mmbee_plugin.experiments.rows import PAPER, chosen, kept_note, over
 from mmbee_plugin.experiments.training import check_split
 from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.config.known import check_given
+from mmbee_plugin.recbole.config.modalities import FeaturelessError
 from mmbee_plugin.recbole.config.sources import merged
 from mmbee_plugin.recbole.config.splitting import data_lines
 from mmbee_plugin.recbole.config.tuned import Finalist, Tuning, is_stale, read_tuning, tunings_folder
@@ -64,8 +65,7 @@ def ranking_table(
         reference: the row to compare with every other one; may be missing from ``rows``.
         given: settings of all rows; they win over tuned ones, and a row's own over both, with a note.
     """
-    for row in rows:
-        ranking_jobs(row, folder, given, [])  # raises for invalid settings before hours of tuning
+    rows, featureless = _readable(rows, folder, given, asked)
     tuned = asked.tuned or tunings_folder(folder)
     if asked.minutes is not None:
         _tune(rows, folder, given, tuned, asked.minutes, asked.jobs)
@@ -91,6 +91,10 @@ def ranking_table(
         *_tuning_lines(found, untuned, folder, given),
         *_own_lines(rows, given),
     ]
+    if featureless:
+        protocol.append(
+            f"Left out, since they read item features and the data have none: {', '.join(featureless)}."
+        )
     printed = ranking_sheets(measures, protocol, published(folder.name) if tested else [])
     provenance = provenance_lines(folder)
     facts = {
@@ -105,6 +109,27 @@ def ranking_table(
         },
     }
     return write_ranking(Report(asked.out), measures, printed, provenance, facts, cells)
+
+
+def _readable(
+    rows: Sequence[RankedRow], folder: DatasetFolder, given: Mapping[str, Any], asked: TableOptions
+) -> tuple[list[RankedRow], list[str]]:
+    """The rows, and the names of those that read features which the data lack; they are left out unless asked for.
+
+    Raises:
+        InputError: settings invalid for a row, before hours of tuning.
+    """
+    found, featureless = [], []
+    for row in rows:
+        try:
+            ranking_jobs(row, folder, given, [])
+        except FeaturelessError:
+            if asked.only:
+                raise
+            featureless.append(row.name)
+        else:
+            found.append(row)
+    return found, featureless
 
 
 def _tune(

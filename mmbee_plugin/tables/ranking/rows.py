@@ -36,8 +36,9 @@ TRAINED = (
 OWN_DIEN = {"backbone": "dien", "head": "mlp", "loss": "bce", "history": "prefix"}
 """this package's DIEN (BCE and the auxiliary loss) as a backbone of SIM, whose settings in the dataset's file apply;
 RecBole's DIEN needs a sampled negative for each behaviour, which the common dataset class lacks"""
-LINEAR = ("ItemKNN", "EASE")
-"""RecBole's item-item models in closed form, strong and cheap, with the settings of the dataset's file"""
+LINEAR = ("ItemKNN", "EASE", "FBSM")
+"""models in closed form, strong and cheap, with the settings of the dataset's file: RecBole's two of items' ids, and
+one of their features alone, which scores items that nobody took"""
 WALKS = (("walk u-a-u-a", "uaua"), ("walk u-a-u-a-u-a", "uauaua"), ("walk u-a-a", "uaa"))
 """random walks over U2A, and over U2A then Swing's A2A"""
 

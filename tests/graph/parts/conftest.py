@@ -44,7 +44,7 @@ def whole(tmp_path):
             inputs.interactions,
             inputs.settings,
             tmp_path / "whole",
-            attributes=inputs.attributes,
+            features=inputs.features,
             nodes=inputs.nodes,
         )
         return _contents(made)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from mmbee_plugin.data.folder import DatasetFolder
-from mmbee_plugin.experiments.rows import PAPER
+from mmbee_plugin.experiments.rows import PAPER, chosen
 from mmbee_plugin.recbole.config.tuned import Trial
 from mmbee_plugin.recbole.tune import space_file
-from mmbee_plugin.tables.ranking.rows import OWN_DIEN
+from mmbee_plugin.tables.ranking import command
+from mmbee_plugin.tables.ranking.rows import OWN_DIEN, table_rows
 from mmbee_plugin.tables.ranking.tuning import begin_tuning
 
 SMALL = ("--dataset=toy", "--seeds=1", "--epochs=1", "--jobs=1")
@@ -81,8 +82,8 @@ def test_seeds_choose_among_the_finalists(mmbee):
     )
     for score, settings in ((0.3, {"learning_rate": 0.003}), (0.2, {}), (0.4, RUNAWAY)):
         search.add(Trial(settings, score, {}, 1, 60.0, False, "", {}))
-    command = ("3", *SMALL, ROW, "--tune=3", "--finalists=5", "--tuned=tuned")  # the minutes are spent
-    code, out, err = mmbee(*command)
+    arguments = ("3", *SMALL, ROW, "--tune=3", "--finalists=5", "--tuned=tuned")  # the minutes are spent
+    code, out, err = mmbee(*arguments)
     assert code == 0, err
     assert "3 of 3 cells: " in err and "LightGCN, seed 2020, settings 3 in " in err
     assert "Of each row stand the best of 3 settings by their mean over one seed on validation." in out
@@ -92,8 +93,25 @@ def test_seeds_choose_among_the_finalists(mmbee):
     assert last["settings"] == RUNAWAY and last["scores"] == [None]
     content = json.loads(Path("results/table-3-toy-valid.json").read_text())
     assert first["settings"].items() <= content["settings in effect"]["LightGCN"].items()
-    code, again, err = mmbee(*command)
+    code, again, err = mmbee(*arguments)
     assert (code, again) == (0, out) and "cells" not in err
+
+
+def test_rows_of_features_are_left_out_where_there_are_none(mmbee, monkeypatch):
+    description = Path("datasets/toy/dataset.json")
+    content = json.loads(description.read_text())
+    del content["modalities"]["visual"]
+    description.write_text(json.dumps(content))
+    Path("datasets/toy/visual.npy").unlink()
+    monkeypatch.setattr(
+        command, "table_rows", lambda: chosen(table_rows(), ["FBSM", "GRCN", "EASE", "MostPop"], "")
+    )
+    code, out, err = mmbee("3", *SMALL)
+    assert code == 0, err
+    assert "Left out, since they read item features and the data have none: GRCN, FBSM." in out
+    assert "| EASE" in out and "| FBSM" not in out
+    code, out, err = mmbee("3", *SMALL, "--only=FBSM")
+    assert (code, out) == (2, "") and "FBSM reads item features and" in err
 
 
 def test_a_row_whose_loss_runs_away_is_named(mmbee):

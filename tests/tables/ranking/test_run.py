@@ -75,7 +75,7 @@ def test_most_popular_is_what_data_info_prints(toy):
 
 def test_walks_and_linear_models_know_the_tastes(toy):
     recall = {}
-    names = ["walk u-a-u-a", "walk u-a-u-a-u-a", "walk u-a-a", "EASE", "ItemKNN"]
+    names = ["walk u-a-u-a", "walk u-a-u-a-u-a", "walk u-a-a", "EASE", "ItemKNN", "FBSM"]
     for row in chosen(ROWS, ["MostPop", *names], "table 3"):
         job = job_of(toy, row)
         cell = job.work(*job.arguments)
