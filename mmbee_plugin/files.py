@@ -126,6 +126,14 @@ def published(folder: Path) -> Iterator[Path]:
         raise InputError(f"{folder}: cannot be written ({one_line(error)}); nothing was changed") from None
 
 
+def link(source: Path, place: Path) -> None:
+    """Gives a file another name, by a hard link; copies it where there is none, such as to another disk."""
+    try:
+        os.link(source, place)
+    except OSError:
+        shutil.copyfile(source, place)
+
+
 def sync(path: Path) -> None:
     """Flushes a file, or the names in a folder, to disk. Raises OSError."""
     opened = os.open(path, os.O_RDONLY)

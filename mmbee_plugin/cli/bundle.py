@@ -42,16 +42,24 @@ def build(
             metavar="DIR", help="The dataset folder of a TorchRec job's shards, for data with time."
         ),
     ] = None,
+    topology: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="The graph snapshot of the model's run: the bundle can walk it too."
+        ),
+    ] = None,
     then_publish: Annotated[bool, typer.Option("--publish", help="Publish it, once it is built.")] = False,
     store: StoreUrl = None,
 ) -> None:
     """Build a bundle: all that a score needs, in one folder that never changes."""
     check_extra("safetensors", "a bundle")
+    from mmbee_plugin.graph.snapshot import Snapshot
     from mmbee_plugin.serving.bundle.build import build_bundle
 
+    snapshot = None if topology is None else Snapshot.open(topology)
     with stage_display() as show:
         show("reading the checkpoint")
-        made = build_bundle(_source(checkpoint, shards, dataset), _shelf(bundles), show)
+        made = build_bundle(_source(checkpoint, shards, dataset), _shelf(bundles), show, snapshot)
     typer.echo(f"Built: {bundles / made}")
     if then_publish:
         publish(bundles, made, store)
@@ -83,14 +91,22 @@ def verify(bundles: Bundles, bundle: Id) -> None:
 
 @app.command("publish")
 def publish(bundles: Bundles, bundle: Id, store: StoreUrl = None) -> None:
-    """Let scorers serve a bundle: they follow in a second. With --store its users are written there first."""
+    """Let scorers serve a bundle: they follow in a second. With --store its users are written there first.
+
+    So are the rows of its topology, if it has one.
+    """
     shelf = _shelf(bundles)
-    shelf.verify(bundle)
+    manifest = shelf.verify(bundle)
     if store is not None:
         check_extra("redis", "--store")
+        from mmbee_plugin.serving.bundle.topology import ENTRY, open_topology
         from mmbee_plugin.serving.store.redis import fill
+        from mmbee_plugin.serving.store.walks import fill_walks
 
         typer.echo(f"{store}: {fill(store, bundles / bundle, bundle):,} users")
+        if ENTRY in manifest:
+            count = fill_walks(store, bundle, open_topology(bundles / bundle, manifest))
+            typer.echo(f"{store}: {count:,} nodes to walk")
     _tell(shelf.publish(bundle))
 
 
@@ -128,8 +144,10 @@ def prune(
         if store is not None:
             check_extra("redis", "--store")
             from mmbee_plugin.serving.store.redis import drop
+            from mmbee_plugin.serving.store.walks import drop_walks
 
             drop(store, bundle)
+            drop_walks(store, bundle)
         typer.echo(f"Removed: {bundle}")
 
 

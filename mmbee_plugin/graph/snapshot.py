@@ -40,8 +40,6 @@ SCHEMA = "mmbee-graph-3"
 """layout of the files"""
 CONTENT = "mmbee-graph-2"
 """what is computed; part of a snapshot's key, so it changes where an equal input gives other lists"""
-EDGE = np.dtype([("id", "<i4"), ("weight", "<f8")])
-"""the end of an edge, a file row, and its normalised weight"""
 ENTRIES = {"key": str, "settings": dict, "counts": dict, "columns": dict, "files": dict, "stages": list}
 """required entries of a manifest and their types"""
 
@@ -131,6 +129,12 @@ class Snapshot:
         """Whether the tokens of its nodes are stored."""
         return "names/u/ends.npy" in self.manifest["files"]
 
+    def array(self, name: str) -> np.ndarray:
+        """The array of a file, memory-mapped."""
+        if name not in self._opened:
+            self._opened[name] = read_npy(self._file(name))
+        return self._opened[name]
+
     def rest(self) -> None:
         """Gives back the memory of all pages read so far; they are read again, from the system's cache, when needed.
 
@@ -142,13 +146,13 @@ class Snapshot:
 
     def names(self, side: str) -> list[str]:
         """Tokens of the users (``u``) or authors (``a``), in the order of their rows."""
-        ends, text = (self._array(f"names/{side}/{name}.npy") for name in ("ends", "text"))
+        ends, text = (self.array(f"names/{side}/{name}.npy") for name in ("ends", "text"))
         return unpacked_tokens(ends, text)
 
     def is_named(self, names: Names) -> bool:
         """Whether its nodes have these tokens. A snapshot without tokens may have."""
         return not self.has_names or all(
-            np.array_equal(self._array(name), array) for name, array in names.arrays().items()
+            np.array_equal(self.array(name), array) for name, array in names.arrays().items()
         )
 
     def u2a(self) -> csr_matrix:
@@ -185,18 +189,6 @@ class Snapshot:
         """The same under the path "reach", memory-mapped."""
         top_k = self.settings.reach_top_k
         return self._packed(f"{fold_folder(fold)}reach", "u", {"reach": "a"}, (False,), top_k)
-
-    def steps(self, side: str, names: tuple[str, ...]) -> PackedLists:
-        """The edges of the users (``u``) or authors (``a``) along steps of these names, entries :data:`EDGE`,
-        memory-mapped."""
-        ends = {name: "a" if name.endswith("2a") else "u" for name in names}
-        counts = {"u": self.n_users, "a": self.n_authors}
-        folder = f"steps/{side}"
-        indptr, entries = (self._array(f"{folder}/{name}.npy") for name in ("indptr", "entries"))
-        found = PackedLists(names, indptr, entries, None, (False,) * len(names), max(counts.values()))
-        if fault := found.fault(counts[side], [counts[end] for end in ends.values()], EDGE):
-            raise InputError(f"{self.path / folder}: {fault}; build the snapshot again")
-        return found
 
     @property
     def columns(self) -> dict[str, str]:
@@ -252,11 +244,6 @@ class Snapshot:
             "nodes_author.npy", self.n_authors, 2
         )
 
-    def _array(self, name: str) -> np.ndarray:
-        if name not in self._opened:
-            self._opened[name] = read_npy(self._file(name))
-        return self._opened[name]
-
     def _file(self, name: str) -> SnapshotFile:
         if name not in self.manifest["files"]:
             raise InputError(f"{self.path / name}: not in this snapshot, its settings did not ask for it")
@@ -266,8 +253,8 @@ class Snapshot:
         self, folder: str, side: str, ends: dict[str, str], with_self: tuple[bool, ...], top_k: int
     ) -> PackedLists:
         """Lists of one side's nodes; ``ends`` maps each path to the type of its end nodes."""
-        indptr, entries = (self._array(f"{folder}/{name}.npy") for name in ("indptr", "entries"))
-        rows = self._array(f"{folder}/rows.npy") if side == "u" else None
+        indptr, entries = (self.array(f"{folder}/{name}.npy") for name in ("indptr", "entries"))
+        rows = self.array(f"{folder}/rows.npy") if side == "u" else None
         packed = PackedLists(tuple(ends), indptr, entries, rows, with_self, top_k)
         counts = {"u": self.n_users, "a": self.n_authors}
         if fault := packed.fault(counts[side], [counts[end] for end in ends.values()]):
@@ -275,9 +262,7 @@ class Snapshot:
         return packed
 
     def _graph(self, folder: str, n_rows: int) -> csr_matrix:
-        indptr, indices, data = (
-            self._array(f"{folder}/{name}.npy") for name in ("indptr", "indices", "data")
-        )
+        indptr, indices, data = (self.array(f"{folder}/{name}.npy") for name in ("indptr", "indices", "data"))
         kinds = [(array.dtype, array.ndim) for array in (indptr, indices, data)]
         if (
             kinds != [(np.int64, 1), (np.int32, 1), (np.float32, 1)]
@@ -294,7 +279,7 @@ class Snapshot:
         return graph
 
     def _rows(self, name: str, rows: int, axes: int) -> np.ndarray:
-        array = self._array(name)
+        array = self.array(name)
         if array.ndim != axes or len(array) != rows or array.dtype != np.float32:
             raise InputError(
                 f"{self.path / name}: {array.dtype} {array.shape}, expected float32 with {rows} rows"

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.hubs import capped
 from mmbee_plugin.graph.lists import PackedLists, pack
 from mmbee_plugin.graph.metapaths import every_metapath, normalised
 from mmbee_plugin.graph.routes import joins
 from mmbee_plugin.graph.settings import GraphSettings
-from mmbee_plugin.graph.snapshot import EDGE, Snapshot
+from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.graph.writer import SnapshotWriter, copied, copy_key, is_sound
 
+EDGE = np.dtype([("id", "<i4"), ("weight", "<f8")])
+"""the end of an edge, a file row, and its normalised weight"""
+FOLDER = "steps"
+"""of its files in a folder: ``u`` and ``a``, each with ``indptr`` and ``entries``"""
 GIVEN = "given"
 """all givers of an author, where steps a2u follow a sample of them"""
 
@@ -24,7 +31,7 @@ class Topology:
     """Steps of users (u2a) and of authors (a2u, a2a, and :data:`GIVEN` where hubs are capped), by ascending id.
 
     Attributes:
-        users, authors: rows of :data:`~mmbee_plugin.graph.snapshot.EDGE`; those of :data:`GIVEN` weigh 0.
+        users, authors: rows of :data:`EDGE`; those of :data:`GIVEN` weigh 0.
         settings: of the lists that walks are to give.
         joined: metapaths of three steps of which the last two are multiplied first, which decides how sums are rounded.
     """
@@ -53,10 +60,45 @@ class Topology:
     @classmethod
     def open(cls, snapshot: Snapshot) -> Topology:
         """Maps those of a snapshot. Raises InputError if it has none or they do not fit it."""
-        settings = snapshot.settings
-        authors = ("a2u", "a2a") if settings.walk_max_users is None else ("a2u", "a2a", GIVEN)
-        sides = snapshot.steps("u", ("u2a",)), snapshot.steps("a", authors)
-        return cls(*sides, settings, tuple(snapshot.manifest["joined"]))
+        counts = {"u": snapshot.n_users, "a": snapshot.n_authors}
+        return cls.read(
+            snapshot.path, snapshot.array, counts, snapshot.settings, snapshot.manifest.get("joined", ())
+        )
+
+    @classmethod
+    def read(
+        cls,
+        folder: Path,
+        array: Callable[[str], np.ndarray],
+        counts: Mapping[str, int],
+        settings: GraphSettings,
+        joined: Sequence[str],
+    ) -> Topology:
+        """Those that a folder has.
+
+        Args:
+            folder: for complaints.
+            array: opens a file by its name in the folder.
+            counts: number of users (``u``) and authors (``a``).
+            settings, joined: attributes.
+
+        Raises:
+            InputError: arrays that do not fit.
+        """
+        sides = []
+        for side, names in (("u", ["u2a"]), ("a", ["a2u", "a2a"])):
+            if side == "a" and settings.walk_max_users is not None:
+                names.append(GIVEN)
+            place = f"{FOLDER}/{side}"
+            indptr, entries = (array(f"{place}/{name}.npy") for name in ("indptr", "entries"))
+            found = PackedLists(
+                tuple(names), indptr, entries, None, (False,) * len(names), max(counts.values())
+            )
+            ends = [counts["a" if name.endswith("2a") else "u"] for name in names]
+            if fault := found.fault(counts[side], ends, EDGE):
+                raise InputError(f"{folder / place}: {fault}; build it again")
+            sides.append(found)
+        return cls(sides[0], sides[1], settings, tuple(joined))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -78,8 +120,8 @@ def with_topology(snapshot: Snapshot) -> Snapshot:
 
     def write(writer: SnapshotWriter) -> tuple[str, dict[str, object]]:
         made = Topology.of(snapshot.u2a(), snapshot.a2a(), snapshot.settings)
-        writer.lists("steps/u", made.users)
-        writer.lists("steps/a", made.authors)
+        writer.lists(f"{FOLDER}/u", made.users)
+        writer.lists(f"{FOLDER}/a", made.authors)
         return key, {"joined": made.joined}
 
     return copied(snapshot, write)

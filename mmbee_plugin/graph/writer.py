@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +11,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.errors import InputError, one_line
-from mmbee_plugin.files import folder_beside, publish, write_json
+from mmbee_plugin.files import folder_beside, link, publish, write_json
 from mmbee_plugin.graph.files import SnapshotFile, described, write_npy
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.lists import PackedLists
@@ -49,7 +47,7 @@ class SnapshotWriter(Stages):
         """Writes one array under a path within the snapshot."""
         place = self._place(name)
         if name in self.ready:
-            _share(self.ready[name], place)
+            link(self.ready[name], place)
             self._take_down(name, described(place))
         else:
             self._take_down(name, write_npy(place, array))
@@ -146,7 +144,7 @@ def copied(snapshot: Snapshot, write: Callable[[SnapshotWriter], tuple[str, dict
                 place = writing / name
                 if not place.exists():
                     place.parent.mkdir(parents=True, exist_ok=True)
-                    _share(snapshot.path / name, place)
+                    link(snapshot.path / name, place)
             built = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             changed |= {"key": key, "built": built, "files": writer.files}
             writer.manifest({**snapshot.manifest, **changed})
@@ -160,13 +158,6 @@ def copy_key(snapshot: Snapshot, *described: object) -> str:
     """Key of a copy, by the snapshot's own and what is other in it, plain values."""
     text = json.dumps([snapshot.manifest["key"], *described], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _share(source: Path, place: Path) -> None:
-    try:
-        os.link(source, place)
-    except OSError:
-        shutil.copyfile(source, place)
 
 
 def is_sound(folder: Path, names: Names | None = None) -> bool:

@@ -44,7 +44,8 @@ def snapshots_on(spark: SparkSession, n_parts: int | None = None) -> Make:
         for step in parts.steps:
             parts.prepare(step, progress)
             if missing := parts.missing(step):
-                show(f"{step}: {len(missing)} blocks")
+                show(what := f"{step}: {len(missing)} blocks")
+                spark.sparkContext.setJobDescription(what)
                 each_on(spark)(len(missing), _maker(parts.path, step, missing))
         return merge(inputs, root, n_parts=count, progress=progress)
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,17 @@ def spark() -> Iterator:
         pytest.skip(str(error))
     with session("local[2]") as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def children() -> Callable[[int], list[int]]:
+    """Of a process, those that it started and that have not ended."""
+
+    def of(process: int) -> list[int]:
+        tasks = Path(f"/proc/{process}/task").glob("*/children")
+        return [int(child) for task in tasks for child in task.read_text().split()]
+
+    return of
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def test_all_files_are_those_of_one_process(spark, log, expected):
     ]
 
 
-def test_a_killed_worker_ends_in_the_same_files(spark, log, expected):
+def test_a_killed_worker_ends_in_the_same_files(spark, log, expected, children):
     # Workers of local[N] are not tried again, so the command fails with a line and is called again.
     daemon = spark.sparkContext._gateway.proc.pid
     stopped = threading.Event()
@@ -139,11 +139,3 @@ def test_ids_name_the_rows(spark, log):
     assert users.gather(edges.row).to_list() == sums["user_id"].to_list()
     assert authors.gather(edges.col).to_list() == sums["author_id"].to_list()
     np.testing.assert_allclose(edges.data, np.log1p(sums["amount"].to_numpy()), rtol=1e-6)
-
-
-def children(process: int) -> list[int]:
-    """Processes that a process started and that have not ended."""
-    found = []
-    for task in Path(f"/proc/{process}/task").glob("*/children"):
-        found += [int(child) for child in task.read_text().split()]
-    return found

@@ -13,6 +13,7 @@ The layout of ``bundles/<id>/``, for U users and A authors::
                                 (A + 1, L, F, D) as stored, <modality>.present.npy (A + 1, L)
     moments/<modality>.npy      (2, D) mean and deviation that standardise live segments
     golden.json                 requests with the logits of the adapter's own model
+    steps/                      if asked for: rows of the graphs to walk, see `mmbee_plugin.serving.bundle.topology`
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 
 from mmbee_plugin.errors import InputError, one_line
+from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.modules.batch import AuthorSide
 from mmbee_plugin.modules.named import module_name
 from mmbee_plugin.serving.bundle.golden import write_golden
@@ -36,6 +38,7 @@ from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.bundle.sides import NOBODY, kept_fields
 from mmbee_plugin.serving.bundle.source import Source
 from mmbee_plugin.serving.bundle.tokens import tokens_hash, write_tokens
+from mmbee_plugin.serving.bundle.topology import ENTRY, add_topology
 
 CHUNK = 4096
 """users or authors processed at once"""
@@ -43,14 +46,20 @@ STATIC_FIELDS = ("author", "category")
 """author fields that a request reads besides the encoded authors"""
 
 
-def build_bundle(source: Source, shelf: Shelf, show: Callable[[str], None] = lambda stage: None) -> str:
+def build_bundle(
+    source: Source,
+    shelf: Shelf,
+    show: Callable[[str], None] = lambda stage: None,
+    snapshot: Snapshot | None = None,
+) -> str:
     """Writes a bundle to the shelf, unpublished, and returns its id.
 
     Args:
         show: called with each stage's name as it starts.
+        snapshot: that the model was trained with, whose topology the bundle is to have; None: without.
 
     Raises:
-        InputError: it cannot be written, or another process writes bundles there.
+        InputError: it cannot be written, another process writes bundles there, or the snapshot is another one.
     """
     pointer = shelf.current()
     try:
@@ -65,11 +74,15 @@ def build_bundle(source: Source, shelf: Shelf, show: Callable[[str], None] = lam
             _write_users(source, folder)
             show("authors")
             _write_authors(source, folder)
+            entries = _entries(source)
+            if snapshot is not None:
+                show("topology")
+                entries[ENTRY] = add_topology(snapshot, source, folder)
             show("golden requests")
             write_golden(source, folder / "golden.json")
             show("hashes")
             created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            bundle = write_manifest(folder, _entries(source), created, pointer.bundle if pointer else None)
+            bundle = write_manifest(folder, entries, created, pointer.bundle if pointer else None)
             shelf.add(folder, bundle)
     except OSError as error:
         raise InputError(f"{shelf.path}: cannot be written ({one_line(error)})") from None

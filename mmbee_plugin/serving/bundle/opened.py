@@ -64,7 +64,8 @@ def open_bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
     Raises:
         InputError: a model of another version, or more data than :data:`SHARE` of the free memory.
     """
-    size = sum(entry["size"] for name, entry in manifest["files"].items() if name != "users.npy")
+    others = ("users.npy", "steps/")  # which the store reads a row of, and scorers nothing
+    size = sum(entry["size"] for name, entry in manifest["files"].items() if not name.startswith(others))
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else size * 2
     if size > max(free * SHARE, 1 << 28):
         raise InputError(
