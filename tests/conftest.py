@@ -1,4 +1,4 @@
 """Fixtures for all rooms; each file of tests/fixtures has one subject."""
 
-pytest_plugins = ("live_folder", "untrained_model", "chromium", "report_rules", "killing")
+pytest_plugins = ("live_folder", "untrained_model", "chromium", "report_rules", "killing", "command_line")
 """found by ``pythonpath`` of pyproject.toml"""

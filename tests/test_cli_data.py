@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from mmbee_plugin import cli
-
 
 @pytest.fixture
 def source(tmp_path):
@@ -21,18 +19,6 @@ def source(tmp_path):
         (folder / name).write_bytes(pickle.dumps(scipy.sparse.coo_matrix([cells, [0, 0, 1]])))
     np.save(folder / "image_feat.npy", np.array([[1, 2], [0, 0], [3, 4]], np.float32))
     return folder
-
-
-@pytest.fixture
-def mmbee(monkeypatch, capsys):
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mmbee", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return ended.value.code or 0, out, err
-
-    return run
 
 
 SUMMARY = """\

@@ -12,24 +12,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from mmbee_plugin import cli
-
 ROOT = Path(__file__).parents[1]
 FAST = ("--graph.folds=0", "--graphcl.epochs=1", "--eval_args={split: {RS: [0.6, 0.2, 0.2]}, order: RO}")
-
-
-@pytest.fixture
-def mmbee(monkeypatch, capsys):
-    """Runs the command line; returns its status, stdout and stderr."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mmbee", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return ended.value.code or 0, out, err
-
-    return run
 
 
 @pytest.fixture

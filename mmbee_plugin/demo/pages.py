@@ -10,7 +10,7 @@ import numpy as np
 
 from mmbee_plugin.demo.card import PURPOSE, card, metrics_sheet
 from mmbee_plugin.demo.folder import Demo
-from mmbee_plugin.experiments.page import page_style, write_page
+from mmbee_plugin.experiments.page import HEAD, page_style, write_page
 from mmbee_plugin.experiments.sheet import BEST
 from mmbee_plugin.experiments.study import Answer
 from mmbee_plugin.experiments.verdict import framed
@@ -24,8 +24,7 @@ from mmbee_plugin.studies.explain import explain, explanation_figure, find_momen
 if TYPE_CHECKING:
     from mmbee_plugin.experiments.scoring import Trained
 
-INDEX = """<!doctype html><html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>MMBee: a demo</title><style>{style}
+INDEX = """{head}<title>MMBee: a demo</title><style>{style}
 dl {{ max-width: 46rem }} dt {{ margin-top: 1.1rem; font-weight: 600 }} dd {{ margin: 0 }} code {{ font-size: .87rem;
 overflow-wrap: anywhere }}
 </style></head><body>
@@ -76,7 +75,7 @@ def write_pages(demo: Demo, trained: Trained) -> None:
         for at, name, what, command in entries
     )
     with replaced(demo.pages / "index.html") as file:
-        file.write(INDEX.format(style=page_style(), loud=escape(told[1]), told=escape(told[0]),
+        file.write(INDEX.format(head=HEAD, style=page_style(), loud=escape(told[1]), told=escape(told[0]),
                                 gauc=gauc, best=best, entries=shown))  # fmt: skip
 
 

@@ -18,6 +18,11 @@ from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.files import replaced
 
 ASSETS = Path(__file__).parent / "assets"
+HEAD = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+    '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
+)
+"""of every page; the empty icon keeps a browser from asking the server for one"""
 LIBRARY = ASSETS / "plotly" / "plotly-cartesian.min.js.gz"
 """plotly.js as published, without the kinds of plots that no report has: a third of the whole"""
 MARKS = {True: " good", False: " bad", None: ""}
@@ -64,12 +69,9 @@ def write_page(
         *(_section(plot.heading, _plot(plot, number)) for number, plot in enumerate(plots)),
         _section("Settings and versions", _folded(facts)) if facts else "",
     ]
-    style = page_style()
     with replaced(path) as file:
         file.write(
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{escape(title)}</title><style>{style}</style></head>"
+            f"{HEAD}<title>{escape(title)}</title><style>{page_style()}</style></head>"
             f"<body>{''.join(body)}{_library() if plots else ''}</body></html>\n"
         )
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
 
-from mmbee_plugin import cli
 from mmbee_plugin.abtest import command
 from mmbee_plugin.abtest.arms import arms_of
 from mmbee_plugin.abtest.day import platform_of
@@ -29,23 +28,16 @@ SMALL = ("--embedding_size=8", "--graph.reach_top_k=10")
 
 
 @pytest.fixture
-def mmbee(monkeypatch, capfd, tmp_path, plan, here):
+def abtest(mmbee, monkeypatch, tmp_path, plan, here):
     """Runs `mmbee abtest` in the temporary folder; returns its status, stdout and stderr."""
     monkeypatch.setattr(command, "Plan", type(plan))
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["mmbee", "abtest", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code or 0, *capfd.readouterr()
-
-    return run
+    return partial(mmbee, "abtest")
 
 
-def test_trained_arms_are_served_learn_and_are_printed(mmbee, tmp_path, plan, check_report):
+def test_trained_arms_are_served_learn_and_are_printed(abtest, tmp_path, plan, check_report):
     given = ("--dataset=livesim", *SIZES, *SMALL)
-    status, out, err = mmbee(*given)
+    status, out, err = abtest(*given)
     assert status == 0, err
     assert out.startswith(
         "A/B test in a simulation (livesim 1, choice 1): 200 users, 40 authors; burn-in days 1 to 2,"
@@ -69,7 +61,7 @@ def test_trained_arms_are_served_learn_and_are_printed(mmbee, tmp_path, plan, ch
     }
     assert "simulation" in check_report(out_file.with_suffix(".html"))
 
-    again = mmbee(*given)
+    again = abtest(*given)
     assert again[:2] == (0, out) and "in 0 s" not in again[2]  # nothing is made again
 
     of_json = {"embedding_size": 8, "graph": {"reach_top_k": 10}}
@@ -112,7 +104,7 @@ def test_trained_arms_are_served_learn_and_are_printed(mmbee, tmp_path, plan, ch
         (("--dataset=livesim", "--nonsense=3"), "nonsense"),
     ],
 )
-def test_bad_options_are_one_line(mmbee, tmp_path, arguments, message):
-    status, out, err = mmbee(*arguments)
+def test_bad_options_are_one_line(abtest, tmp_path, arguments, message):
+    status, out, err = abtest(*arguments)
     assert (status, out) == (2, "") and message in err and err.count("\n") == 1
     assert not (tmp_path / "results" / "abtest").exists()

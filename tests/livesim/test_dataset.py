@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 from recbole.data import data_preparation
 from recbole.utils import get_model
 
-from mmbee_plugin import cli
 from mmbee_plugin.builtin import sample
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.livesim import dataset
@@ -59,27 +59,22 @@ def test_other_things_in_its_place_are_left_alone(tmp_path):
     assert [path.name for path in (tmp_path / "livesim").iterdir()] == ["notes.txt"]
 
 
-def test_the_command_prints_both_columns_and_the_best_possible(tmp_path, monkeypatch, capsys):
-    def mmbee(*arguments):
-        monkeypatch.setattr(sys, "argv", ["mmbee", "data", "simulate", str(tmp_path / "log"), *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code or 0, *capsys.readouterr()
-
+def test_the_command_prints_both_columns_and_the_best_possible(tmp_path, mmbee):
+    simulate = partial(mmbee, "data", "simulate", tmp_path / "log")
     sizes = ("--users=400", "--authors=50", "--days=2", "--density=4")
-    status, out, err = mmbee(*sizes)
+    status, out, err = simulate(*sizes)
     lines = out.splitlines()
     assert status == 0 and lines[0].startswith("log (SIMULATED, livesim 1): 2025-05-05 to 2025-05-06;")
     assert any(line.split() == ["KuaiLive", "simulated"] for line in lines)
     assert any(line.startswith("best possible on the last day") for line in lines)
     assert len(err.splitlines()) == 4  # no terminal: a line a step
-    status, out, err = mmbee(*sizes)
+    status, out, err = simulate(*sizes)
     assert (status, out) == (2, "") and "--force replaces it" in err and err.count("\n") == 1
-    status, out, err = mmbee("--users=0")
+    status, out, err = simulate("--users=0")
     assert (status, out, err) == (2, "", "error: users=0: at least 1 is needed\n")
-    status, out, err = mmbee("--world=3")
+    status, out, err = simulate("--world=3")
     assert (status, out, err) == (2, "", "error: --world 3: one of 1, 2 is needed\n")
-    status, out, err = mmbee(*sizes, "--world=2", "--force")
+    status, out, err = simulate(*sizes, "--world=2", "--force")
     lines = out.splitlines()
     assert status == 0 and lines[0].startswith("log (SIMULATED, livesim 2): 2025-05-05 to 2025-05-06;")
     starts = ("without following", "without price", "without drift", "users with less than a coin")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import polars as pl
 import pytest
 
-from mmbee_plugin import cli
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.logs.folder import LogFolder
 from mmbee_plugin.logs.schema import TABLES
@@ -18,18 +15,13 @@ OPTIONS = ("--train-days", "3", "--segments", "4")
 
 
 @pytest.fixture
-def samples(monkeypatch, capsys, logs, tmp_path):
+def samples(mmbee, logs, tmp_path):
     """A function that writes tables as a log and runs `mmbee data samples` on it."""
 
     def run(tables, options=OPTIONS):
         logs.write(tmp_path / "log", tables)
-        command = ["mmbee", "data", "samples", str(tmp_path / "log"), str(tmp_path / "tiny"), *options]
-        monkeypatch.setattr(sys, "argv", command)
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        lines = [line for line in err.splitlines() if line.startswith("error: ")]
-        return ended.value.code or 0, out, lines
+        status, out, err = mmbee("data", "samples", tmp_path / "log", tmp_path / "tiny", *options)
+        return status, out, [line for line in err.splitlines() if line.startswith("error: ")]
 
     return run
 
@@ -169,7 +161,7 @@ def test_a_bad_option(samples, tables, options, message):
 
 
 @pytest.fixture
-def convert(monkeypatch, capsys, tmp_path):
+def convert(mmbee, tmp_path):
     """A function that runs `mmbee data convert kuailive` on 20 visits, some of them without a readable time."""
 
     def run(bad, options=(), form="kuailive"):
@@ -186,16 +178,8 @@ def convert(monkeypatch, capsys, tmp_path):
             "live_name_id": [0],
         }
         pl.DataFrame(room).with_columns(end_timestamp=pl.lit("")).write_csv(source / "room.csv")
-        command = ["mmbee", "data", "convert", form, str(source), str(tmp_path / "log"), *options]
-        monkeypatch.setattr(sys, "argv", command)
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return (
-            ended.value.code or 0,
-            out.splitlines(),
-            [line for line in err.splitlines() if line.startswith("error")],
-        )
+        status, out, err = mmbee("data", "convert", form, source, tmp_path / "log", *options)
+        return status, out.splitlines(), [line for line in err.splitlines() if line.startswith("error")]
 
     return run
 

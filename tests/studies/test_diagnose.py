@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_matrix
 
-from mmbee_plugin import cli
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.scoring import open_trained
 from mmbee_plugin.modules.mfq import OWN_GAIN
@@ -138,13 +135,10 @@ def test_queries_and_lists_are_those_of_the_checkpoint(live_checkpoint):
         read_queries(trained, min_rows=1000)
 
 
-def test_the_command_says_what_to_look_at(live_checkpoint, tmp_path, monkeypatch, capsys, check_report):
+def test_the_command_says_what_to_look_at(live_checkpoint, tmp_path, mmbee, check_report):
     path, out = live_checkpoint(interest="bdr"), tmp_path / "diagnosis.html"
-    monkeypatch.setattr(sys, "argv", ["mmbee", "diagnose", str(path), f"--out={out}"])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert not ended.value.code
-    printed = capsys.readouterr().out
+    status, printed, _ = mmbee("diagnose", path, f"--out={out}")
+    assert status == 0
     assert "of this checkpoint ask" in printed and "u2a2u" in printed and "SIMULATED" in printed
     assert "of this checkpoint" in check_report(out)
 

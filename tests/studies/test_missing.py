@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from mmbee_plugin import cli
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments import making
 from mmbee_plugin.experiments.scoring import open_trained
@@ -78,7 +76,7 @@ def test_every_change_is_scored_and_set_against_the_bare_model(live_checkpoint, 
 
 
 def test_the_command_trains_the_backbone_alone_with_the_settings_of_the_checkpoint(
-    live_checkpoint, tmp_path, monkeypatch, capsys
+    live_checkpoint, tmp_path, monkeypatch, mmbee
 ):
     path = live_checkpoint(interest="none", backbone="sim", short_length=3, epochs=1, seed=5)
     name, job = bare_job(open_trained(path))
@@ -94,12 +92,8 @@ def test_the_command_trains_the_backbone_alone_with_the_settings_of_the_checkpoi
 
     monkeypatch.setattr(making, "make_cells", in_this_process)
     out = tmp_path / "missing.html"
-    arguments = ["study", "missing", str(path), "--rates=1", "--noise=1", f"--out={out}"]
-    monkeypatch.setattr(sys, "argv", ["mmbee", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert not ended.value.code
-    printed = capsys.readouterr().out
+    status, printed, _ = mmbee("study", "missing", path, "--rates=1", "--noise=1", f"--out={out}")
+    assert status == 0
     assert "SIMULATED" in printed and "GAUC with any one modality gone" in printed
     page = out.read_text()
     assert "speech missing, 100%" in page and "<script src" not in page

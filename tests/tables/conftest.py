@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 
-from mmbee_plugin import cli
 from mmbee_plugin.experiments.cells import Cell
 from mmbee_plugin.tables.measures import COSTS
 
@@ -16,17 +15,9 @@ N, USERS = 1500, 120
 
 
 @pytest.fixture
-def run_table(monkeypatch, capfd) -> Callable[..., tuple[int, str, str]]:
+def run_table(mmbee) -> Callable[..., tuple[int, str, str]]:
     """Runs `mmbee table` in the working directory; returns its status, stdout and stderr."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mmbee", "table", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capfd.readouterr()
-        return ended.value.code or 0, out, err
-
-    return run
+    return partial(mmbee, "table")
 
 
 @pytest.fixture

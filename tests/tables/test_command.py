@@ -11,25 +11,25 @@ from mmbee_plugin.data.folder import DatasetFolder
 
 
 @pytest.fixture
-def mmbee(monkeypatch, live_path, run_table):
+def table(monkeypatch, live_path, run_table):
     """`run_table` beside `datasets/tinylive`."""
     monkeypatch.chdir(live_path.parents[1])
     return run_table
 
 
-def test_a_table_is_run_once_and_says_what_the_data_are(mmbee, live_path):
+def test_a_table_is_run_once_and_says_what_the_data_are(table, live_path):
     folder = DatasetFolder(live_path)
     (live_path / "truth").mkdir()
     np.save(
         live_path / "truth" / "test.npy", folder.rows("test").labels * 0.5
     )  # truth that knows the outcome
     command = ("2", "--dataset=tinylive", "--seeds=1", "--only=SIM", "--epochs=1", "--embedding_size=8")
-    code, out, err = mmbee(*command)
+    code, out, err = table(*command)
     assert code == 0, err
     assert "0 of 1 cells are there" in err
     assert "SIMULATED: these figures are of generated data and say nothing about any real data." in out
     assert "valid split, 120 samples" in out
-    code, out, err = mmbee(*command, "--split=test", "--out=kept/two")
+    code, out, err = table(*command, "--split=test", "--out=kept/two")
     assert (code, err) == (0, "")  # no cell is made again
     best = next(line for line in out.splitlines() if line.startswith("| best possible"))
     assert best.count("1.0000") == 3
@@ -38,7 +38,7 @@ def test_a_table_is_run_once_and_says_what_the_data_are(mmbee, live_path):
     assert content["best possible"]["pooled"]["auc"] == 1.0
 
 
-def test_bad_input_is_one_line_and_status_2(mmbee):
+def test_bad_input_is_one_line_and_status_2(table):
     for arguments, message in (
         (("8", "--dataset=tinylive"), "table 8 is not one of 2, 3, 4, 5, 6, 7"),
         (("3", "--dataset=tinylive"), "tinylive: table 3 ranks all items"),
@@ -50,7 +50,7 @@ def test_bad_input_is_one_line_and_status_2(mmbee):
         (("7", "--dataset=tinylive", "--metapaths=a2b"), "a2b"),
         (("4", "--dataset=tinylive", "--modalities=[smell]"), "unknown modality 'smell'"),
     ):
-        code, out, err = mmbee(*arguments)
+        code, out, err = table(*arguments)
         assert (code, out) == (2, ""), arguments
         assert message in err
         assert err.count("\n") == 1, err

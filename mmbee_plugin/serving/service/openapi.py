@@ -61,8 +61,9 @@ ROUTES: tuple[tuple[str, str, str, type | None, type | None, tuple[int, ...]], .
     ("get", "/docs", "This description to read.", None, None, (401,)),
 )
 STYLE = (
+    ":root{color-scheme:light dark}"
     "body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em;overflow-wrap:anywhere}"
-    "pre{background:#f4f4f4;padding:1em;white-space:pre-wrap;overflow-wrap:anywhere}"
+    "pre{background:#8881;padding:1em;white-space:pre-wrap;overflow-wrap:anywhere}"
 )
 MEDIA = {"/": "text/html", "/metrics": "text/plain", "/docs": "text/html"}
 
@@ -120,7 +121,9 @@ def page() -> str:
         text = html.escape(json.dumps(one, indent=1, ensure_ascii=False))
         parts.append(f'<h3 id="{name}">{name}</h3><pre>{text}</pre>')
     return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>MMBee</title><style>{STYLE}</style>"
+        "<!doctype html><html lang=en><meta charset=utf-8>"
+        '<meta name=viewport content="width=device-width, initial-scale=1"><link rel=icon href="data:,">'
+        f"<title>MMBee</title><style>{STYLE}</style>"
         f"<h1>MMBee</h1><p>{content['info']['description']}</p>{''.join(parts)}</html>"
     )
 
