@@ -78,12 +78,14 @@ def main() -> None:
             print(f"| {found.day} | {kind} | {gate} | {'; '.join(found.alarms) or 'none'} |", flush=True)
         kept, raised = sum(not one.published for one in quiet), sum(bool(one.alarms) for one in quiet)
         print(f"\n{len(quiet)} quiet days: {kept} kept back by the gate, {raised} with an alarm", flush=True)
-        _bad_models(place, LogFolder(log), last, settings)
+        earlier = [one.published for one in reversed(quiet[:-1])]
+        since_served = 1 + [*earlier, True].index(True)
+        _bad_models(place, LogFolder(log), last, since_served, settings)
         _shifts(place, made, last + 1, settings)
 
 
-def _bad_models(place: Path, log: LogFolder, day: int, settings: DailySettings) -> None:
-    """Prints the gate's verdict on the day's bundle with each fault, against the bundle that was served."""
+def _bad_models(place: Path, log: LogFolder, day: int, since_served: int, settings: DailySettings) -> None:
+    """Prints the gate's verdict on the day's bundle with each fault, against what was served since so many days."""
     work = place / "bundles" / WORK / name_of(day_of(log, str(day)))
     samples = DatasetFolder(work / "samples" / log.info.name)
     rows = LabelledRows.of(samples, ("valid",))
@@ -105,6 +107,7 @@ def _bad_models(place: Path, log: LogFolder, day: int, settings: DailySettings) 
             directions(last, scorer.bundle),
             settings.gate,
             settings.seed,
+            since_served,
         )
         told = next((check.words for check in verdict.checks if check.name == "GAUC"), "")
         why = f"GAUC {told}" if verdict.opens else verdict.reason

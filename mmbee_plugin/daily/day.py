@@ -199,7 +199,9 @@ class Day:
     ) -> tuple[Verdict, tuple[Mapping[str, float], Mapping[str, float]] | None]:
         """Judges the bundle on the holdout; also the norms of the served bundle and of this one."""
         before = None if served is None else self.stages.result("progressive")["norms"]
-        goes_on = served if base is not None and base.bundle == served else None
+        goes_on, days = None, 1
+        if base is not None and base.bundle == served:
+            goes_on, days = served, (self.period.ends[0] - base.cut) // DAY
 
         def work(key: str) -> dict[str, Any]:
             scorer = open_scorer(self.shelf, bundle)
@@ -218,6 +220,7 @@ class Day:
                 turned,
                 self.settings.gate,
                 self.settings.seed,
+                days,
             )
             return {"path": HELD_OUT, "verdict": asdict(verdict), "norms": after}
 
@@ -226,6 +229,7 @@ class Day:
             "bundle": bundle,
             "served": served,
             "goes_on": goes_on,
+            "days": days,
             "samples": content,
             "limits": limits,
         }

@@ -45,7 +45,7 @@ class GateSettings(Section):
     """growth of a table's mean norm, or of a part's weights, since the served bundle; 0.5: by half, or to 1 / 1.5"""
     direction: float = Field(default=0.8, ge=-1, le=1)
     """cosine with the served bundle, of a part's weights or of the id vectors by token, that a candidate which goes on
-    from it keeps"""
+    from it keeps after a day's training; its square after two, and so on"""
     psi: float = Field(default=0.25, ge=0)
     """population stability index of the logits, level and spread apart, candidate against served bundle, unless the log
     loss is lower beyond chance"""
@@ -106,6 +106,7 @@ def judge(
     directions: Mapping[str, float] | None = None,
     settings: GateSettings | None = None,
     seed: int = 0,
+    days: int = 1,
 ) -> Verdict:
     """Judges a candidate on rows that it was not trained on.
 
@@ -117,6 +118,7 @@ def judge(
             :func:`~mmbee_plugin.daily.norms.directions`; None for one that was trained from nothing.
         settings: the limits.
         seed: of the bootstrap samples.
+        days: that the candidate was trained on since the served bundle. Each may turn it as far as the limit.
 
     Raises:
         InputError: a bundle without chances of the log.
@@ -142,7 +144,7 @@ def judge(
     if norms is not None:
         checks += _norms(*norms, limits)
     if directions:
-        checks.append(_directions(directions, limits))
+        checks.append(_directions(directions, limits, days))
     plain = tuple(replace(check, passed=bool(check.passed)) for check in checks)  # no numpy.bool_
     return Verdict(candidate.bundle, None if served is None else served.bundle, len(candidate), plain)
 
@@ -226,10 +228,11 @@ def _norms(before: Mapping[str, float], after: Mapping[str, float], limits: Gate
     yield Check("norms", passed, words)
 
 
-def _directions(found: Mapping[str, float], limits: GateSettings) -> Check:
+def _directions(found: Mapping[str, float], limits: GateSettings, days: int) -> Check:
     worst = min(found, key=lambda name: np.nan_to_num(found[name], nan=-np.inf))
-    words = f"cosine {found[worst]:.3f} of {worst}, which turned most (limit {limits.direction:g})"
-    return Check("directions", found[worst] >= limits.direction, words)
+    limit = limits.direction**days if limits.direction > 0 else limits.direction
+    words = f"cosine {found[worst]:.3f} of {worst}, which turned most (limit {limit:g})"
+    return Check("directions", found[worst] >= limit, words)
 
 
 class _Sums:

@@ -132,6 +132,15 @@ def test_parts_and_tables_that_turn_away(served):
     assert "cosine 0.700 of authors" in judge(served, served, directions={"authors": 0.7, "head": 1.0}).reason
 
 
+def test_each_day_since_the_served_bundle_may_turn_the_candidate(served):
+    """A day that was kept back does not keep back those after it, which were trained on further days."""
+    for cosine, days, passes in ((0.7, 2, True), (0.63, 2, False), (0.52, 3, True), (0.51, 3, False)):
+        verdict = judge(served, served, directions={"authors": cosine}, days=days)
+        assert verdict.opens is passes
+    assert "limit 0.512" in verdict.reason
+    assert judge(served, served, directions={"a": -0.9}, settings=GateSettings(direction=-1), days=2).opens
+
+
 def test_the_first_bundle_and_data_without_both_labels(served, with_logits):
     assert failed(judge(served)) == set()
     off = judge(with_logits(served, lambda logits: logits + 1))
