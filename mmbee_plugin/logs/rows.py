@@ -7,6 +7,7 @@ exit. On request, impressions of rooms not entered are negative rows too.
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from mmbee_plugin.logs.counts import Counts
@@ -44,7 +45,23 @@ def sample_rows(log: Tables, period: Period, settings: SampleSettings, counts: C
         .agg(pl.col("author_id", "exit", "window_end").first(), pl.col("time").min(), pl.col("amount").sum())
     )
     counts.add("gifts after another in the same visit and window; one row for all", len(given) - len(merged))
-    return pl.concat([merged, windows[1].select(merged.columns)]).sort("part", "time", *VISIT)
+    return in_order(pl.concat([merged, windows[1].select(merged.columns)]))
+
+
+def in_order(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows by part, time, user, room and time of entering.
+
+    Texts are compared only among rows of one part and time, which are few.
+    """
+    key = rows.select(pl.col("part").cast(pl.Int64) * 2**42 + pl.col("time")).to_series().to_numpy()
+    order = np.argsort(key)
+    sorted_key = key[order]
+    ties = np.zeros(len(order), dtype=bool)
+    ties[1:] = sorted_key[1:] == sorted_key[:-1]
+    ties[:-1] |= ties[1:]
+    tied = rows.select("part", "time", *VISIT).with_row_index("row")[order[ties]]
+    order[ties] = tied.sort("part", "time", *VISIT)["row"].to_numpy()
+    return rows[order]
 
 
 def _windows(rows: pl.DataFrame, origins: pl.DataFrame, size: int) -> pl.DataFrame:

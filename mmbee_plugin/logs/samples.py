@@ -188,9 +188,8 @@ def _write_attributes(
 
 def _write_segments(folder: Path, name: str, log: LogFolder, places: np.ndarray) -> None:
     """Writes `<name>.segment`: id (room and start), author, room, start and end in seconds."""
-    wanted = pl.DataFrame({"place": pl.Series(places, dtype=pl.UInt32)}).with_row_index("row")
-    segments = log.scan("segments").select("room_id", "author_id", "start", "end").with_row_index("place")
-    found = segments.join(wanted.lazy(), on="place", how="inner").sort("row").collect(engine="streaming")
+    segments = log.scan("segments").select("room_id", "author_id", "start", "end")
+    found = segments.select(pl.all().gather(pl.Series(places))).collect(engine="streaming")
     table = found.select(
         pl.format("{}@{}", "room_id", "start").alias("segment_id:token"),
         pl.col("author_id").alias("author_id:token"),
@@ -209,9 +208,8 @@ def _write_truth(folder: Path, rows: pl.DataFrame, period: Period) -> None:
 
 
 def _seconds(column: str) -> pl.Expr:
-    """Milliseconds as seconds, formatted exactly in decimal."""
-    whole, rest = pl.col(column) // 1000, pl.col(column) % 1000
-    return pl.format("{}.{}", whole, rest.cast(pl.String).str.zfill(3))
+    """Milliseconds as seconds, exact in decimal: such as 1746403200.050."""
+    return pl.col(column).cast(pl.Decimal(20, 3)) / pl.lit(1000).cast(pl.Decimal(4, 0))
 
 
 def _write(table: pl.DataFrame, path: Path) -> None:

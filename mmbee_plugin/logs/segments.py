@@ -50,11 +50,8 @@ def read_keys(log: LogFolder, authors: list[str], period: Period, counts: Counts
     keys = keys.filter(pl.col("start").is_between(begin, period.ends[-1], closed="left")).join(
         rows.lazy(), on="author_id", how="inner"
     )
-    frame = (
-        keys.select("author", "start", "end", "place")
-        .sort("author", "start", "place")
-        .collect(engine="streaming")
-    )
+    frame = keys.select("author", "start", "end", "place").collect(engine="streaming")
+    frame = frame[np.lexsort((frame["place"], frame["start"], frame["author"]))]
     author, start = frame["author"].to_numpy(), frame["start"].to_numpy()
     twice = np.flatnonzero((author[1:] == author[:-1]) & (start[1:] == start[:-1]))
     if len(twice):
@@ -95,12 +92,14 @@ def newest_known(
         return np.full(len(authors), -1, dtype=np.int64)
     lowest = int(keys.starts.min()) - 1
     span = max(int(keys.starts.max()), int(times.max(initial=0))) - lowest + 1
-    row = np.searchsorted(
-        keys.authors.astype(np.int64) * span + (keys.starts - lowest),
-        authors.astype(np.int64) * span + np.maximum(times - lowest, 0),
-        side="right",
-    ) - 1  # fmt: skip
-    first = np.searchsorted(keys.authors, authors)
+    wanted = authors.astype(np.int64) * span + np.maximum(times - lowest, 0)
+    order = np.argsort(wanted)  # in order, a search finds what the one before it has read
+    row = np.empty(len(wanted), np.int64)
+    row[order] = np.searchsorted(
+        keys.authors.astype(np.int64) * span + (keys.starts - lowest), wanted[order], side="right"
+    )
+    row -= 1
+    first = np.searchsorted(keys.authors, np.arange(authors.max(initial=-1) + 1))[authors]
     row = np.where(row >= first, row, -1)
     while len(late := np.flatnonzero((row >= 0) & (keys.ends[row] > window_ends))):
         row[late] = np.where(row[late] > first[late], row[late] - 1, -1)

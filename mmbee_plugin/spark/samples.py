@@ -17,10 +17,10 @@ import polars as pl
 from mmbee_plugin.files import folder_beside
 from mmbee_plugin.logs.counts import Counts
 from mmbee_plugin.logs.folder import LogFolder
-from mmbee_plugin.logs.gifts import VISIT
 from mmbee_plugin.logs.labels import KINDS, labelled_rows
 from mmbee_plugin.logs.negatives import IMPRESSION
 from mmbee_plugin.logs.period import Period
+from mmbee_plugin.logs.rows import in_order
 from mmbee_plugin.logs.samples import RowsOf
 from mmbee_plugin.logs.schema import TABLES
 from mmbee_plugin.logs.settings import SampleSettings
@@ -74,7 +74,7 @@ def rows_on(spark: SparkSession, work: Path) -> RowsOf:
                 for what, count in piece["counts"].items():
                     counts.add(what, count)
             rows = pl.read_parquet([piece["file"] for piece in pieces], glob=False)
-        return rows.sort("part", "time", *VISIT)
+        return in_order(rows)
 
     return rows_of
 
