@@ -16,6 +16,8 @@ import numpy as np
 from graph_stage import DRAWS, ITEMS, USERS, compile_kernels, drawn, measured
 from scipy.optimize import lsq_linear
 
+from mmbee_plugin.graph.attributes import Attributes
+from mmbee_plugin.graph.content import content_neighbours
 from mmbee_plugin.graph.donations import donation_graph
 from mmbee_plugin.graph.expansion import Expansion
 from mmbee_plugin.graph.hubs import capped
@@ -46,6 +48,7 @@ def main() -> None:
     )
     add("--exponents", type=float, nargs="+", default=[0.75, 1.0], help="of authors (default 0.75 1.0)")
     add("--caps", type=int, nargs="+", default=[0], help="users of an author at most (default 0, none)")
+    add("--content", type=int, default=0, metavar="WIDTH", help="of features, for neighbours by content")
     add("--fit", action="store_true", help="fit the costs of operations")
     add("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -60,7 +63,8 @@ def main() -> None:
     ):
         sums = [0.0, 0.0]
         head = f"{shape:<8}{gifts:>9.0f}{exponent:>9}{cap:>6}"
-        for stage, seconds, size, peak in runs(shape, int(gifts), exponent, cap or None, options.seed):
+        made = runs(shape, int(gifts), exponent, cap or None, options.content, options.seed)
+        for stage, seconds, size, peak in made:
             found.append((stage, seconds))
             sums = [sums[0] + seconds, sums[1] + stage.seconds]
             line = f"{head}  {stage.name:<9}{compared(seconds, stage.seconds)}"
@@ -75,15 +79,14 @@ def compared(seconds: float, planned: float) -> str:
 
 
 def runs(
-    shape: str, gifts: int, exponent: float, cap: int | None, seed: int
+    shape: str, gifts: int, exponent: float, cap: int | None, content: int, seed: int
 ) -> Iterator[tuple[Stage, float, int, int]]:
     """Each stage as planned, its processor seconds, bytes of its lists and peak MB."""
     n_users, n_items = (int(gifts * part) for part in SHAPES[shape])
     users, items = drawn(n_users, n_items, gifts, exponent, seed)
     u2a = donation_graph(users, items, None, n_users, n_items)
-    stages = {
-        stage.name: stage for stage in plan(Population(n_users, n_items, gifts, exponent), cap, passes=2)
-    }
+    people = Population(n_users, n_items, gifts, exponent)
+    stages = {stage.name: stage for stage in plan(people, cap, passes=2, content_width=content)}
     sample = capped(u2a, cap)
     a2a, seconds, peak = measured(lambda: swing(u2a, max_users=cap))
     yield stages["swing"], seconds[1], 8 * a2a.nnz, peak
@@ -95,17 +98,23 @@ def runs(
     positives = [lists[name].along(name) for name in POSITIVES.values()]
     tables, seconds, peak = measured(lambda: train_graphcl(u2a, *positives, GraphCLSettings(epochs=2), seed))
     yield stages["nodes"], seconds[1], sum(table.nbytes for table in tables), peak
+    if content:
+        features = np.random.default_rng(seed).normal(size=(n_items, content)).astype(np.float32)
+        columns = {"drawn": Attributes(features, np.ones(n_items, dtype=bool))}
+        steps, seconds, peak = measured(lambda: content_neighbours(columns, 10, 5.0))
+        yield stages["content"], seconds[1], 12 * steps.nnz, peak
 
 
 def fit(found: list[tuple[Stage, float]]) -> None:
     """Prints the costs, at least a cycle each, with the least squared relative errors; stages below .05 s are noise."""
     kept = [(stage, seconds) for stage, seconds in found if seconds >= 0.05]
-    counts = np.array([[stage.operations.get(name, 0.0) for name in COSTS] for stage, _ in kept])
+    names = [name for name in COSTS if any(stage.operations.get(name) for stage, _ in kept)]
+    counts = np.array([[stage.operations.get(name, 0.0) for name in names] for stage, _ in kept])
     seconds = np.array([seconds for _, seconds in kept])
     scale = np.maximum(counts.max(axis=0), 1)
     least = CYCLE * 1e-9 * scale, np.full(len(scale), np.inf)
     costs = lsq_linear(counts / scale / seconds[:, None], np.ones(len(kept)), least).x
-    for name, cost in zip(COSTS, costs / scale * 1e9, strict=True):
+    for name, cost in zip(names, costs / scale * 1e9, strict=True):
         print(f'    "{name}": {cost:.3g},')
 
 

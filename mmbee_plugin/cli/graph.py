@@ -254,6 +254,10 @@ def graph_plan(
     swing_top_k: Annotated[int | None, typer.Option(min=1, help="Authors kept a row of A2A.")] = None,
     passes: Annotated[int, typer.Option(min=1, help="Of GraphCL.")] = 10,
     width: Annotated[int, typer.Option(min=1, help="Of node vectors.")] = 64,
+    content_width: Annotated[
+        int, typer.Option(min=0, help="Of the authors' features, for neighbours by content; 0: none.")
+    ] = 0,
+    content_top_k: Annotated[int, typer.Option(min=1, help="Neighbours by content.")] = 10,
 ) -> None:
     """Predict core-hours, memory and bytes of the graph stage, without caps on hubs and with.
 
@@ -266,7 +270,7 @@ def graph_plan(
     from mmbee_plugin.graph.population import Population
 
     people = Population(parse_count(users), parse_count(authors), parse_count(gifts), exponent, user_exponent)
-    sizes = top_k, swing_top_k, passes, width
+    sizes = top_k, swing_top_k, passes, width, content_width, content_top_k
     plans = {limit: list(plan(people, limit, *sizes)) for limit in (None, *(cap or [20_000, 1_000]))}
     console = Console()
     if not console.is_terminal:

@@ -13,7 +13,7 @@ from mmbee_plugin.graph.attributes import Attributes
 
 ContentSteps = tuple[csr_matrix, float]
 """content neighbours of authors, and the weight of a step to them"""
-_ROWS = 1024
+ROWS_AT_ONCE = 1024
 """authors compared with all others at a time"""
 
 
@@ -55,8 +55,8 @@ def content_neighbours(columns: Mapping[str, Attributes], top_k: int, sharpness:
     present = np.stack([one.present for one in columns.values()], axis=1).astype(np.float32)  # (n, M)
     n, kept = len(present), min(top_k, len(present) - 1)
     ids, weights = np.zeros((n, kept), np.int32), np.zeros((n, kept))
-    for begin in range(0, n, _ROWS):
-        rows = slice(begin, begin + _ROWS)
+    for begin in range(0, n, ROWS_AT_ONCE):
+        rows = slice(begin, begin + ROWS_AT_ONCE)
         both = present[rows] @ present.T
         cosine = sum(unit[rows] @ unit.T for unit in units) / np.maximum(both, 1)
         cosine[both == 0] = -np.inf

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mmbee_plugin.graph.content import ROWS_AT_ONCE
 from mmbee_plugin.graph.population import Floats, Population
 
 COSTS = {
@@ -19,6 +20,8 @@ COSTS = {
     "heavy": 0.3,
     "scan": 0.3,
     "node": 1900.0,
+    "likeness": 23.0,
+    "feature": 0.02,
 }
 """nanoseconds of processor time of one operation, fitted by ``benchmarks/graph_plan.py --fit``"""
 OPERATIONS = {
@@ -33,6 +36,8 @@ OPERATIONS = {
     "heavy": "a multiply-add of a row that reaches many",
     "scan": "a column of such a row",
     "node": "a node in a pass of GraphCL",
+    "likeness": "a pair of authors whose content is compared",
+    "feature": "a number of one of them in that",
 }
 
 
@@ -45,7 +50,7 @@ class Stage:
     """One stage's predicted cost.
 
     Attributes:
-        name: ``swing``, a metapath, or ``nodes``.
+        name: ``swing``, a metapath, ``nodes``, or ``content``.
         operations: how many of each of `OPERATIONS`.
         memory: bytes that one process holds at once, A2A among them, without lists that are written.
         output: bytes written. whole_output: without rows that users of one author share.
@@ -70,14 +75,17 @@ def plan(
     swing_top_k: int | None = None,
     passes: int = 10,
     width: int = 64,
+    content_width: int = 0,
+    content_top_k: int = 10,
 ) -> Iterator[Stage]:
-    """The costs of Swing, the paper's metapaths and GraphCL.
+    """The costs of Swing, the paper's metapaths and GraphCL, and of the authors' neighbours by content.
 
     Args:
         people: the users, authors and gifts.
         cap: users of an author that Swing pairs and walks lead to at most; None for all.
         top_k: neighbours kept a list. swing_top_k: authors kept a row of A2A; None for all.
         passes: of GraphCL over all nodes. width: of its vectors.
+        content_width: of the authors' features; 0 for no neighbours by content. content_top_k: how many of these.
     """
     users, authors = people.users.counts, people.authors.counts
     kept = np.minimum(1, (cap or np.inf) / np.maximum(people.of_authors, 1))
@@ -134,6 +142,15 @@ def plan(
     nodes = people.n_users + people.n_authors
     tables = 4.0 * nodes * width
     yield Stage("nodes", {"node": float(nodes * passes)}, tables + 8 * nodes, tables, tables)
+    if content_width:
+        likenesses, steps = float(people.n_authors) ** 2, 12.0 * people.n_authors * content_top_k
+        yield Stage(
+            "content",
+            {"likeness": likenesses, "feature": likenesses * content_width},
+            people.n_authors * (24.0 * ROWS_AT_ONCE + 4 * content_width) + steps,
+            steps,
+            steps,
+        )
 
 
 def _best(counts: Floats, work: Floats, columns: int) -> dict[str, float]:

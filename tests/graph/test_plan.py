@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from mmbee_plugin.graph.attributes import Attributes
+from mmbee_plugin.graph.content import content_neighbours
 from mmbee_plugin.graph.donations import donation_graph
 from mmbee_plugin.graph.expansion import Expansion
 from mmbee_plugin.graph.hubs import capped
@@ -111,3 +113,13 @@ def test_rows_of_an_author_may_be_cut():
     people = Population(*SHAPE, 0.8)
     whole, cut = (next(plan(people, swing_top_k=limit)) for limit in (None, 3))
     assert cut.output <= 8 * 3 * SHAPE[1] < whole.output
+
+
+def test_neighbours_by_content_are_planned_as_they_are_stored(drawn):
+    graphs, people = drawn
+    *_, content = plan(people, content_width=4, content_top_k=3)
+    n_authors = graphs[0].shape[1]
+    features = np.random.default_rng(0).normal(size=(n_authors, 4)).astype(np.float32)
+    columns = {"visual": Attributes(features, np.ones(n_authors, dtype=bool))}
+    assert content.output == 12 * content_neighbours(columns, 3, 5.0).nnz
+    assert content.operations == {"likeness": n_authors**2, "feature": 4 * n_authors**2}
