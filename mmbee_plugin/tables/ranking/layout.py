@@ -70,8 +70,10 @@ def verdict(measures: RankingMeasures, kind: str) -> str:
     if measures.differences:
         headings = {metric: metric_name(metric) for metric in SHOWN}
         found = above(measures.reference, measures.differences[ALL], headings, measures.tested)
+    elif others := [name for name in measures.rows if name != measures.reference]:
+        found = f"{listed(others)} is not compared with {measures.reference}"
     else:
-        found = f"{listed(list(measures.rows))} is not compared with {measures.reference}"
+        found = f"{measures.reference} is compared with no other row"
     return framed(found, kind, measures.seeds)
 
 

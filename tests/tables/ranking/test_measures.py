@@ -17,7 +17,7 @@ from mmbee_plugin.evaluation.seeds import of_seeds
 from mmbee_plugin.experiments.cells import Cell
 from mmbee_plugin.experiments.report import Report
 from mmbee_plugin.experiments.sheet import UNTESTED, lines
-from mmbee_plugin.tables.ranking.layout import best_other_lines, ranking_sheets
+from mmbee_plugin.tables.ranking.layout import best_other_lines, ranking_sheets, verdict
 from mmbee_plugin.tables.ranking.measures import ALL, FEW, NEW, measure
 from mmbee_plugin.tables.ranking.plots import ranking_plots
 from mmbee_plugin.tables.ranking.published import published
@@ -45,6 +45,15 @@ def test_figures_are_those_of_the_ranks(ranked_cell, measures):
         **{"parameters": 100, "embedding_parameters": 60, "train_cpu_seconds": 1, "rank_cpu_ms": 0.5},
         **{"seconds": 3.0, "peak_rss_mb": 500.0},
     }
+
+
+def test_a_table_of_one_side_says_what_is_not_compared(ranked_cell):
+    def said(name):
+        cells = {name: [ranked_cell(1, seed) for seed in (1, 2)]}
+        return verdict(measure(cells, "valid", 2, {}, "MMBee"), "real")
+
+    assert "LightGCN is not compared with MMBee" in said("LightGCN")
+    assert "MMBee is compared with no other row" in said("MMBee")
 
 
 def test_costs_stand_in_a_sheet_and_a_plot(measures):
