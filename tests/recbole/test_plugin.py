@@ -45,7 +45,7 @@ def test_every_component_resolves(name):
     assert found.__name__ == name
     assert found.__module__ == COMPONENTS[name]
     assert getattr(dataset, f"{name}Dataset") is MMBeeDataset
-    assert issubclass(getattr(trainer, f"{name}Trainer"), MMBeeTrainer)
+    assert issubclass(getattr(trainer, f"{name}Trainer"), plugin.TRAINERS.get(name, MMBeeTrainer))
     assert "declared" in vars(found) or (PROPERTIES / f"{name}.yaml").is_file()
 
 
