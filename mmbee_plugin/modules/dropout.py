@@ -7,7 +7,7 @@ from torch import nn
 
 
 class Dropout(nn.Dropout):
-    """As :class:`torch.nn.Dropout`, whose Bernoulli draws on a CPU cost twice what uniform ones do.
+    """As :class:`torch.nn.Dropout`, whose Bernoulli draws cost more on a CPU than uniform ones do.
 
     Shapes:
         - input, output: any one shape

@@ -12,7 +12,7 @@ def weighted_sums(ids: torch.Tensor, weights: torch.Tensor, table: torch.Tensor)
     """Sums of a table's rows, each row times its weight; padding has weight 0.
 
     The sums are those of ``torch.nn.functional.embedding_bag``, whose backward pass sorts the ids of a batch first. On
-    a CPU this one adds row by row, in the order of the batch, so it is as reproducible, in less than half the time.
+    a CPU this one adds row by row, in the order of the batch, so it is as reproducible.
 
     Shapes:
         - ids: :math:`(B, K)` int32 or int64; weights: :math:`(B, K)`, which get no gradient
