@@ -80,9 +80,8 @@ def _columns(ids: torch.Tensor, authors: torch.Tensor) -> tuple[torch.Tensor, to
     """
     count, nobody = len(authors), int(authors.max()) + 1
     if nobody < ids.numel():
-        table = torch.full(
-            (nobody + 2,), count, device=ids.device
-        )  # the last is for padding among the candidates
+        # The place before the last is nobody's, the last that of padding among the candidates.
+        table = torch.full((nobody + 2,), count, device=ids.device)
         table[authors] = torch.arange(count, device=ids.device)  # of several, one
         return table[ids.clamp(max=nobody)], table[authors]
     distinct, column = authors.unique(return_inverse=True)
