@@ -16,16 +16,22 @@ DAY, HOUR = 86_400_000, 3_600_000
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator:
-    """One session of two local executors for all tests of a process."""
+def java() -> None:
+    """Skips a test where PySpark or a Java that it runs on is missing, with the line that a user would see."""
     pytest.importorskip("pyspark", reason="pyspark is not installed")
     from mmbee_plugin.spark.java import check_java
-    from mmbee_plugin.spark.session import session
 
     try:
         check_java()
     except InputError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def spark(java: None) -> Iterator:
+    """One session of two local executors for all tests of a process."""
+    from mmbee_plugin.spark.session import session
+
     with session("local[2]") as started:
         yield started
 

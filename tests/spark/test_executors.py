@@ -22,13 +22,11 @@ pytest.importorskip("pyspark", reason="pyspark is not installed")
 
 import pyspark
 
-from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.logs.folder import LogFolder
 from mmbee_plugin.logs.graph import graph_of_log
 from mmbee_plugin.logs.samples import write_samples
 from mmbee_plugin.logs.settings import SampleSettings
-from mmbee_plugin.spark.java import check_java
 
 HOME = Path(pyspark.__file__).parent
 GRAPH = {"folds": 2, "reach_top_k": 20, "top_k": 5}
@@ -91,11 +89,7 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory, children) -> Iterator[Cluster]:
-    try:
-        check_java()
-    except InputError as error:
-        pytest.skip(str(error))
+def cluster(java: None, tmp_path_factory: pytest.TempPathFactory, children) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
     for name in ("conf", "events"):
         (folder / name).mkdir()
