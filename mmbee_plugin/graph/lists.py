@@ -166,6 +166,22 @@ def listed(ids: np.ndarray, scores: np.ndarray, lengths: np.ndarray) -> np.ndarr
     return entries
 
 
+def rectangular(
+    entries: np.ndarray, starts: np.ndarray, lengths: np.ndarray, width: int, nobody: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Stored lists (b,), at most ``width`` long, as ids (b, width) int64, padded with ``nobody``, and weights
+    (b, width) float32, padded with 0.
+
+    Args:
+        entries: of :data:`ENTRY`.
+        starts, lengths: (b,) as of :meth:`PathLists.bounds`.
+    """
+    ids = np.full((len(starts), width), nobody, dtype=np.int64)
+    weights = np.zeros(ids.shape, dtype=np.float32)
+    _lay_out(entries.view(np.ndarray), starts, lengths, ids, weights)
+    return ids, weights
+
+
 def pack(lists: Sequence[PackedLists]) -> PackedLists:
     """Puts lists along several metapaths, of the same nodes and rows, side by side."""
     counts = np.stack([np.diff(one.indptr) for one in lists], axis=1)
@@ -212,6 +228,16 @@ def _taken(
             kept += 1
         indptr[place + 1] = kept
     return indptr, ids[:kept], weights[:kept]
+
+
+@njit(nogil=True, cache=True)
+def _lay_out(
+    entries: np.ndarray, starts: np.ndarray, lengths: np.ndarray, ids: np.ndarray, weights: np.ndarray
+) -> None:
+    for row in range(len(starts)):
+        for place in range(lengths[row]):
+            entry = entries[starts[row] + place]
+            ids[row, place], weights[row, place] = entry.id, entry.weight
 
 
 @njit(nogil=True, cache=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from mmbee_plugin.modules.backbone import Memory
@@ -202,8 +203,9 @@ class GTRModel(nn.Module):
         cross = self.backbone.cross(user.memory, author.author, author.category)
         logits = self.head.pair(user.top, author.top, cross, tasks)
         for gift in self._added(user, author):
-            first, others = logits[:, :, :1] + gift.unsqueeze(2), logits[:, :, 1:]
-            logits = torch.cat([first, others], dim=2) if others.shape[2] else first
+            gift = gift.unsqueeze(2)
+            others = logits.shape[2] - 1
+            logits = logits + (F.pad(gift, (0, others)) if others else gift)
         return logits
 
     def score_all(self, user: EncodedUser, author: EncodedAuthor, chunk: int = 1 << 20) -> torch.Tensor:

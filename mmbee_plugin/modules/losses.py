@@ -79,11 +79,12 @@ def sampled_softmax(
     Shapes:
         - output: scalar
     """
-    if log_expected is not None:
-        logits = logits - log_expected
     if allowed is not None:
         keep = allowed.scatter(1, target.unsqueeze(1), True)
-        logits = logits.where(keep, torch.finfo(logits.dtype).min)
+        offset = logits.new_zeros(()) if log_expected is None else -log_expected
+        logits = logits + torch.where(keep, offset, torch.finfo(logits.dtype).min)
+    elif log_expected is not None:
+        logits = logits - log_expected
     return over_rows(F.cross_entropy(logits, target, reduction="none"), weights)
 
 

@@ -63,8 +63,9 @@ class Objective:
 
     def _softmax(self, logits: torch.Tensor, positive: torch.Tensor | None, targets: Targets) -> torch.Tensor:
         assert positive is not None
+        scaled = logits if self.temperature == 1 else logits / self.temperature
         return losses.sampled_softmax(
-            logits / self.temperature, positive, targets.allowed, targets.log_expected, targets.weights
+            scaled, positive, targets.allowed, targets.log_expected, targets.weights
         )
 
 

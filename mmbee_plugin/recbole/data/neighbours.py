@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from mmbee_plugin.graph.attributes import MeanAttributes
+from mmbee_plugin.graph.lists import ENTRY, rectangular
 from mmbee_plugin.graph.metapaths import Neighbours
 from mmbee_plugin.graph.pools import Pool
 from mmbee_plugin.graph.reach import NOBODY
@@ -98,6 +99,8 @@ class NeighbourLists(nn.Module):
         ids, weights = rectangular_lists(lists, self._start_rows, self._end_rows)
         self.register_buffer(f"ids_{fold}", torch.from_numpy(ids), persistent=False)
         self.register_buffer(f"weights_{fold}", torch.from_numpy(weights), persistent=False)
+        counts = torch.from_numpy(np.count_nonzero(weights, axis=1))
+        self.register_buffer(f"counts_{fold}", counts, persistent=False)
         if attributes:
             self.means[str(fold)] = MeanColumns(attributes)
 
@@ -106,11 +109,12 @@ class NeighbourLists(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """nodes (B,), table (n, d) -> weighted sums (B, d) and list lengths (B,)."""
         ids, weights = self.of(nodes, fold)
-        return weighted_sums(ids, weights, table), (weights > 0).sum(dim=1).to(table.dtype)
+        return weighted_sums(ids, weights, table), self.get_buffer(f"counts_{fold}")[nodes].to(table.dtype)
 
     def of(self, nodes: torch.Tensor, fold: int | None) -> tuple[torch.Tensor, torch.Tensor]:
         """nodes (B,) -> neighbours' ids (B, K) int32 and weights (B, K), 0 for padding; a pool's weights sum to 1."""
-        return self.get_buffer(f"ids_{fold}")[nodes], self.get_buffer(f"weights_{fold}")[nodes]
+        ids, weights = (self.get_buffer(f"{name}_{fold}") for name in ("ids", "weights"))
+        return ids.index_select(0, nodes), weights.index_select(0, nodes)
 
     def attributes(self, nodes: torch.Tensor, fold: int | None) -> torch.Tensor | None:
         """nodes (B,) -> weighted sums (B, D) of the neighbours' attributes, or None if they have none."""
@@ -173,7 +177,12 @@ class ReachLists(nn.Module):
         starts, lengths, entries = (
             self.get_buffer(f"{name}_{fold}") for name in ("starts", "lengths", "entries")
         )
-        column = torch.arange(self._longest[fold], device=users.device)
+        longest = self._longest[fold]
+        if users.device.type == "cpu":
+            stored = entries.numpy().view(ENTRY)
+            laid = rectangular(stored, starts[users].numpy(), lengths[users].numpy(), longest, NOBODY)
+            return dict(zip(("reach_ids", "reach_weights"), map(torch.from_numpy, laid), strict=True))
+        column = torch.arange(longest, device=users.device)
         filled = column < lengths[users][:, None]
         place = torch.where(filled, starts[users][:, None] + column, 0)
         halves = entries[place].view(torch.int32).unflatten(1, (-1, 2))

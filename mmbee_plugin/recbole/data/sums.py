@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numba import njit
 
 
 def weighted_sums(ids: torch.Tensor, weights: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
@@ -23,7 +25,7 @@ def weighted_sums(ids: torch.Tensor, weights: torch.Tensor, table: torch.Tensor)
         >>> weighted_sums(torch.tensor([[1, 2, 0]]), torch.tensor([[0.5, 2.0, 0.0]]), torch.eye(3))
         tensor([[0.0000, 0.5000, 2.0000]])
     """
-    if table.device.type != "cpu":
+    if table.device.type != "cpu" or table.dtype not in (torch.float32, torch.float64):
         return F.embedding_bag(ids, table, per_sample_weights=weights, mode="sum")
     found: torch.Tensor = _WeightedSums.apply(ids, weights, table)
     return found
@@ -40,13 +42,20 @@ class _WeightedSums(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, None, torch.Tensor]:
-        (gradient,) = gradients
         ids, weights = ctx.saved_tensors
-        sums = torch.arange(len(ids)).repeat_interleave(ids.shape[1])
-        transposed = torch.sparse_coo_tensor(
-            torch.stack([ids.flatten().long(), sums]),
-            weights.flatten(),
-            (ctx.rows, len(ids)),
-            check_invariants=False,
-        )
-        return None, None, torch.sparse.mm(transposed, gradient)
+        given = gradients[0].contiguous()
+        gradient = given.new_zeros(ctx.rows, given.shape[1])
+        _add_weighted(ids.numpy(), weights.numpy(), given.numpy(), gradient.numpy())
+        return None, None, gradient
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def _add_weighted(ids: np.ndarray, weights: np.ndarray, sums: np.ndarray, table: np.ndarray) -> None:
+    """Adds to rows ``ids`` (B, K) of a table (n, d) the weights (B, K) times the row of sums (B, d)."""
+    for row in range(len(ids)):
+        for place in range(ids.shape[1]):
+            weight = weights[row, place]
+            if weight != 0:
+                at = ids[row, place]
+                for column in range(sums.shape[1]):
+                    table[at, column] += weight * sums[row, column]

@@ -15,7 +15,7 @@ from mmbee_plugin.data.histories import Histories
 from mmbee_plugin.data.ragged import ragged
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.attributes import brought
-from mmbee_plugin.graph.lists import PackedLists, PathLists, keeps_self
+from mmbee_plugin.graph.lists import PackedLists, PathLists, keeps_self, rectangular
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.pools import normalised
 from mmbee_plugin.graph.reach import NOBODY
@@ -231,13 +231,10 @@ class ShardStore:
     def reach(self, users: NDArray, fold: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Long-walk lists of user rows (b,): author rows, ascending and padded with NOBODY, and weights, padded with
         0, both (b, K) with K the longest of these lists, at least 1."""
-        found = self._packed(f"{fold_folder(fold)}reach", ("reach",)).along("reach").take(users)
-        lengths = np.diff(found.indptr)
-        left = np.arange(max(1, int(lengths.max(initial=0)))) < lengths[:, None]
-        rows = np.full(left.shape, NOBODY, dtype=np.int64)
-        weights = np.zeros(left.shape, dtype=np.float32)
-        rows[left], weights[left] = found.ids, found.weights
-        return rows, weights
+        lists = self._packed(f"{fold_folder(fold)}reach", ("reach",)).along("reach")
+        starts, lengths = lists.bounds(users)
+        longest = max(1, int(lengths.max(initial=0)))
+        return rectangular(lists.packed.entries, starts, lengths, longest, NOBODY)
 
     def dense(self, modality: str, rows: NDArray) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Standardised vectors (b, D) of author rows (b,), zero where absent, and presence (b,)."""
