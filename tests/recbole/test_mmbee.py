@@ -131,6 +131,8 @@ def test_stored_lists_meet_recboles_ids(build):
         assert items[ids].tolist() == tokens[stored].tolist()
     for fold in (None, 1):
         found = model.interest.reach(torch.arange(50), fold)
+        gathered = model.interest.reach.gathered(torch.arange(50), fold)  # a GPU's way
+        assert all(torch.equal(*pair) for pair in zip(found.values(), gathered, strict=True))
         reach, weights = found["reach_ids"].numpy(), found["reach_weights"].numpy()
         assert (np.diff(reach, axis=1)[(reach[:, 1:] != NOBODY)] > 0).all()
         assert (reach[0] == NOBODY).all() and not weights[reach == NOBODY].any()

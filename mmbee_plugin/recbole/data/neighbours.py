@@ -174,19 +174,26 @@ class ReachLists(nn.Module):
 
     def forward(self, users: torch.Tensor, fold: int | None) -> dict[str, torch.Tensor | None]:
         """users (B,) -> the fields ``reach_ids`` and ``reach_weights`` of :class:`UserSide`."""
-        starts, lengths, entries = (
-            self.get_buffer(f"{name}_{fold}") for name in ("starts", "lengths", "entries")
-        )
-        longest = self._longest[fold]
-        if users.device.type == "cpu":
-            stored = entries.numpy().view(ENTRY)
-            laid = rectangular(stored, starts[users].numpy(), lengths[users].numpy(), longest, NOBODY)
-            return dict(zip(("reach_ids", "reach_weights"), map(torch.from_numpy, laid), strict=True))
-        column = torch.arange(longest, device=users.device)
+        read = self.laid_out if users.device.type == "cpu" else self.gathered
+        return dict(zip(("reach_ids", "reach_weights"), read(users, fold), strict=True))
+
+    def laid_out(self, users: torch.Tensor, fold: int | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids (B, K) int64 and weights (B, K) of users (B,), copied entry by entry: a CPU's way."""
+        starts, lengths, entries = self._stored(fold)
+        stored = entries.numpy().view(ENTRY)
+        found = starts[users].numpy(), lengths[users].numpy()
+        ids, weights = rectangular(stored, *found, self._longest[fold], NOBODY)
+        return torch.from_numpy(ids), torch.from_numpy(weights)
+
+    def gathered(self, users: torch.Tensor, fold: int | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same in whole arrays, a GPU's way."""
+        starts, lengths, entries = self._stored(fold)
+        column = torch.arange(self._longest[fold], device=users.device)
         filled = column < lengths[users][:, None]
         place = torch.where(filled, starts[users][:, None] + column, 0)
         halves = entries[place].view(torch.int32).unflatten(1, (-1, 2))
-        return {
-            "reach_ids": torch.where(filled, halves[..., 0].long(), NOBODY),
-            "reach_weights": torch.where(filled, halves[..., 1].contiguous().view(torch.float32), 0),
-        }
+        ids = torch.where(filled, halves[..., 0].long(), NOBODY)
+        return ids, torch.where(filled, halves[..., 1].contiguous().view(torch.float32), 0)
+
+    def _stored(self, fold: int | None) -> tuple[torch.Tensor, ...]:
+        return tuple(self.get_buffer(f"{name}_{fold}") for name in ("starts", "lengths", "entries"))
