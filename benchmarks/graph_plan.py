@@ -17,7 +17,7 @@ from graph_stage import DRAWS, ITEMS, USERS, compile_kernels, drawn, measured
 from scipy.optimize import lsq_linear
 
 from mmbee_plugin.graph.attributes import Attributes
-from mmbee_plugin.graph.content import content_neighbours
+from mmbee_plugin.graph.content import ContentVectors, content_neighbours
 from mmbee_plugin.graph.donations import donation_graph
 from mmbee_plugin.graph.expansion import Expansion
 from mmbee_plugin.graph.hubs import capped
@@ -48,7 +48,14 @@ def main() -> None:
     )
     add("--exponents", type=float, nargs="+", default=[0.75, 1.0], help="of authors (default 0.75 1.0)")
     add("--caps", type=int, nargs="+", default=[0], help="users of an author at most (default 0, none)")
-    add("--content", type=int, default=0, metavar="WIDTH", help="of features, for neighbours by content")
+    add(
+        "--content",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="WIDTH",
+        help="of features, for neighbours by content",
+    )
     add("--fit", action="store_true", help="fit the costs of operations")
     add("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -79,14 +86,14 @@ def compared(seconds: float, planned: float) -> str:
 
 
 def runs(
-    shape: str, gifts: int, exponent: float, cap: int | None, content: int, seed: int
+    shape: str, gifts: int, exponent: float, cap: int | None, content: list[int], seed: int
 ) -> Iterator[tuple[Stage, float, int, int]]:
     """Each stage as planned, its processor seconds, bytes of its lists and peak MB."""
     n_users, n_items = (int(gifts * part) for part in SHAPES[shape])
     users, items = drawn(n_users, n_items, gifts, exponent, seed)
     u2a = donation_graph(users, items, None, n_users, n_items)
     people = Population(n_users, n_items, gifts, exponent)
-    stages = {stage.name: stage for stage in plan(people, cap, passes=2, content_width=content)}
+    stages = {stage.name: stage for stage in plan(people, cap, passes=2)}
     sample = capped(u2a, cap)
     a2a, seconds, peak = measured(lambda: swing(u2a, max_users=cap))
     yield stages["swing"], seconds[1], 8 * a2a.nnz, peak
@@ -98,11 +105,13 @@ def runs(
     positives = [lists[name].along(name) for name in POSITIVES.values()]
     tables, seconds, peak = measured(lambda: train_graphcl(u2a, *positives, GraphCLSettings(epochs=2), seed))
     yield stages["nodes"], seconds[1], sum(table.nbytes for table in tables), peak
-    if content:
-        features = np.random.default_rng(seed).normal(size=(n_items, content)).astype(np.float32)
+    for width in content:
+        *_, stage = plan(people, cap, content_width=width)
+        features = np.random.default_rng(seed).normal(size=(n_items, width)).astype(np.float32)
         columns = {"drawn": Attributes(features, np.ones(n_items, dtype=bool))}
-        steps, seconds, peak = measured(lambda: content_neighbours(columns, 10, 5.0))
-        yield stages["content"], seconds[1], 12 * steps.nnz, peak
+        content_neighbours(ContentVectors.of(columns), 10, 5.0, 0, 1)  # compiled
+        steps, seconds, peak = measured(lambda: content_neighbours(ContentVectors.of(columns), 10, 5.0))  # noqa: B023
+        yield stage, seconds[1], 12 * steps.nnz, peak
 
 
 def fit(found: list[tuple[Stage, float]]) -> None:

@@ -60,8 +60,8 @@ class OneProcess:
         if earlier is not None and fold is not None:
             earlier = earlier.without(seen, inputs.interactions, inputs.settings)
         if earlier is None:
-            return InProcess(seen, inputs.settings, inputs.content)
-        return Partly(seen, inputs.settings, earlier, inputs.content)
+            return InProcess(seen, inputs.settings, lambda: inputs.content)
+        return Partly(seen, inputs.settings, earlier, lambda: inputs.content)
 
 
 def build(
@@ -168,6 +168,9 @@ def _write_graph(
         a2a = made.a2a
         if fold is None:
             writer.graph("a2a", a2a)
+    if fold is None and settings.steps_by_content:
+        with writer.stage("content"):
+            _ = made.content
     if settings.reach_top_k:
         with writer.stage(f"reach{within}"):
             writer.lists(f"{folder}reach", made.reach)

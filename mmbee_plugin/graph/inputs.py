@@ -11,7 +11,7 @@ import numpy as np
 from mmbee_plugin.data.folds import BY_TIME
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.attributes import Attributes
-from mmbee_plugin.graph.content import ContentSteps, chosen_modalities, content_neighbours
+from mmbee_plugin.graph.content import ContentSteps, ContentVectors, chosen_modalities, content_neighbours
 from mmbee_plugin.graph.metapaths import POSITIVES
 from mmbee_plugin.graph.names import Names
 from mmbee_plugin.graph.refresh import Refresh
@@ -73,14 +73,21 @@ class Inputs:
         return tuple(POSITIVES.values()) if self.nodes is not None else ()
 
     @cached_property
+    def near(self) -> dict[str, Attributes]:
+        """The features that say who is near by content, in one order whatever that of `features`; {} without steps by
+        content. Raises InputError for authors without features."""
+        if not self.settings.steps_by_content:
+            return {}
+        names = chosen_modalities(tuple(self.features), self.settings.content_modalities)
+        return {name: self.features[name] for name in sorted(names)}
+
+    @cached_property
     def content(self) -> ContentSteps | None:
-        """The long walk's steps by content; None without. Raises InputError for authors without features."""
-        settings = self.settings
-        if not (settings.reach_top_k and settings.content_top_k):
+        """The long walk's steps by content, in all graphs; None without. Raises InputError as :attr:`near`."""
+        if not self.near:
             return None
-        names = chosen_modalities(tuple(self.features), settings.content_modalities)
-        columns = {name: self.features[name] for name in names}
-        found = content_neighbours(columns, settings.content_top_k, settings.content_sharpness)
+        vectors, settings = ContentVectors.of(self.near), self.settings
+        found = content_neighbours(vectors, settings.content_top_k, settings.content_sharpness)
         return found, settings.content_share
 
     @cached_property
@@ -91,7 +98,7 @@ class Inputs:
             InputError: inputs that do not fit each other or the settings.
         """
         interactions, settings = self.interactions, self.settings
-        _ = self.columns
+        _ = self.columns, self.near
         if settings.folds and settings.fold_by == "order" and interactions.later is None:
             raise InputError("fold_by: order needs to know how many later interactions each user has")
         if settings.folds and settings.fold_by in BY_TIME and interactions.times is None:
@@ -114,7 +121,7 @@ def _key(
     chosen = settings.model_dump(mode="json", exclude=REFRESHING)
     others = settings.statistics != GraphSettings().statistics
     by_content = tuple(f"content_{name}" for name in ("top_k", "modalities", "share", "sharpness"))
-    unread = () if settings.reach_top_k and settings.content_top_k else by_content
+    unread = () if settings.steps_by_content else by_content
     for name in ("statistics", "walk_max_users", "hub_seed", *by_content):
         if name in unread or getattr(settings, name) == getattr(GraphSettings(), name):
             del chosen[name]  # keys of snapshots from before this setting stay valid

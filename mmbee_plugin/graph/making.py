@@ -1,6 +1,6 @@
 """Makes the arrays of one graph in one process."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Protocol
 
@@ -27,6 +27,10 @@ class Made(Protocol):
     def a2a(self) -> csr_matrix: ...
 
     @property
+    def content(self) -> ContentSteps | None:
+        """The long walk's steps by content, which all graphs share."""
+
+    @property
     def reach(self) -> PackedLists: ...
 
     def lists(self, name: str) -> PackedLists:
@@ -37,12 +41,21 @@ class Made(Protocol):
 
 
 class InProcess:
-    """Makes one graph's arrays from the gifts that it is of."""
+    """Makes one graph's arrays from the gifts that it is of.
+
+    Args:
+        seen: the gifts.
+        settings: of the stage.
+        content: gives the long walk's steps by content.
+    """
 
     def __init__(
-        self, seen: Interactions, settings: GraphSettings, content: ContentSteps | None = None
+        self,
+        seen: Interactions,
+        settings: GraphSettings,
+        content: Callable[[], ContentSteps | None] = lambda: None,
     ) -> None:
-        self.seen, self.settings, self.content = seen, settings, content
+        self.seen, self.settings, self._content = seen, settings, content
         self._found: dict[str, PackedLists] = {}
 
     @cached_property
@@ -52,6 +65,10 @@ class InProcess:
     @cached_property
     def a2a(self) -> csr_matrix:
         return author_graph(self.u2a, self.settings)
+
+    @property
+    def content(self) -> ContentSteps | None:
+        return self._content()
 
     @property
     def reach(self) -> PackedLists:

@@ -1,5 +1,6 @@
 """Makes the arrays of one graph in one process, with new lists for touched nodes and earlier ones for all others."""
 
+from collections.abc import Callable
 from functools import cached_property
 
 from mmbee_plugin.graph.content import ContentSteps
@@ -18,7 +19,7 @@ class Partly(InProcess):
         seen: Interactions,
         settings: GraphSettings,
         refresh: Refresh,
-        content: ContentSteps | None = None,
+        content: Callable[[], ContentSteps | None] = lambda: None,
     ) -> None:
         super().__init__(seen, settings, content)
         self.refresh = refresh

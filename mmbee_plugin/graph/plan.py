@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mmbee_plugin.graph.content import ROWS_AT_ONCE
 from mmbee_plugin.graph.population import Floats, Population
 
 COSTS = {
@@ -147,7 +146,7 @@ def plan(
         yield Stage(
             "content",
             {"likeness": likenesses, "feature": likenesses * content_width},
-            people.n_authors * (24.0 * ROWS_AT_ONCE + 4 * content_width) + steps,
+            4.0 * people.n_authors * (content_width + 1) + steps,
             steps,
             steps,
         )

@@ -18,17 +18,21 @@ EXPONENT = 0.75
 """of authors' gifts, as in `mmbee graph plan`"""
 
 
-def works_of(gifts: Interactions, settings: GraphSettings, passes: int = 0) -> dict[str, float]:
+def works_of(
+    gifts: Interactions, settings: GraphSettings, passes: int = 0, content_width: int = 0
+) -> dict[str, float]:
     """Predicted processor seconds of one graph: ``gifts`` (U2A), ``triangles`` and ``similar`` (A2A), ``product``,
-    ``reach`` without the lists around authors, ``nodes``, and each metapath's lists by name.
+    ``reach`` without the lists around authors, ``nodes``, each metapath's lists by name, and ``content``, which is made
+    of the whole graph alone.
 
     Args:
         gifts: of the graph.
         passes: of GraphCL.
+        content_width: of the features that say who is near by content.
     """
     people = Population(gifts.n_users, gifts.n_authors, len(gifts.users), EXPONENT)
     chosen = settings.swing_max_users, settings.top_k, settings.swing_top_k, passes
-    stages = {stage.name: stage for stage in plan(people, *chosen)}
+    stages = {stage.name: stage for stage in plan(people, *chosen, content_width=content_width)}
 
     def seconds(stage: str, *operations: str) -> float:
         of = stages[stage].operations
@@ -42,7 +46,7 @@ def works_of(gifts: Interactions, settings: GraphSettings, passes: int = 0) -> d
     found["similar"] = seconds("swing", "gather", "entry")
     joined = min(settings.reach_inner, gifts.n_authors) * settings.reach_inner  # multiply-adds of a user
     found["reach"] = found["u2a2u2a"] + 1e-9 * COSTS["light"] * joined * min(gifts.n_users, len(gifts.users))
-    lists = [found[name] for name in stages if name not in ("swing", "nodes")]
+    lists = [found[name] for name in stages if name not in ("swing", "nodes", "content")]
     return found | {name: sum(lists) / len(lists) for name in settings.metapaths if name not in found}
 
 
@@ -56,11 +60,14 @@ def of_build(inputs: Inputs, spent: Mapping[str, Spent], n_parts: int) -> TimeLe
     settings, nodes = inputs.settings, inputs.nodes
     passes = 0 if nodes is None else nodes.settings.get("epochs", 1)
     assert isinstance(passes, int)
+    width = sum(one.values.shape[1] for one in inputs.near.values())
     found: list[float] = []
     trained = [0.0]
     for fold in inputs.folds:
-        works = works_of(inputs.seen(fold), settings, passes)
+        works = works_of(inputs.seen(fold), settings, passes, width)
         found += [works["gifts"], works["triangles"] + works["similar"]]
+        if fold is None and settings.steps_by_content:
+            found.append(works["content"])
         if settings.reach_top_k:
             found.append(works["reach"] + works["a2u2a"])
         for name in in_turn([*settings.metapaths, *(inputs.positives if fold is None else ())]):

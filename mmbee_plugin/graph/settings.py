@@ -94,6 +94,11 @@ class GraphStage(Section):
             raise ValueError("folds 1 is out of range, expected 0 (none) or at least 2")
         return self
 
+    @property
+    def steps_by_content(self) -> bool:
+        """Whether the long walk has them."""
+        return bool(self.reach_top_k and self.content_top_k)
+
 
 class GraphSettings(GraphStage):
     """What the graph stage depends on besides its inputs."""

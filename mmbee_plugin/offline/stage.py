@@ -115,7 +115,7 @@ def _near(
 ) -> tuple[GraphSettings, tuple[str, ...]]:
     """The settings with the modalities that say who is near by content, of those that the model reads, and these;
     without steps by content where it reads none."""
-    if not (graph.reach_top_k and graph.content_top_k):
+    if not graph.steps_by_content:
         return graph, ()
     dense = [name for name, entry in folder.modalities.items() if entry["kind"] == "dense"]
     named = chosen_modalities(dense, graph.content_modalities)

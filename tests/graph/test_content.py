@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.attributes import Attributes
 from mmbee_plugin.graph.build import build
-from mmbee_plugin.graph.content import content_neighbours
+from mmbee_plugin.graph.content import ContentVectors, content_neighbours
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.reach import reach
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
@@ -20,11 +20,16 @@ def column(values, present=None):
     return Attributes(values, np.ones(len(values), dtype=bool) if present is None else np.array(present))
 
 
+def one_modality(values, present=None):
+    return ContentVectors.of({"v": column(values, present)})
+
+
 def test_neighbours_are_the_nearest_by_mean_cosine():
     rng = np.random.default_rng(0)
     visual, sound = rng.normal(size=(30, 4)), rng.normal(size=(30, 3))
     has_sound = rng.random(30) < 0.7
-    found = content_neighbours({"v": column(visual), "s": column(sound, has_sound)}, 5, sharpness=2.0)
+    vectors = ContentVectors.of({"v": column(visual), "s": column(sound, has_sound)})
+    found = content_neighbours(vectors, 5, sharpness=2.0)
     for node in range(30):
         cosines = {}
         for other in set(range(30)) - {node}:
@@ -40,9 +45,27 @@ def test_neighbours_are_the_nearest_by_mean_cosine():
 
 
 def test_without_content_there_are_no_neighbours():
-    found = content_neighbours({"v": column([[1.0], [2.0], [3.0]], [True, False, True])}, 2, 5.0)
+    found = content_neighbours(one_modality([[1.0], [2.0], [3.0]], [True, False, True]), 2, 5.0)
     assert found.toarray().tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
-    assert content_neighbours({"v": column([[1.0]])}, 2, 5.0).nnz == 0
+    assert content_neighbours(one_modality([[1.0]]), 2, 5.0).nnz == 0
+
+
+def test_of_equally_near_authors_the_first_are_kept():
+    found = content_neighbours(one_modality(np.ones((5000, 3))), 2, 5.0)
+    assert set(found[0].indices) == {1, 2} and set(found[4999].indices) == {0, 1}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_rows_are_the_same_in_any_block_and_thread(monkeypatch, threads):
+    rng = np.random.default_rng(3)
+    features = {name: column(rng.normal(size=(3000, 37)), rng.random(3000) < 0.8) for name in "vs"}
+    vectors = ContentVectors.of(features)
+    whole = content_neighbours(vectors, 4, 5.0)
+    monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
+    for start, stop in ((0, 7), (7, 1500), (1500, 3000)):
+        rows = content_neighbours(vectors, 4, 5.0, start, stop)
+        for name in ("indptr", "indices", "data"):
+            assert np.array_equal(getattr(rows, name), getattr(whole[start:stop], name))
 
 
 def _cosine(first, second):
@@ -60,7 +83,7 @@ def gifts():
 
 @pytest.mark.parametrize("lift", [False, True])
 def test_the_walk_is_that_of_dense_matrices(gifts, lift):
-    content = content_neighbours({"v": column(np.random.default_rng(2).normal(size=(5, 3)))}, 2, 5.0)
+    content = content_neighbours(one_modality(np.random.default_rng(2).normal(size=(5, 3))), 2, 5.0)
     found = reach(gifts, 5, exclude_own=False, lift=lift, content=(content, 0.3)).matrix(5).toarray()
     p = gifts.toarray().astype(np.float64)
     to_authors = p / np.maximum(p.sum(1, keepdims=True), 1)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.graph.attributes import Attributes
-from mmbee_plugin.graph.content import content_neighbours
+from mmbee_plugin.graph.content import ContentVectors, content_neighbours
 from mmbee_plugin.graph.donations import donation_graph
 from mmbee_plugin.graph.expansion import Expansion
 from mmbee_plugin.graph.hubs import capped
@@ -121,5 +121,5 @@ def test_neighbours_by_content_are_planned_as_they_are_stored(drawn):
     n_authors = graphs[0].shape[1]
     features = np.random.default_rng(0).normal(size=(n_authors, 4)).astype(np.float32)
     columns = {"visual": Attributes(features, np.ones(n_authors, dtype=bool))}
-    assert content.output == 12 * content_neighbours(columns, 3, 5.0).nnz
+    assert content.output == 12 * content_neighbours(ContentVectors.of(columns), 3, 5.0).nnz
     assert content.operations == {"likeness": n_authors**2, "feature": 4 * n_authors**2}

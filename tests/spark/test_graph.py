@@ -18,7 +18,10 @@ import polars as pl
 import pytest
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph.settings import GraphSettings
+from mmbee_plugin.graph.attributes import Attributes
+from mmbee_plugin.graph.build import build_snapshot
+from mmbee_plugin.graph.inputs import Inputs
+from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.logs.folder import LogFolder
 from mmbee_plugin.logs.graph import gifts_of, graph_of_log
@@ -26,7 +29,7 @@ from mmbee_plugin.logs.graph import gifts_of, graph_of_log
 SETTINGS = GraphSettings(folds=2, reach_top_k=20, top_k=5, swing_max_users=15)
 DRIVER = """
 import json, sys
-from mmbee_plugin.graph.settings import GraphSettings
+from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.logs.folder import LogFolder
 from mmbee_plugin.logs.graph import graph_of_log
 from mmbee_plugin.spark.donations import gifts_on
@@ -68,6 +71,23 @@ def test_all_files_are_those_of_one_process(spark, log, expected):
         found.path.name,
         f"{found.path.name}.gifts",
     ]
+
+
+def test_neighbours_by_content_are_made_by_executors(spark, tmp_path):
+    from mmbee_plugin.spark.graph import snapshots_on
+
+    rng = np.random.default_rng(0)
+    gifts = Interactions(rng.integers(0, 40, 300), rng.integers(0, 30, 300), None, 40, 30)
+    features = {
+        name: Attributes(rng.normal(size=(30, 5)).astype(np.float32), rng.random(30) < 0.8) for name in "vs"
+    }
+    inputs = Inputs(gifts, SETTINGS.replace(content_top_k=3), features)
+    told: list[str] = []
+    found = snapshots_on(spark, 3)(inputs, tmp_path / "many", told.append)
+    assert "content: 3 blocks" in told
+    one = build_snapshot(inputs, tmp_path / "one")
+    found.check()
+    assert found.manifest["key"] == one.manifest["key"] and found.manifest["files"] == one.manifest["files"]
 
 
 def test_a_killed_worker_ends_in_the_same_files(spark, log, expected, children):

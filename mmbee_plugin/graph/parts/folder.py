@@ -12,16 +12,17 @@ import numpy as np
 
 from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import discard, locked
+from mmbee_plugin.graph.content import ContentVectors
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.parts.cutting import cut
-from mmbee_plugin.graph.parts.mapped import CONTENT, JOINED, PLAN, MappedGraph, named
+from mmbee_plugin.graph.parts.mapped import JOINED, PLAN, PRESENT, UNITS, MappedGraph, step_name
 from mmbee_plugin.graph.parts.order import folds_of, steps_of
 from mmbee_plugin.graph.parts.states import State, sweep, write_state
 from mmbee_plugin.graph.parts.steps import Made, Step
 from mmbee_plugin.graph.settings import OPTIONAL, GraphSettings
 from mmbee_plugin.graph.stages import PEAK, Spent, Stages
 
-SCHEMA = "mmbee-graph-parts-1"
+SCHEMA = "mmbee-graph-parts-2"
 GIVEN = "given"
 
 
@@ -64,8 +65,9 @@ class Parts:
             names = ("users", "authors", *OPTIONAL)
             columns = {name: getattr(inputs.interactions, name) for name in names}
             arrays = {name: np.asarray(column) for name, column in columns.items() if column is not None}
-            if inputs.content is not None:
-                arrays |= named(CONTENT, inputs.content[0])
+            if inputs.near:
+                vectors = ContentVectors.of(inputs.near)
+                arrays |= {UNITS: vectors.units, PRESENT: vectors.present}
             facts = {
                 "schema": SCHEMA,
                 "key": inputs.key,
@@ -90,7 +92,7 @@ class Parts:
     def needs(self, step: str) -> list[str]:
         """The steps that a step reads."""
         one = self.step(step)
-        return [one.name.removesuffix(one.kind) + kind for kind in one.needs]
+        return [step_name(one.fold, kind) for kind in one.needs]
 
     def step(self, name: str) -> Step:
         """Raises InputError for a name that no step has."""

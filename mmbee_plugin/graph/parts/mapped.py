@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from mmbee_plugin.graph.content import ContentSteps
+from mmbee_plugin.graph.content import ContentSteps, ContentVectors
 from mmbee_plugin.graph.metapaths import Metapath, Normalisation
 from mmbee_plugin.graph.parts.states import State
 from mmbee_plugin.graph.routes import Route, leaves_gifts_out
-from mmbee_plugin.graph.settings import GraphSettings, Interactions
+from mmbee_plugin.graph.settings import OPTIONAL, GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import fold_folder
 from mmbee_plugin.graph.stored import csr
 from mmbee_plugin.graph.swing import SwingEdges
@@ -22,7 +22,9 @@ from mmbee_plugin.graph.swing import SwingEdges
 PLAN, JOINED = "plan", "joined"
 """the states of a step besides its blocks"""
 CONTENT = "content"
-"""the authors' neighbours by content among what was given"""
+"""the step that all graphs share: content does not depend on the gifts"""
+UNITS, PRESENT = "content.units", "content.present"
+"""the authors' content vectors among what was given"""
 
 
 class MappedGraph:
@@ -42,7 +44,7 @@ class MappedGraph:
 
     def folder(self, kind: str) -> Path:
         """Where a step's states are."""
-        return self.path / f"{fold_folder(self.fold)}{kind}"
+        return self.path / step_name(self.fold, kind)
 
     def state(self, kind: str, state: str) -> State:
         """What a step planned or joined. Raises InputError if it is not there."""
@@ -53,18 +55,25 @@ class MappedGraph:
     @property
     def seen(self) -> Interactions:
         """The gifts that the graph is of."""
-        names = [name for name in self.given.facts["files"] if not name.startswith(f"{CONTENT}.")]
-        columns: dict[str, Any] = {name: self.given.array(name) for name in names}
+        names = [name for name in OPTIONAL if name in self.given.facts["files"]]
+        columns: dict[str, Any] = {name: self.given.array(name) for name in ("users", "authors", *names)}
         every = Interactions(**{"amounts": None, **columns}, n_users=self.n_users, n_authors=self.n_authors)
         return every if self.fold is None else every.seen_by(self.fold, self.settings)
 
     @property
+    def near(self) -> ContentVectors | None:
+        """What authors are compared by for the steps by content; None without."""
+        if not self.settings.steps_by_content:
+            return None
+        return ContentVectors(self.given.array(UNITS), self.given.array(PRESENT))
+
+    @property
     def content(self) -> ContentSteps | None:
         """The long walk's steps by content."""
-        if f"{CONTENT}.data" not in self.given.facts["files"]:
+        if not self.settings.steps_by_content:
             return None
-        arrays = [self.given.array(f"{CONTENT}.{part}") for part in ("indptr", "indices", "data")]
-        return csr(arrays[0], arrays[1], arrays[2], self.n_authors), self.settings.content_share
+        nearest = self._graph(CONTENT, JOINED, ("indptr", "indices", "data"), self.n_authors)
+        return nearest, self.settings.content_share
 
     @property
     def u2a(self) -> csr_matrix:
@@ -155,6 +164,11 @@ class MappedGraph:
     def _graph(self, kind: str, state: str, names: tuple[str, str, str], n_columns: int) -> csr_matrix:
         indptr, indices, data = self.arrays(kind, state, names)
         return csr(indptr, indices, data, n_columns)
+
+
+def step_name(fold: int | None, kind: str) -> str:
+    """Name of a step of the graph without a fold, and its folder."""
+    return kind if kind == CONTENT else f"{fold_folder(fold)}{kind}"
 
 
 def product_kind(normalisation: Normalisation, steps: tuple[str, ...]) -> str:

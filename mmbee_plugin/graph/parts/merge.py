@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import discard, locked
 from mmbee_plugin.graph.build import build_snapshot
+from mmbee_plugin.graph.content import ContentSteps
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.lists import PackedLists, keeps_self
 from mmbee_plugin.graph.metapaths import Metapath
@@ -118,6 +119,10 @@ class _Merged:
     @property
     def a2a(self) -> csr_matrix:
         return self.graph.a2a
+
+    @property
+    def content(self) -> ContentSteps | None:
+        return self.graph.content
 
     @property
     def reach(self) -> PackedLists:

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from mmbee_plugin.graph.metapaths import Metapath, Normalisation
-from mmbee_plugin.graph.parts.mapped import product_kind
-from mmbee_plugin.graph.parts.steps import Gifts, Lists, Product, Reach, Similar, Step, Triangles, Weights
+from mmbee_plugin.graph.parts.mapped import CONTENT, product_kind
+from mmbee_plugin.graph.parts.steps import (
+    Content,
+    Gifts,
+    Lists,
+    Product,
+    Reach,
+    Similar,
+    Step,
+    Triangles,
+    Weights,
+)
 from mmbee_plugin.graph.settings import GraphSettings
 
 
@@ -50,7 +60,11 @@ def _of_graph(settings: GraphSettings, positives: tuple[str, ...], fold: int | N
     steps += products
     if settings.reach_top_k:
         steps.append(Lists(fold, "around", tuple(read), ("a2u2a",), "row", False, settings.reach_inner))
-        steps.append(Reach(fold, "reach", (*read, "around")))
+        joined = [*read, "around"]
+        if settings.steps_by_content:
+            steps += [Content(fold, CONTENT, ())] if fold is None else []
+            joined.append(CONTENT)
+        steps.append(Reach(fold, "reach", tuple(joined)))
     for group, names in (("lists", chosen), ("positives", others)):
         for side in "ua":
             if paths := tuple(name for name in names if name[0] == side):

@@ -50,7 +50,11 @@ def _time_left(parts: Parts, part: int) -> TimeLeft:
         return parts.is_joined(name) or (parts.is_prepared(name) and part not in parts.missing(name))
 
     graphs = {fold: parts.graph(fold) for fold in parts.folds}
-    predicted = {fold: works_of(graph.seen, graph.settings) for fold, graph in graphs.items()}
+    near = graphs[None].near
+    width = 0 if near is None else len(near.units)
+    predicted = {
+        fold: works_of(graph.seen, graph.settings, content_width=width) for fold, graph in graphs.items()
+    }
     steps = [parts.step(name) for name in parts.steps]
     works = [_work(step, predicted[step.fold], parts.n_parts) for step in steps]
     there = len(list(takewhile(made, parts.steps)))

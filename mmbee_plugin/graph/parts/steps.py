@@ -12,17 +12,17 @@ from scipy.sparse import csr_matrix
 
 from mmbee_plugin.graph import reach
 from mmbee_plugin.graph.build import stage_suffix
+from mmbee_plugin.graph.content import content_neighbours
 from mmbee_plugin.graph.hubs import capped
 from mmbee_plugin.graph.lists import PackedLists, pack
 from mmbee_plugin.graph.making import gifts_graph
 from mmbee_plugin.graph.metapaths import Metapath, Normalisation, normalised
-from mmbee_plugin.graph.parts.mapped import JOINED, PLAN, MappedGraph, named
+from mmbee_plugin.graph.parts.mapped import JOINED, PLAN, MappedGraph, named, step_name
 from mmbee_plugin.graph.plan import COSTS
 from mmbee_plugin.graph.pruned import by_rank
 from mmbee_plugin.graph.routes import Route, joins
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.graph.sharing import shared_rows
-from mmbee_plugin.graph.snapshot import fold_folder
 from mmbee_plugin.graph.stages import Stages
 from mmbee_plugin.graph.stored import row_work, rows_at, rows_between, stored_product
 from mmbee_plugin.graph.swing import SwingEdges
@@ -54,7 +54,7 @@ class Step(ABC):
     Attributes:
         fold: the fold that the graph lacks; None for the whole one.
         kind: its name within the graph.
-        needs: kinds of the steps of the same graph that it reads.
+        needs: kinds of the steps that it reads, which are of the same graph, or shared by all.
     """
 
     fold: int | None
@@ -63,7 +63,7 @@ class Step(ABC):
 
     @property
     def name(self) -> str:
-        return f"{fold_folder(self.fold)}{self.kind}"
+        return step_name(self.fold, self.kind)
 
     def stage(self, name: str) -> str:
         """A stage's name in a snapshot's manifest; there the graphs U2A and A2A have those of metapaths."""
@@ -213,6 +213,24 @@ class Lists(Step):
         for name in self.paths:
             ranks = graph.ranked(self.kind, f"ranked.{ranked[name]}") if name in ranked else None
             yield name, graph.route(Metapath.parse(name), self.normalisation, self.exclude_own, ranks)
+
+
+class Content(Step):
+    """The authors' nearest by content, by author, for all graphs."""
+
+    def plan(self, graph: MappedGraph, stages: Stages) -> Planned:
+        vectors = graph.near
+        assert vectors is not None
+        numbers = np.count_nonzero(vectors.units, axis=0)
+        nanoseconds = graph.n_authors * (COSTS["likeness"] + COSTS["feature"] * numbers)
+        return Planned(seconds=1e-9 * nanoseconds)
+
+    def block(self, graph: MappedGraph, start: int, stop: int, stages: Stages) -> Made:
+        settings, vectors = graph.settings, graph.near
+        assert vectors is not None
+        with stages.stage(self.stage("content")):
+            chosen = settings.content_top_k, settings.content_sharpness
+            return _rows(content_neighbours(vectors, *chosen, start, stop))
 
 
 class Reach(Step):

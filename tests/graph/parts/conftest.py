@@ -7,6 +7,8 @@ from mmbee_plugin.graph.build import build
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.settings import GraphSettings, NodeStage
 
+DEFAULTS = {"top_k": 5, "reach_top_k": 4, "reach_inner": 6, "content_top_k": 2}
+
 
 @pytest.fixture(autouse=True)
 def without_fsync(monkeypatch):
@@ -29,7 +31,7 @@ def inputs_of(interactions, features):
     """A function that gives inputs with these settings, a modality and node vectors."""
 
     def chosen(**settings):
-        given = GraphSettings(**({"top_k": 5, "reach_top_k": 4, "reach_inner": 6} | settings))
+        given = GraphSettings(**(DEFAULTS | settings))
         return Inputs(interactions, given, features, NodeStage({"width": 2}, summed_positives))
 
     return chosen

@@ -20,7 +20,7 @@ CHOSEN = {
     "every path": {"metapaths": EVERY},
     "symmetric": {"metapaths": EVERY, "normalisation": "symmetric", "reach_lift": True},
     "folds": {"folds": 2, "normalisation": "symmetric", "reach_own": True},
-    "content": {"content_top_k": 2, "folds": 2, "reach_lift": True},
+    "no content": {"content_top_k": 0, "folds": 2, "reach_lift": True},
     "an empty fold": {"folds": 3, "fold_by": "time", "exclude_own": False},
     "caps": {"metapaths": EVERY, "walk_max_users": 3, "swing_max_users": 4, "hub_seed": 2},
     "other positives": {

@@ -151,7 +151,9 @@ def test_a_torn_block_is_removed_and_made_again(tmp_path, inputs_of, whole, cont
     assert contents(merge(inputs, root)) == whole(inputs)
 
 
-@pytest.mark.parametrize("state", ["gifts/plan", "similar/joined", "product-row-a2u-u2a/joined"])
+@pytest.mark.parametrize(
+    "state", ["gifts/plan", "similar/joined", "product-row-a2u-u2a/joined", "content/joined"]
+)
 def test_a_torn_plan_or_join_is_made_again(tmp_path, inputs_of, whole, contents, state):
     inputs, root = inputs_of(), tmp_path / "parts"
     parts = Parts.create(inputs, root, 2)
@@ -207,6 +209,6 @@ def test_folders_of_another_version_and_unknown_steps(tmp_path, inputs_of):
     with pytest.raises(InputError, match="triangles lacks part 1, 2 of 2"):
         parts.prepare("similar")
     facts = parts.path / "given" / "facts.json"
-    facts.write_text(facts.read_text().replace("parts-1", "parts-0"))
-    with pytest.raises(InputError, match="schema 'mmbee-graph-parts-0', expected"):
+    facts.write_text(facts.read_text().replace("parts-2", "parts-1"))
+    with pytest.raises(InputError, match="schema 'mmbee-graph-parts-1', expected"):
         Parts.open(parts.path)
