@@ -31,6 +31,8 @@ SHAPES = {"tiktok": (USERS / DRAWS, ITEMS / DRAWS), "live": (1.0, 0.01)}
 """users and authors a gift"""
 CYCLE = 0.3
 """nanoseconds"""
+AT_ONCE = {"feature": 8}
+"""operations of a cycle, in vector instructions"""
 
 
 def main() -> None:
@@ -115,13 +117,15 @@ def runs(
 
 
 def fit(found: list[tuple[Stage, float]]) -> None:
-    """Prints the costs, at least a cycle each, with the least squared relative errors; stages below .05 s are noise."""
+    """Prints the costs, at least a cycle each or in vector instructions part of one, with the least squared relative
+    errors; stages below .05 s are noise."""
     kept = [(stage, seconds) for stage, seconds in found if seconds >= 0.05]
     names = [name for name in COSTS if any(stage.operations.get(name) for stage, _ in kept)]
     counts = np.array([[stage.operations.get(name, 0.0) for name in names] for stage, _ in kept])
     seconds = np.array([seconds for _, seconds in kept])
     scale = np.maximum(counts.max(axis=0), 1)
-    least = CYCLE * 1e-9 * scale, np.full(len(scale), np.inf)
+    cycles = 1 / np.array([AT_ONCE.get(name, 1) for name in names])
+    least = CYCLE * cycles * 1e-9 * scale, np.full(len(scale), np.inf)
     costs = lsq_linear(counts / scale / seconds[:, None], np.ones(len(kept)), least).x
     for name, cost in zip(names, costs / scale * 1e9, strict=True):
         print(f'    "{name}": {cost:.3g},')

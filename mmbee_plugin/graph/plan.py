@@ -19,8 +19,8 @@ COSTS = {
     "heavy": 0.3,
     "scan": 0.3,
     "node": 1900.0,
-    "likeness": 23.0,
-    "feature": 0.02,
+    "likeness": 1.0,
+    "feature": 0.13,
 }
 """nanoseconds of processor time of one operation, fitted by ``benchmarks/graph_plan.py --fit``"""
 OPERATIONS = {
