@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mmbee_plugin.logs.each import Each, Task
@@ -23,6 +25,7 @@ def each_on(spark: SparkSession) -> Each:
 
     def each(count: int, task: Task) -> list[Any]:
         def call(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            leave_imports_out()
             for batch in batches:
                 for number in batch.column("id").to_pylist():
                     yield result(number, task(number))
@@ -30,6 +33,15 @@ def each_on(spark: SparkSession) -> Each:
         return results(spark.range(0, count, 1, count).mapInArrow(call, RESULT)) if count else []
 
     return each
+
+
+@cache
+def leave_imports_out() -> None:
+    """Leaves what a worker has imported out of garbage collections, of which PySpark does one after every task.
+
+    Looking through the objects of compiled kernels' libraries takes longer than a small block.
+    """
+    gc.freeze()
 
 
 def partition() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -146,6 +147,12 @@ def test_a_killed_driver_goes_on(spark, log, expected):
     assert described(found) == expected
     assert given < found.path.stat().st_mtime_ns
     assert not list((log.path / "graph").glob("*.parts-*"))
+
+
+def test_workers_do_not_look_through_their_imports_after_every_task(spark):
+    from mmbee_plugin.spark.tasks import each_on
+
+    assert all(each_on(spark)(4, lambda number: gc.get_freeze_count()))
 
 
 def test_ids_name_the_rows(spark, log):
