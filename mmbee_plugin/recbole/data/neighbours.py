@@ -99,8 +99,6 @@ class NeighbourLists(nn.Module):
         ids, weights = rectangular_lists(lists, self._start_rows, self._end_rows)
         self.register_buffer(f"ids_{fold}", torch.from_numpy(ids), persistent=False)
         self.register_buffer(f"weights_{fold}", torch.from_numpy(weights), persistent=False)
-        counts = torch.from_numpy(np.count_nonzero(weights, axis=1))
-        self.register_buffer(f"counts_{fold}", counts, persistent=False)
         if attributes:
             self.means[str(fold)] = MeanColumns(attributes)
 
@@ -109,7 +107,7 @@ class NeighbourLists(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """nodes (B,), table (n, d) -> weighted sums (B, d) and list lengths (B,)."""
         ids, weights = self.of(nodes, fold)
-        return weighted_sums(ids, weights, table), self.get_buffer(f"counts_{fold}")[nodes].to(table.dtype)
+        return weighted_sums(ids, weights, table), (weights > 0).sum(dim=1).to(table.dtype)
 
     def of(self, nodes: torch.Tensor, fold: int | None) -> tuple[torch.Tensor, torch.Tensor]:
         """nodes (B,) -> neighbours' ids (B, K) int32 and weights (B, K), 0 for padding; a pool's weights sum to 1."""
