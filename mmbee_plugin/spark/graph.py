@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 BLOCKS_PER_CORE = 4
-"""of a step: work is predicted, and cores that finish early take another block; what a block
-adds is measured by `benchmarks/spark.py`"""
+"""of a step: work is predicted, and cores that finish early take another block (`benchmarks/spark.py` measures what
+blocks cost)"""
 
 
 def snapshots_on(spark: SparkSession, n_parts: int | None = None) -> Make:

@@ -30,7 +30,7 @@ from mmbee_plugin.logs.graph import gifts_of, graph_of_log
 SETTINGS = GraphSettings(folds=2, reach_top_k=20, top_k=5, swing_max_users=15)
 DRIVER = """
 import json, sys
-from mmbee_plugin.graph.settings import GraphSettings, Interactions
+from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.logs.folder import LogFolder
 from mmbee_plugin.logs.graph import graph_of_log
 from mmbee_plugin.spark.donations import gifts_on
