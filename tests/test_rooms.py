@@ -18,7 +18,7 @@ ROOT = Path(mmbee_plugin.__file__).parent
 FLOORS = {
     "": (
         ("errors",),
-        ("files", "command", "moments", "randomness", "evaluation", "settings", "results"),
+        ("files", "kernels", "command", "moments", "randomness", "evaluation", "settings", "results"),
         ("data",),
         ("modules", "graph"),
         ("offline", "logs", "assembly", "serving"),

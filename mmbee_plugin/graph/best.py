@@ -1,10 +1,11 @@
 """The K best scored nodes, higher scores first, equal scores by lower id."""
 
 import numpy as np
-from numba import njit
+
+from mmbee_plugin.kernels import kernel
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def keep_best(
     ids: np.ndarray, scores: np.ndarray, count: int, best_ids: np.ndarray, best_scores: np.ndarray
 ) -> int:
@@ -21,7 +22,7 @@ def keep_best(
     return kept
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def push(best_ids: np.ndarray, best_scores: np.ndarray, kept: int, node: int, score: float) -> int:
     """Offers a node to a bounded heap with the worst node as root; returns its new size.
 
@@ -43,7 +44,7 @@ def push(best_ids: np.ndarray, best_scores: np.ndarray, kept: int, node: int, sc
     return kept
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def sort_best(best_ids: np.ndarray, best_scores: np.ndarray, kept: int) -> None:
     """Sorts the heap's first ``kept`` entries in place, best first."""
     for last in range(kept - 1, 0, -1):
@@ -52,12 +53,12 @@ def sort_best(best_ids: np.ndarray, best_scores: np.ndarray, kept: int) -> None:
         _sift_down(best_ids, best_scores, last, node, score)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _worse(score: np.floating, node: int, other_score: np.floating, other_node: int) -> bool:
     return score < other_score or (score == other_score and node > other_node)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _sift_down(
     best_ids: np.ndarray, best_scores: np.ndarray, size: int, node: int, score: np.floating
 ) -> None:

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy.sparse import csr_matrix, diags
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.attributes import Attributes
 from mmbee_plugin.graph.best import push, sort_best
 from mmbee_plugin.graph.blocks import over_blocks
+from mmbee_plugin.kernels import kernel
 
 ContentSteps = tuple[csr_matrix, float]
 """content neighbours of authors, and the weight of a step to them"""
@@ -137,7 +137,7 @@ def _by_row(graph: csr_matrix) -> csr_matrix:
     return csr_matrix(diags(1 / np.where(total > 0, total, 1)) @ graph)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _nearest(
     first: int,
     step: int,
@@ -180,7 +180,7 @@ def _nearest(
         sort_best(best_ids[turn], best_cosines[turn], found[turn])
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _add(sums: np.ndarray, weight: float, values: np.ndarray) -> None:
     """``sums += weight * values``, in vector instructions."""
     for place in range(len(sums)):

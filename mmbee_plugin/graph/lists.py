@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from mmbee_plugin.data.ragged import ragged
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
+from mmbee_plugin.kernels import kernel
 
 ENTRY = np.dtype([("id", "<i4"), ("weight", "<f4")])
 """a neighbour's file row and score, above zero"""
@@ -199,7 +199,7 @@ def pack(lists: Sequence[PackedLists]) -> PackedLists:
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _spread(
     source: np.ndarray, entries: np.ndarray, indptr: np.ndarray, place: int, n_paths: int, packed: np.ndarray
 ) -> None:
@@ -209,7 +209,7 @@ def _spread(
             packed[start + entry - source[row]] = entries[entry]
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _taken(
     entries: np.ndarray, starts: np.ndarray, lengths: np.ndarray, own: np.ndarray, top_k: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -230,7 +230,7 @@ def _taken(
     return indptr, ids[:kept], weights[:kept]
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _lay_out(
     entries: np.ndarray, starts: np.ndarray, lengths: np.ndarray, ids: np.ndarray, weights: np.ndarray
 ) -> None:
@@ -240,7 +240,7 @@ def _lay_out(
             ids[row, place], weights[row, place] = entry.id, entry.weight
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _inside(indptr: np.ndarray, entries: np.ndarray, n_ends: np.ndarray) -> bool:
     for row in range(len(indptr) - 1):
         for entry in range(indptr[row], indptr[row + 1]):

@@ -7,13 +7,13 @@ from itertools import pairwise, product
 from typing import Annotated, Literal, get_args
 
 import numpy as np
-from numba import njit
 from pydantic import AfterValidator, BeforeValidator
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.data.ragged import ragged
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.blocks import over_blocks
+from mmbee_plugin.kernels import kernel
 from mmbee_plugin.settings.section import Names
 
 PAPER_METAPATHS = ("u2a2u", "u2a2u2a", "u2a2a", "a2a", "a2u2a")
@@ -240,7 +240,7 @@ def normalised(graph: csr_matrix, normalisation: Normalisation) -> csr_matrix:
     return scaled
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _divide(first: int, step: int, indptr: np.ndarray, data: np.ndarray, by: np.ndarray) -> None:
     """Divides each row's values, without a divisor for each of them in memory."""
     for row in range(first, len(by), step):

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
-from numba import njit
 
 from mmbee_plugin.data.ragged import ragged
 from mmbee_plugin.graph.best import keep_best
@@ -18,6 +17,7 @@ from mmbee_plugin.graph.lists import PackedLists, keeps_self
 from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.graph.topology import GIVEN, Topology
+from mmbee_plugin.kernels import kernel
 
 Listed = tuple[np.ndarray, np.ndarray]
 """ids (n,) int32 and weights (n,) float32 of a node's neighbours, best first"""
@@ -142,7 +142,7 @@ class WalkedNeighbours:
         return ~np.isin(ids, entries["id"][start:stop])
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _stepped(
     weights: np.ndarray,
     starts: np.ndarray,
@@ -163,7 +163,7 @@ def _stepped(
     return _taken(sums, met, count)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _stepped_twice(
     weights: np.ndarray,
     lengths: np.ndarray,
@@ -201,7 +201,7 @@ def _stepped_twice(
     return _taken(sums, met, count)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _taken(sums: np.ndarray, met: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Ends met and their sums, the last first; ``sums`` is zero again."""
     ids, found = np.empty(count, np.int32), np.empty(count)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.lists import NodeLists
+from mmbee_plugin.kernels import kernel
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class PairSampler:
         return PairBatch(nodes, positives, negatives, _mask(nodes, positives, negatives, self.same_type))
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _positives(
     indptr: np.ndarray,
     ids: np.ndarray,
@@ -110,7 +110,7 @@ def _positives(
     return positives
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _mask(nodes: np.ndarray, positives: np.ndarray, negatives: np.ndarray, same_type: bool) -> np.ndarray:
     """(n, M) bool as in :class:`PairBatch`."""
     mask = np.empty((len(nodes), len(negatives)), np.bool_)

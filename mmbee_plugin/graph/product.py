@@ -1,13 +1,13 @@
 """Best columns of every row of a sparse product, without storing it: Gustavson's method, in two variants."""
 
 import numpy as np
-from numba import njit
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.graph.best import keep_best, push, sort_best
 from mmbee_plugin.graph.blocks import over_blocks
 from mmbee_plugin.graph.pruned import by_rank, pruned_rows, worth_pruning
 from mmbee_plugin.graph.stored import Arrays, arrays, row_work, rows_at
+from mmbee_plugin.kernels import kernel
 
 # Columns summed at a time for heavy rows: 128 KB of sums fit a second-level cache. Smaller tiles would cut the rows of
 # `right` into pieces of a few entries.
@@ -67,7 +67,7 @@ def is_heavy(work: np.ndarray, n_columns: int) -> np.ndarray:
     return work > n_columns // 4
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _light_rows(
     first: int,
     step: int,
@@ -106,7 +106,7 @@ def _light_rows(
         found[row] = keep_best(ids, scores, kept, best_ids[row], best_scores[row])
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _heavy_rows(
     first: int,
     step: int,

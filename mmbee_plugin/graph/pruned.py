@@ -8,12 +8,12 @@ Lotem & Naor, 2003) for weighted sums.
 """
 
 import numpy as np
-from numba import njit
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.graph.best import keep_best, push
 from mmbee_plugin.graph.blocks import over_blocks
 from mmbee_plugin.graph.stored import Arrays, arrays
+from mmbee_plugin.kernels import kernel
 
 HEAD = 64
 """entries of each right-hand row that are summed first"""
@@ -73,7 +73,7 @@ def pruned_rows(
     return np.concatenate(flat)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _rank(
     first: int,
     step: int,
@@ -105,12 +105,12 @@ def _rank(
         place[low : high + 1] = 0
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _rank_of(value: np.float32) -> int:
     return int(np.float32(value).view(np.int32)) >> _SHIFT
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _prune(
     first: int,
     step: int,
@@ -144,7 +144,7 @@ def _prune(
                 best[2][row] = keep_best(kept[part], scores, len(scores), best[0][row], best[1][row])
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _candidates(
     row: int,
     left: Arrays,
@@ -199,7 +199,7 @@ def _candidates(
     return found
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _add(
     ranked: Arrays,
     low: int,
@@ -219,7 +219,7 @@ def _add(
     return count
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _least(
     sums: np.ndarray, met: np.ndarray, count: int, top: tuple[np.ndarray, np.ndarray], known: float
 ) -> float:
@@ -234,7 +234,7 @@ def _least(
     return float(least) if held == len(top[0]) else 0.0
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _end(ranked: Arrays, node: int, rank: int) -> int:
     """End of a list's entries of this rank or above."""
     low, high = ranked[0][node], ranked[0][node + 1]
@@ -247,7 +247,7 @@ def _end(ranked: Arrays, node: int, rank: int) -> int:
     return low
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _summed(
     rows: np.ndarray, offsets: np.ndarray, kept: np.ndarray, left: Arrays, right: Arrays, n_columns: int
 ) -> np.ndarray:

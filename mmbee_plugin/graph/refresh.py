@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numba import njit
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.data.folds import BY_TIME
@@ -21,6 +20,7 @@ from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.graph.reach import packed_reach
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.kernels import kernel
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def _inverse(rows: np.ndarray, count: int) -> np.ndarray:
     return found
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _gathered(
     chosen: np.ndarray,
     fresh_indptr: np.ndarray,

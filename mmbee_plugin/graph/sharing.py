@@ -1,8 +1,9 @@
 """Users with equal histories: one row of lists serves them all."""
 
 import numpy as np
-from numba import njit
 from scipy.sparse import csr_matrix
+
+from mmbee_plugin.kernels import kernel
 
 
 def shared_rows(first_step: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
@@ -32,7 +33,7 @@ def shared_rows(first_step: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
     return rows, first[:count].copy()
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _number(
     indptr: np.ndarray,
     indices: np.ndarray,

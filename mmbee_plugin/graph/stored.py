@@ -4,12 +4,12 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
-from numba import njit
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.data.ragged import ragged
 from mmbee_plugin.graph.best import keep_best
 from mmbee_plugin.graph.blocks import over_blocks
+from mmbee_plugin.kernels import kernel
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 """offsets int64, columns int32 and values of a CSR matrix"""
@@ -121,7 +121,7 @@ def best_of_rows(
     return ids, scores, found
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _sums_along(
     first: int, step: int, indptr: np.ndarray, columns: np.ndarray, values: np.ndarray, sums: np.ndarray
 ) -> None:
@@ -130,7 +130,7 @@ def _sums_along(
             sums[row] += values[columns[entry]]
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def buckets(n_ids: int) -> np.ndarray:
     """Room for :func:`sort_ids` to count ids below ``n_ids`` in two halves of their bits."""
     bits = 1
@@ -139,7 +139,7 @@ def buckets(n_ids: int) -> np.ndarray:
     return np.zeros(1 << bits, np.int64)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def sort_ids(ids: np.ndarray, count: int, spare: np.ndarray, places: np.ndarray) -> None:
     """Sorts the first ``count`` ids in place, by two counting sorts where there are enough of them.
 
@@ -168,7 +168,7 @@ def sort_ids(ids: np.ndarray, count: int, spare: np.ndarray, places: np.ndarray)
         source, target = target, source
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _rows(
     first: int,
     step: int,
@@ -201,7 +201,7 @@ def _rows(
         lengths[row + 1] = count
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _move(
     rows: np.ndarray,
     before: np.ndarray,
@@ -219,7 +219,7 @@ def _move(
         indptr[row + 1] += indptr[row]
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _best(
     first: int,
     step: int,

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.errors import InputError
@@ -12,6 +11,7 @@ from mmbee_plugin.graph.blocks import over_blocks
 from mmbee_plugin.graph.hubs import capped
 from mmbee_plugin.graph.plan import COSTS
 from mmbee_plugin.graph.stored import buckets, rows_in_blocks, sort_ids
+from mmbee_plugin.kernels import kernel
 
 
 def swing(
@@ -168,7 +168,7 @@ def _edges(u2a: csr_matrix, max_users: int | None, seed: int) -> csr_matrix:
     return edges
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _fill_triangles(
     first: int,
     step: int,
@@ -238,7 +238,7 @@ def _fill_triangles(
                         triangle[row + common[y]] += weight
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _add_triangles(
     first: int,
     step: int,

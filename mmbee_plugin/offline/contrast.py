@@ -8,7 +8,8 @@ so that results do not depend on the number of threads.
 import math
 
 import numpy as np
-from numba import njit
+
+from mmbee_plugin.kernels import kernel
 
 SUMS = {"reassoc", "contract", "nsz"}
 """freedoms of LLVM that let it vectorise sums; infinities keep their meaning"""
@@ -16,7 +17,7 @@ SHORTEST = 1e-12
 """length below which a vector is not scaled to 1, as in torch's ``normalize``"""
 
 
-@njit(nogil=True, cache=True, fastmath=SUMS, error_model="numpy")
+@kernel(fastmath=SUMS, error_model="numpy")
 def contrast(
     nodes: np.ndarray,
     positives: np.ndarray,
@@ -70,7 +71,7 @@ def contrast(
     return loss, of_nodes, of_positives, of_negatives
 
 
-@njit(nogil=True, cache=True, fastmath=SUMS, error_model="numpy")
+@kernel(fastmath=SUMS, error_model="numpy")
 def _slopes(
     near: np.ndarray, far: np.ndarray, mask: np.ndarray, nce_weight: float, temperature: float
 ) -> float:
@@ -120,14 +121,14 @@ def _slopes(
     return loss + push * (hinges + logs + math.log(product))
 
 
-@njit(nogil=True, cache=True, fastmath=SUMS, error_model="numpy")
+@kernel(fastmath=SUMS, error_model="numpy")
 def _softplus(score: float) -> tuple[float, float]:
     """log(1 + exp(score)) and its derivative, the logistic function."""
     below = math.exp(-abs(score))
     return max(score, 0.0) + math.log1p(below), (1.0 if score >= 0 else below) / (1.0 + below)
 
 
-@njit(nogil=True, cache=True, fastmath=SUMS)
+@kernel(fastmath=SUMS)
 def _add_product(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
     """Adds left (n, m) x right (m, d) to ``out`` (n, d).
 
@@ -147,7 +148,7 @@ def _add_product(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
                 sums[column] += left[row, place] * right[place, column]
 
 
-@njit(nogil=True, cache=True, fastmath=SUMS, error_model="numpy")
+@kernel(fastmath=SUMS, error_model="numpy")
 def _normalise(rows: np.ndarray) -> np.ndarray:
     """Scales rows (n, d) to length 1 in place; returns the divisors (n,)."""
     lengths = np.zeros(len(rows), rows.dtype)
@@ -160,7 +161,7 @@ def _normalise(rows: np.ndarray) -> np.ndarray:
     return lengths
 
 
-@njit(nogil=True, cache=True, fastmath=SUMS, error_model="numpy")
+@kernel(fastmath=SUMS, error_model="numpy")
 def _before_scaling(gradients: np.ndarray, units: np.ndarray, lengths: np.ndarray) -> None:
     """Turns gradients of scaled rows (n, d), in place, into those of the rows before ``_normalise``."""
     for row in range(len(units)):

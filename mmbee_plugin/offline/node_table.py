@@ -4,8 +4,8 @@ import math
 from typing import Literal
 
 import numpy as np
-from numba import njit
 
+from mmbee_plugin.kernels import kernel
 from mmbee_plugin.offline.contrast import SUMS
 
 EPS = 1e-10
@@ -48,7 +48,7 @@ class NodeTable:
         _step(self.weight, self.squares, self._place, flat, of_rows, self.learning_rate)
 
 
-@njit(nogil=True, cache=True, fastmath=SUMS, error_model="numpy")
+@kernel(fastmath=SUMS, error_model="numpy")
 def _step(
     weight: np.ndarray,
     squares: np.ndarray,

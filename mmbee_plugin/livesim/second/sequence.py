@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from mmbee_plugin.kernels import kernel
 from mmbee_plugin.livesim.rooms import Rooms
 from mmbee_plugin.livesim.second.purse import PRICES, Money, tier_weights
 from mmbee_plugin.livesim.second.settings import SecondSettings
@@ -118,7 +118,7 @@ def recent_gifts(rooms: Rooms, room: np.ndarray, window: np.ndarray, fades: floa
     return (np.exp(-1 / fades) * given).astype(np.float32)
 
 
-@njit(cache=True)
+@kernel()
 def _give(
     odds: np.ndarray, user: np.ndarray, room: np.ndarray, window: np.ndarray, author: np.ndarray, draws: np.ndarray,
     base: float, gain: float, keeps: float, dear: float,

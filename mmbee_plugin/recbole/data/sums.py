@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numba import njit
+
+from mmbee_plugin.kernels import kernel
 
 
 def weighted_sums(ids: torch.Tensor, weights: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
@@ -49,7 +50,7 @@ class _WeightedSums(torch.autograd.Function):
         return None, None, gradient
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _add_weighted(ids: np.ndarray, weights: np.ndarray, sums: np.ndarray, table: np.ndarray) -> None:
     """Adds to rows ``ids`` (B, K) of a table (n, d) the weights (B, K) times the row of sums (B, d)."""
     for row in range(len(ids)):

@@ -103,7 +103,7 @@ def test_blocks_import_no_model():
     loaded = set(done.stdout.split())
     assert "mmbee_plugin.graph.parts.folder" in loaded
     rooms = {name.split(".")[1] for name in loaded if name.startswith("mmbee_plugin.")}
-    assert rooms <= {"graph", "data", "command", "settings", "randomness", "files", "errors"}
+    assert rooms <= {"graph", "kernels", "data", "command", "settings", "randomness", "files", "errors"}
     assert not loaded & {"torch", "recbole", "typer", "pandas"}
 
 
