@@ -6,7 +6,6 @@ import json
 import os
 import resource
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,8 @@ import torch.distributed as dist
 from torchrec.distributed.planner import EmbeddingShardingPlanner
 from torchrec.distributed.planner.types import PlannerError
 
-from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec.checkpoints.checkpoint import started_state
 from mmbee_plugin.torchrec.graphcl import main as graphcl_command
-from mmbee_plugin.torchrec.processes.collectives import from_first
 from mmbee_plugin.torchrec.processes.entry import run
 from mmbee_plugin.torchrec.processes.launch import process_group
 from mmbee_plugin.torchrec.settings import parse_settings
@@ -91,18 +88,6 @@ def unplanned(content: Any, output: Path) -> None:
         Trainer(parse_settings(content, "test"), process)
 
 
-def late(content: Any, output: Path) -> None:
-    """The first process fails in what only it does; the second hears of it a second later."""
-
-    def refuse() -> None:
-        raise InputError("no room")
-
-    with process_group(60) as process:
-        if process.rank == 1:
-            time.sleep(1)
-        from_first(refuse)
-
-
 def full_disk(content: Any, output: Path) -> None:
     """The process of rank ``content["rank"]`` can write files of 4 KiB at most."""
     if int(os.environ["RANK"]) == content["rank"]:
@@ -118,5 +103,4 @@ KINDS = {
     "graphcl": graphcl,
     "crash": crash,
     "unplanned": unplanned,
-    "late": late,
 }

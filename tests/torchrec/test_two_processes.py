@@ -78,12 +78,6 @@ def test_a_planner_failure_is_known_everywhere(start, case, tmp_path):
     assert errors(tmp_path, 1) == [f"error: process 1: {reason}"]
 
 
-def test_a_process_that_hears_late_still_hears_why(start, tmp_path):
-    assert start("jobs", 2, "late", None, tmp_path) == [2, 2]
-    assert errors(tmp_path, 0) == ["error: no room"]
-    assert errors(tmp_path, 1) == ["error: process 1: no room"]
-
-
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_full_disk_is_one_line_on_every_process(start, case, tmp_path, rank):
     begun = time.monotonic()
