@@ -26,6 +26,7 @@ TRACEBACK = "MMBEE_TRACEBACK"
 HINT = f"{TRACEBACK}=1 shows the traceback"
 IN_LIBRARIES: tuple[tuple[type[Warning], str], ...] = (
     (DeprecationWarning, r"torch\.jit"),  # torch.jit.script, which torch_geometric calls
+    (DeprecationWarning, r"numpy\._core"),  # a tensor that RecBole gives to NumPy 2
     (FutureWarning, r"torch\.cuda"),  # pynvml, which torch imports
     (UserWarning, r"hyperopt"),  # pkg_resources, which hyperopt imports
 )

@@ -88,7 +88,7 @@ def save_bag(bag: BagFeatures, path: Path) -> np.ndarray:
     """Writes a bag as `.npz` (`indptr`, `words`, `vocabulary`); returns its `present`."""
     archive = io.BytesIO()  # on a full disk an archive prints to stderr past any handler
     np.savez(archive, indptr=bag.indptr, words=bag.words, vocabulary=np.int64(bag.vocabulary))
-    path.write_bytes(archive.getbuffer())
+    path.write_bytes(archive.getvalue())  # its getbuffer() on a full disk ends Python 3.12.1
     return bag.present
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import pickle
 import pickletools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def test_reads_what_scipy_pickles(tmp_path, matrix, form, protocol):
 def test_reads_old_and_new_module_paths(tmp_path, matrix, module, numpy_core):
     text = pickle.dumps(matrix, protocol=2)
     text = text.replace(b"cscipy.sparse._coo\n", f"c{module}\n".encode())
-    text = text.replace(b"cnumpy.core.multiarray\n", f"c{numpy_core}.multiarray\n".encode())
+    text = re.sub(rb"cnumpy\._?core\.multiarray\n", f"c{numpy_core}.multiarray\n".encode(), text)
     assert module.encode() in text and numpy_core.encode() in text
     (tmp_path / "matrix.pkl").write_bytes(text)
     assert len(read_sparse(tmp_path / "matrix.pkl").rows) == 3
@@ -48,7 +49,8 @@ def test_reads_old_and_new_module_paths(tmp_path, matrix, module, numpy_core):
 
 def test_reads_coords_of_newer_scipy(tmp_path, matrix):
     state = matrix.__dict__
-    state["coords"] = (state.pop("row"), state.pop("col"))
+    if "coords" not in state:
+        state["coords"] = (state.pop("row"), state.pop("col"))
     (tmp_path / "matrix.pkl").write_bytes(pickle.dumps(matrix))
     assert read_sparse(tmp_path / "matrix.pkl").rows.tolist() == [0, 1, 2]
 

@@ -279,7 +279,7 @@ def test_bad_data_are_one_line(live_folder, live_shards, sample_shards, tmp_path
     with pytest.raises(InputError, match="no metapath 'u2a2u'; it has: none"):
         open_store(no_lists)
     table = pq.read_table(store.path / "train.parquet")
-    column = np.array(table["segment"])
+    column = table["segment"].to_numpy().copy()
     column[7] = store.live.segments
     place = table.column_names.index("segment")
     pq.write_table(table.set_column(place, "segment", [column]), store.path / "train.parquet")

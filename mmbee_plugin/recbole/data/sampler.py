@@ -66,7 +66,7 @@ class NegativeSampler:
             raise InputError(f"{phase}: no second item exists to be drawn as a negative")
         if len(full):
             raise InputError(
-                f"user {user_tokens[full[0]]!r} has all {drawable.sum():,} items as positives, so no "
+                f"user {str(user_tokens[full[0]])!r} has all {drawable.sum():,} items as positives, so no "
                 "negative exists; leave such users out (user_inter_num_interval, of data that do not come split)"
             )
         self._seed = seed
