@@ -41,10 +41,10 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-# The tests run in two processes; each would otherwise start a thread per core.
+# The tests run in three processes, as many wait now and then; each would otherwise start a thread per core.
 unit: export OMP_NUM_THREADS ?= 1
 unit: $(READY)
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 3
 
 docs: $(READY)
 	$(BIN)/pip install -q -e ".[docs]" -c constraints.txt
