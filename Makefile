@@ -44,7 +44,7 @@ types: $(READY)
 # The tests run in three processes, as many wait now and then; each would otherwise start a thread per core.
 unit: export OMP_NUM_THREADS ?= 1
 unit: $(READY)
-	$(BIN)/python -m pytest -q -n 3
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal
 
 docs: $(READY)
 	$(BIN)/pip install -q -e ".[docs]" -c constraints.txt
