@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from numba import njit
 from numba.core.caching import FunctionCache
+
+from mmbee_plugin.errors import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +44,14 @@ class _Kept(FunctionCache):
             super().save_overload(sig, data)
         except OSError as error:
             self.disable()
-            logger.warning(
-                "%s: compiled code cannot be kept (%s): each process compiles it again; NUMBA_CACHE_DIR names "
-                "another folder",
-                self.cache_path,
-                error.strerror,
-            )
+            _complain(self.cache_path, one_line(error))
+
+
+@cache
+def _complain(folder: str, reason: str) -> None:
+    """Warns once of a folder, however many functions are compiled."""
+    logger.warning(
+        "%s: compiled code cannot be kept (%s): each process compiles it again; NUMBA_CACHE_DIR names another folder",
+        folder,
+        reason,
+    )
