@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.distributed.checkpoint.metadata import _MEM_FORMAT_ENCODING
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.torchrec.checkpoints import checkpoint
@@ -180,3 +181,18 @@ def test_paths_in_a_checkpoint_that_python_3_13_wrote():
     assert _Unpickler(io.BytesIO(b"cpathlib._local\nPosixPath\n.")).load() is PosixPath
     with pytest.raises(pickle.UnpicklingError, match=r"it names pathlib\.os"):
         _Unpickler(io.BytesIO(b"cpathlib._local\nos\n.")).load()
+
+
+def test_members_of_enumerations_that_python_3_11_2_wrote():
+    """There a member is pickled as a call of getattr, which looks up members alone."""
+    encoding = f"{_MEM_FORMAT_ENCODING.__module__}\n{_MEM_FORMAT_ENCODING.__name__}"
+
+    def read(owner: str, name: str) -> Any:
+        return _Unpickler(io.BytesIO(f"cbuiltins\ngetattr\n(c{owner}\nV{name}\ntR.".encode())).load()
+
+    for name, member in _MEM_FORMAT_ENCODING.__members__.items():
+        assert read(encoding, name) is member
+    with pytest.raises(KeyError):
+        read(encoding, "__class__")
+    with pytest.raises(pickle.UnpicklingError, match=r"it names builtins\.getattr"):
+        read("pathlib\nPosixPath", "home")
