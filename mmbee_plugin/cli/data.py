@@ -90,6 +90,9 @@ def data_samples(
         float, typer.Option(help="Seconds before or after a visit in which a gift is of the visit.")
     ] = 0.0,
     long_watch: Annotated[float, typer.Option(help="Seconds after which a visit is long.")] = 60.0,
+    visits: Annotated[
+        bool, typer.Option("--visits", help="Keep the visits of the training period, for graph.visits.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the draw of negatives.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace real data.")] = False,
     engine: Engine = "embedded",
@@ -111,6 +114,7 @@ def data_samples(
         test_negatives=test_negatives,
         gift_tolerance=gift_tolerance,
         long_watch=long_watch,
+        visits=visits,
         seed=seed,
     )
     log = LogFolder(logs.absolute() if engine == "spark" else logs)

@@ -46,6 +46,8 @@ class DailySettings(Section):
     """seconds before or after a visit in which a gift is of the visit"""
     long_watch: float = Field(default=60.0, gt=0)
     """seconds after which a visit is long"""
+    visits: bool = False
+    """keep the visits of the training part, for the adapter's graph.visits"""
     seed: int = Field(default=0, ge=0)
     """of the draw of negatives, the model's start, the order of rows and the gate's resampling"""
     keep_days: int = Field(default=7, ge=1)
@@ -65,5 +67,6 @@ class DailySettings(Section):
             test_negatives=self.negative_rate,
             gift_tolerance=self.gift_tolerance,
             long_watch=self.long_watch,
+            visits=self.visits,
             seed=self.seed,
         )

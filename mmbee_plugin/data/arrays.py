@@ -87,7 +87,8 @@ def read_tensor(path: Path, *, dimensions: int, kinds: str) -> np.ndarray:
 
 def _check_array(array: np.ndarray, path: Path, dimensions: int, kinds: str) -> None:
     if array.ndim != dimensions or array.dtype.kind not in kinds:
-        wanted = {"f": "floats", "iu": "whole numbers", "fiu": "numbers", "b": "truth values"}[kinds]
+        known = {"f": "floats", "iu": "whole numbers", "fiu": "numbers", "b": "truth values", "V": "records"}
+        wanted = known[kinds]
         raise InputError(
             f"{path}: {array.dtype} of shape {array.shape}; {dimensions} dimensions of {wanted} are needed"
         )

@@ -27,6 +27,7 @@ from mmbee_plugin.data.recbole_files import (
     read_tokens,
 )
 from mmbee_plugin.data.unread import modality_files, unread_features
+from mmbee_plugin.data.visits import Visits, read_visits
 from mmbee_plugin.data.writer import SPLITS, Interactions
 from mmbee_plugin.errors import InputError
 
@@ -173,6 +174,11 @@ class DatasetFolder:
         return SegmentFeatures(
             self.path, self.item_tokens, self.modalities, self.live.count, self.live.seconds
         )
+
+    @cached_property
+    def visits(self) -> Visits | None:
+        """Visits before the end of training, with times as in the files; None without. Raises as `read_visits`."""
+        return read_visits(self.path, len(self.user_tokens), len(self.item_tokens))
 
     def categories(self, field: str | None = None) -> np.ndarray | None:
         """(n_items,) category numbers by column `field` of `.item`, None without categories; see `read_categories`."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mmbee_plugin.data.features import PRESENT, present_path
+from mmbee_plugin.data.visits import VISITS
 from mmbee_plugin.errors import InputError
 
 PACKED = frozenset({".gz", ".zip", ".xz", ".bz2", ".zst", ".7z", ".tar", ".tgz", ".rar"})
@@ -51,7 +52,7 @@ def unread_features(folder: Path, items: str, described: Iterable[str] | None) -
     """
     arrays = (path for path in folder.iterdir() if path.suffix in ARRAYS and not _tells_presence(path))
     known = {path.name for path in arrays} if described is None else set(described)
-    known |= {present_path(Path(name)).name for name in known}
+    known |= {VISITS, *(present_path(Path(name)).name for name in known)}
     lines = []
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in DATA and not path.name.startswith(".") and path.name not in known:

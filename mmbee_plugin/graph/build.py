@@ -22,6 +22,7 @@ from mmbee_plugin.graph.remaining import of_build
 from mmbee_plugin.graph.settings import GraphSettings, Interactions, NodeStage
 from mmbee_plugin.graph.snapshot import Snapshot, fold_folder
 from mmbee_plugin.graph.stages import Spent
+from mmbee_plugin.graph.visits import with_visits
 from mmbee_plugin.graph.writer import SnapshotWriter, is_sound
 
 
@@ -173,7 +174,11 @@ def _write_graph(
             _ = made.content
     if settings.reach_top_k:
         with writer.stage(f"reach{within}"):
-            writer.lists(f"{folder}reach", made.reach)
+            reach = made.reach
+            if settings.visits:
+                assert inputs.visits is not None
+                reach = with_visits(reach, inputs.seen(fold), inputs.visits, settings)
+            writer.lists(f"{folder}reach", reach)
     for name in in_turn([*settings.metapaths, *(inputs.positives if fold is None else ())]):
         with writer.stage(f"{name}{within}"):
             lists = made.lists(name)

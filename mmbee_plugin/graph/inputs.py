@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from mmbee_plugin.data.folds import BY_TIME
+from mmbee_plugin.data.visits import Visits
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.attributes import Attributes
 from mmbee_plugin.graph.content import ContentSteps, ContentVectors, chosen_modalities, content_neighbours
@@ -18,6 +19,7 @@ from mmbee_plugin.graph.refresh import Refresh
 from mmbee_plugin.graph.settings import REFRESHING, GraphSettings, Interactions, NodeStage
 from mmbee_plugin.graph.snapshot import CONTENT
 from mmbee_plugin.graph.statistics import columns_of
+from mmbee_plugin.graph.visits import check_visits
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Inputs:
         refresh: keep the lists of an earlier snapshot where nothing has changed. Folds keep them only if they are by
             time and leave out no gift that the earlier snapshot has; their lists are new otherwise.
         averaged: the modalities whose means over neighbours are attributes; by default all.
+        visits: on the clock of the interactions; needed for ``settings.visits``.
     """
 
     interactions: Interactions
@@ -42,6 +45,7 @@ class Inputs:
     names: Names | None = None
     refresh: Refresh | None = None
     averaged: Container[str] | None = None
+    visits: Visits | None = None
 
     @cached_property
     def attributes(self) -> dict[str, Attributes]:
@@ -108,7 +112,8 @@ class Inputs:
         features = {
             name if name in self.attributes else f"near {name}": one for name, one in self.features.items()
         }
-        return _key(interactions, settings, features, self.nodes, self.refresh)
+        check_visits(self.visits, interactions, settings)
+        return _key(interactions, settings, features, self.nodes, self.refresh, self.visits)
 
 
 def _key(
@@ -117,12 +122,15 @@ def _key(
     features: Mapping[str, Attributes],
     nodes: NodeStage | None,
     refresh: Refresh | None,
+    visits: Visits | None,
 ) -> str:
     chosen = settings.model_dump(mode="json", exclude=REFRESHING)
     others = settings.statistics != GraphSettings().statistics
     by_content = tuple(f"content_{name}" for name in ("top_k", "modalities", "share", "sharpness"))
+    of_visits = ("visits", "visits_prior", "visits_floor")
     unread = () if settings.steps_by_content else by_content
-    for name in ("statistics", "walk_max_users", "hub_seed", *by_content):
+    unread += () if settings.visits else of_visits
+    for name in ("statistics", "walk_max_users", "hub_seed", *by_content, *of_visits):
         if name in unread or getattr(settings, name) == getattr(GraphSettings(), name):
             del chosen[name]  # keys of snapshots from before this setting stay valid
     described = {
@@ -142,6 +150,8 @@ def _key(
     if refresh is not None:
         arrays |= {"earlier users": refresh.users, "earlier authors": refresh.authors}
         arrays["earlier until"] = np.array([np.nan if refresh.until is None else refresh.until])
+    if settings.visits:
+        arrays |= {f"visits {name}": getattr(visits, name) for name in ("users", "authors", "ends")}
     for name, modality in sorted(features.items()):
         arrays |= {f"{name} values": modality.values, f"{name} present": modality.present}
     for name, array in arrays.items():

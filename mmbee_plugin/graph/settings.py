@@ -70,6 +70,12 @@ class GraphStage(Section):
     """weight of the walk's last step by content, beside the one by gifts"""
     content_sharpness: float = Field(default=5.0, ge=0)
     """a neighbour by content weighs exp(this x cosine)"""
+    visits: float = Field(default=0.0, ge=0)
+    """weight of a user's earlier visits in the long walk's lists, the power of their lift; 0: gifts alone"""
+    visits_prior: float = Field(default=20.0, ge=0)
+    """visits that a user is taken to have made besides, to authors he never visits again"""
+    visits_floor: float = Field(default=10.0, gt=0)
+    """entry of the long walk that weighs as much as a lift of 1: the model's reach_floor"""
     folds: int = Field(default=0, ge=0)
     """parts for cross-fitting: neighbours are also computed without each part's edges; 0: none"""
     fold_by: FoldBy = "pair"

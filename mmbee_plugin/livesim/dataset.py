@@ -14,7 +14,7 @@ from mmbee_plugin.logs.folder import LogFolder
 from mmbee_plugin.logs.samples import write_samples
 from mmbee_plugin.logs.settings import SampleSettings
 
-SAMPLES = SampleSettings(train_negatives=0.09, test_negatives=0.25)
+SAMPLES = SampleSettings(train_negatives=0.09, test_negatives=0.25, visits=True)
 """All gifts and these shares of negatives: in livesim 1 146,000 training rows, 61,000 each of validation and test."""
 
 

@@ -14,6 +14,7 @@ import polars as pl
 
 from mmbee_plugin.data.hashing import content_hash
 from mmbee_plugin.data.recbole_files import MISSING_TOKENS
+from mmbee_plugin.data.visits import VISIT, VISITS
 from mmbee_plugin.data.writer import check_replaceable
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import published
@@ -93,6 +94,8 @@ def write_samples(
     with published(folder) as beside:
         _write_rows(beside, folder.name, rows, segment, period)
         _write_attributes(beside, folder.name, log, users, authors, period.ends[0])
+        if settings.visits:
+            _write_visits(beside, log, users, authors, period)
         progress("features")
         places = keys.places[kept]
         varying = bool(((keys.ends - keys.starts)[kept] != settings.window * 1000).any())
@@ -184,6 +187,24 @@ def _write_attributes(
             pl.DataFrame(table | {f"{column}:token": values for column, values in columns.items()}),
             folder / f"{name}.{suffix}",
         )
+
+
+def _write_visits(
+    folder: Path, log: LogFolder, users: list[str], authors: list[str], period: Period
+) -> None:
+    """Writes `visits.npy`: visits of users and authors of the folder that ended within the training part."""
+    start, end = period.start if period.window else -(2**62), period.ends[0]
+    visits = log.scan("visits").filter((pl.col("exit") >= start) & (pl.col("exit") < end))
+    ids = {"user": ("user_id", users), "author": ("author_id", authors)}
+    for name, (column, tokens) in ids.items():
+        rows = pl.LazyFrame({column: tokens}).with_row_index(name)
+        visits = visits.join(rows, on=column)
+    found = visits.select("user", "author", _seconds("exit").cast(pl.Float64).alias("end"))
+    table = found.collect(engine="streaming").sort("end", "user", "author")
+    array = np.empty(len(table), VISIT)
+    for name in VISIT.names or ():
+        array[name] = table[name].to_numpy()
+    np.save(folder / VISITS, array)
 
 
 def _write_segments(folder: Path, name: str, log: LogFolder, places: np.ndarray) -> None:

@@ -53,6 +53,8 @@ class SampleSettings:
     """Seconds before or after a visit in which a gift is still of the visit."""
     long_watch: float = 60.0
     """Seconds after which a visit is a long one."""
+    visits: bool = False
+    """Whether the visits before the end of training are written too, for `graph.visits`."""
     seed: int = 0
     """Of the draw of negatives."""
 

@@ -42,8 +42,8 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.build import build
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 random = np.random.default_rng(0)
-made = Interactions(random.integers(0, 3000, 20000), random.integers(0, 50, 20000), None, 3000, 50)
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+made = Interactions(random.integers(0, 300, 2000), random.integers(0, 50, 2000), None, 300, 50)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 try:
     build(made, GraphSettings(metapaths=("u2a",)), {str(tmp_path / "graph")!r})
 except InputError as error:
@@ -54,7 +54,7 @@ except InputError as error:
     assert "cannot write a graph snapshot (File too large)" in done.stderr
     assert "Traceback" not in done.stderr
     assert os.listdir(tmp_path / "graph") == []
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 100_000
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 10_000
 
 
 def test_a_failing_stage_leaves_nothing(tmp_path, interactions):
