@@ -60,9 +60,7 @@ def read_visits(folder: Path, n_users: int, n_authors: int) -> Visits | None:
     for name, rows, count in (("user", visits.users, n_users), ("author", visits.authors, n_authors)):
         wrong = np.flatnonzero((rows < 0) | (rows >= count))
         if len(wrong):
-            raise InputError(
-                f"{file}, entry {wrong[0]}: {name} {rows[wrong[0]]} is outside 0..{count - 1}"
-            )
+            raise InputError(f"{file}, entry {wrong[0]}: {name} {rows[wrong[0]]} is outside 0..{count - 1}")
     if not np.isfinite(visits.ends).all() or (np.diff(visits.ends) < 0).any():
         raise InputError(f"{file}: ends that are no numbers, or descend")
     return visits

@@ -175,7 +175,7 @@ def _write_graph(
     if settings.reach_top_k:
         with writer.stage(f"reach{within}"):
             reach = made.reach
-            if settings.visits:
+            if settings.pools_visits:
                 assert inputs.visits is not None
                 reach = with_visits(reach, inputs.seen(fold), inputs.visits, settings)
             writer.lists(f"{folder}reach", reach)

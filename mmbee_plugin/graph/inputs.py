@@ -35,7 +35,7 @@ class Inputs:
         refresh: keep the lists of an earlier snapshot where nothing has changed. Folds keep them only if they are by
             time and leave out no gift that the earlier snapshot has; their lists are new otherwise.
         averaged: the modalities whose means over neighbours are attributes; by default all.
-        visits: on the clock of the interactions; needed for ``settings.visits``.
+        visits: on the clock of the interactions; needed if ``settings.pools_visits``.
     """
 
     interactions: Interactions
@@ -129,7 +129,7 @@ def _key(
     by_content = tuple(f"content_{name}" for name in ("top_k", "modalities", "share", "sharpness"))
     of_visits = ("visits", "visits_prior", "visits_floor")
     unread = () if settings.steps_by_content else by_content
-    unread += () if settings.visits else of_visits
+    unread += () if settings.pools_visits else of_visits
     for name in ("statistics", "walk_max_users", "hub_seed", *by_content, *of_visits):
         if name in unread or getattr(settings, name) == getattr(GraphSettings(), name):
             del chosen[name]  # keys of snapshots from before this setting stay valid
@@ -150,7 +150,7 @@ def _key(
     if refresh is not None:
         arrays |= {"earlier users": refresh.users, "earlier authors": refresh.authors}
         arrays["earlier until"] = np.array([np.nan if refresh.until is None else refresh.until])
-    if settings.visits:
+    if visits is not None and settings.pools_visits:
         arrays |= {f"visits {name}": getattr(visits, name) for name in ("users", "authors", "ends")}
     for name, modality in sorted(features.items()):
         arrays |= {f"{name} values": modality.values, f"{name} present": modality.present}

@@ -31,7 +31,7 @@ class Partly(InProcess):
 
     @property
     def reach(self) -> PackedLists:
-        if self.settings.visits:  # those of the earlier snapshot hold its visits already
+        if self.settings.pools_visits:  # those of the earlier snapshot hold its visits already
             return super().reach
         return self.kept.reach(self.u2a, self.settings, self.by_row, self.content)
 

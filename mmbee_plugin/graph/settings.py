@@ -105,6 +105,11 @@ class GraphStage(Section):
         """Whether the long walk has them."""
         return bool(self.reach_top_k and self.content_top_k)
 
+    @property
+    def pools_visits(self) -> bool:
+        """Whether the long walk's lists have visits."""
+        return bool(self.reach_top_k and self.visits)
+
 
 class GraphSettings(GraphStage):
     """What the graph stage depends on besides its inputs."""

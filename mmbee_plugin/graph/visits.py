@@ -20,14 +20,12 @@ _AT_ONCE = 4096
 
 def check_visits(visits: Visits | None, interactions: Interactions, settings: GraphStage) -> None:
     """Raises InputError if the settings ask for visits and cannot have them."""
-    if not settings.visits:
+    if not settings.pools_visits:
         return
     if visits is None:
         raise InputError(
             "graph.visits: no visits here; a log's samples have them with mmbee data samples LOGS DST --visits"
         )
-    if not settings.reach_top_k:
-        raise InputError("graph.visits: they are part of the long walk's lists, and graph.reach_top_k is 0")
     if interactions.times is None or (settings.folds and settings.fold_by not in BY_TIME):
         raise InputError(
             f"graph.visits: which of them a graph knows is told by time, not with fold_by {settings.fold_by}"
@@ -93,7 +91,9 @@ def _best(graph: csr_matrix, top_k: int) -> tuple[np.ndarray, np.ndarray]:
     """Lengths and entries of each row's ``top_k`` largest values, by ascending column."""
     row = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
     by_value = np.lexsort((graph.indices, -graph.data, row))
-    rank = np.arange(len(row)) - graph.indptr[row]  # rows stay where they are, so this is the place within one
+    rank = (
+        np.arange(len(row)) - graph.indptr[row]
+    )  # rows stay where they are, so this is the place within one
     kept = by_value[rank < top_k]
     kept = kept[np.lexsort((graph.indices[kept], row[kept]))]
     entries = np.empty(len(kept), ENTRY)

@@ -189,9 +189,7 @@ def _write_attributes(
         )
 
 
-def _write_visits(
-    folder: Path, log: LogFolder, users: list[str], authors: list[str], period: Period
-) -> None:
+def _write_visits(folder: Path, log: LogFolder, users: list[str], authors: list[str], period: Period) -> None:
     """Writes `visits.npy`: visits of users and authors of the folder that ended within the training part."""
     start, end = period.start if period.window else -(2**62), period.ends[0]
     visits = log.scan("visits").filter((pl.col("exit") >= start) & (pl.col("exit") < end))

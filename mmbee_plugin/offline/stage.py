@@ -91,7 +91,7 @@ def inputs_of(
         nodes = node_stage(graphcl, seed, start)
     names = Names(folder.user_tokens, folder.item_tokens, folder.origin)
     refresh = refresh_of(names, graph, progress)
-    visits = folder.visits.since(folder.origin) if graph.visits and folder.visits is not None else None
+    visits = folder.visits.since(folder.origin) if graph.pools_visits and folder.visits is not None else None
     return Inputs(interactions, graph, features, nodes, names, refresh, averaged=modalities, visits=visits)
 
 

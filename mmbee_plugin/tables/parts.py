@@ -10,7 +10,8 @@ from mmbee_plugin.experiments.rows import Settings
 GRAPH, CONTENT = "Graph", "Multi-modal"
 """kinds of parts, as the paper's Table 7 has them"""
 MFQ, QUERIES, MATCH = "MFQ", "queries", "match"
-GIE, GRAPHCL, REACH, BY_CONTENT, FOLDS = "GIE", "GraphCL", "reach", "reach by content", "folds"
+GIE, GRAPHCL, REACH, FOLDS = "GIE", "GraphCL", "reach", "folds"
+BY_CONTENT, VISITS = "reach by content", "reach by visits"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def model_parts(metapaths: Sequence[str]) -> tuple[Part, ...]:
         Part(GRAPHCL, GRAPH, {"node_tables": "fresh"}, "Θ(-)"),
         Part(REACH, GRAPH, {"graph": {"reach_top_k": 0}}, "reach(-)"),
         Part(BY_CONTENT, GRAPH, {"graph": {"content_top_k": 0}}),
+        Part(VISITS, GRAPH, {"graph": {"visits": 0.0}}),
         Part(FOLDS, GRAPH, {"graph": {"folds": 0}}),
         Part(GIE, GRAPH, {"interest": "none"}, "h_g(-)"),
         Part(MFQ, CONTENT, {"content": "none"}, "h_m(-)"),

@@ -287,3 +287,20 @@ def test_negatives_and_tolerances_are_kept_with_the_samples(tmp_path, tables, lo
     )
     assert sum(kept["counts"][f"gifts {what}"] for what in inside) == len(tables["gifts"])
     assert "           0 gifts up to 5 s after a visit; of it" in lines
+
+
+def test_visits_of_the_training_part_are_kept_if_asked_for(tmp_path, tables, logs):
+    log = logs.write(tmp_path / "log", tables, frames=FRAMES)
+    write_samples(log, tmp_path / "without" / "tiny", logs.SMALL)
+    write_samples(log, tmp_path / "with" / "tiny", replace(logs.SMALL, visits=True))
+    without, found = (DatasetFolder(tmp_path / name / "tiny") for name in ("without", "with"))
+    assert without.visits is None and without.hash != found.hash and not found.unread
+    known = pl.col("user_id").is_in(found.user_tokens) & pl.col("author_id").is_in(found.item_tokens)
+    expected = tables["visits"].filter((pl.col("exit") < TRAIN_END) & known).sort("exit")
+    assert 0 < len(found.visits) == len(expected) < len(tables["visits"])
+    np.testing.assert_array_equal(found.visits.ends, expected["exit"].to_numpy() / 1000)
+    pairs = zip(found.visits.users, found.visits.authors, expected.iter_rows(named=True), strict=True)
+    for user, author, row in pairs:
+        if expected.filter(pl.col("exit") == row["exit"]).height == 1:  # ties are by row
+            assert found.user_tokens[user] == row["user_id"]
+            assert found.item_tokens[author] == row["author_id"]

@@ -60,14 +60,15 @@ def test_models_are_those_of_the_tables(folders):
     live, ranked = folders
     (of_live, of_ranked), names = planned_parts(folders, GIVEN, (), [1, 2])
     assert names == [
-        *(*PATHS, "GraphCL", "reach", "reach by content", "folds", "GIE", "MFQ", "queries", "match"),
+        *(*PATHS, "GraphCL", "reach", "reach by content", "reach by visits"),
+        *("folds", "GIE", "MFQ", "queries", "match"),
         *("visual", "speech", "comment", "acoustic", "text"),
     ]
     assert (of_live.metric, of_live.ranks, of_ranked.metric, of_ranked.ranks) == (
         *("GAUC", False, "Recall@20", True),
     )
     absent = "not in the data or settings"
-    off = {"reach by content": "off in its settings"}
+    off = dict.fromkeys(("reach by content", "reach by visits"), "off in its settings")
     assert of_live.lacking == off | dict.fromkeys(("acoustic", "text"), absent)
     assert of_ranked.lacking == off | dict.fromkeys(("speech", "comment"), absent)
     table = {row.labels[-1]: row for row in make_table(7, live.modalities, PATHS).rows}

@@ -93,7 +93,7 @@ class _Source:
                     self.ready[f"u2a/{name}.npy"] = graph.state("gifts", PLAN).file(f"u2a.{name}")
                     self.ready[f"a2a/{name}.npy"] = graph.state("similar", JOINED).file(name)
             for kind, name in (("lists-u", "lists/u"), ("lists-a", "lists/a"), ("reach", "reach")):
-                if not graph.folder(kind).exists() or (kind == "reach" and graph.settings.visits):
+                if not graph.folder(kind).exists() or (kind == "reach" and graph.settings.pools_visits):
                     continue  # lists that visits are added to are written anew
                 for array in ("indptr", "entries"):
                     self.ready[f"{folder}{name}/{array}.npy"] = graph.state(kind, JOINED).file(array)

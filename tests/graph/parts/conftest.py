@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from mmbee_plugin.graph.build import build
+from mmbee_plugin.data.visits import Visits
+from mmbee_plugin.graph.build import build_snapshot
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.settings import GraphSettings, NodeStage
 
@@ -28,11 +29,15 @@ def summed_positives(u2a, users, authors):
 
 @pytest.fixture
 def inputs_of(interactions, features):
-    """A function that gives inputs with these settings, a modality and node vectors."""
+    """A function that gives inputs with these settings, a modality, node vectors and visits."""
+    random = np.random.default_rng(5)
+    users, authors = (random.integers(0, count, 200).astype(np.int32) for count in (30, 20))
+    visits = Visits(users, authors, interactions.times.min() + 500.0 * np.arange(200))
 
     def chosen(**settings):
         given = GraphSettings(**(DEFAULTS | settings))
-        return Inputs(interactions, given, features, NodeStage({"width": 2}, summed_positives))
+        nodes = NodeStage({"width": 2}, summed_positives)
+        return Inputs(interactions, given, features, nodes, visits=visits)
 
     return chosen
 
@@ -42,14 +47,7 @@ def whole(tmp_path):
     """A function that builds inputs in one process; returns the contents of the snapshot."""
 
     def built(inputs):
-        made = build(
-            inputs.interactions,
-            inputs.settings,
-            tmp_path / "whole",
-            features=inputs.features,
-            nodes=inputs.nodes,
-        )
-        return _contents(made)
+        return _contents(build_snapshot(inputs, tmp_path / "whole"))
 
     return built
 
