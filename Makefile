@@ -32,7 +32,9 @@ run-torchrec: $(READY) $(SHARDS)/shards.json
 $(SHARDS)/shards.json: $(wildcard datasets/tiktok/dataset.json) | $(READY)
 	$(BIN)/mmbee data shards tiktok $(SHARDS)
 
-test: lint types unit
+# Types are checked beside the tests: one core's minute of many.
+test: lint
+	$(MAKE) --no-print-directory -j2 types unit
 
 lint: $(READY)
 	$(BIN)/ruff check .
