@@ -122,6 +122,8 @@ def report(info: DatasetInfo) -> list[str]:
     lines += [f"warning: {line}" for line in folder.unread]
     if folder.live is not None:
         lines.append("live data: the counts below are of gifts")
+        if folder.visits is not None:
+            lines.append(f"visits before the end of training, for graph.visits: {len(folder.visits):,}")
     lines += info.split
     filled = sum(pairs.values())
     lines.append(f"sparsity {1 - filled / cells:.4%} ({filled / cells:.2e} of {cells:,} cells filled)")
