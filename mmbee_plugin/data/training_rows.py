@@ -58,7 +58,7 @@ class TrainingRows:
             days: keep only rows of the last so many days, which are those of `history: daily`; needs times.
 
         Raises:
-            InputError: folds by time, or `days`, for data without time.
+            InputError: folds by time, or `days`, for data without time; `newest` rows of which some are in no fold.
         """
         later = np.diff(histories.indptr)[users] - histories.positions - positive
 
@@ -75,6 +75,12 @@ class TrainingRows:
         if folding is not None and folding.folds:
             folds = deal(folding, *(pairs or (users, items)), positive, later, times)
             if folding.fold_by == "order":
+                if newest is not None and newest > folding.folds:
+                    raise InputError(
+                        f"train_newest {newest}: graph.folds {folding.folds} by order are of each user's newest "
+                        f"{folding.folds} rows, and no others would be trained on; set graph.folds={newest}, or "
+                        "graph.fold_by to another"
+                    )
                 folds = np.where(among(folding.folds), folds, -1)
             kept = kept & (folds >= 0)
         return cls(items, histories, positive, later, folds, kept)

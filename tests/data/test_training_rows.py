@@ -51,3 +51,10 @@ def test_rows_of_label_0_teach_live_authors_alone():
     only = TrainingRows(ITEMS, rows.histories, ITEMS == 5, rows.later, None, rows.kept)
     assert np.flatnonzero(only.learned(9, live=False)).tolist() == [5]
     assert np.flatnonzero(only.learned(9, live=True)).tolist() == [5, 6, 7, 8]
+
+
+def test_rows_asked_for_that_no_fold_has_are_refused():
+    assert chosen(newest=2, folds=2, fold_by="order").kept.tolist() == [False, False, False, True, True, True]
+    with pytest.raises(InputError, match=r"train_newest 3: .* newest 2 rows, .* set graph\.folds=3"):
+        chosen(newest=3, folds=2, fold_by="order")
+    assert chosen(newest=3, folds=2, fold_by="pair").kept.sum() == 4
