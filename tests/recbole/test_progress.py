@@ -45,6 +45,14 @@ def test_one_line_an_epoch_and_the_files_at_the_end(capsys):
     assert error == ""  # no bar off a terminal, no warning
 
 
+def test_how_many_rows_are_trained_on_if_not_all(capsys):
+    assert main(["--model=BPR", *TINY, "--epochs=1", "--train_newest=1"]) == 0
+    found = re.search(
+        r"^ready after \S+ s; (\d+) of (\d+) training rows, at most", capsys.readouterr().out, re.M
+    )
+    assert found and 0 < int(found[1]) < int(found[2])
+
+
 def test_epochs_without_an_evaluation_and_the_bound_of_early_stopping(capsys):
     assert (
         main(

@@ -86,13 +86,19 @@ class Progress(logging.Handler):
         self._timer.daemon = True
         self._timer.start()
 
-    def begin_training(self, first: int, epochs: int, batches: int) -> None:
-        """Ends the stages before training and prints its first line; `first` is the first epoch, from 0."""
+    def begin_training(self, first: int, epochs: int, batches: int, rows: int, among: int) -> None:
+        """Ends the stages before training and prints its first line.
+
+        Args:
+            first: the first epoch, from 0.
+            rows: training rows that are trained on, of so many (``among``).
+        """
         self._end_stage()
         self._lap()
         resumed = f", resumed at epoch {first + 1}" if first else ""
         ready = f"ready after {time.perf_counter() - self._begun:.1f} s"
-        self.say(f"{ready}; at most {epochs} epochs of {batches:,} batches{resumed}")
+        chosen = "" if rows == among else f"{rows:,} of {among:,} training rows, "
+        self.say(f"{ready}; {chosen}at most {epochs} epochs of {batches:,} batches{resumed}")
 
     def trained(self, trainer: Trainer, epoch: int, loss: float) -> None:
         """Notes a trained epoch; its line is printed after its evaluation, if any.

@@ -120,7 +120,9 @@ class Resumable(Trainer):
             if saved:
                 self._claim_files()
             if self.progress is not None:
-                self.progress.begin_training(self.start_epoch, self.epochs, len(train_data))
+                among = len(train_data.dataset.inter_feat)
+                rows = len(getattr(train_data, "rows", range(among)))  # RecBole's own loaders take all
+                self.progress.begin_training(self.start_epoch, self.epochs, len(train_data), rows, among)
             result = super().fit(train_data, valid_data, verbose, saved, show_progress, callback_fn)
             if self.progress is not None:
                 self.progress.flush_epoch(self)
