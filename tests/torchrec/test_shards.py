@@ -112,12 +112,12 @@ def columns_of(store, split):
 
 def test_the_sample_is_what_the_recbole_adapter_reads(sample_folder, monkeypatch, tmp_path):
     graph = {"folds": 2, "fold_by": "order", "reach_top_k": 30, "top_k": 20}
-    chosen = {"history": "prefix", "train_newest": 3, "node_tables": "fresh"}
+    chosen = {"history": "prefix", "train_newest": 2, "node_tables": "fresh"}
     config, splits = recbole_splits(
         sample_folder, monkeypatch, graph=graph, metapaths=list(PAPER_METAPATHS), **chosen
     )
     write_shards(
-        sample_folder, tmp_path / "shards", GraphSettings(**graph), train_newest=3, seed=config["seed"]
+        sample_folder, tmp_path / "shards", GraphSettings(**graph), train_newest=2, seed=config["seed"]
     )
     store = ShardStore(tmp_path / "shards")
     check_rows(store, splits)
