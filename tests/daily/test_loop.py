@@ -47,6 +47,24 @@ def test_a_day_refreshes_the_graph_of_the_day_before(run, settings, tmp_path: Pa
     assert graphs[1].settings == graphs[2].settings.replace(folds=graphs[1].settings.folds)
 
 
+def test_days_with_visits_in_their_lists(run, settings, small, tmp_path: Path) -> None:
+    """The second day goes on and keeps lists of the first, but not those that visits are in."""
+    chosen = settings.replace(visits=True, refresh="touched")
+    given = {**small, "graph": {**small["graph"], "visits": 0.5}}
+    days = [run(number, settings=chosen, given=given) for number in (2, 3)]
+    assert [one.cold for one in days] == [True, False]
+    for one in days:
+        bundle = json.loads((tmp_path / "bundles" / one.bundle / "manifest.json").read_text())
+        (place,) = (tmp_path / "bundles" / WORK / one.day / "samples").glob(
+            f"*/graph/{bundle['data']['snapshot']}"
+        )
+        made = Snapshot.open(place)
+        lists = made.reach_lists()
+        # Users of equal gifts have rows of their own, and nearly all have been somewhere.
+        assert made.settings.visits == 0.5 and lists.n_rows == made.n_users
+        assert (lists.along("reach").lengths > 0).mean() > 0.9
+
+
 def test_a_graph_that_is_gone_or_has_no_tokens_is_built_anew(run, settings, tmp_path: Path) -> None:
     chosen = settings.replace(refresh="touched")
     first = run(2, settings=chosen)
