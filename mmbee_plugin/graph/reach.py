@@ -86,7 +86,7 @@ def around_authors(
     """float64 (n_authors, n_authors) a2u2a lists as a matrix, divided by the ends' popularity for ``lift``; with
     ``content`` as in :func:`packed_reach`."""
     around = _matrix(lists.indptr, lists.entries, u2a.shape[1])
-    scale = 1 / _popularity(u2a.astype(np.float64)) if lift else np.ones(u2a.shape[1])
+    scale = 1 / popularity(u2a.astype(np.float64)) if lift else np.ones(u2a.shape[1])
     if content is None:
         around.data *= scale[around.indices]
         return around
@@ -134,8 +134,8 @@ def _matrix(indptr: np.ndarray, entries: np.ndarray, n_authors: int) -> csr_matr
     return matrix.astype(np.float64)
 
 
-def _popularity(u2a: csr_matrix) -> np.ndarray:
-    """(n_authors,) share of each author in all gifts, smoothed by adding the average author's gifts to each."""
+def popularity(u2a: csr_matrix) -> np.ndarray:
+    """(n_authors,) share of each author in all weights, smoothed by adding the average author's to each."""
     gifts = np.asarray(u2a.sum(axis=0)).ravel()
     smoothed = gifts + max(gifts.mean(), np.finfo(np.float64).tiny)
     return smoothed / smoothed.sum()

@@ -12,6 +12,7 @@ from mmbee_plugin.data.folds import BY_TIME
 from mmbee_plugin.data.visits import Visits
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.lists import ENTRY, PackedLists
+from mmbee_plugin.graph.reach import popularity
 from mmbee_plugin.graph.settings import GraphStage, Interactions
 
 _AT_ONCE = 4096
@@ -37,7 +38,7 @@ def lift_of_visits(visits: Visits, n_users: int, n_authors: int, prior: float) -
 
     .. math:: q_{ua} = \frac{n_{ua}}{(n_u + \text{prior})\, p_a}
 
-    where p is the author's share of all visits, smoothed by adding the average author's visits to each.
+    where p is the author's smoothed share of all visits, :func:`~mmbee_plugin.graph.reach.popularity`.
 
     Returns:
         float64 (n_users, n_authors), sorted columns; 0 for who was never visited.
@@ -45,9 +46,7 @@ def lift_of_visits(visits: Visits, n_users: int, n_authors: int, prior: float) -
     ones = np.ones(len(visits))
     lifts = csr_matrix((ones, (visits.users, visits.authors)), shape=(n_users, n_authors))
     lifts.sum_duplicates()
-    of_user, of_author = (np.asarray(lifts.sum(axis)).ravel() for axis in (1, 0))
-    smoothed = of_author + max(of_author.mean(), np.finfo(np.float64).tiny)
-    share = smoothed / smoothed.sum()
+    of_user, share = np.asarray(lifts.sum(1)).ravel(), popularity(lifts)
     users = np.repeat(np.arange(n_users), np.diff(lifts.indptr))
     lifts.data /= (of_user[users] + prior) * share[lifts.indices]
     return lifts
@@ -91,9 +90,7 @@ def _best(graph: csr_matrix, top_k: int) -> tuple[np.ndarray, np.ndarray]:
     """Lengths and entries of each row's ``top_k`` largest values, by ascending column."""
     row = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
     by_value = np.lexsort((graph.indices, -graph.data, row))
-    rank = (
-        np.arange(len(row)) - graph.indptr[row]
-    )  # rows stay where they are, so this is the place within one
+    rank = np.arange(len(row)) - graph.indptr[row]  # within its row, since rows stay where they are
     kept = by_value[rank < top_k]
     kept = kept[np.lexsort((graph.indices[kept], row[kept]))]
     entries = np.empty(len(kept), ENTRY)
