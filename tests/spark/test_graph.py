@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mmbee_plugin.data.visits import Visits
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.attributes import Attributes
 from mmbee_plugin.graph.build import build_snapshot
@@ -86,6 +87,21 @@ def test_neighbours_by_content_are_made_by_executors(spark, tmp_path):
     told: list[str] = []
     found = snapshots_on(spark, 3)(inputs, tmp_path / "many", told.append)
     assert "content: 3 blocks" in told
+    one = build_snapshot(inputs, tmp_path / "one")
+    found.check()
+    assert found.manifest["key"] == one.manifest["key"] and found.manifest["files"] == one.manifest["files"]
+
+
+def test_visits_are_added_to_the_walks_of_executors(spark, tmp_path):
+    from mmbee_plugin.spark.graph import snapshots_on
+
+    rng = np.random.default_rng(1)
+    times = np.sort(rng.random(300))
+    gifts = Interactions(rng.integers(0, 40, 300), rng.integers(0, 30, 300), None, 40, 30, times=times)
+    users, authors = (rng.integers(0, count, 500).astype(np.int32) for count in (40, 30))
+    visits = Visits(users, authors, np.sort(rng.random(500)))
+    inputs = Inputs(gifts, SETTINGS.replace(folds=0, visits=0.5), visits=visits)
+    found = snapshots_on(spark, 3)(inputs, tmp_path / "many", None)
     one = build_snapshot(inputs, tmp_path / "one")
     found.check()
     assert found.manifest["key"] == one.manifest["key"] and found.manifest["files"] == one.manifest["files"]
