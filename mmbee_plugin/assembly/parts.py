@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mmbee_plugin.assembly.settings import ModelSettings
+from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.parts import BACKBONES, GTRSettings, head_of
 from mmbee_plugin.modules.shapes import ContentSettings, SIMSettings
 from mmbee_plugin.modules.sim import GAP_BUCKETS, chosen_search
@@ -26,6 +27,8 @@ class DataShape:
     """whether rows have a time."""
     categories: bool
     """whether authors have categories."""
+    pooled_at: float | None = None
+    """the ``reach_floor`` that long-walk lists with visits are made for; None without visits in them."""
     tasks: tuple[str, ...] = ()
     """tasks labelled besides gifts."""
 
@@ -39,7 +42,11 @@ class Parts(NamedTuple):
 
 
 def parts_of(model: ModelSettings, data: DataShape) -> Parts:
-    """Settings of the parts. Raises InputError for search by category on authors without categories."""
+    """Settings of the parts.
+
+    Raises:
+        InputError: search by category on authors without categories, or lists with visits for another ``reach_floor``.
+    """
     gtr = model.part(
         GTRSettings,
         user_metapaths=tuple(name for name in model.means if name.startswith("u")),
@@ -48,6 +55,11 @@ def parts_of(model: ModelSettings, data: DataShape) -> Parts:
         reach=bool(model.means) and data.reach,
         tasks=("gift", *(data.tasks if head_of(model.backbone, model.head).several_tasks else ())),
     )
+    if gtr.reach and data.pooled_at not in (None, gtr.reach_floor):
+        raise InputError(
+            f"reach_floor {gtr.reach_floor}: the long walk's lists have visits for {data.pooled_at}; set "
+            "graph.visits_floor to reach_floor"
+        )
     content = model.part(ContentSettings, widths=dict(data.widths), width=model.content_width)
     searches = BACKBONES[model.backbone].searches
     search = chosen_search(model.search, data.categories) if searches else "soft"

@@ -127,7 +127,7 @@ def _key(
     chosen = settings.model_dump(mode="json", exclude=REFRESHING)
     others = settings.statistics != GraphSettings().statistics
     by_content = tuple(f"content_{name}" for name in ("top_k", "modalities", "share", "sharpness"))
-    of_visits = ("visits", "visits_prior", "visits_floor")
+    of_visits = ("visits", *(f"visits_{name}" for name in ("prior", "profile", "rank", "floor")))
     unread = () if settings.steps_by_content else by_content
     unread += () if settings.pools_visits else of_visits
     for name in ("statistics", "walk_max_users", "hub_seed", *by_content, *of_visits):

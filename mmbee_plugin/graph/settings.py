@@ -74,6 +74,10 @@ class GraphStage(Section):
     """weight of a user's earlier visits in the long walk's lists, the power of their lift; 0: gifts alone"""
     visits_prior: float = Field(default=20.0, ge=0)
     """visits that a user is taken to have made besides, to authors he never visits again"""
+    visits_profile: float = Field(default=0.0, ge=0)
+    """weight of how his visits and gifts lean, by singular vectors, in the same lists; 0: none"""
+    visits_rank: int = Field(default=32, ge=1)
+    """dimensions of that"""
     visits_floor: float = Field(default=10.0, gt=0)
     """entry of the long walk that weighs as much as a lift of 1: the model's reach_floor"""
     folds: int = Field(default=0, ge=0)
@@ -108,7 +112,12 @@ class GraphStage(Section):
     @property
     def pools_visits(self) -> bool:
         """Whether the long walk's lists have visits."""
-        return bool(self.reach_top_k and self.visits)
+        return bool(self.reach_top_k and (self.visits or self.visits_profile))
+
+    @property
+    def pooled_at(self) -> float | None:
+        """The ``reach_floor`` that lists pooled with visits are made for; None for lists of probabilities or lifts."""
+        return self.visits_floor if self.pools_visits else None
 
 
 class GraphSettings(GraphStage):

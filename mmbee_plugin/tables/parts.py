@@ -40,7 +40,7 @@ def model_parts(metapaths: Sequence[str]) -> tuple[Part, ...]:
         Part(GRAPHCL, GRAPH, {"node_tables": "fresh"}, "Θ(-)"),
         Part(REACH, GRAPH, {"graph": {"reach_top_k": 0}}, "reach(-)"),
         Part(BY_CONTENT, GRAPH, {"graph": {"content_top_k": 0}}),
-        Part(VISITS, GRAPH, {"graph": {"visits": 0.0}}),
+        Part(VISITS, GRAPH, {"graph": {"visits": 0.0, "visits_profile": 0.0}}),
         Part(FOLDS, GRAPH, {"graph": {"folds": 0}}),
         Part(GIE, GRAPH, {"interest": "none"}, "h_g(-)"),
         Part(MFQ, CONTENT, {"content": "none"}, "h_m(-)"),

@@ -8,9 +8,10 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.build import build_snapshot
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.lists import ENTRY, PackedLists
+from mmbee_plugin.graph.profiles import profiles
 from mmbee_plugin.graph.refresh import Refresh
 from mmbee_plugin.graph.settings import GraphSettings
-from mmbee_plugin.graph.visits import lift_of_visits, with_visits
+from mmbee_plugin.graph.visits import lift_of_visits, pairs_counted, with_visits
 
 SETTINGS = GraphSettings(
     metapaths=("u2a",), reach_top_k=20, reach_own=True, folds=3, fold_by="time", visits=0.5, visits_floor=2.0
@@ -59,8 +60,8 @@ def counted_lift(visits, until, prior):
     return found
 
 
-def test_the_lift_is_the_share_of_a_users_visits_over_that_of_all(visits):
-    found = lift_of_visits(visits, 30, 20, prior=7.0)
+def test_the_lift_is_the_share_of_a_users_visits_over_that_of_all(interactions, visits):
+    found = lift_of_visits(pairs_counted(visits, interactions), prior=7.0)
     np.testing.assert_allclose(found.toarray(), counted_lift(visits, np.inf, 7.0))
     assert found[29].nnz == 0 and (np.diff(found.indptr) > 5).sum() > 20
 
@@ -83,10 +84,35 @@ def test_a_model_with_this_floor_adds_logarithms(tmp_path, inputs):
     np.testing.assert_allclose(logit, np.log1p(dense(plain) / 2) + 0.5 * np.log1p(lift), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("fold", [None, 0, 2])
+def test_profiles_add_to_the_logarithm_and_may_speak_against(tmp_path, inputs, fold):
+    leaning = SETTINGS.replace(visits_profile=0.7, visits_rank=3)
+    plain, found = (build_snapshot(replace(inputs, settings=one), tmp_path) for one in (SETTINGS, leaning))
+    seen = inputs.seen(fold)
+    known = inputs.visits.until(seen.times.max(initial=-np.inf))
+    share = len(known) / len(inputs.visits)
+    lean = profiles(pairs_counted(known, seen), pairs_counted(seen, seen), 3)
+    added = np.log1p(dense(found, fold) / 2) - np.log1p(dense(plain, fold) / 2)
+    expected = 0.7 * share**0.5 * lean.users @ lean.authors.T
+    np.testing.assert_allclose(added, expected, rtol=1e-4, atol=1e-5)
+    assert (dense(found, fold) < 0).any() == (fold != 0)
+
+
+def test_those_furthest_from_zero_stay(interactions, visits):
+    leaning = SETTINGS.replace(visits=0.0, visits_profile=0.7, visits_rank=3)
+    of_graph = no_walk(), interactions, visits
+    every = with_visits(*of_graph, leaning).along("reach").all().matrix(20).toarray()
+    cut = with_visits(*of_graph, leaning.replace(reach_top_k=4)).along("reach").all()
+    size = np.abs(np.log1p(every / 2))
+    for user in range(30):
+        np.testing.assert_array_equal(cut.of(user)[0], np.sort(np.argsort(-size[user])[:4]))
+    assert (cut.weights < 0).any() and (cut.weights > 0).any()
+
+
 def test_the_best_stay_by_ascending_author(interactions, visits):
-    lists = no_walk()
-    every = with_visits(lists, interactions, visits, SETTINGS).along("reach").all()
-    cut = with_visits(lists, interactions, visits, SETTINGS.replace(reach_top_k=4)).along("reach").all()
+    of_graph = no_walk(), interactions, visits
+    every = with_visits(*of_graph, SETTINGS).along("reach").all()
+    cut = with_visits(*of_graph, SETTINGS.replace(reach_top_k=4)).along("reach").all()
     shortened = 0
     for user in range(30):
         (ids, weights), (kept, of_kept) = every.of(user), cut.of(user)
@@ -99,10 +125,9 @@ def test_the_best_stay_by_ascending_author(interactions, visits):
 
 def test_ties_stay_by_lower_author(interactions):
     """No walk, and as many visits to each of six authors: the first four stay."""
-    lists = no_walk()
     pairs = np.arange(6)
     visits = Visits(np.zeros(6, np.int32), pairs.astype(np.int32), np.full(6, START * 1.0))
-    found = with_visits(lists, interactions, visits, SETTINGS.replace(reach_top_k=4))
+    found = with_visits(no_walk(), interactions, visits, SETTINGS.replace(reach_top_k=4))
     ids, weights = found.along("reach").of(0)
     assert ids.tolist() == [0, 1, 2, 3] and len(set(weights.tolist())) == 1
 
@@ -112,9 +137,9 @@ def test_other_visits_make_another_snapshot_and_unread_ones_do_not(inputs, visit
     keys = [inputs.key, replace(inputs, visits=fewer).key]
     keys += [
         replace(inputs, settings=SETTINGS.replace(**one)).key
-        for one in ({"visits": 1.0}, {"visits_prior": 1.0})
+        for one in ({"visits": 1.0}, {"visits_prior": 1.0}, {"visits_profile": 0.7})
     ]
-    assert len(set(keys)) == 4
+    assert len(set(keys)) == 5
     off = SETTINGS.replace(visits=0.0)
     unread = replace(inputs, settings=off), replace(inputs, settings=off, visits=None)
     no_lists = SETTINGS.replace(reach_top_k=0)

@@ -100,7 +100,7 @@ def test_visits_are_added_to_the_walks_of_executors(spark, tmp_path):
     gifts = Interactions(rng.integers(0, 40, 300), rng.integers(0, 30, 300), None, 40, 30, times=times)
     users, authors = (rng.integers(0, count, 500).astype(np.int32) for count in (40, 30))
     visits = Visits(users, authors, np.sort(rng.random(500)))
-    inputs = Inputs(gifts, SETTINGS.replace(folds=0, visits=0.5), visits=visits)
+    inputs = Inputs(gifts, SETTINGS.replace(folds=0, visits=0.5, visits_profile=0.5), visits=visits)
     found = snapshots_on(spark, 3)(inputs, tmp_path / "many", None)
     one = build_snapshot(inputs, tmp_path / "one")
     found.check()

@@ -125,10 +125,12 @@ class MMBee(GeneralRecommender):
         self.register_buffer("author_rows", torch.from_numpy(rows), persistent=False)
         by_id = None if categories is None else torch.from_numpy(np.where(rows >= 0, categories[rows], 0))
         self.register_buffer("category", by_id, persistent=False)
+        graph = settings.graph_settings(config)
         shape = DataShape(
             widths=self.content.widths,
             attribute_width=self.interest.attribute_width if self.interest else 0,
-            reach=settings.graph_settings(config).reach_top_k > 0,
+            reach=graph.reach_top_k > 0,
+            pooled_at=graph.pooled_at,
             ordered=dataset.ordered,
             categories=categories is not None,
             tasks=dataset.folder.tasks,

@@ -39,6 +39,8 @@ class StoredData(Protocol):
     @property
     def has_reach(self) -> bool: ...
     @property
+    def pooled_at(self) -> float | None: ...
+    @property
     def live(self) -> Live | None: ...
 
 
@@ -81,6 +83,7 @@ class Inputs:
             widths={name: one.width if one.kind == "dense" else WORD_WIDTH for name, one in kinds.items()},
             attribute_width=data.attribute_width if paths and model.attributes else 0,
             reach=model.reach and data.has_reach,
+            pooled_at=data.pooled_at,
             ordered=data.ordered,
             categories=data.categories,
             tasks=() if live is None else live.tasks,

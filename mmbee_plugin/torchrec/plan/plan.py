@@ -57,6 +57,7 @@ class DataSize:
     categories: bool = False
     attribute_width: int = 0
     has_reach: bool = False
+    pooled_at: float | None = None
     live: Live | None = None
 
     @classmethod

@@ -105,6 +105,9 @@ class Description(BaseModel):
     top_k: int = Field(ge=0, description="neighbours of a list at most; 0 without a graph")
     exclude_own: bool = Field(description="whether lists leave out the node itself")
     reach: bool
+    pooled_at: float | None = Field(
+        default=None, description="reach_floor that long-walk lists with visits are made for; None without"
+    )
     modalities: dict[str, Modality]
     statistics: dict[str, Statistic] = Field(
         default={}, description="what neighbours bring along beside dense modalities, of authors and users"

@@ -48,6 +48,7 @@ class ShardStore:
         modalities: kind and size of the chosen ones, in order.
         attribute_width: width of `brought`, the chosen dense modalities and all statistics side by side.
         has_reach: whether there are long-walk lists.
+        pooled_at: the ``reach_floor`` that lists with visits are made for; None without visits in them.
         live: properties of live data; None for static items.
         segments: the features of live data.
         drawn: (n_authors + 1,) int64, by table id the number of training rows with this author as positive.
@@ -70,6 +71,7 @@ class ShardStore:
         self.labelled, self.ordered = self.description.labelled, self.description.ordered
         self.until, self.categories = self.description.until, self.description.categories
         self.folds, self.has_reach = self.description.folds, self.description.reach
+        self.pooled_at = self.description.pooled_at
         self.provenance = self.description.provenance
         self.identity = self.description.identity
         self.metapaths = self._chosen("metapath", metapaths, self.description.metapaths)

@@ -248,6 +248,7 @@ def _description(
             "top_k": snapshot.settings.top_k if snapshot is not None else 0,
             "exclude_own": snapshot is not None and snapshot.settings.exclude_own,
             "reach": snapshot is not None and snapshot.settings.reach_top_k > 0,
+            "pooled_at": None if snapshot is None else snapshot.settings.pooled_at,
             "modalities": modalities,
             "statistics": {} if snapshot is None else _statistics(snapshot, modalities),
             "live": folder.live

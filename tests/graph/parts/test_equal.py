@@ -29,7 +29,14 @@ CHOSEN = {
         "swing_user_gamma": 0.5,
         "swing_include_self": False,
     },
-    "visits": {"folds": 2, "fold_by": "day", "reach_own": True, "reach_lift": True, "visits": 1.0},
+    "visits": {
+        "folds": 2,
+        "fold_by": "day",
+        "reach_own": True,
+        "reach_lift": True,
+        "visits": 1.0,
+        "visits_profile": 0.5,
+    },
     "no reach": {"metapaths": ("u2a2a",), "amount": "binary", "reach_top_k": 0},
     "no lists": {"metapaths": (), "reach_top_k": 0},
 }
