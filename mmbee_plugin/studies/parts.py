@@ -12,7 +12,7 @@ from mmbee_plugin.evaluation.resampling import ResampledUsers
 from mmbee_plugin.experiments import comparison
 from mmbee_plugin.experiments.cells import Cell, Job, alike
 from mmbee_plugin.experiments.comparison import Difference, Samples, differences, scored
-from mmbee_plugin.experiments.rows import check_own, chosen, over
+from mmbee_plugin.experiments.rows import chosen, over
 from mmbee_plugin.recbole.config.modalities import chosen_modalities
 from mmbee_plugin.recbole.config.settings import MMBeeSettings
 from mmbee_plugin.recbole.config.sources import merged
@@ -79,12 +79,12 @@ def planned_parts(
     """The cells of each data set, and the parts in order.
 
     Args:
-        given: settings of all models, over the data sets'.
+        given: settings of all models, over the data sets'; of one without a part, under those that leave it out.
         only: parts to leave out; all for none.
 
     Raises:
-        InputError: an unknown part, a given setting that leaving out a part makes itself, settings invalid for the
-            data, a metric that is not compared, or a data set that has none of the parts.
+        InputError: an unknown part, settings invalid for the data, a metric that is not compared, or a data set that
+            has none of the parts.
     """
     configs = [build_config(MODEL, folder, dict(given)) for folder in folders]
     metapaths = dict.fromkeys(name for config in configs for name in MMBeeSettings.among(config).metapaths)
@@ -95,8 +95,6 @@ def planned_parts(
     )
     every = (*model_parts(tuple(metapaths)), *modality_parts(tuple(modalities)))
     rows = chosen([RankedRow(part.name, part.without) for part in every], only, STUDY)
-    fixed = {part.name for part in model_parts(())}  # metapaths and modalities are left out of those given
-    check_own([row for row in rows if row.name in fixed], given, STUDY)
     names = [row.name for row in rows]
     return [
         _planned(folder, config, given, names, seeds) for folder, config in zip(folders, configs, strict=True)

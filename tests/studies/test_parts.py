@@ -160,10 +160,20 @@ def test_a_part_that_costs_is_said(folders):
     )
 
 
+def test_given_settings_are_the_full_models(folders):
+    given = {**GIVEN, "graph": {"folds": 3, "top_k": 7}}
+    (planned,), _ = planned_parts(folders[:1], given, ("folds", "match"), [1])
+    graphs = {name: jobs[0].key["settings"]["graph"] for name, jobs in planned.jobs.items()}
+    assert {name: (graph["folds"], graph["top_k"]) for name, graph in graphs.items()} == {
+        MODEL: (3, 7),
+        "folds": (0, 7),
+        "match": (3, 7),
+    }
+
+
 def test_what_cannot_be_compared_is_one_line(folders):
     for given, only, message in (
         ({}, ("BPR",), "this study has no row 'BPR'; it has: u2a2u, "),
-        ({"graph": {"folds": 3}}, (), "setting 'graph.folds': the rows of this study set it"),
         ({"interest": "none"}, ("reach",), "the model has none of the parts reach there"),
         ({"valid_metric": "LogLoss"}, ("match",), "valid_metric LogLoss is not compared"),
     ):
