@@ -3,8 +3,8 @@
     python benchmarks/profiles.py --folder datasets/livesim
 
 Prints AUC, UAUC and GAUC of the long walk, of the lift of a user's own visits, and of profiles
-(:mod:`mmbee_plugin.graph.profiles`) by rank and by what they are made of; then how strong a profile of the first days
-alone is: the weight that a logistic regression gives it, which grows with the root of the visits in it.
+(:mod:`mmbee_plugin.graph.profiles`) by rank and by what they are made of; then the weight that a logistic regression on
+the same rows gives a profile of the first days alone.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main() -> None:
         by_user = valid.users, valid.labels, scores
         measured = auc(valid.labels, scores), uauc(*by_user), gauc(*by_user)
         print(name, *(f"{value:.4f}" for value in measured), sep=" | ", flush=True)
-    print("training's first share of time | share of its visits | weight | over the root of that share")
+    print("training's first share of time | share of its visits | weight | over the cube root of that share")
     ends = np.quantile(folder.visits.ends, (0, 1))
     for share in (1 / 6, 1 / 3, 1 / 2, 2 / 3, 1):
         until = ends[0] + share * (ends[1] - ends[0])
@@ -67,7 +67,7 @@ def main() -> None:
         found = profiles(pairs_counted(known, gifts), pairs_counted(given, gifts), 32)
         weight = LogisticRegression(C=100).fit(valid.of(*found)[:, None], valid.labels).coef_[0, 0]
         visits = len(known) / len(folder.visits)
-        print(f"{share:.2f} | {visits:.2f} | {weight:.3f} | {weight / visits**0.5:.3f}", flush=True)
+        print(f"{share:.2f} | {visits:.2f} | {weight:.3f} | {weight / np.cbrt(visits):.3f}", flush=True)
 
 
 def scored(rows: Rows, gifts: Interactions, visits: Visits) -> Iterator[tuple[str, np.ndarray]]:

@@ -130,6 +130,9 @@ def _key(
     of_visits = ("visits", *(f"visits_{name}" for name in ("prior", "profile", "rank", "floor")))
     unread = () if settings.steps_by_content else by_content
     unread += () if settings.pools_visits else of_visits
+    unread += (() if settings.visits else ("visits_prior",)) + (
+        () if settings.visits_profile else ("visits_rank",)
+    )
     for name in ("statistics", "walk_max_users", "hub_seed", *by_content, *of_visits):
         if name in unread or getattr(settings, name) == getattr(GraphSettings(), name):
             del chosen[name]  # keys of snapshots from before this setting stay valid

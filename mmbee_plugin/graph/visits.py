@@ -20,6 +20,8 @@ from mmbee_plugin.kernels import kernel
 
 _AT_ONCE = 4096
 """users whose lists are pooled together"""
+_LOGARITHMS = -12.0, 40.0
+"""bounds of an entry's logarithm: further down float32 would keep the floor alone, whose logarithm is infinite"""
 _SCORES = 1 << 24
 """scores of pairs that are held together"""
 
@@ -28,13 +30,14 @@ def check_visits(visits: Visits | None, interactions: Interactions, settings: Gr
     """Raises InputError if the settings ask for visits and cannot have them."""
     if not settings.pools_visits:
         return
+    name = "graph.visits" if settings.visits else "graph.visits_profile"
     if visits is None:
         raise InputError(
-            "graph.visits: no visits here; a log's samples have them with mmbee data samples LOGS DST --visits"
+            f"{name}: no visits here; a log's samples have them with mmbee data samples LOGS DST --visits"
         )
     if interactions.times is None or (settings.folds and settings.fold_by not in BY_TIME):
         raise InputError(
-            f"graph.visits: which of them a graph knows is told by time, not with fold_by {settings.fold_by}"
+            f"{name}: which visits a graph knows is told by time, not with fold_by {settings.fold_by}"
         )
 
 
@@ -69,13 +72,13 @@ def lift_of_visits(counts: csr_matrix, prior: float) -> csr_matrix:
 def with_visits(lists: PackedLists, seen: Interactions, visits: Visits, settings: GraphStage) -> PackedLists:
     r"""The long walk's lists pooled with the visits that ended by the newest gift of a graph.
 
-    .. math:: c\,\left((1 + p_{ua} / c)\,(1 + q_{ua})^{w}\,e^{w' s_{ua}} - 1\right)
+    .. math:: c\,\left(\max\{(1 + p_{ua} / c)\,(1 + q_{ua})^{w}\,e^{w' s_{ua}},\, e^{-12}\} - 1\right)
 
     where p is the walk's entry, 0 where it has none, q as in :func:`lift_of_visits`, w ``settings.visits``, s the score
     of both :func:`~mmbee_plugin.graph.profiles.profiles`, w' ``settings.visits_profile`` and c
     ``settings.visits_floor``. With c as the model's ``reach_floor`` its logit is the sum of the logarithms; an entry is
     negative where they speak against an author. A profile of fewer visits tells less, so in a fold's graph w' is
-    smaller, by the root of the share of all visits that it knows. The ``reach_top_k`` of a user whose logarithm is
+    smaller, by the cube root of the share of all visits that it knows. The ``reach_top_k`` of a user whose logarithm is
     furthest from 0 stay, ties by lower author.
 
     Args:
@@ -93,9 +96,9 @@ def with_visits(lists: PackedLists, seen: Interactions, visits: Visits, settings
     lean = (
         profiles(counts, pairs_counted(seen, seen), settings.visits_rank) if settings.visits_profile else None
     )
-    leaning = settings.visits_profile * np.sqrt(len(known) / max(1, len(visits)))
+    leaning = settings.visits_profile * np.cbrt(len(known) / max(1, len(visits)))
     indptr, pieces = [np.zeros(1, np.int64)], [np.empty(0, ENTRY)]
-    at_once = max(1, min(_AT_ONCE, _SCORES // max(1, seen.n_authors)))
+    at_once = _AT_ONCE if lean is None else max(1, min(_AT_ONCE, _SCORES // max(1, seen.n_authors)))
     for start in range(0, seen.n_users, at_once):
         users = np.arange(start, min(start + at_once, seen.n_users))
         walked = lists.along("reach").take(users).matrix(seen.n_authors).astype(np.float64)
@@ -104,7 +107,7 @@ def with_visits(lists: PackedLists, seen: Interactions, visits: Visits, settings
         if lean is not None:
             pooled = csr_matrix(pooled + leaning * (lean.users[users] @ lean.authors.T))
         lengths, entries = _furthest(pooled, settings.reach_top_k)
-        entries["weight"] = settings.visits_floor * np.expm1(entries["weight"])
+        entries["weight"] = settings.visits_floor * np.expm1(entries["weight"].clip(*_LOGARITHMS))
         indptr.append(indptr[-1][-1] + np.cumsum(lengths))
         pieces.append(entries)
     rows = np.arange(seen.n_users, dtype=np.int64)

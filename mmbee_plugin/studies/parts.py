@@ -13,19 +13,30 @@ from mmbee_plugin.experiments import comparison
 from mmbee_plugin.experiments.cells import Cell, Job, alike
 from mmbee_plugin.experiments.comparison import Difference, Samples, differences, scored
 from mmbee_plugin.experiments.rows import chosen, over
+from mmbee_plugin.graph.settings import GraphStage
 from mmbee_plugin.recbole.config.modalities import chosen_modalities
 from mmbee_plugin.recbole.config.settings import MMBeeSettings
 from mmbee_plugin.recbole.config.sources import merged
 from mmbee_plugin.recbole.config.tuned import read_tuning, tunings_folder
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.tables.command import MODEL
-from mmbee_plugin.tables.parts import CONTENT, MATCH, QUERIES, Part, modality_parts, model_parts
+from mmbee_plugin.tables.parts import (
+    BY_CONTENT,
+    CONTENT,
+    MATCH,
+    QUERIES,
+    VISITS,
+    Part,
+    modality_parts,
+    model_parts,
+)
 from mmbee_plugin.tables.ranking import measures as ranking
 from mmbee_plugin.tables.ranking.rows import RankedRow
 from mmbee_plugin.tables.ranking.run import check_finite, ranking_jobs
 from mmbee_plugin.tables.run import labelled_jobs
 
 STUDY = "this study"
+OFF = "off in its settings"
 CURE = "this study needs one split for all seeds: a pre-split folder, or eval_args.order TO"
 
 
@@ -151,7 +162,7 @@ def _planned(
     for name in names:
         why = _lacking(own.get(name), name, model, modalities)
         if why is None and model_of(own[name].without) == model:
-            why = "off in its settings"
+            why = OFF
         if why is None:
             jobs[name] = jobs_of(f"without {name}", own[name].without)
         else:
@@ -179,4 +190,7 @@ def _lacking(part: Part | None, name: str, model: MMBeeSettings, modalities: Seq
         return "the only modality" if modalities == (name,) else None
     if not model.lists:
         return "no graph in its settings"
+    graph = model.graph or GraphStage()
+    if not {VISITS: graph.pools_visits, BY_CONTENT: graph.steps_by_content}.get(name, True):
+        return OFF
     return "the only metapath" if model.metapaths == (name,) else None

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack
 
 from mmbee_plugin.graph.profiles import profiles
 
@@ -27,7 +27,7 @@ def by_hand(visits, gifts, rank):
     values, vectors = np.linalg.eigh(stacked.T @ stacked)
     v = vectors[:, np.argsort(-values)[:rank]]
     lengths = (v**2).sum(1)
-    authors = v / np.sqrt(lengths + np.median(lengths))[:, None]
+    authors = v / np.sqrt(lengths + lengths.mean())[:, None]
     both = seen + gifts
     mean = both.sum(0) @ v / both.sum()
     users = np.stack(
@@ -52,13 +52,28 @@ def test_an_author_of_ones_circle_scores_higher_though_never_met():
     assert not scores[-1].any()  # nothing is known of who stays away
 
 
-@pytest.mark.parametrize("rank", [24, 500])
-def test_there_are_no_more_dimensions_than_the_graphs_have(rank):
+def test_who_is_not_known_has_no_profile():
+    """More authors than not are unseen, as in the graph of a log's first days."""
     visits, gifts, _ = counts()
-    assert profiles(visits, gifts, rank).authors.shape == (24, 23)
+    unseen = csr_matrix((40, 60))
+    wide = profiles(hstack([visits, unseen]), hstack([gifts, unseen]), rank=4)
+    narrow = profiles(visits, gifts, rank=4)
+    assert not wide.authors[24:].any()
+    np.testing.assert_allclose(wide.users @ wide.authors[:24].T, narrow.users @ narrow.authors.T, atol=1e-9)
 
 
-def test_without_visits_there_is_no_profile():
-    nothing = csr_matrix((40, 24))
-    found = profiles(nothing, counts()[1], rank=4)
+@pytest.mark.parametrize("rank", [5, 24, 500])
+def test_there_are_no_more_dimensions_than_the_graphs_have(rank):
+    """Three kinds of authors, eight of each alike, are three dimensions; the rest would be rounding."""
+    visits = csr_matrix(np.repeat(counts(n_authors=3)[0].toarray(), 8, axis=1))
+    found = profiles(visits, csr_matrix(visits.shape), rank)
+    assert found.authors.shape == (24, 3)
+    scores = found.users @ found.authors.T
+    np.testing.assert_allclose(scores[:, 0:8], scores[:, [0] * 8], atol=1e-9)
+
+
+@pytest.mark.parametrize("entry", [0.0, 1.0])
+def test_users_who_are_alike_have_no_profile(entry):
+    graph = csr_matrix(np.full((40, 24), entry))
+    found = profiles(graph, graph, rank=4)
     assert found.users.shape == (40, 0) and found.authors.shape == (24, 0)

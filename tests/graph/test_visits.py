@@ -93,9 +93,17 @@ def test_profiles_add_to_the_logarithm_and_may_speak_against(tmp_path, inputs, f
     share = len(known) / len(inputs.visits)
     lean = profiles(pairs_counted(known, seen), pairs_counted(seen, seen), 3)
     added = np.log1p(dense(found, fold) / 2) - np.log1p(dense(plain, fold) / 2)
-    expected = 0.7 * share**0.5 * lean.users @ lean.authors.T
+    expected = 0.7 * share ** (1 / 3) * lean.users @ lean.authors.T
     np.testing.assert_allclose(added, expected, rtol=1e-4, atol=1e-5)
     assert (dense(found, fold) < 0).any() == (fold != 0)
+
+
+def test_an_entry_keeps_a_logarithm_that_is_a_number(interactions, visits):
+    strong = SETTINGS.replace(visits_profile=50.0, visits_rank=3)
+    found = with_visits(no_walk(), interactions, visits, strong).entries["weight"]
+    logarithms = np.log1p(found / np.float32(2))
+    assert logarithms.min() == pytest.approx(-12, abs=0.05)
+    assert logarithms.max() == pytest.approx(40, abs=0.05)
 
 
 def test_those_furthest_from_zero_stay(interactions, visits):
@@ -146,8 +154,17 @@ def test_other_visits_make_another_snapshot_and_unread_ones_do_not(inputs, visit
     assert (
         replace(inputs, settings=no_lists).key == replace(inputs, settings=no_lists.replace(visits=0.0)).key
     )
-    also = replace(inputs, settings=off.replace(visits_prior=3.0, visits_floor=4.0))
+    also = replace(inputs, settings=off.replace(visits_prior=3.0, visits_rank=5, visits_floor=4.0))
     assert len({one.key for one in (*unread, also)}) == 1
+    leaning = off.replace(visits_profile=0.7)
+    assert replace(inputs, settings=SETTINGS.replace(visits_rank=5)).key == inputs.key
+    assert (
+        len({replace(inputs, settings=leaning.replace(**one)).key for one in ({}, {"visits_rank": 5})}) == 2
+    )
+    assert (
+        replace(inputs, settings=leaning.replace(visits_prior=3.0)).key
+        == replace(inputs, settings=leaning).key
+    )
 
 
 def test_refreshed_lists_are_not_pooled_twice(tmp_path, inputs):

@@ -11,6 +11,8 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.recbole import run
+from mmbee_plugin.torchrec.batches.inputs import Inputs
+from mmbee_plugin.torchrec.settings import JobModelSettings
 from mmbee_plugin.torchrec.shards.store import ShardStore
 from mmbee_plugin.torchrec.shards.write import write_shards
 
@@ -38,12 +40,16 @@ def test_a_run_and_the_shards_have_the_same_lists(live_path, tmp_path, monkeypat
     visits["user"], visits["author"] = rows.users[0], (0, 1, 1)
     visits["end"] = rows.timestamps.min(), rows.timestamps.min() + 1, newest + 1_000
     np.save(live_path / "visits.npy", visits)
+    assert run.main([*command, "--reach_floor=1"]) == 2
+    assert "reach_floor 1.0: the long walk's lists have visits for 10.0" in capsys.readouterr().err
     assert run.main(command) == 0
     (made,) = (live_path / "graph").iterdir()
     lists = Snapshot.open(made).reach()
 
     write_shards(DatasetFolder(live_path), tmp_path / "shards", GraphSettings(**CHOSEN))
     stored = ShardStore(tmp_path / "shards")
+    with pytest.raises(InputError, match=r"reach_floor 0\.0001: the long walk's lists have visits for 10\.0"):
+        Inputs.of(JobModelSettings(), stored)
     users = np.arange(len(folder.user_tokens))
     ids, weights = stored.reach(users)
     found = weights > 0
