@@ -57,8 +57,8 @@ def parts_of(model: ModelSettings, data: DataShape) -> Parts:
     )
     if gtr.reach and data.pooled_at not in (None, gtr.reach_floor):
         raise InputError(
-            f"reach_floor {gtr.reach_floor}: the long walk's lists have visits for {data.pooled_at}; set "
-            "graph.visits_floor to reach_floor"
+            f"reach_floor {gtr.reach_floor}: the long walk's lists have visits for {data.pooled_at}; set reach_floor "
+            "to that, or graph.visits_floor to reach_floor"
         )
     content = model.part(ContentSettings, widths=dict(data.widths), width=model.content_width)
     searches = BACKBONES[model.backbone].searches

@@ -12,7 +12,7 @@ from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.kernels import kernel
 
 ENTRY = np.dtype([("id", "<i4"), ("weight", "<f4")])
-"""a neighbour's file row and score, above zero"""
+"""a neighbour's file row and score: above zero, but for the long walk's lists with profiles"""
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ class Neighbours:
     Shapes:
         - indptr: (n_nodes + 1,) int64; node v's list is ``indptr[v] : indptr[v + 1]``
         - ids: (n,) int32, file rows of the neighbours
-        - weights: (n,) float32, scores above zero
+        - weights: (n,) float32, scores; above zero, but for the long walk with profiles
     """
 
     indptr: np.ndarray

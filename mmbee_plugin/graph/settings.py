@@ -71,13 +71,13 @@ class GraphStage(Section):
     content_sharpness: float = Field(default=5.0, ge=0)
     """a neighbour by content weighs exp(this x cosine)"""
     visits: float = Field(default=0.0, ge=0)
-    """weight of a user's earlier visits in the long walk's lists, the power of their lift; 0: gifts alone"""
+    """weight of a user's own earlier visits in the long walk's lists, the power of their lift; 0: none"""
     visits_prior: float = Field(default=20.0, ge=0)
     """visits that a user is taken to have made besides, to authors he never visits again"""
     visits_profile: float = Field(default=0.0, ge=0)
     """weight of how his visits and gifts lean, by singular vectors, in the same lists; 0: none"""
     visits_rank: int = Field(default=32, ge=1)
-    """dimensions of that"""
+    """dimensions of visits_profile"""
     visits_floor: float = Field(default=10.0, gt=0)
     """entry of the long walk that weighs as much as a lift of 1: the model's reach_floor"""
     folds: int = Field(default=0, ge=0)

@@ -43,7 +43,7 @@ class UserSide:
     reach_ids: torch.Tensor | None = None
     """(B, K) int64 ids of the authors in the user's long-walk list, ascending; padding has the largest id."""
     reach_weights: torch.Tensor | None = None
-    """(B, K) their walk probabilities, or lifts under ``reach_lift``."""
+    """(B, K) their walk probabilities, or lifts under ``reach_lift``; with visits, above minus ``reach_floor``."""
 
 
 @dataclass

@@ -13,8 +13,9 @@ class Reach(nn.Module):
 
     .. math:: w \log(1 + p_{ua} / \epsilon)
 
-    where p is the entry of author a in user u's list, 0 where it has none. A mean over neighbours does not tell which
-    author was reached, and how well; this does. Not in the paper: an addition for data where plain walks rank well.
+    where p is the entry of author a in user u's list, above :math:`-\epsilon`, and 0 where it has none. A mean over
+    neighbours does not tell which author was reached, and how well; this does. Not in the paper: an addition for data
+    where plain walks rank well.
 
     Args:
         start: weight w at the start.

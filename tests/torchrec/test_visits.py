@@ -8,6 +8,7 @@ import pytest
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.visits import VISIT
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.reach import NOBODY
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.recbole import run
@@ -24,11 +25,12 @@ CHOSEN = {
     "reach_lift": True,
     "visits": 0.5,
 }
+LEANING = {**CHOSEN, "visits_profile": 0.5}
 
 
 def test_a_run_and_the_shards_have_the_same_lists(live_path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    graph = [f"--graph.{name}={value}" for name, value in CHOSEN.items()]
+    graph = [f"--graph.{name}={value}" for name, value in LEANING.items()]
     small = ["--epochs=1", "--embedding_size=8", "--graphcl.epochs=1", *graph]
     command = ["--model=MMBee", f"--dataset={live_path.name}", f"--data_path={live_path.parent}", *small]
     assert run.main(command) == 2
@@ -46,18 +48,26 @@ def test_a_run_and_the_shards_have_the_same_lists(live_path, tmp_path, monkeypat
     (made,) = (live_path / "graph").iterdir()
     lists = Snapshot.open(made).reach()
 
-    write_shards(DatasetFolder(live_path), tmp_path / "shards", GraphSettings(**CHOSEN))
+    write_shards(DatasetFolder(live_path), tmp_path / "shards", GraphSettings(**LEANING))
     stored = ShardStore(tmp_path / "shards")
     with pytest.raises(InputError, match=r"reach_floor 0\.0001: the long walk's lists have visits for 10\.0"):
         Inputs.of(JobModelSettings(), stored)
     users = np.arange(len(folder.user_tokens))
     ids, weights = stored.reach(users)
-    found = weights > 0
+    found = ids != NOBODY
     np.testing.assert_array_equal(found.sum(axis=1), np.diff(lists.indptr))
     np.testing.assert_array_equal(ids[found], lists.ids)
     np.testing.assert_allclose(weights[found], lists.weights, rtol=1e-6)
+    assert (weights < 0).any()
 
-    write_shards(DatasetFolder(live_path), tmp_path / "plain", GraphSettings(**{**CHOSEN, "visits": 0.0}))
+    write_shards(DatasetFolder(live_path), tmp_path / "own", GraphSettings(**CHOSEN))
+    ids, weights = ShardStore(tmp_path / "own").reach(users)
+
+    write_shards(
+        DatasetFolder(live_path),
+        tmp_path / "plain",
+        GraphSettings(**{**CHOSEN, "visits": 0.0}),
+    )
     plain = ShardStore(tmp_path / "plain").reach(users)
     visited = rows.users[0]
 
