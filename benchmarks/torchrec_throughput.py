@@ -281,7 +281,7 @@ class PlainTables(nn.Module):
 class MadeStore:
     """Synthetic shards: everything about a row is a function of its number."""
 
-    ordered, categories, has_reach, attribute_width, live = False, False, False, 0, None
+    ordered, categories, has_reach, pooled_at, attribute_width, live = False, False, False, None, 0, None
     metapaths = PAPER_METAPATHS
 
     def __init__(self, options: argparse.Namespace) -> None:
