@@ -162,7 +162,7 @@ def _plots(found: Diagnosis) -> go.Figure:
             figure.add_trace(trace, **at)
         figure.update_xaxes(title_text=x, **at).update_yaxes(title_text=y, **at)
         if title == TOKENS:
-            figure.add_vline(x=COSINE, line=LIMIT, **at)
+            figure.add_vline(x=COSINE, line=LIMIT, **at).update_xaxes(nticks=4, **at)
         elif title in BOUNDS:
             figure.add_hline(y=BOUNDS[title], line=LIMIT, **at)
     return figure.update_layout(height=340 * lines)

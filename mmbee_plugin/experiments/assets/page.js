@@ -17,6 +17,8 @@ const fitted = ({data, layout}) => {
     if (trace.orientation !== "h" || axis?.type !== "category") continue;
     axis.tickvals = [...new Set([...(axis.tickvals || []), ...trace.y])];
     axis.ticktext = axis.tickvals.map(halved);
+    const longest = Math.max(...axis.ticktext.flatMap(text => text.split("<br>").map(line => line.length)));
+    if (longest > LONG) axis.tickfont = {size: 8};
   }
   return layout;
 };
