@@ -12,6 +12,7 @@ from mmbee_plugin.data.folds import BY_TIME
 from mmbee_plugin.data.visits import Visits
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.best import push
+from mmbee_plugin.graph.donations import donation_graph
 from mmbee_plugin.graph.lists import ENTRY, PackedLists
 from mmbee_plugin.graph.profiles import profiles
 from mmbee_plugin.graph.reach import popularity
@@ -43,10 +44,8 @@ def check_visits(visits: Visits | None, interactions: Interactions, settings: Gr
 
 def pairs_counted(events: Visits | Interactions, among: Interactions) -> csr_matrix:
     """How often each user came, or gave, to each author: float64 (n_users, n_authors), sorted columns."""
-    ones = np.ones(len(events.users))
-    counts = csr_matrix((ones, (events.users, events.authors)), shape=(among.n_users, among.n_authors))
-    counts.sum_duplicates()
-    return counts
+    counted = donation_graph(events.users, events.authors, None, among.n_users, among.n_authors)
+    return counted.astype(np.float64)
 
 
 def lift_of_visits(counts: csr_matrix, prior: float) -> csr_matrix:
