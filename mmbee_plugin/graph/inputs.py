@@ -128,11 +128,13 @@ def _key(
     others = settings.statistics != GraphSettings().statistics
     by_content = tuple(f"content_{name}" for name in ("top_k", "modalities", "share", "sharpness"))
     of_visits = ("visits", *(f"visits_{name}" for name in ("prior", "profile", "rank", "floor")))
-    unread = () if settings.steps_by_content else by_content
-    unread += () if settings.pools_visits else of_visits
-    unread += (() if settings.visits else ("visits_prior",)) + (
-        () if settings.visits_profile else ("visits_rank",)
-    )
+    readers = {
+        by_content: settings.steps_by_content,
+        of_visits: settings.pools_visits,
+        ("visits_prior",): settings.visits,
+        ("visits_rank",): settings.visits_profile,
+    }
+    unread = {name for names, read in readers.items() if not read for name in names}
     for name in ("statistics", "walk_max_users", "hub_seed", *by_content, *of_visits):
         if name in unread or getattr(settings, name) == getattr(GraphSettings(), name):
             del chosen[name]  # keys of snapshots from before this setting stay valid
