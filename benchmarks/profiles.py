@@ -20,7 +20,6 @@ from sklearn.linear_model import LogisticRegression
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.visits import Visits
-from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation.metrics import auc, gauc, uauc
 from mmbee_plugin.graph.making import gifts_graph
 from mmbee_plugin.graph.profiles import profiles
@@ -52,7 +51,7 @@ def main() -> None:
     folder = DatasetFolder(parser.parse_args().folder)
     print(folder.provenance())
     if folder.visits is None:
-        raise InputError(f"{folder.path}: no visits; mmbee data samples LOGS DST --visits keeps them")
+        raise SystemExit(f"{folder.path}: no visits; mmbee data samples LOGS DST --visits keeps them")
     valid, gifts = rows_of(folder, "valid"), training_gifts(folder)
     print("score | AUC | UAUC | GAUC")
     for name, scores in scored(valid, gifts, folder.visits):
