@@ -93,6 +93,7 @@ def test_models_are_those_of_the_tables(folders):
         ({"modalities": ["visual"]}, {"visual": "the only modality"}),
         ({"metapaths": ["a2a"]}, {"a2a": "the only metapath"}),
         ({"interest": "none"}, {"reach": "no graph in its settings", "a2a": "no graph in its settings"}),
+        ({"graph": {"reach_top_k": 0, "visits": 0.5}}, {"reach by visits": "off in its settings"}),
     ],
 )
 def test_a_part_that_is_not_there_is_not_left_out(folders, given, lacking):
