@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapaths
 from mmbee_plugin.modules.mfq import QueryStart, chosen_start
@@ -12,10 +12,8 @@ from mmbee_plugin.modules.parts import CONTENTS, INTERESTS, PartSettings, needs_
 from mmbee_plugin.modules.shapes import MAX_SEGMENTS, EncoderSettings, SearchSettings, TowerSettings
 from mmbee_plugin.settings.section import Names, Section
 
-NodeTables = Annotated[
-    Literal["graphcl", "fresh"], BeforeValidator(lambda given: "graphcl" if given == "stored" else given)
-]
-"""Pre-trained by GraphCL (``stored`` is an alias), or trained with the model."""
+NodeTables = Literal["graphcl", "fresh"]
+"""Pre-trained by GraphCL, or trained with the model."""
 HistoryMode = Literal["prefix", "others", "daily"]
 RowOrder = Literal["file", "random"]
 
@@ -41,7 +39,7 @@ class RowSettings(Section):
     """Which rows train, and what stands for their time."""
 
     train_newest: int | None = Field(default=None, ge=1)
-    """train on rows with fewer later ones of their user than this; ~: on all"""
+    """train on rows with fewer later positives of their user than this, and with an earlier one; ~: on all"""
     train_days: int | None = Field(default=None, ge=1)
     """train on rows of the last so many days (24 hours, as of history daily); earlier ones are history and graph; ~: on
     all"""
@@ -88,10 +86,9 @@ class ModelSettings(NeighbourSettings, SearchSettings, EncoderSettings, TowerSet
     temperature: float = Field(default=1.0, ge=1e-6)
     """of the softmax"""
     log_q: bool = True
-    """correct the softmax for how often a candidate is drawn"""
+    """correct the softmax over a pool for how often a candidate is drawn; a row's own candidates need none"""
     new_as_negatives: bool = True
-    """authors who are no positive of a training row are drawn as negatives too; false: nothing speaks against who is
-    new"""
+    """authors without a positive training row are drawn as negatives too; false: they never are"""
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

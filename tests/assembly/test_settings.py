@@ -62,8 +62,3 @@ def test_a_job_takes_recboles_names():
     assert settings.data.history_length == 7
     with pytest.raises(InputError, match=r"model\.embedding_size: another name of width, which is given too"):
         parse_settings({"data": data, "model": {"width": 8, **model}}, "job.yaml")
-
-
-def test_what_was_called_stored_is_graphcl():
-    stored = {"data": {"shards": "s"}, "model": {"node_tables": "stored"}}
-    assert parse_settings(stored, "job.yaml").model.node_tables == "graphcl"

@@ -58,19 +58,11 @@ class MMBee(GeneralRecommender):
     def __init__(self, config: Config, dataset: TrainingSplit) -> None:
         super().__init__(config, dataset)
         chosen = settings.MMBeeSettings.among(config)
-        drawn = draws(config)
-        if not drawn and not dataset.labelled:
-            raise InputError(
-                "train_neg_sample_args: none, but the data have no labels; draw negatives or set threshold"
-            )
-        if not drawn and config["loss"] != "bce":
-            raise InputError(
-                f"loss {config['loss']!r} needs drawn negatives; labelled samples are trained with bce"
-            )
-        self.objective = Objective(config["loss"], config["temperature"])
-        self.log_q = config["log_q"]
+        _check_targets(draws(config), dataset.labelled, chosen.loss)
+        self.objective = Objective(chosen.loss, chosen.temperature)
+        self.log_q = chosen.log_q
         self.histories = dataset.histories
-        self.history_length = config["MAX_ITEM_LIST_LENGTH"]
+        self.history_length = chosen.history_length
         self.negatives_field = config["NEG_PREFIX"] + self.ITEM_ID
         self.label_field = config["LABEL_FIELD"]
         self.history_field = self.ITEM_ID + config["LIST_SUFFIX"]
@@ -78,38 +70,17 @@ class MMBee(GeneralRecommender):
         self.time_field = self.moment_field + config["LIST_SUFFIX"] if dataset.ordered else None
         self.end_of_training = 0.0 if dataset.times is None else float(dataset.times.max())
 
-        width = config["embedding_size"]
         counts = torch.from_numpy(training_rows(dataset).counts(self.n_items)).float()
         self.register_buffer("drawn", counts, persistent=False)
-        self.drawable = self.n_items - 1 if config["new_as_negatives"] else int((counts > 0).sum())
-        self.user = nn.Embedding(self.n_users, width, padding_idx=0) if config["user_ids"] else None
-        self.author = nn.Embedding(self.n_items, width, padding_idx=0)
+        self.drawable = self.n_items - 1 if chosen.new_as_negatives else int((counts > 0).sum())
+        self.user = nn.Embedding(self.n_users, chosen.width, padding_idx=0) if chosen.user_ids else None
+        self.author = nn.Embedding(self.n_items, chosen.width, padding_idx=0)
         for table in (self.user, self.author):
             if table is not None:
-                nn.init.normal_(table.weight, std=config["init_std"])
+                nn.init.normal_(table.weight, std=chosen.init_std)
         modalities = chosen_modalities(config, dataset.folder)
-        paths = settings.chosen_metapaths(config)
-        pretrained = config["node_tables"] == "graphcl"
-        self.interest: InterestTable | PeerTable | None = None
         self.snapshot_key: str | None = None
-        if paths:
-            snapshot = snapshot_for(config, dataset, lambda stage: begin_stage(f"graph stage: {stage}"))
-            self.snapshot_key = snapshot.manifest["key"]
-            if peers := INTERESTS[config["interest"]].peer_paths:
-                assert self.user is not None
-                self.interest = PeerTable(dataset, snapshot, peers, self.user, self.author)
-            else:
-                self.interest = InterestTable(
-                    dataset,
-                    snapshot,
-                    paths,
-                    width,
-                    config["attributes"],
-                    pretrained,
-                    config["node_std"],
-                    pooling=config["pooling"],
-                    neighbour_weights=config["neighbour_weights"],
-                )
+        self.interest = self._interest_table(config, dataset)
         segments = settings.segment_count(config, dataset.folder)
         from_author = chosen.reads_queries and chosen.started(dataset.folder.live is not None) == "author"
         self.content = ContentTable(
@@ -118,7 +89,7 @@ class MMBee(GeneralRecommender):
             chosen.content_width,
             chosen.num_queries if chosen.reads_queries else 0,
             segments,
-            config["shared_queries"],
+            chosen.shared_queries,
             self.author.weight if from_author else None,
         )
         categories, rows = settings.search_categories(config, dataset.folder), dataset.item_rows
@@ -142,6 +113,28 @@ class MMBee(GeneralRecommender):
         longest = min(self.history_length, int(np.diff(self.histories.indptr).max()))
         if idle := self.gtr.backbone.idle(longest):
             self.logger.warning(idle)
+
+    def _interest_table(self, config: Config, dataset: TrainingSplit) -> InterestTable | PeerTable | None:
+        """What the interest encoder reads of the snapshot, whose key is kept; None where it reads no graph."""
+        chosen, paths = settings.MMBeeSettings.among(config), settings.chosen_metapaths(config)
+        if not paths:
+            return None
+        snapshot = snapshot_for(config, dataset, lambda stage: begin_stage(f"graph stage: {stage}"))
+        self.snapshot_key = snapshot.manifest["key"]
+        if peers := INTERESTS[chosen.interest].peer_paths:
+            assert self.user is not None
+            return PeerTable(dataset, snapshot, peers, self.user, self.author)
+        return InterestTable(
+            dataset,
+            snapshot,
+            paths,
+            chosen.width,
+            chosen.attributes,
+            chosen.node_tables == "graphcl",
+            chosen.node_std,
+            pooling=chosen.pooling,
+            neighbour_weights=chosen.neighbour_weights,
+        )
 
     def tables(self) -> dict[str, nn.Embedding | nn.EmbeddingBag]:
         """The embedding tables by their names in an exchange file."""
@@ -285,3 +278,13 @@ class MMBee(GeneralRecommender):
             allowed=torch.from_numpy(allowed).to(users.device),
             log_expected=expected,
         )
+
+
+def _check_targets(drawn: bool, labelled: bool, loss: str) -> None:
+    """Raises InputError where the rows have nothing to learn from, or the loss cannot learn from what they have."""
+    if not drawn and not labelled:
+        raise InputError(
+            "train_neg_sample_args: none, but the data have no labels; draw negatives or set threshold"
+        )
+    if not drawn and loss != "bce":
+        raise InputError(f"loss {loss!r} needs drawn negatives; labelled samples are trained with bce")
