@@ -23,6 +23,7 @@ class TrainingRows:
         - later: (n,) int64, number of the user's positives after the row
         - folds: (n,) int64 cross-fitting fold, -1 for none; None without cross-fitting
         - kept: (n,) bool, whether the row is trained on
+        - ever: (n,) bool, kept, or left out as older than the last days, so that an earlier training had it
     """
 
     items: NDArray[np.int64]
@@ -31,6 +32,7 @@ class TrainingRows:
     later: NDArray[np.int64]
     folds: NDArray[np.int64] | None
     kept: NDArray[np.bool_]
+    ever: NDArray[np.bool_]
 
     @classmethod
     def chosen(
@@ -65,12 +67,12 @@ class TrainingRows:
         def among(count: int) -> NDArray[np.bool_]:
             return (later < count) & (histories.positions > 0)
 
-        kept = np.ones(len(users), dtype=bool) if newest is None else among(newest)
+        ever, recent = np.ones(len(users), dtype=bool) if newest is None else among(newest), True
         if days is not None:
             if times is None:
                 raise InputError(f"train_days {days}: the data have no time")
             day = np.asarray(times) // DAY
-            kept &= day > day.max(initial=0) - days
+            recent = day > day.max(initial=0) - days
         folds = None
         if folding is not None and folding.folds:
             folds = deal(folding, *(pairs or (users, items)), positive, later, times)
@@ -82,13 +84,13 @@ class TrainingRows:
                         "graph.fold_by to another"
                     )
                 folds = np.where(among(folding.folds), folds, -1)
-            kept = kept & (folds >= 0)
-        return cls(items, histories, positive, later, folds, kept)
+            ever = ever & (folds >= 0)
+        return cls(items, histories, positive, later, folds, ever & recent, ever)
 
     def counts(self, n_items: int) -> NDArray[np.int64]:
         """(n_items,) number of positive training rows of each item."""
         return np.bincount(self.items[self.kept & self.positive], minlength=n_items)
 
     def learned(self, n_items: int, live: bool) -> NDArray[np.bool_]:
-        """(n_items,) bool, whether the item's own vectors are trained: by any row of live data, else by a positive."""
-        return np.bincount(self.items[self.positive | live], minlength=n_items) > 0
+        """(n_items,) bool, whether a row of `ever` trains the item's own vectors: any of live data, else a positive."""
+        return np.bincount(self.items[self.ever & (self.positive | live)], minlength=n_items) > 0

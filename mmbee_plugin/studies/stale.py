@@ -162,16 +162,14 @@ def _loss(compared: Mapping[str, Compared]) -> str:
 
 
 def _known_gifts(trained: Trained) -> Interactions:
-    """Gifts of training and validation, times in seconds since the epoch."""
+    """Gifts of training and validation, times in seconds of the data's own clock, as its visits have."""
     parts = [gifts(trained.train), gifts(trained.rows("valid"))]
 
     def joined(name: str) -> NDArray | None:
         columns = [getattr(part, name) for part in parts]
         return None if any(column is None for column in columns) else np.concatenate(columns)
 
-    columns: dict[str, Any] = {name: joined(name) for name in COLUMNS}
-    columns["times"] = columns["times"] + trained.origin
-    return replace(parts[0], **columns)
+    return replace(parts[0], **{name: joined(name) for name in COLUMNS})
 
 
 def _fresh_histories(trained: Trained, until: float) -> Histories:
@@ -188,9 +186,14 @@ def _fresh_histories(trained: Trained, until: float) -> Histories:
 
 
 def _snapshot(trained: Trained, known: Interactions, until: float, root: Path) -> Snapshot:
-    """Builds the model's lists from gifts before ``until``, without folds and node vectors."""
+    """Builds the model's lists from gifts before ``until``, without folds and node vectors.
+
+    Args:
+        known: gifts, times in seconds of the data's own clock.
+        until: seconds since the epoch.
+    """
     assert known.times is not None
-    seen = known.times < until
+    seen = known.times < until - trained.origin
     columns: dict[str, Any] = {
         name: column[seen] for name in COLUMNS if (column := getattr(known, name)) is not None
     }

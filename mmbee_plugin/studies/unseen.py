@@ -27,7 +27,7 @@ from mmbee_plugin.experiments.sheet import BEST, SIGNIFICANT, Sheet, drawn_over,
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.experiments.training import EVALUATED, check_split, settings_given
 from mmbee_plugin.experiments.verdict import listed
-from mmbee_plugin.recbole.data.training_rows import learned_items
+from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.training.logs import without_recbole_warnings
 from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
@@ -129,7 +129,8 @@ def measure_unseen(
                 "eval_args.order TO"
             )
     users = rows.user_rows[rows.inter_feat[rows.uid_field].numpy()]
-    new = ~learned_items(train)[items]
+    trained = training_rows(train)
+    new = ~np.isin(items, trained.items[trained.kept])
     scores = {name: [cell.arrays[f"{split} scores"] for cell in seeds] for name, seeds in cells.items()}
     truth = folder.path / "truth" / f"{split}.npy"
     if truth.exists() and folder.splits:

@@ -1,5 +1,7 @@
 """Rows chosen and dealt, against lists made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,11 +48,22 @@ def test_folds_by_time_are_equal_stretches():
 
 
 def test_rows_of_label_0_teach_live_authors_alone():
-    rows = chosen(newest=1)
-    assert np.flatnonzero(rows.learned(9, live=False)).tolist() == [5, 6, 7, 8]
-    only = TrainingRows(ITEMS, rows.histories, ITEMS == 5, rows.later, None, rows.kept)
+    only = replace(chosen(), positive=ITEMS == 5)
     assert np.flatnonzero(only.learned(9, live=False)).tolist() == [5]
     assert np.flatnonzero(only.learned(9, live=True)).tolist() == [5, 6, 7, 8]
+
+
+def test_rows_that_are_never_trained_on_teach_nobody():
+    assert np.flatnonzero(chosen(newest=1).learned(9, live=False)).tolist() == [6, 8]
+    in_folds = chosen(newest=1, folds=1, fold_by="order")
+    assert np.flatnonzero(in_folds.learned(9, live=False)).tolist() == [6, 8]
+
+
+def test_rows_before_the_last_days_were_trained_on_earlier():
+    histories = Histories(USERS, ITEMS, 2, TIMES * 86_400, kept=POSITIVE)
+    rows = TrainingRows.chosen(USERS, ITEMS, POSITIVE, TIMES * 86_400, histories, days=11)
+    assert rows.kept.tolist() == [False, False, False, False, True, True]
+    assert np.flatnonzero(rows.learned(9, live=False)).tolist() == [5, 6, 7, 8]
 
 
 def test_rows_asked_for_that_no_fold_has_are_refused():

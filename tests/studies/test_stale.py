@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from mmbee_plugin.cli import app
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.scoring import open_trained
+from mmbee_plugin.offline.stage import snapshot_of
 from mmbee_plugin.studies import stale
 from mmbee_plugin.studies.stale import aged, stale_figure
 
@@ -54,6 +55,19 @@ def test_a_snapshot_knows_the_gifts_before_its_moment(live_checkpoint, live_path
         ("7 days", "2023-11-15 00:00"),
     ]
     assert len(plot.figure.data) == 3
+
+
+def test_gifts_are_told_by_the_clock_that_visits_have(live_checkpoint, monkeypatch):
+    trained, newest = open_trained(live_checkpoint(**GIE)), []
+
+    def recorded(folder, gifts, *args, **options):
+        newest.append(float(gifts.times.max(initial=0)))
+        return snapshot_of(folder, gifts, *args, **options)
+
+    monkeypatch.setattr(stale, "snapshot_of", recorded)
+    aged(trained, [0, 3], quiet)
+    days = [time / DAY for time in newest]  # since the folder's origin, as Visits.since has them
+    assert 6 < days[0] < 7 and 3 < days[1] < 4 and days[2] == 0
 
 
 def test_a_day_old_lists_are_those_of_the_run(live_checkpoint, monkeypatch):
