@@ -205,6 +205,11 @@ class DatasetFolder:
         found = [field_types(file) for file in files if file.exists()]
         return {name: kind for types in found for name, kind in types.items()}
 
+    def check_part(self, split: str) -> None:
+        """Raises InputError if the data come split and have no such part, as the samples of a day have no test."""
+        if self.splits is not None and split not in self.splits:
+            raise InputError(f"{self.path}: no split {split!r}; it has: {', '.join(self.splits)}")
+
     def interactions(self, split: str | None = None) -> Interactions:
         """User and item rows of one split, or (None) of the whole folder, in file order.
 

@@ -52,7 +52,11 @@ class Trained:
         return found
 
     def rows(self, split: str) -> Any:
-        """The split's dataset, in the order of :meth:`scores`; for live data the file's order."""
+        """The split's dataset, in the order of :meth:`scores`; for live data the file's order.
+
+        Raises InputError if the folder has no such part.
+        """
+        self.folder.check_part(split)
         return self.loaders[split].dataset
 
     def samples(self, split: str) -> Samples:
@@ -65,6 +69,7 @@ class Trained:
 
     def scores(self, split: str) -> NDArray:
         """(n,) float32 score of every row by the model in its present state; probabilities if the loss is logistic."""
+        self.folder.check_part(split)
         return predictions(self.network, self.loaders[split])[0]["scores"]
 
     def logits(self, split: str) -> NDArray[np.float64]:

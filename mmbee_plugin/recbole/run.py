@@ -234,7 +234,7 @@ def train_and_test(
         resume: checkpoint of a run to continue.
         quiet: print only warnings of RecBole's log.
         saved: False keeps no checkpoint, and tests the last epoch's weights instead of the best.
-        tested: False leaves the test split alone; its metrics are then none.
+        tested: False leaves the test split alone, as do data without one; its metrics are then none.
         progress: prints stages and epochs.
     """
     start, memory = time.perf_counter(), PeakMemory()
@@ -265,7 +265,7 @@ def train_and_test(
         try:
             _, valid = trainer.fit(train_data, valid_data, saved=saved, show_progress=bars)
             test: dict[str, float] = {}
-            if tested:
+            if tested and (folder.splits is None or "test" in folder.splits):
                 begin_stage("testing")
                 test = trainer.evaluate(test_data, load_best_model=saved, show_progress=bars)
         except KeyboardInterrupt:

@@ -90,6 +90,7 @@ def neighbours(dataset: str, data_path: Path, arguments: list[str], split: str =
     check_split(split)
     with stage_display() as show:
         opened = open_graph(dataset, data_path, arguments, show)
+        opened.folder.check_part(split)
         train, valid, test = opened.splits
         found = hits(opened.snapshot, gifts(train), gifts(test if split == "test" else valid), show)
     return Answer(*neighbours_figure(found, split), opened.folder)

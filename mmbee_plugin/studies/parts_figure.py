@@ -55,6 +55,8 @@ def parts(
     check_split(split)
     given = settings_given(MODEL, arguments)
     folders = [ensure(name, data_path) for name in dict.fromkeys(datasets)]
+    for folder in folders:
+        folder.check_part(split)
     planned, names = planned_parts(folders, given, only or (), seeds_of(seeds))
     wanted = {(place, name): own for place, one in enumerate(planned) for name, own in one.jobs.items()}
     made = cells_of_rows(wanted, cells, jobs, fresh=True)

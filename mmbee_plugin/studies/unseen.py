@@ -84,6 +84,7 @@ def unseen(
     rows = chosen(ROWS, only or (), STUDY)
     given = settings_given(MODEL, arguments)
     folder = ensure(dataset, data_path)
+    folder.check_part(split)
     made = cells_of_rows(unseen_jobs(folder, given, seeds, rows), cells, jobs)
     parts = measure_unseen(folder, given, made, split)
     return Answer(

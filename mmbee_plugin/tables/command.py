@@ -61,6 +61,7 @@ def run_table(chosen: TableOptions, arguments: Sequence[str]) -> list[str]:
     check_split(chosen.split)
     given = settings_given(MODEL, arguments)
     folder = ensure(chosen.dataset, chosen.data_path)
+    folder.check_part(chosen.split)
     table = planned(chosen, folder, given)
     seeds = seeds_of(chosen.seeds)
     jobs = {

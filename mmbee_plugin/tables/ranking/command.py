@@ -49,6 +49,7 @@ def run_table_3(asked: TableOptions, arguments: Sequence[str]) -> list[str]:
     given = given_settings(None, arguments)
     check_given(given, [row.model for row in known if row.model])
     folder = ensure(asked.dataset, asked.data_path)
+    folder.check_part(asked.split)
     return ranking_table(rows, REFERENCE, folder, given, asked)
 
 

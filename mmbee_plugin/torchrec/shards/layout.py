@@ -119,7 +119,7 @@ class Description(BaseModel):
     positives: tuple[int, ...] = Field(
         description="of them those with label 1; all where nothing is labelled"
     )
-    evaluated: dict[str, int] = Field(description="rows of valid and test")
+    evaluated: dict[str, int] = Field(description="rows of valid and test; data of a day have no test")
     files: dict[str, int] = Field(description="bytes of every file but this and the node vectors")
 
     def has(self, array: str) -> bool:

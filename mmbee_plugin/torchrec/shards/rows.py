@@ -96,9 +96,7 @@ def split_folder(
     if len(found) == 1:
         number = split_by_user(found[0].users, found[0].times)
         found = [found[0].taken(number == part) for part in range(len(SPLITS))]
-    if folder.splits == SPLITS[:2]:
-        found.append(found[1])
-    parts = dict(zip(SPLITS, found, strict=True))
+    parts = dict(zip(folder.splits or SPLITS, found, strict=True))
     for name, part in parts.items():
         if not len(part):
             raise InputError(f"{folder.path}: {len(read[0])} interactions leave no {name} rows")

@@ -190,7 +190,7 @@ def _write_rows(
     if rows.live is not None:
         columns |= {TASK + name: rows.live.tasks[kept, place] for place, name in enumerate(tasks)}
     writer.table("train", columns, rows_per_group)
-    for name in ("valid", "test"):
+    for name in (name for name in parts if name != "train"):
         by_user = parts[name].taken(np.argsort(parts[name].users, kind="stable"))
         columns = {
             "user": by_user.users.astype(np.int32),
@@ -253,7 +253,7 @@ def _description(
             "statistics": {} if snapshot is None else _statistics(snapshot, modalities),
             "live": folder.live
             and Live(segments=folder.live.count, per_sample=folder.live.per_sample, tasks=folder.tasks),
-            "evaluated": {name: len(parts[name]) for name in ("valid", "test")},
+            "evaluated": {name: len(part) for name, part in parts.items() if name != "train"},
             "files": files,
         }
         | {

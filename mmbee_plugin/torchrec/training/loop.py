@@ -164,8 +164,9 @@ class Trainer:
         best = from_first(lambda: latest(self.folder, "best"))
         if self.best is not None and best is not None:
             load(best, self.model)
-            outcome["test"] = self._evaluate("test")
-            LOG.info("Best epoch %d, test: %s", self.best["epoch"], in_words(outcome["test"]))
+            if "test" in self.store.description.evaluated:
+                outcome["test"] = self._evaluate("test")
+                LOG.info("Best epoch %d, test: %s", self.best["epoch"], in_words(outcome["test"]))
         LOG.info("%s", self.store.provenance)
         return outcome
 
