@@ -10,6 +10,8 @@ from mmbee_plugin.data.unread import check_modality
 from mmbee_plugin.errors import InputError
 
 KINDS = ("real", "sample", "simulated")
+READ_AS = ("ordered", "origin", "splits", "modalities", "segments", "tasks")
+"""entries that change what is read of the files; the others tell of them"""
 
 
 def read_description(path: Path) -> dict[str, Any]:

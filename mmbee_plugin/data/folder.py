@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mmbee_plugin.data.categories import read_categories
-from mmbee_plugin.data.description import check_description, read_description
+from mmbee_plugin.data.description import READ_AS, check_description, read_description
 from mmbee_plugin.data.features import BagFeatures, DenseFeatures, open_bag, open_dense
 from mmbee_plugin.data.hashing import current_hash
 from mmbee_plugin.data.live import LiveRows, LiveSettings, check_samples, read_live_rows
@@ -153,6 +153,11 @@ class DatasetFolder:
             return float(self._description["origin"])
         stamps = self.interactions().timestamps if self.ordered else None
         return 0.0 if stamps is None else float(stamps.min())
+
+    @property
+    def read_as(self) -> dict[str, Any]:
+        """What `dataset.json` says of how the files are read: with `hash`, all that a result depends on."""
+        return {name: self._description[name] for name in READ_AS if name in self._description}
 
     @cached_property
     def hash(self) -> str:

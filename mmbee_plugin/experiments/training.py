@@ -59,11 +59,30 @@ def check_split(split: str) -> None:
         raise InputError(f"--split {split!r}: one of {', '.join(EVALUATED)} is needed")
 
 
-def settings_given(model: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """Settings of one model from a command's arguments ``--key=value``. Raises InputError for an unknown one."""
+def cells_given(models: Sequence[str], arguments: Sequence[str]) -> dict[str, Any]:
+    """Settings of a command's cells from its arguments ``--key=value``.
+
+    Raises:
+        InputError: one that no model knows, or ``seed``, of which each cell has its own.
+    """
     given = given_settings(None, arguments)
-    check_given(given, [model])
-    return of_model(given, model)
+    check_given(given, list(models))
+    for model in models:
+        if "seed" in (own := of_model(given, model)):
+            raise InputError(
+                f"seed {own['seed']}: trainings here have seeds of their own; --seeds says how many"
+            )
+    return given
+
+
+def settings_given(model: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """As :func:`cells_given`, of one model."""
+    return of_model(cells_given([model], arguments), model)
+
+
+def data_of_the_key(folder: DatasetFolder) -> dict[str, Any]:
+    """What a cell depends on of its data: the files, and how ``dataset.json`` has them read."""
+    return {"hash": folder.hash, **folder.read_as}
 
 
 @dataclass
@@ -122,12 +141,16 @@ class Training:
         """CPU seconds since its preparation began, with the graph stage where none was kept."""
         return cpu_seconds() - self.cpu_begun
 
+    @property
+    def best_epoch(self) -> int:
+        """The epoch, from 1, whose weights RecBole keeps: of equally good ones the last."""
+        sign = 1 if self.config["valid_metric_bigger"] else -1
+        return max(reversed(self.curve), key=lambda each: sign * each[1], default=(0, 0.0))[0] + 1
+
     def facts(self) -> dict[str, Any]:
         """Facts of the cell: settings, validation metrics, cost so far, versions."""
         seconds = self.trainer.epoch_seconds
         epochs = len(seconds)
-        sign = 1 if self.config["valid_metric_bigger"] else -1
-        best = max(self.curve, key=lambda each: sign * each[1], default=(0, 0.0))
         return {
             "model": self.model,
             "given": plain_settings(self.given),
@@ -135,7 +158,7 @@ class Training:
             **cost_facts(self.folder, self.begun, self.memory),
             "valid": self.valid,
             "epochs": epochs,
-            "best_epoch": best[0] + 1,
+            "best_epoch": self.best_epoch,
             "epoch_seconds": round(sum(seconds) / max(1, epochs), 3),
             "train_samples_per_s": round(epochs * rows_of(self.train) / max(1e-9, sum(seconds)), 1),
             "train_cpu_seconds": self.clock.per(1),

@@ -59,8 +59,11 @@ def write_clickthrough(log: LogFolder, folder: Path, *, force: bool = False) -> 
             f"{log.path}: no feedback of the kind {IMPRESSION!r}, rooms that were shown and not entered"
         )
     rows = pl.concat([clicks, passed]).with_columns(period.part(pl.col("time")).alias("part"))
-    ordered = rows.drop_nulls("part").collect(engine="streaming").sort("part", "time", "user_id", "author_id")
+    every = rows.collect(engine="streaming")
+    ordered = every.drop_nulls("part").sort("part", "time", "user_id", "author_id")
     note = "clicks against impressions: rating 1 is a visit, 0 a room that was shown and not entered; split by days"
+    if len(every) > len(ordered):
+        note += f"; {len(every) - len(ordered):,} rows outside the log's days were left out"
     _write(log, folder, ordered, note, rated=True, force=force)
 
 

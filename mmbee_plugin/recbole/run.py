@@ -119,7 +119,7 @@ def with_tuned(chosen: options.Options, folder: DatasetFolder) -> options.Option
     found = []
     for model in with_file or chosen.models[:1]:
         tuning = tuning_for(model, folder, where)
-        stale = is_stale(tuning, folder, {})
+        stale = is_stale(tuning, folder, tuning.given)
         state = "tuned under other settings of the dataset's file" if stale else "tuned"
         found.append(Source(str(tuning.file), merged(tuning.given, tuning.chosen or {}), state, model))
     return replace(chosen, sources=(*found, *chosen.sources))

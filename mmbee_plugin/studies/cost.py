@@ -65,7 +65,8 @@ def shapes_of(sizes: Sequence[float], densities: Sequence[float]) -> list[Shape]
 def cost_jobs(opened: OpenedGraph, shapes: Sequence[Shape], seed: int = 0) -> list[Job]:
     """Jobs of the dataset's own graph, then of each shape."""
     snapshot, folder = opened.snapshot, opened.folder
-    settings = snapshot.settings.replace(folds=0, amount="amount")  # U2A's edges are weighted already
+    # U2A's edges are weighted already, and the content that is measured is drawn, under a name of its own.
+    settings = snapshot.settings.replace(folds=0, amount="amount", content_modalities=None)
     width = sum(folder.modalities[name]["width"] for name in snapshot.columns if name in folder.modalities)
     key = {
         "kind": "cost 2",

@@ -16,7 +16,13 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.cells import Cell, Job, seed_jobs
 from mmbee_plugin.experiments.cost import CPUClock
 from mmbee_plugin.experiments.scoring import first_time, predictions
-from mmbee_plugin.experiments.training import EVALUATED, prepared, settings_of_the_key, state_of_the_code
+from mmbee_plugin.experiments.training import (
+    EVALUATED,
+    data_of_the_key,
+    prepared,
+    settings_of_the_key,
+    state_of_the_code,
+)
 from mmbee_plugin.recbole.run import build_config
 
 KIND = "labelled 2"
@@ -38,7 +44,7 @@ def labelled_jobs(
             "recbole_configs/labelled.yaml), or --dataset=livesim, which has them"
         )
     key = {
-        **{"kind": KIND, "data": folder.hash, "settings": settings_of_the_key(config)},
+        **{"kind": KIND, "data": data_of_the_key(folder), "settings": settings_of_the_key(config)},
         **state_of_the_code(model),
     }
     return seed_jobs(name, key, labelled_cell, (model, folder.path, dict(given)), seeds)

@@ -14,6 +14,8 @@ from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.logs.folder import LogFolder
 from mmbee_plugin.logs.formats import convert_log
+from mmbee_plugin.logs.samples import write_samples
+from mmbee_plugin.logs.settings import SampleSettings
 from mmbee_plugin.logs.tasks import PRICE, WATCH, amounts, write_clicks, write_clickthrough
 from mmbee_plugin.tables.kuailive import command
 from mmbee_plugin.tables.kuailive.amounts import measure
@@ -214,6 +216,14 @@ def test_the_command_cuts_each_task_once_and_runs_it(log, tmp_path, monkeypatch,
     ):
         code, out, err = run_table(*arguments)
         assert (code, out, err.count("\n")) == (2, "", 1) and message in err
+
+
+def test_gifts_are_cut_as_the_table_says(log, tmp_path, run_table, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_samples(log, tmp_path / "datasets" / "kuailive", SampleSettings(train_negatives=0.5, visits=True))
+    code, _, err = run_table("kuailive", str(log.path), "--only=gifting", "--data-path=datasets")
+    assert code == 2 and "was cut with train_negatives 0.5, this table takes the defaults" in err
+    assert command._cut_otherwise(tmp_path / "datasets" / "kuailive" / "dataset.json") == ["train_negatives 0.5"]
 
 
 def test_a_row_of_each_trained_task_trains(log, tmp_path, monkeypatch):

@@ -49,7 +49,7 @@ class Finalist:
     """One of the best trials' settings, trained again to the end.
 
     Attributes:
-        scores: the tuning's metric on validation, with seeds 1, 2, ...; None where the loss was no number.
+        scores: the tuning's metric on validation, one a seed of a table; None where the loss was no number.
         code: version of the code that ran.
     """
 
@@ -155,10 +155,9 @@ def tunings_folder(folder: DatasetFolder) -> Path:
 
 
 def is_stale(tuning: Tuning, folder: DatasetFolder, given: Mapping[str, Any]) -> bool:
-    """Whether a tuning's base settings differ from today's, both alone and merged with the given ones."""
-    base = base_of(tuning.model, folder)
-    today = merged(base, plain_settings(of_model(given, tuning.model)))
-    return tuning.base != base and merged(tuning.base, tuning.given) != today
+    """Whether a tuning's trials changed other settings than today's, of the dataset's file and the given ones."""
+    today = merged(base_of(tuning.model, folder), plain_settings(of_model(given, tuning.model)))
+    return merged(tuning.base, tuning.given) != today
 
 
 def base_of(model: str, folder: DatasetFolder) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.jsons import read_object
 from mmbee_plugin.data.writer import SPLITS
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.report import Report
@@ -73,7 +74,8 @@ def _run(task: str, log: LogFolder, asked: TableOptions, arguments: Sequence[str
 def _folder(log: LogFolder, folder: Path, task: str) -> None:
     """Cuts the task's folder from the log, unless it is there.
 
-    Raises InputError for a folder of another log, or from before this log was written, which is left alone.
+    Raises InputError for a folder of another log, from before this log was written, or cut with other settings; it is
+    left alone.
     """
     made = folder / "dataset.json"
     if made.exists():
@@ -84,6 +86,10 @@ def _folder(log: LogFolder, folder: Path, task: str) -> None:
             )
         if made.stat().st_mtime < (log.path / INFO_FILE).stat().st_mtime:
             raise InputError(f"{folder}: is older than {log.path}; delete it and it is cut again")
+        if task == GIFTING and (other := _cut_otherwise(made)):
+            raise InputError(
+                f"{folder}: was cut with {', '.join(other)}, this table takes the defaults; name another --data-path"
+            )
         return
     write: Mapping[str, Callable[[], object]] = {
         GIFTING: lambda: write_samples(log, folder, SampleSettings()),
@@ -91,6 +97,17 @@ def _folder(log: LogFolder, folder: Path, task: str) -> None:
         CTR: lambda: write_clickthrough(log, folder),
     }
     write[task]()
+
+
+def _cut_otherwise(made: Path) -> list[str]:
+    """Options of `mmbee data samples` that a folder was cut with and that are not the defaults; further visits change
+    no row."""
+    cut = read_object(made).get("log", {}).get("settings", {})
+    return [
+        f"{name} {cut.get(name)}"
+        for name, default in asdict(SampleSettings()).items()
+        if name != "visits" and cut.get(name) != default
+    ]
 
 
 def _amounts(task: str, log: LogFolder, asked: TableOptions) -> list[str]:

@@ -15,9 +15,7 @@ from mmbee_plugin.experiments.pool import Task, run_tasks
 from mmbee_plugin.experiments.progress import cell_bar
 from mmbee_plugin.experiments.report import Report
 from mmbee_plugin.experiments.rows import PAPER, chosen, kept_note, over
-from mmbee_plugin.experiments.training import check_split
-from mmbee_plugin.recbole.config.given import given_settings
-from mmbee_plugin.recbole.config.known import check_given
+from mmbee_plugin.experiments.training import cells_given, check_split
 from mmbee_plugin.recbole.config.modalities import FeaturelessError
 from mmbee_plugin.recbole.config.sources import merged
 from mmbee_plugin.recbole.config.splitting import data_lines
@@ -46,8 +44,7 @@ def run_table_3(asked: TableOptions, arguments: Sequence[str]) -> list[str]:
     check_split(asked.split)
     known = table_rows()
     rows = chosen(known, asked.only, f"table {NUMBER}")
-    given = given_settings(None, arguments)
-    check_given(given, [row.model for row in known if row.model])
+    given = cells_given([row.model for row in known if row.model], arguments)
     folder = ensure(asked.dataset, asked.data_path)
     folder.check_part(asked.split)
     return ranking_table(rows, REFERENCE, folder, given, asked)
@@ -248,7 +245,9 @@ def _tuning_lines(
     other = [name for name, tuning in found.items() if tuning.data["hash"] != folder.hash]
     stale = [name for name, tuning in found.items() if name not in other and is_stale(tuning, folder, given)]
     if stale:
-        says.append(f"Tuned from other settings of the dataset's file than today's: {', '.join(stale)}.")
+        says.append(
+            f"Tuned from other settings than today's, of the dataset's file or given: {', '.join(stale)}."
+        )
     if other:
         says.append(f"Tuned on other files of this name: {', '.join(other)}.")
     return says

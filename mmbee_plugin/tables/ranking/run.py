@@ -21,6 +21,7 @@ from mmbee_plugin.experiments.rows import over
 from mmbee_plugin.experiments.training import (
     EVALUATED,
     cost_facts,
+    data_of_the_key,
     prepared,
     ran_away,
     settings_of_the_key,
@@ -76,7 +77,7 @@ def ranking_jobs(
             f"{folder.name}: table 3 ranks all items, this dataset is evaluated on other samples; it needs "
             "eval_args.mode full"
         )
-    key = {"kind": KIND, "data": folder.hash, "settings": settings_of_the_key(config)}
+    key = {"kind": KIND, "data": data_of_the_key(folder), "settings": settings_of_the_key(config)}
     if row.count is None:
         code = state_of_the_code(name, RANKING)
         arguments = name, folder.path, settings

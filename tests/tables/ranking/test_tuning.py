@@ -137,13 +137,14 @@ def test_every_tuned_row_has_a_space_that_can_be_searched(name, monkeypatch):
     assert search.max_evals >= 45
 
 
-def test_settings_are_stale_where_neither_the_datasets_nor_the_given_ones_are_the_tuned_ones(begin, toy):
+def test_settings_are_stale_where_the_datasets_and_the_given_ones_make_other_trials(begin, toy):
     configs = Path("recbole_configs")
     configs.mkdir()
     (configs / "toy.yaml").write_text("topk: [5]\nmodels: {BPR: {train_newest: 3, row_order: file}}\n")
     folder = DatasetFolder(toy)
     found = begin(epochs=2)
-    assert not is_stale(found, folder, {}) and not is_stale(found, folder, {"epochs": 3})
+    assert not is_stale(found, folder, {"epochs": 2})
+    assert is_stale(found, folder, {}) and is_stale(found, folder, {"epochs": 3})
     (configs / "toy.yaml").write_text("topk: [5]\n")
     assert is_stale(found, folder, {"epochs": 2})
     (configs / "order.yaml").write_text(
