@@ -1,9 +1,9 @@
 """Profiles: which way a user's visits and gifts lean, in few dimensions, and how far an author lies that way.
 
-A user's own visits say nothing of authors whom he has not met. Authors who share visitors and gifters do: the singular
-vectors of both graphs put them near each other, and a user where his authors are. This is latent semantic indexing
-(Deerwester et al., 1990, JASIS 41) of what users visit and gift, with a user folded in as the mean of his authors. Not
-in the paper.
+A user's own visits say nothing of authors whom they have not met. Authors who share visitors and gifters do: the
+singular vectors of both graphs put them near each other, and a user where their authors are. This is latent semantic
+indexing (Deerwester et al., 1990, JASIS 41) of what users visit and gift, with a user folded in as the mean of those
+authors. Not in the paper.
 """
 
 from typing import NamedTuple
@@ -36,7 +36,7 @@ def profiles(visits: csr_matrix, gifts: csr_matrix, rank: int) -> Profiles:
 
     .. math:: \hat h_{ua} = h_{ua} / \sqrt{(h_u + 5)(h_a + 5)}
 
-    and the gifts by .3; a user's is the mean of them over what he visited and gave, less that of all users:
+    and the gifts by .3; a user's is the mean of them over what they visited and gave, less that of all users:
 
     .. math:: x_u \propto \sum_a \frac{h_{ua}}{h_u + 5} (v_a - \bar v), \qquad
         y_a = v_a / \sqrt{|v_a|^2 + \operatorname{mean}_b |v_b|^2}

@@ -73,9 +73,9 @@ class GraphStage(Section):
     visits: float = Field(default=0.0, ge=0)
     """weight of a user's own earlier visits in the long walk's lists, the power of their lift; 0: none"""
     visits_prior: float = Field(default=20.0, ge=0)
-    """visits that a user is taken to have made besides, to authors he never visits again"""
+    """added to a user's number of visits in that lift, so that few visits say little"""
     visits_profile: float = Field(default=0.0, ge=0)
-    """weight of how his visits and gifts lean, by singular vectors, in the same lists; 0: none"""
+    """weight of a latent score in the same lists, by singular vectors of visits and gifts; 0: none"""
     visits_rank: int = Field(default=32, ge=1)
     """dimensions of visits_profile"""
     visits_floor: float = Field(default=10.0, gt=0)

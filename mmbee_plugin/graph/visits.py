@@ -1,8 +1,8 @@
 """Visits in the long walk's lists: whom a user went to see, more than others did, before any gift.
 
-Gifts are rare and visits are not: of a user without a gift the walk knows nothing, of his visits everybody logs. The
-lists of :mod:`~mmbee_plugin.graph.reach` are pooled with them and with :mod:`~mmbee_plugin.graph.profiles`, author by
-author, by a logarithmic opinion pool (Genest and Zidek, 1986, Statistical Science 1, which multiplies powers of
+Gifts are rare and visits are not: of a user without a gift the walk knows nothing, while every log has their visits.
+The lists of :mod:`~mmbee_plugin.graph.reach` are pooled with them and with :mod:`~mmbee_plugin.graph.profiles`, author
+by author, by a logarithmic opinion pool (Genest and Zidek, 1986, Statistical Science 1, which multiplies powers of
 opinions). Not in the paper.
 """
 

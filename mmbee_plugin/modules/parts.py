@@ -52,7 +52,8 @@ class PartSettings(Section):
     """Which parts make the model."""
 
     backbone: Annotated[str, OneOf(BACKBONES)] = "mean"
-    """what looks at the history with the target in mind; mmoe is experts over its mean, for several tasks"""
+    """what reads the user's history: sim, din and dien with the target in mind | mean | sasrec: newest behaviour by
+    self-attention | mmoe: experts over its mean, for several tasks"""
     content: Annotated[str, OneOf(CONTENTS)] = "mfq"
     """encoder of the author's content"""
     interest: Annotated[str, OneOf(INTERESTS)] = "gie"

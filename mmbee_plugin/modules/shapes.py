@@ -32,7 +32,7 @@ class TowerSettings(Section):
     user_ids: bool = True
     """users have id vectors; false: history and neighbours are all that is known of them (not with bdr)"""
     dropout: float = Field(default=0.5, ge=0, lt=1, validation_alias=AliasChoices("dropout", "dropout_prob"))
-    """dropout in the head"""
+    """dropout in the head, and in bdr's scores"""
     history_dropout: float = Field(default=0.5, ge=0, lt=1)
     """dropout in sasrec, which tells the newest 50 behaviours apart by position"""
     pooling: Pooling = "concat"
@@ -42,7 +42,7 @@ class TowerSettings(Section):
     reach_floor: float = Field(default=1e-4, ge=1e-12)
     """entry of the long walk's lists that starts to count: a probability, or about 10 where they hold lifts"""
     reach_weight: float = 1.0
-    """what its logarithm weighs at the start; probabilities drown the first logits of head mlp, so 0 there"""
+    """what the logarithm of an entry of these lists weighs in the logit at the start; with head mlp it starts at 0"""
     experts: int = Field(default=8, ge=1)
     """experts of mmoe"""
 
@@ -74,7 +74,7 @@ class EncoderSettings(Section):
     shared_queries: bool = True
     """an author's queries are offsets from those that all share; false: the paper's, each has its own alone"""
     match: bool = True
-    """MFQ gives each query times what is on now, too; false: the paper's output"""
+    """MFQ also puts out each query times the newest segment, feature by feature; false: the paper's output"""
     projection: Projection = "sum"
     """reading of MFQ's orthogonal projection"""
     content_dropout: float = Field(default=0.0, ge=0, lt=1)

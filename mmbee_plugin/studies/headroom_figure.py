@@ -100,9 +100,10 @@ def _verdict(found: HeadRoom) -> str:
     worth = {name: told.gains["gauc"] for name, told in found.told.items() if name != MODEL}
     learned = {name: cause.learned.mean for name, cause in found.causes[ALL].items()}
     least, most = min(learned, key=learned.__getitem__), max(learned, key=worth.__getitem__)
+    gain = percent(worth[most])
     return (
-        f"the model's GAUC is {value[MODEL]:.4f} where {value[BEST]:.4f} is possible; of a planted nat it has learned "
-        f"least of {least} ({learned[least]:.2f}), and {most} is worth most if it were told ({percent(worth[most])}); "
+        f"the model's GAUC is {value[MODEL]:.4f} where {value[BEST]:.4f} is possible; it has learned {least} "
+        f"least ({learned[least]:.2f} of a planted nat), and being told {most} would gain most ({gain}); "
         f"its own noise costs {percentage(worth[NOISELESS]):.2f} %"
     )
 

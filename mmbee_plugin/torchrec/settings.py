@@ -51,7 +51,8 @@ class TableSettings(Section):
     """One sharded table, or the two node tables."""
 
     sharding: Sharding = "auto"
-    """how its rows lie on the processes; auto: as TorchRec's planner has it"""
+    """how its rows lie on the processes; auto: whole or by rows, as TorchRec's planner has it; whole in a job of one
+    process, and the author table by rows on several without a GPU"""
     optimizer: Optimizer = "rowwise_adagrad"
     """fused with the backward pass"""
     learning_rate: float = Field(default=0.05, gt=0)

@@ -63,7 +63,7 @@ def test_a_score_knows_what_it_is_made_of(planted, check_answer):
 
     said, sheet, plot = headroom_figure(found, "valid")
     check_answer(said, sheet, plot)
-    assert "least of appeal (-1." in said and "circle is worth most if it were told (+" in said
+    assert "learned appeal least (-1." in said and "being told circle would gain most (+" in said
     assert [row[:2] for row in sheet.rows[:5]] == [("all rows", name) for name in CAUSES]
     assert sheet.rows[-1][:2] == ("all rows", BEST)
     assert any("generosity: the same in all rows" in note for note in sheet.notes)

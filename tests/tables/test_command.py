@@ -47,7 +47,10 @@ def test_bad_input_is_one_line_and_status_2(table):
         (("2", "--dataset=tinylive", "--only=MFQ"), "table 2 has no row 'MFQ'"),
         (("2", "--dataset=tinylive", "--content=mfq"), "setting 'content': the rows of table 2 set it"),
         (("7", "--dataset=tinylive", "--epoch=3"), "did you mean epochs?"),
-        (("2", "--dataset=tinylive", "--seed=7"), "seed 7: trainings here have seeds of their own; --seeds says"),
+        (
+            ("2", "--dataset=tinylive", "--seed=7"),
+            "seed 7: trainings here have seeds of their own; --seeds says",
+        ),
         (("7", "--dataset=tinylive", "--metapaths=a2b"), "a2b"),
         (("4", "--dataset=tinylive", "--modalities=[smell]"), "unknown modality 'smell'"),
     ):

@@ -223,7 +223,9 @@ def test_gifts_are_cut_as_the_table_says(log, tmp_path, run_table, monkeypatch):
     write_samples(log, tmp_path / "datasets" / "kuailive", SampleSettings(train_negatives=0.5, visits=True))
     code, _, err = run_table("kuailive", str(log.path), "--only=gifting", "--data-path=datasets")
     assert code == 2 and "was cut with train_negatives 0.5, this table takes the defaults" in err
-    assert command._cut_otherwise(tmp_path / "datasets" / "kuailive" / "dataset.json") == ["train_negatives 0.5"]
+    assert command._cut_otherwise(tmp_path / "datasets" / "kuailive" / "dataset.json") == [
+        "train_negatives 0.5"
+    ]
 
 
 def test_a_row_of_each_trained_task_trains(log, tmp_path, monkeypatch):

@@ -37,6 +37,6 @@ class RunSettings(HistorySettings, RowSettings, FlatSettings):
     mask_valid: bool = False
     """the test split's ranking leaves out what the user has in validation"""
     valid_in_history: bool = False
-    """a user's history in the test split ends with what he has in validation"""
+    """a user's history in the test split ends with what they have in validation"""
     sampler: Literal["mmbee", "recbole"] | None = None
     """who draws negatives; ~: mmbee"""

@@ -187,7 +187,7 @@ def _protocol(folder: DatasetFolder, settings_of: Mapping[str, Mapping[str, Any]
         f"{settings['valid_metric']} on validation; NDCG's ideal has min(positives, K) hits."
     ]
     if settings.get("valid_in_history"):
-        found.append("at test a user's history ends with his validation items.")
+        found.append("at test a user's history ends with their validation items.")
     rows_of: dict[str, list[str]] = {}
     for name, of_row in settings_of.items():
         for line in data_lines(of_row, folder):
