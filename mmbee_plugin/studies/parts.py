@@ -17,7 +17,7 @@ from mmbee_plugin.graph.settings import GraphStage
 from mmbee_plugin.recbole.config.modalities import chosen_modalities
 from mmbee_plugin.recbole.config.settings import MMBeeSettings
 from mmbee_plugin.recbole.config.sources import merged
-from mmbee_plugin.recbole.config.tuned import read_tuning, tunings_folder
+from mmbee_plugin.recbole.config.tuned import is_stale, read_tuning, tunings_folder
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.tables.command import MODEL
 from mmbee_plugin.tables.parts import (
@@ -49,7 +49,7 @@ class Planned:
         ranks: whether it is measured on full rankings, else on labelled samples.
         jobs: :data:`MODEL` and part -> its jobs by seed.
         lacking: part -> why the model has none of it there.
-        tuned: name of the file with tuned settings, empty for none.
+        tuned: name of the file with tuned settings, and what they were found under if not this; empty for none.
     """
 
     folder: DatasetFolder
@@ -142,8 +142,11 @@ def _planned(
 ) -> Planned:
     ranks = set(config["eval_args"]["mode"].values()) != {"labeled"}
     tuning = read_tuning(tunings_folder(folder) / f"{MODEL}.json") if ranks else None
-    tuned = tuning.chosen if tuning is not None else None
-    given = merged(tuned or {}, given)
+    tuned = ""
+    if tuning is not None and tuning.chosen is not None:
+        other = ", of other files of this name" if tuning.data["hash"] != folder.hash else ""
+        other = other or (", of other settings than today's" if is_stale(tuning, folder, given) else "")
+        tuned, given = f"{tuning.file.name}{other}", merged(tuning.chosen, given)
     modalities = chosen_modalities(config, folder)
 
     def model_of(without: Mapping[str, Any]) -> MMBeeSettings:
@@ -175,7 +178,7 @@ def _planned(
         raise InputError(
             f"{folder.name}: valid_metric {metric} is not compared; known are {', '.join(known)}"
         )
-    return Planned(folder, metric, ranks, jobs, lacking, tuning.file.name if tuned and tuning else "")
+    return Planned(folder, metric, ranks, jobs, lacking, tuned)
 
 
 def _lacking(part: Part | None, name: str, model: MMBeeSettings, modalities: Sequence[str]) -> str | None:

@@ -83,6 +83,8 @@ def test_models_are_those_of_the_tables(folders):
     assert of_ranked.jobs[MODEL][0].key == ranking_jobs(full, ranked, GIVEN, [1])[0].key
     keys = [str(own[0].key) for own in of_ranked.jobs.values()]
     assert len(set(keys)) == len(keys) == 16
+    # The shipped tuning is of the real files, the sample has their name.
+    assert of_live.tuned == "" and of_ranked.tuned == f"{MODEL}.json, of other files of this name"
 
 
 @pytest.mark.parametrize(
