@@ -109,7 +109,11 @@ def drawn_over(seeds: int) -> str:
 
 def beside(cells: int) -> str:
     """Note on timings: how many of the command's cells shared the machine."""
-    return f"with up to {cells} cells side by side" if cells > 1 else "with no other cell of this command beside it"
+    return (
+        f"with up to {cells} cells side by side"
+        if cells > 1
+        else "with no other cell of this command beside it"
+    )
 
 
 def seeds_text(seeds: Sequence[float], value: float | None = None) -> str:

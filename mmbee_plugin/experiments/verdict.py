@@ -73,8 +73,13 @@ def within_chance(p_values: Iterable[float]) -> str:
     every = list(p_values)
     unsure = sum(p >= SIGNIFICANT for p in every)
     if len(every) == 1:
-        return f"the difference is {'within' if unsure else 'beyond'} chance"
+        return f"the difference is {chance(every[0])}"
     return f"{unsure or 'none'} of {len(every)} differences {'is' if unsure < 2 else 'are'} within chance"
+
+
+def chance(p_value: float) -> str:
+    """``within chance`` or ``beyond chance``."""
+    return "beyond chance" if p_value < SIGNIFICANT else "within chance"
 
 
 def listed(parts: Sequence[str]) -> str:

@@ -25,9 +25,9 @@ from mmbee_plugin.experiments.training import EVALUATED, prepared
 from mmbee_plugin.graph.metapaths import every_metapath
 from mmbee_plugin.modules.parts import INTERESTS
 from mmbee_plugin.recbole.run import build_config
+from mmbee_plugin.tables.command import MODEL
 from mmbee_plugin.tables.run import labelled_jobs
 
-MODEL = "MMBee"
 SIDES = {"u": "all from users", "a": "all from authors"}
 
 Show = Callable[[str], None]

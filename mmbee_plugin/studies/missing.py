@@ -22,6 +22,7 @@ from mmbee_plugin.experiments.plots import LIMIT, Plot, error_bars, percentage
 from mmbee_plugin.experiments.scoring import Trained, open_trained
 from mmbee_plugin.experiments.sheet import SIGNIFICANT, Sheet, mean, p_text, percent
 from mmbee_plugin.experiments.study import Answer, numbers, study
+from mmbee_plugin.experiments.verdict import chance
 from mmbee_plugin.modules.parts import BACKBONES, CONTENTS
 from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
 from mmbee_plugin.studies.degraded import Units, with_noise, without
@@ -204,7 +205,7 @@ def _worst(found: MissingStudy) -> str:
     told = f"under the worst change ({name}) the model's GAUC is {percent(row.gains['gauc'])} from {found.bare}'s"
     if not found.tested:
         return told
-    return f"{told}, {'beyond' if row.p_values['gauc'] < SIGNIFICANT else 'within'} chance"
+    return f"{told}, {chance(row.p_values['gauc'])}"
 
 
 def _verdict(found: MissingStudy) -> Iterator[str]:
@@ -213,15 +214,15 @@ def _verdict(found: MissingStudy) -> Iterator[str]:
     for metric in METRICS if gone else ():
         rows = {one.modality: found.rows[str(one)] for one in gone}
         below = [name for name, row in rows.items() if row.gains[metric] <= 0]
-        chance = [
+        unsure = [
             name
             for name, row in rows.items()
             if row.gains[metric] > 0 and row.p_values[metric] >= SIGNIFICANT
         ]
         line = f"{metric.upper()} with any one modality gone: "
         line += f"not above {found.bare} without {', '.join(below)}" if below else f"above {found.bare}"
-        if chance and found.tested:
-            line += f"{'; above,' if below else ','} but not beyond chance, without {', '.join(chance)}"
+        if unsure and found.tested:
+            line += f"{'; above,' if below else ','} but not beyond chance, without {', '.join(unsure)}"
         least = percent(min(row.gains[metric] for row in rows.values()))
         largest = p_text(max(row.p_values[metric] for row in rows.values()))
         yield f"{line} (least gain {least}{f', largest p {largest}' if found.tested else ''})."

@@ -32,6 +32,7 @@ from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.experiments.training import check_split
 from mmbee_plugin.experiments.verdict import listed
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
+from mmbee_plugin.graph.routes import leaves_gifts_out
 from mmbee_plugin.graph.settings import Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.recbole.graph_report import open_graph
@@ -141,8 +142,7 @@ def truths(path: Metapath, before: Interactions, later: Interactions, exclude_ow
         true = (true - true.multiply(own)).tocsr()  # every node is linked to itself
     else:
         true, edges = (new, old) if path.start == "u" else (new.T.tocsr(), old.T.tocsr())
-        leaves_out = exclude_own and path.hops > 1
-        excluded = edges if leaves_out else csr_matrix(true.shape, dtype=np.float32)
+        excluded = edges if leaves_gifts_out(path, exclude_own) else csr_matrix(true.shape, dtype=np.float32)
         true = (true - true.multiply(excluded)).tocsr()
     true.eliminate_zeros()
     true.data[:] = 1

@@ -24,7 +24,7 @@ from mmbee_plugin.experiments.plots import LIMIT, OTHER, Plot
 from mmbee_plugin.experiments.sheet import Sheet, drawn_over
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.experiments.training import settings_given
-from mmbee_plugin.experiments.verdict import listed
+from mmbee_plugin.experiments.verdict import count, listed
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
 from mmbee_plugin.recbole.run import build_config
 from mmbee_plugin.studies.importance import MODEL, SIDES, importances
@@ -150,7 +150,7 @@ def _notes(cells: Sequence[Cell], metric: str, names: Sequence[str]) -> list[str
     return [
         f"The paper's five: {', '.join(PAPER_METAPATHS)}.",
         "Fall: what the metric loses, in percentage points, with the path's lists dealt to other users or authors; "
-        f"mean of {_count(permutations, 'permutation')} of {_count(len(cells), 'trained model')}. "
+        f"mean of {count(permutations, 'permutation')} of {count(len(cells), 'trained model')}. "
         f"95 %: over {drawn_over(len(cells))}. ± and in brackets: standard deviation over the permutations.",
         f"The model that reads all {len(names)}: {whole}; validation split, {facts['samples']:,} samples, "
         f"{facts['positives']:,} gifts, {facts['users']:,} users.",
@@ -187,7 +187,3 @@ def _bars(cells: Sequence[Cell], metric: str, names: Sequence[str], keep: int) -
 
 def _points(loss: float) -> str:
     return f"{100 * loss:+.3f}"
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count} {what}{'s'[: count > 1]}"

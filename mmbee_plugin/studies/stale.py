@@ -28,8 +28,9 @@ from mmbee_plugin.experiments.colours import OWN
 from mmbee_plugin.experiments.comparison import METRICS, Samples
 from mmbee_plugin.experiments.plots import LIMIT, Plot, error_bars, percentage
 from mmbee_plugin.experiments.scoring import Trained, open_trained
-from mmbee_plugin.experiments.sheet import SIGNIFICANT, Sheet, percent
+from mmbee_plugin.experiments.sheet import Sheet, percent
 from mmbee_plugin.experiments.study import Answer, numbers, study
+from mmbee_plugin.experiments.verdict import chance
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.moments import clock
@@ -157,8 +158,10 @@ def _loss(compared: Mapping[str, Compared]) -> str:
         return f"a graph of {first} was scored alone, with nothing to compare it with"
     row = compared[oldest]
     age = "a graph without gifts" if oldest == NONE else f"a graph of {oldest}"
-    chance = "beyond" if row.p_values["gauc"] < SIGNIFICANT else "within"
-    return f"{age} changes this checkpoint's GAUC by {percent(row.gains['gauc'])} from one of {first}, {chance} chance"
+    doubt = chance(row.p_values["gauc"])
+    return (
+        f"{age} changes this checkpoint's GAUC by {percent(row.gains['gauc'])} from one of {first}, {doubt}"
+    )
 
 
 def _known_gifts(trained: Trained) -> Interactions:
@@ -169,7 +172,8 @@ def _known_gifts(trained: Trained) -> Interactions:
         columns = [getattr(part, name) for part in parts]
         return None if any(column is None for column in columns) else np.concatenate(columns)
 
-    return replace(parts[0], **{name: joined(name) for name in COLUMNS})
+    columns: dict[str, Any] = {name: joined(name) for name in COLUMNS}
+    return replace(parts[0], **columns)
 
 
 def _fresh_histories(trained: Trained, until: float) -> Histories:

@@ -23,14 +23,15 @@ from mmbee_plugin.experiments.comparison import METRICS, Samples
 from mmbee_plugin.experiments.making import cells_of_rows
 from mmbee_plugin.experiments.plots import LIMIT, Plot, error_bars
 from mmbee_plugin.experiments.rows import Row, check_own, chosen
-from mmbee_plugin.experiments.sheet import BEST, SIGNIFICANT, Sheet, drawn_over, mean_of_seeds, percent
+from mmbee_plugin.experiments.sheet import BEST, Sheet, drawn_over, mean_of_seeds, percent
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.experiments.training import EVALUATED, check_split, settings_given
-from mmbee_plugin.experiments.verdict import listed
+from mmbee_plugin.experiments.verdict import chance, listed
 from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
 from mmbee_plugin.recbole.training.logs import without_recbole_warnings
 from mmbee_plugin.studies.comparison import HEADINGS, Compared, compare
+from mmbee_plugin.studies.parts import CURE
 from mmbee_plugin.tables.command import MODEL
 from mmbee_plugin.tables.rows import FULL
 from mmbee_plugin.tables.run import labelled_jobs
@@ -125,10 +126,7 @@ def measure_unseen(
     labels = rows.positive_rows()
     for name, seeds in cells.items():
         if any(not np.array_equal(cell.arrays[f"{split} labels"], labels) for cell in seeds):
-            raise InputError(
-                f"{name}: scored other {split} rows; this study needs one split for all seeds: a pre-split folder, or "
-                "eval_args.order TO"
-            )
+            raise InputError(f"{name}: scored other {split} rows; {CURE}")
     users = rows.user_rows[rows.inter_feat[rows.uid_field].numpy()]
     trained = training_rows(train)
     new = ~np.isin(items, trained.items[trained.kept])
@@ -190,8 +188,7 @@ def _gain(part: Part) -> str:
     told = []
     for name in names:
         row = part.rows[name]
-        chance = "beyond" if row.p_values["gauc"] < SIGNIFICANT else "within"
-        told.append(f"{name} {percent(row.gains['gauc'])} ({chance} chance)")
+        told.append(f"{name} {percent(row.gains['gauc'])} ({chance(row.p_values['gauc'])})")
     return f"for authors never seen, the gains of GAUC over SIM are {listed(told)}"
 
 
