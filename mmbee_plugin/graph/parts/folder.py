@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -105,13 +105,6 @@ class Parts:
         if fold not in self._graphs:
             self._graphs[fold] = MappedGraph(self.path, self.given, fold)
         return self._graphs[fold]
-
-    def read_by(self, step: str) -> tuple[Path, ...]:
-        """The folders that a step's blocks map, besides the inputs: its plan, and what the steps it needs made."""
-        folders = [self.path / step / PLAN]
-        for name in self.needs(step):
-            folders += [self.path / name / state for state in (PLAN, JOINED)]
-        return tuple(folder for folder in folders if folder.exists())
 
     def prepare(self, step: str, progress: Callable[[str], None] | None = None) -> None:
         """Joins what a step reads, and plans its blocks, unless this is done.
@@ -242,10 +235,8 @@ class Parts:
     def _lock(self, name: str) -> Path:
         return self.path / "locks" / name.replace("/", ".")
 
-    @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        with locked(self._lock(name)):
-            yield
+    def _locked(self, name: str) -> AbstractContextManager[None]:
+        return locked(self._lock(name))
 
 
 def make_block(
