@@ -78,7 +78,16 @@ def write_shards(
     snapshot = None
     if graph is not None:
         gifts = _gifts(folder, parts["train"], train)
-        snapshot = snapshot_of(folder, gifts, graph, graphcl, tuple(chosen), seed, progress, until)
+        snapshot = snapshot_of(
+            folder,
+            gifts,
+            graph,
+            graphcl=graphcl,
+            modalities=tuple(chosen),
+            seed=seed,
+            until=until,
+            progress=progress,
+        )
     with published(destination) as beside:
         writer = ShardWriter(beside)
         note("features")
