@@ -104,10 +104,10 @@ class Inputs:
         interactions, settings = self.interactions, self.settings
         _ = self.columns, self.near
         if settings.folds and settings.fold_by == "order" and interactions.later is None:
-            raise InputError("fold_by: order needs to know how many later interactions each user has")
+            raise InputError("graph.fold_by: order needs to know how many later interactions each user has")
         if settings.folds and settings.fold_by in BY_TIME and interactions.times is None:
             raise InputError(
-                f"fold_by: {settings.fold_by} needs the time of each interaction; these data have none"
+                f"graph.fold_by: {settings.fold_by} needs the time of each interaction; these data have none"
             )
         features = {
             name if name in self.attributes else f"near {name}": one for name, one in self.features.items()

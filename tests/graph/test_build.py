@@ -133,13 +133,13 @@ def test_folds_by_time_have_seen_only_earlier_stretches(tmp_path, interactions, 
     for name in PAPER_METAPATHS:
         assert len(built.neighbours(name, 0).ids) == 0
     assert not built.attributes("visual", "a2a", 0).fraction.any()
-    with pytest.raises(InputError, match="fold_by: time needs the time of each interaction"):
+    with pytest.raises(InputError, match=r"^graph\.fold_by: time needs the time of each interaction"):
         build(replace(interactions, times=None), built.settings, tmp_path)
 
 
 def test_folds_by_order_need_the_order(tmp_path, interactions):
     settings = SETTINGS.replace(folds=2, fold_by="order")
-    with pytest.raises(InputError, match="fold_by: order needs to know how many later interactions"):
+    with pytest.raises(InputError, match=r"^graph\.fold_by: order needs to know how many later interactions"):
         build(replace(interactions, later=None), settings, tmp_path / "graph")
     assert os.listdir(tmp_path) == []
     build(replace(interactions, later=None), settings.replace(folds=0), tmp_path)
