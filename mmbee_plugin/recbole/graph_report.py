@@ -176,7 +176,9 @@ def built_table(snapshot: Snapshot) -> Table:
 
     def add(name: str, start: str, lengths: np.ndarray) -> None:
         covered = f"{(lengths > 0).mean():.1%}", f"{lengths.mean():.1f}"
-        table.add_row(name, f"{lengths.sum():,}", f"{SIDES[start]}s", *covered, *_in_words(costs.pop(name)))
+        table.add_row(
+            name, f"{lengths.sum():,}", f"{SIDES[start]}s", *covered, *_in_words(costs.pop(name, []))
+        )
 
     add("U2A", "u", np.diff(snapshot.u2a().indptr))
     add("A2A", "a", np.diff(snapshot.a2a().indptr))
@@ -256,21 +258,17 @@ def _of_both(seconds: np.ndarray) -> tuple[str, str, str]:
 def _costs(stages: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """The stages of each row of the table, those of all folds included; a modality's row covers all metapaths."""
     costs: dict[str, list[dict[str, Any]]] = {}
-    seen = set()
     for stage in stages:
         name = stage["stage"].partition(" without ")[0]
         modality, along, _ = name.partition(" along ")
-        if along:
-            name = f"mean {modality}"
-        elif name in ("u2a", "a2a") and stage["stage"] not in seen:
-            name = name.upper()  # the graph itself; a later stage of this name is a metapath
-        seen.add(stage["stage"])
-        costs.setdefault(name, []).append(stage)
+        costs.setdefault(f"mean {modality}" if along else name, []).append(stage)
     return costs
 
 
 def _in_words(stages: list[dict[str, Any]]) -> tuple[str, str]:
-    """Seconds and peak memory of some stages."""
+    """Seconds and peak memory of some stages; blank of none, as for graphs whose stages an older version named."""
+    if not stages:
+        return "", ""
     seconds = sum(stage["seconds"] for stage in stages)
     return f"{seconds:.2f}", f"{max(stage['peak_megabytes_so_far'] for stage in stages):,.0f}"
 

@@ -140,7 +140,7 @@ def _facts(snapshot: Snapshot) -> dict[str, Any]:
     seconds, size = (dict.fromkeys(PARTS, 0.0), dict.fromkeys(PARTS, 0))
     names = snapshot.settings.metapaths
     paths: dict[str, dict[str, float]] = {name: {"seconds": 0.0, "bytes": 0} for name in names}
-    graphs = ["u2a", "a2a"]  # the first stages of these names; a later a2a is the metapath
+    graphs = ["U2A", "A2A"]
     for stage in snapshot.manifest["stages"]:
         name, spent = stage["stage"], stage["seconds"]
         if name in graphs:

@@ -52,7 +52,7 @@ def test_everything_is_stored_as_computed(tmp_path, interactions, features, node
     assert users.dtype == np.float32 and users.shape == (30, 3) and (authors == 2).all()
     manifest = json.loads((built.path / "manifest.json").read_text())
     assert manifest["counts"] == {"users": 30, "authors": 20, "interactions": 150}
-    assert [stage["stage"] for stage in manifest["stages"]][:4] == ["u2a", "a2a", "reach", "u2a2u2a"]
+    assert [stage["stage"] for stage in manifest["stages"]][:4] == ["U2A", "A2A", "reach", "u2a2u2a"]
     assert all(stage["seconds"] >= 0 for stage in manifest["stages"])
     assert stored.settings == SETTINGS
     assert os.listdir(tmp_path) == [built.path.name]
@@ -163,7 +163,7 @@ def test_the_order_makes_another_snapshot_only_with_folds_by_order(tmp_path, int
 def test_same_inputs_are_reused_and_others_are_not(tmp_path, interactions, features, node_stage):
     stages = []
     first = build(interactions, SETTINGS, tmp_path, progress=stages.append)
-    assert stages[0] == "u2a"
+    assert stages[0] == "U2A"
     stages.clear()
     assert build(interactions, SETTINGS, tmp_path, progress=stages.append).path == first.path
     assert stages == []

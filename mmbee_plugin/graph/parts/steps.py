@@ -66,7 +66,7 @@ class Step(ABC):
         return step_name(self.fold, self.kind)
 
     def stage(self, name: str) -> str:
-        """A stage's name in a snapshot's manifest; there the graphs U2A and A2A have those of metapaths."""
+        """A stage's name in a snapshot's manifest."""
         return name + stage_suffix(self.fold)
 
     @abstractmethod
