@@ -67,11 +67,6 @@ class Inputs:
         return self.interactions if fold is None else self.interactions.seen_by(fold, self.settings)
 
     @property
-    def folds(self) -> tuple[int | None, ...]:
-        """The graphs: the whole one, ``None``, and each without a fold."""
-        return None, *range(self.settings.folds)
-
-    @property
     def positives(self) -> tuple[str, ...]:
         """Metapaths of GraphCL's positives, which the whole graph's lists are also made along."""
         return tuple(POSITIVES.values()) if self.nodes is not None else ()

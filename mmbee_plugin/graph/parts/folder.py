@@ -16,10 +16,11 @@ from mmbee_plugin.graph.content import ContentVectors
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.parts.cutting import cut
 from mmbee_plugin.graph.parts.mapped import JOINED, PLAN, PRESENT, UNITS, MappedGraph, step_name
-from mmbee_plugin.graph.parts.order import folds_of, steps_of
+from mmbee_plugin.graph.parts.order import steps_of
 from mmbee_plugin.graph.parts.states import State, sweep, write_state
 from mmbee_plugin.graph.parts.steps import Made, Step
 from mmbee_plugin.graph.settings import OPTIONAL, GraphSettings
+from mmbee_plugin.graph.snapshot import graphs_of
 from mmbee_plugin.graph.stages import PEAK, Spent, Stages
 
 SCHEMA = "mmbee-graph-parts-2"
@@ -35,7 +36,7 @@ class Parts:
 
     Attributes:
         n_parts: blocks of a step.
-        folds: the graphs, by the fold that each lacks; None for the whole one.
+        graphs: by the fold that each lacks, see `graphs_of`.
         steps: names of all steps, in an order in which they can be made.
         last: those that no other step reads: what the snapshot has of them is joined by the merge.
     """
@@ -46,7 +47,7 @@ class Parts:
         settings = GraphSettings(**given.facts["settings"])
         self._steps = {step.name: step for step in steps_of(settings, tuple(given.facts["positives"]))}
         self.steps = tuple(self._steps)
-        self.folds = folds_of(settings)
+        self.graphs = graphs_of(settings)
         self._graphs: dict[int | None, MappedGraph] = {}
         read = {name for step in self.steps for name in self.needs(step)}
         self.last = tuple(name for name in self.steps if name not in read)
@@ -235,7 +236,7 @@ class Parts:
     def _lock(self, name: str) -> Path:
         return self.path / "locks" / name.replace("/", ".")
 
-    def _locked(self, name: str) -> AbstractContextManager[None]:
+    def _locked(self, name: str) -> AbstractContextManager[int]:
         return locked(self._lock(name))
 
 

@@ -86,7 +86,7 @@ class _Source:
         self.parts = parts
         self.spent, self.n_parts = parts.spent(), parts.n_parts
         self.ready: dict[str, Path] = {}
-        for fold in parts.folds:
+        for fold in parts.graphs:
             graph, folder = parts.graph(fold), fold_folder(fold)
             if fold is None:
                 for name in ("indptr", "indices", "data"):
