@@ -24,7 +24,7 @@ from mmbee_plugin.graph.attributes import Attributes
 from mmbee_plugin.graph.build import build
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
-from mmbee_plugin.recbole.graph_report import OpenedGraph
+from mmbee_plugin.recbole.graphs import OpenedGraph
 
 PARTS = ("graphs", "lists", "walk", "means")
 """parts of a snapshot: U2A and A2A, neighbour lists, the long walk's lists, mean attributes; without node vectors,
