@@ -41,9 +41,8 @@ def merge(
         InputError: no parts of these inputs, or some are missing.
     """
     made = build_snapshot(inputs, root, progress, lambda: _finished(inputs, root, n_parts))
-    for folder in root.glob(
-        f"*{inputs.key}.parts-*"
-    ):  # with those that were being removed when a process was killed
+    # With those that were being removed when a process was killed.
+    for folder in root.glob(f"*{inputs.key}.parts-*"):
         discard(folder)
     return made
 
