@@ -12,7 +12,7 @@ from mmbee_plugin.data.folds import BY_TIME
 from mmbee_plugin.data.visits import Visits
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.attributes import Attributes
-from mmbee_plugin.graph.content import ContentSteps, ContentVectors, chosen_modalities, content_neighbours
+from mmbee_plugin.graph.content import ContentSteps, ContentVectors, content_neighbours, modalities_near
 from mmbee_plugin.graph.metapaths import POSITIVES
 from mmbee_plugin.graph.names import Names
 from mmbee_plugin.graph.refresh import Refresh
@@ -77,7 +77,7 @@ class Inputs:
         content. Raises InputError for authors without features."""
         if not self.settings.steps_by_content:
             return {}
-        names = chosen_modalities(tuple(self.features), self.settings.content_modalities)
+        names = modalities_near(tuple(self.features), self.settings.content_modalities)
         return {name: self.features[name] for name in sorted(names)}
 
     @cached_property

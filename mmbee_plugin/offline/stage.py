@@ -12,7 +12,7 @@ from mmbee_plugin.data.features import DenseFeatures, standardise
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.graph.attributes import Attributes
 from mmbee_plugin.graph.build import build_snapshot
-from mmbee_plugin.graph.content import chosen_modalities
+from mmbee_plugin.graph.content import modalities_near
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.names import Names
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
@@ -132,7 +132,7 @@ def _near(
     if not graph.steps_by_content:
         return graph, ()
     dense = [name for name, entry in folder.modalities.items() if entry["kind"] == "dense"]
-    named = chosen_modalities(dense, graph.content_modalities)
+    named = modalities_near(dense, graph.content_modalities)
     near = tuple(name for name in named if name in read)
     if not near:
         return graph.replace(content_top_k=0), ()

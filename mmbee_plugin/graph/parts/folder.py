@@ -18,7 +18,7 @@ from mmbee_plugin.graph.parts.cutting import cut
 from mmbee_plugin.graph.parts.mapped import JOINED, PLAN, PRESENT, UNITS, MappedGraph, step_name
 from mmbee_plugin.graph.parts.order import steps_of
 from mmbee_plugin.graph.parts.states import State, sweep, write_state
-from mmbee_plugin.graph.parts.steps import Made, Step
+from mmbee_plugin.graph.parts.steps import BlockArrays, Step
 from mmbee_plugin.graph.settings import OPTIONAL, GraphSettings
 from mmbee_plugin.graph.snapshot import graphs_of
 from mmbee_plugin.graph.stages import PEAK, Spent, Stages
@@ -138,7 +138,7 @@ class Parts:
 
     def make(
         self, step: str, block: int, progress: Callable[[str], None] | None = None
-    ) -> tuple[Made, Stages]:
+    ) -> tuple[BlockArrays, Stages]:
         """Makes a block; see :func:`make_block`."""
         one, stages = self.step(step), Stages(progress)
         if not 0 <= block < self.n_parts:
@@ -147,7 +147,7 @@ class Parts:
         start, stop = graph.plan(one.kind, "edges")[block : block + 2]
         return one.block(graph, int(start), int(stop), stages), stages
 
-    def keep(self, step: str, block: int, made: tuple[Made, Stages]) -> None:
+    def keep(self, step: str, block: int, made: tuple[BlockArrays, Stages]) -> None:
         """Writes a block's arrays, unless they are there. Raises InputError if they cannot be written."""
         arrays, stages = made
         with _written(self.path):
@@ -242,7 +242,7 @@ class Parts:
 
 def make_block(
     path: Path, step: str, block: int, progress: Callable[[str], None] | None = None
-) -> tuple[Made, Stages]:
+) -> tuple[BlockArrays, Stages]:
     """Makes one block of a prepared step; reads the folder of parts, and writes nothing.
 
     Args:

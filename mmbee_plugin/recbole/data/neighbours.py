@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from mmbee_plugin.data.ragged import NOBODY
 from mmbee_plugin.graph.attributes import MeanAttributes
 from mmbee_plugin.graph.lists import ENTRY, rectangular
 from mmbee_plugin.graph.metapaths import Neighbours
 from mmbee_plugin.graph.pools import Pool
-from mmbee_plugin.graph.reach import NOBODY
 from mmbee_plugin.graph.snapshot import Snapshot, graphs_of
 from mmbee_plugin.recbole.data.sums import weighted_sums
 
