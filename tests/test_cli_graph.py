@@ -46,7 +46,7 @@ def test_a_graph_is_built_once_and_is_the_one_a_run_reads(mmbee, folder):
 
     build = ("graph", "build", "--dataset=toy", *FAST)
     status, out, err = mmbee(*build)
-    assert status == 0 and "Built: " in out and err.splitlines()[0] == "u2a" and "nodes" in err.splitlines()
+    assert status == 0 and "Built: " in out and err.splitlines()[0] == "U2A" and "nodes" in err.splitlines()
     (key,) = snapshots(folder)
     snapshot = Snapshot.open(folder / "graph" / key)
     table = cells(out)
@@ -136,7 +136,7 @@ def test_options_of_parts_that_do_not_fit(mmbee, folder, options, said):
 def test_costs_of_the_graph_and_of_the_metapath_of_its_name_are_apart():
     from mmbee_plugin.recbole.graph_report import _costs
 
-    names = ["u2a", "a2a", "u2a", "a2a", "visual along a2a", "nodes"]
+    names = ["U2A", "A2A", "u2a", "a2a", "visual along a2a", "nodes"]
     stages = [{"stage": name} for name in [*names, *(f"{name} without fold 0" for name in names[:-1])]]
     found = {name: [stages.index(stage) for stage in of] for name, of in _costs(stages).items()}
     assert {name: len(of) for name, of in found.items()} == {
@@ -230,6 +230,10 @@ def test_the_manifest_is_what_the_table_is_made_from(mmbee, folder):
     manifest.write_text(json.dumps(content))
     table = cells(mmbee("graph", "build", "--dataset=toy", *FAST)[1])
     assert table["nodes"][4] == "2.00" and table["a2a"][4] == "0.50" and table["A2A"][4] == "0.50"
+    content["stages"][0]["stage"] = "u2a"  # its name in snapshots of older versions
+    manifest.write_text(json.dumps(content))
+    table = cells(mmbee("graph", "build", "--dataset=toy", *FAST)[1])
+    assert table["U2A"][4:] == ["", ""] and table["u2a"][4] == "0.50"
 
 
 def test_importing_the_command_line_is_cheap():

@@ -39,8 +39,8 @@ FLOORS = {
         ("compat",),
         ("plugin",),
         ("run",),
-        ("exchange", "graph_report", "tune", "__main__"),
-        ("bundle",),
+        ("exchange", "graphs", "tune", "__main__"),
+        ("bundle", "graph_report"),
     ),
     "torchrec": (
         ("settings",),

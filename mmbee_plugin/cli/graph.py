@@ -17,7 +17,7 @@ from mmbee_plugin.command.stages import stage_display
 from mmbee_plugin.errors import InputError
 
 if TYPE_CHECKING:
-    from mmbee_plugin.recbole import graph_report
+    from mmbee_plugin.recbole import graphs
 
 
 class Refreshed(StrEnum):
@@ -82,7 +82,7 @@ def graph_build(
 
     from mmbee_plugin.graph.build import build_snapshot
     from mmbee_plugin.graph.parts.workers import build_by_workers
-    from mmbee_plugin.recbole import graph_report
+    from mmbee_plugin.recbole import graphs
 
     if (refresh is None) != (previous is None) or (compare and refresh is None):
         raise InputError("--refresh=touched, --previous=DIR and --compare: the first two go together")
@@ -103,13 +103,13 @@ def graph_build(
             return
     given = context.args if previous is None else [*context.args, f"--graph.refresh_from={previous}"]
     if parts is None or part is None:
-        builder: graph_report.Builder = build_snapshot
+        builder: graphs.Builder = build_snapshot
         if workers > 1:
             builder = partial(build_by_workers, workers=workers)
         _show(dataset, data_path, given, builder, previous if compare else None)
         return
     with stage_display() as show:
-        lines = graph_report.part_lines(dataset, data_path, given, parts, part - 1, show)
+        lines = graphs.part_lines(dataset, data_path, given, parts, part - 1, show)
     for line in lines:
         typer.echo(line)
 
@@ -157,18 +157,18 @@ def _show(
     dataset: str,
     data_path: Path,
     arguments: list[str],
-    builder: graph_report.Builder,
+    builder: graphs.Builder,
     compared: Path | None = None,
 ) -> None:
     """Opens a snapshot and prints what it holds and what that cost, also against one that it was refreshed from."""
     from rich.console import Console
 
     from mmbee_plugin.graph.refresh import approximation
-    from mmbee_plugin.recbole import graph_report
+    from mmbee_plugin.recbole import graph_report, graphs
     from mmbee_plugin.recbole.training import report
 
     with stage_display() as show:
-        opened = graph_report.open_graph(dataset, data_path, arguments, show, builder)
+        opened = graphs.open_graph(dataset, data_path, arguments, show, builder)
         table = None if compared is None else graph_report.refresh_table(opened, compared, show)
     for line in report.provenance_lines(opened.folder):
         typer.echo(line)
@@ -195,13 +195,13 @@ def graph_neighbours(
 
     The settings of the graph may follow, as for a run: --graph.top_k=20. It is built if it is not there.
     """
-    from mmbee_plugin.recbole import graph_report
+    from mmbee_plugin.recbole import graph_report, graphs
     from mmbee_plugin.recbole.training import report
 
     if (user is None) == (author is None):
         raise InputError("needs one of --user=TOKEN and --author=TOKEN")
     with stage_display() as show:
-        opened = graph_report.open_graph(dataset, data_path, context.args, show)
+        opened = graphs.open_graph(dataset, data_path, context.args, show)
     side, token = ("u", user) if user is not None else ("a", author)
     lines = graph_report.neighbour_lines(opened, side, str(token), metapath, top, paths)
     for line in [*report.provenance_lines(opened.folder), *lines]:
@@ -226,11 +226,11 @@ def graph_caps(
     """
     from rich.console import Console
 
-    from mmbee_plugin.recbole import graph_report
+    from mmbee_plugin.recbole import graph_report, graphs
     from mmbee_plugin.recbole.training import report
 
     with stage_display() as show:
-        opened = graph_report.open_graph(dataset, data_path, context.args, show)
+        opened = graphs.open_graph(dataset, data_path, context.args, show)
         table = graph_report.caps_table(opened.snapshot, cap or [20_000, 1_000, 200], show)
     for line in report.provenance_lines(opened.folder):
         typer.echo(line)

@@ -1,7 +1,10 @@
-"""Ranges of different lengths, unrolled."""
+"""Ranges of different lengths, unrolled, and what pads lists of different lengths."""
 
 import numpy as np
 from numpy.typing import NDArray
+
+NOBODY = int(np.iinfo(np.int32).max)
+"""id of no author; pads ascending lists"""
 
 
 def ragged(starts: NDArray, stops: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -13,11 +13,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.evaluation.metrics import log_losses
 from mmbee_plugin.evaluation.resampling import means_on_resampled_users
 
 DRAWS = 2000
@@ -62,18 +61,6 @@ def chances_in_log(logits: NDArray, share: float) -> NDArray[np.float64]:
         array([0.0909])
     """
     return expit(np.asarray(logits, dtype=np.float64) + np.log(share))
-
-
-def weighted_log_loss(weights: ArrayLike, labels: ArrayLike, chances: ArrayLike) -> float:
-    """Mean binary cross-entropy in nats a row of the log; ``weights`` (n,) are the rows that each sample stands for.
-
-    Raises:
-        InputError: as `log_losses`, or there is no sample.
-    """
-    losses = log_losses(labels, chances)
-    if len(losses) == 0:
-        raise InputError("labels: no samples; log loss needs at least one")
-    return float(np.average(losses, weights=np.asarray(weights, dtype=np.float64).reshape(-1)))
 
 
 def quantile_bins(values: NDArray, weights: NDArray, bins: int = 10) -> NDArray[np.int64]:

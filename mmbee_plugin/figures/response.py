@@ -30,7 +30,7 @@ from mmbee_plugin.graph.neighbourhoods import (
 )
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.graph.topology import Topology, with_topology
-from mmbee_plugin.recbole.graph_report import open_graph
+from mmbee_plugin.recbole.graphs import open_graph
 
 WARM_UP = 20
 COLOURS = {"walked": VERMILLION, "read": BLUE}

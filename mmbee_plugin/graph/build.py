@@ -156,16 +156,17 @@ def _write_graph(
 ) -> None:
     """Makes and writes all of one graph: the whole one, or the one without ``fold``.
 
-    U2A and A2A themselves are stored for the whole graph only.
+    U2A and A2A themselves are stored for the whole graph only. Their stages have these names, other than the metapaths
+    ``u2a`` and ``a2a``.
     """
     settings = inputs.settings
     within = stage_suffix(fold)
     folder = fold_folder(fold)
-    with writer.stage(f"u2a{within}", f"U2A{within}"):
+    with writer.stage(f"U2A{within}"):
         u2a = made.u2a
         if fold is None:
             writer.graph("u2a", u2a)
-    with writer.stage(f"a2a{within}", f"A2A{within}"):
+    with writer.stage(f"A2A{within}"):
         a2a = made.a2a
         if fold is None:
             writer.graph("a2a", a2a)

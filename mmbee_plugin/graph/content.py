@@ -44,7 +44,7 @@ class ContentVectors:
         return cls(np.concatenate([_unit(one) for one in columns.values()]), present)
 
 
-def chosen_modalities(known: Sequence[str], named: tuple[str, ...] | None) -> tuple[str, ...]:
+def modalities_near(known: Sequence[str], named: tuple[str, ...] | None) -> tuple[str, ...]:
     """The modalities that say who is near: those that are named, or all.
 
     Args:

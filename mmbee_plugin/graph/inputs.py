@@ -12,7 +12,7 @@ from mmbee_plugin.data.folds import BY_TIME
 from mmbee_plugin.data.visits import Visits
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.attributes import Attributes
-from mmbee_plugin.graph.content import ContentSteps, ContentVectors, chosen_modalities, content_neighbours
+from mmbee_plugin.graph.content import ContentSteps, ContentVectors, content_neighbours, modalities_near
 from mmbee_plugin.graph.metapaths import POSITIVES
 from mmbee_plugin.graph.names import Names
 from mmbee_plugin.graph.refresh import Refresh
@@ -67,11 +67,6 @@ class Inputs:
         return self.interactions if fold is None else self.interactions.seen_by(fold, self.settings)
 
     @property
-    def folds(self) -> tuple[int | None, ...]:
-        """The graphs: the whole one, ``None``, and each without a fold."""
-        return None, *range(self.settings.folds)
-
-    @property
     def positives(self) -> tuple[str, ...]:
         """Metapaths of GraphCL's positives, which the whole graph's lists are also made along."""
         return tuple(POSITIVES.values()) if self.nodes is not None else ()
@@ -82,7 +77,7 @@ class Inputs:
         content. Raises InputError for authors without features."""
         if not self.settings.steps_by_content:
             return {}
-        names = chosen_modalities(tuple(self.features), self.settings.content_modalities)
+        names = modalities_near(tuple(self.features), self.settings.content_modalities)
         return {name: self.features[name] for name in sorted(names)}
 
     @cached_property
@@ -104,10 +99,10 @@ class Inputs:
         interactions, settings = self.interactions, self.settings
         _ = self.columns, self.near
         if settings.folds and settings.fold_by == "order" and interactions.later is None:
-            raise InputError("fold_by: order needs to know how many later interactions each user has")
+            raise InputError("graph.fold_by: order needs to know how many later interactions each user has")
         if settings.folds and settings.fold_by in BY_TIME and interactions.times is None:
             raise InputError(
-                f"fold_by: {settings.fold_by} needs the time of each interaction; these data have none"
+                f"graph.fold_by: {settings.fold_by} needs the time of each interaction; these data have none"
             )
         features = {
             name if name in self.attributes else f"near {name}": one for name, one in self.features.items()

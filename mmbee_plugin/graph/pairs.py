@@ -50,11 +50,11 @@ class PairSampler:
         neighbours: NodeLists,
         n_nodes: int,
         seed: int,
-        positives: int = 4,
-        negatives: int = 256,
-        by_weight: bool = True,
+        positives: int,
+        negatives: int,
+        by_weight: bool,
         *,
-        same_type: bool = True,
+        same_type: bool,
     ) -> None:
         for name, count in (("positives", positives), ("negatives", negatives)):
             if count < 1:

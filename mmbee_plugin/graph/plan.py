@@ -8,38 +8,21 @@ import numpy as np
 from mmbee_plugin.graph.population import Floats, Population
 
 COSTS = {
-    "visit": 1.8,
-    "update": 6.9,
-    "gather": 0.3,
-    "entry": 105.0,
-    "edge": 800.0,
-    "store": 55.0,
-    "light": 12.7,
-    "far": 12.4,
-    "heavy": 0.3,
-    "scan": 0.3,
-    "node": 1900.0,
-    "likeness": 1.0,
-    "feature": 0.13,
+    "visit": 1.8,  # a pair of an author's users with other authors too, which Swing counts
+    "update": 6.9,  # a pair of authors that a pair of users has
+    "gather": 0.3,  # a pair of authors that a user has
+    "entry": 105.0,  # a stored similarity or neighbour
+    "edge": 800.0,  # an edge of U2A
+    "store": 55.0,  # a multiply-add of a product that is stored
+    "light": 12.7,  # a multiply-add of a row that reaches few columns
+    "far": 12.4,  # the same with more columns than a cache holds
+    "heavy": 0.3,  # a multiply-add of a row that reaches many
+    "scan": 0.3,  # a column of such a row
+    "node": 1900.0,  # a node in a pass of GraphCL
+    "likeness": 1.0,  # a pair of authors whose content is compared
+    "feature": 0.13,  # a number of one of them in that
 }
 """nanoseconds of processor time of one operation, fitted by ``benchmarks/graph_plan.py --fit``"""
-OPERATIONS = {
-    "visit": "a pair of an author's users with other authors too, which Swing counts",
-    "update": "a pair of authors that a pair of users has",
-    "gather": "a pair of authors that a user has",
-    "entry": "a stored similarity or neighbour",
-    "edge": "an edge of U2A",
-    "store": "a multiply-add of a product that is stored",
-    "light": "a multiply-add of a row that reaches few columns",
-    "far": "the same with more columns than a cache holds",
-    "heavy": "a multiply-add of a row that reaches many",
-    "scan": "a column of such a row",
-    "node": "a node in a pass of GraphCL",
-    "likeness": "a pair of authors whose content is compared",
-    "feature": "a number of one of them in that",
-}
-
-
 CACHED = 2**17
 """columns whose sums, 8 bytes each, a core's cache holds"""
 
@@ -50,7 +33,7 @@ class Stage:
 
     Attributes:
         name: ``swing``, a metapath, ``nodes``, or ``content``.
-        operations: how many of each of `OPERATIONS`.
+        operations: how many of each of `COSTS`.
         memory: bytes that one process holds at once, A2A among them, without lists that are written.
         output: bytes written. whole_output: without rows that users of one author share.
     """

@@ -7,6 +7,7 @@ the longer walk.
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from mmbee_plugin.data.ragged import NOBODY
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.content import ContentSteps, reached_by_content
 from mmbee_plugin.graph.expansion import Expansion
@@ -15,12 +16,8 @@ from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.product import best_of_product
 from mmbee_plugin.graph.stored import rows_at
 
-NOBODY = int(np.iinfo(np.int32).max)
-"""id of no author; pads ascending lists"""
-
-_AT_ONCE = (
-    4096  # lists that are sorted together: the order of all would take as much memory again as the lists
-)
+_AT_ONCE = 4096
+"""lists that are sorted together: the order of all would take as much memory again as the lists"""
 
 
 def reach(

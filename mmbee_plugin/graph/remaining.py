@@ -12,6 +12,7 @@ from mmbee_plugin.graph.metapaths import in_turn
 from mmbee_plugin.graph.plan import COSTS, plan
 from mmbee_plugin.graph.population import Population
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
+from mmbee_plugin.graph.snapshot import graphs_of
 from mmbee_plugin.graph.stages import Spent
 
 EXPONENT = 0.75
@@ -63,7 +64,7 @@ def of_build(inputs: Inputs, spent: Mapping[str, Spent], n_parts: int) -> TimeLe
     width = sum(one.values.shape[1] for one in inputs.near.values())
     found: list[float] = []
     trained = [0.0]
-    for fold in inputs.folds:
+    for fold in graphs_of(settings):
         works = works_of(inputs.seen(fold), settings, passes, width)
         found += [works["gifts"], works["triangles"] + works["similar"]]
         if fold is None and settings.steps_by_content:

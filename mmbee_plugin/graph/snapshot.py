@@ -287,6 +287,11 @@ class Snapshot:
         return array
 
 
+def graphs_of(settings: GraphSettings) -> tuple[int | None, ...]:
+    """The graphs of a snapshot, by the fold that each lacks: the whole one, ``None``, then that without each."""
+    return None, *range(settings.folds)
+
+
 def fold_folder(fold: int | None) -> str:
     """Path prefix within a snapshot of the files without a fold; "" for the whole graph (``None``)."""
     return "" if fold is None else f"fold-{fold}/"

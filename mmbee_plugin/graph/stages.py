@@ -39,16 +39,11 @@ class Stages:
         self.records: list[dict[str, object]] = []
 
     @contextmanager
-    def stage(self, name: str, spent_as: str | None = None) -> Iterator[None]:
-        """Reports the start of a stage to ``progress`` and records its time and peak memory.
-
-        Args:
-            name: of the stage.
-            spent_as: its name in ``spent``, if that is another.
-        """
+    def stage(self, name: str) -> Iterator[None]:
+        """Reports the start of a stage to ``progress`` and records its time and peak memory."""
         if self.progress is not None:
             self.progress(name)
-        start, spent = time.perf_counter(), self.spent.get(spent_as or name, Spent())
+        start, spent = time.perf_counter(), self.spent.get(name, Spent())
         yield
         seconds = round(time.perf_counter() - start + spent.seconds, 3)
         peak = round(max(peak_megabytes(), spent.megabytes))

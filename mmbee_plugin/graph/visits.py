@@ -37,9 +37,11 @@ def check_visits(visits: Visits | None, interactions: Interactions, settings: Gr
         raise InputError(
             f"{name}: no visits here; a log's samples have them with mmbee data samples LOGS DST --visits"
         )
-    if interactions.times is None or (settings.folds and settings.fold_by not in BY_TIME):
+    if interactions.times is None:
+        raise InputError(f"{name}: the data have no time, which tells what visits a graph knows; set it to 0")
+    if settings.folds and settings.fold_by not in BY_TIME:
         raise InputError(
-            f"{name}: which visits a graph knows is told by time, not with fold_by {settings.fold_by}"
+            f"{name}: with folds, which visits a graph knows is told by time, not with graph.fold_by {settings.fold_by}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Attention and feed-forward blocks, each with a residual and LayerNorm."""
+"""Attention and feed-forward blocks, each with a residual and LayerNorm, and a softmax over what a mask leaves."""
 
 from __future__ import annotations
 
@@ -123,3 +123,14 @@ class FeedForwardBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.norm(x + self.dropout(self.layers(x)))
+
+
+def masked_softmax(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Softmax over the last axis where mask is true; a row without any true entry is all zero.
+
+    >>> masked_softmax(torch.zeros(2, 3), torch.tensor([[True, True, False], [False, False, False]]))
+    tensor([[0.5000, 0.5000, 0.0000],
+            [0.0000, 0.0000, 0.0000]])
+    """
+    weight = torch.softmax(logits.masked_fill(~mask, torch.finfo(logits.dtype).min), dim=-1)
+    return weight * mask

@@ -43,7 +43,8 @@ class Backbone(nn.Module):
     """Whether the order of the behaviours counts. Such a backbone is not trained on histories that hold what came after
     the target. True unless a class says otherwise, so that a new backbone cannot learn from the future unnoticed."""
     reads_newest: bool = False
-    """Whether it reads the ``short`` newest behaviours (:class:`SIMSettings`) apart, which is order too if above 0."""
+    """Whether it reads the ``short_length`` newest behaviours (:class:`SIMSettings`) apart, which is order too if above
+    0."""
     searches: bool = False
     """Whether it searches the history as :class:`SIMSettings` say, by category where the data have categories."""
     reads_mean: bool = False
@@ -115,14 +116,3 @@ class Backbone(nn.Module):
             weights: (B,) as in :mod:`~mmbee_plugin.modules.losses`.
         """
         return None
-
-
-def masked_softmax(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Softmax over the last axis where mask is true; a row without any true entry is all zero.
-
-    >>> masked_softmax(torch.zeros(2, 3), torch.tensor([[True, True, False], [False, False, False]]))
-    tensor([[0.5000, 0.5000, 0.0000],
-            [0.0000, 0.0000, 0.0000]])
-    """
-    weight = torch.softmax(logits.masked_fill(~mask, torch.finfo(logits.dtype).min), dim=-1)
-    return weight * mask

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmbee_plugin.modules import losses
-from mmbee_plugin.modules.backbone import masked_softmax
+from mmbee_plugin.modules.attention import masked_softmax
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.expect import expect_given, expect_width
 from mmbee_plugin.modules.heads import MLPHead

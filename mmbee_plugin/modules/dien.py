@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmbee_plugin.modules import losses
-from mmbee_plugin.modules.backbone import Backbone, Memory, masked_softmax
+from mmbee_plugin.modules.attention import masked_softmax
+from mmbee_plugin.modules.backbone import Backbone, Memory
 from mmbee_plugin.modules.batch import UserSide
 
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from mmbee_plugin.modules.backbone import masked_softmax
+from mmbee_plugin.modules.attention import masked_softmax
 from mmbee_plugin.modules.batch import AuthorSide
 from mmbee_plugin.modules.content import Content
 from mmbee_plugin.modules.shapes import ContentSettings

@@ -65,12 +65,16 @@ class Exchange:
                 continue
             if name not in USER_TABLES + AUTHOR_TABLES:
                 raise InputError(f"unknown table {name!r}")
-            rows = 1 + len(self.users if name in USER_TABLES else self.authors)
+            rows = 1 + len(self.tokens(name))
             if table.ndim != 2 or len(table) != rows:
                 raise InputError(f"table {name!r} has the shape {tuple(table.shape)}, expected {rows} rows")
         for name, values in {**self.tables, **self.dense}.items():
             if values.is_floating_point() and not values.isfinite().all():
                 raise InputError(f"{name!r} holds values that are not finite")
+
+    def tokens(self, table: str) -> list[str]:
+        """Of the rows from 1 on of a table of users or authors."""
+        return self.users if side_of(table) == "users" else self.authors
 
     def rows_of(self, table: str, tokens: list[str]) -> torch.Tensor:
         """Rows (len(tokens), width) of a table of users or authors, row 0 for unknown tokens."""
@@ -78,9 +82,13 @@ class Exchange:
 
     def places(self, table: str, tokens: list[str]) -> torch.Tensor:
         """(len(tokens),) int64 rows of tokens in a table of users or authors, 0 for unknown ones."""
-        known = self.users if table in USER_TABLES else self.authors
-        place = {token: row for row, token in enumerate(known, start=1)}
+        place = {token: row for row, token in enumerate(self.tokens(table), start=1)}
         return torch.tensor([place.get(token, 0) for token in tokens], dtype=torch.long)
+
+
+def side_of(table: str) -> str:
+    """``users`` or ``authors``: whose rows a table has that is none of words."""
+    return "users" if table in USER_TABLES else "authors"
 
 
 def word_table(modality: str) -> str:

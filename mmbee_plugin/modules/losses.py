@@ -11,21 +11,14 @@ import torch.nn.functional as F
 
 
 def binary_cross_entropy(
-    logits: torch.Tensor,
-    labels: torch.Tensor,
-    mask: torch.Tensor | None = None,
-    weights: torch.Tensor | None = None,
+    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Mean logistic loss (MMBee, eq. 2) over the entries where mask is true; 0 if none is.
+    """Mean logistic loss (MMBee, eq. 2).
 
     Shapes:
-        - logits, labels: any one shape, with ``weights`` (B,) or (B, C); mask: the same, not together with
-          ``weights``; output: scalar
+        - logits, labels: any one shape; with ``weights`` (B,), (B,) or (B, C); output: scalar
     """
-    loss = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-    if mask is not None:
-        return (loss * mask).sum() / mask.sum().clamp(min=1)
-    return over_rows(loss, weights)
+    return over_rows(F.binary_cross_entropy_with_logits(logits, labels, reduction="none"), weights)
 
 
 def multi_task(

@@ -10,7 +10,8 @@ from torch import nn
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules import losses
-from mmbee_plugin.modules.backbone import Backbone, Memory, masked_softmax
+from mmbee_plugin.modules.attention import masked_softmax
+from mmbee_plugin.modules.backbone import Backbone, Memory
 from mmbee_plugin.modules.batch import UserSide
 from mmbee_plugin.modules.din import ActivationUnit
 from mmbee_plugin.modules.expect import expect_given
@@ -130,9 +131,8 @@ class SIM(Backbone):
             memory["search_key"] = self.search_behaviour(history)  # (B, H, d)
         else:
             memory["category"] = expect_given("history_category", side.history_category)
-        memory["key"] = self.key(behaviours).unflatten(
-            -1, (self.settings.search_heads, -1)
-        )  # (B, H, heads, d)
+        # (B, H, heads, d)
+        memory["key"] = self.key(behaviours).unflatten(-1, (self.settings.search_heads, -1))
         return memory
 
     def cross(
@@ -181,9 +181,8 @@ class SIM(Backbone):
             mask = mask & (memory["category"].unsqueeze(1) == wanted) & (wanted > 0)
             if not self._searches(memory):
                 return mask
-            rank = (
-                mask.flip(2).cumsum(2, dtype=torch.int32).flip(2)
-            )  # among those that match, 1 for the newest
+            # Among those that match, 1 for the newest.
+            rank = mask.flip(2).cumsum(2, dtype=torch.int32).flip(2)
             return mask & (rank <= self.settings.searched)
         if not self._searches(memory):
             return mask

@@ -12,7 +12,7 @@ from mmbee_plugin.data.features import DenseFeatures, standardise
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.graph.attributes import Attributes
 from mmbee_plugin.graph.build import build_snapshot
-from mmbee_plugin.graph.content import chosen_modalities
+from mmbee_plugin.graph.content import modalities_near
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.names import Names
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
@@ -25,17 +25,19 @@ def snapshot_of(
     folder: DatasetFolder,
     interactions: Interactions,
     graph: GraphSettings,
+    *,
     graphcl: GraphCLSettings | None = None,
     modalities: tuple[str, ...] = (),
+    read: Sequence[str] | None = None,
     seed: int = 0,
-    progress: Callable[[str], None] | None = None,
     until: float | None = None,
+    progress: Callable[[str], None] | None = None,
     root: Path | None = None,
 ) -> Snapshot:
     """Opens the snapshot of a folder's training interactions; builds it if it is missing.
 
     Args:
-        folder, interactions, graph, graphcl, modalities, seed, until: as of :func:`inputs_of`.
+        folder, interactions, graph, graphcl, modalities, read, seed, until: as of :func:`inputs_of`.
         progress: called with the name of each stage as it starts.
         root: folder of the snapshots; by default ``graph`` in the dataset folder.
 
@@ -43,7 +45,17 @@ def snapshot_of(
         InputError: as :func:`~mmbee_plugin.graph.build.build`, or bad features.
         ValueError: live data without ``until``.
     """
-    inputs = inputs_of(folder, interactions, graph, graphcl, modalities, seed, until, progress)
+    inputs = inputs_of(
+        folder,
+        interactions,
+        graph,
+        graphcl=graphcl,
+        modalities=modalities,
+        read=read,
+        seed=seed,
+        until=until,
+        progress=progress,
+    )
     return build_snapshot(inputs, snapshots_of(folder) if root is None else root, progress)
 
 
@@ -56,12 +68,13 @@ def inputs_of(
     folder: DatasetFolder,
     interactions: Interactions,
     graph: GraphSettings,
+    *,
     graphcl: GraphCLSettings | None = None,
     modalities: tuple[str, ...] = (),
+    read: Sequence[str] | None = None,
     seed: int = 0,
     until: float | None = None,
     progress: Callable[[str], None] | None = None,
-    read: Sequence[str] | None = None,
 ) -> Inputs:
     """What the snapshot of a folder's training interactions is built from.
 
@@ -72,10 +85,10 @@ def inputs_of(
         graphcl: settings of the node vectors; None: no node vectors.
         modalities: dense modalities for mean attributes, of live data the authors' means over segments; word bags are
             skipped.
+        read: modalities that the model reads; only these say who is near by content. By default ``modalities``.
         seed: of GraphCL.
         until: end of training in seconds, required for live data; segments that end later are not read.
         progress: told where the limit of refreshes is reached.
-        read: modalities that the model reads; only these say who is near by content. By default ``modalities``.
 
     Raises:
         InputError: bad features, or a file of node vectors or an earlier snapshot that does not fit.
@@ -119,7 +132,7 @@ def _near(
     if not graph.steps_by_content:
         return graph, ()
     dense = [name for name, entry in folder.modalities.items() if entry["kind"] == "dense"]
-    named = chosen_modalities(dense, graph.content_modalities)
+    named = modalities_near(dense, graph.content_modalities)
     near = tuple(name for name in named if name in read)
     if not near:
         return graph.replace(content_top_k=0), ()

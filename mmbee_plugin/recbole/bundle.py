@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from recbole.data.interaction import Interaction
 
+from mmbee_plugin.data.ragged import NOBODY
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.recbole.config.stock_settings import draws
 from mmbee_plugin.recbole.data.content import SegmentTable
 from mmbee_plugin.recbole.data.split import TrainingSplit
 from mmbee_plugin.recbole.exchange import exchange_of, open_run
 from mmbee_plugin.recbole.models.mmbee import MMBee
-from mmbee_plugin.serving.bundle.sides import NOBODY
 from mmbee_plugin.serving.bundle.source import Facts, LiveContent, LiveModality, Longest, Windows
 
 

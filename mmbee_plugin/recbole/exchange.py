@@ -57,7 +57,7 @@ def continue_exchange(model: MMBee, dataset: TrainingSplit, trainer: Trainer, pa
         for entry, value in exchange.optimizer.get(name, {}).items():
             rows = value
             if name in tables and not name.startswith(files.WORD_TABLES) and value.ndim:
-                place = exchange.places(name, tokens["users" if name in files.USER_TABLES else "authors"])
+                place = exchange.places(name, tokens[files.side_of(name)])
                 rows = torch.cat(
                     [torch.zeros_like(value[:1]), value[place]]
                 )  # row 0 of a file's state is zero
@@ -86,7 +86,7 @@ def _load(model: MMBee, dataset: TrainingSplit, path: Path, fresh: bool) -> Exch
         if name.startswith(files.WORD_TABLES):
             filled[name] = exchange.tables[name]
         else:
-            place = exchange.places(name, tokens["users" if name in files.USER_TABLES else "authors"])
+            place = exchange.places(name, tokens[files.side_of(name)])
             rows = exchange.tables[name][place]
             filled[name] = torch.cat([torch.zeros_like(rows[:1]), rows])  # padding has id 0
             if fresh and filled[name].shape == table.weight.shape:
@@ -115,15 +115,10 @@ def save_exchange(model: MMBee, dataset: TrainingSplit, path: Path) -> None:
 
 def exchange_of(model: MMBee, dataset: TrainingSplit) -> Exchange:
     """A model's weights, rows in file order; default rows are zeros, except for queries (`fill_unknown_queries`)."""
-    rows = {"users": dataset.user_rows, "authors": dataset.item_rows}
-    tables = {}
-    for name, table in model.tables().items():
-        weight = table.weight.detach().cpu()
-        if not name.startswith(files.WORD_TABLES):
-            row = torch.from_numpy(rows["users" if name in files.USER_TABLES else "authors"])
-            weight = torch.zeros_like(weight).index_copy_(0, row + 1, weight)
-            weight[0] = 0
-        tables[name] = weight.clone()
+    tables = {
+        name: _in_file_order(dataset, name, table.weight.detach().cpu())
+        for name, table in model.tables().items()
+    }
     dense = {name: value.detach().cpu().clone() for name, value in model.gtr.state_dict().items()}
     files.fill_unknown_queries(tables, dense, model.scoring_settings)
     users, authors = dataset.folder.user_tokens, dataset.folder.item_tokens
@@ -134,19 +129,25 @@ def optimizer_of(
     model: MMBee, dataset: TrainingSplit, trainer: Trainer
 ) -> dict[str, dict[str, torch.Tensor]]:
     """The state of a trainer's optimizers, rows in file order, as in `Exchange.optimizer`."""
-    rows = {"users": dataset.user_rows, "authors": dataset.item_rows}
     tables = model.tables()
     found: dict[str, dict[str, torch.Tensor]] = {}
     for name, weight, optimizer in _optimized(model, trainer):
         found[name] = {}
         for entry, value in optimizer.state.get(weight, {}).items():
-            kept = value.detach().cpu().clone()
-            if name in tables and not name.startswith(files.WORD_TABLES) and value.ndim:
-                row = torch.from_numpy(rows["users" if name in files.USER_TABLES else "authors"])
-                kept = torch.zeros_like(kept).index_copy_(0, row + 1, kept)
-                kept[0] = 0
-            found[name][entry] = kept
+            kept = value.detach().cpu()
+            by_row = name in tables and kept.ndim
+            found[name][entry] = _in_file_order(dataset, name, kept) if by_row else kept.clone()
     return found
+
+
+def _in_file_order(dataset: TrainingSplit, table: str, values: torch.Tensor) -> torch.Tensor:
+    """A copy of values (rows, ...) by RecBole's id, by row of a file; row 0 is zero. Rows of words are in one order."""
+    if table.startswith(files.WORD_TABLES):
+        return values.clone()
+    rows = dataset.user_rows if files.side_of(table) == "users" else dataset.item_rows
+    ordered = torch.zeros_like(values).index_copy_(0, torch.from_numpy(rows) + 1, values)
+    ordered[0] = 0
+    return ordered
 
 
 def _optimized(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from recbole.config import Config
@@ -53,20 +53,22 @@ def inputs_for(
         dataset.folder,
         ordered_gifts(dataset),
         settings.graph_settings(config),
-        settings.graphcl_settings(config) if config["node_tables"] == "graphcl" else None,
-        settings.attribute_modalities(config, dataset.folder, chosen),
-        config["seed"],
-        dataset.trained_until,
-        progress,
-        chosen,
+        graphcl=settings.graphcl_settings(config) if config["node_tables"] == "graphcl" else None,
+        modalities=settings.attribute_modalities(config, dataset.folder, chosen),
+        read=chosen,
+        seed=config["seed"],
+        until=dataset.trained_until,
+        progress=progress,
     )
 
 
 def open_snapshot(
     dataset: TrainingSplit,
     graph: GraphSettings,
+    *,
     graphcl: GraphCLSettings | None = None,
     modalities: tuple[str, ...] = (),
+    read: Sequence[str] | None = None,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Snapshot:
@@ -77,14 +79,24 @@ def open_snapshot(
         graph: settings of the graph stage.
         graphcl: settings of the node vectors; None builds none.
         modalities: modalities of the neighbours' mean attributes.
+        read: modalities that the model reads; only these say who is near by content. By default ``modalities``.
         seed: seed of GraphCL.
         progress: called with each stage's name as it starts.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    interactions, until = ordered_gifts(dataset), dataset.trained_until
-    return snapshot_of(dataset.folder, interactions, graph, graphcl, modalities, seed, progress, until)
+    return snapshot_of(
+        dataset.folder,
+        ordered_gifts(dataset),
+        graph,
+        graphcl=graphcl,
+        modalities=modalities,
+        read=read,
+        seed=seed,
+        until=dataset.trained_until,
+        progress=progress,
+    )
 
 
 def ordered_gifts(dataset: TrainingSplit) -> Interactions:

@@ -24,7 +24,7 @@ from mmbee_plugin.graph.attributes import Attributes
 from mmbee_plugin.graph.build import build
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
-from mmbee_plugin.recbole.graph_report import OpenedGraph
+from mmbee_plugin.recbole.graphs import OpenedGraph
 
 PARTS = ("graphs", "lists", "walk", "means")
 """parts of a snapshot: U2A and A2A, neighbour lists, the long walk's lists, mean attributes; without node vectors,
@@ -141,7 +141,7 @@ def _facts(snapshot: Snapshot) -> dict[str, Any]:
     seconds, size = (dict.fromkeys(PARTS, 0.0), dict.fromkeys(PARTS, 0))
     names = snapshot.settings.metapaths
     paths: dict[str, dict[str, float]] = {name: {"seconds": 0.0, "bytes": 0} for name in names}
-    graphs = ["u2a", "a2a"]  # the first stages of these names; a later a2a is the metapath
+    graphs = ["U2A", "A2A"]
     for stage in snapshot.manifest["stages"]:
         name, spent = stage["stage"], stage["seconds"]
         if name in graphs:

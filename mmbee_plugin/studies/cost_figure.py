@@ -18,7 +18,7 @@ from mmbee_plugin.experiments.plots import Plot
 from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, numbers, study
 from mmbee_plugin.experiments.verdict import listed
-from mmbee_plugin.recbole.graph_report import open_graph
+from mmbee_plugin.recbole.graphs import open_graph
 from mmbee_plugin.studies.cost import OWN, PARTS, Shape, cost_jobs, growth, shapes_of, total
 
 Costs = Mapping[Shape, Cell]

@@ -35,7 +35,7 @@ from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.routes import leaves_gifts_out
 from mmbee_plugin.graph.settings import Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
-from mmbee_plugin.recbole.graph_report import open_graph
+from mmbee_plugin.recbole.graphs import open_graph
 from mmbee_plugin.recbole.offline import gifts
 
 ROWS = 4096

@@ -8,13 +8,7 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.evaluation.calibration import (
-    calibration,
-    chances_in_log,
-    quantile_bins,
-    weighted_log_loss,
-)
-from mmbee_plugin.evaluation.metrics import log_loss
+from mmbee_plugin.evaluation.calibration import calibration, chances_in_log, quantile_bins
 
 
 @pytest.mark.parametrize("share", [1.0, 0.25, 0.09])
@@ -111,12 +105,3 @@ def test_quantile_bins_have_equal_weight_and_keep_ties_together():
     assert len(mass) == 10 and np.abs(mass / weights.sum() - 0.1).max() < 0.005
     assert all(values[bins == low].max() < values[bins == low + 1].min() for low in range(9))
     assert len(set(quantile_bins(np.array([1.0, 1, 1, 2]), np.ones(4)))) == 2
-
-
-def test_log_loss_of_the_log_is_that_of_rows_written_out():
-    rng = np.random.default_rng(4)
-    labels, chances, weights = rng.integers(0, 2, 50), rng.random(50), rng.integers(1, 5, 50)
-    whole = log_loss(np.repeat(labels, weights), np.repeat(chances, weights))
-    assert weighted_log_loss(weights, labels, chances) == pytest.approx(whole, rel=1e-12)
-    with pytest.raises(InputError, match="no samples"):
-        weighted_log_loss([], [], [])

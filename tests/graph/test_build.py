@@ -52,7 +52,7 @@ def test_everything_is_stored_as_computed(tmp_path, interactions, features, node
     assert users.dtype == np.float32 and users.shape == (30, 3) and (authors == 2).all()
     manifest = json.loads((built.path / "manifest.json").read_text())
     assert manifest["counts"] == {"users": 30, "authors": 20, "interactions": 150}
-    assert [stage["stage"] for stage in manifest["stages"]][:4] == ["u2a", "a2a", "reach", "u2a2u2a"]
+    assert [stage["stage"] for stage in manifest["stages"]][:4] == ["U2A", "A2A", "reach", "u2a2u2a"]
     assert all(stage["seconds"] >= 0 for stage in manifest["stages"])
     assert stored.settings == SETTINGS
     assert os.listdir(tmp_path) == [built.path.name]
@@ -133,13 +133,13 @@ def test_folds_by_time_have_seen_only_earlier_stretches(tmp_path, interactions, 
     for name in PAPER_METAPATHS:
         assert len(built.neighbours(name, 0).ids) == 0
     assert not built.attributes("visual", "a2a", 0).fraction.any()
-    with pytest.raises(InputError, match="fold_by: time needs the time of each interaction"):
+    with pytest.raises(InputError, match=r"^graph\.fold_by: time needs the time of each interaction"):
         build(replace(interactions, times=None), built.settings, tmp_path)
 
 
 def test_folds_by_order_need_the_order(tmp_path, interactions):
     settings = SETTINGS.replace(folds=2, fold_by="order")
-    with pytest.raises(InputError, match="fold_by: order needs to know how many later interactions"):
+    with pytest.raises(InputError, match=r"^graph\.fold_by: order needs to know how many later interactions"):
         build(replace(interactions, later=None), settings, tmp_path / "graph")
     assert os.listdir(tmp_path) == []
     build(replace(interactions, later=None), settings.replace(folds=0), tmp_path)
@@ -163,7 +163,7 @@ def test_the_order_makes_another_snapshot_only_with_folds_by_order(tmp_path, int
 def test_same_inputs_are_reused_and_others_are_not(tmp_path, interactions, features, node_stage):
     stages = []
     first = build(interactions, SETTINGS, tmp_path, progress=stages.append)
-    assert stages[0] == "u2a"
+    assert stages[0] == "U2A"
     stages.clear()
     assert build(interactions, SETTINGS, tmp_path, progress=stages.append).path == first.path
     assert stages == []

@@ -12,8 +12,13 @@ NEIGHBOURS = Neighbours(
 )
 
 
+def sampler_of(neighbours=NEIGHBOURS, n_nodes=4, seed=0, *, same_type=True, **given):
+    chosen = {"positives": 4, "negatives": 256, "by_weight": True} | given
+    return PairSampler(neighbours, n_nodes, seed, **chosen, same_type=same_type)
+
+
 def test_pairs_come_from_the_lists_and_nodes_without_are_skipped():
-    sampler = PairSampler(NEIGHBOURS, 4, seed=0, positives=6, negatives=9)
+    sampler = sampler_of(positives=6, negatives=9)
     pairs = sampler.sample(np.array([3, 1, 0, 2]))
     assert list(pairs.nodes) == [3, 0, 2]
     assert pairs.positives.shape == (3, 6) and pairs.negatives.shape == (9,)
@@ -25,7 +30,7 @@ def test_pairs_come_from_the_lists_and_nodes_without_are_skipped():
 
 @pytest.mark.parametrize(("by_weight", "expected"), [(True, [0.25, 0.5, 0.25]), (False, [1 / 3] * 3)])
 def test_draws_follow_the_weights_or_are_even(by_weight, expected):
-    sampler = PairSampler(NEIGHBOURS, 4, seed=1, positives=30_000, negatives=1, by_weight=by_weight)
+    sampler = sampler_of(seed=1, positives=30_000, negatives=1, by_weight=by_weight)
     drawn = sampler.sample(np.array([2])).positives
     shares = [(drawn == node).mean() for node in (0, 1, 3)]
     np.testing.assert_allclose(shares, expected, atol=0.015)
@@ -39,7 +44,7 @@ def test_a_draw_is_the_place_where_the_sum_of_weights_passes_it(by_weight):
     lists = Neighbours(
         indptr, np.arange(indptr[-1], dtype=np.int32), random.random(indptr[-1]).astype(np.float32)
     )
-    pairs = PairSampler(lists, indptr[-1], seed=3, positives=5, by_weight=by_weight).sample(np.arange(40))
+    pairs = sampler_of(lists, indptr[-1], seed=3, positives=5, by_weight=by_weight).sample(np.arange(40))
     drawn = np.random.default_rng(3).random((len(pairs.nodes), 5))
     for node, row, wanted in zip(pairs.nodes, pairs.positives, drawn, strict=True):
         ids, weights = lists.of(node)
@@ -48,13 +53,13 @@ def test_a_draw_is_the_place_where_the_sum_of_weights_passes_it(by_weight):
 
 
 def test_negatives_are_even_over_all_nodes():
-    sampler = PairSampler(NEIGHBOURS, 50, seed=1, negatives=50_000)
+    sampler = sampler_of(n_nodes=50, seed=1, negatives=50_000)
     counts = np.bincount(sampler.sample(np.array([0])).negatives, minlength=50)
     assert counts.min() > 850 and counts.max() < 1150
 
 
 def test_a_user_may_have_its_own_number_as_a_negative_author():
-    sampler = PairSampler(NEIGHBOURS, 4, seed=0, positives=1, negatives=200, same_type=False)
+    sampler = sampler_of(positives=1, negatives=200, same_type=False)
     pairs = sampler.sample(np.array([3]))
     assert pairs.mask[0][pairs.negatives == 3].all()
     assert not pairs.mask[0][pairs.negatives == 2].any()
@@ -62,7 +67,7 @@ def test_a_user_may_have_its_own_number_as_a_negative_author():
 
 def test_equal_seeds_give_equal_draws():
     first, second, other = (
-        PairSampler(NEIGHBOURS, 4, seed=seed, negatives=64).sample(np.array([0, 2])) for seed in (5, 5, 6)
+        sampler_of(seed=seed, negatives=64).sample(np.array([0, 2])) for seed in (5, 5, 6)
     )
     np.testing.assert_array_equal(first.positives, second.positives)
     np.testing.assert_array_equal(first.negatives, second.negatives)
@@ -70,11 +75,11 @@ def test_equal_seeds_give_equal_draws():
 
 
 def test_no_node_with_a_positive():
-    pairs = PairSampler(NEIGHBOURS, 4, seed=0).sample(np.array([1]))
+    pairs = sampler_of().sample(np.array([1]))
     assert len(pairs.nodes) == 0 and pairs.positives.shape == (0, 4)
 
 
 @pytest.mark.parametrize("name", ["positives", "negatives"])
 def test_counts_below_one(name):
     with pytest.raises(InputError, match=f"{name}: 0"):
-        PairSampler(NEIGHBOURS, 4, seed=0, **{name: 0})
+        sampler_of(**{name: 0})

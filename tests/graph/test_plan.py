@@ -7,7 +7,7 @@ from mmbee_plugin.graph.donations import donation_graph
 from mmbee_plugin.graph.expansion import Expansion
 from mmbee_plugin.graph.hubs import capped
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapath, step_graphs
-from mmbee_plugin.graph.plan import COSTS, OPERATIONS, plan
+from mmbee_plugin.graph.plan import COSTS, plan
 from mmbee_plugin.graph.population import Population, Ranks
 from mmbee_plugin.graph.sharing import shared_rows
 from mmbee_plugin.graph.swing import swing
@@ -95,7 +95,7 @@ def test_planned_work_is_counted_as_the_kernels_do_it(drawn):
     assert stages["swing"].operations["visit"] == pytest.approx(mean(graphs, visits), rel=0.1)
     done = sum(stages["u2a2u"].operations[name] for name in ("light", "heavy"))
     assert done == pytest.approx(mean(graphs, products), rel=0.1)
-    assert set().union(*(stage.operations for stage in stages.values())) <= set(COSTS) == set(OPERATIONS)
+    assert set().union(*(stage.operations for stage in stages.values())) <= set(COSTS)
     seconds = sum(COSTS[name] * count for name, count in stages["u2a2a"].operations.items()) / 1e9
     assert 0 < stages["u2a2a"].seconds == pytest.approx(seconds)
 

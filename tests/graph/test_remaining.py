@@ -47,7 +47,7 @@ FOLDS = GraphSettings(folds=3, fold_by="time", reach_top_k=5)
 def test_stages_that_take_as_long_as_planned_are_foretold(gifts, clock):
     inputs = Inputs(gifts, FOLDS, nodes=NODES)
     left = of_build(inputs, {}, 1)
-    assert left.seconds is None and left.beside("u2a") == "u2a"
+    assert left.seconds is None and left.beside("U2A") == "U2A"
     works = list(left.works)
     for work in works[:-1]:
         clock[0] += 3 * work
@@ -73,7 +73,7 @@ def test_the_stages_foretold_are_those_of_the_build(gifts, clock, tmp_path):
     found = build(gifts, FOLDS, tmp_path, nodes=NODES, progress=show)
     stages = of_build(Inputs(gifts, FOLDS, nodes=NODES), {}, 1).total
     assert len(told) == len(found.manifest["stages"]) == stages
-    assert told[0] == "u2a"
+    assert told[0] == "U2A"
     assert f"(measured on 20 of {stages} stages)" in told[20]
     assert told[-1] == "packed lists without fold 2"  # nothing is left that takes time
 
@@ -106,7 +106,7 @@ def test_parts_and_their_merge_tell_what_is_left(gifts, clock, tmp_path):
     make_part(parts, 1, show)
     assert told == []
     merge(inputs, tmp_path, show)
-    assert told[0] == "u2a" and not told[-1].endswith("stages)")
+    assert told[0] == "U2A" and not told[-1].endswith("stages)")
 
 
 def test_node_vectors_of_a_merge_are_measured_on_the_parts(gifts, clock):
@@ -114,7 +114,7 @@ def test_node_vectors_of_a_merge_are_measured_on_the_parts(gifts, clock):
     works = works_of(gifts, inputs.settings, 3)
     planned = of_build(inputs, {}, 1)
     made = sum(planned.works) - works["nodes"]
-    left = of_build(inputs, {"u2a": Spent(2 * made), "a2a": Spent(2 * made)}, 2)
+    left = of_build(inputs, {"U2A": Spent(2 * made), "A2A": Spent(2 * made)}, 2)
     assert left.seconds == pytest.approx(2 * works["nodes"])
     told = []
     show = with_time_left(told.append, left)

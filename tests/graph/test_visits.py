@@ -178,12 +178,27 @@ def test_refreshed_lists_are_not_pooled_twice(tmp_path, inputs):
 
 
 @pytest.mark.parametrize(
-    ("changed", "message"),
+    ("asked", "name"),
+    [({}, "graph.visits"), ({"visits": 0.0, "visits_profile": 0.7}, "graph.visits_profile")],
+)
+@pytest.mark.parametrize(
+    ("chosen", "lacking", "message"),
     [
-        ({"visits": None}, "no visits here; a log's samples have them"),
-        ({"settings": SETTINGS.replace(fold_by="pair")}, "not with fold_by pair"),
+        ({}, "visits", "no visits here; a log's samples have them with mmbee data samples LOGS DST --visits"),
+        ({"folds": 0}, "times", "the data have no time, which tells what visits a graph knows; set it to 0"),
+        (
+            {"fold_by": "pair"},
+            None,
+            "with folds, which visits a graph knows is told by time, not with graph.fold_by pair",
+        ),
     ],
 )
-def test_what_lacks_is_one_line(inputs, changed, message):
-    with pytest.raises(InputError, match=message):
-        _ = replace(inputs, **changed).key
+def test_what_lacks_is_one_line(interactions, visits, asked, name, chosen, lacking, message):
+    if lacking == "times":
+        interactions = replace(interactions, times=None)
+    inputs = Inputs(
+        interactions, SETTINGS.replace(**asked, **chosen), visits=None if lacking == "visits" else visits
+    )
+    with pytest.raises(InputError) as caught:
+        _ = inputs.key
+    assert str(caught.value) == f"{name}: {message}"

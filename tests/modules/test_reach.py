@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmbee_plugin.graph.reach import NOBODY
+from mmbee_plugin.data.ragged import NOBODY
 from mmbee_plugin.modules.reach import Reach
 
 ENTRIES = torch.tensor([[0, 3, 7, 20], [2, 7, NOBODY, NOBODY], [NOBODY] * 4])

@@ -8,22 +8,29 @@ import pytest
 from mmbee_plugin.builtin.sample import ensure
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
-from mmbee_plugin.offline.stage import inputs_of
+from mmbee_plugin.offline.stage import inputs_of, snapshot_of
 
 ALL = ("visual", "acoustic", "text")
 
 
+WALK = GraphSettings(reach_top_k=5, content_top_k=3)
+
+
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory):
-    """``inputs(read, modalities=(), **settings)`` of the sample, whose text is a word bag."""
+def sample(tmp_path_factory):
+    """The sample, whose text is a word bag, and its gifts."""
     folder = ensure("tiktok", tmp_path_factory.mktemp("data"))
     rows = folder.interactions("train")
     counts = folder.counts
-    gifts = Interactions(rows.users, rows.items, None, counts["users"], counts["items"])
+    return folder, Interactions(rows.users, rows.items, None, counts["users"], counts["items"])
+
+
+@pytest.fixture
+def inputs(sample):
+    """``inputs(read, modalities=(), **settings)`` of the sample."""
 
     def made(read, modalities=(), **settings):
-        chosen = GraphSettings(**{"reach_top_k": 5, "content_top_k": 3} | settings)
-        return inputs_of(folder, gifts, chosen, None, modalities, read=read)
+        return inputs_of(*sample, WALK.replace(**settings), modalities=modalities, read=read)
 
     return made
 
@@ -44,6 +51,12 @@ def test_what_the_model_does_not_read_says_nothing(inputs):
     assert inputs(("visual",), content_modalities=("visual", "acoustic")).key == visual.key
     none = inputs(("acoustic", "text"), content_modalities=("visual",))
     assert none.content is None and none.key == inputs(ALL, content_top_k=0).key
+
+
+def test_a_snapshot_says_who_is_near_by_what_the_model_reads(sample, inputs, tmp_path):
+    made = snapshot_of(*sample, WALK.replace(metapaths=("a2a",)), read=("visual",), root=tmp_path)
+    assert made.settings.content_modalities == ("visual",) and not made.columns
+    assert made.path.name == inputs(("visual",), metapaths=("a2a",)).key
 
 
 def test_a_modality_without_vectors_is_refused(inputs):

@@ -13,9 +13,9 @@ from recbole.utils import get_model, init_seed
 
 from mmbee_plugin.builtin import sample
 from mmbee_plugin.data.features import standardise
+from mmbee_plugin.data.ragged import NOBODY
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
-from mmbee_plugin.graph.reach import NOBODY
 from mmbee_plugin.modules.mfq import AUTHOR_NOISE, OWN_GAIN, QUERY_STD
 from mmbee_plugin.recbole.data.dataloader import FOLD
 from mmbee_plugin.recbole.data.dataset import MMBeeDataset

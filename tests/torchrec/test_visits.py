@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.ragged import NOBODY
 from mmbee_plugin.data.visits import VISIT
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph.reach import NOBODY
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.recbole import run

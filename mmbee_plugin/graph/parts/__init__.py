@@ -17,5 +17,6 @@ An engine that runs blocks elsewhere needs four calls::
 
 ``step`` is a name such as ``lists-u`` or ``fold-0/similar``. :func:`~.folder.make_block` takes names and numbers,
 returns plain arrays, imports nothing above this package, and writes nothing. Without a shared disk an executor needs
-``given`` and the folders of ``parts.read_by(step)``, as they stand after ``prepare``, under the same names.
+``given``, the step's ``plan``, and ``plan`` and ``joined`` of each of ``parts.needs(step)``, as they stand after
+``prepare``, under the same names.
 """

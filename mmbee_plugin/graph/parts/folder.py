@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,10 +16,11 @@ from mmbee_plugin.graph.content import ContentVectors
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.parts.cutting import cut
 from mmbee_plugin.graph.parts.mapped import JOINED, PLAN, PRESENT, UNITS, MappedGraph, step_name
-from mmbee_plugin.graph.parts.order import folds_of, steps_of
+from mmbee_plugin.graph.parts.order import steps_of
 from mmbee_plugin.graph.parts.states import State, sweep, write_state
-from mmbee_plugin.graph.parts.steps import Made, Step
+from mmbee_plugin.graph.parts.steps import BlockArrays, Step
 from mmbee_plugin.graph.settings import OPTIONAL, GraphSettings
+from mmbee_plugin.graph.snapshot import graphs_of
 from mmbee_plugin.graph.stages import PEAK, Spent, Stages
 
 SCHEMA = "mmbee-graph-parts-2"
@@ -35,7 +36,7 @@ class Parts:
 
     Attributes:
         n_parts: blocks of a step.
-        folds: the graphs, by the fold that each lacks; None for the whole one.
+        graphs: by the fold that each lacks, see `graphs_of`.
         steps: names of all steps, in an order in which they can be made.
         last: those that no other step reads: what the snapshot has of them is joined by the merge.
     """
@@ -46,7 +47,7 @@ class Parts:
         settings = GraphSettings(**given.facts["settings"])
         self._steps = {step.name: step for step in steps_of(settings, tuple(given.facts["positives"]))}
         self.steps = tuple(self._steps)
-        self.folds = folds_of(settings)
+        self.graphs = graphs_of(settings)
         self._graphs: dict[int | None, MappedGraph] = {}
         read = {name for step in self.steps for name in self.needs(step)}
         self.last = tuple(name for name in self.steps if name not in read)
@@ -106,13 +107,6 @@ class Parts:
             self._graphs[fold] = MappedGraph(self.path, self.given, fold)
         return self._graphs[fold]
 
-    def read_by(self, step: str) -> tuple[Path, ...]:
-        """The folders that a step's blocks map, besides the inputs: its plan, and what the steps it needs made."""
-        folders = [self.path / step / PLAN]
-        for name in self.needs(step):
-            folders += [self.path / name / state for state in (PLAN, JOINED)]
-        return tuple(folder for folder in folders if folder.exists())
-
     def prepare(self, step: str, progress: Callable[[str], None] | None = None) -> None:
         """Joins what a step reads, and plans its blocks, unless this is done.
 
@@ -144,7 +138,7 @@ class Parts:
 
     def make(
         self, step: str, block: int, progress: Callable[[str], None] | None = None
-    ) -> tuple[Made, Stages]:
+    ) -> tuple[BlockArrays, Stages]:
         """Makes a block; see :func:`make_block`."""
         one, stages = self.step(step), Stages(progress)
         if not 0 <= block < self.n_parts:
@@ -153,7 +147,7 @@ class Parts:
         start, stop = graph.plan(one.kind, "edges")[block : block + 2]
         return one.block(graph, int(start), int(stop), stages), stages
 
-    def keep(self, step: str, block: int, made: tuple[Made, Stages]) -> None:
+    def keep(self, step: str, block: int, made: tuple[BlockArrays, Stages]) -> None:
         """Writes a block's arrays, unless they are there. Raises InputError if they cannot be written."""
         arrays, stages = made
         with _written(self.path):
@@ -242,15 +236,13 @@ class Parts:
     def _lock(self, name: str) -> Path:
         return self.path / "locks" / name.replace("/", ".")
 
-    @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        with locked(self._lock(name)):
-            yield
+    def _locked(self, name: str) -> AbstractContextManager[int]:
+        return locked(self._lock(name))
 
 
 def make_block(
     path: Path, step: str, block: int, progress: Callable[[str], None] | None = None
-) -> tuple[Made, Stages]:
+) -> tuple[BlockArrays, Stages]:
     """Makes one block of a prepared step; reads the folder of parts, and writes nothing.
 
     Args:

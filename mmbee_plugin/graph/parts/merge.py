@@ -41,9 +41,8 @@ def merge(
         InputError: no parts of these inputs, or some are missing.
     """
     made = build_snapshot(inputs, root, progress, lambda: _finished(inputs, root, n_parts))
-    for folder in root.glob(
-        f"*{inputs.key}.parts-*"
-    ):  # with those that were being removed when a process was killed
+    # With those that were being removed when a process was killed.
+    for folder in root.glob(f"*{inputs.key}.parts-*"):
         discard(folder)
     return made
 
@@ -86,7 +85,7 @@ class _Source:
         self.parts = parts
         self.spent, self.n_parts = parts.spent(), parts.n_parts
         self.ready: dict[str, Path] = {}
-        for fold in parts.folds:
+        for fold in parts.graphs:
             graph, folder = parts.graph(fold), fold_folder(fold)
             if fold is None:
                 for name in ("indptr", "indices", "data"):

@@ -16,6 +16,7 @@ from mmbee_plugin.graph.parts.steps import (
     Weights,
 )
 from mmbee_plugin.graph.settings import GraphSettings
+from mmbee_plugin.graph.snapshot import graphs_of
 
 
 def steps_of(settings: GraphSettings, positives: tuple[str, ...]) -> list[Step]:
@@ -25,14 +26,9 @@ def steps_of(settings: GraphSettings, positives: tuple[str, ...]) -> list[Step]:
         settings: of the stage.
         positives: metapaths of GraphCL's positives; those that are not stored make lists of their own.
     """
-    by_graph = [_of_graph(settings, positives if fold is None else (), fold) for fold in folds_of(settings)]
+    by_graph = [_of_graph(settings, positives if fold is None else (), fold) for fold in graphs_of(settings)]
     kinds = dict.fromkeys(step.kind for steps in by_graph for step in steps)
     return [step for kind in kinds for steps in by_graph for step in steps if step.kind == kind]
-
-
-def folds_of(settings: GraphSettings) -> tuple[int | None, ...]:
-    """The graphs: the whole one, None, and each without a fold."""
-    return None, *range(settings.folds)
 
 
 def _of_graph(settings: GraphSettings, positives: tuple[str, ...], fold: int | None) -> list[Step]:

@@ -49,7 +49,7 @@ def _time_left(parts: Parts, part: int) -> TimeLeft:
     def made(name: str) -> bool:
         return parts.is_joined(name) or (parts.is_prepared(name) and part not in parts.missing(name))
 
-    graphs = {fold: parts.graph(fold) for fold in parts.folds}
+    graphs = {fold: parts.graph(fold) for fold in parts.graphs}
     near = graphs[None].near
     width = 0 if near is None else len(near.units)
     predicted = {

@@ -27,7 +27,7 @@ from mmbee_plugin.graph.stages import Stages
 from mmbee_plugin.graph.stored import row_work, rows_at, rows_between, stored_product
 from mmbee_plugin.graph.swing import SwingEdges
 
-Made = dict[str, np.ndarray]
+BlockArrays = dict[str, np.ndarray]
 """arrays of a block by name; ``lengths`` of its rows become offsets ``indptr`` when blocks are joined, the others are
 put one after the other"""
 
@@ -66,14 +66,14 @@ class Step(ABC):
         return step_name(self.fold, self.kind)
 
     def stage(self, name: str) -> str:
-        """A stage's name in a snapshot's manifest; there the graphs U2A and A2A have those of metapaths."""
+        """A stage's name in a snapshot's manifest."""
         return name + stage_suffix(self.fold)
 
     @abstractmethod
     def plan(self, graph: MappedGraph, stages: Stages) -> Planned:
         """Plans the step, in one process."""
 
-    def block(self, graph: MappedGraph, start: int, stop: int, stages: Stages) -> Made:
+    def block(self, graph: MappedGraph, start: int, stop: int, stages: Stages) -> BlockArrays:
         """Makes the rows from ``start`` up to ``stop``. Only steps that planned rows have blocks."""
         raise NotImplementedError
 
@@ -112,7 +112,7 @@ class Triangles(Step):
     def plan(self, graph: MappedGraph, stages: Stages) -> Planned:
         return Planned(seconds=graph.edges.seconds_of_triangles())
 
-    def block(self, graph: MappedGraph, start: int, stop: int, stages: Stages) -> Made:
+    def block(self, graph: MappedGraph, start: int, stop: int, stages: Stages) -> BlockArrays:
         with stages.stage(self.stage("A2A")):
             chosen = graph.settings.swing_alpha, graph.settings.swing_include_self
             return {"sums": graph.edges.triangles(*chosen, start, stop)}
@@ -124,7 +124,7 @@ class Similar(Step):
     def plan(self, graph: MappedGraph, stages: Stages) -> Planned:
         return Planned(seconds=graph.edges.seconds_of_similar())
 
-    def block(self, graph: MappedGraph, start: int, stop: int, stages: Stages) -> Made:
+    def block(self, graph: MappedGraph, start: int, stop: int, stages: Stages) -> BlockArrays:
         with stages.stage(self.stage("A2A")):
             sums = graph.state("triangles", JOINED).array("sums")
             return _rows(graph.edges.similar(sums, graph.settings.swing_top_k, start, stop))
@@ -162,7 +162,7 @@ class Product(Step):
         seconds = 1e-9 * COSTS["store"] * row_work(*pair) if joined else np.zeros(0)
         return Planned(seconds=seconds, facts={"joins": joined})
 
-    def block(self, graph: MappedGraph, start: int, stop: int, stages: Stages) -> Made:
+    def block(self, graph: MappedGraph, start: int, stop: int, stages: Stages) -> BlockArrays:
         with stages.stage(self.stage(self.paths[0])):
             left, right = (graph.step(self.normalisation, step) for step in self.steps)
             return _rows(stored_product(rows_between(left, start, stop), right))
@@ -184,7 +184,7 @@ class Lists(Step):
     top_k: int
 
     def plan(self, graph: MappedGraph, stages: Stages) -> Planned:
-        made: Made = {}
+        made: BlockArrays = {}
         ranked: dict[str, str] = {}
         seconds = np.zeros(0)
         for name, route in self._routes(graph, {}):
@@ -199,7 +199,7 @@ class Lists(Step):
                 ranked[name] = right
         return Planned(made, seconds, {"ranked": ranked, "paths": self.paths})
 
-    def block(self, graph: MappedGraph, start: int, stop: int, stages: Stages) -> Made:
+    def block(self, graph: MappedGraph, start: int, stop: int, stages: Stages) -> BlockArrays:
         plan = graph.state(self.kind, PLAN)
         found = []
         for name, route in self._routes(graph, plan.facts["ranked"]):
@@ -225,7 +225,7 @@ class Content(Step):
         nanoseconds = graph.n_authors * (COSTS["likeness"] + COSTS["feature"] * numbers)
         return Planned(seconds=1e-9 * nanoseconds)
 
-    def block(self, graph: MappedGraph, start: int, stop: int, stages: Stages) -> Made:
+    def block(self, graph: MappedGraph, start: int, stop: int, stages: Stages) -> BlockArrays:
         settings, vectors = graph.settings, graph.near
         assert vectors is not None
         with stages.stage(self.stage("content")):
@@ -250,7 +250,7 @@ class Reach(Step):
         )
         return Planned(made, seconds)
 
-    def block(self, graph: MappedGraph, start: int, stop: int, stages: Stages) -> Made:
+    def block(self, graph: MappedGraph, start: int, stop: int, stages: Stages) -> BlockArrays:
         settings = graph.settings
         with stages.stage(self.stage("reach")):
             route = self._route(graph)
@@ -272,12 +272,12 @@ def normalisations(settings: GraphSettings) -> tuple[Normalisation, ...]:
     return chosen if "row" in chosen or not settings.reach_top_k else (*chosen, "row")
 
 
-def _ranked(name: str, graph: csr_matrix) -> Made:
+def _ranked(name: str, graph: csr_matrix) -> BlockArrays:
     ids, values = by_rank(graph)
     return {f"{name}.ids": ids, f"{name}.values": values}
 
 
-def _rows(graph: csr_matrix) -> Made:
+def _rows(graph: csr_matrix) -> BlockArrays:
     """A block of rows of a graph."""
     columns = graph.indices.astype(np.int32, copy=False)
     return {"lengths": np.diff(graph.indptr).astype(np.int64), "indices": columns, "data": graph.data}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from recbole.evaluator import metric_types, smaller_metrics
 from recbole.utils import EvaluatorType
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.config.values import chosen_modes
 
 GROUPED = ("uauc", "labelledgauc")
 """this package's metrics of labelled samples, by the names under which RecBole has them"""
@@ -27,13 +27,7 @@ def chosen_metrics(settings: dict[str, Any]) -> list[str]:
     metrics = settings["metrics"]
     metrics = [metrics] if isinstance(metrics, str) else list(metrics or ())
     arguments = settings["eval_args"] if isinstance(settings.get("eval_args"), Mapping) else {}
-    mode = arguments.get("mode", "full")
-    modes = set(map(str, mode.values())) if isinstance(mode, Mapping) else {str(mode)}
-    for one in modes:
-        if not re.fullmatch(r"full|labeled|(uni|pop)[1-9]\d*", one):
-            raise InputError(
-                f"eval_args.mode {one!r}: known are full, labeled, uni100 and pop100, with any number of negatives"
-            )
+    modes = chosen_modes(arguments)
     if modes == {"labeled"}:
         metrics = ["LabelledGAUC" if metric.lower() == "gauc" else metric for metric in metrics]
     ranking = [metric for metric in metrics if metric_types.get(metric.lower()) == EvaluatorType.RANKING]

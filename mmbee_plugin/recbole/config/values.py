@@ -144,15 +144,23 @@ def _check_dict(key: str, value: Any) -> None:
         _check_eval_args(value)
 
 
-def _check_eval_args(value: Mapping[str, Any]) -> None:
-    order, split, mode = value.get("order", "RO"), value.get("split"), value.get("mode", "full")
-    if order not in ORDERS:
-        raise InputError(f"eval_args.order: found {order!r}, expected one of {', '.join(ORDERS)}")
-    for found in mode.values() if isinstance(mode, Mapping) else [mode]:
+def chosen_modes(eval_args: Mapping[str, Any]) -> set[str]:
+    """The modes of evaluation: one, or that of each part. Raises InputError for an unknown one."""
+    mode = eval_args.get("mode", "full")
+    modes = list(mode.values()) if isinstance(mode, Mapping) else [mode]
+    for found in modes:
         if not isinstance(found, str) or not MODE.fullmatch(found):
             raise InputError(
                 f"eval_args.mode: found {found!r}, expected full, labeled, or as uni100 or pop100"
             )
+    return set(modes)
+
+
+def _check_eval_args(value: Mapping[str, Any]) -> None:
+    order, split = value.get("order", "RO"), value.get("split")
+    if order not in ORDERS:
+        raise InputError(f"eval_args.order: found {order!r}, expected one of {', '.join(ORDERS)}")
+    chosen_modes(value)
     if split is None:
         return
     if not isinstance(split, Mapping) or len(split) != 1 or not {"RS", "LS", "TS"} & split.keys():

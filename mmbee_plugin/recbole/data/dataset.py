@@ -21,8 +21,6 @@ from mmbee_plugin.recbole.config.stock_settings import repeats
 from mmbee_plugin.recbole.data.checks import check_parts
 from mmbee_plugin.recbole.data.rows import FILE_ROW, FolderRows
 
-HISTORY_MODES = ("prefix", "others", "daily")
-
 
 class MMBeeDataset(FolderRows):
     """One dataset for all models: the same split, the same histories, the same mask.
@@ -82,8 +80,6 @@ class MMBeeDataset(FolderRows):
         self.time_list_field = config["TIME_FIELD"] + config["LIST_SUFFIX"]
         live, in_order = self.folder.live is not None, self.folder.order.by is not None or self.sequential
         self.history_mode = chosen_history(config, live, in_order)
-        if self.history_mode not in HISTORY_MODES:
-            raise InputError(f"history {self.history_mode!r}: known are {', '.join(HISTORY_MODES)}")
         if self.history_mode == "daily" and not self.ordered:
             raise InputError(f"history daily: {self.folder.name} has no time")
         if self.reads_history:

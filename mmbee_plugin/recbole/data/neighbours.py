@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from mmbee_plugin.data.ragged import NOBODY
 from mmbee_plugin.graph.attributes import MeanAttributes
 from mmbee_plugin.graph.lists import ENTRY, rectangular
 from mmbee_plugin.graph.metapaths import Neighbours
 from mmbee_plugin.graph.pools import Pool
-from mmbee_plugin.graph.reach import NOBODY
-from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.graph.snapshot import Snapshot, graphs_of
 from mmbee_plugin.recbole.data.sums import weighted_sums
 
 
@@ -136,7 +136,7 @@ def pooled_lists(
         attributes: whether to keep the neighbours' mean attributes too.
     """
     found = {part.name: NeighbourLists(rows[pool.start], rows[part.end]) for part in pool.parts}
-    for fold in (None, *range(snapshot.settings.folds)):
+    for fold in graphs_of(snapshot.settings):
         lists = pool.lists(partial(snapshot.neighbours, fold=fold), weighted)
         for part, one in zip(pool.parts, lists, strict=True):
             stored = part.name if pool.is_stored(weighted) else None
@@ -158,7 +158,7 @@ class ReachLists(nn.Module):
     def __init__(self, snapshot: Snapshot, user_rows: np.ndarray) -> None:
         super().__init__()
         self._longest: dict[int | None, int] = {}
-        for fold in (None, *range(snapshot.settings.folds)):
+        for fold in graphs_of(snapshot.settings):
             lists = snapshot.reach_lists(fold).along("reach")
             starts, lengths = lists.bounds(np.maximum(user_rows, 0))
             lengths *= user_rows >= 0

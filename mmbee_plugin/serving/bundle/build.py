@@ -28,6 +28,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
+from mmbee_plugin.data.ragged import NOBODY
 from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.modules.batch import AuthorSide
@@ -35,7 +36,7 @@ from mmbee_plugin.modules.named import module_name
 from mmbee_plugin.serving.bundle.golden import write_golden
 from mmbee_plugin.serving.bundle.manifest import write_manifest
 from mmbee_plugin.serving.bundle.shelf import Shelf
-from mmbee_plugin.serving.bundle.sides import NOBODY, kept_fields
+from mmbee_plugin.serving.bundle.sides import kept_fields
 from mmbee_plugin.serving.bundle.source import Source
 from mmbee_plugin.serving.bundle.tokens import tokens_hash, write_tokens
 from mmbee_plugin.serving.bundle.topology import ENTRY, add_topology

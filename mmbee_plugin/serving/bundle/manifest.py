@@ -28,8 +28,6 @@ ENTRIES: dict[str, type | tuple[type, ...]] = {
     "files": dict,
 }
 """required entries besides ``schema`` -> their types"""
-OF_THE_BUILD = ("id", "seal", "created", "parent")
-"""entries that do not enter the id, which depends on the model and data alone"""
 
 
 def file_entry(path: Path) -> dict[str, Any]:
@@ -40,10 +38,11 @@ def file_entry(path: Path) -> dict[str, Any]:
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any], created: str, parent: str | None) -> str:
-    """Writes the manifest of a folder whose other files are complete; returns the bundle's id.
+    """Writes the manifest of a folder whose other files are complete; returns the bundle's id, which depends on
+    ``content`` and the files alone.
 
     Args:
-        content: all entries except :data:`OF_THE_BUILD` and ``files``.
+        content: all entries except ``id``, ``seal``, ``created``, ``parent`` and ``files``.
         created: time of the build. parent: id of the bundle served at that time, or None.
     """
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmbee_plugin.data.ragged import NOBODY
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.gie import GIE
 from mmbee_plugin.modules.sim import gap_buckets
@@ -28,8 +29,6 @@ AUTHOR_FIELDS = (
     "peers",
     "peer_weights",
 )
-NOBODY = int(np.iinfo(np.int32).max)
-"""padding of lists of author rows, as in the graph stage"""
 LISTS = {"reach_ids": NOBODY, "reach_weights": 0, "peers": 0, "peer_weights": 0}
 """fields padded along their second axis to the longest list -> padding value"""
 

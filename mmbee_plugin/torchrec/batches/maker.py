@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mmbee_plugin.torchrec.batches.reader import GlobalRows
     from mmbee_plugin.torchrec.shards.store import ShardStore
 
-NOBODY = np.empty(0, dtype=np.int64)
+NO_ROWS = np.empty(0, dtype=np.int64)
 
 
 class BatchMaker:
@@ -77,12 +77,12 @@ class BatchMaker:
             times: (B,) moments of the requests, in seconds since the data's first interaction; by default the end of
                 training.
         """
-        return self.labelled(rows, NOBODY, stride, times=times)
+        return self.labelled(rows, NO_ROWS, stride, times=times)
 
     def authors(self, rows: NDArray, stride: int | None = None) -> Batch:
         """Authors (C,), of live data as of the end of training; arguments as ``users``."""
         stride = len(rows) if stride is None else stride
-        return self._batch(NOBODY, Moments(rows), stride, None, self._history(NOBODY, None))
+        return self._batch(NO_ROWS, Moments(rows), stride, None, self._history(NO_ROWS, None))
 
     def labelled(
         self,

@@ -210,10 +210,8 @@ class EvalReader:
             InputError: rows that cannot be read, are out of range or not by ascending user.
         """
         n_authors = self._store.n_authors
-        held, times = (
-            np.empty(0, dtype=np.int64),
-            np.empty(0),
-        )  # user * n_authors + author, and its earliest time
+        # Pairs, user * n_authors + author, and their earliest times.
+        held, times = np.empty(0, dtype=np.int64), np.empty(0)
         for rows in self._read():
             kept = np.flatnonzero(rows["label"]) if self._store.labelled else slice(None)
             keys = rows["user"][kept].astype(np.int64) * n_authors + rows["author"][kept]

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.ragged import NOBODY
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import Metapath
-from mmbee_plugin.graph.reach import NOBODY
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.serving.bundle.source import Facts, LiveContent, LiveModality, Longest, Windows
 from mmbee_plugin.torchrec.batches.inputs import Inputs

@@ -124,7 +124,7 @@ def import_exchange(source: Path, settings: Settings) -> Path:
     store = open_store(settings)
     files.check_same_model(exchange, _scoring_settings(settings, store), source)
     model = TrainModel(Inputs.of(settings.model, store), device=torch.device("cpu"))
-    tokens = {"user": store.user_tokens(), "author": store.author_tokens()}
+    tokens = {"users": store.user_tokens(), "authors": store.author_tokens()}
     state = {DENSE + name: values for name, values in exchange.dense.items()}
     for name in model.state_dict():
         if match := TABLE.fullmatch(name):
@@ -133,8 +133,7 @@ def import_exchange(source: Path, settings: Settings) -> Path:
                 raise InputError(f"{source}: has no table {table!r}")
             state[name] = exchange.tables[table]
             if not table.startswith(files.WORD_TABLES):
-                side = "user" if table in files.USER_TABLES else "author"
-                rows = exchange.rows_of(table, tokens[side])
+                rows = exchange.rows_of(table, tokens[files.side_of(table)])
                 parts = [
                     exchange.tables[table][:1],
                     rows,

@@ -17,7 +17,7 @@ from torch.distributed._shard.sharded_tensor import ShardedTensor
 from torchrec.optim.keyed import KeyedOptimizer
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.modules.exchange import USER_TABLES, WORD_TABLES
+from mmbee_plugin.modules.exchange import WORD_TABLES, side_of
 from mmbee_plugin.torchrec.batches.inputs import open_store
 from mmbee_plugin.torchrec.checkpoints.checkpoint import (
     STATE_FILE,
@@ -31,6 +31,7 @@ from mmbee_plugin.torchrec.checkpoints.checkpoint import (
 )
 from mmbee_plugin.torchrec.checkpoints.resume import check_same_data, flat
 from mmbee_plugin.torchrec.settings import Settings, parse_settings
+from mmbee_plugin.torchrec.sharded.initial import local_parts
 from mmbee_plugin.torchrec.shards.layout import NODES
 from mmbee_plugin.torchrec.shards.store import ShardStore
 
@@ -115,9 +116,8 @@ class _Places:
         """(rows,) of a table; None for a table of words, whose rows are the same in both jobs."""
         if table.startswith(WORD_TABLES):
             return None
-        side = "users" if table in USER_TABLES else "authors"
         kind = "nodes" if table in NODES.values() else "queries" if table == "query" else "ids"
-        return self._places[f"{kind} {side}"]
+        return self._places[f"{kind} {side_of(table)}"]
 
 
 def must_be_alike(name: str) -> bool:
@@ -162,7 +162,7 @@ def _fill(
         shape = "missing" if stored is None else f"of shape {tuple(stored.size)}"
         raise InputError(f"{path}: {own} is {shape}, which does not fit {tuple(target.size())} here")
     for offsets, part in stored_parts(path, name):
-        for tensor, begins in _shards(target):
+        for tensor, begins in local_parts(target):
             end = begins[0] + len(tensor)
             source = np.arange(begins[0], end) if places is None else places[begins[0] : end]
             inside = np.flatnonzero((source >= offsets[0]) & (source < offsets[0] + len(part)))
@@ -175,10 +175,3 @@ def _fill(
             if low < high:
                 columns = taken[:, low - offsets[1] : high - offsets[1]].to(tensor)
                 tensor[torch.from_numpy(inside), low - begins[1] : high - begins[1]] = columns
-
-
-def _shards(target: torch.Tensor | ShardedTensor) -> list[tuple[torch.Tensor, tuple[int, ...]]]:
-    """This process's parts of a tensor, each with its offsets."""
-    if not isinstance(target, ShardedTensor):
-        return [(target, (0,) * target.dim())]
-    return [(shard.tensor, tuple(shard.metadata.shard_offsets)) for shard in target.local_shards()]

@@ -59,11 +59,10 @@ def _rows_as_sums(
         tables: the table of each feature, ascending.
     """
     stride = (len(offsets) - 1) // len(tables)
-    edges = offsets[:: max(1, stride)][: len(tables) + 1]  # where each feature's ids begin, and the end
+    # Where each feature's ids begin, and the end; then the same of each table.
+    edges = offsets[:: max(1, stride)][: len(tables) + 1]
     features = [sum(1 for _ in run) for _, run in groupby(tables)]
-    ends = edges[
-        torch.tensor([0, *accumulate(features)])
-    ].tolist()  # where each table's ids begin, and the end
+    ends = edges[torch.tensor([0, *accumulate(features)])].tolist()
     counts = [end - begin for begin, end in pairwise(ends)]
     longest = max(1, *(-(-count // shared) for count, shared in zip(counts, features, strict=True)))
     begins = [

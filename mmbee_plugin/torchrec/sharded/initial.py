@@ -106,14 +106,13 @@ def write_initial(tables: nn.Module, initial: InitialRows) -> None:
                 tensor[first - row : first - row + len(values)].copy_(columns)
 
 
-def local_parts(weight: torch.Tensor | ShardedTensor) -> Iterator[tuple[torch.Tensor, tuple[int, int]]]:
-    """This process's parts of a table, each with the table's row and column at which it begins."""
-    if not isinstance(weight, ShardedTensor):
-        yield weight, (0, 0)
+def local_parts(tensor: torch.Tensor | ShardedTensor) -> Iterator[tuple[torch.Tensor, tuple[int, ...]]]:
+    """This process's parts of a tensor, such as a table, each with the row and column at which it begins."""
+    if not isinstance(tensor, ShardedTensor):
+        yield tensor, (0,) * tensor.dim()
         return
-    for shard in weight.local_shards():
-        row, column = shard.metadata.shard_offsets
-        yield shard.tensor, (row, column)
+    for shard in tensor.local_shards():
+        yield shard.tensor, tuple(shard.metadata.shard_offsets)
 
 
 def _generator(seed: int, table: str, block: int) -> torch.Generator:

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from mmbee_plugin.assembly.settings import HistoryMode
 from mmbee_plugin.data.histories import Histories
-from mmbee_plugin.data.ragged import ragged
+from mmbee_plugin.data.ragged import NOBODY, ragged
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.attributes import brought
 from mmbee_plugin.graph.lists import PackedLists, PathLists, keeps_self, rectangular
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.pools import normalised
-from mmbee_plugin.graph.reach import NOBODY
 from mmbee_plugin.graph.snapshot import fold_folder
 from mmbee_plugin.torchrec.shards.layout import node_pair, read_description
 from mmbee_plugin.torchrec.shards.segments import SegmentStore

@@ -15,7 +15,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import published
 from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
-from mmbee_plugin.graph.snapshot import Snapshot, fold_folder
+from mmbee_plugin.graph.snapshot import Snapshot, fold_folder, graphs_of
 from mmbee_plugin.offline.node_vectors import GraphCLSettings
 from mmbee_plugin.offline.stage import snapshot_of
 from mmbee_plugin.torchrec.shards.files import ShardWriter
@@ -78,7 +78,16 @@ def write_shards(
     snapshot = None
     if graph is not None:
         gifts = _gifts(folder, parts["train"], train)
-        snapshot = snapshot_of(folder, gifts, graph, graphcl, tuple(chosen), seed, progress, until)
+        snapshot = snapshot_of(
+            folder,
+            gifts,
+            graph,
+            graphcl=graphcl,
+            modalities=tuple(chosen),
+            seed=seed,
+            until=until,
+            progress=progress,
+        )
     with published(destination) as beside:
         writer = ShardWriter(beside)
         note("features")
@@ -90,7 +99,7 @@ def write_shards(
         if snapshot is not None:
             for name in snapshot.columns:
                 writer.array(f"attributes/own/{name}", snapshot.own(name))
-            for fold in (None, *range(snapshot.settings.folds)):
+            for fold in graphs_of(snapshot.settings):
                 note("neighbours" if fold is None else f"neighbours without fold {fold}")
                 _write_lists(writer, snapshot, fold)
             if graphcl is not None:

@@ -95,8 +95,11 @@ def test_an_engine_makes_blocks_anywhere(tmp_path, inputs_of, whole, contents):
         parts.prepare(step)
         for block in reversed(parts.missing(step)):
             away = tmp_path / f"{step}-{block}".replace("/", "-")
-            for folder in (parts.path / "given", *parts.read_by(step)):
-                target = away / folder.relative_to(parts.path)
+            needed = [f"{name}/{state}" for name in parts.needs(step) for state in ("plan", "joined")]
+            for name in ("given", f"{step}/plan", *needed):
+                if not (folder := parts.path / name).exists():
+                    continue
+                target = away / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.symlink_to(folder)
             arrays, stages = make_block(away, step, block)
