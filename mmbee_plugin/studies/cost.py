@@ -21,7 +21,8 @@ from mmbee_plugin.experiments.cells import Cell, Job
 from mmbee_plugin.experiments.code import code_digest
 from mmbee_plugin.experiments.training import versions
 from mmbee_plugin.graph.attributes import Attributes
-from mmbee_plugin.graph.build import build
+from mmbee_plugin.graph.build import build_snapshot
+from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.recbole.graphs import OpenedGraph
@@ -32,6 +33,8 @@ which are trained"""
 PART_OF = {"u2a": "graphs", "a2a": "graphs", "lists": "lists", "reach": "walk", "attributes": "means"}
 """part of a snapshot's folders"""
 OWN = "the data's own"
+CONTENT, NEAR = "content", "near"
+"""drawn features: those that neighbours bring along, and those that say who is near by content"""
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,22 @@ def shapes_of(sizes: Sequence[float], densities: Sequence[float]) -> list[Shape]
 def cost_jobs(opened: OpenedGraph, shapes: Sequence[Shape], seed: int = 0) -> list[Job]:
     """Jobs of the dataset's own graph, then of each shape."""
     snapshot, folder = opened.snapshot, opened.folder
-    # U2A's edges are weighted already, and the content that is measured is drawn, under a name of its own.
-    settings = snapshot.settings.replace(folds=0, amount="amount", content_modalities=None)
-    width = sum(folder.modalities[name]["width"] for name in snapshot.columns if name in folder.modalities)
+    settings = snapshot.settings
+    near = folder.modalities if settings.content_modalities is None else settings.content_modalities
+    read = {CONTENT: snapshot.columns, NEAR: near if settings.steps_by_content else ()}
+    widths = {
+        name: sum(entry["width"] for modality, entry in folder.modalities.items() if modality in of)
+        for name, of in read.items()
+    }
+    widths = {name: width for name, width in widths.items() if width}
+    # U2A's edges are weighted already; there are no visits to draw.
+    settings = settings.replace(folds=0, amount="amount", visits=0.0, visits_profile=0.0)
+    settings = settings.replace(content_modalities=(NEAR,) if NEAR in widths else None)
     key = {
-        "kind": "cost 2",
+        "kind": "cost 3",
         "data": folder.hash,
         "settings": settings.model_dump(mode="json"),
-        "width": width,
+        "widths": widths,
         "seed": seed,
         "code": code_digest("mmbee_plugin.graph.build"),
         "machine": versions()["machine"],
@@ -80,28 +91,31 @@ def cost_jobs(opened: OpenedGraph, shapes: Sequence[Shape], seed: int = 0) -> li
     u2a = snapshot.u2a()
     named = [(OWN, None), *((shape.name, shape) for shape in shapes)]
     return [
-        Job(name, {**key, "graph": name}, cost_cell, (u2a, shape, settings, width, seed))
+        Job(name, {**key, "graph": name}, cost_cell, (u2a, shape, settings, widths, seed))
         for name, shape in named
     ]
 
 
-def cost_cell(u2a: csr_matrix, shape: Shape | None, settings: GraphSettings, width: int, seed: int) -> Cell:
-    """Measures the graph stage of one graph, without node vectors and folds.
+def cost_cell(
+    u2a: csr_matrix, shape: Shape | None, settings: GraphSettings, widths: Mapping[str, int], seed: int
+) -> Cell:
+    """Measures the graph stage of one graph, without node vectors, folds and visits.
 
     Args:
         u2a: (n_users, n_authors) the dataset's graph. shape: graph to draw after it; None takes it unchanged.
-        width: columns of the authors' features, over all modalities; 0 for none.
+        widths: columns of the authors' features, over all modalities: of :data:`CONTENT`, whose means are stored, and
+            of :data:`NEAR`, which says who is near; none where there are none.
 
     Returns:
         facts: users, authors, edges and a2a_edges; seconds and bytes by :data:`PARTS`; ``metapaths``, seconds and bytes
         of the lists by metapath; memory_mb, peak memory beyond that held before, in MB (10^6 bytes); machine.
     """
     rng = np.random.default_rng(seed)
-    _built(drawn(u2a, Shape(200 / max(u2a.shape), 1), rng), settings, width)  # compiles or loads the kernels
+    _built(drawn(u2a, Shape(200 / max(u2a.shape), 1), rng), settings, widths)  # compiles or loads the kernels
     gifts = as_interactions(u2a) if shape is None else drawn(u2a, shape, rng)
     memory = PeakMemory()
     before = memory.megabytes()
-    facts = _built(gifts, settings, width)
+    facts = _built(gifts, settings, widths)
     held = max(0.0, round(memory.megabytes() - before, 1))  # the kernel's mark may be a few pages too low
     return Cell({}, {**facts, "memory_mb": held, "machine": versions()["machine"]})
 
@@ -130,24 +144,25 @@ def drawn(u2a: csr_matrix, shape: Shape, rng: np.random.Generator) -> Interactio
     return Interactions(users, authors, weights, n_users, n_authors)
 
 
-def _built(gifts: Interactions, settings: GraphSettings, width: int) -> dict[str, Any]:
-    values = np.random.default_rng(0).normal(size=(gifts.n_authors, width)).astype(np.float32)
-    features = {"content": Attributes(values, np.ones(gifts.n_authors, dtype=bool))} if width else {}
+def _built(gifts: Interactions, settings: GraphSettings, widths: Mapping[str, int]) -> dict[str, Any]:
+    rng, everybody = np.random.default_rng(0), np.ones(gifts.n_authors, dtype=bool)
+    features = {
+        name: Attributes(rng.normal(size=(gifts.n_authors, width)).astype(np.float32), everybody)
+        for name, width in widths.items()
+    }
     with tempfile.TemporaryDirectory() as root:
-        return _facts(build(gifts, settings, root, features=features))
+        return _facts(build_snapshot(Inputs(gifts, settings, features, averaged=(CONTENT,)), root))
 
 
 def _facts(snapshot: Snapshot) -> dict[str, Any]:
     seconds, size = (dict.fromkeys(PARTS, 0.0), dict.fromkeys(PARTS, 0))
     names = snapshot.settings.metapaths
     paths: dict[str, dict[str, float]] = {name: {"seconds": 0.0, "bytes": 0} for name in names}
-    graphs = ["U2A", "A2A"]
     for stage in snapshot.manifest["stages"]:
         name, spent = stage["stage"], stage["seconds"]
-        if name in graphs:
-            graphs.remove(name)
+        if name in ("U2A", "A2A"):
             seconds["graphs"] += spent
-        elif name == "reach":
+        elif name in ("reach", "content"):
             seconds["walk"] += spent
         elif " along " in name:
             seconds["means"] += spent

@@ -209,6 +209,7 @@ def _snapshot(trained: Trained, known: Interactions, until: float, root: Path) -
         replace(known, **columns),
         graph,
         modalities=settings.attribute_modalities(config, trained.folder, chosen),
+        read=chosen,
         until=until,
         root=root,
     )

@@ -12,7 +12,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments import making
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.studies import cost
-from mmbee_plugin.studies.cost import PARTS, Shape, cost_cell, drawn, growth, shapes_of
+from mmbee_plugin.studies.cost import CONTENT, NEAR, PARTS, Shape, cost_cell, drawn, growth, shapes_of
 
 
 def graph(n_users=400, n_authors=50):
@@ -47,7 +47,7 @@ def test_a_drawn_graph_has_the_shape_that_was_asked_for():
 
 def test_seconds_and_bytes_go_to_the_parts_they_are_of(tmp_path, monkeypatch):
     kept = []
-    build = cost.build
+    build = cost.build_snapshot
 
     def watched(*arguments, **named):
         snapshot = build(*arguments, **named)
@@ -55,10 +55,10 @@ def test_seconds_and_bytes_go_to_the_parts_they_are_of(tmp_path, monkeypatch):
         kept.append((snapshot.manifest, {name: (snapshot.path / name).stat().st_size for name in files}))
         return snapshot
 
-    monkeypatch.setattr(cost, "build", watched)
+    monkeypatch.setattr(cost, "build_snapshot", watched)
     u2a = graph()
     settings = GraphSettings(top_k=5, reach_top_k=7, amount="amount", metapaths=("a2a", "u2a2a", "u2a2u"))
-    facts = cost_cell(u2a, None, settings, 6, 0).facts
+    facts = cost_cell(u2a, None, settings, {CONTENT: 6}, 0).facts
     manifest, sizes = kept[-1]
     assert (facts["users"], facts["authors"], facts["edges"]) == (400, 50, u2a.nnz)
     assert set(facts["seconds"]) == set(facts["bytes"]) == set(PARTS)
@@ -74,6 +74,14 @@ def test_seconds_and_bytes_go_to_the_parts_they_are_of(tmp_path, monkeypatch):
     assert facts["seconds"]["graphs"] == pytest.approx(dict(stages)["U2A"] + dict(stages)["A2A"])
     assert facts["metapaths"]["a2a"]["seconds"] == pytest.approx(dict(stages)["a2a"])
     assert facts["memory_mb"] >= 0
+
+
+def test_the_walk_by_content_is_measured_whatever_the_modalities_are_called():
+    settings = GraphSettings(
+        top_k=5, reach_top_k=7, content_top_k=3, content_modalities=(NEAR,), metapaths=("a2a",)
+    )
+    facts = cost_cell(graph(), None, settings, {NEAR: 6}, 0).facts
+    assert facts["seconds"]["walk"] > 0 and facts["bytes"]["means"] == 0
 
 
 def test_shapes_and_growth():
@@ -102,4 +110,6 @@ def test_the_command_prints_the_datas_own_graph_and_the_drawn_ones(
     for text in ("| the data's own ", "| size x 3 ", "| density x 2 ", "growing seconds as size^"):
         assert text in result.output
     page = check_report(tmp_path / "results" / "cost.html")
+    by_looks = ["--graph.reach_top_k=5", "--graph.content_top_k=2", "--graph.content_modalities=[visual]"]
+    assert CliRunner().invoke(app, [*command, *by_looks, "--attributes=false"]).exit_code == 0
     assert "<td>40</td><td>8</td>" in page and "<td>120</td><td>24</td>" in page
