@@ -211,8 +211,6 @@ def _wrong_python(words: list[str], inline: bool) -> str | None:
             return None
         if find_spec(module) is None:
             return f"no module {module}"
-        if module == "mmbee_plugin.recbole":
-            return _wrong_run("run", rest)
         if module.startswith("mmbee_plugin.torchrec."):
             named = [f"--{word}" for word in rest if _is_setting(word)]
             options = [word for word in rest if word.startswith("--")]

@@ -39,7 +39,7 @@ FLOORS = {
         ("compat",),
         ("plugin",),
         ("run",),
-        ("exchange", "graph_report", "tune", "__main__"),
+        ("exchange", "graph_report", "tune"),
         ("bundle",),
     ),
     "torchrec": (

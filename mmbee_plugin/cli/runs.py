@@ -1,6 +1,6 @@
 """`mmbee train|compare|resume|tune`: the command lines that `mmbee_plugin.recbole.config.options` declares.
 
-They are parsed there, since ``run_recbole.py``, ``run_hyper.py`` and ``python -m mmbee_plugin.recbole`` take the same.
+They are parsed there, since ``run_recbole.py`` and ``run_hyper.py`` take the same.
 """
 
 from __future__ import annotations

@@ -165,6 +165,7 @@ def test_programs_options_and_settings_exist():
         "mmbee train --model=MMBee --dataset=tiktok --embedding=8",
         "mmbee compare MMBee 'MMBee contents=none' --dataset=tiktok",
         "python run_recbole.py --model=MMBee --graph.fold=3",
+        "python -m mmbee_plugin.recbole --model=MMBee",
         "python benchmarks/gate.py --user=5",
         "python benchmarks/gates.py",
         "python -m mmbee_plugin.torchrec.train --config x.yaml train.epoch=5",
