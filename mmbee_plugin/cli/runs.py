@@ -32,7 +32,7 @@ def compare(context: typer.Context) -> None:
 
 @app.command("resume", context_settings=AS_THEY_ARE)
 def resume(context: typer.Context) -> None:
-    """Go on with a run that was stopped, to the figures that it would have had: saved/...-last.pth."""
+    """Go on with a run that was stopped, to the same figures as without the stop: saved/...-last.pth."""
     from mmbee_plugin.recbole import run
     from mmbee_plugin.recbole.config.options import RESUME
 
