@@ -78,12 +78,14 @@ RULES = (
     # Settings of runs
     Rule("mmbee compare MMBee SIM", SLOW, ONCE),
     Rule("mmbee compare", SLOW, ONCE.replace("--epochs=1", "")),
-    Rule("mmbee train --model=MMSSL --dataset=tiktok --tuned", SLOW, "--epochs=1 --gpu_id="),
+    Rule("mmbee train --model=MMSSL --dataset=tiktok --tuned", PARSED, "needs the files that it was tuned on"),
     Rule("mmbee train --model=MMBee --dataset=ml-100k", SLOW, f"{ONCE} --interest=none"),
     Rule("mmbee train --model=MMBee --dataset=livesim", SLOW, LIVE),
-    Rule("mmbee train", SLOW, ONCE),
+    Rule("mmbee train --model=MMGCN", SLOW, ONCE.replace("--graphcl.epochs=1 ", "")),
     Rule("mmbee resume", PARSED, "needs a killed run; tests/recbole/test_trainer.py"),
     Rule("python run_recbole.py --model=MMBee --dataset=movielens", PARSED, "needs the files of MovieLens"),
+    Rule("python run_recbole.py --model=MMBee --dataset=ml-1m", PARSED, "as above"),
+    Rule("python run_recbole.py --model=MMBee --dataset=microlens", PARSED, "needs the files of MicroLens"),
     Rule("python run_recbole.py", SLOW, ONCE),
     Rule("mmbee tune", SLOW, f"--max_evals=1 {ONCE}"),
     # Tables, studies, the A/B test and the loop: minutes each, and a test of their own with small sizes
