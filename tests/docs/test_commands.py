@@ -78,7 +78,9 @@ RULES = (
     # Settings of runs
     Rule("mmbee compare MMBee SIM", SLOW, ONCE),
     Rule("mmbee compare", SLOW, ONCE.replace("--epochs=1", "")),
-    Rule("mmbee train --model=MMSSL --dataset=tiktok --tuned", PARSED, "needs the files that it was tuned on"),
+    Rule(
+        "mmbee train --model=MMSSL --dataset=tiktok --tuned", PARSED, "needs the files that it was tuned on"
+    ),
     Rule("mmbee train --model=MMBee --dataset=ml-100k", SLOW, f"{ONCE} --interest=none"),
     Rule("mmbee train --model=MMBee --dataset=livesim", SLOW, LIVE),
     Rule("mmbee train --model=MMGCN", SLOW, ONCE.replace("--graphcl.epochs=1 ", "")),
