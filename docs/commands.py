@@ -29,6 +29,8 @@ PROGRAMS = ("mmbee", "python", "make", "torchrun")
 """programs whose commands within a sentence are checked too"""
 ELSEWHERE = ("pip", "python3", "tools/bin/", "curl", "export", "pre-commit")
 """beginnings of commands that are not this project's"""
+ACTIVATED = ".venv/bin/activate"
+"""file that a shell reads, with a dot before it, to find the programs in .venv"""
 NOT_OURS = ("pytest",)
 """modules that ``python -m`` starts, whose options are their own"""
 STARTED = "mmbee_plugin.cli.__main__"
@@ -112,6 +114,8 @@ def wrong(command: Command) -> str | None:
     words = list(dropwhile(_is_variable, command.words))
     if not words:
         return None
+    if words[0] == ".":
+        return None if words[1:] == [ACTIVATED] else f"a shell reads {ACTIVATED} alone"
     program = words[0].removeprefix(".venv/bin/")
     if program == "mmbee":
         return _wrong_mmbee(words[1:], command.inline)
@@ -211,8 +215,6 @@ def _wrong_python(words: list[str], inline: bool) -> str | None:
             return None
         if find_spec(module) is None:
             return f"no module {module}"
-        if module == "mmbee_plugin.recbole":
-            return _wrong_run("run", rest)
         if module.startswith("mmbee_plugin.torchrec."):
             named = [f"--{word}" for word in rest if _is_setting(word)]
             options = [word for word in rest if word.startswith("--")]

@@ -39,7 +39,7 @@ FLOORS = {
         ("compat",),
         ("plugin",),
         ("run",),
-        ("exchange", "graphs", "tune", "__main__"),
+        ("exchange", "graphs", "tune"),
         ("bundle", "graph_report"),
     ),
     "torchrec": (

@@ -18,7 +18,7 @@ app = typer.Typer()
 @app.command("abtest", cls=with_list(of_runs), context_settings=WITH_SETTINGS)
 def abtest(
     context: typer.Context,
-    dataset: Annotated[str, typer.Option(metavar="NAME", help="livesim, the simulator.")],
+    dataset: Annotated[str, typer.Option(metavar="NAME", help="Always livesim, the simulator.")],
     arms: Annotated[
         str,
         typer.Option(
@@ -27,10 +27,12 @@ def abtest(
         ),
     ] = "SIM,MMBee",
     days: Annotated[int, typer.Option(min=1, help="Days of the test.")] = 5,
-    burn_in: Annotated[int, typer.Option(help="Days before, without lists, to start from.")] = 8,
-    users: Annotated[int, typer.Option(help="Users, hashed to the arms.")] = 20_000,
-    authors: Annotated[int, typer.Option(help="Authors, those included who arrive later.")] = 1_500,
-    seeds: Annotated[int, typer.Option(min=1, help="Worlds, each with its own training seed.")] = 3,
+    burn_in: Annotated[
+        int, typer.Option(help="Days before it, without ranked lists, whose logs the first models learn.")
+    ] = 8,
+    users: Annotated[int, typer.Option(help="Users, divided among the arms by hash.")] = 20_000,
+    authors: Annotated[int, typer.Option(help="Authors, including those who arrive later.")] = 1_500,
+    seeds: Annotated[int, typer.Option(min=1, help="Simulated worlds, each with its own training seed.")] = 3,
     http: Annotated[
         bool, typer.Option("--http", help="Ask mmbee serve over HTTP; slower, the same figures.")
     ] = False,

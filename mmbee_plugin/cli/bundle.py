@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from mmbee_plugin.serving.bundle.shelf import Pointer, Shelf
     from mmbee_plugin.serving.bundle.source import Source
 
-app = typer.Typer(help="Bundles: what is served, built, published and taken back.", no_args_is_help=True)
+app = typer.Typer(
+    help="Bundles, which mmbee serve reads: build, publish and take them back.", no_args_is_help=True
+)
 
 Bundles = Annotated[Path, typer.Argument(metavar="BUNDLES", help="The folder of bundles.")]
-Id = Annotated[str, typer.Argument(metavar="ID", help="A bundle of it.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="A bundle in that folder.")]
 StoreUrl = Annotated[
     str | None, typer.Option("--store", metavar="URL", help="A Redis or Valkey that scorers read users from.")
 ]
@@ -28,7 +30,7 @@ def build(
     checkpoint: Annotated[
         Path,
         typer.Argument(
-            metavar="CHECKPOINT", help="As of mmbee export: RecBole's <run>.pth, or a TorchRec job's."
+            metavar="CHECKPOINT", help="RecBole's <run>.pth, or a TorchRec job's, as for mmbee export."
         ),
     ],
     bundles: Bundles,
@@ -84,14 +86,14 @@ def list_(bundles: Bundles) -> None:
 
 @app.command("verify")
 def verify(bundles: Bundles, bundle: Id) -> None:
-    """Read every file of a bundle against its hash."""
+    """Check every file of a bundle against its hash."""
     manifest = _shelf(bundles).verify(bundle)
     typer.echo(f"{bundles / bundle}: whole, {len(manifest['files'])} files; {manifest['data']['provenance']}")
 
 
 @app.command("publish")
 def publish(bundles: Bundles, bundle: Id, store: StoreUrl = None) -> None:
-    """Let scorers serve a bundle: they follow in a second. With --store its users are written there first.
+    """Let running services take a bundle: they follow in a second. With --store its users are written there first.
 
     So are the rows of its topology, if it has one.
     """
@@ -127,9 +129,9 @@ def pin(
     bundle: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="Default: the one that is served.")
     ] = None,
-    off: Annotated[bool, typer.Option("--off", help="Let it go: others can be published again.")] = False,
+    off: Annotated[bool, typer.Option("--off", help="End the pin: others can be published again.")] = False,
 ) -> None:
-    """Hold scorers at one bundle: no publication or rollback moves them, only another pin."""
+    """Keep services at one bundle: no publication or rollback moves them, only another pin."""
     _tell(_shelf(bundles).pin(bundle, on=not off))
 
 

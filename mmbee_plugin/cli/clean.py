@@ -14,14 +14,14 @@ app = typer.Typer()
 @app.command("clean")
 def clean(
     keep: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Newest runs of each model and dataset to keep.")
+        int, typer.Option(metavar="N", min=1, help="Runs to keep of each model and dataset, the newest.")
     ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where runs keep their checkpoints.")] = Path(
         "saved"
     ),
-    yes: Annotated[bool, typer.Option("--yes", help="Delete them; without it they are only listed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete the listed runs; without it they stay.")] = False,
 ) -> None:
-    """List the runs in saved that newer ones have followed, and delete them with --yes; one that trains never."""
+    """List the runs in saved but the newest N of each model and dataset; --yes deletes them, never one that trains."""
     from mmbee_plugin.errors import InputError
     from mmbee_plugin.experiments.saved import saved_runs, superseded
 

@@ -27,7 +27,8 @@ def daily(
     day: Annotated[
         str | None,
         typer.Option(
-            metavar="DAY", help="YYYY-MM-DD of the log's clock, or a day's number from 1 of the log."
+            metavar="DAY",
+            help="The day to learn: YYYY-MM-DD by the log's clock, or its number in the log, from 1.",
         ),
     ] = None,
     first: Annotated[

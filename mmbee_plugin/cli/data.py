@@ -23,7 +23,7 @@ from mmbee_plugin.logs.settings import NEGATIVES, ConvertSettings, SampleSetting
 
 FORMATS = (*READERS, *LOG_FORMATS)
 
-app = typer.Typer(help="Dataset folders: convert and examine them.", no_args_is_help=True)
+app = typer.Typer(help="Dataset folders and logs: convert, simulate and check them.", no_args_is_help=True)
 
 
 @app.command("convert")
@@ -77,9 +77,9 @@ def data_samples(
         Path, typer.Argument(metavar="DST", help="The dataset folder to write, e.g. datasets/kuailive.")
     ],
     train_days: Annotated[int, typer.Option(help="Days of the training period, from the first.")] = 7,
-    valid_days: Annotated[int, typer.Option(help="How many of them, the last, validate.")] = 1,
+    valid_days: Annotated[int, typer.Option(help="How many of them, the last ones, validate.")] = 1,
     test_days: Annotated[int, typer.Option(help="Days after the training period.")] = 1,
-    window: Annotated[int, typer.Option(help="Seconds of a window.")] = 30,
+    window: Annotated[int, typer.Option(help="Seconds of a window, into which rooms are cut.")] = 30,
     segments: Annotated[int, typer.Option(help="Newest segments kept for a sample.")] = 20,
     negatives: Annotated[
         str, typer.Option(help=f"What can be a negative: {', '.join(NEGATIVES)}.")
@@ -87,13 +87,14 @@ def data_samples(
     train_negatives: Annotated[float, typer.Option(help="Share of the negatives kept to train on.")] = 1.0,
     test_negatives: Annotated[float, typer.Option(help="The same for validation and test.")] = 1.0,
     gift_tolerance: Annotated[
-        float, typer.Option(help="Seconds before or after a visit in which a gift is of the visit.")
+        float,
+        typer.Option(help="Seconds before or after a visit in which a gift still counts as the visit's."),
     ] = 0.0,
     long_watch: Annotated[float, typer.Option(help="Seconds after which a visit is long.")] = 60.0,
     visits: Annotated[
         bool, typer.Option("--visits", help="Keep the visits of the training period, for graph.visits.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of the draw of negatives.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the draw of negatives.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace real data.")] = False,
     engine: Engine = "embedded",
     master: Master = None,
@@ -137,11 +138,13 @@ def data_simulate(
     users: Annotated[int, typer.Option(help="Users.")] = 20_000,
     authors: Annotated[int, typer.Option(help="Authors, new ones included.")] = 1_500,
     days: Annotated[int, typer.Option(help="Days; samples need 8 by default.")] = 8,
-    seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
     density: Annotated[
         float, typer.Option(help="Gifts, as a multiple of KuaiLive's 1.48 % of visits.")
     ] = 1.0,
-    world: Annotated[int, typer.Option(help="1, or 2: a ranking, drift, gifts after gifts, purses.")] = 1,
+    world: Annotated[
+        int, typer.Option(help="1, or 2, which adds a ranking, drift, gifts after gifts and purses.")
+    ] = 1,
     force: Annotated[bool, typer.Option("--force", help="Replace a log.")] = False,
 ) -> None:
     """Simulate a log of live gifting with planted truth, and print how it compares with KuaiLive."""
@@ -170,7 +173,8 @@ def data_info(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A dataset folder in --data-path.")],
     data_path: DataPath = Path("datasets"),
     picture: Annotated[
-        Path | None, typer.Option("--picture", metavar="FILE.html", help="Where to draw it as well.")
+        Path | None,
+        typer.Option("--picture", metavar="FILE.html", help="An HTML file to draw it in as well."),
     ] = None,
 ) -> None:
     """Check a dataset from end to end: counts, degrees, splits and leaks, features, and what popularity scores."""

@@ -17,10 +17,10 @@ def demo(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the demo is made and kept.")] = Path(
         "demo"
     ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
-    no_serve: Annotated[bool, typer.Option("--no-serve", help="Make it, and end.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve at; 0 takes a free one.")] = 8000,
+    no_serve: Annotated[bool, typer.Option("--no-serve", help="Make it and end, without serving.")] = False,
 ) -> None:
-    """Look at a small model: made once from a fixed seed in about a minute, then its reports and the console.
+    """Make a small model in about a minute, once, and show its reports and the console at one address.
 
     Everything is simulated, nothing is downloaded. Ctrl-C ends it; the next time it opens at once.
     """

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 ENGINES = ("embedded", "spark")
 
-Engine = Annotated[str, typer.Option(help=f"What computes: {' or '.join(ENGINES)} (docs/scale.md).")]
+Engine = Annotated[str, typer.Option(help=f"What computes: {' or '.join(ENGINES)}; docs/scale.md has both.")]
 Master = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="Of Spark: local[2], spark://host:7077.",
+        help="Address of Spark: local[2], spark://host:7077.",
         show_default="as spark-submit says, else local[*]",
     ),
 ]

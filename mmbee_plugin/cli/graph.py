@@ -59,19 +59,23 @@ def graph_build(
     ] = None,
     refresh: Annotated[
         Refreshed | None,
-        typer.Option(help="Make new lists for the nodes that changed gifts touch; approximate."),
+        typer.Option(help="Make new lists only for the nodes that changed gifts touch; approximate."),
     ] = None,
     previous: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The earlier snapshot whose lists the others keep.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="With --refresh: the earlier snapshot, whose lists the other nodes keep."
+        ),
     ] = None,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Build all lists too, and show overlap and costs.")
+        bool,
+        typer.Option("--compare", help="With --refresh: build all lists too, and show overlap and costs."),
     ] = False,
 ) -> None:
     """Build the graphs, neighbour lists and node vectors of a dataset, unless they are there.
 
-    They are those that a run of --model=MMBee reads, or with --logs those of all gifts, without node vectors. Its
-    settings may follow, as for a run: --graph.top_k=20.
+    They are those that a run of --model=MMBee reads, or with --logs those of all gifts, without node vectors. Settings
+    of the graph may follow, as for a run: --graph.top_k=20.
     --refresh=touched --previous=DIR stands for --graph.refresh_from=DIR, which such a run has to be given too.
 
     Parts change no file of the result. Machines that share the data folder may make them side by side.
@@ -139,7 +143,10 @@ def graph_merge(
     dataset: Dataset,
     data_path: DataPath = Path("datasets"),
     parts: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Merge N parts, where several divisions are there.")
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Merge N parts; needed where the dataset was divided in several ways."
+        ),
     ] = None,
 ) -> None:
     """Join the parts that graph build --parts made, train node vectors, and remove the parts.
@@ -188,8 +195,8 @@ def graph_neighbours(
     user: Annotated[str | None, typer.Option(metavar="TOKEN", help="The user to look at ...")] = None,
     author: Annotated[str | None, typer.Option(metavar="TOKEN", help="... or the author (item).")] = None,
     metapath: Annotated[str | None, typer.Option(metavar="NAME", help="Such as u2a2u; default: all.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="Neighbours to show a metapath.")] = 10,
-    paths: Annotated[int, typer.Option(min=0, help="Paths to show a neighbour.")] = 3,
+    top: Annotated[int, typer.Option(min=1, help="Neighbours to show of each metapath.")] = 10,
+    paths: Annotated[int, typer.Option(min=0, help="Paths to show of each neighbour.")] = 3,
 ) -> None:
     """Show a user's or an author's neighbours along the metapaths, and the heaviest paths behind each.
 
@@ -216,11 +223,11 @@ def graph_caps(
     cap: Annotated[
         list[int] | None,
         typer.Option(
-            min=1, help="Users of an author at most; may be repeated. Default: 20000, 1000 and 200."
+            min=1, help="Users read of an author at most; may be repeated. Default: 20000, 1000 and 200."
         ),
     ] = None,
 ) -> None:
-    """Show what caps on hubs cost: the overlap with the exact lists, of all nodes and at hubs, and seconds saved.
+    """Show what caps on hubs, authors of very many users, cost: the overlap with the exact lists, and seconds saved.
 
     A cap N stands for --graph.swing_max_users=N --graph.walk_max_users=N. Settings of the graph may follow.
     """
@@ -243,23 +250,31 @@ def graph_plan(
     authors: Annotated[str, typer.Option(metavar="COUNT", help="Authors, e.g. 1e7.")],
     gifts: Annotated[str, typer.Option(metavar="COUNT", help="Gifts, e.g. 1e9.")],
     exponent: Annotated[
-        float, typer.Option(min=0, help="The r-th author receives in proportion to r^-exponent.")
+        float, typer.Option(min=0, help="The author of rank r receives gifts in proportion to r^-exponent.")
     ] = 0.75,
-    user_exponent: Annotated[float, typer.Option(min=0, help="The same of users.")] = 0.5,
+    user_exponent: Annotated[
+        float, typer.Option(min=0, help="The same for the gifts that users send.")
+    ] = 0.5,
     cap: Annotated[
         list[int] | None,
-        typer.Option(min=1, help="Users of an author at most; may be repeated. Default: 20000 and 1000."),
+        typer.Option(
+            min=1, help="Users read of an author at most; may be repeated. Default: 20000 and 1000."
+        ),
     ] = None,
-    top_k: Annotated[int, typer.Option(min=1, help="Neighbours kept a list.")] = 50,
-    swing_top_k: Annotated[int | None, typer.Option(min=1, help="Authors kept a row of A2A.")] = None,
-    passes: Annotated[int, typer.Option(min=1, help="Of GraphCL.")] = 10,
-    width: Annotated[int, typer.Option(min=1, help="Of node vectors.")] = 64,
+    top_k: Annotated[int, typer.Option(min=1, help="Neighbours kept in each list.")] = 50,
+    swing_top_k: Annotated[
+        int | None, typer.Option(min=1, help="Similar authors (A2A) kept for each author.")
+    ] = None,
+    passes: Annotated[int, typer.Option(min=1, help="Passes of GraphCL over all nodes.")] = 10,
+    width: Annotated[int, typer.Option(min=1, help="Width of the node vectors.")] = 64,
     content_width: Annotated[
-        int, typer.Option(min=0, help="Of the authors' features, for neighbours by content; 0: none.")
+        int, typer.Option(min=0, help="Width of the authors' features, for neighbours by content; 0: none.")
     ] = 0,
-    content_top_k: Annotated[int, typer.Option(min=1, help="Neighbours by content.")] = 10,
+    content_top_k: Annotated[
+        int, typer.Option(min=1, help="Neighbours by content kept for each author.")
+    ] = 10,
 ) -> None:
-    """Predict core-hours, memory and bytes of the graph stage, without caps on hubs and with.
+    """Predict core-hours, memory and bytes of the graph stage, with and without caps on hubs (authors of many users).
 
     From the expected degrees of such a population and costs of operations that were fitted to measured runs.
     """

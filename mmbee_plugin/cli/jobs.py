@@ -86,15 +86,17 @@ def import_(
 @app.command("plan", cls=with_list(of_jobs), context_settings=WITH_SETTINGS)
 def plan_tables(
     context: typer.Context,
-    config: Annotated[Path, typer.Option(metavar="FILE", help="The job's settings.")],
+    config: Annotated[Path, typer.Option(metavar="FILE", help="YAML file with the job's settings.")],
     users: Annotated[str, typer.Option(metavar="COUNT", help="Rows of the user tables, e.g. 1e9.")],
     authors: Annotated[str, typer.Option(metavar="COUNT", help="Rows of the author tables, e.g. 1e7.")],
     world_size: Annotated[int, typer.Option(min=1, help="Processes, one a GPU.")] = 8,
-    local_world_size: Annotated[int, typer.Option(min=1, help="Of them on one machine.")] = 8,
+    local_world_size: Annotated[int, typer.Option(min=1, help="How many of them are on one machine.")] = 8,
     hbm: Annotated[str | None, typer.Option(metavar="SIZE", help="Memory of a GPU, e.g. 80GB.")] = None,
     ddr: Annotated[
         str | None,
-        typer.Option(metavar="SIZE", help="Host memory a process: behind GPUs it holds what they cannot."),
+        typer.Option(
+            metavar="SIZE", help="Host memory of each process; with GPUs it holds what they cannot."
+        ),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Global batch; default: the job's.")] = None,
 ) -> None:

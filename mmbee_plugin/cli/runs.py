@@ -1,6 +1,6 @@
 """`mmbee train|compare|resume|tune`: the command lines that `mmbee_plugin.recbole.config.options` declares.
 
-They are parsed there, since ``run_recbole.py``, ``run_hyper.py`` and ``python -m mmbee_plugin.recbole`` take the same.
+They are parsed there, since ``run_recbole.py`` and ``run_hyper.py`` take the same.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def compare(context: typer.Context) -> None:
 
 @app.command("resume", context_settings=AS_THEY_ARE)
 def resume(context: typer.Context) -> None:
-    """Go on with a run that was stopped, to the figures that it would have had: saved/...-last.pth."""
+    """Go on with a run that was stopped, to the same figures as without the stop: saved/...-last.pth."""
     from mmbee_plugin.recbole import run
     from mmbee_plugin.recbole.config.options import RESUME
 

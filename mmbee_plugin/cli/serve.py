@@ -19,8 +19,12 @@ def serve(
     bundles: Annotated[
         Path, typer.Argument(metavar="BUNDLES", help="The folder of bundles; its CURRENT is followed.")
     ],
-    host: Annotated[str, typer.Option(help="Another than this machine's own needs --token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; any but this machine's own needs --token.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")
+    ] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Processes that answer; about one a core.")] = 1,
     segments: Annotated[
         Path | None,
@@ -35,16 +39,19 @@ def serve(
     ] = None,
     token: Annotated[
         str | None,
-        typer.Option(envvar="MMBEE_TOKEN", help="What requests must bear; better in the environment."),
+        typer.Option(
+            envvar="MMBEE_TOKEN", help="Token that requests must bear; better given by the environment."
+        ),
     ] = None,
     candidates: Annotated[
-        int, typer.Option(min=1, help="Authors that a request may ask for.")
+        int, typer.Option(min=1, help="Authors that one request may ask for.")
     ] = Limits.candidates,
     queue: Annotated[
-        int, typer.Option(min=1, help="Requests that may wait, a worker; more are refused.")
+        int, typer.Option(min=1, help="Requests that may wait for each worker; more are refused.")
     ] = Limits.queue,
     deadline: Annotated[
-        float, typer.Option(min=0.001, help="Seconds, for requests that name none.")
+        float,
+        typer.Option(min=0.001, help="Seconds until an answer is given up, for requests that name none."),
     ] = Limits.seconds,
     parent: Annotated[
         int | None, typer.Option(hidden=True, help="Process id of the program that it ends with.")

@@ -19,8 +19,8 @@ GROUPS = {
     "figure": "The paper's figures 5 and 6 and a room's timeline, with what they show as numbers.",
 }
 """command groups that have only studies"""
-Checkpoint = Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Of MMBee on labelled data.")]
-Jobs = Annotated[int, typer.Option(min=1, help="Cells made side by side.")]
+Checkpoint = Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="MMBee's, trained on labelled data.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Trainings side by side.")]
 _ANNOTATIONS = dict(zip(GIVEN, (Checkpoint, Dataset, DataPath, typer.Context, Jobs, Cells), strict=True))
 _DEFAULTS = {"data_path": Path("datasets"), "jobs": os.cpu_count() or 1, "cells": Path("results/cells")}
 

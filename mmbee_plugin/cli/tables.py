@@ -25,7 +25,7 @@ def table(
         str,
         typer.Argument(
             metavar="NUMBER",
-            help="The paper's table: 2, 3, 4, 5, 6 or 7; or kuailive LOGS, the tasks of a log.",
+            help="The paper's table: 2, 3, 4, 5, 6 or 7; or kuailive and a log folder: the tasks of the log.",
         ),
     ],
     dataset: Annotated[
@@ -33,14 +33,18 @@ def table(
         typer.Option(metavar="NAME", help="A folder in --data-path; kuailive cuts its own from the log."),
     ] = None,
     data_path: DataPath = Path("datasets"),
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each row, with seeds from 1 on.")] = 5,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Trainings of each row, with the seeds from 2020 on.")
+    ] = 5,
     split: Annotated[
-        str, typer.Option(metavar="valid|test", help="valid while anything is still chosen.")
+        str,
+        typer.Option(metavar="valid|test", help="Data to measure on; valid while anything is still chosen."),
     ] = "valid",
     only: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="ROW", help="This row and the one it is measured from, or task of a log; may be repeated."
+            metavar="ROW",
+            help="Only this row and the one it is compared with, or this task of a log; may be repeated.",
         ),
     ] = None,
     tune: Annotated[
@@ -61,13 +65,13 @@ def table(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Table 3: tuned settings, default: those of the dataset in recbole_configs/tuning.",
+            help="Table 3: the folder of tuned settings; default: the dataset's in recbole_configs/tuning.",
         ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option(min=1, help="Cells made side by side, one thread each; default: the cores.")
+        int, typer.Option(min=1, help="Trainings side by side, one thread each; default: the cores.")
     ] = os.cpu_count() or 1,
-    cells: Annotated[Path, typer.Option(metavar="DIR", help="Where finished cells are kept.")] = Path(
+    cells: Annotated[Path, typer.Option(metavar="DIR", help="Where finished trainings are kept.")] = Path(
         "results/cells"
     ),
     out: Annotated[
@@ -77,7 +81,7 @@ def table(
 ) -> None:
     """Run the rows of a table, print it in the paper's layout, and write CSV, JSON and an HTML report.
 
-    Finished cells are kept and not run again, so it goes on after an interruption. Settings of all rows may follow, as
+    Finished trainings are kept, so the same command goes on after an interruption. Settings of all rows may follow, as
     for a run: --epochs=3. The dataset's are in recbole_configs/NAME.yaml.
     """
     from mmbee_plugin.experiments.report import Report

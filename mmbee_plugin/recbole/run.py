@@ -1,5 +1,4 @@
-"""Trains and tests models: ``mmbee train --model=MMBee --dataset=tiktok``, or ``python run_recbole.py`` or ``python -m
-mmbee_plugin.recbole`` with the same.
+"""Trains and tests models: ``mmbee train --model=MMBee --dataset=tiktok``, or ``python run_recbole.py`` with the same.
 
 Differs from ``recbole.quick_start.run_recbole`` in that every model, RecBole's own too, gets this package's
 dataset class (so that a comparison has one split, one mask and the same histories) and the settings of the dataset's

@@ -58,8 +58,9 @@ RULES = (
     Rule("python run_recbole.py --model=MMBee --dataset=livesim --config_files", SLOW, ONCE),
     Rule("python run_recbole.py --model=MMBee --dataset=livesim2", SLOW, LIVE),
     Rule("python run_recbole.py --model=MMBee --dataset=livesim", FAST, LIVE),
+    Rule("mmbee train --model=MMBee --dataset=tiktok --print_config", FAST),
+    Rule("mmbee train --model=MMBee --dataset=tiktok --", SLOW, ONCE),  # ahead of the run that others read
     Rule("mmbee train --model=MMBee --dataset=tiktok", FAST, ONCE),
-    Rule("python run_recbole.py --model=MMBee --dataset=tiktok --print_config", FAST),
     Rule("mmbee graph build --dataset=tiktok", FAST, "--embedding_size=8 --graphcl.epochs=1"),
     Rule("mmbee graph neighbours", FAST, "--embedding_size=8 --graphcl.epochs=1"),
     # What reads a trained model
@@ -75,14 +76,20 @@ RULES = (
     Rule("mmbee serve bundles", PARSED, "goes on until it is ended; the tutorial of the platform runs it"),
     Rule("curl", PARSED, "needs a service; tests/serving/service asks the same routes"),
     # Settings of runs
+    Rule("mmbee compare MMBee SIM", SLOW, ONCE),
     Rule("mmbee compare", SLOW, ONCE.replace("--epochs=1", "")),
-    Rule("python run_recbole.py --compare=", SLOW, ONCE),
-    Rule("python run_recbole.py --model=MMSSL --dataset=tiktok --tuned", SLOW, "--epochs=1 --gpu_id="),
-    Rule("python run_recbole.py --model=MMBee --dataset=ml-100k", SLOW, f"{ONCE} --interest=none"),
-    Rule("python run_recbole.py --resume", PARSED, "needs a killed run; tests/recbole/test_trainer.py"),
+    Rule(
+        "mmbee train --model=MMSSL --dataset=tiktok --tuned", PARSED, "needs the files that it was tuned on"
+    ),
+    Rule("mmbee train --model=MMBee --dataset=ml-100k", SLOW, f"{ONCE} --interest=none"),
+    Rule("mmbee train --model=MMBee --dataset=livesim", SLOW, LIVE),
+    Rule("mmbee train --model=MMGCN", SLOW, ONCE.replace("--graphcl.epochs=1 ", "")),
+    Rule("mmbee resume", PARSED, "needs a killed run; tests/recbole/test_trainer.py"),
     Rule("python run_recbole.py --model=MMBee --dataset=movielens", PARSED, "needs the files of MovieLens"),
+    Rule("python run_recbole.py --model=MMBee --dataset=ml-1m", PARSED, "as above"),
+    Rule("python run_recbole.py --model=MMBee --dataset=microlens", PARSED, "needs the files of MicroLens"),
     Rule("python run_recbole.py", SLOW, ONCE),
-    Rule("python run_hyper.py", SLOW, f"--max_evals=1 {ONCE}"),
+    Rule("mmbee tune", SLOW, f"--max_evals=1 {ONCE}"),
     # Tables, studies, the A/B test and the loop: minutes each, and a test of their own with small sizes
     Rule("mmbee table", PARSED, "minutes to hours; tests/tables"),
     Rule("mmbee figure", PARSED, "minutes; tests/figures"),
@@ -118,10 +125,11 @@ RULES = (
     Rule("torchrun", PARSED, "two processes; tests/torchrec/test_two_processes.py"),
     Rule("python -m mmbee_plugin.torchrec.train", PARSED, "minutes; tests/torchrec"),
     Rule("pip install", PARSED, "needs an index of packages; make installs the same"),
-    Rule("python3 -m venv tools", PARSED, "needs an index of packages"),
+    Rule("python3 -m venv", PARSED, "sets up an environment"),
     Rule("tools/bin/", PARSED, "needs an index of packages"),
     Rule("make", PARSED, "sets up an environment; CI runs make test"),
     Rule("export OMP_NUM_THREADS", PARSED, "nothing to see"),
+    Rule(". .venv/bin/activate", PARSED, "of a shell: nothing to see"),
     Rule("python -m pytest", PARSED, "this"),
     Rule(".venv/bin/python", PARSED, "tests, and docs/rooms.py, which tests/test_rooms.py runs"),
     Rule("mmbee demo", PARSED, "a minute; tests/serving/service/test_demo.py runs it"),
@@ -165,6 +173,7 @@ def test_programs_options_and_settings_exist():
         "mmbee train --model=MMBee --dataset=tiktok --embedding=8",
         "mmbee compare MMBee 'MMBee contents=none' --dataset=tiktok",
         "python run_recbole.py --model=MMBee --graph.fold=3",
+        "python -m mmbee_plugin.recbole --model=MMBee",
         "python benchmarks/gate.py --user=5",
         "python benchmarks/gates.py",
         "python -m mmbee_plugin.torchrec.train --config x.yaml train.epoch=5",
@@ -173,6 +182,7 @@ def test_programs_options_and_settings_exist():
         "PYTHON=p spark-submit job.py graph build --engine=spark",
         "make notebook",
         "ls saved",
+        ". .venv/bin/activat",
     ],
 )
 def test_what_does_not_exist_is_found(text):
