@@ -60,7 +60,7 @@ def test_help_of_a_module_lists_what_it_takes(module, listed):
         for row in group.rows:
             assert f"  {row.name} = {row.default}  (" in shown
     if listed is of_runs:
-        assert "train_batch_size, learner" in shown and "  MMGCN: embedding_size=64" in shown
+        assert "train_batch_size, learner" in shown and "  SIM: backbone=sim" in shown
 
 
 class _Inner(Section):

@@ -26,7 +26,7 @@ def run_help() -> str:
     lines = [
         text_of(run_groups()),
         "",
-        "Defaults of the other models, and where SIM and MMoE differ from MMBee:",
+        "Where SIM and MMoE differ from MMBee:",
     ]
     for name in COMPONENTS:
         if (file := PROPERTIES / f"{name}.yaml").is_file():
