@@ -14,7 +14,8 @@ INTRODUCTION = """# Settings
 
 Written by `mmbee settings --markdown docs/settings.md` from the declarations in the code, which also make `--help` and
 check YAML files and command lines. `~` is YAML's null; names in brackets are taken too. RecBole's own settings are
-listed by `mmbee train --help`.
+listed by `mmbee train --help`. Letters in the meanings of baselines' settings are those of the equations in their
+classes ([baselines.md](baselines.md)).
 """
 
 
@@ -23,6 +24,13 @@ def of_runs() -> list[Group]:
     from mmbee_plugin.recbole.config.help import run_groups
 
     return run_groups()
+
+
+def of_baselines() -> list[Group]:
+    """Settings of runs of the baselines, besides those of all models."""
+    from mmbee_plugin.recbole.config.help import baseline_groups
+
+    return baseline_groups()
 
 
 def of_graphs() -> list[Group]:
@@ -68,6 +76,7 @@ def of_daily_jobs() -> list[Group]:
 
 LISTS: dict[str, Callable[[], list[Group]]] = {
     "Runs under RecBole: `--name=value`": of_runs,
+    "Runs of the baselines: `--name=value`": of_baselines,
     "TorchRec jobs: `section.name=value`": of_jobs,
     "Shards: `mmbee data shards --name=value`": of_shards,
     "The daily loop: `mmbee daily --daily.name=value`": of_daily,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmbee_plugin.cli.common import WITH_SETTINGS, DataPath
-from mmbee_plugin.cli.listing import of_runs, with_list
+from mmbee_plugin.cli.listing import of_baselines, of_runs, with_list
 from mmbee_plugin.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command("table", cls=with_list(of_runs), context_settings=WITH_SETTINGS)
+@app.command("table", cls=with_list(of_runs, of_baselines), context_settings=WITH_SETTINGS)
 def table(
     context: typer.Context,
     number: Annotated[

@@ -35,6 +35,8 @@ class Group:
 
     title: str
     rows: tuple[Row, ...]
+    note: str = ""
+    """what stands below the rows."""
 
 
 def groups(section: type[Section], prefix: str = "", without: Iterable[type[Section]] = ()) -> list[Group]:
@@ -78,6 +80,7 @@ def text_of(listed: Iterable[Group]) -> str:
             also = f", also {row.also}" if row.also else ""
             lines.append(f"  {row.name} = {row.default}  ({row.kind}{also})")
             lines += textwrap.wrap(row.meaning, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+        lines += textwrap.wrap(group.note, WIDTH, initial_indent=" " * 2, subsequent_indent=" " * 6)
     return "\n".join(lines[1:])
 
 
@@ -95,6 +98,7 @@ def markdown_of(listed: Iterable[Group]) -> str:
             also = f" ({', '.join(f'`{name}`' for name in row.also.split(', '))})" if row.also else ""
             cells = (f"`{row.name}`{also}", row.kind, f"`{row.default}`", row.meaning)
             lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+        lines += ["", group.note] if group.note else []
         lines.append("")
     return "\n".join(lines)
 

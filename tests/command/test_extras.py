@@ -62,6 +62,12 @@ def test_a_command_without_it_is_one_line(module, tmp_path):
     assert f"or pip install {package}" in error.replace("'", "")
 
 
+def test_the_settings_of_all_models_are_listed_without_their_library():
+    asked = [sys.executable, "-c", BLOCKED, "torch_geometric", RUN, "--help"]
+    done = subprocess.run(asked, check=True, capture_output=True, text=True, cwd=ROOT)
+    assert "MMGCN, with the defaults of" in done.stdout
+
+
 def test_the_modules_need_none_of_them():
     code = "import sys; sys.modules.update(dict.fromkeys(sys.argv[1:])); import mmbee_plugin.modules"
     subprocess.run(

@@ -76,7 +76,7 @@ def test_bags_keep_the_angles_that_their_leading_components_hold():
 def test_data_without_features_and_a_penalty_of_0_are_one_line(
     build_planted, write_folder, random_rows, capsys
 ):
-    with pytest.raises(InputError, match="reg_weight 0: expected a number from 1e-09"):
+    with pytest.raises(InputError, match="reg_weight 0 is out of range, expected a number of at least 1e-09"):
         build_planted("FBSM", reg_weight=0)
     folder = write_folder(random_rows)
     status = main(["--model=FBSM", "--dataset=tiny", f"--data_path={folder.parent}"])

@@ -226,6 +226,7 @@ def test_registering_again_replaces(registered):
     [
         ("MMBee", {"backbone": "gru"}, "unknown backbone"),
         ("GRCN", {"modalities": ["smell"]}, "unknown modality"),
+        ("GRCN", {"n_routings": -1}, "n_routings -1 is out of range, expected a whole number of at least 0"),
     ],
 )
 def test_a_registered_model_refuses_what_its_base_refuses(

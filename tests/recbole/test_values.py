@@ -75,6 +75,15 @@ REFUSED = {
     },
     "SASRec": {"--loss_type=CEE": "loss_type: found 'CEE', expected one of BPR, CE", "--n_heads=0": "n_heads 0"},
     "ItemKNN": {"--k=many": "k: found 'many', expected a number"},
+    "MMGCN": {
+        "--n_layers=0": "n_layers 0 is out of range, expected a whole number of at least 1",
+        "--n_layers=1.5": "n_layers: found 1.5, expected a whole number of at least 1",
+        "--combine=both": "unknown combine 'both'; known: concat, sum",
+        "--reg_weight=-1": "reg_weight -1 is out of range, expected a number of at least 0",
+        "--modality_dropout=2": "modality_dropout 2 is out of range, expected a number from 0 to 1",
+    },
+    "MMSSL": {"--heads=5": "embedding_size 64 is no multiple of heads 5"},
+    "FBSM": {"--reg_weight=0": "reg_weight 0 is out of range, expected a number of at least 1e-09"},
     "MMBee": {"--seed=x": "seed: found 'x'", "--heads=1.5": "heads: found 1.5"},
 }  # fmt: skip
 

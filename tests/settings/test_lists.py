@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mmbee_plugin.cli import app
-from mmbee_plugin.cli.listing import LISTS, of_graphs, of_jobs, of_runs, of_shards, page
+from mmbee_plugin.cli.listing import LISTS, of_baselines, of_graphs, of_jobs, of_runs, of_shards, page
 from mmbee_plugin.settings.listing import groups
 from mmbee_plugin.settings.section import Section
 
@@ -25,9 +25,10 @@ def test_the_page_is_the_one_that_the_declarations_give():
 
 @pytest.mark.parametrize("kind", LISTS)
 def test_every_setting_has_a_meaning_and_is_listed_once(kind):
-    rows = [row for group in LISTS[kind]() for row in group.rows]
-    assert [row.name for row in rows if not row.meaning] == []
-    assert len({row.name for row in rows}) == len(rows) > 8
+    rows = [(group.title, row) for group in LISTS[kind]() for row in group.rows]
+    assert [row.name for _, row in rows if not row.meaning] == []
+    of_models = LISTS[kind] is of_baselines  # each of whose groups is all that one model has
+    assert len({(title if of_models else "", row.name) for title, row in rows}) == len(rows) > 8
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,7 @@ def test_every_setting_has_a_meaning_and_is_listed_once(kind):
         (["data", "shards"], of_shards),
         (["graph", "build"], of_graphs),
         (["table"], of_runs),
+        (["table"], of_baselines),
         (["plan"], of_jobs),
         (["settings"], of_runs),
     ],
@@ -61,7 +63,9 @@ def test_help_of_a_program_lists_what_it_takes(program, listed):
         for row in group.rows:
             assert f"  {row.name} = {row.default}  (" in shown
     if listed is of_runs:
-        assert "train_batch_size, learner" in shown and "  MMGCN: embedding_size=64" in shown
+        assert "train_batch_size, learner" in shown and "  SIM: backbone=sim" in shown
+        for group in of_baselines():
+            assert f"{group.title}:\n" in shown and " ".join(group.note.split()) in " ".join(shown.split())
 
 
 class _Inner(Section):

@@ -8,15 +8,9 @@ from recbole.config import Config
 from torch import Tensor, nn
 
 from mmbee_plugin.modules.named import ModalityParameters, module_name
+from mmbee_plugin.recbole.config.baselines import EgoGCNSettings
 from mmbee_plugin.recbole.data.split import TrainingSplit
-from mmbee_plugin.recbole.models.multimodal import (
-    GraphRecommender,
-    ItemContent,
-    choice,
-    linear,
-    number,
-    xavier,
-)
+from mmbee_plugin.recbole.models.multimodal import GraphRecommender, ItemContent, linear, xavier
 
 
 class EgoGCN(GraphRecommender):
@@ -45,15 +39,18 @@ class EgoGCN(GraphRecommender):
     whose divisor is then 1 + the number of other modalities present.
 
     Args:
-        config: RecBole's Config; defaults in ``properties/EgoGCN.yaml``.
+        config: RecBole's Config with the settings of :class:`~mmbee_plugin.recbole.config.baselines.EgoGCNSettings`.
     """
+
+    declared = EgoGCNSettings
 
     def __init__(self, config: Config, dataset: TrainingSplit) -> None:
         super().__init__(config, dataset)
-        self.rounds, self.layers = number(config, "n_rounds", 0), number(config, "n_layers", 1)
-        self.threshold = number(config, "threshold_gate", 0.0, 1.0)
-        self.hard = choice(config, "gate", "hard", "soft") == "hard"
-        self.attends_again = bool(config["reattention"])
+        chosen = EgoGCNSettings.among(config)
+        self.rounds, self.layers = chosen.n_rounds, chosen.n_layers
+        self.threshold = chosen.threshold_gate
+        self.hard = chosen.gate == "hard"
+        self.attends_again = chosen.reattention
         self.content = ItemContent(config, dataset, lambda _: self.width)
         self.names = list(self.content.widths)
         self.preferences = ModalityParameters({name: xavier(self.n_users, self.width) for name in self.names})

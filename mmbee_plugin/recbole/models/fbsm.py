@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from mmbee_plugin.data.features import BagFeatures, DenseFeatures
 from mmbee_plugin.modules.tokens import WORD_WIDTH
+from mmbee_plugin.recbole.config.baselines import FBSMSettings
 from mmbee_plugin.recbole.config.modalities import needed_modalities
 from mmbee_plugin.recbole.data.modalities import DenseTable
 from mmbee_plugin.recbole.data.split import TrainingSplit
-from mmbee_plugin.recbole.models.multimodal import number
 
 
 class FBSM(GeneralRecommender):
@@ -45,15 +45,16 @@ class FBSM(GeneralRecommender):
       item is left out of the user's mean, in the term that rewards its score.
 
     Args:
-        config: RecBole's Config; defaults in ``properties/FBSM.yaml``.
+        config: RecBole's Config with the settings of :class:`~mmbee_plugin.recbole.config.baselines.FBSMSettings`.
         dataset: the training split; its positive pairs count.
 
     Raises:
-        InputError: data without item features, or :math:`\lambda`, ``reg_weight``, that is not above 0.
+        InputError: data without item features.
     """
 
     input_type = InputType.POINTWISE
     type = ModelType.TRADITIONAL
+    declared = FBSMSettings
     reads_history = False  # read by the dataset, which then attaches no histories
     refuse_settings = staticmethod(needed_modalities)
     users: Tensor
@@ -61,7 +62,7 @@ class FBSM(GeneralRecommender):
 
     def __init__(self, config: Config, dataset: TrainingSplit) -> None:
         super().__init__(config, dataset)
-        penalty = number(config, "reg_weight", 1e-9)
+        penalty = FBSMSettings.among(config).reg_weight
         keys = dataset.positive_keys()
         ones = np.ones(len(keys))
         taken = csr_matrix(

@@ -8,15 +8,10 @@ from recbole.config import Config
 from torch import Tensor
 
 from mmbee_plugin.modules.named import ModalityParameters
+from mmbee_plugin.recbole.config.baselines import GRCNSettings
 from mmbee_plugin.recbole.data.split import TrainingSplit
 from mmbee_plugin.recbole.models.bipartite import Edges
-from mmbee_plugin.recbole.models.multimodal import (
-    GraphRecommender,
-    ItemContent,
-    choice,
-    number,
-    xavier,
-)
+from mmbee_plugin.recbole.models.multimodal import GraphRecommender, ItemContent, xavier
 
 
 class GRCN(GraphRecommender):
@@ -46,13 +41,16 @@ class GRCN(GraphRecommender):
       :math:`1 / |N(r)|`.
 
     Args:
-        config: RecBole's Config; defaults in ``properties/GRCN.yaml``.
+        config: RecBole's Config with the settings of :class:`~mmbee_plugin.recbole.config.baselines.GRCNSettings`.
     """
+
+    declared = GRCNSettings
 
     def __init__(self, config: Config, dataset: TrainingSplit) -> None:
         super().__init__(config, dataset)
-        self.rounds, self.layers = number(config, "n_routings", 0), number(config, "n_layers", 1)
-        self.hard = choice(config, "pruning", "soft", "hard") == "hard"
+        chosen = GRCNSettings.among(config)
+        self.rounds, self.layers = chosen.n_routings, chosen.n_layers
+        self.hard = chosen.pruning == "hard"
         self.content = ItemContent(config, dataset, lambda _: self.width)
         names = list(self.content.widths)
         self.to_users = Edges(*self.pairs, self.n_users, self.n_items)

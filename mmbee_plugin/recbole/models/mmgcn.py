@@ -11,15 +11,9 @@ from torch import Tensor, nn
 from torch_geometric.nn import SimpleConv
 
 from mmbee_plugin.modules.named import ModalityModules, ModalityParameters
+from mmbee_plugin.recbole.config.baselines import MMGCNSettings
 from mmbee_plugin.recbole.data.split import TrainingSplit
-from mmbee_plugin.recbole.models.multimodal import (
-    GraphRecommender,
-    ItemContent,
-    choice,
-    linear,
-    number,
-    xavier,
-)
+from mmbee_plugin.recbole.models.multimodal import GraphRecommender, ItemContent, linear, xavier
 
 
 class MMGCN(GraphRecommender):
@@ -47,15 +41,17 @@ class MMGCN(GraphRecommender):
       missing modality's placeholder replaces its projection.
 
     Args:
-        config: RecBole's Config; defaults in ``properties/MMGCN.yaml``.
+        config: RecBole's Config with the settings of :class:`~mmbee_plugin.recbole.config.baselines.MMGCNSettings`.
     """
+
+    declared = MMGCNSettings
 
     def __init__(self, config: Config, dataset: TrainingSplit) -> None:
         super().__init__(config, dataset)
-        widest, layers = number(config, "feature_width", 1), number(config, "n_layers", 1)
-        concatenates = choice(config, "combine", "concat", "sum") == "concat"
-        self.sums = choice(config, "fuse", "mean", "sum") == "sum"
-        self.content = ItemContent(config, dataset, lambda width: min(width, widest))
+        chosen = MMGCNSettings.among(config)
+        concatenates = chosen.combine == "concat"
+        self.sums = chosen.fuse == "sum"
+        self.content = ItemContent(config, dataset, lambda width: min(width, chosen.feature_width))
         widths = self.content.widths
         self.ids = xavier(self.n_nodes, self.width)
         self.preferences = ModalityParameters({name: xavier(self.n_users, w) for name, w in widths.items()})
@@ -63,12 +59,12 @@ class MMGCN(GraphRecommender):
             {
                 name: nn.ModuleList(
                     Layer(w if depth == 0 else self.width, self.width, concatenates)
-                    for depth in range(layers)
+                    for depth in range(chosen.n_layers)
                 )
                 for name, w in widths.items()
             }
         )
-        self.highest = SimpleConv(aggr="max") if choice(config, "aggregate", "mean", "max") == "max" else None
+        self.highest = SimpleConv(aggr="max") if chosen.aggregate == "max" else None
         shares = 1 / self.edges.degree[self.edges.receivers]
         self.register_buffer("shares", shares, persistent=False)
 

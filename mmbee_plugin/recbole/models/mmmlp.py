@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from mmbee_plugin.modules.losses import log_expected_draws, sampled_softmax
 from mmbee_plugin.modules.named import module_name
+from mmbee_plugin.recbole.config.baselines import MMMLPSettings
 from mmbee_plugin.recbole.config.modalities import needed_modalities
 from mmbee_plugin.recbole.data.split import TrainingSplit
 from mmbee_plugin.recbole.data.training_rows import training_rows
-from mmbee_plugin.recbole.models.multimodal import ItemContent, linear, number, xavier
+from mmbee_plugin.recbole.models.multimodal import ItemContent, linear, xavier
 
 
 class MMMLP(SequentialRecommender):
@@ -40,35 +41,35 @@ class MMMLP(SequentialRecommender):
     original mixes raw pictures; here extracted features replace them.
 
     Args:
-        config: RecBole's Config; defaults in ``properties/MMMLP.yaml``.
+        config: RecBole's Config with the settings of :class:`~mmbee_plugin.recbole.config.baselines.MMMLPSettings`.
     """
 
     drawn: Tensor
+    declared = MMMLPSettings
     refuse_settings = staticmethod(needed_modalities)
 
     def __init__(self, config: Config, dataset: TrainingSplit) -> None:
         super().__init__(config, dataset)
-        width, ratio = number(config, "embedding_size", 1), number(config, "expansion", 1)
-        dropout = number(config, "dropout_prob", 0.0, 0.99)
+        chosen = MMMLPSettings.among(config)
+        width = chosen.embedding_size
         self.label_field = config["LABEL_FIELD"]
-        self.all_up_to = number(config, "softmax_items", 0)
-        self.draws = number(config, "sampled_items", 1)
+        self.all_up_to = chosen.softmax_items
+        self.draws = chosen.sampled_items
         self.content = ItemContent(config, dataset, lambda _: width)
         self.items = nn.Embedding(self.n_items, width, padding_idx=0)
         counts = torch.from_numpy(training_rows(dataset).counts(self.n_items)).float()
         self.register_buffer("drawn", counts, persistent=False)
 
         def mixers(channels: int, depth: int) -> nn.ModuleList:
-            return nn.ModuleList(Mixer(self.max_seq_length, channels, ratio, dropout) for _ in range(depth))
+            shape = (self.max_seq_length, channels, chosen.expansion, chosen.dropout_prob)
+            return nn.ModuleList(Mixer(*shape) for _ in range(depth))
 
         streams = ["id", *(f"of {module_name(name)}" for name in self.content.widths)]
         joined = width * len(streams)
         self.start = nn.ModuleDict({name: nn.LayerNorm(width) for name in streams})
-        self.mixers: Any = nn.ModuleDict(
-            {name: mixers(width, number(config, "n_layers", 1)) for name in streams}
-        )
+        self.mixers: Any = nn.ModuleDict({name: mixers(width, chosen.n_layers) for name in streams})
         self.join = nn.LayerNorm(joined)
-        self.fusion = mixers(joined, number(config, "n_fusion_layers", 0))
+        self.fusion = mixers(joined, chosen.n_fusion_layers)
         self.output = linear(joined, width)
         self.end = nn.LayerNorm(width)
         self.apply(_start)

@@ -11,11 +11,11 @@ from recbole.config import Config
 from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 
-from mmbee_plugin.errors import InputError
+from mmbee_plugin.recbole.config.baselines import MMSSLSettings
 from mmbee_plugin.recbole.data.split import TrainingSplit
 from mmbee_plugin.recbole.models.bipartite import Edges, both_ways
 from mmbee_plugin.recbole.models.critic import Critic
-from mmbee_plugin.recbole.models.multimodal import GraphRecommender, ItemContent, number
+from mmbee_plugin.recbole.models.multimodal import GraphRecommender, ItemContent
 
 SHARPNESS = 0.005
 """temperature of the softmax that turns a row of the interaction matrix into a distribution."""
@@ -70,38 +70,38 @@ class MMSSL(GraphRecommender):
     user-item matrices are dense. See also the critic.
 
     Args:
-        config: RecBole's Config; defaults in ``properties/MMSSL.yaml``.
+        config: RecBole's Config with the settings of :class:`~mmbee_plugin.recbole.config.baselines.MMSSLSettings`.
     """
 
     generated: Tensor
+    declared = MMSSLSettings
 
     def __init__(self, config: Config, dataset: TrainingSplit) -> None:
         super().__init__(config, dataset)
-        self.layers, self.heads = number(config, "n_layers", 1), number(config, "heads", 1)
-        if self.width % self.heads:
-            raise InputError(f"embedding_size {self.width} is no multiple of heads {self.heads}")
+        chosen = MMSSLSettings.among(config)
+        self.layers, self.heads = chosen.n_layers, chosen.heads
         self.content = ItemContent(config, dataset, lambda _: self.width)
         self.names = list(self.content.widths)
-        self.eta, self.omega = number(config, "modality_share", 0.0), number(config, "content_share", 0.0)
-        self.temperature = number(config, "temperature", 1e-6)
-        self.contrast_weight = number(config, "contrast_weight", 0.0)
-        self.adversarial_weight = number(config, "adversarial_weight", 0.0)
-        self.dropout = nn.Dropout(number(config, "dropout_prob", 0.0, 0.99))
+        self.eta, self.omega = chosen.modality_share, chosen.content_share
+        self.temperature = chosen.temperature
+        self.contrast_weight = chosen.contrast_weight
+        self.adversarial_weight = chosen.adversarial_weight
+        self.dropout = nn.Dropout(chosen.dropout_prob)
         self.users, self.items = (nn.Embedding(count, self.width) for count in (self.n_users, self.n_items))
         self.query, self.key = (nn.Linear(self.width, self.width, bias=False) for _ in range(2))
         self.output = nn.Linear(self.heads * self.width, self.width, bias=False)
         matrices: list[Any] = [self.users, self.items, self.query, self.key, self.output]
         for matrix in (*matrices, *self.content.project.values()):
             nn.init.xavier_uniform_(matrix.weight)
-        self.critic_users = number(config, "critic_users", 1)
-        self.critic = Critic(self.n_items - 1, number(config, "critic_items", 0))
+        self.critic_users = chosen.critic_users
+        self.critic = Critic(self.n_items - 1, chosen.critic_items)
 
         users, items = self.pairs
         self.to_users = Edges(users, items, self.n_users, self.n_items)
         self.to_items = Edges(items, users, self.n_items, self.n_users)
         for name, edges in (("of_users", self.to_users), ("of_items", self.to_items)):
             self.register_buffer(name, edges.degree[edges.receivers].rsqrt(), persistent=False)
-        found = min(number(config, "generated", 0), self.n_items - 1)
+        found = min(chosen.generated, self.n_items - 1)
         self.register_buffer("generated", torch.zeros(len(self.names), self.n_users, found, dtype=torch.long))
         self._graphs: list[tuple[Edges, Tensor]] | None = None
         self.register_load_state_dict_post_hook(_rebuild)

@@ -5,9 +5,7 @@ Row 0 of users and of items is RecBole's padding, without edges and features; it
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from recbole.config import Config
@@ -19,29 +17,11 @@ from torch import Tensor, nn
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.losses import bayesian_personalised_ranking
 from mmbee_plugin.modules.named import ModalityModules, ModalityParameters
+from mmbee_plugin.recbole.config.baselines import ContentSettings, GraphModelSettings
 from mmbee_plugin.recbole.config.modalities import needed_modalities
 from mmbee_plugin.recbole.data.modalities import BagTable, DenseTable, item_table
 from mmbee_plugin.recbole.data.split import TrainingSplit
 from mmbee_plugin.recbole.models.bipartite import both_ways
-
-
-def number(config: Config, key: str, low: float, high: float = math.inf) -> Any:
-    """The setting `key`, a number from `low` to `high`; whole if `low` is an int. Raises InputError."""
-    value = config[key]
-    kind = int if isinstance(low, int) else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
-        what = "a whole number" if isinstance(low, int) else "a number"
-        raise InputError(
-            f"{key} {value!r}: expected {what} from {low:g}" + f" to {high:g}" * (high < math.inf)
-        )
-    return value
-
-
-def choice(config: Config, key: str, *known: str) -> str:
-    """The setting `key`, one of `known`. Raises InputError."""
-    if config[key] not in known:
-        raise InputError(f"unknown {key} {config[key]!r}; known: {', '.join(known)}")
-    return config[key]
 
 
 class ItemContent(nn.Module):
@@ -69,7 +49,7 @@ class ItemContent(nn.Module):
                 tables[name] = DenseTable(means, dataset.item_rows)
             else:
                 tables[name] = item_table(dataset.folder.features(name), dataset.item_rows)
-        self.hidden = number(config, "modality_dropout", 0.0, 1.0)
+        self.hidden = ContentSettings.among(config).modality_dropout
         self.widths = {name: width(table.width) for name, table in tables.items()}
         self.tables = ModalityModules(tables)
         self.project = ModalityModules(
@@ -122,8 +102,8 @@ class GraphRecommender(GeneralRecommender):
             raise InputError(
                 f"train_neg_sample_args: {config['model']} is trained on drawn negatives, found none"
             )
-        self.width = number(config, "embedding_size", 1)
-        self.reg_weight = number(config, "reg_weight", 0.0)
+        chosen = GraphModelSettings.among(config)
+        self.width, self.reg_weight = chosen.embedding_size, chosen.reg_weight
         self.n_nodes = self.n_users + self.n_items
         pairs = torch.from_numpy(dataset.positive_keys())
         self.pairs = (pairs // self.n_items, pairs % self.n_items)
