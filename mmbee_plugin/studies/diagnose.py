@@ -67,7 +67,7 @@ class Diagnosis:
 
 @study("diagnose", "diagnosis")
 def diagnosis(checkpoint: Path) -> Answer:
-    """Look a trained model over for parts that fail quietly: queries, modalities, neighbours; ok or look at this."""
+    """Check a trained model for parts that fail silently: queries, modalities, neighbours; ok or look at this."""
     with stage_display() as show:
         show("opening the model")
         trained = open_trained(checkpoint)
