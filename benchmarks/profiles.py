@@ -3,19 +3,22 @@
     python benchmarks/profiles.py --folder datasets/livesim
 
 Prints AUC, UAUC and GAUC of the long walk, of the lift of a user's own visits, and of profiles
-(:mod:`mmbee_plugin.graph.profiles`) by rank and by what they are made of; then the weight that a logistic regression on
-the same rows gives a profile of the first days alone.
+(:mod:`mmbee_plugin.graph.profiles`) by rank and by what they are made of; of simulated data also what planted circles
+allow; then the weight that a logistic regression on the same rows gives a profile of the first days alone.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 from scipy.sparse import csr_matrix
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from mmbee_plugin.data.folder import DatasetFolder
@@ -26,6 +29,7 @@ from mmbee_plugin.graph.profiles import profiles
 from mmbee_plugin.graph.reach import reach
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.visits import lift_of_visits, pairs_counted
+from mmbee_plugin.logs.folder import PLANTED
 
 RANKS = (8, 16, 32, 64, 128)
 
@@ -54,7 +58,10 @@ def main() -> None:
         raise SystemExit(f"{folder.path}: no visits; mmbee data samples LOGS DST --visits keeps them")
     valid, gifts = rows_of(folder, "valid"), training_gifts(folder)
     print("score | AUC | UAUC | GAUC")
-    for name, scores in scored(valid, gifts, folder.visits):
+    every = scored(valid, gifts, folder.visits)
+    if (folder.path / PLANTED).is_dir():
+        every = chain(every, of_circles(valid, gifts, folder))
+    for name, scores in every:
         by_user = valid.users, valid.labels, scores
         measured = auc(valid.labels, scores), uauc(*by_user), gauc(*by_user)
         print(name, *(f"{value:.4f}" for value in measured), sep=" | ", flush=True)
@@ -81,6 +88,32 @@ def scored(rows: Rows, gifts: Interactions, visits: Visits) -> Iterator[tuple[st
     amounts = u2a.copy()
     amounts.data = np.expm1(amounts.data)  # profiles take log1p
     yield "profile of visits and amounts, rank 32", rows.of(*profiles(seen, amounts, 32))
+
+
+def of_circles(rows: Rows, gifts: Interactions, folder: DatasetFolder) -> Iterator[tuple[str, np.ndarray]]:
+    """What circles tell: the planted ones, and a user's by Bayes' rule from visits and gifts, all authors' known.
+
+    The rule has each circle's share of all visits, and the odds that the truth gives a visit and a gift within one.
+    """
+    assert folder.visits is not None
+    seen, given = pairs_counted(folder.visits, gifts), pairs_counted(gifts, gifts)
+    authors, users = (
+        pl.read_parquet(folder.path / PLANTED / f"{side}s.parquet").select(f"{side}_id", "circle").rows()
+        for side in ("author", "user")
+    )
+    of_author = np.array([dict(authors)[token] for token in folder.item_tokens])
+    of_user = np.array([dict(users)[token] for token in folder.user_tokens])
+    yield "planted circle", (of_user[rows.users] == of_author[rows.authors]).astype(float)
+    member = np.equal.outer(of_author, np.arange(of_author.max() + 1)).astype(float)
+    own = np.equal.outer(of_user, np.arange(member.shape[1]))
+    share = np.asarray(seen.sum(0)).ravel() @ member / seen.sum()
+    likelihood = np.zeros(own.shape)
+    for graph in (seen, given):
+        counts = graph @ member
+        within = counts[own].sum() / graph.sum()
+        odds = within / (1 - within) / (share.mean() / (1 - share.mean()))
+        likelihood += counts * np.log(odds) - counts.sum(1, keepdims=True) * np.log1p(share * (odds - 1))
+    yield "circle by Bayes, authors' known", softmax(likelihood, 1)[rows.users, of_author[rows.authors]]
 
 
 def rows_of(folder: DatasetFolder, split: str) -> Rows:
