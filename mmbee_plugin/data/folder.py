@@ -213,7 +213,10 @@ class DatasetFolder:
     def check_part(self, split: str) -> None:
         """Raises InputError if the data come split and have no such part, as the samples of a day have no test."""
         if self.splits is not None and split not in self.splits:
-            raise InputError(f"{self.path}: no split {split!r}; it has: {', '.join(self.splits)}")
+            raise self._without(split)
+
+    def _without(self, split: str) -> InputError:
+        return InputError(f"{self.path}: no split {split!r}; it has: {', '.join(self.splits or ()) or 'none'}")
 
     def interactions(self, split: str | None = None) -> Interactions:
         """User and item rows of one split, or (None) of the whole folder, in file order.
@@ -222,9 +225,7 @@ class DatasetFolder:
         value.
         """
         if split is not None and split not in self._tables:
-            raise InputError(
-                f"{self.path}: no split {split!r}; it has: {', '.join(self.splits or ()) or 'none'}"
-            )
+            raise self._without(split)
         parts = [self._interactions(file) for name, file in self._tables.items() if split in (None, name)]
         if len(parts) == 1:
             return parts[0]
