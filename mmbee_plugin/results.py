@@ -50,4 +50,5 @@ def _results(file: Path) -> list[dict[str, Any]]:
 def _rows(result: dict[str, Any]) -> list[dict[str, Any]]:
     data, cost = result["dataset"], {name: result[name] for name in ("seconds", "peak_rss_mb")}
     run = {"name": result["name"], "model": result["model"], "dataset": data["name"], "kind": data["kind"]}
-    return [{**run, "split": split, **result[split], **cost} for split in ("valid", "test")]
+    splits = [split for split in ("valid", "test") if result[split]]  # data of a day have no test part
+    return [{**run, "split": split, **result[split], **cost} for split in splits]

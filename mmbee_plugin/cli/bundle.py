@@ -93,7 +93,7 @@ def verify(bundles: Bundles, bundle: Id) -> None:
 
 @app.command("publish")
 def publish(bundles: Bundles, bundle: Id, store: StoreUrl = None) -> None:
-    """Let running services take a bundle: they follow in a second. With --store its users are written there first.
+    """Let running services take a bundle: they follow within a second. With --store its users are written there first.
 
     So are the rows of its topology, if it has one.
     """

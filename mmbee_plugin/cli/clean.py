@@ -21,7 +21,7 @@ def clean(
     ),
     yes: Annotated[bool, typer.Option("--yes", help="Delete the listed runs; without it they stay.")] = False,
 ) -> None:
-    """List the runs in saved but the newest N of each model and dataset; --yes deletes them, never one that trains."""
+    """List all runs in saved except each model and dataset's newest N; --yes deletes them, never one that trains."""
     from mmbee_plugin.errors import InputError
     from mmbee_plugin.experiments.saved import saved_runs, superseded
 

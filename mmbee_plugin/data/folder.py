@@ -216,7 +216,9 @@ class DatasetFolder:
             raise self._without(split)
 
     def _without(self, split: str) -> InputError:
-        return InputError(f"{self.path}: no split {split!r}; it has: {', '.join(self.splits or ()) or 'none'}")
+        return InputError(
+            f"{self.path}: no split {split!r}; it has: {', '.join(self.splits or ()) or 'none'}"
+        )
 
     def interactions(self, split: str | None = None) -> Interactions:
         """User and item rows of one split, or (None) of the whole folder, in file order.
@@ -241,10 +243,11 @@ class DatasetFolder:
     def rows(self, split: str) -> LiveRows:
         """Labels, amounts, segments and tasks of a split's live rows, in file order.
 
-        Raises InputError as `read_live_rows`, or for static items.
+        Raises InputError as `read_live_rows`, for an unknown split, or for static items.
         """
         if self.live is None:
             raise InputError(f"{self.path}: no live data; dataset.json has no entry 'segments'")
+        self.check_part(split)
         return read_live_rows(self._tables[split], self.live)
 
     def validate_interactions(self) -> None:

@@ -23,7 +23,7 @@ class TrainingRows:
         - later: (n,) int64, number of the user's positives after the row
         - folds: (n,) int64 cross-fitting fold, -1 for none; None without cross-fitting
         - kept: (n,) bool, whether the row is trained on
-        - ever: (n,) bool, kept, or left out as older than the last days, so that an earlier training had it
+        - ever: (n,) bool, kept, or older than the last days, which an earlier training had
     """
 
     items: NDArray[np.int64]
@@ -67,7 +67,8 @@ class TrainingRows:
         def among(count: int) -> NDArray[np.bool_]:
             return (later < count) & (histories.positions > 0)
 
-        ever, recent = np.ones(len(users), dtype=bool) if newest is None else among(newest), True
+        chosen = np.ones(len(users), dtype=bool) if newest is None else among(newest)
+        recent = np.ones(len(users), dtype=bool)
         if days is not None:
             if times is None:
                 raise InputError(f"train_days {days}: the data have no time")
@@ -84,8 +85,8 @@ class TrainingRows:
                         "graph.fold_by to another"
                     )
                 folds = np.where(among(folding.folds), folds, -1)
-            ever = ever & (folds >= 0)
-        return cls(items, histories, positive, later, folds, ever & recent, ever)
+            chosen = chosen & (folds >= 0)
+        return cls(items, histories, positive, later, folds, chosen & recent, chosen | ~recent)
 
     def counts(self, n_items: int) -> NDArray[np.int64]:
         """(n_items,) number of positive training rows of each item."""

@@ -42,7 +42,8 @@ class TowerSettings(Section):
     reach_floor: float = Field(default=1e-4, ge=1e-12)
     """entry of the long walk's lists that starts to count: a probability, or about 10 where they hold lifts"""
     reach_weight: float = 1.0
-    """what the logarithm of an entry of these lists weighs in the logit at the start; with head mlp it starts at 0"""
+    """what the logarithm of an entry of these lists weighs in the logit at the start; 0 is better where the lists hold
+    probabilities and the head is mlp, whose first logits they drown"""
     experts: int = Field(default=8, ge=1)
     """experts of mmoe"""
 

@@ -22,6 +22,7 @@ from mmbee_plugin.experiments.code import code_digest
 from mmbee_plugin.experiments.training import versions
 from mmbee_plugin.graph.attributes import Attributes
 from mmbee_plugin.graph.build import build_snapshot
+from mmbee_plugin.graph.content import modalities_near
 from mmbee_plugin.graph.inputs import Inputs
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.graph.snapshot import Snapshot
@@ -69,12 +70,10 @@ def cost_jobs(opened: OpenedGraph, shapes: Sequence[Shape], seed: int = 0) -> li
     """Jobs of the dataset's own graph, then of each shape."""
     snapshot, folder = opened.snapshot, opened.folder
     settings = snapshot.settings
-    near = folder.modalities if settings.content_modalities is None else settings.content_modalities
-    read = {CONTENT: snapshot.columns, NEAR: near if settings.steps_by_content else ()}
-    widths = {
-        name: sum(entry["width"] for modality, entry in folder.modalities.items() if modality in of)
-        for name, of in read.items()
-    }
+    dense = {name: entry["width"] for name, entry in folder.modalities.items() if entry["kind"] == "dense"}
+    near = modalities_near(tuple(dense), settings.content_modalities) if settings.steps_by_content else ()
+    read = {CONTENT: snapshot.columns, NEAR: near}
+    widths = {name: sum(width for each, width in dense.items() if each in of) for name, of in read.items()}
     widths = {name: width for name, width in widths.items() if width}
     # U2A's edges are weighted already; there are no visits to draw.
     settings = settings.replace(folds=0, amount="amount", visits=0.0, visits_profile=0.0)

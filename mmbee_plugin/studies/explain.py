@@ -98,7 +98,7 @@ def find_moment(trained: Trained, user: str, author: str, time: float | None = N
     if time is not None:
         segment = _segment_at(trained, pair[1], time)
         return Moment(*pair, segment, f"As of {clock(time)}.", time - trained.origin)
-    if folder.live is not None:
+    if folder.live is not None and "test" in (folder.splits or ()):
         rows, live = folder.interactions("test"), folder.rows("test")
         own = np.flatnonzero(
             (rows.users == train.user_rows[pair[0]]) & (rows.items == train.item_rows[pair[1]])

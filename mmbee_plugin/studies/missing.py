@@ -88,6 +88,7 @@ def missing(
     with stage_display() as show:
         show("opening the model")
         trained = open_trained(checkpoint)
+    trained.folder.check_part("test")
     name, job = bare_job(trained)
     changes = planned(list(trained.network.content.tables), shares, levels)
     alone = cells_of_rows({name: [job]}, cells)[name][0].arrays["test scores"]

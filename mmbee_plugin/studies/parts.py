@@ -13,6 +13,7 @@ from mmbee_plugin.experiments import comparison
 from mmbee_plugin.experiments.cells import Cell, Job, alike
 from mmbee_plugin.experiments.comparison import Difference, Samples, differences, scored
 from mmbee_plugin.experiments.rows import chosen, over
+from mmbee_plugin.experiments.training import OF_THE_RUN
 from mmbee_plugin.graph.settings import GraphStage
 from mmbee_plugin.recbole.config.modalities import chosen_modalities
 from mmbee_plugin.recbole.config.settings import MMBeeSettings
@@ -144,9 +145,12 @@ def _planned(
     tuning = read_tuning(tunings_folder(folder) / f"{MODEL}.json") if ranks else None
     tuned = ""
     if tuning is not None and tuning.chosen is not None:
-        other = ", of other files of this name" if tuning.data["hash"] != folder.hash else ""
-        other = other or (", of other settings than today's" if is_stale(tuning, folder, given) else "")
-        tuned, given = f"{tuning.file.name}{other}", merged(tuning.chosen, given)
+        tuned = tuning.file.name
+        if tuning.data["hash"] != folder.hash:
+            tuned += ", which were found on other files of this dataset's name"
+        elif is_stale(tuning, folder, given, OF_THE_RUN):
+            tuned += ", which were found under other settings than today's"
+        given = merged(tuning.chosen, given)
     modalities = chosen_modalities(config, folder)
 
     def model_of(without: Mapping[str, Any]) -> MMBeeSettings:

@@ -64,6 +64,9 @@ def test_rows_before_the_last_days_were_trained_on_earlier():
     rows = TrainingRows.chosen(USERS, ITEMS, POSITIVE, TIMES * 86_400, histories, days=11)
     assert rows.kept.tolist() == [False, False, False, False, True, True]
     assert np.flatnonzero(rows.learned(9, live=False)).tolist() == [5, 6, 7, 8]
+    # Item 7 is no more among its user's newest, but was when it came.
+    rows = TrainingRows.chosen(USERS, ITEMS, POSITIVE, TIMES * 86_400, histories, newest=1, days=11)
+    assert np.flatnonzero(rows.learned(9, live=False)).tolist() == [5, 6, 7, 8]
 
 
 def test_rows_asked_for_that_no_fold_has_are_refused():

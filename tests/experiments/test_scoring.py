@@ -15,6 +15,9 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments.scoring import open_trained
 from mmbee_plugin.recbole.run import build_config, train_and_test
 from mmbee_plugin.recbole.training import checkpoint
+from mmbee_plugin.recbole.training.report import write_results
+from mmbee_plugin.results import frame
+from mmbee_plugin.studies.explain import find_moment
 from mmbee_plugin.torchrec.shards.store import ShardStore
 from mmbee_plugin.torchrec.shards.write import write_shards
 
@@ -56,6 +59,12 @@ def test_data_without_a_test_part_are_tested_nowhere(live_path, tmp_path, monkey
     for asked in (trained.scores, trained.samples, folder.check_part):
         with pytest.raises(InputError, match="no split 'test'; it has: train, valid"):
             asked("test")
+    with pytest.raises(InputError, match="no split 'test'"):
+        folder.rows("test")
+    user, author = folder.user_tokens[0], folder.item_tokens[0]
+    assert find_moment(trained, user, author).words == "As of the end of training."
+    write_results(tmp_path / "day.json", [result], as_list=False)
+    assert frame(tmp_path / "day.json")["split"].to_list() == ["valid"]
     write_shards(folder, tmp_path / "shards", graph=None)
     assert ShardStore(tmp_path / "shards").description.evaluated == {"valid": 120}
     for command in (["table", "2"], ["study", "parts"], ["study", "unseen"]):

@@ -7,6 +7,7 @@ import pytest
 from scipy.sparse import csr_matrix
 from typer.testing import CliRunner
 
+from mmbee_plugin.builtin import sample
 from mmbee_plugin.cli import app
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.experiments import making
@@ -76,12 +77,17 @@ def test_seconds_and_bytes_go_to_the_parts_they_are_of(tmp_path, monkeypatch):
     assert facts["memory_mb"] >= 0
 
 
-def test_the_walk_by_content_is_measured_whatever_the_modalities_are_called():
+def test_the_walk_by_content_is_measured_whatever_the_modalities_are_called(monkeypatch):
+    kept = []
+    build = cost.build_snapshot
+    monkeypatch.setattr(cost, "build_snapshot", lambda *given: kept.append(build(*given)) or kept[-1])
     settings = GraphSettings(
         top_k=5, reach_top_k=7, content_top_k=3, content_modalities=(NEAR,), metapaths=("a2a",)
     )
     facts = cost_cell(graph(), None, settings, {NEAR: 6}, 0).facts
-    assert facts["seconds"]["walk"] > 0 and facts["bytes"]["means"] == 0
+    spent = {stage["stage"]: stage["seconds"] for stage in kept[-1].manifest["stages"]}
+    assert facts["seconds"]["walk"] == pytest.approx(spent["reach"] + spent["content"])
+    assert facts["bytes"]["means"] == 0
 
 
 def test_shapes_and_growth():
@@ -110,6 +116,20 @@ def test_the_command_prints_the_datas_own_graph_and_the_drawn_ones(
     for text in ("| the data's own ", "| size x 3 ", "| density x 2 ", "growing seconds as size^"):
         assert text in result.output
     page = check_report(tmp_path / "results" / "cost.html")
-    by_looks = ["--graph.reach_top_k=5", "--graph.content_top_k=2", "--graph.content_modalities=[visual]"]
-    assert CliRunner().invoke(app, [*command, *by_looks, "--attributes=false"]).exit_code == 0
+    by_content = ["--graph.reach_top_k=5", "--graph.content_top_k=2", "--attributes=false"]
+    for named in ("[visual]", "~"):
+        given = [*command, *by_content, f"--graph.content_modalities={named}"]
+        assert CliRunner().invoke(app, given, catch_exceptions=False).exit_code == 0
+    sample.write(tmp_path / "datasets" / "tiktok")  # its text is a bag of words, near nothing
+    given = [
+        "graph",
+        "cost",
+        "--dataset=tiktok",
+        "--sizes=1",
+        "--densities=1",
+        "--graph.folds=0",
+        *by_content,
+    ]
+    given += ["--graph.content_modalities=~", "--graphcl.epochs=1"]
+    assert CliRunner().invoke(app, given, catch_exceptions=False).exit_code == 0
     assert "<td>40</td><td>8</td>" in page and "<td>120</td><td>24</td>" in page

@@ -84,7 +84,9 @@ def test_models_are_those_of_the_tables(folders):
     keys = [str(own[0].key) for own in of_ranked.jobs.values()]
     assert len(set(keys)) == len(keys) == 16
     # The shipped tuning is of the real files, the sample has their name.
-    assert of_live.tuned == "" and of_ranked.tuned == f"{MODEL}.json, of other files of this name"
+    assert of_live.tuned == "" and of_ranked.tuned == (
+        f"{MODEL}.json, which were found on other files of this dataset's name"
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -75,6 +75,7 @@ class Tuning:
         given: settings given to all trials.
         base: settings of the dataset's file for the model, which a trial's settings change.
         trials: best first.
+        seed: of the trials, and of the order in which settings are tried; 2020 in a file from before it was kept.
         finalists: best first by their mean scores; none if a single seed chose.
     """
 
@@ -86,6 +87,7 @@ class Tuning:
     given: dict[str, Any]
     base: dict[str, Any]
     trials: list[Trial] = field(default_factory=list)
+    seed: int = 2020
     finalists: list[Finalist] = field(default_factory=list)
 
     @property
@@ -154,10 +156,17 @@ def tunings_folder(folder: DatasetFolder) -> Path:
     return config_folder() / "tuning" / folder.name
 
 
-def is_stale(tuning: Tuning, folder: DatasetFolder, given: Mapping[str, Any]) -> bool:
-    """Whether a tuning's trials changed other settings than today's, of the dataset's file and the given ones."""
+def is_stale(
+    tuning: Tuning, folder: DatasetFolder, given: Mapping[str, Any], beside: Collection[str] = ()
+) -> bool:
+    """Whether a tuning's trials changed other settings than today's, of the dataset's file and the given ones.
+
+    Args:
+        beside: names of settings that change no result.
+    """
     today = merged(base_of(tuning.model, folder), plain_settings(of_model(given, tuning.model)))
-    return merged(tuning.base, tuning.given) != today
+    tried = merged(tuning.base, tuning.given)
+    return any(tried.get(name) != today.get(name) for name in (tried | today).keys() - set(beside))
 
 
 def base_of(model: str, folder: DatasetFolder) -> dict[str, Any]:

@@ -22,7 +22,8 @@ class RunResult:
 
     Attributes:
         name: of its row in a comparison: the model, and what differs from its other variants.
-        valid, test: metric name (``recall@10``) -> value; of the epoch that was best on validation data.
+        valid, test: metric name (``recall@10``) -> value; of the epoch that was best on validation data. Without a
+            test, none.
         dataset: name, kind, source, counts, ``split``, a digest of the validation and test pairs, ``split_by``, how
             they were split, and ``row_order``.
         settings: every setting in effect.

@@ -102,12 +102,11 @@ def _folder(log: LogFolder, folder: Path, task: str) -> None:
 def _cut_otherwise(made: Path) -> list[str]:
     """Options of `mmbee data samples` that a folder was cut with and that are not the defaults; further visits change
     no row."""
-    cut = read_object(made).get("log", {}).get("settings", {})
-    return [
-        f"{name} {cut.get(name)}"
-        for name, default in asdict(SampleSettings()).items()
-        if name != "visits" and cut.get(name) != default
-    ]
+    cut = read_object(made).get("log", {}).get("settings")
+    if cut is None:
+        return ["what dataset.json does not tell"]
+    default = {name: value for name, value in asdict(SampleSettings()).items() if name != "visits"}
+    return [f"{name} {cut[name]}" for name in default if name in cut and cut[name] != default[name]]
 
 
 def _amounts(task: str, log: LogFolder, asked: TableOptions) -> list[str]:

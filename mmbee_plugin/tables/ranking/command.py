@@ -15,7 +15,7 @@ from mmbee_plugin.experiments.pool import Task, run_tasks
 from mmbee_plugin.experiments.progress import cell_bar
 from mmbee_plugin.experiments.report import Report
 from mmbee_plugin.experiments.rows import PAPER, chosen, kept_note, over
-from mmbee_plugin.experiments.training import cells_given, check_split
+from mmbee_plugin.experiments.training import OF_THE_RUN, cells_given, check_split
 from mmbee_plugin.recbole.config.modalities import FeaturelessError
 from mmbee_plugin.recbole.config.sources import merged
 from mmbee_plugin.recbole.config.splitting import data_lines
@@ -86,7 +86,7 @@ def ranking_table(
     untuned = [row.name for row in rows if row.tuning and row.name not in found]
     protocol = [
         *_protocol(folder, {name: of_row[0].key["settings"] for name, of_row in jobs.items()}),
-        *_tuning_lines(found, untuned, folder, given),
+        *_tuning_lines(found, untuned, folder, {row.name: over(given, row.settings) for row in rows}),
         *_own_lines(rows, given),
     ]
     if featureless:
@@ -213,8 +213,12 @@ def _own_lines(rows: Sequence[RankedRow], given: Mapping[str, Any]) -> list[str]
 
 
 def _tuning_lines(
-    found: Mapping[str, Tuning], untuned: Sequence[str], folder: DatasetFolder, given: Mapping[str, Any]
+    found: Mapping[str, Tuning],
+    untuned: Sequence[str],
+    folder: DatasetFolder,
+    given: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
+    """Notes on tunings, by row; `given` are the settings that each row's trials would have today."""
     says = []
     if found:
         minutes = [tuning.spent / 60 for tuning in found.values()]
@@ -243,7 +247,11 @@ def _tuning_lines(
     if untuned:
         says.append(f"Not tuned, with the settings of the dataset's file: {', '.join(untuned)}.")
     other = [name for name, tuning in found.items() if tuning.data["hash"] != folder.hash]
-    stale = [name for name, tuning in found.items() if name not in other and is_stale(tuning, folder, given)]
+    stale = [
+        name
+        for name, tuning in found.items()
+        if name not in other and is_stale(tuning, folder, given[name], OF_THE_RUN)
+    ]
     if stale:
         says.append(
             f"Tuned from other settings than today's, of the dataset's file or given: {', '.join(stale)}."

@@ -27,8 +27,8 @@ from mmbee_plugin.recbole.tune import search_of, searched_settings
 from mmbee_plugin.tables.ranking.run import with_protocol
 
 SEED = 1
-"""seed of the trials and of the order of settings; finalists and a table's cells use others, so that none of them is
-the training that chose"""
+"""seed of a new tuning's trials and of the order of settings; finalists and a table's cells use others, so that none of
+them is the training that chose"""
 SHARE = 5
 """a trial takes at most 1/5 of the minutes, so that slow models try several settings too"""
 TOO_SHORT = 20
@@ -54,7 +54,7 @@ def begin_tuning(
     config = build_config(model, folder, with_protocol(model, folder, given))
     metric, larger = config["valid_metric"].lower(), bool(config["valid_metric_bigger"])
     data = {"name": folder.name, "kind": folder.kind, "hash": folder.hash}
-    new = Tuning(file, model, data, metric, larger, plain_settings(given), base_of(model, folder))
+    new = Tuning(file, model, data, metric, larger, plain_settings(given), base_of(model, folder), seed=SEED)
     old = read_tuning(file)
     if old is None:
         return new
@@ -103,10 +103,10 @@ def tune(tuning: Tuning, path: Path, space: Path, minutes: float) -> None:
         }
 
     logging.getLogger("hyperopt").setLevel(logging.CRITICAL)  # it logs BudgetSpentError as an error
-    os.environ["HYPEROPT_FMIN_SEED"] = str(SEED)
+    os.environ["HYPEROPT_FMIN_SEED"] = str(tuning.seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of hyperopt's own imports
-        search = search_of(objective, space, SEED, algo="exhaustive", early_stop=1_000_000)
+        search = search_of(objective, space, tuning.seed, algo="exhaustive", early_stop=1_000_000)
     with contextlib.suppress(BudgetSpentError), contextlib.redirect_stdout(io.StringIO()):
         tried({})
         search.run()
@@ -114,7 +114,7 @@ def tune(tuning: Tuning, path: Path, space: Path, minutes: float) -> None:
 
 def _trial(tuning: Tuning, path: Path, settings: dict[str, Any], seconds: float) -> Trial:
     given = with_protocol(tuning.model, DatasetFolder(path), merged(tuning.given, settings))
-    with prepared(tuning.model, path, given, SEED) as training:
+    with prepared(tuning.model, path, given, tuning.seed) as training:
         try:
             cut = training.try_out(seconds)
         except ValueError as error:

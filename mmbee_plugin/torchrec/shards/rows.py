@@ -53,8 +53,8 @@ class Rows:
 def split_folder(
     folder: DatasetFolder, threshold: float | None = None, row_order: str | None = None, seed: int = 0
 ) -> dict[str, Rows]:
-    """Rows of train, valid and test: the folder's own split, else by user the oldest 80 % for training, the next 10 %
-    for validation and the newest for testing.
+    """Rows of train, valid and test: the folder's own split, which may have no test, else by user the oldest 80 % for
+    training, the next 10 % for validation and the newest for testing.
 
     Args:
         folder: the dataset folder.

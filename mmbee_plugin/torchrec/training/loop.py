@@ -48,7 +48,8 @@ def train(settings: Settings, resume: bool = False, result: Path | None = None) 
         result: JSON file for the returned values, written by rank 0.
 
     Returns:
-        ``losses`` by logged step, ``validation`` metrics by epoch, ``best`` epoch and its metrics, ``test`` metrics,
+        ``losses`` by logged step, ``validation`` metrics by epoch, ``best`` epoch and its metrics, ``test`` metrics if
+        the data have a test part,
         ``samples_per_second``, ``world_size``, ``threads``, ``provenance`` of the data.
 
     Raises:

@@ -145,6 +145,8 @@ def test_settings_are_stale_where_the_datasets_and_the_given_ones_make_other_tri
     found = begin(epochs=2)
     assert not is_stale(found, folder, {"epochs": 2})
     assert is_stale(found, folder, {}) and is_stale(found, folder, {"epochs": 3})
+    assert is_stale(found, folder, {"epochs": 2, "gpu_id": ""})
+    assert not is_stale(found, folder, {"epochs": 2, "gpu_id": ""}, ["gpu_id"])
     (configs / "toy.yaml").write_text("topk: [5]\n")
     assert is_stale(found, folder, {"epochs": 2})
     (configs / "order.yaml").write_text(
