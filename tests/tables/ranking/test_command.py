@@ -137,3 +137,16 @@ def test_bad_input_is_one_line_and_status_2(table):
         assert (code, out) == (2, ""), arguments
         assert message in err, err
         assert err.count("\n") == 1, err
+
+
+def test_what_a_row_sets_itself_makes_no_tuning_stale(toy):
+    folder, given = DatasetFolder(toy), {"epochs": 1, **OWN_DIEN}
+    search = begin_tuning(Path("tuned/DIEN.json"), "SIM", folder, given, space_file("DIEN"))
+    search.add(Trial({"dropout_prob": 0.25}, 0.3, {}, 1, 60.0, False, "", {}))
+
+    def stale(**today):
+        lines = command._tuning_lines({"DIEN": search}, [], folder, {"DIEN": {**given, **today}})
+        return any("other settings than today's" in line for line in lines)
+
+    assert not stale(gpu_id="", show_progress=False)
+    assert stale(epochs=2) and stale(embedding_size=8)
