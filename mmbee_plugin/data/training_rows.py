@@ -23,7 +23,6 @@ class TrainingRows:
         - later: (n,) int64, number of the user's positives after the row
         - folds: (n,) int64 cross-fitting fold, -1 for none; None without cross-fitting
         - kept: (n,) bool, whether the row is trained on
-        - ever: (n,) bool, kept, or older than the last days, which an earlier training had
     """
 
     items: NDArray[np.int64]
@@ -32,7 +31,6 @@ class TrainingRows:
     later: NDArray[np.int64]
     folds: NDArray[np.int64] | None
     kept: NDArray[np.bool_]
-    ever: NDArray[np.bool_]
 
     @classmethod
     def chosen(
@@ -67,13 +65,12 @@ class TrainingRows:
         def among(count: int) -> NDArray[np.bool_]:
             return (later < count) & (histories.positions > 0)
 
-        chosen = np.ones(len(users), dtype=bool) if newest is None else among(newest)
-        recent = np.ones(len(users), dtype=bool)
+        kept = np.ones(len(users), dtype=bool) if newest is None else among(newest)
         if days is not None:
             if times is None:
                 raise InputError(f"train_days {days}: the data have no time")
             day = np.asarray(times) // DAY
-            recent = day > day.max(initial=0) - days
+            kept &= day > day.max(initial=0) - days
         folds = None
         if folding is not None and folding.folds:
             folds = deal(folding, *(pairs or (users, items)), positive, later, times)
@@ -85,13 +82,17 @@ class TrainingRows:
                         "graph.fold_by to another"
                     )
                 folds = np.where(among(folding.folds), folds, -1)
-            chosen = chosen & (folds >= 0)
-        return cls(items, histories, positive, later, folds, chosen & recent, chosen | ~recent)
+            kept = kept & (folds >= 0)
+        return cls(items, histories, positive, later, folds, kept)
 
     def counts(self, n_items: int) -> NDArray[np.int64]:
         """(n_items,) number of positive training rows of each item."""
         return np.bincount(self.items[self.kept & self.positive], minlength=n_items)
 
     def learned(self, n_items: int, live: bool) -> NDArray[np.bool_]:
-        """(n_items,) bool, whether a row of `ever` trains the item's own vectors: any of live data, else a positive."""
-        return np.bincount(self.items[self.ever & (self.positive | live)], minlength=n_items) > 0
+        """(n_items,) bool, whether an item counts as seen: it has any row of live data, else a positive one.
+
+        Rows that are not kept count too, so that weights mean the same under other choices of rows, and a day later.
+        The queries of an author with such rows alone stay at their small start, as long as no negative moves them.
+        """
+        return np.bincount(self.items[self.positive | live], minlength=n_items) > 0

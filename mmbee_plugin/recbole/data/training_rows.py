@@ -36,5 +36,5 @@ def training_rows(dataset: TrainingSplit) -> TrainingRows:
 
 
 def learned_items(dataset: TrainingSplit) -> NDArray[np.bool_]:
-    """(n_items,) bool, whether a training row updates the item's own vectors."""
+    """(n_items,) bool, whether an item counts as seen, see :meth:`TrainingRows.learned`."""
     return training_rows(dataset).learned(dataset.item_num, dataset.folder.live is not None)
