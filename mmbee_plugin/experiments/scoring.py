@@ -56,8 +56,7 @@ class Trained:
 
         Raises InputError if the folder has no such part.
         """
-        self.folder.check_part(split)
-        return self.loaders[split].dataset
+        return self._loader(split).dataset
 
     def samples(self, split: str) -> Samples:
         """The split's labelled rows, in the order of :meth:`scores`; times in seconds on the folder's clock."""
@@ -69,8 +68,7 @@ class Trained:
 
     def scores(self, split: str) -> NDArray:
         """(n,) float32 score of every row by the model in its present state; probabilities if the loss is logistic."""
-        self.folder.check_part(split)
-        return predictions(self.network, self.loaders[split])[0]["scores"]
+        return predictions(self.network, self._loader(split))[0]["scores"]
 
     def logits(self, split: str) -> NDArray[np.float64]:
         """(n,) the same before a logistic loss's sigmoid."""
@@ -79,6 +77,10 @@ class Trained:
             return values
         values = values.clip(1e-9, 1 - 1e-9)
         return np.log(values) - np.log1p(-values)
+
+    def _loader(self, split: str) -> Any:
+        self.folder.check_part(split)
+        return self.loaders[split]
 
 
 def open_trained(path: Path) -> Trained:
