@@ -10,6 +10,7 @@ from recbole.trainer import Trainer
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.experiments.cells import seeds_of
 from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.config.tuned import Finalist, Trial, is_stale, read_tuning
 from mmbee_plugin.recbole.tune import search_of, space_file
@@ -97,6 +98,16 @@ def test_a_trial_is_cut_for_time_and_never_sees_the_test_split(begin, toy, monke
     assert (cut.epochs, cut.cut) == (1, True) and cut.score is not None
     pairs = len(DatasetFolder(toy).interactions("valid"))
     assert len(seen) == 3 and all(len(loader.dataset) == pairs for loader in seen)
+
+
+def test_a_tuning_keeps_the_seed_of_its_trials(begin, toy, tried):
+    search = begin()
+    search.add(Trial({"learning_rate": 0.5}, 0.1, {}, 1, 30.0, False, "", {}))
+    assert search.seed == tuning.SEED != seeds_of(1)[0]  # no finalist is the training that chose it
+    content = json.loads(search.file.read_text())
+    assert content.pop("seed") == tuning.SEED
+    search.file.write_text(json.dumps(content))
+    assert begin().seed == 2020  # of a file from before it was kept
 
 
 def test_minutes_are_of_the_cpu(begin, toy, tried):
