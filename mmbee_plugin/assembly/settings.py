@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, Field, model_validator
 
@@ -10,6 +10,7 @@ from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapaths
 from mmbee_plugin.modules.mfq import QueryStart, chosen_start
 from mmbee_plugin.modules.parts import CONTENTS, INTERESTS, PartSettings, needs_user_ids
 from mmbee_plugin.modules.shapes import MAX_SEGMENTS, EncoderSettings, SearchSettings, TowerSettings
+from mmbee_plugin.settings.needs import Needs, ReadBy
 from mmbee_plugin.settings.section import Names, Section
 
 NodeTables = Literal["graphcl", "fresh"]
@@ -50,18 +51,18 @@ class RowSettings(Section):
 class CategorySettings(Section):
     """Where the authors' categories are."""
 
-    category_field: str | None = None
+    category_field: Annotated[str | None, Needs("search", among=(None, "hard"))] = None
     """column of .item with one token an item; ~: category"""
 
 
 class NeighbourSettings(Section):
     """What the interest encoders read of the graphs."""
 
-    metapaths: Metapaths = PAPER_METAPATHS
+    metapaths: Annotated[Metapaths, ReadBy("interest")] = PAPER_METAPATHS
     """whose neighbours gie reads; bdr reads u2a2u and a2a"""
-    attributes: bool = True
+    attributes: Annotated[bool, ReadBy("interest")] = True
     """neighbours bring their mean content along"""
-    node_tables: NodeTables = "graphcl"
+    node_tables: Annotated[NodeTables, ReadBy("interest")] = "graphcl"
     """graphcl: pre-trained | fresh: the paper's Θ(-) row"""
 
 
@@ -73,19 +74,19 @@ class ModelSettings(NeighbourSettings, SearchSettings, EncoderSettings, TowerSet
     bce: the paper's"""
     modalities: Names | None = None
     """the dataset's modalities to read; ~: all"""
-    mfq_width: int | None = Field(default=None, ge=1)
+    mfq_width: Annotated[int | None, ReadBy("content")] = Field(default=None, ge=1)
     """width of MFQ, or of the content encoder in its place; ~: the model's"""
-    segments: int = Field(default=5, ge=1, le=MAX_SEGMENTS)
+    segments: Annotated[int, ReadBy("content")] = Field(default=5, ge=1, le=MAX_SEGMENTS)
     """live data: segments L of a sample, the newest known at its moment"""
-    query_start: QueryStart | None = "random"
+    query_start: Annotated[QueryStart | None, Needs("use_queries")] = "random"
     """author: the author's own id vector | ~: the paper's, random for live data, else author"""
     init_std: float = Field(default=0.01, ge=0)
     """standard deviation of fresh id vectors"""
-    node_std: float = Field(default=0.1, ge=0)
+    node_std: Annotated[float, ReadBy("interest")] = Field(default=0.1, ge=0)
     """standard deviation of the node tables' entries; GraphCL's are scaled to it"""
-    temperature: float = Field(default=1.0, ge=1e-6)
+    temperature: Annotated[float, Needs("loss", among=("softmax",))] = Field(default=1.0, ge=1e-6)
     """of the softmax"""
-    log_q: bool = True
+    log_q: Annotated[bool, Needs("loss", among=("softmax",))] = True
     """correct the softmax over a pool for how often a candidate is drawn; a row's own candidates need none"""
     new_as_negatives: bool = True
     """authors without a positive training row are drawn as negatives too; false: they never are"""

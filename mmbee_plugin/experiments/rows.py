@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.recbole.config.sources import entries, merged
+from mmbee_plugin.recbole.config.sources import merged
+from mmbee_plugin.settings.words import entries
 
 Settings = Mapping[str, Any]
 PAPER = "MMBee, the paper's"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -13,6 +13,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.donations import Amount
 from mmbee_plugin.graph.lists import NodeLists
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS, Metapaths, Normalisation
+from mmbee_plugin.settings.needs import Needs, ReadBy
 from mmbee_plugin.settings.section import Names, Section
 
 OPTIONAL = ("amounts", "later", "times")
@@ -48,53 +49,53 @@ class GraphStage(Section):
     """users of an author that Swing pairs at most; ~: all"""
     walk_max_users: int | None = Field(default=None, ge=1)
     """users of an author that a walk's step a2u leads to at most; ~: all"""
-    hub_seed: int = 0
+    hub_seed: Annotated[int, Needs("swing_max_users", "walk_max_users")] = 0
     """of the samples that swing_max_users and walk_max_users keep"""
-    swing_user_beta: float = Field(default=0.0, ge=0)
+    swing_user_beta: Annotated[float, Needs("swing_user_gamma")] = Field(default=0.0, ge=0)
     """weight of a user: (degree + beta) to the power of -gamma"""
     swing_user_gamma: float = Field(default=0.0, ge=0)
     """see swing_user_beta; 0 weighs all users alike"""
-    reach_top_k: int = Field(default=0, ge=0)
+    reach_top_k: Annotated[int, ReadBy("interest")] = Field(default=0, ge=0)
     """authors kept a user in the long walk's list; 0: no list"""
-    reach_inner: int = Field(default=200, ge=1)
+    reach_inner: Annotated[int, Needs("reach_top_k")] = Field(default=200, ge=1)
     """neighbours kept in the two lists that make the long walk"""
-    reach_own: bool = False
+    reach_own: Annotated[bool, Needs("reach_top_k")] = False
     """keep a user's own authors in the long walk's list: right where an author can be gifted again"""
-    reach_lift: bool = False
+    reach_lift: Annotated[bool, Needs("reach_top_k")] = False
     """score the long walk's authors against their popularity"""
-    content_top_k: int = Field(default=0, ge=0)
+    content_top_k: Annotated[int, Needs("reach_top_k")] = Field(default=0, ge=0)
     """authors nearest by content to whom the long walk leads, and by whom it reaches those without a gift; 0: none"""
-    content_modalities: Names | None = None
+    content_modalities: Annotated[Names | None, Needs("content_top_k")] = None
     """modalities that say who is near by content, of those that the model reads; ~: all with vectors"""
-    content_share: float = Field(default=0.1, ge=0)
+    content_share: Annotated[float, Needs("content_top_k")] = Field(default=0.1, ge=0)
     """weight of the walk's last step by content, beside the one by gifts"""
-    content_sharpness: float = Field(default=5.0, ge=0)
+    content_sharpness: Annotated[float, Needs("content_top_k")] = Field(default=5.0, ge=0)
     """a neighbour by content weighs exp(this x cosine)"""
-    visits: float = Field(default=0.0, ge=0)
+    visits: Annotated[float, Needs("reach_top_k")] = Field(default=0.0, ge=0)
     """weight of a user's own earlier visits in the long walk's lists, the power of their lift; 0: none"""
-    visits_prior: float = Field(default=20.0, ge=0)
+    visits_prior: Annotated[float, Needs("visits")] = Field(default=20.0, ge=0)
     """added to a user's number of visits in that lift, so that few visits say little"""
-    visits_profile: float = Field(default=0.0, ge=0)
+    visits_profile: Annotated[float, Needs("reach_top_k")] = Field(default=0.0, ge=0)
     """weight of a latent score in the same lists, by singular vectors of visits and gifts; 0: none"""
-    visits_rank: int = Field(default=32, ge=1)
+    visits_rank: Annotated[int, Needs("visits_profile")] = Field(default=32, ge=1)
     """dimensions of visits_profile"""
-    visits_floor: float = Field(default=10.0, gt=0)
+    visits_floor: Annotated[float, Needs("visits", "visits_profile")] = Field(default=10.0, gt=0)
     """entry of the long walk that weighs as much as a lift of 1: the model's reach_floor"""
     folds: int = Field(default=0, ge=0)
     """parts for cross-fitting: neighbours are also computed without each part's edges; 0: none"""
-    fold_by: FoldBy = "pair"
+    fold_by: Annotated[FoldBy, Needs("folds")] = "pair"
     """pair: by a hash of user and author; a fold's graph lacks its edges | order: fold f has each user's interaction
     with f later ones; its graph lacks it and all later ones | time: fold f is the f-th of equal stretches of time; its
     graph lacks it and all later ones, so the first fold sees nothing | day: as time, each fold one of the last days of
     training, the first also all earlier ones"""
-    fold_seed: int = 0
+    fold_seed: Annotated[int, Needs("fold_by", among=("pair",))] = 0
     """of the hash"""
-    statistics: Names = ("content",)
+    statistics: Annotated[Names, Needs("attributes")] = ("content",)
     """what neighbours bring along besides their vectors: names of graph/statistics.py"""
     refresh_from: str | None = None
     """earlier snapshot, a folder; nodes that no changed gift touches keep its lists, which is approximate; ~: all lists
     are new"""
-    refresh_limit: int = Field(default=6, ge=1)
+    refresh_limit: Annotated[int, Needs("refresh_from")] = Field(default=6, ge=1)
     """refreshes in a row, after which all lists are new"""
 
     @model_validator(mode="after")

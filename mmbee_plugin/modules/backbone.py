@@ -39,6 +39,8 @@ class Backbone(nn.Module):
         (True, False)
     """
 
+    reads: tuple[str, ...] | None = None
+    """Those of the settings marked `ReadBy` that it reads; None: perhaps any."""
     reads_order: bool = True
     """Whether the order of the behaviours counts. Such a backbone is not trained on histories that hold what came after
     the target. True unless a class says otherwise, so that a new backbone cannot learn from the future unnoticed."""

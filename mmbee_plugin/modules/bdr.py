@@ -99,6 +99,7 @@ class PeerAttention(Interest):
         torch.Size([3, 8])
     """
 
+    reads = ("graph", "node_tables")  # it reads no node vectors, but fresh ones spare their pre-training
     peer_paths = PEER_PATHS
     pair_score = Perspectives
 

@@ -27,6 +27,8 @@ class Concat(Content):
         torch.Size([2, 8])
     """
 
+    reads = ("mfq_width", "segments", "modality_dropout")
+
     def __init__(self, settings: ContentSettings) -> None:
         super().__init__()
         self.tokens = ModalityTokens(settings)

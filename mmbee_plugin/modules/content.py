@@ -35,6 +35,8 @@ class Content(nn.Module):
         2
     """
 
+    reads: tuple[str, ...] | None = None
+    """Those of the settings marked `ReadBy` that it reads; None: perhaps any."""
     reads_modalities: bool = True
     """Whether the model needs the modalities' features."""
     reads_queries: bool = False
@@ -61,4 +63,5 @@ class Content(nn.Module):
 class NoContent(Content):
     """The empty slot: authors are known by id and neighbours."""
 
+    reads = ()
     reads_modalities = False

@@ -74,6 +74,8 @@ class DIEN(Backbone):
         torch.Size([])
     """
 
+    reads = ("head",)
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.extract = nn.GRU(width, width, batch_first=True)

@@ -55,6 +55,7 @@ class DIN(Backbone):
         torch.Size([2, 7, 8])
     """
 
+    reads = ("head",)
     reads_order = False
 
     def __init__(self, width: int) -> None:

@@ -42,6 +42,8 @@ class EgoFusion(Content):
         torch.Size([2, 8])
     """
 
+    reads = ("mfq_width", "segments", "modality_dropout", "content_dropout", "fusion")
+
     def __init__(self, settings: ContentSettings) -> None:
         super().__init__()
         count, width = len(settings.widths), settings.width

@@ -49,6 +49,10 @@ class GIE(Interest):
     """
 
     POOLINGS = get_args(Pooling)
+    reads = (
+        *("metapaths", "pooling", "neighbour_weights", "attributes", "node_tables", "node_std"),
+        *("graph", "reach_top_k", "reach"),
+    )
     takes_means = True
     gain = 1.0
 

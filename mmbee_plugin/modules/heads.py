@@ -43,6 +43,8 @@ def total_width(blocks: Sequence[Block]) -> int:
 class Head(nn.Module):
     """Base of the heads: ``user`` and ``author`` run once a side, ``pair`` for every pair."""
 
+    reads: tuple[str, ...] | None = None
+    """Those of the settings marked `ReadBy` that it reads; None: perhaps any."""
     several_tasks: bool = False
     """Whether it predicts all tasks of the settings, not the first alone."""
     per_pair: bool = False
@@ -101,6 +103,8 @@ class MLPHead(Head):
         >>> head.pair(user, author.unsqueeze(0), cross=torch.randn(5, 7, 4)).shape
         torch.Size([5, 7, 1])
     """
+
+    reads = ("hidden",)
 
     @classmethod
     def from_settings(cls, settings: GTRShapes, inputs: HeadInputs) -> Self:
@@ -167,6 +171,7 @@ class DotHead(Head):
         True
     """
 
+    reads = ()
     breadth = 0
 
     @classmethod

@@ -63,6 +63,8 @@ class Interest(nn.Module):
         ('u2a2u', 'a2a')
     """
 
+    reads: tuple[str, ...] | None = None
+    """Those of the settings marked `ReadBy` that it reads; None: perhaps any."""
     takes_means: bool = False
     """Whether it reads means over the neighbours along the metapaths that are set: ``neighbours``,
     ``neighbour_count`` and ``attributes`` of a side."""
@@ -93,6 +95,8 @@ class Interest(nn.Module):
 
 class NoInterest(Interest):
     """The empty slot: the model reads no graph."""
+
+    reads = ()
 
     @classmethod
     def from_settings(cls, settings: GTRShapes, metapaths: tuple[str, ...]) -> None:

@@ -24,6 +24,7 @@ class MeanHistory(Backbone):
         torch.Size([2, 8])
     """
 
+    reads: tuple[str, ...] | None = ("head",)
     reads_order = False
     reads_mean = True
     title = "mean of the history"

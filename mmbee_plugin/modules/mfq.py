@@ -166,6 +166,10 @@ class MFQ(Content):
         (torch.Size([4, 32]), torch.Size([4, 2, 2, 3]))
     """
 
+    reads = (
+        *("mfq_width", "segments", "modality_dropout", "content_dropout", "heads"),
+        *("projection", "use_queries"),
+    )
     reads_queries = True
     has_heads = True
     unused_in_one_segment = True  # of attention within a modality

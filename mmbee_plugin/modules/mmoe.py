@@ -96,4 +96,5 @@ class MMoE(MeanHistory):
         width: model width ``d``.
     """
 
+    reads = ("hidden", "experts")
     head = MMoEHead

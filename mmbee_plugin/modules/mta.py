@@ -62,6 +62,7 @@ class MTA(Content):
         torch.Size([2, 8])
     """
 
+    reads = ("mfq_width", "segments", "modality_dropout", "content_dropout", "heads", "joint_layers")
     has_heads = True
     unused_in_one_segment = True  # the GRU's
 

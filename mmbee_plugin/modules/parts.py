@@ -26,6 +26,7 @@ from mmbee_plugin.modules.mta import MTA
 from mmbee_plugin.modules.sasrec import SASRec
 from mmbee_plugin.modules.shapes import GTRShapes
 from mmbee_plugin.modules.sim import SIM
+from mmbee_plugin.settings.needs import ReadBy
 from mmbee_plugin.settings.section import Section
 from mmbee_plugin.settings.words import OneOf
 
@@ -58,8 +59,8 @@ class PartSettings(Section):
     """encoder of the author's content"""
     interest: Annotated[str, OneOf(INTERESTS)] = "gie"
     """encoder of both sides' neighbours in the graphs"""
-    head: Annotated[str, OneOf(HEADS)] = "dot"
-    """mlp: the paper's, over concatenated vectors | dot: ids and two towers; unused with mmoe"""
+    head: Annotated[str, OneOf(HEADS), ReadBy("backbone")] = "dot"
+    """mlp: the paper's, over concatenated vectors | dot: ids and two towers; mmoe has a head of its own"""
 
 
 class GTRSettings(GTRShapes, PartSettings):

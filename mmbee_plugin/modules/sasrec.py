@@ -36,6 +36,8 @@ class SASRec(Backbone):
         torch.Size([2, 8])
     """
 
+    reads = ("head", "history_dropout")
+
     @classmethod
     def from_settings(cls, settings: GTRShapes, sim: SIMSettings) -> Self:
         return cls(settings.width, settings.history_dropout)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field
 
+from mmbee_plugin.settings.needs import Needs, ReadBy
 from mmbee_plugin.settings.section import Section
 
 MAX_SEGMENTS = 32
@@ -25,26 +26,26 @@ class TowerSettings(Section):
 
     width: int = Field(default=64, ge=1, validation_alias=AliasChoices("width", "embedding_size"))
     """model width d"""
-    hidden: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = Field(
-        default=(200, 80), strict=False, validation_alias=AliasChoices("hidden", "mlp_hidden_size")
-    )
+    hidden: Annotated[
+        tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], ReadBy("head", "backbone")
+    ] = Field(default=(200, 80), strict=False, validation_alias=AliasChoices("hidden", "mlp_hidden_size"))
     """hidden widths of the mlp head; of mmoe's experts and of their towers"""
     user_ids: bool = True
     """users have id vectors; false: history and neighbours are all that is known of them (not with bdr)"""
     dropout: float = Field(default=0.5, ge=0, lt=1, validation_alias=AliasChoices("dropout", "dropout_prob"))
     """dropout in the head, and in bdr's scores"""
-    history_dropout: float = Field(default=0.5, ge=0, lt=1)
+    history_dropout: Annotated[float, ReadBy("backbone")] = Field(default=0.5, ge=0, lt=1)
     """dropout in sasrec, which tells the newest 50 behaviours apart by position"""
-    pooling: Pooling = "concat"
+    pooling: Annotated[Pooling, ReadBy("interest")] = "concat"
     """concat: one mean per metapath | set: the paper's one mean per side, each neighbour once"""
-    neighbour_weights: bool = True
+    neighbour_weights: Annotated[bool, ReadBy("interest")] = True
     """weigh neighbours by their scores; false: the paper's plain means"""
-    reach_floor: float = Field(default=1e-4, ge=1e-12)
+    reach_floor: Annotated[float, Needs("graph.reach_top_k"), Needs("reach")] = Field(default=1e-4, ge=1e-12)
     """entry of the long walk's lists that starts to count: a probability, or about 10 where they hold lifts"""
-    reach_weight: float = 1.0
+    reach_weight: Annotated[float, Needs("graph.reach_top_k"), Needs("reach")] = 1.0
     """what the logarithm of an entry of these lists weighs in the logit at the start; 0 is better where the lists hold
     probabilities and the head is mlp, whose first logits they drown"""
-    experts: int = Field(default=8, ge=1)
+    experts: Annotated[int, ReadBy("backbone")] = Field(default=8, ge=1)
     """experts of mmoe"""
 
 
@@ -66,29 +67,29 @@ class GTRShapes(TowerSettings):
 class EncoderSettings(Section):
     """Content encoders: MFQ, MTA, EgoFusion and their tokens."""
 
-    heads: int = Field(default=4, ge=1)
+    heads: Annotated[int, ReadBy("content")] = Field(default=4, ge=1)
     """attention heads in MFQ and MTA"""
-    num_queries: int = Field(default=4, ge=1)
+    num_queries: Annotated[int, Needs("use_queries")] = Field(default=4, ge=1)
     """query tokens N per author"""
-    use_queries: bool = True
+    use_queries: Annotated[bool, ReadBy("content")] = True
     """false: the paper's q_m(-) row, fused tokens are averaged instead of being read by queries"""
-    shared_queries: bool = True
+    shared_queries: Annotated[bool, Needs("use_queries")] = True
     """an author's queries are offsets from those that all share; false: the paper's, each has its own alone"""
-    match: bool = True
+    match: Annotated[bool, Needs("use_queries")] = True
     """MFQ also puts out each query times the newest segment, feature by feature; false: the paper's output"""
-    projection: Projection = "sum"
+    projection: Annotated[Projection, ReadBy("content")] = "sum"
     """reading of MFQ's orthogonal projection"""
-    content_dropout: float = Field(default=0.0, ge=0, lt=1)
+    content_dropout: Annotated[float, ReadBy("content")] = Field(default=0.0, ge=0, lt=1)
     """dropout in the attention blocks"""
-    joint_layers: int = Field(default=2, ge=1)
+    joint_layers: Annotated[int, ReadBy("content")] = Field(default=2, ge=1)
     """MTA's stacked layers"""
-    fusion: Fusion = "soft"
+    fusion: Annotated[Fusion, ReadBy("content")] = "soft"
     """EgoFusion's modulation: gated, or hard, where an edge's attention is above fusion_threshold"""
-    fusion_threshold: float = Field(default=0.4, ge=0, le=1)
+    fusion_threshold: Annotated[float, Needs("fusion", among=("hard",))] = Field(default=0.4, ge=0, le=1)
     """attention above which hard modulation sets in"""
-    modality_dropout: float = Field(default=0.1, ge=0, le=1)
+    modality_dropout: Annotated[float, ReadBy("content")] = Field(default=0.1, ge=0, le=1)
     """chance that a present modality is hidden in training, never the last one of an author"""
-    default_query_rate: float = Field(default=0.1, ge=0, le=1)
+    default_query_rate: Annotated[float, Needs("use_queries")] = Field(default=0.1, ge=0, le=1)
     """chance in training that an author reads with the default queries, as one never seen does"""
 
 
@@ -106,14 +107,14 @@ class ContentSettings(EncoderSettings):
 class SearchSettings(Section):
     """SIM: its search and its two attention units."""
 
-    search_heads: int = Field(default=2, ge=1)
+    search_heads: Annotated[int, ReadBy("backbone")] = Field(default=2, ge=1)
     """attention heads of the exact search unit; each sees the whole behaviour vector"""
-    search: Search | None = None
+    search: Annotated[Search | None, ReadBy("backbone")] = None
     """hard: behaviours of the target's category, the newest | soft: by embedding | ~: hard where the data have
     categories"""
-    searched: int = Field(default=20, ge=1)
+    searched: Annotated[int, ReadBy("backbone")] = Field(default=20, ge=1)
     """behaviours K at most that the search keeps; a soft search of no more keeps them all"""
-    short_length: int = Field(default=0, ge=0)
+    short_length: Annotated[int, ReadBy("backbone")] = Field(default=0, ge=0)
     """newest behaviours S that a DIN unit sees and the search leaves out; 0 for data without an order"""
 
 

@@ -84,6 +84,7 @@ class SIM(Backbone):
         torch.Size([])
     """
 
+    reads = ("head", "search_heads", "search", "searched", "short_length")
     reads_order = False
     reads_newest = True
     searches = True

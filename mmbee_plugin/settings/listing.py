@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic.fields import FieldInfo
-
+from mmbee_plugin.settings.needs import Setting
 from mmbee_plugin.settings.section import Section
-from mmbee_plugin.settings.words import expected, section_of
+from mmbee_plugin.settings.words import expected, in_yaml, section_of
 
 WIDTH = 110
 """columns of a terminal"""
@@ -39,12 +38,18 @@ class Group:
     """what stands below the rows."""
 
 
-def groups(section: type[Section], prefix: str = "", without: Iterable[type[Section]] = ()) -> list[Group]:
+def groups(
+    section: type[Section],
+    prefix: str = "",
+    without: Iterable[type[Section]] = (),
+    outer: Setting | None = None,
+) -> list[Group]:
     """All settings of a section, grouped by declaring class; nested sections are groups of their own.
 
     Args:
         prefix: put before the names, such as ``graph.``.
         without: sections whose settings are left out.
+        outer: the setting that holds the section, if any.
     """
     left_out = {name for each in without for name in each.model_fields}
     found: list[Group] = []
@@ -57,7 +62,7 @@ def groups(section: type[Section], prefix: str = "", without: Iterable[type[Sect
         rows = []
         for name, field in fields.items():
             if (within := section_of(field)) is None:
-                rows.append(_row(section, name, field, prefix))
+                rows.append(_row(Setting(section, name, outer), prefix))
             elif found_before := next((each for each in inner if each[0] is within), None):
                 found_before[1].append(name)
             else:
@@ -66,8 +71,11 @@ def groups(section: type[Section], prefix: str = "", without: Iterable[type[Sect
     for within, names in inner:
         path = names[0] if len(names) == 1 else f"<{'|'.join(names)}>"
         default = section.model_fields[names[0]].get_default()
-        for group in groups(within, f"{prefix}{path}."):
-            found.append(Group(group.title, _as_in(default, group.rows)))
+        holds = [Setting(section, name, outer) for name in names]
+        note = " ".join(f"{each.called} is read with {what}." for each in holds if (what := each.needed()))
+        for group in groups(within, f"{prefix}{path}.", outer=holds[0]):
+            found.append(Group(group.title, _as_in(default, group.rows), group.note or note))
+            note = ""  # of the first group that the section has
     return found
 
 
@@ -107,12 +115,14 @@ def _title(declaring: type[Section]) -> str:
     return (declaring.__doc__ or declaring.__name__).split("\n\n")[0].replace("\n    ", " ").removesuffix(".")
 
 
-def _row(section: type[Section], name: str, field: FieldInfo, prefix: str) -> Row:
-    called = section.called(name)
-    also = ", ".join(other for other in section.names(name) if other != called)
+def _row(setting: Setting, prefix: str) -> Row:
+    section, field = setting.section, setting.field
+    called = section.called(setting.name)
+    also = ", ".join(other for other in section.names(setting.name) if other != called)
     default = "needed" if field.is_required() else in_yaml(field.get_default())
     meaning = " ".join((field.description or "").split())
-    return Row(prefix + called, also, expected(field), default, meaning)
+    needed = f" (read with {what})" if (what := setting.needed()) else ""
+    return Row(prefix + called, also, expected(field), default, meaning + needed)
 
 
 def _as_in(default: Any, rows: Iterable[Row]) -> tuple[Row, ...]:
@@ -120,10 +130,3 @@ def _as_in(default: Any, rows: Iterable[Row]) -> tuple[Row, ...]:
     own = {default.called(name): value for name, value in default} if isinstance(default, Section) else {}
     within = ((row, row.name.rpartition(".")[2]) for row in rows)
     return tuple(replace(row, default=in_yaml(own[name])) if name in own else row for row, name in within)
-
-
-def in_yaml(value: Any) -> str:
-    """A default as it is written in YAML."""
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(in_yaml, value))}]"
-    return "~" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,9 +1,9 @@
-"""The type and range of a setting in words, for errors and lists of settings."""
+"""The type, range and value of a setting in words, for errors and lists of settings."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -62,6 +62,17 @@ def choices_of(field: FieldInfo) -> tuple[str, ...]:
     return next((tuple(each.known) for each in metadata if isinstance(each, OneOf)), ())
 
 
+def registry_of(field: FieldInfo) -> Mapping[str, Any]:
+    """What the names that a setting allows stand for; empty if it is no choice from a registry."""
+    known = (each.known for each in metadata_of(field) if isinstance(each, OneOf))
+    return next((each for each in known if isinstance(each, Mapping)), {})
+
+
+def metadata_of(field: FieldInfo) -> list[Any]:
+    """What a field's type is annotated with."""
+    return _bare(field)[1]
+
+
 def section_of(field: FieldInfo) -> Any:
     """The section that a field holds, or None."""
     kind = _bare(field)[0]
@@ -71,6 +82,22 @@ def section_of(field: FieldInfo) -> Any:
 def is_nullable(field: FieldInfo) -> bool:
     """Whether a field may be null."""
     return type(None) in get_args(field.annotation)
+
+
+def in_yaml(value: Any) -> str:
+    """A value as it is written in YAML."""
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(in_yaml, value))}]"
+    return "~" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def entries(settings: Mapping[str, Any], outer: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as (dotted name, value), such as ``graph.top_k``, 5."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from entries(value, f"{outer}{name}.")
+        else:
+            yield f"{outer}{name}", value
 
 
 def _bare(field: FieldInfo) -> tuple[Any, list[Any]]:

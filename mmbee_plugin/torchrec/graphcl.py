@@ -14,6 +14,9 @@ from pathlib import Path
 
 from mmbee_plugin.torchrec.processes.entry import run
 
+READS = ("data", "graphcl", "model.width", "tables.nodes.sharding", "train.seed", "train.timeout")
+"""sections that the job reads, and settings of others"""
+
 
 def main() -> None:
     """Reads the command line, trains, and writes the vectors."""
@@ -22,7 +25,7 @@ def main() -> None:
     parser = command.parser(
         "mmbee_plugin.torchrec.graphcl",
         __doc__,
-        "YAML file of settings; reads data, graphcl, model.width, tables.nodes.sharding, train.seed and train.timeout",
+        f"YAML file of settings; read are {', '.join(READS)}",
         "JSON file for the losses, of every step",
     )
     parser.add_argument(
@@ -30,7 +33,7 @@ def main() -> None:
         type=Path,
         help="a graph snapshot of the same data, of which a copy gets the vectors too",
     )
-    options, settings = command.read(parser)
+    options, settings = command.read(parser, READS)
 
     from mmbee_plugin.torchrec.node_vectors.training import train_nodes
 

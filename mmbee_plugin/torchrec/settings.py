@@ -13,6 +13,7 @@ from mmbee_plugin.command.shipped import shipped
 from mmbee_plugin.command.yaml_settings import read_mapping, replace_entry
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.offline.node_vectors import NodeTraining
+from mmbee_plugin.settings.needs import Needs, ReadBy, idle
 from mmbee_plugin.settings.section import Section
 
 Sharding = Literal["auto", "table_wise", "row_wise", "column_wise"]
@@ -31,7 +32,7 @@ class DataSettings(HistorySettings):
 class JobModelSettings(ModelSettings):
     """What sharded tables and shards bring to a model."""
 
-    reach: bool = True
+    reach: Annotated[bool, ReadBy("interest")] = True
     """read the long walk's lists, where the shards have them"""
     unseen_rows: int = Field(default=0, ge=0)
     """rows of the user and author tables that unseen ids share by a hash of their token; 0: row 0"""
@@ -71,9 +72,9 @@ class TableSettings(Section):
 class TablesSettings(Section):
     """How each table is sharded and updated."""
 
-    user: TableSettings = TableSettings()
+    user: Annotated[TableSettings, Needs("model.user_ids")] = TableSettings()
     author: TableSettings = TableSettings()
-    query: TableSettings = TableSettings()
+    query: Annotated[TableSettings, Needs("model.use_queries")] = TableSettings()
     nodes: TableSettings = TableSettings()
     words: TableSettings = TableSettings()
 
@@ -99,7 +100,7 @@ class TrainSettings(Section):
     """steps between two lines of the log"""
     eval_every: int = Field(default=1, ge=0)
     """epochs between two evaluations; 0 for never"""
-    patience: int = Field(default=0, ge=0)
+    patience: Annotated[int, Needs("eval_every")] = Field(default=0, ge=0)
     """evaluations without a better one that end training; 0 for never"""
     topk: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(10, 20), min_length=1, strict=False)
     """places at which rankings are measured"""
@@ -146,14 +147,19 @@ def read_settings(path: Path, overrides: Iterable[str] = ()) -> Settings:
 
     Raises:
         InputError: a file that cannot be read, an unknown key, a wrong type, an impossible combination; one line
-            that names the file and the entry.
+            that names the file and the entry. An argument that nothing reads.
     """
     content = read_mapping(shipped(path))
     if not content:
         raise InputError(f"{path}: expected sections {', '.join(Settings.model_fields)}")
+    given: dict[str, Any] = {}
     for override in overrides:
         replace_entry(content, override)
-    return parse_settings(content, str(path))
+        replace_entry(given, override)
+    settings = parse_settings(content, str(path))
+    for why in idle(settings, given).values():
+        raise InputError(why)
+    return settings
 
 
 def parse_settings(content: dict[str, Any], source: str) -> Settings:

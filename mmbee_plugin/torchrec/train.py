@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on from the newest checkpoint, if there is one"
     )
-    options, settings = command.read(parser)
+    options, settings = command.read(parser, ("data", "model", "tables", "train", "checkpoint"))
 
     from mmbee_plugin.torchrec.training.loop import train
 

@@ -1,11 +1,14 @@
 """A job's settings: what is wrong is one line that names the entry, before anything starts."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from mmbee_plugin.command.yaml_settings import replace_entry
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.torchrec import graphcl, train
 from mmbee_plugin.torchrec.settings import (
     Settings,
     parse_settings,
@@ -37,6 +40,102 @@ def test_the_folder_is_the_only_setting_without_a_default():
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
 def test_the_configs_that_come_along_are_valid(path):
     read_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("model.num_queries=3", "model.num_queries 3: nothing reads it, since model.content is none"),
+        ("--model.searched=3", "model.searched 3: nothing reads it, since model.backbone is mean"),
+        (
+            "tables={query: {learning_rate: 0.3}}",
+            "tables.query.learning_rate 0.3: nothing reads it, since model.content is",
+        ),
+        (
+            "tables.user.optimizer=adam",
+            "tables.user.optimizer adam: nothing reads it, since model.user_ids is false",
+        ),
+        ("train.patience=3", "train.patience 3: nothing reads it, since train.eval_every is 0"),
+    ],
+)
+def test_an_override_that_nothing_reads_is_refused_and_an_entry_of_the_file_is_not(tmp_path, override, line):
+    file = tmp_path / "job.yaml"
+    replace_entry(
+        content := with_shards(model={"content": "none", "user_ids": False}, train={"eval_every": 0}),
+        override,
+    )
+    file.write_text(json.dumps(content))
+    read_settings(file)
+    with pytest.raises(InputError, match=re.escape(line)):
+        read_settings(file, [override])
+    with pytest.raises(InputError, match=re.escape(line)):
+        read_settings(file, [override, "train.epochs=3"])
+
+
+def test_an_override_with_what_reads_it_is_taken(tmp_path):
+    file = tmp_path / "job.yaml"
+    file.write_text(json.dumps(with_shards(model={"content": "none"})))
+    read_settings(
+        file,
+        ["model.content=mfq", "model.num_queries=3", "tables.query.learning_rate=0.3", "train.patience=2"],
+    )
+    read_settings(file, ["model.use_queries=false", "tables.user.optimizer=adam", "model.embedding_size=8"])
+
+
+@pytest.mark.parametrize(
+    ("job", "override", "refused_in"),
+    [
+        (
+            train,
+            "graphcl.epochs=3",
+            "graphcl.epochs: mmbee_plugin.torchrec.train does not read it; it reads data, model,",
+        ),
+        (
+            graphcl,
+            "train.epochs=3",
+            "train.epochs: mmbee_plugin.torchrec.graphcl does not read it; it reads data, graphcl",
+        ),
+        (graphcl, "tables.nodes.optimizer=sgd", "tables.nodes.optimizer: "),
+        (train, "train.epochs=3", None),
+        (graphcl, "graphcl.epochs=3", None),
+        (graphcl, "model.embedding_size=8", None),
+        (graphcl, "tables.nodes.sharding=row_wise", None),
+    ],
+)
+def test_a_job_refuses_sections_of_another(tmp_path, monkeypatch, job, override, refused_in):
+    class StartedError(Exception):
+        pass
+
+    def started(*_):
+        raise StartedError
+
+    monkeypatch.setattr("mmbee_plugin.torchrec.training.loop.train", started)
+    monkeypatch.setattr("mmbee_plugin.torchrec.node_vectors.training.train_nodes", started)
+    file = tmp_path / "job.yaml"
+    file.write_text(json.dumps(with_shards(graphcl={"epochs": 2}, train={"epochs": 2})))
+    monkeypatch.setattr("sys.argv", ["job", "--config", str(file), override])
+    if refused_in is None:
+        with pytest.raises(StartedError):
+            job.main()
+    else:
+        with pytest.raises(InputError, match=re.escape(refused_in)):
+            job.main()
+
+
+def test_shards_refuse_what_nothing_reads():
+    with pytest.raises(
+        InputError, match=r"graph\.visits 0\.5: nothing reads it, since graph\.reach_top_k is 0"
+    ):
+        read_shard_settings(["--graph.visits=0.5", "--graph.reach_top_k=0"])
+    with pytest.raises(InputError, match=r"graphcl\.epochs 3: nothing reads it, since node_tables is fresh"):
+        read_shard_settings(["--node_tables=fresh", "--graphcl.epochs=3"])
+    with pytest.raises(
+        InputError, match=r"graph\.fold_seed 3: nothing reads it, since graph.fold_by is time"
+    ):
+        read_shard_settings(["--graph.fold_seed=3"], live=True)
+    read_shard_settings(
+        ["--graph.fold_seed=3", "--graph.visits=0.5", "--category_field=genre", "--graphcl.epochs=3"]
+    )
 
 
 def test_settings_survive_the_way_through_a_checkpoint():

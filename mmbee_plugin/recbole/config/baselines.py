@@ -6,11 +6,12 @@ They are not in the models' files, so that ``--help`` lists them without PyTorch
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from mmbee_plugin.recbole.config.declared import FlatSettings
+from mmbee_plugin.settings.needs import Needs
 from mmbee_plugin.settings.section import Names
 
 
@@ -93,7 +94,7 @@ class EgoGCNSettings(GraphModelSettings):
     """lambda, weight of the L2 term; the authors' for MovieLens is 0.0001"""
     gate: Literal["hard", "soft"] = "hard"
     """hard: the mean of the modalities where attention is above threshold_gate | soft: a learned gate"""
-    threshold_gate: float = Field(default=0.6, ge=0, le=1)
+    threshold_gate: Annotated[float, Needs("gate", among=("hard",))] = Field(default=0.6, ge=0, le=1)
     """theta of the hard gate; the authors' for MovieLens is 0.4"""
     reattention: bool = True
     """attention is computed again from the modulated messages"""
@@ -157,7 +158,7 @@ class MMSSLSettings(GraphModelSettings):
     """dropout of projected features"""
     generated: int = Field(default=10, ge=0)
     """items of each user that a generated graph adds to those of training, the best by S_m"""
-    temperature: float = Field(default=0.5, ge=1e-6)
+    temperature: Annotated[float, Needs("contrast_weight")] = Field(default=0.5, ge=1e-6)
     """tau of the contrastive loss L_CL"""
     contrast_weight: float = Field(default=0.03, ge=0)
     """weight of L_CL"""

@@ -13,7 +13,8 @@ from mmbee_plugin.recbole.config.declared import RunSettings
 from mmbee_plugin.recbole.config.known import DATA_SETTINGS
 from mmbee_plugin.recbole.config.layers import COMPONENTS, PROPERTIES, layer_settings
 from mmbee_plugin.recbole.config.settings import MMBeeSettings
-from mmbee_plugin.settings.listing import WIDTH, Group, groups, in_yaml, text_of
+from mmbee_plugin.settings.listing import WIDTH, Group, groups, text_of
+from mmbee_plugin.settings.words import in_yaml
 
 OF_RECBOLE = ("general", "training", "evaluation", "dataset")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +25,15 @@ from mmbee_plugin.offline.node_vectors import GraphCLSettings, LocalTraining
 from mmbee_plugin.recbole.config.declared import FlatSettings
 from mmbee_plugin.recbole.config.modalities import chosen_modalities
 from mmbee_plugin.recbole.config.splitting import chosen_history
+from mmbee_plugin.settings.needs import Needs, ReadBy
 
 
 class StageSettings(NeighbourSettings, FlatSettings):
     """The offline stage of models that read graphs."""
 
-    graph: GraphStage | None = GraphStage(**GRAPH)
+    graph: Annotated[GraphStage | None, ReadBy("interest")] = GraphStage(**GRAPH)
     """graphs and neighbour lists"""
-    graphcl: LocalTraining | None = LocalTraining()
+    graphcl: Annotated[LocalTraining | None, Needs("node_tables", among=("graphcl",))] = LocalTraining()
     """the pre-training of the node tables"""
 
 

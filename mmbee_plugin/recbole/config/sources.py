@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,15 +59,6 @@ def nested(params: dict[str, Any]) -> dict[str, Any]:
         outer, _, inner = name.partition(".")
         found = merged(found, {outer: {inner: value}} if inner else {outer: value})
     return found
-
-
-def entries(settings: Mapping[str, Any], outer: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested settings as (dotted name, value), such as ``graph.top_k``, 5."""
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from entries(value, f"{outer}{name}.")
-        else:
-            yield f"{outer}{name}", value
 
 
 def settings_of(sources: Iterable[Source], model: str) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config.given import given_settings
 from mmbee_plugin.recbole.config.known import check_settings, known_settings
 from mmbee_plugin.recbole.config.layers import check_model
-from mmbee_plugin.recbole.config.sources import Source, entries
-from mmbee_plugin.settings.listing import in_yaml
+from mmbee_plugin.recbole.config.sources import Source
+from mmbee_plugin.settings.words import entries, in_yaml
 
 
 @dataclass(frozen=True)

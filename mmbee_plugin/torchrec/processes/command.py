@@ -6,10 +6,14 @@ import argparse
 import logging
 import os
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 
+from mmbee_plugin.command.spelling import plain
+from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import check_writable
 from mmbee_plugin.settings.listing import groups, text_of
+from mmbee_plugin.settings.needs import Setting
 from mmbee_plugin.torchrec.processes.versions import check_versions
 from mmbee_plugin.torchrec.settings import Settings, read_settings
 
@@ -36,18 +40,29 @@ def parser(module: str, description: str | None, config: str, result: str) -> ar
     return made
 
 
-def read(made: argparse.ArgumentParser) -> tuple[argparse.Namespace, Settings]:
+def read(made: argparse.ArgumentParser, reads: Collection[str]) -> tuple[argparse.Namespace, Settings]:
     """Reads the options and the job's settings; checks everything that does not need the data.
 
+    Args:
+        reads: sections that the job reads, and settings of others.
+
     Raises:
-        InputError: bad settings, a result file that cannot be written, torch and fbgemm that do not fit together.
+        InputError: bad settings, or given ones that the job does not read; a result file that cannot be written, torch
+            and fbgemm that do not fit together.
     """
     options = made.parse_intermixed_args()
     show_progress(int(os.environ.get("RANK", 0)) == 0)
     check_versions()
     if options.result is not None:
         check_writable(options.result)
-    return options, read_settings(options.config, options.overrides)
+    settings = read_settings(options.config, options.overrides)
+    for override in options.overrides:
+        name = plain(override.removeprefix("--").partition("=")[0])
+        one = Setting.found(settings, name.split("."))
+        called = name if one is None else one.called
+        if not any(f"{called}.".startswith(f"{each}.") or each.startswith(f"{called}.") for each in reads):
+            raise InputError(f"{name}: {made.prog} does not read it; it reads {', '.join(reads)}")
+    return options, settings
 
 
 def show_progress(first: bool) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from mmbee_plugin.assembly.settings import GRAPH, CategorySettings, NodeTables, RowSettings
 from mmbee_plugin.command.yaml_settings import replace_entry
+from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.offline.node_vectors import GraphCLSettings
+from mmbee_plugin.settings.needs import Needs, idle
 from mmbee_plugin.settings.section import Names
 from mmbee_plugin.torchrec.shards.write import ROWS_PER_GROUP
 
@@ -31,7 +33,7 @@ class ShardSettings(RowSettings, CategorySettings):
     """the graph stage; ~: no graph"""
     node_tables: NodeTables = "graphcl"
     """graphcl: train node vectors in one process | fresh: leave them to the sharded job"""
-    graphcl: GraphCLSettings = GraphCLSettings()
+    graphcl: Annotated[GraphCLSettings, Needs("node_tables", among=("graphcl",))] = GraphCLSettings()
     """training of the node vectors"""
     modalities: Names | None = None
     """those to store; ~: all"""
@@ -52,9 +54,14 @@ def read_shard_settings(arguments: Iterable[str], live: bool = False) -> ShardSe
         live: whether they are for live data.
 
     Raises:
-        InputError: an unknown entry, a wrong type or value; one line that names it.
+        InputError: an unknown entry, a wrong type or value, an entry that nothing reads; one line that names it.
     """
     content: dict[str, Any] = {"graph": dict(LIVE_GRAPH if live else GRAPH)}
+    given: dict[str, Any] = {}
     for argument in arguments:
         replace_entry(content, argument)
-    return ShardSettings.of(content, "settings")
+        replace_entry(given, argument)
+    settings = ShardSettings.of(content, "settings")
+    for why in idle(settings, given).values():
+        raise InputError(why)
+    return settings
