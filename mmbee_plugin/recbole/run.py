@@ -28,6 +28,7 @@ from mmbee_plugin.files import check_writable
 from mmbee_plugin.recbole.config import options
 from mmbee_plugin.recbole.config.configs import build_config, machine_settings
 from mmbee_plugin.recbole.config.files import base_sources
+from mmbee_plugin.recbole.config.idle import check_read
 from mmbee_plugin.recbole.config.known import check_given
 from mmbee_plugin.recbole.config.layers import default_settings
 from mmbee_plugin.recbole.config.sources import (
@@ -69,6 +70,9 @@ def _run(chosen: options.Options) -> None:
         build_config(variant.model, folder, own) for variant, own in zip(chosen.variants, given, strict=True)
     ]
     check_comparable(chosen.variants, configs)
+    check_read(configs, chosen.on_command_line)
+    for variant, config in zip(chosen.variants, configs, strict=True):
+        check_read([config], variant.settings)
     if chosen.resume:
         with checkpoint.alone(chosen.resume):  # fails before data are read
             state = checkpoint.load(chosen.resume, "cpu")

@@ -17,6 +17,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config import options
 from mmbee_plugin.recbole.config.files import config_folder
 from mmbee_plugin.recbole.config.given import given_settings
+from mmbee_plugin.recbole.config.idle import check_read
 from mmbee_plugin.recbole.config.known import check_given, check_settings, known_settings
 from mmbee_plugin.recbole.config.layers import check_model
 from mmbee_plugin.recbole.config.sources import merged, nested, of_model
@@ -39,12 +40,13 @@ def _tune(argv: list[str]) -> None:
         raise InputError(f"--max_evals={chosen.max_evals}: at least one setting has to be tried")
     check_extra("hyperopt", "a search")
     params_file = chosen.params_file or space_file(model)
-    searched_settings(params_file, model)
+    searched = searched_settings(params_file, model)
     given = given_settings(chosen.config_files, rest)
     check_given(given, [model])
     given = of_model(given, model)
     folder = ensure(chosen.dataset, chosen.data_path)
     config = build_config(model, folder, given)  # raises for bad settings before the search starts
+    check_read([config], given_settings(None, rest), varied=searched)
 
     left = TimeLeft(chosen.max_evals, "trials")
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -81,7 +82,11 @@ RULES = (
     Rule(
         "mmbee train --model=MMSSL --dataset=tiktok --tuned", PARSED, "needs the files that it was tuned on"
     ),
-    Rule("mmbee train --model=MMBee --dataset=ml-100k", SLOW, f"{ONCE} --interest=none"),
+    Rule(
+        "mmbee train --model=MMBee --dataset=ml-100k",
+        SLOW,
+        f"{ONCE} --interest=none".replace(" --graphcl.epochs=1", ""),
+    ),
     Rule("mmbee train --model=MMBee --dataset=livesim", SLOW, LIVE),
     Rule("mmbee train --model=MMGCN", SLOW, ONCE.replace("--graphcl.epochs=1 ", "")),
     Rule("mmbee resume", PARSED, "needs a killed run; tests/recbole/test_trainer.py"),
@@ -202,6 +207,38 @@ def test_commands_are_read_as_a_shell_has_them(tmp_path):
         (8, "mmbee i", True),
     ]
     assert found[2].shortest == "mmbee g" and found[2].words == ["mmbee", "g", "--h", "1"]
+
+
+def test_no_command_gives_a_setting_that_nothing_reads():
+    from mmbee_plugin.recbole.config import options
+    from mmbee_plugin.recbole.config.files import base_sources
+    from mmbee_plugin.recbole.config.idle import check_read
+    from mmbee_plugin.recbole.config.layers import default_settings
+    from mmbee_plugin.recbole.config.sources import merged, settings_of
+
+    programs = {
+        "mmbee train": options.TRAIN,
+        "mmbee compare": options.COMPARE,
+        "python run_recbole.py": options.RUN,
+    }
+    programs["mmbee tune"] = options.Command("mmbee tune", "", (*options.TRAIN.takes, "--max_evals"))
+    seen = 0
+    for command in of_blocks():
+        begins = " ".join(command.text.split()[:2])
+        if begins not in programs or "--resume" in command.text:
+            continue
+        small = rule_of(command).more if rule_of(command).kind in (FAST, SLOW) else ""
+        chosen = options.parse_run([*command.words[2:], *small.split()], programs[begins])
+        for kind in ("real", "sample"):
+            folder = SimpleNamespace(name=chosen.dataset, kind=kind, live=None)
+            configs = []
+            for one in chosen.variants:
+                given = settings_of([*base_sources(one.model, folder), *chosen.sources_of(one)], one.model)
+                configs.append(merged(default_settings(one.model), given) | {"model": one.model})
+                check_read(configs[-1:], one.settings)
+            check_read(configs, chosen.on_command_line)
+        seen += 1
+    assert seen > 20
 
 
 def run_all(kinds: set[str], folder: Path) -> None:

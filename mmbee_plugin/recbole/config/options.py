@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from mmbee_plugin.command.spelling import spelled
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config.given import given_sources
-from mmbee_plugin.recbole.config.sources import Source, combined
+from mmbee_plugin.recbole.config.sources import COMMAND_LINE, Source, combined, settings_of
 from mmbee_plugin.recbole.config.variants import Variant, named, separated
 
 
@@ -47,6 +47,11 @@ class Options:
     def given(self) -> dict[str, Any]:
         """The settings of all sources, as :func:`combined`."""
         return combined(self.sources)
+
+    @property
+    def on_command_line(self) -> dict[str, Any]:
+        """The settings of the command line for all variants."""
+        return settings_of((source for source in self.sources if source.file == COMMAND_LINE), "")
 
     def sources_of(self, variant: Variant) -> tuple[Source, ...]:
         """The sources, and the variant's own settings last."""
