@@ -14,6 +14,7 @@ from mmbee_plugin.experiments.making import cells_of_rows
 from mmbee_plugin.experiments.report import Report
 from mmbee_plugin.experiments.rows import over
 from mmbee_plugin.experiments.training import check_split, settings_given
+from mmbee_plugin.recbole.config.idle import check_read
 from mmbee_plugin.recbole.config.modalities import chosen_modalities
 from mmbee_plugin.recbole.config.settings import chosen_metapaths
 from mmbee_plugin.recbole.run import build_config
@@ -86,10 +87,13 @@ def planned(chosen: TableOptions, folder: DatasetFolder, given: Mapping[str, Any
     """The table with the chosen rows, for this dataset and these settings.
 
     Raises:
-        InputError: unknown table or row, or a given setting that rows make themselves.
+        InputError: unknown table or row, or a given setting that rows make themselves or that none reads.
     """
     config = build_config(MODEL, folder, {**given, **FULL})
     modalities = chosen_modalities(config, folder)
     table = make_table(chosen.number, modalities, [path.name for path in chosen_metapaths(config)])
     table.check_settings(given)
-    return table.only(chosen.only)
+    table = table.only(chosen.only)
+    if given:
+        check_read([build_config(MODEL, folder, over(given, row.settings)) for row in table.rows], given)
+    return table

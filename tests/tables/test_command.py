@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.errors import InputError
+from mmbee_plugin.tables.command import TableOptions, planned
 
 
 @pytest.fixture
@@ -46,6 +49,10 @@ def test_bad_input_is_one_line_and_status_2(table):
         (("2", "--dataset=tinylive", "--split=all"), "one of valid, test is needed"),
         (("2", "--dataset=tinylive", "--only=MFQ"), "table 2 has no row 'MFQ'"),
         (("2", "--dataset=tinylive", "--content=mfq"), "setting 'content': the rows of table 2 set it"),
+        (
+            ("2", "--dataset=tinylive", "--only=SIM+GIE", "--num_queries=3"),
+            "num_queries 3: nothing reads it, since content is none",
+        ),
         (("7", "--dataset=tinylive", "--epoch=3"), "did you mean epochs?"),
         (
             ("2", "--dataset=tinylive", "--seed=7"),
@@ -58,3 +65,12 @@ def test_bad_input_is_one_line_and_status_2(table):
         assert (code, out) == (2, ""), arguments
         assert message in err
         assert err.count("\n") == 1, err
+
+
+def test_one_row_that_reads_a_setting_is_enough(live_path, monkeypatch):
+    monkeypatch.chdir(live_path.parents[1])
+    folder, given = DatasetFolder(live_path), {"num_queries": 3, "graph": {"top_k": 4}}
+    chosen = TableOptions(2, "tinylive", live_path.parent, 1, "valid", (), 1, live_path, live_path)
+    assert len(planned(chosen, folder, given).rows) > 15
+    with pytest.raises(InputError, match=r"graph\.top_k 4: nothing reads it, since interest is none"):
+        planned(replace(chosen, only=("SIM+MFQ",)), folder, given)
