@@ -20,7 +20,8 @@ import numpy as np
 
 from mmbee_plugin.command import threads
 from mmbee_plugin.command.yaml_settings import parse_value
-from mmbee_plugin.daily.loop import DayOutcome, run_day
+from mmbee_plugin.daily.loop import run_day
+from mmbee_plugin.daily.outcome import DayOutcome
 from mmbee_plugin.daily.settings import DailySettings
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.data.labelled import GIFT, LabelledRows

@@ -13,7 +13,7 @@ from mmbee_plugin.command.extras import check_extra
 from mmbee_plugin.errors import InputError
 
 if TYPE_CHECKING:
-    from mmbee_plugin.daily.day import DayOutcome
+    from mmbee_plugin.daily.outcome import DayOutcome
     from mmbee_plugin.daily.settings import DailySettings
 
 app = typer.Typer()
@@ -69,7 +69,7 @@ def daily(
     closed = False
     for outcome in outcomes:
         _tell(outcome)
-        closed |= not outcome.published
+        closed |= not outcome.opens
     if closed:
         raise typer.Exit(1)
 
@@ -104,6 +104,8 @@ def _tell(outcome: DayOutcome) -> None:
         typer.echo(f"{outcome.day}: ALARM: {alarm}")
     if outcome.published:
         typer.echo(f"{outcome.day}: published {outcome.bundle}")
+    elif outcome.opens:
+        typer.echo(f"{outcome.day}: {outcome.bundle} was published before; {outcome.served} is served now")
     else:
         typer.echo(f"{outcome.day}: kept back {outcome.bundle}, the gate is closed: {outcome.reason}")
     typer.echo(f"{outcome.day}: {sum(outcome.cpu_seconds.values()):.1f} CPU s; report {outcome.report}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mmbee_plugin.logs.period import DAY, Period
 from mmbee_plugin.serving.bundle.shelf import Shelf
 
 BUNDLE, PUBLISH = "bundle", "publish"
-"""stages whose records tell which bundle a day built, and that it was published or kept back"""
+"""stages whose records tell which bundles a day has built, and with which one it ended"""
 
 
 @dataclass(frozen=True)
@@ -35,55 +36,69 @@ def earlier_days(work: Path, day: str) -> list[Path]:
     return sorted((path for path in work.glob("????-??-??") if path.name < day), reverse=True)
 
 
-def find_served(work: Path, day: str, shelf: Shelf) -> str | None:
-    """The bundle that was served before a day: of the newest earlier day that was published and not rolled back, else
-    the newest published one that is of no day from this one on. None if there is none."""
-    for _, found in _published(work, day, shelf):
-        return str(found["bundle"])
-    pointer = shelf.current()
-    if pointer is None:
-        return None
+def bundles_of(folder: Path) -> set[str]:
+    """Ids of all bundles that a day has built, whatever its settings were."""
+    record = read_record(folder, BUNDLE)
+    return set() if record is None else {record["result"]["bundle"], *record["result"].get("earlier", ())}
+
+
+def served_before(work: Path, day: str, shelf: Shelf) -> tuple[str, ...]:
+    """The bundles that CURRENT named before it named one of this day or of a later one, the newest last."""
     # Built is enough: a day that was killed between publishing and its record is none that was before.
-    records = (read_record(path, BUNDLE) for path in work.glob("????-??-??") if path.name >= day)
-    later = {record["result"]["bundle"] for record in records if record is not None}
-    return next((one for one in (pointer.bundle, *reversed(pointer.previous)) if one not in later), None)
+    since = {one for path in work.glob("????-??-??") if path.name >= day for one in bundles_of(path)}
+    return tuple(takewhile(lambda one: one not in since, _chain(shelf)))
+
+
+def overtaken(work: Path, day: str, shelf: Shelf) -> str | None:
+    """Why a day cannot be learned any more: CURRENT would go back in time. None if it can."""
+    served = set(_chain(shelf))
+    newest = max((path.name for path in work.glob("????-??-??") if served & bundles_of(path)), default=day)
+    if newest <= day:
+        return None
+    return (
+        f"{day}: not learned yet with this log and these settings, and {newest} was published meanwhile; "
+        "days are learned in order, mmbee bundle rollback takes later ones back"
+    )
+
+
+def _chain(shelf: Shelf) -> tuple[str, ...]:
+    pointer = shelf.current()
+    return () if pointer is None else (*pointer.previous, pointer.bundle)
 
 
 def find_base(
-    work: Path, day: str, shelf: Shelf, adapter: Adapter, model: Mapping[str, Any], period: Period
+    work: Path,
+    day: str,
+    served: Sequence[str],
+    adapter: Adapter,
+    model: Mapping[str, Any],
+    period: Period,
 ) -> tuple[Base | None, str]:
     """The day to go on from, or None to train from nothing, and one line that says why.
 
-    It is the newest earlier day whose bundle was published and not rolled back: what was kept back by the gate, or by
-    somebody, is not built upon, and its rows are trained on again.
+    It is the earlier day whose bundle was served last: what the gate kept back, or somebody took back, is not built
+    upon, and its rows are trained on again.
 
     Args:
         work: folder of the days.
         day: YYYY-MM-DD.
+        served: before that day, see `served_before`.
         model: settings of the day's training.
         period: of the day's samples, which have to reach back to the base's cut.
     """
-    for folder, found in _published(work, day, shelf):
-        base = Base(
-            folder.name, found["bundle"], folder / found["trained"], found["cut"], found.get("snapshot")
-        )
-        why = _unfit(base, found, adapter, model, period)
-        return (
-            (base, f"goes on from {base.day}, bundle {base.bundle}")
-            if why is None
-            else (None, f"cold start: {why}")
-        )
-    return None, "cold start: no earlier day is served"
-
-
-def _published(work: Path, day: str, shelf: Shelf) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """Folders of earlier days whose bundle is or was served, the newest first, with the results of their records."""
-    pointer = shelf.current()
-    served = set() if pointer is None else {pointer.bundle, *pointer.previous}
-    for folder in earlier_days(work, day):
-        record = read_record(folder, PUBLISH)
-        if record is not None and record["result"]["published"] and record["result"]["bundle"] in served:
-            yield folder, record["result"]
+    records = ((folder, read_record(folder, PUBLISH)) for folder in earlier_days(work, day))
+    ended = {
+        each["result"]["bundle"]: (folder, each["result"]) for folder, each in records if each is not None
+    }
+    bundle = next((one for one in reversed(served) if one in ended), None)
+    if bundle is None:
+        return None, "cold start: no earlier day is served"
+    folder, found = ended[bundle]
+    base = Base(folder.name, bundle, folder / found["trained"], found["cut"], found.get("snapshot"))
+    why = _unfit(base, found, adapter, model, period)
+    if why is not None:
+        return None, f"cold start: {why}"
+    return base, f"goes on from {base.day}, bundle {base.bundle}"
 
 
 def _unfit(

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mmbee_plugin.daily.adapter import Adapter, Start
 from mmbee_plugin.daily.alarm import Alarm
 from mmbee_plugin.daily.alarms import alarms
-from mmbee_plugin.daily.base import BUNDLE, PUBLISH, Base, earlier_days, find_base, find_served
+from mmbee_plugin.daily.base import (
+    BUNDLE,
+    PUBLISH,
+    Base,
+    bundles_of,
+    earlier_days,
+    find_base,
+    overtaken,
+    served_before,
+)
 from mmbee_plugin.daily.content import content_until
 from mmbee_plugin.daily.gate import Verdict, judge
 from mmbee_plugin.daily.norms import directions, norms
+from mmbee_plugin.daily.outcome import DayOutcome
 from mmbee_plugin.daily.report import DayReport, write_report
 from mmbee_plugin.daily.settings import DailySettings
 from mmbee_plugin.daily.stages import Stages, read_record
@@ -34,29 +44,6 @@ from mmbee_plugin.serving.replay import Replayed, open_scorer, replay_rows
 
 PROGRESSIVE, HELD_OUT, REPORT = "progressive.npz", "held-out.npz", "report.html"
 """Files of a day: all its rows answered by the served bundle, its held-out rows answered by the new one, the report."""
-
-
-@dataclass(frozen=True)
-class DayOutcome:
-    """What a day came to."""
-
-    day: str
-    """YYYY-MM-DD"""
-    bundle: str
-    """id of the bundle that was built"""
-    published: bool
-    """whether the gate opened; if not, yesterday's bundle stays"""
-    reason: str
-    """of the gate, in one line"""
-    alarms: tuple[str, ...]
-    """shifts of the log, a line each"""
-    start: str
-    """what training started from, in one line"""
-    cold: bool
-    """whether it started from nothing"""
-    cpu_seconds: Mapping[str, float]
-    """of each stage"""
-    report: Path
 
 
 class Day:
@@ -87,14 +74,15 @@ class Day:
         self.begin = (self.period.ends[-1] - DAY) / 1000
         """start of the day in seconds since 1970"""
         self.folder = work / self.name
-        self.stages = Stages(self.folder, self.show)
+        self.stages = Stages(self.folder, self.show, overtaken(work, self.name, shelf))
 
     def run(self) -> DayOutcome:
         """Does what is left of the stages."""
         samples, content = self._samples()
         model = self.adapter.settings(samples)
-        served = find_served(self.work, self.name, self.shelf)
-        base, start = find_base(self.work, self.name, self.shelf, self.adapter, model, self.period)
+        before = served_before(self.work, self.name, self.shelf)
+        served = before[-1] if before else None
+        base, start = find_base(self.work, self.name, before, self.adapter, model, self.period)
         answers = None if served is None else self._progressive(served, samples, content)
         self.show(start)
         trained, source = self._train(samples, content, model, base)
@@ -103,9 +91,11 @@ class Day:
         self._publish(bundle, verdict, trained, model)
         raised = self._report(verdict, drift, answers, start)
         self._forget()
+        pointer = self.shelf.current()
         return DayOutcome(
             self.name,
             bundle,
+            None if pointer is None else pointer.bundle,
             verdict.opens,
             verdict.reason,
             tuple(f"{alarm.name} {alarm.words}" for alarm in raised),
@@ -183,8 +173,12 @@ class Day:
         def work(key: str) -> dict[str, Any]:
             opened = source or self.adapter.source(samples, self.folder / trained)
             made = build_bundle(opened, self.shelf)
-            snapshot = opened.facts.snapshot
-            return {"bundle": made, "path": str((self.shelf.path / made).absolute()), "snapshot": snapshot}
+            return {
+                "bundle": made,
+                "earlier": sorted(bundles_of(self.folder) - {made}),
+                "path": str((self.shelf.path / made).absolute()),
+                "snapshot": opened.facts.snapshot,
+            }
 
         return str(self.stages.done(BUNDLE, {"trained": trained}, work)["bundle"])
 
@@ -245,7 +239,6 @@ class Day:
             if verdict.opens:
                 self.shelf.publish(bundle)
             return {
-                "published": verdict.opens,
                 "bundle": bundle,
                 "adapter": self.adapter.name,
                 "model": dict(model),

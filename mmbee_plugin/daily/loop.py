@@ -8,7 +8,8 @@ from typing import Any
 
 from mmbee_plugin.command.time_left import TimeLeft
 from mmbee_plugin.daily.adapter import Adapter
-from mmbee_plugin.daily.day import Day, DayOutcome
+from mmbee_plugin.daily.day import Day
+from mmbee_plugin.daily.outcome import DayOutcome
 from mmbee_plugin.daily.settings import DailySettings
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import locked
@@ -49,7 +50,8 @@ def run_day(
         show: called with a line as each stage starts.
 
     Raises:
-        InputError: a bad log, day or setting; another process works in the same folder; another bundle is pinned.
+        InputError: a bad log, day or setting; another process works in the same folder; another bundle is pinned; the
+            day would be learned after a later one was published.
     """
     chosen = settings or DailySettings()
     place = bundles / WORK if work is None else work

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import write_json
 
 Result = Mapping[str, Any]
@@ -29,16 +30,16 @@ class Stages:
     """The stages of one day.
 
     Args:
-        folder: of the day, made if missing.
+        folder: of the day, made by the first stage.
         show: called with each stage's name as it starts, and what it says on the way.
+        ended: why no stage is done any more, only found; None if they are.
     """
 
-    def __init__(self, folder: Path, show: Callable[[str], None]) -> None:
-        self.folder, self.show = folder, show
+    def __init__(self, folder: Path, show: Callable[[str], None], ended: str | None = None) -> None:
+        self.folder, self.show, self.ended = folder, show, ended
         self.costs: dict[str, tuple[float, float]] = {}
         """seconds and CPU seconds of each stage, of its last process if it was killed on the way"""
         self._results: dict[str, dict[str, Any]] = {}
-        folder.mkdir(parents=True, exist_ok=True)
 
     def done(self, name: str, inputs: Mapping[str, Any], work: Callable[[str], Result]) -> dict[str, Any]:
         """The result of a stage, found if it has ended for these inputs, else worked out.
@@ -47,6 +48,9 @@ class Stages:
             inputs: plain values that decide the result.
             work: does the stage; called with the hash of its inputs. An entry ``path`` of its result, relative to the
                 day's folder, has to be there for the result to be found again.
+
+        Raises:
+            InputError: it was not found, and none is done any more.
         """
         key = digest({"stage": name, **inputs})
         found = read_record(self.folder, name)
@@ -55,6 +59,9 @@ class Stages:
             or found["key"] != key
             or not (self.folder / found["result"].get("path", "")).exists()
         ):
+            if self.ended is not None:
+                raise InputError(self.ended)
+            self.folder.mkdir(parents=True, exist_ok=True)
             self.show(name)
             begun, cpu = time.perf_counter(), _cpu_seconds()
             result = dict(work(key))

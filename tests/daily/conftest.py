@@ -15,7 +15,8 @@ pytest.importorskip("recbole", reason="RecBole is not installed")
 pytest.importorskip("safetensors", reason="the serve extra is not installed")
 
 from mmbee_plugin.daily.gate import GateSettings
-from mmbee_plugin.daily.loop import DayOutcome, run_day
+from mmbee_plugin.daily.loop import run_day
+from mmbee_plugin.daily.outcome import DayOutcome
 from mmbee_plugin.daily.settings import DailySettings
 from mmbee_plugin.livesim.settings import LiveSimSettings
 from mmbee_plugin.livesim.simulate import simulate

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from mmbee_plugin.cli import app
+from mmbee_plugin.cli.daily import _tell
 from mmbee_plugin.command.entry import exit_status
+from mmbee_plugin.daily.base import overtaken, served_before
 from mmbee_plugin.daily.content import content_until
 from mmbee_plugin.daily.loop import run_days
+from mmbee_plugin.daily.outcome import DayOutcome
 from mmbee_plugin.daily.stages import Stages
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import write_json
 from mmbee_plugin.logs.folder import LogFolder
 from mmbee_plugin.recbole.training import checkpoint
 from mmbee_plugin.serving.bundle.shelf import Shelf
@@ -55,6 +60,33 @@ def test_what_the_loop_decides_is_refused(run, small) -> None:
         run(2, adapter="keras")
 
 
+def test_what_was_before_a_day_is_what_served_before_it(tmp_path: Path) -> None:
+    """Whatever its day, and whichever of a day's bundles were served."""
+    days = {"2025-05-02": {"bundle": "b"}, "2025-05-03": {"bundle": "c2", "earlier": ["c"]}}
+    for day, result in {**days, "2025-05-04": {"bundle": "d"}}.items():
+        (tmp_path / day).mkdir()
+        write_json(tmp_path / day / "bundle.json", {"key": "", "result": result, "seconds": [0, 0]})
+
+    def served(chain: str, day: int) -> tuple[str, ...]:
+        *previous, bundle = chain.split()
+        write_json(tmp_path / "CURRENT", {"bundle": bundle, "previous": previous, "pinned": False})
+        return served_before(tmp_path, f"2025-05-0{day}", Shelf(tmp_path))
+
+    assert served("b c", 4) == served("b c d", 4) == served("b c d hotfix", 4) == ("b", "c")
+    assert served("b hotfix c", 3) == served("b hotfix c c2 d", 3) == ("b", "hotfix")
+    assert served("b c hotfix", 4) == ("b", "c", "hotfix")
+    assert served("b d", 2) == ()
+    for chain, day, why in (
+        ("b c", 3, None),
+        ("b hotfix", 2, None),
+        ("b c hotfix", 2, "2025-05-03"),
+        ("d", 3, "05-04"),
+    ):
+        served(chain, day)
+        found = overtaken(tmp_path, f"2025-05-0{day}", Shelf(tmp_path))
+        assert found is None if why is None else found is not None and f"{why} was published" in found
+
+
 def test_later_days_of_a_log_change_nothing(log: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(log, tmp_path / "log"))
     opened, cache = LogFolder(copy), tmp_path / "cache.json"
@@ -86,6 +118,17 @@ def test_a_stage_is_done_once_for_its_inputs(tmp_path: Path) -> None:
     assert len(done) == 3, "what it left is gone"
     with pytest.raises(TypeError):
         Stages(tmp_path, lambda line: None).done("other", {}, lambda key: {"path": "made", "odd": object()})
+
+
+def test_what_serves_is_told(capsys: pytest.CaptureFixture) -> None:
+    outcome = DayOutcome("2025-05-08", "a", "a", True, "", (), "cold start", True, {}, Path("report.html"))
+    for served, opens, told in (
+        ("a", True, "published a"),
+        ("b", True, "a was published before; b is served now"),
+        ("b", False, "kept back a, the gate is closed: "),
+    ):
+        _tell(replace(outcome, served=served, opens=opens))
+        assert capsys.readouterr().out.splitlines()[1] == f"2025-05-08: {told}"
 
 
 def test_days_are_given_one_way(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

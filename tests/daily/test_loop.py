@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from mmbee_plugin.daily.day import PROGRESSIVE
 from mmbee_plugin.daily.loop import WORK
+from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.snapshot import Snapshot
-from mmbee_plugin.serving.bundle.shelf import Shelf
+from mmbee_plugin.serving.bundle.shelf import Pointer, Shelf
+from mmbee_plugin.serving.replay import Replayed
 
 
 def test_days_go_on_from_each_other_and_are_found_again(run, tmp_path: Path) -> None:
@@ -21,12 +27,42 @@ def test_days_go_on_from_each_other_and_are_found_again(run, tmp_path: Path) -> 
 
 
 def test_a_day_that_was_rolled_back_is_not_built_upon(run, tmp_path: Path) -> None:
+    """By its id too; and it stays so when it is found again."""
+    shelf = Shelf(tmp_path / "bundles")
     first, second = run(2), run(3)
-    Shelf(tmp_path / "bundles").rollback()
+    shelf.rollback(first.bundle)
+    again = run(3)
+    assert again == replace(second, served=first.bundle) and not again.published
     said: list[str] = []
     third = run(4, show=said.append)
     assert any(f"goes on from {first.day}" in line for line in said)
     assert not third.cold and third.bundle != second.bundle
+    assert shelf.rollback().bundle == first.bundle
+
+
+def test_days_are_learned_in_order(run, small, tmp_path: Path) -> None:
+    """Once a later day was published a day is found again, and learned anew only when that was taken back."""
+    shelf, other = Shelf(tmp_path / "bundles"), {**small, "dropout_prob": 0.1}
+    first, second = run(2), run(3)
+    assert run(2) == replace(first, served=second.bundle)
+    refused = f"{first.day}: not learned yet .* and {second.day} was published meanwhile"
+    with pytest.raises(InputError, match=refused):
+        run(2, given=other)
+    assert shelf.current() == Pointer(second.bundle, (first.bundle,))
+    shelf.rollback()
+    third = run(2, given=other)
+    assert third.cold and third.published and shelf.current() == Pointer(third.bundle, (first.bundle,))
+
+
+def test_a_day_is_compared_with_what_serves(run, small, tmp_path: Path) -> None:
+    """Which is a bundle of no day here, so the day goes on from the one before."""
+    first = run(2)
+    hotfix = run(2, work=tmp_path / "elsewhere", given={**small, "dropout_prob": 0.1})
+    second = run(3)
+    place = tmp_path / "bundles" / WORK / second.day
+    assert Replayed.read(place / PROGRESSIVE).bundle == hotfix.bundle != first.bundle
+    assert hotfix.published and second.start == f"goes on from {first.day}, bundle {first.bundle}"
+    assert Shelf(tmp_path / "bundles").current() == Pointer(second.bundle, (first.bundle, hotfix.bundle))
 
 
 def test_a_day_refreshes_the_graph_of_the_day_before(run, settings, tmp_path: Path) -> None:

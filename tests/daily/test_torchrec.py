@@ -21,7 +21,7 @@ from mmbee_plugin.command.entry import exit_status
 from mmbee_plugin.command.yaml_settings import read_mapping
 from mmbee_plugin.daily import torchrec
 from mmbee_plugin.daily.adapter import Start
-from mmbee_plugin.daily.loop import DayOutcome
+from mmbee_plugin.daily.outcome import DayOutcome
 from mmbee_plugin.daily.stages import Stages
 from mmbee_plugin.daily.torchrec import CHECKPOINTS, JOB, LOCK, SHARDS, TorchRecAdapter
 from mmbee_plugin.data.folder import DatasetFolder

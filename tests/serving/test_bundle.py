@@ -180,15 +180,32 @@ def test_publishing_rolling_back_and_pinning(static_shelved):
         shelf.publish(second)
     assert shelf.publish(first).pinned
     assert not shelf.pin(on=False).pinned
-    assert shelf.rollback(second).bundle == second
-    assert shelf.pin(first).bundle == first
-    for moved in (shelf.rollback, lambda: shelf.rollback(second)):
-        with pytest.raises(InputError, match=f"{first} is pinned"):
+    assert shelf.publish(second).bundle == second
+    assert shelf.pin(first) == Pointer(first, (), pinned=True)
+    assert shelf.pin(second) == Pointer(second, (first,), pinned=True)
+    for moved in (shelf.rollback, lambda: shelf.rollback(first)):
+        with pytest.raises(InputError, match=f"{second} is pinned"):
             moved()
-    assert shelf.pin(second) == Pointer(second, (first, second, first), pinned=True)
     assert shelf.current().bundle == second
     with pytest.raises(InputError, match="no such bundle"):
         shelf.publish("nowhere")
+
+
+@pytest.mark.parametrize("back", ["rollback", "pin", "publish"])
+def test_what_was_served_since_is_taken_back(random_source, tmp_path, back):
+    """By going back to an older bundle by its id: no later rollback returns to a newer one."""
+    shelf = Shelf(tmp_path / "bundles")
+    first, second, third, fourth = (build_bundle(random_source(seed, live=False), shelf) for seed in range(4))
+    for bundle in (first, second, third):
+        shelf.publish(bundle)
+    pointer = getattr(shelf, back)(second)
+    assert (pointer.bundle, pointer.previous) == (second, (first,))
+    shelf.pin(on=False)
+    assert shelf.publish(fourth).previous == (first, second)
+    with pytest.raises(InputError, match=f"{third} was not served before this one; mmbee bundle publish"):
+        shelf.rollback(third)
+    assert shelf.rollback(fourth).bundle == fourth
+    assert [shelf.rollback().bundle for _ in range(2)] == [second, first]
 
 
 def test_pruning_keeps_what_serves_and_what_served_before(random_source, tmp_path):

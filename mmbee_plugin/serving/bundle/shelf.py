@@ -34,7 +34,7 @@ class Pointer:
 
     bundle: str
     previous: tuple[str, ...] = ()
-    """bundles served before, the most recent last."""
+    """bundles served before and not taken back, the most recent last; none twice."""
     pinned: bool = False
 
 
@@ -98,7 +98,7 @@ class Shelf:
         return folder
 
     def publish(self, bundle: str) -> Pointer:
-        """Verifies a bundle and points CURRENT at it.
+        """Verifies a bundle and points CURRENT at it; if it was served before, those served since are taken back.
 
         Raises:
             InputError: a missing or damaged bundle, or another one is pinned.
@@ -108,23 +108,27 @@ class Shelf:
             return self._point(self._next(bundle))
 
     def rollback(self, bundle: str | None = None) -> Pointer:
-        """Points CURRENT at the bundle served before, or publishes ``bundle``.
+        """Points CURRENT back at the bundle served before, or at an older one, and takes back those served since.
 
         Raises:
-            InputError: no bundle was served before; as `publish`.
+            InputError: it was not served before; as `publish`.
         """
-        if bundle is not None:
-            return self.publish(bundle)
         with self._changing():
             before = self.current()
             if before is None or not before.previous:
                 raise InputError(f"{self.path}: no bundle was served before this one")
-            self._check_free(before)
-            self.verify(before.previous[-1])
-            return self._point(replace(before, bundle=before.previous[-1], previous=before.previous[:-1]))
+            target = bundle or before.previous[-1]
+            if target not in (*before.previous, before.bundle):
+                raise InputError(
+                    f"{self.path}: {target} was not served before this one; mmbee bundle publish takes any"
+                )
+            self.verify(target)
+            return self._point(self._next(target))
 
     def pin(self, bundle: str | None = None, on: bool = True) -> Pointer:
         """Pins CURRENT to a bundle (by default the present one), or unpins it; nothing else moves a pinned CURRENT.
+
+        Another bundle is taken as by `publish`.
 
         Raises:
             InputError: a missing or damaged bundle, or nothing was published.
@@ -174,14 +178,17 @@ class Shelf:
             raise InputError(f"{self.path}: cannot be written ({one_line(error)})") from None
 
     def _next(self, bundle: str, moves_pin: bool = False) -> Pointer:
-        """The pointer that names a bundle after the present one. Raises InputError as `publish`."""
+        """The pointer that names a bundle, after the present one or back at it. Raises InputError as `publish`."""
         check_files(self.path / bundle, read_manifest(self.path / bundle), hashes=False)  # not pruned since
         before = self.current()
         if before is None or before.bundle == bundle:
             return before or Pointer(bundle)
         if not moves_pin:
             self._check_free(before)
-        return replace(before, bundle=bundle, previous=(*before.previous, before.bundle))
+        chain = (*before.previous, before.bundle)
+        return replace(
+            before, bundle=bundle, previous=chain[: chain.index(bundle)] if bundle in chain else chain
+        )
 
     def _check_free(self, pointer: Pointer) -> None:
         if pointer.pinned:
