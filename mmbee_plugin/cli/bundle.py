@@ -98,17 +98,11 @@ def publish(bundles: Bundles, bundle: Id, store: StoreUrl = None) -> None:
     So are the rows of its topology, if it has one.
     """
     shelf = _shelf(bundles)
-    manifest = shelf.verify(bundle)
     if store is not None:
         check_extra("redis", "--store")
-        from mmbee_plugin.serving.bundle.topology import ENTRY, open_topology
-        from mmbee_plugin.serving.store.redis import fill
-        from mmbee_plugin.serving.store.walks import fill_walks
+        from mmbee_plugin.serving.store.bundles import fill_bundle
 
-        typer.echo(f"{store}: {fill(store, bundles / bundle, bundle):,} users")
-        if ENTRY in manifest:
-            count = fill_walks(store, bundle, open_topology(bundles / bundle, manifest))
-            typer.echo(f"{store}: {count:,} nodes to walk")
+        fill_bundle(store, shelf, bundle, typer.echo)
     _tell(shelf.publish(bundle))
 
 
@@ -145,11 +139,9 @@ def prune(
     for bundle in _shelf(bundles).prune(keep):
         if store is not None:
             check_extra("redis", "--store")
-            from mmbee_plugin.serving.store.redis import drop
-            from mmbee_plugin.serving.store.walks import drop_walks
+            from mmbee_plugin.serving.store.bundles import drop_bundle
 
-            drop(store, bundle)
-            drop_walks(store, bundle)
+            drop_bundle(store, bundle)
         typer.echo(f"Removed: {bundle}")
 
 

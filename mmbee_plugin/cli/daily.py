@@ -42,6 +42,12 @@ def daily(
     adapter: Annotated[
         str, typer.Option(help="What trains: recbole, or torchrec under torchrun.")
     ] = "recbole",
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="A Redis or Valkey that scorers read users from: written before publishing."
+        ),
+    ] = None,
 ) -> None:
     """Learn a day: samples, graph, training on from yesterday, gate, bundle, report. Exit status 1: the gate closed.
 
@@ -50,6 +56,8 @@ def daily(
     goes on where it was.
     """
     check_extra("safetensors", "a bundle")
+    if store is not None:
+        check_extra("redis", "--store")
     if (first is None) != (last is None) or (day is None) == (first is None):
         raise InputError("a day is needed, --day=8, or several, --from=8 --to=12")
     from mmbee_plugin.daily.loop import run_days
@@ -65,6 +73,7 @@ def daily(
         adapter=adapter,
         given=model,
         show=lambda line: typer.echo(line, err=True),
+        store=store,
     )
     closed = False
     for outcome in outcomes:

@@ -52,6 +52,7 @@ class Day:
     Args:
         day: since 1970.
         work: folder of the days; this one's is made in it.
+        store: URL of a Redis or Valkey that the bundle is written into; None: into none.
     """
 
     def __init__(
@@ -63,8 +64,9 @@ class Day:
         settings: DailySettings,
         adapter: Adapter,
         show: Callable[[str], None],
+        store: str | None,
     ) -> None:
-        self.log, self.shelf, self.work, self.adapter = log, shelf, work, adapter
+        self.log, self.shelf, self.work, self.adapter, self.store = log, shelf, work, adapter, store
         self.settings, self.name, self.show = (
             settings,
             name_of(day),
@@ -237,6 +239,7 @@ class Day:
     def _publish(self, bundle: str, verdict: Verdict, trained: str, model: Mapping[str, Any]) -> None:
         def work(key: str) -> dict[str, Any]:
             if verdict.opens:
+                self._fill(bundle)
                 self.shelf.publish(bundle)
             return {
                 "bundle": bundle,
@@ -248,6 +251,12 @@ class Day:
             }
 
         self.stages.done(PUBLISH, {"bundle": bundle, "opens": verdict.opens}, work)
+
+    def _fill(self, bundle: str) -> None:
+        if self.store is not None:
+            from mmbee_plugin.serving.store.bundles import fill_bundle  # the client may not be installed
+
+            fill_bundle(self.store, self.shelf, bundle, self.show)
 
     def _report(
         self,

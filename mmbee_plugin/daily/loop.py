@@ -32,6 +32,7 @@ def run_day(
     adapter: str = "recbole",
     given: Mapping[str, Any] | None = None,
     show: Callable[[str], None] = lambda line: None,
+    store: str | None = None,
 ) -> DayOutcome:
     """Learns a day of a log and publishes its bundle, unless the gate closes.
 
@@ -48,17 +49,18 @@ def run_day(
         given: settings of the model, above those of the dataset's file, in the adapter's names, such as
             ``{"interest": None}`` or ``{"model": {"interest": "none"}}``.
         show: called with a line as each stage starts.
+        store: URL of a Redis or Valkey, into which the bundle is written before it is published.
 
     Raises:
         InputError: a bad log, day or setting; another process works in the same folder; another bundle is pinned; the
-            day would be learned after a later one was published.
+            day would be learned after a later one was published; the store cannot be written.
     """
     chosen = settings or DailySettings()
     place = bundles / WORK if work is None else work
     trains = _adapter(adapter, chosen, given or {})
     with locked(place / ".lock", LOCKED):
         log = LogFolder(logs)
-        return Day(log, day_of(log, day), Shelf(bundles), place, chosen, trains, show).run()
+        return Day(log, day_of(log, day), Shelf(bundles), place, chosen, trains, show, store).run()
 
 
 def run_days(logs: Path, bundles: Path, first: str, last: str, **more: Any) -> Iterator[DayOutcome]:

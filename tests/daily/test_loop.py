@@ -12,8 +12,11 @@ from mmbee_plugin.daily.day import PROGRESSIVE
 from mmbee_plugin.daily.loop import WORK
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.serving.bundle.opened import open_bundle
 from mmbee_plugin.serving.bundle.shelf import Pointer, Shelf
 from mmbee_plugin.serving.replay import Replayed
+from mmbee_plugin.serving.swap.follower import Follower
+from mmbee_plugin.serving.swap.holder import store_of
 
 
 def test_days_go_on_from_each_other_and_are_found_again(run, tmp_path: Path) -> None:
@@ -38,6 +41,23 @@ def test_a_day_that_was_rolled_back_is_not_built_upon(run, tmp_path: Path) -> No
     assert any(f"goes on from {first.day}" in line for line in said)
     assert not third.cold and third.bundle != second.bundle
     assert shelf.rollback().bundle == first.bundle
+
+
+def test_users_are_in_the_store_before_the_pointer_moves(run, settings, start_redis, tmp_path: Path) -> None:
+    """So that scorers take the bundle; one that is kept back is not written."""
+    shelf, nowhere = Shelf(tmp_path / "bundles"), "redis://127.0.0.1:1/0"
+    closed = settings.replace(gate=settings.gate.replace(psi=0))
+    with start_redis() as url:
+        with pytest.raises(InputError, match=f"{nowhere}: cannot be written"):
+            run(2, store=nowhere)
+        assert shelf.current() is None
+        follower = Follower(shelf, url)
+        first, second = run(2, store=url), run(3, store=url, settings=closed)
+        follower.look()
+        assert first.published and follower.refused is None
+        assert follower.scorer is not None and follower.scorer.bundle.id == first.bundle
+        with pytest.raises(InputError, match=f"has no users of bundle {second.bundle}"):
+            store_of(open_bundle(shelf.path / second.bundle, shelf.verify(second.bundle)), url, checked=True)
 
 
 def test_days_are_learned_in_order(run, small, tmp_path: Path) -> None:

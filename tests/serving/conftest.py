@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-import socket
-import subprocess
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,41 +161,3 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A store may take its time on a machine that others use too."""
     if importlib.util.find_spec("redis") is not None:
         monkeypatch.setattr("mmbee_plugin.serving.store.redis.DEADLINE", 5.0)
-
-
-@pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as url:
-        yield url
-
-
-@contextmanager
-def redis_server(folder: Path, port: int | None = None) -> Iterator[str]:
-    """A Redis or Valkey of its own; skips the test where none is installed."""
-    pytest.importorskip("redis", reason="the Redis client is not installed")
-    program = shutil.which("valkey-server") or shutil.which("redis-server")
-    if program is None:
-        pytest.skip("no redis-server here: apt-get install redis-server")
-    if port is None:
-        with closing(socket.socket()) as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
-    try:
-        for _ in range(500):
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.01)
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-@pytest.fixture
-def start_redis(tmp_path: Path) -> Callable[..., Any]:
-    """``with start_redis(port=None) as url``: a server that a test may kill."""
-    return lambda port=None: redis_server(tmp_path, port)
