@@ -230,3 +230,26 @@ def locked(path: Path, complaint: str | None = None) -> Iterator[int]:
         except BlockingIOError:
             raise InputError(f"{path.parent}: {complaint}") from None
         yield file.fileno()
+
+
+def hold(path: Path) -> IO[bytes]:
+    """Opens a file under a shared lock, which ends when it is closed, or with the process; read access is enough.
+
+    Where the file system has no locks it is only opened. Raises OSError: it cannot be opened.
+    """
+    file = path.open("rb")
+    with suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_SH)
+    return file
+
+
+def is_held(path: Path) -> bool:
+    """Whether anybody holds a file by `hold`. Raises OSError: it cannot be opened to write."""
+    with path.open("r+b") as file:  # over NFS an exclusive lock needs write access
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+    return False

@@ -190,3 +190,14 @@ def test_nothing_else_renames():
         if rolled_own.search(path.read_text(encoding="utf-8"))
     }
     assert found == {"files.py"}
+
+
+def test_a_held_file_is_held_until_all_have_let_go(tmp_path):
+    path = tmp_path / "a"
+    path.touch()
+    assert not files.is_held(path)
+    first, second = files.hold(path), files.hold(path)
+    first.close()
+    assert files.is_held(path)
+    second.close()
+    assert not files.is_held(path)

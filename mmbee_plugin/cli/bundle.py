@@ -135,7 +135,7 @@ def prune(
     keep: Annotated[int, typer.Option(help="Newest bundles that stay.")] = 3,
     store: StoreUrl = None,
 ) -> None:
-    """Remove old bundles; never the one that is served, nor the one before it."""
+    """Remove old bundles; never the one that is served, the one before it, or one that a service has loaded."""
     for bundle in _shelf(bundles).prune(keep):
         if store is not None:
             check_extra("redis", "--store")

@@ -223,6 +223,29 @@ def test_pruning_keeps_what_serves_and_what_served_before(random_source, tmp_pat
     assert shelf.rollback().bundle == ids[1]
 
 
+def test_pruning_keeps_what_a_service_has_loaded(random_source, tmp_path):
+    """Though CURRENT has gone on, to bundles that it does not take."""
+    shelf = Shelf(tmp_path / "bundles")
+    for seed in range(6):
+        build_bundle(random_source(seed, live=False), shelf)
+    oldest, second, *newer = (manifest["id"] for manifest in shelf.bundles())
+    shelf.publish(oldest)
+    follower = Follower(shelf)
+    follower.look()
+    for bundle in newer:
+        shelf.publish(bundle)
+        (shelf.path / bundle / "golden.json").write_bytes(b"{}")
+    follower.look()
+    assert follower.refused and follower.scorer.bundle.id == oldest
+    assert shelf.prune() == [second, newer[0]]
+    assert shelf.rollback(oldest).bundle == oldest
+    shelf.publish(build_bundle(random_source(9, live=False), shelf))
+    follower.look()
+    assert follower.refused is None
+    shelf.publish(build_bundle(random_source(8, live=False), shelf))
+    assert oldest in shelf.prune()
+
+
 def test_a_bundle_pruned_between_its_check_and_its_publication_is_refused(static_shelved, monkeypatch):
     """Whoever checks a bundle does not hold the others up; so it may be gone when CURRENT would name it."""
     shelf, (first, second) = static_shelved.shelf, static_shelved.ids

@@ -17,7 +17,7 @@ from typing import Any
 
 from mmbee_plugin.data.jsons import read_object
 from mmbee_plugin.errors import InputError, one_line
-from mmbee_plugin.files import discard, folder_beside, locked, publish, sync, sync_tree, write_json
+from mmbee_plugin.files import discard, folder_beside, is_held, locked, publish, sync, sync_tree, write_json
 from mmbee_plugin.serving.bundle.manifest import FILE, check_files, read_manifest
 
 POINTER = "CURRENT"
@@ -143,7 +143,10 @@ class Shelf:
             return self._point(replace(after, pinned=on))
 
     def prune(self, keep: int = KEPT) -> list[str]:
-        """Removes all but the ``keep`` newest bundles, never the served one or the one before it; returns their ids.
+        """Removes all but the ``keep`` newest bundles; returns their ids.
+
+        The served one stays, the one before it, and those that a service has loaded: it serves on with an old one where
+        newer ones are refused.
 
         Raises:
             InputError: ``keep`` below :data:`KEPT`.
@@ -156,7 +159,7 @@ class Shelf:
             stays = set(ids[-keep:])
             if pointer is not None:
                 stays |= {pointer.bundle, *pointer.previous[-1:]}
-            gone = [bundle for bundle in ids if bundle not in stays]
+            gone = [one for one in ids if one not in stays and not is_held(self.path / one / FILE)]
             for bundle in gone:
                 discard(self.path / bundle)
         return gone

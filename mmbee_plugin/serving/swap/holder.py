@@ -1,4 +1,7 @@
-"""Holds the serving scorer and swaps it for a newer one, which is loaded beside it."""
+"""Holds the serving scorer and swaps it for a newer one, which is loaded beside it.
+
+The manifest of the serving bundle is held by a lock, by which pruning leaves the bundle.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,12 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
+from typing import IO
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import hold
 from mmbee_plugin.serving.bundle.arrays import mapped
+from mmbee_plugin.serving.bundle.manifest import FILE
 from mmbee_plugin.serving.bundle.opened import Bundle
 from mmbee_plugin.serving.scorer import Scorer
 from mmbee_plugin.serving.store.records import MappedStore, Store
@@ -40,6 +46,7 @@ class Holder(ABC):
         self._failed: str | None = None
         self._served: Hashable = None
         self._tried: tuple[Hashable, float] | None = None
+        self._held: IO[bytes] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="follower", daemon=True)
 
@@ -73,6 +80,9 @@ class Holder(ABC):
             self._swap(wanted)
             self._served, self._failed = wanted, None
             assert self.scorer is not None
+            before, self._held = self._held, hold(self.scorer.bundle.folder / FILE)
+            if before is not None:
+                before.close()
             self.tell("swapped", self.scorer.bundle.id)
         except Exception as error:  # after any error the old bundle is served on, and the pointer followed
             reason = " ".join(str(error).split()) if isinstance(error, InputError) else f"{error!r}"
