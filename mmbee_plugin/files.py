@@ -1,11 +1,12 @@
 """Atomic writes of files and folders, with modes that follow the umask; lock files.
 
-A file or folder is written beside its place under a unique hidden name and then renamed: readers never see half of it,
-even after a full disk or a kill, and two writers never write into the same one.
+A file or folder is written beside its place under a unique hidden name, flushed to disk and then renamed: readers never
+see half of it, even after a full disk, a kill or a power cut, and two writers never write into the same one.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -73,7 +74,7 @@ def folder_beside(path: Path) -> Iterator[Path]:
 
 
 def publish(writing: Path, folder: Path, keeps: Callable[[Path], bool] | None = None) -> None:
-    """Renames a finished folder to its final name; restores the previous folder if that fails.
+    """Flushes a finished folder to disk and renames it to its final name; restores the previous folder if that fails.
 
     Args:
         writing: the finished folder, on the same file system as `folder`.
@@ -83,6 +84,7 @@ def publish(writing: Path, folder: Path, keeps: Callable[[Path], bool] | None = 
     Raises:
         OSError: it cannot be renamed.
     """
+    sync_tree(writing)
     if not folder.exists():
         try:
             os.replace(writing, folder)
@@ -135,10 +137,13 @@ def link(source: Path, place: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Flushes a file, or the names in a folder, to disk. Raises OSError."""
+    """Flushes a file, or the names in a folder where the file system can, to disk. Raises OSError."""
     opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
+    except OSError as error:
+        if error.errno != errno.EINVAL or not path.is_dir():
+            raise
     finally:
         os.close(opened)
 

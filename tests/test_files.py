@@ -124,6 +124,42 @@ def test_what_was_there_comes_back_where_a_folder_cannot_be_renamed(tmp_path, mo
     assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["a", "a/old"]
 
 
+def test_a_folder_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    done, fsync, rename = [], os.fsync, os.replace
+
+    def synced(opened: int) -> None:
+        done.append(Path(os.readlink(f"/proc/self/fd/{opened}")).name)
+        fsync(opened)
+
+    def renamed(source: Path, target: Path) -> None:
+        done.append("renamed")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    with files.published(tmp_path / "a") as writing:
+        (writing / "part").mkdir()
+        (writing / "part" / "rows").write_bytes(b"1")
+    assert done == ["rows", "part", writing.name, "renamed"]
+
+
+def test_names_are_flushed_where_the_file_system_can(tmp_path, monkeypatch):
+    def fails(code: int) -> None:
+        def failing(opened: int) -> None:
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr(os, "fsync", failing)
+
+    (tmp_path / "a").touch()
+    fails(errno.EINVAL)
+    files.sync(tmp_path)
+    with pytest.raises(OSError, match="Invalid argument"):
+        files.sync(tmp_path / "a")
+    fails(errno.EIO)
+    with pytest.raises(OSError, match="Input/output error"):
+        files.sync(tmp_path)
+
+
 def test_a_folder_that_is_kept_stays(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "old").touch()

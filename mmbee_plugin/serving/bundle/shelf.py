@@ -91,7 +91,7 @@ class Shelf:
     def add(self, writing: Path, bundle: str) -> Path:
         """Syncs a complete folder to disk and renames it to the bundle's id; an intact bundle of that id is kept."""
         folder = self.path / bundle
-        sync_tree(writing)
+        sync_tree(writing)  # first, so that nobody waits for the lock meanwhile
         with self._changing():
             publish(writing, folder, keeps=lambda _: self._is_whole(bundle))
             sync(self.path)
