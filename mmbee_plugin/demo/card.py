@@ -50,8 +50,7 @@ Results with what they are compared to are in `docs/results.md`.
 
 ## Limits
 
-* Its chances are those of the simulation, where gifts are made frequent and negatives are drawn: a score is no chance
-  on any platform.
+* Its chances are those of the simulation, where gifts are made frequent: a score is no chance on any platform.
 * It knows nothing of users and authors outside the simulation; an unknown user gets
   the scores of a user without a past, an unknown author none.
 * One run with one seed. Another machine's arithmetic changes the last digits, and with them which epoch is best.

@@ -1,11 +1,7 @@
 """Calibration of a chance: predicted over observed events by bin, in the log that sampled rows stand for.
 
-A log has few positives, so only a share of its negatives becomes rows. Let a row of the log be a gift with chance p,
-and let training keep all gifts and each negative with probability s. Among the kept rows the odds are p / ((1 - p) s),
-so a model of these has the logit z = ln(p / (1 - p)) - ln(s), and p = sigmoid(z + ln(s)); in terms of its own chance q,
-this is p = q / (q + (1 - q) / s). Source: He et al., Practical Lessons from Predicting Clicks on Ads (2014),
-section 6.3. The rows that are evaluated may be kept at another share, s': each negative then stands for 1 / s' rows of
-the log and is weighed by that. It holds for the task by whose label negatives are drawn, and for no other.
+The chances are those in the log, see `chances`. The rows that are evaluated may be kept at another share of its
+negatives, s', than those of training: each negative then stands for 1 / s' rows of the log and is weighed by that.
 """
 
 from __future__ import annotations
@@ -14,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation.resampling import means_on_resampled_users
@@ -51,16 +46,6 @@ class Calibration(NamedTuple):
         """(b,) predicted over observed; infinite without an event."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.predicted / self.observed
-
-
-def chances_in_log(logits: NDArray, share: float) -> NDArray[np.float64]:
-    """Chances (n,) of an event in the log, from logits (n,) trained with a ``share`` of its negatives.
-
-    Example:
-        >>> chances_in_log(np.array([0.0]), 0.1).round(4)  # even among one in ten negatives
-        array([0.0909])
-    """
-    return expit(np.asarray(logits, dtype=np.float64) + np.log(share))
 
 
 def quantile_bins(values: NDArray, weights: NDArray, bins: int = 10) -> NDArray[np.int64]:

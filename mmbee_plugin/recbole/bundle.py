@@ -13,7 +13,7 @@ from recbole.data.interaction import Interaction
 
 from mmbee_plugin.data.ragged import NOBODY
 from mmbee_plugin.modules.batch import AuthorSide, UserSide
-from mmbee_plugin.recbole.config.stock_settings import draws
+from mmbee_plugin.recbole.config.stock_settings import trained_share
 from mmbee_plugin.recbole.data.content import SegmentTable
 from mmbee_plugin.recbole.data.split import TrainingSplit
 from mmbee_plugin.recbole.exchange import exchange_of, open_run
@@ -43,7 +43,7 @@ class RecBoleSource:
             origin=folder.origin,
             until=model.end_of_training if dataset.ordered else None,
             chances=model.objective.loss == "bce",
-            negatives=None if folder.live is None or draws(dataset.config) else folder.live.train_negatives,
+            negatives=trained_share(dataset.config, folder.live),
         )
         self.live = None
         if model.content.windows is not None:

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.evaluation.calibration import chances_in_log
+from mmbee_plugin.evaluation.chances import chances_in_log
 from mmbee_plugin.files import replaced
 from mmbee_plugin.modules.gtr import EncodedAuthor
 from mmbee_plugin.serving.board.board import BATCH, OFF_AIR, UNKNOWN, Board, LiveBoard, board_of
@@ -181,7 +181,7 @@ def replay_rows(
     labels = np.stack([rows.labels.get(task, unknown) for task in tasks], axis=1)
     return Replayed(
         scorer.bundle.id,
-        scorer.bundle.manifest["data"].get("negatives") if scorer.bundle.manifest["chances"] else None,
+        scorer.bundle.trained_share,
         tasks,
         rows.users,
         rows.authors,

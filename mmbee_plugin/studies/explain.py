@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 import typer
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.evaluation.chances import chances_in_log
 from mmbee_plugin.experiments.colours import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
 from mmbee_plugin.experiments.plots import Plot
 from mmbee_plugin.experiments.scoring import Trained, open_trained
@@ -19,6 +19,7 @@ from mmbee_plugin.experiments.sheet import Sheet
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.modules import occlusion
 from mmbee_plugin.moments import clock, parsed_time
+from mmbee_plugin.recbole.config.stock_settings import trained_share
 
 COLOURS = {
     occlusion.BEHAVIOUR: BLUE,
@@ -53,17 +54,24 @@ class Explanation:
     """A score and its fall without each part.
 
     Attributes:
-        is_chance: whether the logit's sigmoid is a probability, i.e. the loss is logistic.
+        share: of the log's negatives that were training rows, which makes the chance one in the log; None where training
+            drew its own, or for data without a log.
+        is_chance: whether the loss is logistic, so that a logit has a chance.
     """
 
     moment: Moment
     occluded: occlusion.Occluded
+    share: float | None
     is_chance: bool
 
     @property
     def logit(self) -> float:
         """Of the first task, with all parts."""
         return self.occluded.logits[0]
+
+    def chance(self, logit: float) -> float:
+        """Of a gift, by a logit; in the log if the share is known."""
+        return float(chances_in_log(logit, 1.0 if self.share is None else self.share))
 
 
 @study(
@@ -139,7 +147,8 @@ def explain(trained: Trained, moment: Moment) -> Explanation:
         *occlusion.content(author, _segment_starts(trained, items, newest)),
     ]
     found = occlusion.occlude(network.gtr, user, author, candidates)
-    return Explanation(moment, found, network.objective.loss == "bce")
+    share = trained_share(trained.config, trained.folder.live)
+    return Explanation(moment, found, share, network.objective.loss == "bce")
 
 
 def explanation_figure(trained: Trained, found: Explanation) -> tuple[str, Sheet, Plot]:
@@ -149,7 +158,7 @@ def explanation_figure(trained: Trained, found: Explanation) -> tuple[str, Sheet
     author = train.field2id_token[train.iid_field][found.moment.item]
 
     def row(kind: str, name: str, fall: str, logit: float) -> tuple[str, ...]:
-        chance = f"{1 / (1 + math.exp(-logit)):.4f}" if found.is_chance else "-"
+        chance = f"{found.chance(logit):.4f}" if found.is_chance else "-"
         return kind, name, fall, f"{logit:.3f}", chance
 
     rows = [row("nothing", "", "", found.logit)]
@@ -163,8 +172,8 @@ def explanation_figure(trained: Trained, found: Explanation) -> tuple[str, Sheet
     ]
     if found.occluded.absent:
         notes.append(f"Not there to be left out: {'; '.join(found.occluded.absent)}.")
-    if found.is_chance and trained.folder.live is not None:
-        notes.append("Negatives are drawn, so the probability is that of the samples, not of visits.")
+    if found.is_chance and found.share is not None:
+        notes.append(f"The probability is in the log, of whose negatives {found.share:.3g} were trained on.")
     headings = ("left out", "which", "fall", "logit without", "probability without")
     sheet = Sheet(
         f"What carried the score of user {user} for author {author}",

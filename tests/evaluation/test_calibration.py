@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.evaluation.calibration import calibration, chances_in_log, quantile_bins
+from mmbee_plugin.evaluation.calibration import calibration, quantile_bins
+from mmbee_plugin.evaluation.chances import chances_in_log
 
 
 @pytest.mark.parametrize("share", [1.0, 0.25, 0.09])

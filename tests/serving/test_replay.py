@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from mmbee_plugin.serving.board.windows import Windows
 from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.replay import Replayed, open_scorer, replay_rows
+from mmbee_plugin.serving.service import answers
+from mmbee_plugin.serving.service.schema import ScoreRequest
 
 pytest.importorskip("recbole", reason="the recbole extra is not installed")
 
@@ -61,8 +64,12 @@ def test_test_rows_have_their_offline_scores(live):
 
 
 def test_each_row_is_answered_as_a_request(live, monkeypatch):
-    """Rows of several days, users and authors that the bundle lacks, and segments that are long over."""
+    """Rows of several days, users and authors that the bundle lacks, and segments that are long over; by a bundle that
+    says that it was trained on a tenth of the negatives."""
     _, folder, scorer = live
+    data = scorer.bundle.manifest["data"] | {"negatives": 0.1}
+    scorer = copy.copy(scorer)
+    scorer.bundle = replace(scorer.bundle, manifest=scorer.bundle.manifest | {"data": data})
     rows = LabelledRows.of(folder, ("train", "valid", "test"), since=START + 5 * DAY)
     assert set(np.floor((rows.times - START) / DAY)) == {5, 6, 7}
     rng = np.random.default_rng(0)
@@ -86,13 +93,18 @@ def test_each_row_is_answered_as_a_request(live, monkeypatch):
                 fresh.board._seeded.add(author)  # the row's own past, not that of the bundle
                 fresh.board.add(author, Segment(segments.starts[row], segments.ends[row], values))
             fresh.board.encode([author])
-        answer = fresh.score(str(rows.users[place]), [author], float(rows.times[place]))
+        user, moment = str(rows.users[place]), float(rows.times[place])
+        answer = fresh.score(user, [author], moment)
         assert {name for name, rows_of in found.missing.items() if rows_of[place]} == set(
             answer.missing.values()
         )
         if not answer.missing:
             np.testing.assert_allclose(found.logits[place], answer.logits[0], atol=1e-5, rtol=1e-5)
             assert {name for name, rows_of in found.flags.items() if rows_of[place]} == set(answer.flags)
+            served = answers.score(fresh, ScoreRequest(user=user, authors=[author], time=moment)).scores
+            others = 1 / (1 + np.exp(-found.logits[place, 1:]))
+            expected = [found.chances[place], *others]
+            np.testing.assert_allclose(np.concatenate(list(served.values())), expected, atol=1e-5)
     assert all(found.missing[reason].any() for reason in ("unknown author", "no live segment"))
     assert all(found.flags[flag].any() for flag in ("cold", "stale_board", "stale_bundle"))
     assert np.array_equal(found.covered["user"], rows.users != "x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,6 +144,10 @@ def test_each_part_is_what_the_model_scores_without_it(live_checkpoint, given, c
     check_answer(said, sheet, plot)
     assert len(sheet.rows) == 1 + len(falls) == 1 + sum(len(trace.x) for trace in plot.figure.data)
     assert float(sheet.rows[0][4]) == pytest.approx(1 / (1 + np.exp(-found.logit)), abs=1e-4)
+    assert found.share == 1
+    sampled = explanation_figure(trained, replace(found, share=0.1))[1]
+    odds = 0.1 * np.exp(found.logit)
+    assert float(sampled.rows[0][4]) == pytest.approx(odds / (1 + odds), abs=1e-4)
 
 
 def test_the_moment_is_the_pairs_last_gift_or_the_time_given(live_checkpoint):

@@ -14,6 +14,7 @@ from recbole.config import Config
 from recbole.utils import InputType, ModelType
 
 from mmbee_plugin.data.folder import DatasetFolder
+from mmbee_plugin.data.live import LiveSettings
 from mmbee_plugin.data.writer import SPLITS
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.recbole.config.layers import default_settings
@@ -116,6 +117,11 @@ def repeats(config: Config) -> bool:
 def draws(config: Config) -> bool:
     """Whether training draws negatives."""
     return config["train_neg_sample_args"]["distribution"] != "none"
+
+
+def trained_share(config: Config, live: LiveSettings | None) -> float | None:
+    """Share of a log's negatives that are training rows; None without a log, or where training draws its own."""
+    return None if live is None or draws(config) else live.train_negatives
 
 
 def reads_labels(config: Config) -> bool:

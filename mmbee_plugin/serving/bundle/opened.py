@@ -57,6 +57,12 @@ class Bundle:
         """Its name, a hash of the content."""
         return self.manifest["id"]
 
+    @property
+    def trained_share(self) -> float | None:
+        """Share of the log's negatives that were training rows, which turns logits of the first task into chances in
+        the log; None for another loss than the logistic, or training on negatives that it drew."""
+        return self.manifest["data"].get("negatives") if self.manifest["chances"] else None
+
 
 def open_bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
     """Maps a bundle whose files have been checked.

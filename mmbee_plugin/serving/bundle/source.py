@@ -32,7 +32,7 @@ class Facts:
     until: float | None
     """end of training on that clock; None for data without time."""
     chances: bool
-    """whether the loss is logistic, so that the sigmoid of a logit is a probability."""
+    """whether the loss is logistic, so that the sigmoid of a logit is a chance among the training rows."""
     negatives: float | None = None
     """share of the log's negatives that were training rows; None where training drew negatives of its own."""
 

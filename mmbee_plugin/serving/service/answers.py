@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmbee_plugin.evaluation.chances import chances_in_log
 from mmbee_plugin.serving import explanation
 from mmbee_plugin.serving import scorer as scoring
 from mmbee_plugin.serving.bundle.source import LiveContent
@@ -21,6 +22,9 @@ from mmbee_plugin.serving.service import schema
 from mmbee_plugin.serving.service.bodies import Wrong
 from mmbee_plugin.serving.swap.follower import Follower
 from mmbee_plugin.serving.swap.holder import Holder
+
+IN_LOG, OF_ROWS, LOGITS = "chances in the log", "chances among the training rows", "logits"
+"""what scores are"""
 
 
 def score(scorer: Scorer, request: schema.ScoreRequest) -> schema.ScoreAnswer:
@@ -130,6 +134,7 @@ def described(follower: Holder, scorer: Scorer) -> schema.ModelAnswer:
             *({"name": task, "datatype": "FP32", "shape": [-1]} for task in tasks),
         ],
         tasks=list(tasks),
+        scores=_kinds(scorer),
         data=dict(scorer.bundle.manifest["data"]),
         example=scorer.example,
         refused=follower.refused,
@@ -164,10 +169,20 @@ def _history(given: Sequence[schema.Behaviour] | None) -> list[scoring.Behaviour
 
 
 def _as_asked(scorer: Scorer, found: Scores, logits: bool) -> NDArray[np.float32]:
-    """(C, T) probabilities, or logits if asked for or if the loss is not logistic."""
+    """(C, T) chances, those of the first task in the log; logits if asked for or if the loss is not logistic."""
     if logits or not scorer.bundle.manifest["chances"]:
         return found.logits
-    return torch.from_numpy(found.logits).sigmoid().numpy()
+    chances = torch.from_numpy(found.logits).sigmoid().numpy()
+    if (share := scorer.bundle.trained_share) is not None:
+        chances[:, 0] = chances_in_log(found.logits[:, 0], share)
+    return chances
+
+
+def _kinds(scorer: Scorer) -> dict[str, str]:
+    """What the scores of each task are."""
+    tasks, bundle = scorer.bundle.gtr.tasks, scorer.bundle
+    kinds = dict.fromkeys(tasks, OF_ROWS if bundle.manifest["chances"] else LOGITS)
+    return kinds if bundle.trained_share is None else {**kinds, tasks[0]: IN_LOG}
 
 
 def _strings(inputs: dict[str, schema.InferTensor], name: str) -> list[str]:

@@ -37,7 +37,7 @@ class ScoreRequest(Body):
     history: list[Behaviour] | None = None
     """the user's gifts, oldest first; default: those up to the end of training."""
     logits: bool = False
-    """whether to return logits instead of probabilities."""
+    """whether to return logits instead of chances."""
     deadline_ms: Deadline | None = None
 
 
@@ -182,6 +182,9 @@ class ModelAnswer(msgspec.Struct, kw_only=True):
     inputs: list[dict[str, Any]]
     outputs: list[dict[str, Any]]
     tasks: list[str]
+    scores: dict[str, str]
+    """what the scores of each task are: ``chances in the log``, ``chances among the training rows``, which have a share of
+    its negatives, or ``logits``."""
     data: dict[str, Any]
     example: str
     """a user of the bundle."""

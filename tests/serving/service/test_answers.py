@@ -22,14 +22,17 @@ def test_scores_are_those_of_the_model(running, source):
     for row, author in enumerate(source.authors_of):
         score = found["scores"]["gift"][row]
         if author in on_air:
-            expected = float(source.logits(np.array([7]), np.array([row])).sigmoid()[0, 0])
-            assert score == pytest.approx(expected, abs=1e-5)
+            odds = float(source.logits(np.array([7]), np.array([row])).exp()[0, 0]) * source.facts.negatives
+            assert score == pytest.approx(odds / (1 + odds), abs=1e-5)  # in the log
         else:
             assert score is None and found["missing"][author] == "no live segment"
     assert found["scores"]["gift"][-1] is None
     logits = running.client().score(source.users_of[7], on_air, time=NOW, logits=True)["scores"]["gift"]
     chances = running.client().score(source.users_of[7], on_air, time=NOW)["scores"]["gift"]
-    assert torch.tensor(logits).sigmoid().tolist() == pytest.approx(chances, abs=1e-6)
+    assert (torch.tensor(logits) + np.log(source.facts.negatives)).sigmoid().tolist() == pytest.approx(
+        chances, abs=1e-6
+    )
+    assert running.client().model()["scores"] == {"gift": "chances in the log"}
 
 
 def test_the_best_of_the_board(running, source):
