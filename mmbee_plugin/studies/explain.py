@@ -54,8 +54,7 @@ class Explanation:
     """A score and its fall without each part.
 
     Attributes:
-        share: of the log's negatives that were training rows, which makes the chance one in the log; None where training
-            drew its own, or for data without a log.
+        share: of the log's negatives that were training rows; None where training drew its own, or without a log.
         is_chance: whether the loss is logistic, so that a logit has a chance.
     """
 

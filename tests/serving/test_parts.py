@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmbee_plugin.serving.board.journal import NotKept
 from mmbee_plugin.serving.board.segment import Segment
+from mmbee_plugin.serving.board.windows import Windows
 from mmbee_plugin.serving.intake.parts import PartsFollower
 from mmbee_plugin.serving.swap.follower import Follower
 
@@ -111,6 +113,26 @@ def test_a_part_is_read_once_and_a_replaced_one_again(followed, live_shelved):
     followed.write("2.parquet", [row(author, now + 60)])
     followed.parts.look()
     assert len(followed.told) == 3 and followed.became == {"accepted": 3, "duplicate": 1}
+
+
+def test_a_part_waits_where_its_segments_cannot_be_kept(followed, live_shelved, monkeypatch):
+    now, author = live_shelved.now, live_shelved.source.authors_of[0]
+    for number in range(3):
+        followed.write(f"{number}.parquet", [row(author, now + 30 * number)])
+
+    def full(windows, *segment):
+        raise NotKept("segments-1: cannot be written (No space left on device)")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Windows, "_keep", full)
+        for _ in range(3):
+            followed.parts.look()
+    (told,) = followed.told
+    assert told[0] == "bad" and "0.parquet waits: segments-1: cannot be written" in told[1]
+    assert followed.became == {}
+    for _ in range(2):
+        followed.parts.look()
+    assert followed.became == {"accepted": 3} and len(followed.told) == 4
 
 
 def test_a_new_process_reads_what_may_still_be_on_the_air(followed, live_shelved):

@@ -7,8 +7,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmbee_plugin.errors import InputError, one_line
-from mmbee_plugin.serving.board.journal import ENOUGH, Journal
+from mmbee_plugin.errors import one_line
+from mmbee_plugin.serving.board.journal import ENOUGH, Journal, NotKept
 from mmbee_plugin.serving.board.segment import Segment
 from mmbee_plugin.serving.bundle.source import LiveContent
 
@@ -30,12 +30,12 @@ class Windows:
         self.content, self.changes = content, 0
         self._of: dict[str, list[Segment]] = {}
         self._changed: dict[str, int] = {}
-        self._held = 0
+        self._held, self._enough = 0, ENOUGH
         self._lock = threading.Lock()
         self._journal: Journal | None = None
         if journal is not None:
             kept = Journal(journal, content)
-            for author, segment in kept.found:
+            for author, segment in kept.read():
                 self.add(author, segment)
             self._journal = kept
 
@@ -57,7 +57,7 @@ class Windows:
             all L kept).
 
         Raises:
-            InputError: the journal cannot be written; nothing was added.
+            NotKept: the journal cannot be written; nothing was added.
         """
         with self._lock:
             place = self._place(author, segment)
@@ -98,9 +98,19 @@ class Windows:
         """Writes a segment to the journal, which is written anew at twice what the windows hold."""
         if self._journal is None:
             return
+        if self._journal.count >= max(self._enough, 2 * self._held):
+            self._write_anew(self._journal)
         try:
-            if self._journal.count >= max(ENOUGH, 2 * self._held):
-                self._journal.write_anew((one, kept) for one, own in self._of.items() for kept in own)
             self._journal.append(author, segment)
         except OSError as error:
-            raise InputError(f"{self._journal.path}: cannot be written ({one_line(error)})") from None
+            raise NotKept(
+                f"{self._journal.path}: cannot be written ({one_line(error)}); send it again"
+            ) from None
+
+    def _write_anew(self, journal: Journal) -> None:
+        """Where there is no space for that, the journal goes on as it is until it is twice as long."""
+        try:
+            journal.write_anew((author, segment) for author, own in self._of.items() for segment in own)
+            self._enough = ENOUGH
+        except OSError:
+            self._enough = 2 * journal.count

@@ -18,6 +18,7 @@ from typing import Any
 
 from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.serving.board.board import ON_AIR
+from mmbee_plugin.serving.board.journal import NotKept
 from mmbee_plugin.serving.board.segment import Segment
 from mmbee_plugin.serving.bundle.source import LiveContent
 from mmbee_plugin.serving.intake.segments import segment_of, take
@@ -56,6 +57,7 @@ class PartsFollower:
     ) -> None:
         self.folder, self.follower, self.count, self.tell = folder, follower, count, tell
         self._known: set[Key] | None = None
+        self._waits_for: str | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="parts", daemon=True)
 
@@ -83,9 +85,8 @@ class PartsFollower:
         self._known &= {key for _, key in found}  # a name that is gone may come again
         for _, key in found:
             if key not in self._known:
-                self._read(self.folder / key[0], live)
-                if (now := self._live()) is None or now.shapes != live.shapes:
-                    return  # it is read again for the bundle that serves now
+                if not self._read(self.folder / key[0], live):
+                    return  # it is read again, for the bundle that serves then
                 self._known.add(key)
 
     def _live(self) -> LiveContent | None:
@@ -96,11 +97,17 @@ class PartsFollower:
         while not self._stop.wait(POLL):
             self.look()
 
-    def _read(self, path: Path, live: LiveContent) -> None:
+    def _read(self, path: Path, live: LiveContent) -> bool:
+        """Reads a part; whether that is done, and not to be tried again."""
         became: Counter[str] = Counter()
         try:
             for segments in _segments(path, live):
                 became.update(take(self.follower, segments, live))
+        except NotKept as error:
+            if str(error) != self._waits_for:
+                self._waits_for = str(error)
+                self.tell(BAD, f"{path} waits: {error}")
+            return False
         except Exception as error:  # a part that polars cannot read must not hold up the others
             line = (
                 str(error) if isinstance(error, InputError) else f"{path}: cannot be read ({one_line(error)})"
@@ -109,6 +116,8 @@ class PartsFollower:
         else:
             self.tell(READ, f"{path}: {sum(became.values()):,} segments")
         self.count(became)
+        self._waits_for = None
+        return (now := self._live()) is not None and now.shapes == live.shapes
 
 
 def _parts(folder: Path) -> Iterator[tuple[float, Key]]:

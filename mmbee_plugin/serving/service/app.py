@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.serving.board.journal import NotKept
 from mmbee_plugin.serving.scorer import Scorer
 from mmbee_plugin.serving.service import answers, console, schema
 from mmbee_plugin.serving.service.admission import Lane, LoopLane, Refused, ThreadLane
@@ -251,6 +252,8 @@ class Service:
                 return await handler(request)
             except (Wrong, Refused) as error:
                 return refusal(error.status, str(error))
+            except NotKept as error:
+                return refusal(503, str(error))
             except InputError as error:
                 return refusal(409, str(error))
 

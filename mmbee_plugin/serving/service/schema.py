@@ -183,8 +183,7 @@ class ModelAnswer(msgspec.Struct, kw_only=True):
     outputs: list[dict[str, Any]]
     tasks: list[str]
     scores: dict[str, str]
-    """what the scores of each task are: ``chances in the log``, ``chances among the training rows``, which have a share of
-    its negatives, or ``logits``."""
+    """what the scores of each task are: ``chances in the log``, ``chances among the training rows``, or ``logits``."""
     data: dict[str, Any]
     example: str
     """a user of the bundle."""

@@ -52,6 +52,7 @@ class Follower(Holder):
 
         Raises:
             InputError: no bundle of live data is served, or one of another format since the segments were made.
+            NotKept: a segment cannot be written to the journal; those before it are on the board.
         """
         with self._intake:
             board = self.scorer.board if self.scorer is not None else None
@@ -59,16 +60,20 @@ class Follower(Holder):
                 raise InputError("no bundle of live data is served, so nobody reads segments")
             if live is not None and live.shapes != board.live.shapes:
                 raise InputError("a bundle of other segments serves now; post them again")
-            answers = [board.add(author, segment) for author, segment in segments]
-            pairs = zip((author for author, _ in segments), answers, strict=True)
-            # A late or duplicate segment still puts an author of the bundle on the board.
-            board.encode(
-                [
-                    one
-                    for one, became in pairs
-                    if became == ACCEPTED or (became != UNKNOWN and one not in board)
-                ]
-            )
+            answers: list[str] = []
+            try:
+                for author, segment in segments:
+                    answers.append(board.add(author, segment))
+            finally:  # also of those before one that could not be kept
+                pairs = zip((author for author, _ in segments), answers, strict=False)
+                # A late or duplicate segment still puts an author of the bundle on the board.
+                board.encode(
+                    [
+                        one
+                        for one, became in pairs
+                        if became == ACCEPTED or (became != UNKNOWN and one not in board)
+                    ]
+                )
         return answers
 
     def _wanted(self) -> Hashable:

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmbee_plugin.serving.board.journal import NotKept
+from mmbee_plugin.serving.board.windows import Windows
 from mmbee_plugin.serving.client import ServiceError
 from mmbee_plugin.serving.service.openapi import ROUTES
 
@@ -101,6 +103,19 @@ def test_a_bad_time_among_tensors_is_one_line(running, moment):
     with pytest.raises(ServiceError, match="one number of seconds from 0 to 1e\\+11 is expected") as error:
         running.client().post("/v2/models/mmbee/infer", {"inputs": inputs})
     assert error.value.status == 400
+
+
+def test_a_segment_that_cannot_be_kept_is_to_be_sent_again(running, source, monkeypatch):
+    def full(windows, *segment):
+        raise NotKept("segments-1: cannot be written (No space left on device); send it again")
+
+    posted = [{"author": source.authors_of[0], "start": NOW + 9}]
+    with monkeypatch.context() as disk:
+        disk.setattr(Windows, "_keep", full)
+        with pytest.raises(ServiceError, match="No space left on device.; send it again") as error:
+            running.client().segments(posted)
+    assert error.value.status == 503
+    assert running.client().segments(posted)["answers"] == ["accepted"]
 
 
 def test_what_becomes_of_bad_segments(running, source):
