@@ -38,12 +38,8 @@ WORKERS = 2
 CONNECTIONS = 8
 """asked in turn, so that all workers answer"""
 TRIES = 50
-ANY_AGE = """
-from mmbee_plugin.serving.board import board
-board.ON_AIR = 10**9  # segment lengths: every author who had a segment is on the board
-from mmbee_plugin.cli import app
-app()
-"""
+ANY_AGE = 1e10
+"""seconds on the air: every author who had a segment is on the board"""
 
 
 def main() -> None:
@@ -86,7 +82,7 @@ def run(*command: str) -> None:
 
 def compare(name: str, source: Source, shelf: Shelf, given: argparse.Namespace) -> None:
     """Prints how far served and offline scores are apart."""
-    bundle = build_bundle(source, shelf)
+    bundle = build_bundle(source, shelf, on_air=ANY_AGE)
     shelf.publish(bundle)
     stores: dict[str, tuple[str, ...]] = {"mapped": ()}
     if given.redis:
@@ -97,7 +93,7 @@ def compare(name: str, source: Source, shelf: Shelf, given: argparse.Namespace) 
     with contextlib.ExitStack() as stack:
         asked = {}
         for store, options in stores.items():
-            served = Served(shelf.path, f"--workers={WORKERS}", *options, program=("-c", ANY_AGE))
+            served = Served(shelf.path, f"--workers={WORKERS}", *options)
             url = stack.enter_context(served).url
             asked[store] = [Client(url, timeout=60) for _ in range(CONNECTIONS)]
         now, authors = on_air(shelf, bundle, source, [clients[0] for clients in asked.values()])

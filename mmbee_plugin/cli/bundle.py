@@ -50,6 +50,14 @@ def build(
             metavar="DIR", help="The graph snapshot of the model's run: the bundle can walk it too."
         ),
     ] = None,
+    on_air: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Of live data: how long an author can be scored after its newest segment; 20 segment lengths.",
+        ),
+    ] = None,
     then_publish: Annotated[bool, typer.Option("--publish", help="Publish it, once it is built.")] = False,
     store: StoreUrl = None,
 ) -> None:
@@ -61,7 +69,7 @@ def build(
     snapshot = None if topology is None else Snapshot.open(topology)
     with stage_display() as show:
         show("reading the checkpoint")
-        made = build_bundle(_source(checkpoint, shards, dataset), _shelf(bundles), show, snapshot)
+        made = build_bundle(_source(checkpoint, shards, dataset), _shelf(bundles), show, snapshot, on_air)
     typer.echo(f"Built: {bundles / made}")
     if then_publish:
         publish(bundles, made, store)

@@ -30,6 +30,14 @@ def serve(
         Path | None,
         typer.Option(metavar="DIR", help="Follow a folder of Parquet parts with live segments."),
     ] = None,
+    keep_hours: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="HOURS",
+            help="Keep the segments of authors who went off the air; a bundle has older ones.",
+        ),
+    ] = Limits.keep_hours,
     pages: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Show a folder's HTML files, such as reports, at /pages/."),
@@ -69,5 +77,5 @@ def serve(
     from mmbee_plugin.serving.service.run import Where
     from mmbee_plugin.serving.service.run import serve as run
 
-    limits = Limits(candidates=candidates, queue=queue, seconds=deadline)
+    limits = Limits(candidates=candidates, queue=queue, seconds=deadline, keep_hours=keep_hours)
     run(Where(bundles, host, port, store, token, workers, segments, pages), limits, typer.echo)

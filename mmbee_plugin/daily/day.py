@@ -138,7 +138,7 @@ class Day:
     ) -> tuple[str, Source | None]:
         """The folder of the training within the day's, and the model if it was just trained."""
         source: Source | None = None
-        chosen = self.settings.model_dump(mode="json", exclude={"gate", "alarms", "keep_days"})
+        chosen = self.settings.model_dump(mode="json", exclude={"gate", "alarms", "keep_days", "on_air"})
         inputs = {
             "samples": content,
             "adapter": self.adapter.name,
@@ -172,9 +172,11 @@ class Day:
         return Start(base.folder, days)
 
     def _bundle(self, samples: DatasetFolder, trained: str, source: Source | None) -> str:
+        on_air = self.settings.on_air
+
         def work(key: str) -> dict[str, Any]:
             opened = source or self.adapter.source(samples, self.folder / trained)
-            made = build_bundle(opened, self.shelf)
+            made = build_bundle(opened, self.shelf, on_air=on_air)
             return {
                 "bundle": made,
                 "earlier": sorted(bundles_of(self.folder) - {made}),
@@ -182,7 +184,7 @@ class Day:
                 "snapshot": opened.facts.snapshot,
             }
 
-        return str(self.stages.done(BUNDLE, {"trained": trained}, work)["bundle"])
+        return str(self.stages.done(BUNDLE, {"trained": trained, "on_air": on_air}, work)["bundle"])
 
     def _gate(
         self,

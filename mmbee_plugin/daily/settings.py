@@ -48,6 +48,8 @@ class DailySettings(Section):
     """seconds after which a visit is long"""
     visits: bool = False
     """keep the visits of the training part, for the adapter's graph.visits"""
+    on_air: float | None = Field(default=None, gt=0)
+    """seconds that a bundle can score an author after the end of its newest segment; ~: 20 windows"""
     seed: int = Field(default=0, ge=0)
     """of the draw of negatives, the model's start, the order of rows and the gate's resampling"""
     keep_days: int = Field(default=7, ge=1)

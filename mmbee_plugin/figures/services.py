@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,23 +35,20 @@ class Served:
     Args:
         bundles: the folder.
         options: of the command; without ``--port`` it takes a free one.
-        program: arguments of Python that run the command line.
 
     Raises:
         InputError: nothing is published there, or it is not served.
     """
 
-    def __init__(
-        self, bundles: Path, *options: str, program: Sequence[str] = ("-m", "mmbee_plugin.cli")
-    ) -> None:
-        self.shelf, self.options, self.program = Shelf(bundles), options, program
+    def __init__(self, bundles: Path, *options: str) -> None:
+        self.shelf, self.options = Shelf(bundles), options
         pointer = self.shelf.current()
         if pointer is None:
             raise InputError(f"{bundles}: no bundle is published; mmbee bundle publish does it")
         self.folder = bundles / pointer.bundle
 
     def __enter__(self) -> Self:
-        command = [sys.executable, *self.program, "serve", str(self.shelf.path), "--port=0"]
+        command = [sys.executable, "-m", "mmbee_plugin.cli", "serve", str(self.shelf.path), "--port=0"]
         command.append(f"--parent={os.getpid()}")
         known = {name: value for name, value in os.environ.items() if name != "MMBEE_TOKEN"}
         self._process = subprocess.Popen(

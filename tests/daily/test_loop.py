@@ -87,13 +87,14 @@ def test_a_day_is_compared_with_what_serves(run, small, tmp_path: Path) -> None:
 
 def test_a_day_refreshes_the_graph_of_the_day_before(run, settings, tmp_path: Path) -> None:
     """Days from nothing and at the limit have new lists; keys and reports tell."""
-    chosen = settings.replace(refresh="touched", refresh_limit=1)
+    chosen = settings.replace(refresh="touched", refresh_limit=1, on_air=7200)
     days = [run(number, settings=chosen) for number in (2, 3, 4)]
     assert [one.cold for one in days] == [True, False, False]
     graphs = []
     for one in days:
         bundle = json.loads((tmp_path / "bundles" / one.bundle / "manifest.json").read_text())
         key = bundle["data"]["snapshot"]
+        assert bundle["live"]["on_air"] == 7200
         (place,) = (tmp_path / "bundles" / WORK / one.day / "samples").glob(f"*/graph/{key}")
         graphs.append(Snapshot.open(place))
         assert ("approximate graph" in one.report.read_text()) == (graphs[-1].refreshed is not None)

@@ -44,7 +44,7 @@ def published(checkpoint, place):
     from mmbee_plugin.recbole.bundle import open_source
 
     shelf = Shelf(place / "bundles")
-    shelf.publish(build_bundle(open_source(checkpoint), shelf))
+    shelf.publish(build_bundle(open_source(checkpoint), shelf, on_air=ANY_AGE))
     return checkpoint, shelf
 
 
@@ -64,7 +64,7 @@ def store_of(request):
     return fill
 
 
-def test_every_test_row_of_live_data(live, store_of, run_service, monkeypatch):
+def test_every_test_row_of_live_data(live, store_of, run_service):
     """All segments are posted as they come on the air, and each row of the test day is asked for at its moment."""
     from mmbee_plugin.experiments.scoring import open_trained
 
@@ -72,7 +72,6 @@ def test_every_test_row_of_live_data(live, store_of, run_service, monkeypatch):
     trained = open_trained(checkpoint)
     offline, folder, rows = trained.scores("test"), trained.folder, trained.folder.interactions("test")
     segments, newest = folder.segments, trained.folder.rows("test").segments
-    monkeypatch.setattr("mmbee_plugin.serving.board.board.ON_AIR", ANY_AGE)
     with run_service(shelf, store_of(shelf), limits=PATIENT) as running:
         client, posted, largest, asked = running.client(), set(), 0.0, 0
         until = running.follower.scorer.bundle.until

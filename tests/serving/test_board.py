@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.board.segment import Segment
 from mmbee_plugin.serving.board.windows import Windows
+from mmbee_plugin.serving.bundle.build import build_bundle
 from mmbee_plugin.serving.bundle.source import LiveContent
 from mmbee_plugin.serving.swap.follower import Follower
 
@@ -115,6 +117,78 @@ def test_who_went_off_the_air_leaves_the_board(follower, live_shelved):
         1: "unknown author",
     }
     assert board.everyone(now + 31 + 20 * 30) == []
+
+
+def test_how_long_an_author_stays_is_a_setting_of_the_bundle(live_shelved):
+    now, shelf = live_shelved.now, live_shelved.shelf
+    shelf.publish(build_bundle(live_shelved.source, shelf, on_air=7200))
+    follower, author = Follower(shelf), live_shelved.source.authors_of[0]
+    follower.look()
+    follower.take([(author, Segment(now, now))])
+    board = follower.scorer.board
+    assert board.places([author], now + 7200)[1] == {}
+    assert board.places([author], now + 7201)[1] == {0: "no live segment"}
+
+
+def test_who_is_off_the_air_for_long_is_dropped_and_seeded_again(live_shelved, tmp_path, monkeypatch):
+    monkeypatch.setattr("mmbee_plugin.serving.board.windows.SWEEP", 3)
+    now, source = live_shelved.now, live_shelved.source
+    full, partly = (source.authors_of[row] for row in np.flatnonzero(source.there[:, -1])[[0, -1]])
+    others = [author for author in source.authors_of if author not in (full, partly)][:3]
+    follower = Follower(live_shelved.shelf, journal=tmp_path, keep=3600)
+    follower.look()
+    board = follower.scorer.board
+
+    def pass_until(end: float) -> None:
+        assert set(follower.take([(other, Segment(end - 30, end)) for other in others])) == {"accepted"}
+
+    follower.take([(full, Segment(now, now + 30)), (partly, Segment(now + 60, now + 90))])
+    pass_until(now + 30 + 3600)
+    assert full in board.windows and now in starts(board.windows, full)
+    pass_until(now + 60 + 3600)
+    assert full not in board.windows and partly in board.windows
+    assert full not in board.windows.changed() and board.windows._held == sum(
+        len(own) for own in board.windows._of.values()
+    )
+    # Back on the air, it has the bundle's segments before the new one, as when it was first seen.
+    follower.take([(full, Segment(now + 4000, now + 4030))])
+    row = source.authors_of.index(full)
+    kept = [float(start) for start in source.starts[row] if not np.isnan(start)]
+    assert starts(board.windows, full) == [*kept, now + 4000][-source.live.length :]
+    # So it is for who reads the journal, where the dropped one still is.
+    again = Windows(source.live, tmp_path, keep=0)
+    assert again._of.keys() == {full, *others}
+
+
+def test_a_segment_from_the_future_drops_nobody(monkeypatch):
+    monkeypatch.setattr("mmbee_plugin.serving.board.windows.SWEEP", 1)
+    kept, now = Windows(LiveContent(30.0, 3, {}), keep=3600), time.time()
+    kept.add("a", Segment(now - 30, now))
+    kept.add("b", Segment(now + 1e9, now + 1e9 + 30))
+    assert "a" in kept and kept.clock <= time.time()
+    for number in range(2):  # long over, and not kept
+        kept.add("c", Segment(now - 8000 - number, now - 7000))
+    assert "c" not in kept and kept.of("c") == [] and "a" in kept
+
+
+def test_an_author_whose_segment_is_not_kept_is_not_encoded(follower, live_shelved, monkeypatch):
+    monkeypatch.setattr("mmbee_plugin.serving.board.windows.SWEEP", 1)
+    now, (old, new) = live_shelved.now, live_shelved.source.authors_of[:2]
+    follower.scorer.board.windows.keep = 3600
+    follower.take([(new, Segment(now + 1e4, now + 1e4 + 30))])
+    assert follower.take([(old, Segment(now, now + 30))]) == ["accepted"]
+    assert follower.scorer.board.places([old, new], now + 1e4)[1] == {0: "no live segment"}
+
+
+def test_a_new_bundle_encodes_who_is_on_the_air(follower, live_shelved):
+    now, (off, on) = live_shelved.now, live_shelved.source.authors_of[:2]
+    follower.take([(off, Segment(now - 30, now)), (on, Segment(now + 571, now + 601))])
+    live_shelved.shelf.publish(live_shelved.ids[1])
+    follower.look()
+    board = follower.scorer.board
+    assert on in board and off not in board
+    follower.take([(off, Segment(now - 30, now))])  # a duplicate puts it there
+    assert off in board
 
 
 def test_segments_made_for_a_bundle_of_other_shapes_are_sent_back(follower, live_shelved):

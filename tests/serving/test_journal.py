@@ -105,7 +105,7 @@ def test_a_disk_that_is_full_is_one_line_and_nothing_is_half_added(tmp_path):
     for room in range(long):
         with (
             files_of_at_most(end + room),
-            pytest.raises(NotKept, match="cannot be written .*; send it again"),
+            pytest.raises(NotKept, match=r"cannot be written .*; send it again"),
         ):
             windows.add("b", segment(3))
         assert windows.of("b") == [] and windows.changes == room + 2

@@ -20,8 +20,6 @@ from mmbee_plugin.serving.bundle.sides import author_side
 
 BATCH = 256
 """authors encoded at once"""
-ON_AIR = 20
-"""segment lengths that an author stays on the board after the end of its newest segment"""
 UNKNOWN, OFF_AIR = "unknown author", "no live segment"
 
 
@@ -132,7 +130,7 @@ class SharedBoard(_ByRow):
     def on_air(self, ends: ArrayLike, now: ArrayLike) -> NDArray[np.bool_]:
         """Whether authors stay on the board, by the ends (n,) of their newest segments, 0 or -inf for none."""
         ends = np.asarray(ends)
-        return (ends > 0) & (ends >= np.asarray(now) - ON_AIR * self.live.seconds)
+        return (ends > 0) & (ends >= np.asarray(now) - self.live.stays)
 
 
 class LiveBoard(SharedBoard):
@@ -154,7 +152,7 @@ class LiveBoard(SharedBoard):
         rows = SharedRows.create(bundle.id, len(bundle.tokens) + 1, like.top.shape[1], views)
         super().__init__(bundle, rows)
         self.windows = windows
-        self._seeded: set[str] = set()
+        self._seeded: set[str] = set()  # bounded as `_rows` is
 
     def add(self, author: str, segment: Segment) -> str:
         """Adds a segment without encoding its author; returns :data:`UNKNOWN` or the answer of :meth:`Windows.add`."""
@@ -171,11 +169,11 @@ class LiveBoard(SharedBoard):
         """Encodes authors of the bundle that have segments, and puts them on the board."""
         distinct = list(dict.fromkeys(authors))
         for start in range(0, len(distinct), BATCH):
-            part = distinct[start : start + BATCH]
-            rows, windows = (
-                [self.row(author) for author in part],
-                [self.windows.of(author) for author in part],
-            )
+            found = {author: self.windows.of(author) for author in distinct[start : start + BATCH]}
+            part = [author for author, own in found.items() if own]  # none for one that was dropped meanwhile
+            if not part:
+                continue
+            rows, windows = [self.row(author) for author in part], [found[author] for author in part]
             with torch.inference_mode():
                 encoded = self.encoded(rows, windows)
             fields = {"top": encoded.top.numpy()}
@@ -184,9 +182,9 @@ class LiveBoard(SharedBoard):
             self.rows.write(np.array(rows), np.array([own[-1].end for own in windows]), fields)
 
     def encode_changed(self, since: int = -1) -> None:
-        """Encodes the bundle's authors with segments added after change number ``since``, by default all; fills the
-        board of a new bundle."""
-        changed = self.windows.changed(since)
+        """Encodes the bundle's authors on the air with segments added after change number ``since``, by default all;
+        fills the board of a new bundle."""
+        changed = self.windows.changed(since, self.windows.clock - self.live.stays)
         known = {author: row for author in changed if (row := self.row(author))}
         for author, row in known.items():
             self._seed(author, row)
@@ -220,8 +218,8 @@ class LiveBoard(SharedBoard):
         return stored_segments(arrays["starts"][row], arrays["ends"][row], values, present)
 
     def _seed(self, author: str, row: int) -> None:
-        """Adds the bundle's own segments of an author, once."""
-        if author not in self._seeded:
+        """Adds the bundle's own segments of an author, once, and again if its window was dropped."""
+        if author not in self._seeded or author not in self.windows:
             self._seeded.add(author)
             self.windows.seed(author, self.stored(row))
 

@@ -1,7 +1,8 @@
 """File of received segments, from which a restarted encoder has its windows again.
 
-A record is a length and a CRC-32 (4 bytes each) and msgpack: author, start, end, and the bytes of each modality. Records
-are written before their segments are answered, without waiting for the disk: they outlive the process, not the machine.
+A record is a length and a CRC-32, of 4 bytes each, and msgpack: author, start, end, and the bytes of each modality.
+Records are written before their segments are answered, without waiting for the disk: they outlive the process, not the
+machine.
 A record goes to the end of the last whole one, so the next overwrites what a write that failed has left; reading ends
 at the first that is not whole.
 """

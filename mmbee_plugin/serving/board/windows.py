@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,22 +14,28 @@ from mmbee_plugin.serving.board.journal import ENOUGH, Journal, NotKept
 from mmbee_plugin.serving.board.segment import Segment
 from mmbee_plugin.serving.bundle.source import LiveContent
 
+SWEEP = 10_000
+"""segments after which, at the earliest, windows are dropped again"""
 ACCEPTED, LATE, DUPLICATE = "accepted", "late", "duplicate"
 
 
 class Windows:
     """At most L segments of each author, sorted by start; thread-safe.
 
+    An author whose newest segment is too old is dropped; its next segment finds those that a bundle seeds.
+
     Args:
-        content: gives L and the shapes of features.
+        content: gives L, the shapes of features, and how long authors stay on the board.
         journal: folder of the file that segments are kept in and taken from; None keeps none.
+        keep: seconds that an author's segments are kept after the end of the newest, if it is off the board.
 
     Attributes:
         changes: number of segments accepted so far.
     """
 
-    def __init__(self, content: LiveContent, journal: Path | None = None) -> None:
-        self.content, self.changes = content, 0
+    def __init__(self, content: LiveContent, journal: Path | None = None, keep: float = math.inf) -> None:
+        self.content, self.keep, self.changes = content, keep, 0
+        self._newest, self._sweep = -math.inf, SWEEP
         self._of: dict[str, list[Segment]] = {}
         self._changed: dict[str, int] = {}
         self._held, self._enough = 0, ENOUGH
@@ -38,16 +46,31 @@ class Windows:
             for author, segment in kept.read():
                 self.add(author, segment)
             self._journal = kept
+            self._drop()
+
+    def __contains__(self, author: str) -> bool:
+        return author in self._of
+
+    @property
+    def clock(self) -> float:
+        """End of the newest segment, in seconds since the epoch, at most now; -inf before the first. It is not the
+        machine's time, since a simulated stream has its own."""
+        return min(self._newest, time.time())
 
     def of(self, author: str) -> list[Segment]:
         """The author's segments, oldest first."""
         with self._lock:
             return list(self._of.get(author, ()))
 
-    def changed(self, since: int = -1) -> list[str]:
-        """Authors with segments accepted after change number ``since``; all authors by default."""
+    def changed(self, since: int = -1, ended: float = -math.inf) -> list[str]:
+        """Authors with segments accepted after change number ``since``, by default all, whose newest has ended at
+        ``ended`` or later."""
         with self._lock:
-            return [author for author, change in self._changed.items() if change > since]
+            return [
+                author
+                for author, change in self._changed.items()
+                if change > since and self._of[author][-1].end >= ended
+            ]
 
     def add(self, author: str, segment: Segment) -> str:
         """Inserts a segment by start, dropping the oldest beyond L.
@@ -67,6 +90,9 @@ class Windows:
             self._insert(author, place, segment)
             self.changes += 1
             self._changed[author] = self.changes
+            self._newest = max(self._newest, segment.end)
+            if self.changes >= self._sweep:
+                self._drop()
             return ACCEPTED
 
     def seed(self, author: str, segments: Sequence[Segment]) -> None:
@@ -93,6 +119,14 @@ class Windows:
         own.insert(place, segment)
         del own[: -self.content.length]
         self._held += len(own)
+
+    def _drop(self) -> None:
+        """Drops who is off the air too long; each time takes as many segments as there are authors, or `SWEEP`."""
+        oldest = self.clock - max(self.keep, self.content.stays)
+        for author in [author for author, own in self._of.items() if own[-1].end < oldest]:
+            self._held -= len(self._of.pop(author))
+            del self._changed[author]
+        self._sweep = self.changes + max(SWEEP, len(self._of))
 
     def _keep(self, author: str, segment: Segment) -> None:
         """Writes a segment to the journal, which is written anew at twice what the windows hold."""

@@ -52,12 +52,14 @@ def build_bundle(
     shelf: Shelf,
     show: Callable[[str], None] = lambda stage: None,
     snapshot: Snapshot | None = None,
+    on_air: float | None = None,
 ) -> str:
     """Writes a bundle to the shelf, unpublished, and returns its id.
 
     Args:
         show: called with each stage's name as it starts.
         snapshot: that the model was trained with, whose topology the bundle is to have; None: without.
+        on_air: of the bundle's `LiveContent`; for static items nothing reads it.
 
     Raises:
         InputError: it cannot be written, another process writes bundles there, or the snapshot is another one.
@@ -75,7 +77,7 @@ def build_bundle(
             _write_users(source, folder)
             show("authors")
             _write_authors(source, folder)
-            entries = _entries(source)
+            entries = _entries(source, on_air)
             if snapshot is not None:
                 show("topology")
                 entries[ENTRY] = add_topology(snapshot, source, folder)
@@ -90,7 +92,7 @@ def build_bundle(
     return bundle
 
 
-def _entries(source: Source) -> dict[str, Any]:
+def _entries(source: Source, on_air: float | None) -> dict[str, Any]:
     facts, exchange = source.facts, source.exchange
     live = None
     if source.live is not None:
@@ -98,7 +100,12 @@ def _entries(source: Source) -> dict[str, Any]:
             name: {"frames": one.frames, "width": one.width, "dtype": one.dtype}
             for name, one in source.live.modalities.items()
         }
-        live = {"seconds": source.live.seconds, "length": source.live.length, "modalities": kinds}
+        live = {
+            "seconds": source.live.seconds,
+            "length": source.live.length,
+            "on_air": on_air,
+            "modalities": kinds,
+        }
     return {
         "model": exchange.settings,
         "tasks": list(source.gtr.tasks),

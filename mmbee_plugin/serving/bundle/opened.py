@@ -107,4 +107,4 @@ def _live(folder: Path, entry: Mapping[str, Any]) -> LiveContent:
     for name, kind in entry["modalities"].items():
         mean, deviation = np.load(folder / "moments" / f"{module_name(name)}.npy", allow_pickle=False)
         modalities[name] = LiveModality(kind["frames"], kind["width"], kind["dtype"], mean, deviation)
-    return LiveContent(entry["seconds"], entry["length"], modalities)
+    return LiveContent(entry["seconds"], entry["length"], modalities, entry.get("on_air"))

@@ -14,6 +14,9 @@ from mmbee_plugin.modules.batch import AuthorSide, UserSide
 from mmbee_plugin.modules.exchange import Exchange
 from mmbee_plugin.modules.gtr import GTRModel
 
+ON_AIR = 20
+"""segment lengths that an author stays on the board after the end of its newest segment, by default"""
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -70,6 +73,13 @@ class LiveContent:
     length: int
     """L, number of newest segments that an author is encoded from."""
     modalities: Mapping[str, LiveModality]
+    on_air: float | None = None
+    """seconds that an author stays on the board after the end of its newest segment; None: `ON_AIR` segment lengths."""
+
+    @property
+    def stays(self) -> float:
+        """Seconds that an author stays on the board after the end of its newest segment."""
+        return ON_AIR * self.seconds if self.on_air is None else self.on_air
 
     @property
     def shapes(self) -> tuple[int, dict[str, tuple[int, int, str]]]:

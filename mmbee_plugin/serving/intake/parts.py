@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from mmbee_plugin.errors import InputError, one_line
-from mmbee_plugin.serving.board.board import ON_AIR
 from mmbee_plugin.serving.board.journal import NotKept
 from mmbee_plugin.serving.board.segment import Segment
 from mmbee_plugin.serving.bundle.source import LiveContent
@@ -80,7 +79,7 @@ class PartsFollower:
             self.tell(BAD, f"{self.folder}: cannot be read ({one_line(error)})")
             return
         if self._known is None:
-            oldest = time.time() - (ON_AIR + live.length) * live.seconds
+            oldest = time.time() - live.stays - live.length * live.seconds
             self._known = {key for changed, key in found if changed < oldest}
         self._known &= {key for _, key in found}  # a name that is gone may come again
         for _, key in found:

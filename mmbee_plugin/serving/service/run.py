@@ -130,7 +130,7 @@ def _encode(where: Where, limits: Limits, shared: _Shared, show: Callable[[str],
         if what != "kept":
             show(f"serving bundle {detail}" if what == "swapped" else f"not served: {detail}")
 
-    follower = Follower(Shelf(where.bundles), where.store, tell, shared.folder)
+    follower = Follower(Shelf(where.bundles), where.store, tell, shared.folder, 3600 * limits.keep_hours)
     follower.start()
     write_offer(shared.offer, follower)  # also that there is nothing to serve yet
     parts = None if where.segments is None else _parts(where.segments, follower, metrics, show)

@@ -3,6 +3,7 @@ segments from which live authors are encoded."""
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ class Follower(Holder):
         store: URL of a Redis or Valkey; None maps the bundles' own files.
         tell: see `Event`.
         journal: folder of a file that keeps the received segments, for a process that replaces this one.
+        keep: seconds of `Windows`.
     """
 
     def __init__(
@@ -37,10 +39,11 @@ class Follower(Holder):
         store: str | None = None,
         tell: Event = lambda what, detail: None,
         journal: Path | None = None,
+        keep: float = math.inf,
     ) -> None:
         super().__init__(tell)
         self.poll = POLL
-        self.shelf, self.store, self.journal = shelf, store, journal
+        self.shelf, self.store, self.journal, self.keep = shelf, store, journal, keep
         self._windows: Windows | None = None
         self._intake = threading.Lock()
 
@@ -101,5 +104,6 @@ class Follower(Holder):
         if live is None:
             return Windows(LiveContent(1.0, 1, {}))
         if self._windows is not None and self._windows.content.shapes == live.shapes:
+            self._windows.content = live
             return self._windows
-        return Windows(live, self.journal)
+        return Windows(live, self.journal, self.keep)

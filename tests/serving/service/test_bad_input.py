@@ -112,7 +112,7 @@ def test_a_segment_that_cannot_be_kept_is_to_be_sent_again(running, source, monk
     posted = [{"author": source.authors_of[0], "start": NOW + 9}]
     with monkeypatch.context() as disk:
         disk.setattr(Windows, "_keep", full)
-        with pytest.raises(ServiceError, match="No space left on device.; send it again") as error:
+        with pytest.raises(ServiceError, match="No space left on device") as error:
             running.client().segments(posted)
     assert error.value.status == 503
     assert running.client().segments(posted)["answers"] == ["accepted"]
