@@ -122,7 +122,7 @@ class Running:
 
 @pytest.fixture(scope="session")
 def run_service() -> Callable[..., Any]:
-    """``with run_service(shelf, store=None, token=None, limits=None, pages=None) as running``."""
+    """``with run_service(shelf, store=None, token=None, limits=None, pages=None, encoder=None) as running``."""
 
     @contextmanager
     def run(
@@ -131,11 +131,12 @@ def run_service() -> Callable[..., Any]:
         token: str | None = None,
         limits: Limits | None = None,
         pages: Path | None = None,
+        encoder: Path | None = None,
     ) -> Iterator[Running]:
         events: list[tuple[str, str]] = []
         metrics = Metrics()
         follower = Follower(shelf, store, lambda *event: (events.append(event), metrics.event(*event)))
-        service = Service(follower, metrics, token, limits, pages=pages)
+        service = Service(follower, metrics, token, limits, encoder, pages)
         config = uvicorn.Config(
             service.app(), port=0, http=HeaderDeadline, log_level="error", access_log=False
         )

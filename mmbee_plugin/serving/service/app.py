@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
@@ -74,8 +75,8 @@ class Service:
         """The ASGI application."""
         explain, segments = self.explain, self.segments
         if self.encoder is not None:
-            explain = partial(self._forwarded, self.encoder, "explain", self.limits.body)
-            segments = partial(self._forwarded, self.encoder, "segments", self.limits.segments_body)
+            explain = partial(self._explanation_of, self.encoder)
+            segments = partial(self._segments_to, self.encoder)
         shown = {f"/pages/{file.name}": self._page(file) for file in self.pages}
         if index := shown.get("/pages/index.html"):
             shown["/pages/"] = index
@@ -193,10 +194,22 @@ class Service:
 
         return "GET", self._guarded("pages", page)
 
-    async def _forwarded(self, encoder: Path, route: str, limit: int, request: Request) -> Response:
-        body = await bytes_of(request, limit)
+    async def _segments_to(self, encoder: Path, request: Request) -> Response:
+        body = await bytes_of(request, self.limits.segments_body)
         work = partial(forward, encoder, request.url.path, body)
-        status, content = await self.lanes[route].run(work, ANY_TIME)
+        status, content = await self.lanes["segments"].run(work, ANY_TIME)
+        return Response(content, status, media_type=JSON)
+
+    async def _explanation_of(self, encoder: Path, request: Request) -> Response:
+        body = await body_of(request, schema.ExplainRequest, self.limits.body)
+        seconds = self._seconds(body.deadline_ms)
+        until = time.monotonic() + seconds
+
+        def work() -> tuple[int, bytes]:  # the encoder has what this queue has left of the time
+            body.deadline_ms = 1000 * min(ANY_TIME, max(0.001, until - time.monotonic()))
+            return forward(encoder, request.url.path, msgspec.json.encode(body))
+
+        status, content = await self.lanes["explain"].run(work, seconds)
         return Response(content, status, media_type=JSON)
 
     def _scorer(self) -> Scorer:

@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -100,6 +101,35 @@ def test_a_deadline_that_is_over_is_not_worked_on(shelf, source, run_service, mo
         answers = asked_together(running, source, 12, deadline_ms=10)
         assert set(answers) == {503, shelf.current().bundle}
         assert len(begun) == answers.count(shelf.current().bundle) < 12
+
+
+def test_a_deadline_holds_for_what_a_worker_hands_to_the_encoder(shelf, source, run_service, monkeypatch):
+    given: list[float] = []
+
+    def slow(encoder, route, body):
+        given.append(json.loads(body)["deadline_ms"])
+        time.sleep(0.5)
+        return 200, b"{}"
+
+    def ask(**more: object) -> None:
+        try:
+            running.client().explain(source.users_of[0], "a0", time=NOW, **more)
+            answers.append(200)
+        except ServiceError as error:
+            answers.append(error.status)
+
+    monkeypatch.setattr("mmbee_plugin.serving.service.app.forward", slow)
+    with run_service(shelf, limits=Limits(seconds=100), encoder=Path("encoder.sock")) as running:
+        for more, most in (({}, 60_000), ({"deadline_ms": 800}, 800)):
+            given.clear()
+            answers: list[int] = []
+            threads = [threading.Thread(target=ask, kwargs=more) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert all(0 < one <= most for one in given) and len(given) == answers.count(200)
+            assert answers == [200] * 4 if not more else 503 in answers and given[1:] < given[:1]
 
 
 def lane(kind: str, limit: int) -> Lane:
