@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from mmbee_plugin.modules import occlusion
@@ -13,7 +14,7 @@ from mmbee_plugin.modules.gtr import EncodedAuthor, GTRModel
 from mmbee_plugin.modules.mfq import MFQ
 from mmbee_plugin.serving.board.board import LiveBoard
 from mmbee_plugin.serving.board.segment import Segment
-from mmbee_plugin.serving.scorer import STALE_BOARD, Behaviour, Scorer
+from mmbee_plugin.serving.scorer import NOT_FINITE, STALE_BOARD, Behaviour, Scorer
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ def explain(
             room = _room(bundle.gtr, side, segments)
         candidates += occlusion.graph(bundle.gtr, read.side, side)
         found = occlusion.occlude(bundle.gtr, read.side, side, candidates)
+    if not np.isfinite(found.logits).all():
+        return Explanation(None, NOT_FINITE, (), None, flags)
     return Explanation(found, None, _fixed(bundle.gtr, side), room, flags)
 
 

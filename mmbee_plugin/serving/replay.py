@@ -1,7 +1,8 @@
 """Replays labelled rows through a bundle in process, with the code that serves them: each row is scored as a request at
 its time, with the author's segments known then and the user's stored record.
 
-The answers are those of :meth:`~mmbee_plugin.serving.scorer.Scorer.score`, in batches. It is the progressive validation
+The answers are those of :meth:`~mmbee_plugin.serving.scorer.Scorer.score`, in batches; logits that are not finite stay,
+for the gate to see. It is the progressive validation
 of a day that a bundle was not trained on, and what the gate compares.
 """
 

@@ -20,6 +20,8 @@ from mmbee_plugin.serving.bundle.sides import user_side
 from mmbee_plugin.serving.bundle.tokens import TokenIndex
 from mmbee_plugin.serving.store.records import Store, StoreDown
 
+NOT_FINITE = "not finite"
+"""why an author whose logits are NaN or infinite has no score"""
 COLD, DEGRADED, STALE_BOARD, STALE_BUNDLE = "cold", "degraded", "stale_board", "stale_bundle"
 FRESH_SEGMENTS = 2
 """segment lengths after which an author's newest segment is stale"""
@@ -110,12 +112,16 @@ class Scorer:
             logits = self.bundle.gtr.score_tasks(encoded, taken)[0].numpy()
         if self.is_stale(ends, now):
             flags.append(STALE_BOARD)
-        return Scores(logits, missing, tuple(flags))
+        finite = np.isfinite(logits).all(axis=1)
+        asked = [place for place in range(len(authors)) if place not in missing]
+        missing |= {place: NOT_FINITE for place, good in zip(asked, finite, strict=True) if not good}
+        return Scores(logits[finite], missing, tuple(flags))
 
     def top(
         self, user: str, count: int, now: float, history: Sequence[Behaviour] | None = None
     ) -> tuple[list[str], Scores]:
-        """The ``count`` authors of the board with the highest logits of the first task, best first, and all logits."""
+        """The ``count`` authors of the board with the highest logits of the first task, best first, and all logits;
+        without those whose logits are not finite."""
         places = np.array(self.board.everyone(now), dtype=np.int64)
         with torch.inference_mode():
             encoded, flags = self._user(user, now, history)
@@ -128,7 +134,8 @@ class Scorer:
         if stale:
             flags.append(STALE_BOARD)
         logits = np.concatenate(parts)
-        best = np.argsort(-logits[:, 0], kind="stable")[:count]
+        finite = np.flatnonzero(np.isfinite(logits).all(axis=1))
+        best = finite[np.argsort(-logits[finite, 0], kind="stable")[:count]]
         authors = [self.board.author(int(place)) for place in places[best]]
         return authors, Scores(logits[best], flags=tuple(flags))
 

@@ -78,6 +78,44 @@ def test_a_request_may_bring_its_own_history(running, source):
     )
 
 
+def test_an_author_without_a_finite_score_has_a_reason(running, source, monkeypatch):
+    user, scorer = source.users_of[1], running.follower.scorer
+    authors = [author for row, author in enumerate(source.authors_of) if source.there[row, -1]]
+    whole, best = running.client().score(user, authors, time=NOW), running.client().top(user, 3, time=NOW)
+    bad, score = best["authors"][0], scorer.bundle.gtr.score_tasks
+    row = scorer.bundle.tokens.row(bad)
+
+    def broken(encoded, taken, *more):
+        found = score(encoded, taken, *more).clone()
+        found[(taken.ids == row).expand(found.shape[:2])] = np.nan
+        return found
+
+    monkeypatch.setattr(scorer.bundle.gtr, "score_tasks", broken)
+    asked = ["nobody", *authors]
+    found = running.client().score(user, asked, time=NOW)
+    assert found["missing"] == {"nobody": "unknown author", bad: "not finite"}
+    expected = dict(zip(authors, whole["scores"]["gift"], strict=True)) | {"nobody": None, bad: None}
+    assert dict(zip(asked, found["scores"]["gift"], strict=True)) == expected
+    assert running.client().top(user, 2, time=NOW)["authors"] == best["authors"][1:]
+    inputs = [
+        {"name": "user", "shape": [1], "datatype": "BYTES", "data": [user]},
+        {"name": "authors", "shape": [len(asked)], "datatype": "BYTES", "data": asked},
+        {"name": "time", "shape": [1], "datatype": "FP64", "data": [NOW]},
+    ]
+    outputs = {
+        one["name"]: one["data"]
+        for one in running.client().post("/v2/models/mmbee/infer", {"inputs": inputs})["outputs"]
+    }
+    assert outputs["authors"] == [one for one in authors if one != bad]
+    assert outputs["gift"] == [expected[one] for one in outputs["authors"]]
+    explained = running.client().explain(user, bad, time=NOW)
+    assert (explained["missing"], explained["scores"], explained["parts"]) == (
+        "not finite",
+        {"gift": None},
+        [],
+    )
+
+
 def test_the_open_inference_protocol(running, source):
     authors = [*source.authors_of, "nobody"]
     plain = running.client().score(source.users_of[1], authors, time=NOW)
