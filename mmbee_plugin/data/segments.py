@@ -201,7 +201,7 @@ def _read_segments(file: Path, items: list[str], seconds: int) -> tuple[np.ndarr
 
 
 def _present(path: Path, values: np.ndarray) -> np.ndarray:
-    """(S,) bool: the stored presence flags, else whether a row is not all zero. Raises as `present_rows`."""
+    """(S,) bool: whether a row is not all zero, as online, nor flagged as missing. Raises as `present_rows`."""
     present = np.empty(len(values), dtype=bool)
     for start in range(0, len(values), CHUNK_ROWS):
         present[start : start + CHUNK_ROWS] = present_rows(values[start : start + CHUNK_ROWS], start, path)
@@ -211,4 +211,4 @@ def _present(path: Path, values: np.ndarray) -> np.ndarray:
     flags = read_array(stored, dimensions=1, kinds="b")
     if len(flags) != len(values):
         raise InputError(f"{stored}: {len(flags):,} flags for {len(values):,} segments")
-    return np.array(flags)
+    return present & flags

@@ -27,6 +27,8 @@ def write_features(
 ) -> dict[str, dict[str, Any]]:
     """Writes `<modality>.npy`, (S, D) or (S, F, D) float16, and `<modality>.present.npy`, (S,) bool, per modality.
 
+    A segment lacks a modality whose vector is null or, as float16, all zero.
+
     Args:
         folder: the dataset folder.
         places: (S,) rows of the log's table to write, in this order.
@@ -62,7 +64,7 @@ def write_features(
                 chosen, at = batch[name].filter(pl.Series(there)), begin + np.flatnonzero(there)
                 vectors = _vectors(chosen, shape, f"{where}, column {name}", at)
                 values[name][of_batch[there]] = vectors.reshape(len(vectors), *_axes(shape))
-                present[name][of_batch[there]] = True
+                present[name][of_batch[there]] = vectors.any(axis=1)
             begin += len(batch)
         for array in (*values.values(), *present.values()):
             array.flush()

@@ -2,8 +2,8 @@
 its time, with the author's segments known then and the user's stored record.
 
 The answers are those of :meth:`~mmbee_plugin.serving.scorer.Scorer.score`, in batches; logits that are not finite stay,
-for the gate to see. It is the progressive validation
-of a day that a bundle was not trained on, and what the gate compares.
+for the gate to see. It is the progressive validation of a day that a bundle was not trained on, and what the gate
+compares.
 """
 
 from __future__ import annotations

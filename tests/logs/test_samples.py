@@ -34,6 +34,44 @@ def make(logs):
     return samples
 
 
+def test_zeros_are_missing_in_data_as_online(tmp_path, tables, make):
+    """Vectors that are zero, and those that are zero as float16, on both ways."""
+    pytest.importorskip("msgspec", reason="the serve extra is not installed")
+    from mmbee_plugin.serving.bundle.source import LiveContent, LiveModality
+    from mmbee_plugin.serving.intake.segments import segment_of
+
+    number = pl.int_range(pl.len())
+    with_zeros = {}
+    for name in ("visual", "comment"):
+        zeros = pl.when(number % 5 == 2).then(1e-9).when(number % 5 == 3).then(0.0).otherwise(1.0)
+        with_zeros[name] = pl.col(name) * zeros
+    tables["segments"] = tables["segments"].with_columns(**with_zeros)
+    segments = make(tmp_path, tables).segments
+    log = pl.read_csv(tmp_path / "tiny" / "tiny.segment", separator="\t").select(id="segment_id:token")
+    given = tables["segments"].with_columns(id=pl.format("{}@{}", "room_id", "start"))
+    given = log.join(given, on="id", how="left", maintain_order="left")
+    kinds = {}
+    for name in ("visual", "comment"):
+        values, one = segments.values(name), np.ones(segments.values(name).shape[2], np.float32)
+        kinds[name] = LiveModality(values.shape[1], values.shape[2], str(values.dtype), one, one)
+    live = LiveContent(30.0, 4, kinds)
+    online = {name: [] for name in kinds}
+    for row in given.iter_rows(named=True):
+        features = {name: row[name] for name in kinds if row[name] is not None}
+        received = segment_of(row["start"] / 1000, row["end"] / 1000, features, live)
+        for name in kinds:
+            online[name].append(name in received.values)
+    for name in kinds:
+        there = segments.present(name)
+        assert there.tolist() == online[name] and 0.5 < there.mean() < 0.7
+        file = tmp_path / "tiny" / f"{name}.present.npy"
+        assert np.array_equal(np.load(file), there)
+        assert segments.modalities[name]["missing"] == (~there).sum()
+        np.save(file, np.ones(len(there), bool))  # as folders of before, or by hand
+    again = DatasetFolder(tmp_path / "tiny").segments
+    assert all(again.present(name).tolist() == online[name] for name in kinds)
+
+
 def test_the_folder_is_read_as_live_data(tmp_path, tables, make):
     tables["truth"] = (
         tables["visits"]

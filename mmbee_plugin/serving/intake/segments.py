@@ -21,7 +21,7 @@ def segment_of(
 
     Args:
         end: by default the bundle's segment length after the start.
-        features: modality -> (F, D), or (F D,), one frame after the other as logs have them.
+        features: modality -> (F, D), or (F D,), one frame after the other as logs have them; all zero is missing.
     """
     end = start + live.seconds if end is None else end
     if end < start:
