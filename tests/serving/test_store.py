@@ -120,6 +120,56 @@ def test_a_dead_redis_degrades_answers_and_a_new_one_mends_them(static_shelved, 
                 assert found == whole
 
 
+def test_users_that_are_gone_are_written_again(static_shelved, start_redis):
+    from mmbee_plugin.serving.store import redis
+
+    shelf, users = static_shelved.shelf, static_shelved.source.users_of
+    folder = shelf.path / static_shelved.ids[0]
+    mapped = MappedStore(folder)
+    with start_redis() as url:
+        client = redis.redis.Redis.from_url(url)
+        redis.fill(url, folder, folder.name)
+        store = redis.RedisStore(url, folder.name, mapped.records.dtype)
+        for user in users[3:6]:
+            client.delete(redis._prefix(folder.name) + user.encode())
+        assert store.read(users[4]) is None
+        before = client.info("commandstats")["cmdstat_set"]["calls"]
+        assert redis.fill(url, folder, folder.name) == len(users)
+        assert (
+            client.info("commandstats")["cmdstat_set"]["calls"] == before + 3 + 1
+        )  # and the number of users
+        for user in users:
+            assert store.read(user).tobytes() == mapped.read(user).tobytes()
+        client.config_set("maxmemory", "1mb")  # less than it takes
+        client.delete(redis._prefix(folder.name) + users[0].encode())
+        with pytest.raises(InputError, match="cannot be written"):
+            redis.fill(url, folder, folder.name)
+
+
+def test_a_server_that_may_drop_users_is_refused(static_shelved, start_redis):
+    from mmbee_plugin.serving.store import redis
+
+    folder = static_shelved.shelf.path / static_shelved.ids[0]
+    dtype, refused = (
+        MappedStore(folder).records.dtype,
+        "maxmemory-policy allkeys-lru drops users .* noeviction keeps them",
+    )
+    with start_redis() as url:
+        client = redis.redis.Redis.from_url(url)
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        with pytest.raises(InputError, match=refused):
+            redis.fill(url, folder, folder.name)
+        for policy in ("noeviction", "volatile-lru"):  # no key has a time to live
+            client.config_set("maxmemory-policy", policy)
+            redis.fill(url, folder, folder.name)
+            redis.RedisStore(url, folder.name, dtype).check()
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        with pytest.raises(InputError, match=refused):
+            redis.RedisStore(url, folder.name, dtype).check()
+        client.execute_command("ACL", "SETUSER", "default", "-info")  # a server that does not tell
+        redis.RedisStore(url, folder.name, dtype).check()
+
+
 def test_a_silent_store_is_given_a_pause(redis_url, static_shelved, monkeypatch):
     from mmbee_plugin.serving.store import redis
 

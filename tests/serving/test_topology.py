@@ -53,6 +53,8 @@ def test_walks_from_mapped_files_are_the_stored_lists(made):
 
 
 def test_walks_from_redis_are_the_stored_lists(made, redis_url):
+    from redis import Redis
+
     from mmbee_plugin.serving.store.records import StoreDown
     from mmbee_plugin.serving.store.redis import drop, fill
     from mmbee_plugin.serving.store.walks import drop_walks, fill_walks, walks
@@ -61,9 +63,14 @@ def test_walks_from_redis_are_the_stored_lists(made, redis_url):
     folder = shelf.path / bundle
     topology = open_topology(folder, shelf.verify(bundle))
     fill(redis_url, folder, bundle)
-    for _ in range(2):
+    client = Redis.from_url(redis_url)
+    for node in range(2):
         count = fill_walks(redis_url, bundle, topology)
-        assert count == len(source.users_of) + len(source.authors_of)
+        assert (
+            count == len(source.users_of) + len(source.authors_of) == fill_walks(redis_url, bundle, topology)
+        )
+        assert client.delete(f"mmbee:{bundle}.steps:u:{node}", f"mmbee:{bundle}.steps:a:{node}") == 2
+    fill_walks(redis_url, bundle, topology)  # writes what is gone
     walker = walks(redis_url, bundle, topology)
     check_walks(walker, snapshot)
     drop(redis_url, bundle)

@@ -7,7 +7,7 @@ cluster works as well as one server.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,9 @@ class RedisStore:
         self._silent_until = 0.0
 
     def check(self) -> None:
-        """Raises InputError if the server does not answer, or the bundle's users have not been written."""
+        """Raises InputError if the server does not answer, may drop users, or was not given the bundle's."""
         try:
+            check_keeps(self.client, self.url)
             whole = self.client.get(ready(self.bundle))
         except redis.RedisError as error:
             raise InputError(f"{self.url}: no answer ({error})") from None
@@ -80,32 +81,26 @@ class RedisStore:
 
 
 def fill(url: str, folder: Path, bundle: str) -> int:
-    """Writes a bundle's users unless they are there, checks them, and returns their number.
+    """Writes a bundle's users, of one that was written those that are missing, checks them, and returns their number.
 
     Raises:
-        InputError: no answer, missing keys, or a record that differs when read back.
+        InputError: no answer, a server that may drop users, missing keys, or a record that differs when read back.
     """
     client, mapped = connect(url, PATIENCE), MappedStore(folder)
     count, prefix = len(mapped.index), _prefix(bundle)
+
+    def key(row: int) -> bytes:
+        return prefix + mapped.index.token(row).encode()
+
+    def value(row: int) -> bytes:
+        return mapped.records[row : row + 1].tobytes()
+
     try:
-        if client.get(ready(bundle)) == str(count).encode():
-            return count
-        for rows in _batches(count):
-            pipe = client.pipeline(transaction=False)
-            for row in rows:
-                pipe.set(prefix + mapped.index.token(row).encode(), mapped.records[row : row + 1].tobytes())
-            pipe.execute()
-        there = 0
-        for rows in _batches(count):
-            pipe = client.pipeline(transaction=False)
-            for row in rows:
-                pipe.exists(prefix + mapped.index.token(row).encode())
-            there += sum(pipe.execute())
+        check_keeps(client, url)
+        written = client.get(ready(bundle)) == str(count).encode()
+        there = write(client, range(1, count + 1), key, value, written)
         for row in np.linspace(1, count, min(SAMPLE, count)).astype(int).tolist():
-            if (
-                client.get(prefix + mapped.index.token(row).encode())
-                != mapped.records[row : row + 1].tobytes()
-            ):
+            if client.get(key(row)) != value(row):
                 raise InputError(
                     f"{url}: the record of user {mapped.index.token(row)!r} is not what was written"
                 )
@@ -117,6 +112,46 @@ def fill(url: str, folder: Path, bundle: str) -> int:
     finally:
         client.close()
     return count
+
+
+def write(
+    client: redis.Redis,
+    rows: range,
+    key: Callable[[int], bytes | str],
+    value: Callable[[int], bytes],
+    written: bool,
+) -> int:
+    """Writes a key for each row, `BATCH` at once; returns how many are there then. Raises RedisError.
+
+    Args:
+        written: whether all were written before, so that only those that are gone are written again.
+    """
+    for part in _batches(rows):
+        gone = (
+            part
+            if not written
+            else [row for row, there in zip(part, _there(client, part, key), strict=True) if not there]
+        )
+        pipe = client.pipeline(transaction=False)
+        for row in gone:
+            pipe.set(key(row), value(row))
+        pipe.execute()
+    return sum(sum(_there(client, part, key)) for part in _batches(rows))
+
+
+def check_keeps(client: redis.Redis, url: str) -> None:
+    """Raises InputError if the server drops keys without a time to live, as these are, when its memory is full.
+
+    A user that it dropped would be one that the bundle does not know.
+    """
+    try:
+        policy = client.info("memory").get("maxmemory_policy", "")
+    except redis.ResponseError:  # a server that does not tell
+        return
+    if policy.startswith("allkeys"):
+        raise InputError(
+            f"{url}: maxmemory-policy {policy} drops users when memory is full; noeviction keeps them"
+        )
 
 
 def drop(url: str, bundle: str) -> None:
@@ -146,9 +181,17 @@ def connect(url: str, seconds: float) -> redis.Redis:
         raise InputError(f"--store {url}: {error}") from None
 
 
-def _batches(count: int) -> Iterator[range]:
-    for start in range(1, count + 1, BATCH):
-        yield range(start, min(start + BATCH, count + 1))
+def _batches(rows: range) -> Iterator[range]:
+    for start in range(0, len(rows), BATCH):
+        yield rows[start : start + BATCH]
+
+
+def _there(client: redis.Redis, rows: range, key: Callable[[int], bytes | str]) -> list[int]:
+    """1 for each row whose key is there, else 0."""
+    pipe = client.pipeline(transaction=False)
+    for row in rows:
+        pipe.exists(key(row))
+    return pipe.execute()
 
 
 def ready(bundle: str) -> bytes:

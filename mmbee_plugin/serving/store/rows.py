@@ -7,6 +7,7 @@ snapshot's files have them. What :mod:`mmbee_plugin.graph.neighbourhoods` does o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ import redis
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.store.records import StoreDown
-from mmbee_plugin.serving.store.redis import BATCH, PATIENCE, connect, ready
+from mmbee_plugin.serving.store.redis import PATIENCE, check_keeps, connect, ready, write
 
 if TYPE_CHECKING:
     from mmbee_plugin.graph.lists import PackedLists
@@ -64,32 +65,34 @@ class RedisRows:
 
 
 def fill_rows(url: str, place: str, packed: Mapping[str, PackedLists]) -> int:
-    """Writes the rows of all nodes by side, unless they are there; returns their number.
+    """Writes the rows of all nodes by side, of a place that was written those that are missing; returns their number.
 
     Raises:
-        InputError: no answer.
+        InputError: no answer, a server that may drop rows, or rows that are missing then.
     """
     client, count = connect(url, PATIENCE), sum(one.n_nodes for one in packed.values())
     try:
-        if client.get(ready(place)) == str(count).encode():
-            return count
+        check_keeps(client, url)
+        written, there = client.get(ready(place)) == str(count).encode(), 0
         for side, one in packed.items():
-            n_paths = len(one.paths)
-            lengths = np.diff(one.indptr).astype("<i4")
-            for start in range(0, one.n_nodes, BATCH):
-                pipe = client.pipeline(transaction=False)
-                for node in range(start, min(start + BATCH, one.n_nodes)):
-                    first = (node if one.rows is None else int(one.rows[node])) * n_paths
-                    entries = one.entries[one.indptr[first] : one.indptr[first + n_paths]]
-                    value = lengths[first : first + n_paths].tobytes() + entries.tobytes()
-                    pipe.set(_key(place, side, node), value)
-                pipe.execute()
+            key = partial(_key, place, side)
+            there += write(client, range(one.n_nodes), key, partial(_value, one), written)
+        if there != count:
+            raise InputError(f"{url}: {there:,} of {count:,} rows are there; it may be out of memory")
         client.set(ready(place), count)
     except redis.RedisError as error:
         raise InputError(f"{url}: cannot be written ({error})") from None
     finally:
         client.close()
     return count
+
+
+def _value(packed: PackedLists, node: int) -> bytes:
+    """A node's lengths and entries along all paths."""
+    paths = len(packed.paths)
+    first = (node if packed.rows is None else int(packed.rows[node])) * paths
+    stops = packed.indptr[first : first + paths + 1]
+    return np.diff(stops).astype("<i4").tobytes() + packed.entries[stops[0] : stops[-1]].tobytes()
 
 
 def _key(place: str, side: str, node: int) -> str:
