@@ -13,6 +13,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.serving.board.segment import Segment
 from mmbee_plugin.serving.board.windows import Windows
 from mmbee_plugin.serving.bundle.build import build_bundle
+from mmbee_plugin.serving.bundle.shelf import Shelf
 from mmbee_plugin.serving.bundle.source import LiveContent
 from mmbee_plugin.serving.swap.follower import Follower
 
@@ -128,6 +129,18 @@ def test_how_long_an_author_stays_is_a_setting_of_the_bundle(live_shelved):
     board = follower.scorer.board
     assert board.places([author], now + 7200)[1] == {}
     assert board.places([author], now + 7201)[1] == {0: "no live segment"}
+
+
+def test_segments_without_a_length_need_the_time_that_authors_stay(random_source, tmp_path):
+    source, shelf = random_source(), Shelf(tmp_path / "bundles")
+    windows = source.windows
+    source.windows = lambda rows: replace(windows(rows), ends=windows(rows).starts)
+    count = int(source.there.sum())
+    with pytest.raises(
+        InputError, match=f"{count} of {count} segments end as they start.* leave the board 600 s later; "
+    ):
+        build_bundle(source, shelf)
+    assert build_bundle(source, shelf, on_air=3600)
 
 
 def test_who_is_off_the_air_for_long_is_dropped_and_seeded_again(live_shelved, tmp_path, monkeypatch):

@@ -62,7 +62,8 @@ def build_bundle(
         on_air: of the bundle's `LiveContent`; for static items nothing reads it.
 
     Raises:
-        InputError: it cannot be written, another process writes bundles there, or the snapshot is another one.
+        InputError: it cannot be written, another process writes bundles there, the snapshot is another one, or segments
+            without a length and no ``on_air``.
     """
     pointer = shelf.current()
     try:
@@ -77,6 +78,8 @@ def build_bundle(
             _write_users(source, folder)
             show("authors")
             _write_authors(source, folder)
+            if source.live is not None and on_air is None:
+                _check_lengths(folder / "windows", source.live.stays)
             entries = _entries(source, on_air)
             if snapshot is not None:
                 show("topology")
@@ -175,6 +178,18 @@ def _write_authors(source: Source, folder: Path) -> None:
         (folder / "moments").mkdir(exist_ok=True)
         for name, one in source.live.modalities.items():
             np.save(folder / "moments" / f"{module_name(name)}.npy", np.stack([one.mean, one.deviation]))
+
+
+def _check_lengths(windows: Path, stays: float) -> None:
+    """Raises InputError if most segments are moments, as those that stand for a whole room are."""
+    starts, ends = (np.load(windows / f"{name}.npy", mmap_mode="r")[1:] for name in ("starts", "ends"))
+    there = ~np.isnan(starts)
+    moments = int((ends[there] == starts[there]).sum())
+    if 2 * moments > there.sum():
+        raise InputError(
+            f"{moments:,} of {there.sum():,} segments end as they start, so authors would leave the board {stays:g} s later; "
+            "say how long they stay: --on-air=SECONDS, in the daily loop daily.on_air"
+        )
 
 
 def _encoded(source: Source, side: AuthorSide) -> dict[str, NDArray]:
