@@ -187,8 +187,8 @@ def _check_lengths(windows: Path, stays: float) -> None:
     moments = int((ends[there] == starts[there]).sum())
     if 2 * moments > there.sum():
         raise InputError(
-            f"{moments:,} of {there.sum():,} segments end as they start, so authors would leave the board {stays:g} s later; "
-            "say how long they stay: --on-air=SECONDS, in the daily loop daily.on_air"
+            f"{moments:,} of {there.sum():,} segments end as they start, so authors would leave the board {stays:g} s "
+            "later; say how long they stay: --on-air=SECONDS, in the daily loop daily.on_air"
         )
 
 

@@ -233,7 +233,9 @@ def test_a_published_bundle_is_taken_by_all_with_its_authors_encoded(serving, te
         while not over.is_set():
             try:
                 found = client.score(source.users_of[2], authors, time=NOW)
-                answers[found["bundle"]].add(str(found))
+                # Batches of other sizes encode authors with other last digits.
+                scores = [one and round(one, 6) for one in found["scores"]["gift"]]
+                answers[found["bundle"]].add(str({**found, "scores": scores}))
             except Exception as error:
                 failures.append(error)
 
