@@ -82,6 +82,7 @@ def test_each_row_is_answered_as_a_request(live, monkeypatch):
     segments, fresh = folder.segments, copy.copy(scorer)
     for place in range(len(rows)):
         fresh.board = LiveBoard(scorer.bundle, Windows(scorer.bundle.live))
+        fresh.board.stored = lambda row: []  # the row's own past, not that of the bundle
         author, newest = str(rows.authors[place]), int(rows.segments[place])
         if newest >= 0 and author != "x":
             for row in range(max(int(segments.first[newest]), newest - 2), newest + 1):
@@ -90,7 +91,6 @@ def test_each_row_is_answered_as_a_request(live, monkeypatch):
                     for name in folder.modalities
                     if segments.present(name)[row]
                 }
-                fresh.board._seeded.add(author)  # the row's own past, not that of the bundle
                 fresh.board.add(author, Segment(segments.starts[row], segments.ends[row], values))
             fresh.board.encode([author])
         user, moment = str(rows.users[place]), float(rows.times[place])
