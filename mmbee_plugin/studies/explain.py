@@ -137,6 +137,7 @@ def explain(trained: Trained, moment: Moment) -> Explanation:
         ids.to(device),
         None if times is None else times.to(device),
         moments=None if moment.time is None else torch.tensor([moment.time], device=device),
+        apart=True,
     )
     author = network.author_side(items, segments=newest)
     clocks = None if stamps is None else (trained.origin + stamps.double()).tolist()

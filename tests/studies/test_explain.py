@@ -21,6 +21,7 @@ from mmbee_plugin.studies.explain import explain, explanation_figure, find_momen
 
 GIE = {"metapaths": ["u2a2u", "u2a2a", "a2a"], "short_length": 1, "graph": {"folds": 2, "reach_top_k": 4}}
 SET = {**GIE, "metapaths": ["u2a2u2a", "u2a2a", "a2a"], "pooling": "set", "neighbour_weights": False}
+MEAN, MMOE = ({**GIE, "backbone": name} for name in ("mean", "mmoe"))
 BDR = {"backbone": "dien", "interest": "bdr", "content": "concat", "modalities": ["speech", "comment"]}
 
 
@@ -120,7 +121,7 @@ def changes(trained, moment):
             yield "segment", name, zeroed(*((table.present, row) for table in tables.values()))
 
 
-@pytest.mark.parametrize("given", [GIE, SET, BDR], ids=["gie", "set", "bdr"])
+@pytest.mark.parametrize("given", [GIE, SET, MEAN, MMOE, BDR], ids=["gie", "set", "mean", "mmoe", "bdr"])
 def test_each_part_is_what_the_model_scores_without_it(live_checkpoint, given, check_answer):
     trained = open_trained(live_checkpoint(**given))
     moment = find_moment(trained, *rich_pair(trained))

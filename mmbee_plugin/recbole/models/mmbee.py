@@ -160,12 +160,13 @@ class MMBee(GeneralRecommender):
         times: torch.Tensor | None,
         fold: int | None = None,
         moments: torch.Tensor | None = None,
+        apart: bool = False,
     ) -> UserSide:
         """users (B,), history (B, H) item ids padded with 0, times (B, H) seconds or None -> the user's tensors.
 
-        The history is cut to the longest of the batch, or to its mean for a backbone that reads no more. With ``fold``,
-        neighbours come from the graph without that fold's edges. Time gaps are measured to the requests' ``moments``
-        (B,), by default to the end of training.
+        The history is cut to the longest of the batch; for a backbone that reads no more to its mean, unless the
+        behaviours are to stay ``apart``. With ``fold``, neighbours come from the graph without that fold's edges. Time
+        gaps are measured to the requests' ``moments`` (B,), by default to the end of training.
         """
         mask = history > 0
         longest = max(1, int(mask.sum(dim=1).max()))
@@ -177,7 +178,7 @@ class MMBee(GeneralRecommender):
         category = None if self.category is None else self.category[history]
         neighbours = self.interest.user(users, fold) if self.interest is not None else {}
         own = None if self.user is None else self.user(users)
-        if self.gtr.backbone.reads_mean:
+        if self.gtr.backbone.reads_mean and not apart:
             shares = mask / mask.sum(dim=1, keepdim=True).clamp(min=1)
             vectors, mask = (
                 weighted_sums(history, shares, self.author.weight).unsqueeze(1),
