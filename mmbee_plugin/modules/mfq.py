@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.modules.attention import AttentionBlock
+from mmbee_plugin.modules.attention import AttentionBlock, masked_softmax
 from mmbee_plugin.modules.batch import AuthorSide
 from mmbee_plugin.modules.content import Content
 from mmbee_plugin.modules.expect import expect_given
@@ -72,7 +72,7 @@ class OrthogonalProjection(nn.Module):
         if self.reading == "elementwise":
             return other * (1 - torch.softmax(target * other, dim=-1))
         logits = target @ other.transpose(1, 2) / math.sqrt(target.shape[-1])  # (B, L, L)
-        corr = torch.softmax(logits.masked_fill(~mask[:, None, :], -1e9), dim=-1)
+        corr = masked_softmax(logits, mask[:, None, :])
         return (1 - corr) @ other  # rows of missing tokens are zero
 
 

@@ -117,6 +117,16 @@ def test_token_reading_of_a_single_token_changes_nothing():
 
 
 @pytest.mark.parametrize("reading", OrthogonalProjection.READINGS)
+def test_half_precision_differs_by_its_rounding_alone(reading):
+    tokens, mask = torch.randn(2, 3, 4, 8), torch.ones(2, 3, 4, dtype=torch.bool)
+    mask[0, 1], mask[1, 2, 1] = False, False
+    project = OrthogonalProjection(reading)
+    out = project(tokens.half(), mask)
+    assert out.dtype == torch.float16
+    assert torch.allclose(out.float(), project(tokens, mask), atol=2e-2)
+
+
+@pytest.mark.parametrize("reading", OrthogonalProjection.READINGS)
 def test_no_reading_reads_a_missing_modality(make_author, reading):
     encoder = MFQ(settings(projection=reading)).eval()
     side = make_author()
