@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mmbee_plugin.abtest.arms import again
-from mmbee_plugin.abtest.measures import METRICS, Measured, within_chance
-from mmbee_plugin.evaluation.bootstrap import PairedDifference
+from mmbee_plugin.abtest.measures import METRICS, Lift, Measured, within_chance
+from mmbee_plugin.evaluation.bootstrap import FEWEST, PairedDifference
 from mmbee_plugin.experiments.colours import of_models
 from mmbee_plugin.experiments.plots import LIMIT, Plot, error_bars, percentage
 from mmbee_plugin.experiments.sheet import BEST, SIGNIFICANT, Sheet, p_text
@@ -46,6 +47,11 @@ def verdict(found: Mapping[str, Measured], seeds: int) -> str:
     aa = found[again(control)].lift
     assert aa is not None
     p = within_chance(aa)
+    if np.isnan(p):
+        return (
+            f"Do not read the lifts: less than {FEWEST} users of {control} or of {again(control)} gave a gift, too few "
+            "to compare."
+        )
     if p < SIGNIFICANT:
         return (
             f"Do not read the lifts: {again(control)}, the same as the control, differs from it beyond chance (Holm's "
@@ -57,14 +63,18 @@ def verdict(found: Mapping[str, Measured], seeds: int) -> str:
         if name == again(control) or name == BEST or lift is None:
             continue
         each = [f"{_percent(lift.adjusted[metric])} {metric}" for metric in METRICS]
-        sure = [one.p_value < SIGNIFICANT for one in lift.adjusted.values()]
-        chance = (
-            "both beyond chance" if all(sure) else "within chance" if not any(sure) else "one within chance"
-        )
-        told.append(f"{name} {' and '.join(each)} ({chance})")
+        told.append(f"{name} {' and '.join(each)} ({_doubt(lift)})")
     lifts = f"over {control}, adjusted: {', '.join(told)}" if told else "there is no arm to compare"
     within = f"the A/A arm is within chance (Holm's p over its four lifts {p_text(p)})"
     return framed(f"{lifts}; {within}", "simulated", seeds)
+
+
+def _doubt(lift: Lift) -> str:
+    p_values = [one.p_value for one in lift.adjusted.values()]
+    if np.isnan(p_values).any():
+        return f"of less than {FEWEST} givers, too few to tell"
+    sure = [p < SIGNIFICANT for p in p_values]
+    return "both beyond chance" if all(sure) else "one within chance" if any(sure) else "within chance"
 
 
 def plot(found: Mapping[str, Measured], first_day: int, drawn: str) -> Plot:
@@ -83,7 +93,8 @@ def plot(found: Mapping[str, Measured], first_day: int, drawn: str) -> Plot:
 
 
 def _percent(found: PairedDifference) -> str:
-    return f"{100 * found.interval.mean:+.1f} %"
+    mean = found.interval.mean
+    return "unknown" if np.isnan(mean) else f"{100 * mean:+.1f} %"
 
 
 def _by_day(found: Mapping[str, Measured], first_day: int) -> go.Figure:
@@ -137,5 +148,6 @@ def _counts(found: Mapping[str, Measured]) -> Sheet:
 
 
 def _cells(found: PairedDifference) -> tuple[str, str]:
-    mean, low, high = (100 * each for each in (found.interval.mean, found.interval.low, found.interval.high))
-    return f"{mean:+.1f} % [{low:+.1f}, {high:+.1f}]", p_text(found.p_value)
+    ends = found.interval.low, found.interval.high
+    told = "" if np.isnan(ends).any() else " [{:+.1f}, {:+.1f}]".format(*(100 * end for end in ends))
+    return _percent(found) + told, p_text(found.p_value)

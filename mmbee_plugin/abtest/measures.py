@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbee_plugin.evaluation.bootstrap import PairedDifference, holm
+from mmbee_plugin.evaluation.bootstrap import FEWEST, PairedDifference, holm
 from mmbee_plugin.evaluation.resampling import means_on_resampled_users
 from mmbee_plugin.evaluation.seeds import of_seeds
 
@@ -41,6 +41,9 @@ class Lift:
 
     Attributes:
         plain, adjusted: metric -> lift. daily: metric -> one a day, adjusted.
+
+    A lift is NaN where less than :data:`~mmbee_plugin.evaluation.bootstrap.FEWEST` users of the control gave a gift;
+    so are its interval and p-value where less of either arm did.
     """
 
     plain: dict[str, PairedDifference]
@@ -85,16 +88,18 @@ def measure(arms: Mapping[str, Sequence[Observed]], seed: int = 0) -> dict[str, 
                 for number, values in enumerate(columns)
             ]
         )  # (seeds, draws, columns)
+        known = _givers(each) >= FEWEST
+        draws[..., ~known] = np.nan
         lift = None if control is None else _lift(means, draws, *control)
-        control = control or (means, draws)
+        control = control or (np.where(known, means, np.nan), draws)
         of_metrics = means[:, :2].mean(axis=0).tolist()
         found[name] = Measured(_counts(each), dict(zip(METRICS, of_metrics, strict=True)), lift)
     return found
 
 
 def within_chance(lift: Lift) -> float:
-    """Smallest p-value of an A/A test's lifts, plain and adjusted, Holm-corrected."""
-    return min(holm([one.p_value for kind in (lift.plain, lift.adjusted) for one in kind.values()]))
+    """Smallest p-value of an A/A test's lifts, plain and adjusted, Holm-corrected; NaN of too few givers."""
+    return float(np.min(holm([one.p_value for kind in (lift.plain, lift.adjusted) for one in kind.values()])))
 
 
 def _outcomes(gifts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -123,6 +128,13 @@ def _outcomes_of_days(observed: Observed) -> NDArray[np.float64]:
     """(n, 2 + 2 days): outcomes of all days, then of each."""
     days = [_outcomes(observed.gifts[:, [day]]) for day in range(observed.gifts.shape[1])]
     return np.concatenate([_outcomes(observed.gifts), *days], axis=1)
+
+
+def _givers(seeds: Sequence[Observed]) -> NDArray[np.int64]:
+    """(4 + 2 days,) users of all seeds with a gift, for the columns of `_columns`."""
+    gifts = np.concatenate([one.gifts for one in seeds])
+    total = gifts.sum(axis=1)
+    return np.repeat((np.column_stack([total, total, gifts]) > 0).sum(axis=0), 2)
 
 
 def _lift(means: NDArray, draws: NDArray, control_means: NDArray, control_draws: NDArray) -> Lift:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from mmbee_plugin.daily.gate import Check
-from mmbee_plugin.daily.measures import FEWEST, METRICS, Measures
-from mmbee_plugin.evaluation.bootstrap import Interval
+from mmbee_plugin.daily.measures import METRICS, Measures
+from mmbee_plugin.evaluation.bootstrap import FEWEST, Interval
 from mmbee_plugin.evaluation.calibration import Calibration
 from mmbee_plugin.evaluation.drift import Stability
 from mmbee_plugin.experiments.colours import BLUE, GREY, OWN

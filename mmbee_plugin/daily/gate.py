@@ -18,7 +18,7 @@ from pydantic import Field
 
 from mmbee_plugin.daily.norms import drift
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.evaluation.bootstrap import Interval, of_draws
+from mmbee_plugin.evaluation.bootstrap import FEWEST, Interval, of_draws
 from mmbee_plugin.evaluation.drift import stability
 from mmbee_plugin.evaluation.metrics import log_losses, user_auc
 from mmbee_plugin.evaluation.resampling import means_on_resampled_users
@@ -261,6 +261,7 @@ class _Sums:
 
     def __init__(self, columns: Mapping[str, NDArray[np.float64]], seed: int) -> None:
         self.whole = {name: float(values.mean()) for name, values in columns.items()}
+        self.users = {name: int(np.count_nonzero(values)) for name, values in columns.items()}
         drawn = means_on_resampled_users(np.stack(list(columns.values()), axis=1), DRAWS, seed)
         self.drawn = dict(zip(columns, drawn.T, strict=True))
 
@@ -293,12 +294,16 @@ class _Sums:
                 abs(np.log(of["predicted 0"] / of["gifts"])) - abs(np.log(of["predicted 1"] / of["gifts"]))
                 for of in both
             )
-        return of_draws(float(np.exp(found)), np.exp(draws[np.isfinite(draws)])).interval
+        return self._of_draws("gifts", float(np.exp(found)), np.exp(draws))
 
     def _interval(self, first: str, second: str, below: str, estimate: float) -> Interval:
         with np.errstate(divide="ignore", invalid="ignore"):
             draws = (self.drawn[first] - self.drawn[second]) / self.drawn[below]
-        return of_draws(estimate, draws[np.isfinite(draws)]).interval
+        return self._of_draws(below, estimate, draws)
+
+    def _of_draws(self, below: str, estimate: float, draws: NDArray[np.float64]) -> Interval:
+        """An interval of a ratio, without ends where few users have anything of what it is over."""
+        return of_draws(estimate, draws if self.users[below] >= FEWEST else draws[:0]).interval
 
 
 def _distance(factor: float) -> float:
@@ -307,4 +312,4 @@ def _distance(factor: float) -> float:
 
 
 def _range(found: Interval, form: str) -> str:
-    return f"[{found.low:{form}}, {found.high:{form}}]"
+    return f"[{found.low:{form}}, {found.high:{form}}]" if np.isfinite(found.low) else "(too few users)"

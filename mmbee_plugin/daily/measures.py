@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from mmbee_plugin.daily.ratios import scored
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.evaluation.bootstrap import Interval, of_draws
+from mmbee_plugin.evaluation.bootstrap import FEWEST, Interval, of_draws
 from mmbee_plugin.evaluation.calibration import Calibration, calibration, quantile_bins
-from mmbee_plugin.evaluation.metrics import log_losses, user_auc
+from mmbee_plugin.evaluation.metrics import log_losses
 from mmbee_plugin.evaluation.resampling import ResampledUsers, ratios_on_users
 from mmbee_plugin.experiments.comparison import METRICS as OF_ROWS
 from mmbee_plugin.serving.replay import Replayed
@@ -21,8 +21,6 @@ METRICS: dict[str, str] = {"auc": "AUC", "uauc": "UAUC", "gauc": "GAUC", "log_lo
 """names -> headings; AUC, UAUC and GAUC of the rows as they are, log loss of the log"""
 HOUR = 3600
 DRAWS = 1000
-FEWEST = 10
-"""users of either kind below which intervals over resampled users are much too narrow"""
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,8 @@ def whole(day: Replayed) -> dict[str, Interval]:
 
     Returns:
         the names of :data:`METRICS`, NaN where one is undefined; ``gift_rate``, gifts a row of the log, of all rows;
-        ``factor``, predicted over observed gifts, infinite without a gift. Ends are NaN where less than :data:`FEWEST`
-        users gave a gift, or none other.
+        ``factor``, predicted over observed gifts, infinite without a gift. Ends are NaN where less than
+        :data:`~mmbee_plugin.evaluation.bootstrap.FEWEST` users gave a gift, or none other.
 
     Raises:
         InputError: as `measure`.
@@ -99,20 +97,16 @@ def _metrics(rows: Replayed) -> dict[str, Interval]:
     """Those of `METRICS` that rows have, by name."""
     users, gift, chances = rows.users, rows.labels[:, 0], rows.chances
     found: dict[str, Interval] = {}
-    enough = _enough(users, gift)
-    drawn = ResampledUsers(users, gift, DRAWS).values(chances) if enough else {}
-    pairs = len(user_auc(users, gift, chances).users)
+    drawn = ResampledUsers(users, gift, DRAWS).values(chances)
     for name, metric in OF_ROWS.items():
         try:
             value = metric(users, gift, chances)
         except InputError:  # labels of one kind only, in all rows or in those of every user
             continue
-        found[name] = _without_ends(value)
-        if enough and (name == "auc" or pairs >= FEWEST):
-            found[name] = of_draws(value, drawn[name][np.isfinite(drawn[name])]).interval
+        found[name] = of_draws(value, drawn[name]).interval
     losses = {"log_loss": rows.weights * log_losses(gift, chances)}
     loss = ratios_on_users(users, losses, rows.weights, DRAWS)["log_loss"]
-    return {**found, "log_loss": loss if enough else _without_ends(loss.mean)}
+    return {**found, "log_loss": loss if _enough(users, gift) else _without_ends(loss.mean)}
 
 
 def _enough(users: NDArray, gift: NDArray) -> bool:

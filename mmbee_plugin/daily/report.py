@@ -7,19 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mmbee_plugin.daily import charts
 from mmbee_plugin.daily.alarm import Alarm, AlarmSettings
 from mmbee_plugin.daily.alarms import day_stability, expected_hours, gift_rate_of, level_of
 from mmbee_plugin.daily.gate import GateSettings, Verdict
-from mmbee_plugin.daily.measures import DRAWS, FEWEST, METRICS, Measures, measure, whole
+from mmbee_plugin.daily.measures import DRAWS, METRICS, Measures, measure, whole
 from mmbee_plugin.daily.norms import drift
-from mmbee_plugin.evaluation.bootstrap import Interval
+from mmbee_plugin.evaluation.bootstrap import FEWEST, Interval
 from mmbee_plugin.evaluation.resampling import ratios_on_users
 from mmbee_plugin.experiments.page import write_page
 from mmbee_plugin.experiments.plots import Plot
-from mmbee_plugin.experiments.sheet import Sheet
+from mmbee_plugin.experiments.sheet import Sheet, with_ends
 from mmbee_plugin.experiments.verdict import count, listed
 from mmbee_plugin.serving.replay import Replayed
 
@@ -134,8 +132,7 @@ def _metrics(days: Mapping[str, Mapping[str, Interval]]) -> Sheet:
 
 
 def _text(found: Interval, form: str) -> str:
-    ends = f" [{found.low:{form}}, {found.high:{form}}]" if np.isfinite(found.low) else ""
-    return f"{found.mean:{form}}{ends}"
+    return with_ends(found, f"{{:{form}}}".format)
 
 
 def _coverage(served: Replayed) -> Sheet:

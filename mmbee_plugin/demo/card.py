@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import mmbee_plugin
 from mmbee_plugin.demo.folder import SAMPLES, SEED, SETTINGS, SIMULATION
 from mmbee_plugin.experiments.comparison import METRICS, scored
-from mmbee_plugin.experiments.sheet import BEST, Sheet, lines
+from mmbee_plugin.experiments.sheet import BEST, Sheet, lines, with_ends
 
 if TYPE_CHECKING:
     from mmbee_plugin.experiments.scoring import Trained
@@ -102,7 +102,7 @@ def metrics_sheet(trained: Trained) -> Sheet:
                 split,
                 "MMBee",
                 counts,
-                *(f"{one.mean:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in intervals),
+                *(with_ends(one, "{:.3f}".format) for one in intervals),
             )
         )
         best = best_possible(trained.folder, split)["pooled"]

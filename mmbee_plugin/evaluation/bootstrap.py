@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 DRAWS = 10_000
 CHUNK = 200
 """draws held in memory at once"""
+FEWEST = 10
+"""users, or whatever else is drawn, below which draws say next to nothing of chance: no interval and no p-value then"""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over users with its bootstrap standard error and interval."""
+    """A mean over users with its bootstrap standard error and interval; NaN but for the mean of too few users."""
 
     mean: float
     standard_error: float
@@ -25,22 +27,19 @@ class Interval:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Mean difference of two models on the same users; ``p_value`` is two-sided."""
+    """Mean difference of two models on the same users; ``p_value`` is two-sided, NaN of too few users."""
 
     interval: Interval
     p_value: float
 
 
-def interval(values: NDArray[np.floating], seed: int = 0, level: float = 0.95) -> Interval:
-    """Percentile interval of the mean over users.
+def interval(values: NDArray[np.floating], seed: int = 0) -> Interval:
+    """95 % percentile interval of the mean over users.
 
     Args:
         values: (n,) one value a user.
     """
-    means = _resampled_means(values, seed)
-    tail = (1 - level) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Interval(float(values.mean()), float(means.std()), float(low), float(high))
+    return of_draws(float(values.mean()), _resampled_means(values, seed)).interval
 
 
 def paired(first: NDArray[np.floating], second: NDArray[np.floating], seed: int = 0) -> PairedDifference:
@@ -63,10 +62,12 @@ def of_draws(estimate: float, draws: NDArray[np.floating]) -> PairedDifference:
 
     Args:
         estimate: the difference on all users.
-        draws: (n,) the difference on resampled users; ``p_value`` is between 2 / n and 1, and 1 without draws.
+        draws: (n,) the difference on resampled users. Those without a finite value, as all of less than :data:`FEWEST`
+            users are, do not count; of the n others, ``p_value`` is between 2 / n and 1.
     """
+    draws = draws[np.isfinite(draws)]
     if not len(draws):
-        return PairedDifference(Interval(estimate, np.nan, np.nan, np.nan), 1.0)
+        return PairedDifference(Interval(estimate, np.nan, np.nan, np.nan), np.nan)
     below, above = (draws <= 0).mean(), (draws >= 0).mean()
     low, high = np.quantile(draws, [0.025, 0.975])
     spread = Interval(estimate, float(draws.std()), float(low), float(high))
@@ -74,17 +75,20 @@ def of_draws(estimate: float, draws: NDArray[np.floating]) -> PairedDifference:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's correction of several p-values of one family (Holm, 1979), in the given order."""
-    order = np.argsort(p_values, kind="stable")
-    corrected = np.empty(len(p_values))
+    """Holm's correction of several p-values of one family (Holm, 1979), in the given order; NaN, no test, stays."""
+    tests = int(np.isfinite(p_values).sum())
+    order = np.argsort(p_values, kind="stable")[:tests]  # NaN is last
+    corrected = np.full(len(p_values), np.nan)
     worst = 0.0
     for place, index in enumerate(order):
-        worst = max(worst, min(1.0, (len(p_values) - place) * p_values[index]))
+        worst = max(worst, min(1.0, (tests - place) * p_values[index]))
         corrected[index] = worst
     return [float(value) for value in corrected]
 
 
 def _resampled_means(values: NDArray[np.floating], seed: int) -> NDArray[np.float64]:
+    if len(values) < FEWEST:
+        return np.full(DRAWS, np.nan)
     generator = np.random.default_rng(seed)
     sizes = [CHUNK] * (DRAWS // CHUNK)
     return np.concatenate(

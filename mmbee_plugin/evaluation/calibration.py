@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.evaluation.bootstrap import FEWEST
 from mmbee_plugin.evaluation.resampling import means_on_resampled_users
 
 DRAWS = 2000
@@ -73,7 +74,8 @@ def calibration(
     """Predicted and observed events by bin.
 
     Draws of a bin without an event have none either. What it may have had at most is the end of Wilson's score interval
-    for none of its rows (Wilson, 1927), and the least that its ratio may be follows from that.
+    for none of its rows (Wilson, 1927), and the least that its ratio may be follows from that. Of less than
+    :data:`~mmbee_plugin.evaluation.bootstrap.FEWEST` users the ends are open.
 
     Args:
         chances: (n,) of an event in the log. labels: (n,) 0 or 1. weights: (n,) rows of the log that each stands for.
@@ -97,7 +99,10 @@ def calibration(
     with np.errstate(divide="ignore", invalid="ignore"):
         drawn = np.stack([means[0] / means[1], means[1] / means[2]])
     # A draw without an event is infinitely far above; one without rows of the bin (NaN) says nothing of it.
-    (low, fewest), (high, most) = np.nanquantile(drawn, [0.025, 0.975], axis=1, method="nearest")
+    if len(names) < FEWEST:
+        low, fewest, high, most = np.repeat([[0.0], [0.0], [np.inf], [1.0]], len(found), axis=1)
+    else:
+        (low, fewest), (high, most) = np.nanquantile(drawn, [0.025, 0.975], axis=1, method="nearest")
     predicted, observed, rows = (column.sum(axis=0) for column in columns)
     none = observed == 0
     most = np.where(none, Z**2 / (rows + Z**2), most) * rows

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from mmbee_plugin.evaluation.bootstrap import Interval, of_draws
+from mmbee_plugin.evaluation.bootstrap import FEWEST, Interval, of_draws
 from mmbee_plugin.evaluation.metrics import user_auc
 
 DRAWS = 2000
@@ -38,10 +38,12 @@ class ResampledUsers:
             np.bincount(self.user[rows], minlength=len(names)) for rows in (self.positive, ~self.positive)
         ]
         totals = [[total.astype(np.float32) @ counts for counts in self.counts] for total in both]
+        self.enough = min(np.count_nonzero(total) for total in both) >= FEWEST
         self.pairs = np.prod([np.concatenate(total).astype(np.float64) for total in totals], axis=0)
 
     def values(self, scores: NDArray) -> dict[str, NDArray[np.float64]]:
-        """auc, uauc and gauc, (draws,) each; NaN where a draw has no pair of a positive and a negative.
+        """auc, uauc and gauc, (draws,) each; NaN where a draw has no pair of a positive and a negative, and where less
+        than :data:`~mmbee_plugin.evaluation.bootstrap.FEWEST` users have either label, of uauc and gauc both.
 
         Args:
             scores: (n,) of one model.
@@ -50,12 +52,11 @@ class ResampledUsers:
         auc, weight = each.auc, each.impressions.astype(np.float64)
         grouped = np.stack([auc, np.ones_like(auc), auc * weight, weight])
         sums = np.concatenate([grouped @ counts[each.users] for counts in self.counts], axis=1)  # (4, draws)
+        if len(each.users) < FEWEST:
+            sums[:] = np.nan
+        of_pairs = self._wins(scores) if self.enough else np.full(len(self.pairs), np.nan)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return {
-                "auc": self._wins(scores) / self.pairs,
-                "uauc": sums[0] / sums[1],
-                "gauc": sums[2] / sums[3],
-            }
+            return {"auc": of_pairs / self.pairs, "uauc": sums[0] / sums[1], "gauc": sums[2] / sums[3]}
 
     def _wins(self, scores: NDArray) -> NDArray[np.float64]:
         """(draws,) number of pairs with the positive above the negative, ties one half.
@@ -87,7 +88,9 @@ class ResampledUsers:
 def means_on_resampled_users(
     values: NDArray[np.float64], draws: int = MEAN_DRAWS, seed: int = 0
 ) -> NDArray[np.float64]:
-    """Column means on bootstrap samples of users: (users, columns) -> (draws, columns)."""
+    """Column means on bootstrap samples of users: (users, columns) -> (draws, columns), NaN of too few users."""
+    if len(values) < FEWEST:
+        return np.full((draws, values.shape[1]), np.nan)
     generator = np.random.default_rng(seed)
     sizes = [min(CHUNK, draws - start) for start in range(0, draws, CHUNK)]
     sums = [_counts(generator, len(values), size).T.astype(np.float64) @ values for size in sizes]
@@ -106,10 +109,11 @@ def ratios_on_users(
     columns = [np.bincount(user, values, minlength=len(names)) for values in (*above.values(), below)]
     sums = np.stack(columns, axis=1).astype(np.float64)
     drawn = means_on_resampled_users(sums, draws, seed)
-    drawn = drawn[drawn[:, -1] > 0]
     whole = sums.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = drawn / drawn[:, -1:]
     return {
-        name: of_draws(float(whole[place] / whole[-1]), drawn[:, place] / drawn[:, -1]).interval
+        name: of_draws(float(whole[place] / whole[-1]), shares[:, place]).interval
         for place, name in enumerate(above)
     }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mmbee_plugin.evaluation.bootstrap import Interval
 from mmbee_plugin.experiments.comparison import Difference
 
 SIGNIFICANT = 0.05
@@ -78,11 +79,7 @@ def difference_sheet(
     for name, difference in differences.items():
         cells = []
         for metric in metrics:
-            found = difference.found[metric].interval
-            cells += [
-                f"{form(found.mean)} [{form(found.low)}, {form(found.high)}]",
-                p_form(difference.p_values[metric]),
-            ]
+            cells += [with_ends(difference.found[metric].interval, form), p_form(difference.p_values[metric])]
         rows.append((name, *cells))
     headings = (text for heading in metrics.values() for text in (heading, "p"))
     return Sheet(title, ("Row", *headings), tuple(rows), (note,))
@@ -127,9 +124,15 @@ def percent(difference: float) -> str:
     return f"{100 * difference:+.2f} %"
 
 
+def with_ends(found: Interval, form: Callable[[float], str]) -> str:
+    """A mean and in brackets the ends of its interval, if it has any."""
+    ends = f" [{form(found.low)}, {form(found.high)}]" if np.isfinite(found.low) else ""
+    return form(found.mean) + ends
+
+
 def p_text(value: float) -> str:
-    """A p-value with the three digits that 2,000 draws resolve."""
-    return f"{value:.3f}"
+    """A p-value with the three digits that 2,000 draws resolve; ``unknown`` for NaN, of too few users."""
+    return f"{value:.3f}" if np.isfinite(value) else "unknown"
 
 
 def mean(values: Sequence[float]) -> float:

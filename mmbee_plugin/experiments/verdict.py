@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from mmbee_plugin.experiments.comparison import Difference
@@ -71,14 +72,16 @@ def gains(against: str, differences: Mapping[str, Difference], metrics: Iterable
 def within_chance(p_values: Iterable[float]) -> str:
     """How many differences may be chance."""
     every = list(p_values)
-    unsure = sum(p >= SIGNIFICANT for p in every)
+    unsure = sum(not p < SIGNIFICANT for p in every)
     if len(every) == 1:
         return f"the difference is {chance(every[0])}"
     return f"{unsure or 'none'} of {len(every)} differences {'is' if unsure < 2 else 'are'} within chance"
 
 
 def chance(p_value: float) -> str:
-    """``within chance`` or ``beyond chance``."""
+    """``within chance`` or ``beyond chance``; NaN is of too few users to say."""
+    if math.isnan(p_value):
+        return "of too few users to tell from chance"
     return "beyond chance" if p_value < SIGNIFICANT else "within chance"
 
 

@@ -156,8 +156,9 @@ def _slopes(
     flat = products.reshape(len(parts), -1)  # (n, C * (C + 1)): of the normal equations
     sums = np.stack([np.bincount(user, column) for column in flat.T], axis=1).astype(np.float64)
     drawn = means_on_resampled_users(sums, DRAWS, seed)
+    drawn = drawn[np.isfinite(drawn).all(axis=1)]
     whole, *draws = (_solved(one.reshape(products.shape[1:])) for one in (sums.mean(axis=0), *drawn))
-    every = np.stack(draws)
+    every = np.reshape(draws, (len(draws), len(whole)))
     return [of_draws(float(value), every[:, place]).interval for place, value in enumerate(whole)]
 
 

@@ -14,7 +14,7 @@ from mmbee_plugin.evaluation.bootstrap import Interval
 from mmbee_plugin.experiments.colours import GREY, OWN, SERIES
 from mmbee_plugin.experiments.plots import LIMIT, Plot, Scale, error_bars, percentage
 from mmbee_plugin.experiments.scoring import open_trained
-from mmbee_plugin.experiments.sheet import Sheet, p_text, percent
+from mmbee_plugin.experiments.sheet import Sheet, p_text, percent, with_ends
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.experiments.training import check_split
 from mmbee_plugin.livesim.planted import planted_parts
@@ -86,7 +86,7 @@ def headroom_figure(found: HeadRoom, split: str) -> tuple[str, Sheet, Plot]:
 
 
 def _span(one: Interval) -> str:
-    return f"{one.mean:.2f} [{one.low:.2f}, {one.high:.2f}]"
+    return with_ends(one, "{:.2f}".format)
 
 
 def _gain(found: HeadRoom, name: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import plotly.graph_objects as go
 import typer
 from numpy.typing import NDArray
@@ -218,14 +219,14 @@ def _verdict(found: MissingStudy) -> Iterator[str]:
         unsure = [
             name
             for name, row in rows.items()
-            if row.gains[metric] > 0 and row.p_values[metric] >= SIGNIFICANT
+            if row.gains[metric] > 0 and not row.p_values[metric] < SIGNIFICANT
         ]
         line = f"{metric.upper()} with any one modality gone: "
         line += f"not above {found.bare} without {', '.join(below)}" if below else f"above {found.bare}"
         if unsure and found.tested:
             line += f"{'; above,' if below else ','} but not beyond chance, without {', '.join(unsure)}"
         least = percent(min(row.gains[metric] for row in rows.values()))
-        largest = p_text(max(row.p_values[metric] for row in rows.values()))
+        largest = p_text(np.max([row.p_values[metric] for row in rows.values()]))
         yield f"{line} (least gain {least}{f', largest p {largest}' if found.tested else ''})."
 
 

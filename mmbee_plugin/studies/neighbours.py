@@ -228,7 +228,7 @@ def neighbours_figure(found: dict[str, Hits], split: str) -> tuple[str, Sheet, P
         "Come true: share of a list, mean over nodes with one; of it in: share of what comes true that is listed, mean "
         "over all these nodes.",
         "Popular and random: lists of the same length. p: stored against popular, paired bootstrap over nodes, "
-        "Holm-corrected.",
+        f"Holm-corrected; unknown below {bootstrap.FEWEST} nodes with a list.",
     ]
     sheet = Sheet(
         "Expanded neighbours that come true",

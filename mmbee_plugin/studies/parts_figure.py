@@ -21,6 +21,7 @@ from mmbee_plugin.experiments.sheet import (
     mean_of_seeds,
     p_text,
     seeds_text,
+    with_ends,
 )
 from mmbee_plugin.experiments.study import Answer, study
 from mmbee_plugin.experiments.training import check_split, settings_given
@@ -121,7 +122,7 @@ def _cells(one: Brought, name: str) -> tuple[str, ...]:
     if name not in one.parts:
         return "-", ""
     found = one.parts[name].found[one.key].interval
-    text = "{:+.2f} [{:+.2f}, {:+.2f}]".format(*map(percentage, (found.mean, found.low, found.high)))
+    text = with_ends(found, lambda value: f"{percentage(value):+.2f}")
     p = one.p(name)
     return text, "" if p is None else p_text(p)
 

@@ -119,7 +119,7 @@ def select_figure(cells: Sequence[Cell], metric: str, keep: int) -> tuple[str, S
     for place, name in enumerate([*names, *SIDES.values()]):
         found = importance(cells, metric, name)
         marks = "√" if place < min(keep, len(names)) else "", "√" if name in PAPER_METAPATHS else ""
-        interval = f"{_points(found.low)} to {_points(found.high)}"
+        interval = f"{_points(found.low)} to {_points(found.high)}" if found.low <= found.high else "unknown"
         rest = [importance(cells, other, name) for other in others]
         also = [f"{_points(one.mean)} ({100 * one.spread:.3f})" for one in rest]
         rows.append((name, *marks, _points(found.mean), interval, f"{100 * found.spread:.3f}", *also))
@@ -138,7 +138,7 @@ def select_figure(cells: Sequence[Cell], metric: str, keep: int) -> tuple[str, S
         _bars(cells, metric, names, keep),
     )
     kept = names[:keep]
-    unsure = [name for name in kept if importance(cells, metric, name).low <= 0]
+    unsure = [name for name in kept if not importance(cells, metric, name).low > 0]
     doubt = f", of which {listed(unsure)} may be chance" if unsure else ", all beyond chance"
     return f"{listed(kept)} would be kept{doubt}", sheet, plot
 

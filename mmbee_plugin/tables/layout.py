@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from mmbee_plugin.experiments.comparison import METRICS
 from mmbee_plugin.experiments.sheet import (
     BEST,
@@ -83,7 +85,7 @@ def of_full_lines(measures: Measures) -> list[str]:
             line += f"; above, but not beyond chance: {', '.join(unsure)}"
         if below:
             line += f"; not above: {', '.join(below)}"
-        largest = f"; largest p {p_text(max(p for _, p in each.values()))}" if measures.tested else ""
+        largest = f"; largest p {p_text(np.max([p for _, p in each.values()]))}" if measures.tested else ""
         found.append(line + largest)
     return found
 

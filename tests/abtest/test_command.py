@@ -45,6 +45,7 @@ def test_trained_arms_are_served_learn_and_are_printed(abtest, tmp_path, plan, c
     rows = {line.split("|")[1].strip(): line for line in out.splitlines() if line.startswith("|")}
     assert {"random", "MMBee", "A/A: random again", "best possible"} < rows.keys()
     assert "+2.862 %" in out and "+4.775 %" in out and "A/A: " in out
+    assert "hashed to 4 arms of about equal size" in out
     out_file = tmp_path / "results" / "abtest-livesim"
     content = json.loads(out_file.with_suffix(".json").read_text())
     assert content["kind"] == "simulated" and content["options"]["users"] == 200

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mmbee_plugin.abtest import layout
+from mmbee_plugin.abtest.arms import again
 from mmbee_plugin.abtest.measures import Observed, measure, within_chance
 
 
@@ -36,12 +38,12 @@ def test_lifts_are_ratios_of_the_means_over_seeds():
 
 def test_adjusting_is_least_squares_with_one_slope_for_all_arms():
     random = np.random.default_rng(1)
-    arms = {"a": [_observed(random, 80)], "b": [_observed(random, 50, 1.5)]}
+    arms = {"a": [_observed(random, 200)], "b": [_observed(random, 100, 1.5)]}
     found = measure(arms)
     gifts, quiets = (
         np.concatenate([getattr(each[0], name) for each in arms.values()]) for name in ("gifts", "quiet")
     )
-    of_b = np.repeat([0.0, 1.0], [80, 50])
+    of_b = np.repeat([0.0, 1.0], [200, 100])
 
     def expected(outcome, quiet):
         design = np.column_stack([1 - of_b, of_b, quiet - quiet.mean()])
@@ -84,4 +86,40 @@ def test_seeds_that_differ_widen_the_interval():
 def test_no_gifts_at_all_have_no_lift():
     none = Observed(np.zeros((20, 1), dtype=int), np.ones((20, 1), dtype=int), np.full((20, 2), 0.1))
     found = measure({"a": [none], "b": [none]})
-    assert np.isnan(_lift(found["b"], "NGC").interval.mean) and _lift(found["b"], "NGC").p_value == 1
+    assert np.isnan(_lift(found["b"], "NGC").interval.mean) and np.isnan(_lift(found["b"], "NGC").p_value)
+
+
+def _givers(count):
+    """100 users in each of two seeds, of whom so many of the first gave a gift on the first of two days."""
+    gifts = np.zeros((2, 100, 2), dtype=int)
+    gifts[0, :count, 0] = 1
+    quiet = np.random.default_rng(0).random((100, 2))
+    return [Observed(of_seed, np.ones((100, 2), dtype=int), quiet) for of_seed in gifts]
+
+
+@pytest.mark.parametrize(
+    ("control", "same", "verdict"),
+    [(0, 0, None), (9, 10, None), (10, 9, None), (0, 30, None), (10, 10, "is within chance")],
+)
+def test_an_a_a_test_of_few_givers_is_none(control, same, verdict):
+    arms = {"SIM": _givers(control), again("SIM"): _givers(same), "MMBee": _givers(80)}
+    found = measure(arms)
+    assert np.isnan(within_chance(found[again("SIM")].lift)) == (verdict is None)
+    told = layout.verdict(found, 2)
+    assert (
+        verdict or "Do not read the lifts: less than 10 users of SIM or of A/A: SIM again gave a gift"
+    ) in told
+    lifts = layout.sheets(found, [])[0]
+    cells = dict(zip(lifts.headings, lifts.rows[1], strict=True))
+    better = cells["NGU over SIM"]
+    assert better.startswith("+700.0 % [" if control == 10 else "unknown")
+    assert ("[" in better) == (control == 10)
+    quiet = found["MMBee"].lift.daily["NGU"][1]
+    assert np.isnan(quiet.interval.mean) and np.isnan(quiet.p_value), "nobody gave on the second day"
+    assert layout.plot(found, 1, "users").figure.data
+
+
+def test_an_arm_of_few_givers_is_not_judged():
+    found = measure({"SIM": _givers(40), again("SIM"): _givers(40), "MMBee": _givers(3)})
+    assert "(of less than 10 givers, too few to tell)" in layout.verdict(found, 2)
+    assert _lift(found["MMBee"], "NGU").interval.mean == pytest.approx(3 / 40 - 1)

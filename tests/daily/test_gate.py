@@ -70,6 +70,17 @@ def test_a_drop_that_may_be_chance_passes_and_the_same_drop_on_more_rows_does_no
     assert large < -0.005 and "GAUC" in failed(many)
 
 
+def test_few_users_close_it_by_no_metric(served, with_logits):
+    """Nine givers whom the candidate ranks the other way round, and whose every draw says so; then a tenth."""
+    givers = list(dict.fromkeys(served.users[served.labels[:, 0] == 1].tolist()))
+    for count, expected in ((9, set()), (10, {"GAUC"})):
+        few = served.taken(np.isin(served.users, givers[:count]))
+        best = with_logits(few, lambda logits, few=few: np.where(few.labels == 1, 1.0, -1.0))
+        verdict = judge(with_logits(few, lambda logits, few=few: np.where(few.labels == 1, -1.0, 1.0)), best)
+        assert failed(verdict) & {"GAUC"} == expected
+        assert ("-1.0000 (too few users)" in verdict.described()["checks"][-4]["words"]) == (count == 9)
+
+
 def test_where_both_are_out_of_calibration_the_nearer_one_passes(served, with_logits):
     """The log has shifted; a closed gate would keep the model that is further off."""
     further, nearer = (with_logits(served, lambda logits, by=by: logits + by) for by in (1.2, 0.6))

@@ -42,3 +42,20 @@ def test_other_users_cannot_be_paired():
 def test_holm_by_hand():
     assert bootstrap.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert bootstrap.holm([0.6, 0.7]) == [1.0, 1.0]
+
+
+def test_few_users_have_neither_interval_nor_p_value():
+    values = np.linspace(0.5, 0.6, bootstrap.FEWEST)
+    for few in (values[:1], values[:-1]):
+        found = bootstrap.paired(few, few - 0.1)
+        spread = found.interval
+        assert spread.mean == pytest.approx(0.1)
+        assert np.isnan([found.p_value, spread.low, spread.high, spread.standard_error]).all()
+        assert np.isnan(bootstrap.interval(few).low)
+    assert bootstrap.paired(values, values - 0.1).p_value < 0.001
+    assert bootstrap.interval(values).low < 0.55 < bootstrap.interval(values).high
+
+
+def test_holm_counts_the_tests_that_there_are():
+    assert bootstrap.holm([0.01, np.nan, 0.04]) == pytest.approx([0.02, np.nan, 0.04], nan_ok=True)
+    assert np.isnan(bootstrap.holm([np.nan])).all()

@@ -98,6 +98,14 @@ def test_a_bin_without_an_event_has_no_ratio_and_no_rows_are_refused():
         calibration(np.empty(0), np.empty(0), np.empty(0), np.empty(0))
 
 
+def test_ends_of_few_users_are_open():
+    """Nine users alike, of whom any draw is the same."""
+    users, label = np.repeat(np.arange(9), 2), np.tile([0, 1], 9)
+    found = calibration(np.full(18, 0.5), label, np.ones(18), users)
+    assert (found.ratio[0], found.low[0], found.high[0]) == (1, 0, np.inf)
+    assert (found.fewest[0], found.most[0]) == (0, 18)
+
+
 def test_quantile_bins_have_equal_weight_and_keep_ties_together():
     rng = np.random.default_rng(3)
     values, weights = rng.random(1000), rng.choice([1.0, 4.0], 1000)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmbee_plugin.evaluation import metrics
-from mmbee_plugin.evaluation.resampling import ResampledUsers, ratios_on_users
+from mmbee_plugin.evaluation.resampling import ResampledUsers, means_on_resampled_users, ratios_on_users
 from mmbee_plugin.evaluation.seeds import of_seeds
 
 
@@ -52,12 +52,34 @@ def test_pairing_sees_a_small_shift_and_no_shift(samples):
 
 
 def test_draws_without_a_pair_do_not_count():
-    resampled = ResampledUsers(np.array([0, 0, 1]), np.array([1, 0, 0]), draws=200)
-    values = resampled.values(np.array([0.3, 0.1, 0.2]))["auc"]
-    assert np.isnan(values).any() and np.isfinite(values).any()
+    """Ten users with a positive among a thousand others: one draw in 22,000 has none of them."""
+    users, labels = np.arange(1010), np.arange(1010) < 10
+    resampled = ResampledUsers(users, labels, draws=200)
+    resampled.pairs[7] = 0
+    values = resampled.values(np.random.default_rng(0).random(1010))["auc"]
+    assert np.flatnonzero(~np.isfinite(values)).tolist() == [7]
     found = of_seeds(np.ones(2), np.stack([values, values]))
     assert np.isfinite([found.interval.low, found.interval.high]).all()
     assert np.isnan(of_seeds(np.ones(1), np.full((1, 20), np.nan)).interval.low)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_metric_of_few_users_has_no_draws(which):
+    """Of 40 users 9 or 10 have a positive, each beside negatives or not."""
+    for count in (9, 10):
+        users = np.concatenate([np.arange(40), np.arange(count)]) if which else np.arange(40 + count)
+        labels = np.arange(len(users)) >= 40
+        values = ResampledUsers(users, labels, draws=50).values(np.random.default_rng(0).random(len(users)))
+        assert np.isfinite(values["auc"]).any() == (count == 10)
+        assert (
+            np.isfinite(values["gauc"]).any()
+            == np.isfinite(values["uauc"]).any()
+            == bool(which and count == 10)
+        )
+    assert np.isnan(means_on_resampled_users(np.ones((9, 2)), 30)).all()
+    assert (means_on_resampled_users(np.ones((10, 2)), 30) == 1).all()
+    share = ratios_on_users(np.arange(9), {"one": np.arange(9) % 2}, np.ones(9))["one"]
+    assert share.mean == pytest.approx(4 / 9) and np.isnan(share.low)
 
 
 def test_ratios_of_rows_have_the_interval_of_their_users():

@@ -6,6 +6,7 @@ import pytest
 
 from mmbee_plugin.evaluation.bootstrap import Interval, PairedDifference
 from mmbee_plugin.experiments.comparison import Difference
+from mmbee_plugin.experiments.sheet import p_text, with_ends
 from mmbee_plugin.experiments.verdict import MIXED, above, framed, gains, listed, within_chance
 
 METRICS = {"auc": "AUC", "gauc": "GAUC"}
@@ -64,6 +65,16 @@ def test_gains_and_losses_of_rows(tested, expected):
         "h_g(-)": differing(auc=(-0.03, 0.01), gauc=(-0.01, 0.5)),
     }
     assert gains("Ours", rows, METRICS, tested) == expected
+
+
+def test_a_p_value_that_is_unknown_is_not_beyond_chance():
+    few = float("nan")
+    assert within_chance([0.01, few, 0.2]) == "2 of 3 differences are within chance"
+    assert within_chance([few]) == "the difference is of too few users to tell from chance"
+    assert gains("Ours", {"SIM": differing(auc=(0.1, few))}, ["auc"], True).endswith("within it")
+    assert p_text(few) == "unknown" and p_text(0.0404) == "0.040"
+    assert with_ends(Interval(0.5, few, few, few), "{:.1f}".format) == "0.5"
+    assert with_ends(Interval(0.5, 0.1, 0.2, 0.8), "{:.1f}".format) == "0.5 [0.2, 0.8]"
 
 
 def test_lists_and_counts_in_words():

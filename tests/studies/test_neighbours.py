@@ -11,7 +11,7 @@ from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.build import build
 from mmbee_plugin.graph.metapaths import every_metapath
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
-from mmbee_plugin.studies.neighbours import hits, neighbours_figure
+from mmbee_plugin.studies.neighbours import Hits, hits, neighbours_figure
 
 USERS, AUTHORS, TOP_K = 30, 16, 5
 
@@ -75,6 +75,19 @@ def test_every_path_counts_what_a_loop_over_all_pairs_counts(tmp_path, exclude_o
     said, sheet, plot = neighbours_figure(found, "test")
     check_answer(said, sheet, plot)
     assert [row[0] for row in sheet.rows] == list(names) and len(plot.figure.data) == 6
+
+
+def test_few_nodes_prove_nothing():
+    """Nine nodes of which each stored neighbour comes true and no popular one, beside a path with ten."""
+
+    def come_true(nodes):
+        each = {"stored": np.ones(nodes), "popular": np.zeros(nodes), "random": np.zeros(nodes)}
+        return Hits(nodes, 1.0, each, each)
+
+    said, sheet, _ = neighbours_figure({"u2a": come_true(9), "u2a2u": come_true(10)}, "test")
+    assert "1 of 2 metapaths (u2a2u)" in said
+    p = sheet.headings.index("p")
+    assert [row[p] for row in sheet.rows] == ["unknown", "0.000"]
 
 
 def test_the_command_counts_on_the_later_split(live_path, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.evaluation.bootstrap import Interval, of_draws
 from mmbee_plugin.evaluation.resampling import means_on_resampled_users
-from mmbee_plugin.experiments.sheet import Sheet
+from mmbee_plugin.experiments.sheet import Sheet, with_ends
 from mmbee_plugin.experiments.verdict import framed, listed
 
 EFFECTS: dict[str, tuple[str, ...]] = {
@@ -65,7 +65,7 @@ def measure(rows: pl.DataFrame, split: int) -> dict[str, Errors]:
 def amount_sheet(title: str, found: Mapping[str, Errors]) -> Sheet:
     """The errors of each way to predict as a sheet."""
     rows = tuple(
-        (name, *(f"{one.mean:.2f} [{one.low:.2f}, {one.high:.2f}]" for one in (errors.mae, errors.rmse)))
+        (name, *(with_ends(one, "{:.2f}".format) for one in (errors.mae, errors.rmse)))
         for name, errors in found.items()
     )
     notes = (

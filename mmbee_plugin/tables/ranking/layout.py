@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from mmbee_plugin.evaluation.resampling import MEAN_DRAWS
 from mmbee_plugin.experiments.sheet import (
     Sheet,
@@ -14,6 +16,7 @@ from mmbee_plugin.experiments.sheet import (
     seeds_text,
     standing,
     untested,
+    with_ends,
 )
 from mmbee_plugin.experiments.verdict import above, framed, listed
 from mmbee_plugin.tables.costs import Weighed, cost_sheet
@@ -95,7 +98,8 @@ def best_other_lines(measures: RankingMeasures) -> list[str]:
         share = f" ({gain.mean / best:+.1%})" if best else ""
         found.append(
             f"{metric_name(metric)}: {measures.reference} is {verdict} the best other row, {other}: "
-            f"{gain.mean:+.4f}{share}, 95 % interval {gain.low:+.4f} to {gain.high:+.4f}"
+            f"{gain.mean:+.4f}{share}"
+            + (f", 95 % interval {gain.low:+.4f} to {gain.high:+.4f}" if np.isfinite(gain.low) else "")
             + (f", p {_p(p)}" if measures.tested else "")
         )
     return found
@@ -146,8 +150,8 @@ def _groups(measures: RankingMeasures) -> Sheet:
             difference = measures.differences[group][other]
             gain = difference.found[metric].interval
             notes.append(
-                f"  {metric_name(metric)}: {measures.reference} minus the best other, {other}: {gain.mean:+.4f} "
-                f"[{gain.low:+.4f}, {gain.high:+.4f}]"
+                f"  {metric_name(metric)}: {measures.reference} minus the best other, {other}: "
+                f"{with_ends(gain, '{:+.4f}'.format)}"
                 + (f", p {_p(difference.p_values[metric])}" if measures.tested else "")
             )
     notes += [
@@ -182,4 +186,4 @@ def _value(figures: RowFigures, metric: str, best: float) -> str:
 
 
 def _p(value: float) -> str:
-    return p_text(value) if value >= 0.001 else f"{value:.4f}"
+    return f"{value:.4f}" if value < 0.001 else p_text(value)
