@@ -91,8 +91,8 @@ def _written(
         "SIMULATED: no figure here says what a model would gain on a real platform.",
     ]
     notes = (
-        f"Users are hashed to {len(plan.arms)} arms of equal size. In brackets 95 % intervals, p two-sided: bootstrap "
-        f"over {drawn}, {DRAWS:,} draws, not corrected for several arms.",
+        f"Users are hashed to {len(plan.arms)} arms of about equal size. In brackets 95 % intervals, p two-sided: "
+        f"bootstrap over {drawn}, {DRAWS:,} draws, not corrected for several arms.",
         "Adjusted (CUPED): less what a user's chance of a gift (NGU) or expected gifts (NGC) on the same days without "
         "lists explain.",
         gate_line(cells),
