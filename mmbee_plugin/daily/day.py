@@ -86,12 +86,15 @@ class Day:
         served = before[-1] if before else None
         base, start = find_base(self.work, self.name, before, self.adapter, model, self.period)
         answers = None if served is None else self._progressive(served, samples, content)
+        before = {} if answers is None else self._last_days()
+        reference = None if answers is None else self._reference(answers.bundle)
+        raised = [] if answers is None else self._alarms(answers, before, reference, content)
         self.show(start)
         trained, source = self._train(samples, content, model, base)
         bundle = self._bundle(samples, trained, source)
         verdict, drift = self._gate(bundle, served, base, samples, content, answers)
         self._publish(bundle, verdict, trained, model)
-        raised = self._report(verdict, drift, answers, start)
+        self._report(verdict, drift, answers, before, reference, raised, start)
         self._forget()
         pointer = self.shelf.current()
         return DayOutcome(
@@ -132,6 +135,21 @@ class Day:
 
         self.stages.done("progressive", {"bundle": served, "samples": content}, work)
         return Replayed.read(self.folder / PROGRESSIVE)
+
+    def _alarms(
+        self, answers: Replayed, before: Mapping[str, Replayed], reference: Replayed | None, content: str
+    ) -> list[Alarm]:
+        """The alarms of the day, which stand whatever comes of its training."""
+
+        def work(key: str) -> dict[str, Any]:
+            raised = alarms(answers, list(before.values()), self.settings.alarms, reference)
+            for alarm in raised:
+                self.show(f"alarm: {alarm.name} {alarm.words}")
+            return {"alarms": [asdict(alarm) for alarm in raised]}
+
+        limits = self.settings.alarms.model_dump()
+        inputs = {"bundle": answers.bundle, "samples": content, "before": list(before), "limits": limits}
+        return [Alarm(**alarm) for alarm in self.stages.done("alarms", inputs, work)["alarms"]]
 
     def _train(
         self, samples: DatasetFolder, content: str, model: Mapping[str, Any], base: Base | None
@@ -265,15 +283,14 @@ class Day:
         verdict: Verdict,
         drift: tuple[Mapping[str, float], Mapping[str, float]] | None,
         answers: Replayed | None,
+        before: Mapping[str, Replayed],
+        reference: Replayed | None,
+        raised: list[Alarm],
         start: str,
-    ) -> list[Alarm]:
-        """Writes the report; returns the alarms."""
+    ) -> None:
+        """Writes the report."""
 
         def work(key: str) -> dict[str, Any]:
-            before, reference, raised = {}, None, []
-            if answers is not None:
-                before, reference = self._last_days(), self._reference(answers.bundle)
-                raised = alarms(answers, list(before.values()), self.settings.alarms, reference)
             report = DayReport(
                 day=self.name,
                 provenance=[self.log.provenance(), self.period.describe(), start, *self._approximation()],
@@ -291,11 +308,11 @@ class Day:
                 facts={"settings": self.settings.model_dump(mode="json"), "adapter": self.adapter.name},
             )
             write_report(self.folder / REPORT, report)
-            return {"path": REPORT, "alarms": [asdict(alarm) for alarm in raised]}
+            return {"path": REPORT}
 
-        limits = self.settings.alarms.model_dump()
-        inputs = {"verdict": asdict(verdict), "alarms": limits, "costs": self.stages.costs}
-        return [Alarm(**alarm) for alarm in self.stages.done("report", inputs, work)["alarms"]]
+        told = [asdict(alarm) for alarm in raised]
+        inputs = {"verdict": asdict(verdict), "alarms": told, "costs": self.stages.costs}
+        self.stages.done("report", inputs, work)
 
     def _approximation(self) -> list[str]:
         """A line where the day's graph is approximate."""

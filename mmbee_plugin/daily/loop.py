@@ -14,7 +14,7 @@ from mmbee_plugin.daily.settings import DailySettings
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.files import locked
 from mmbee_plugin.logs.folder import LogFolder
-from mmbee_plugin.logs.period import day_of, name_of
+from mmbee_plugin.logs.period import day_of, days_of, name_of
 from mmbee_plugin.serving.bundle.shelf import Shelf
 
 WORK = ".daily"
@@ -64,7 +64,8 @@ def run_day(
 
 
 def run_days(logs: Path, bundles: Path, first: str, last: str, **more: Any) -> Iterator[DayOutcome]:
-    """The outcomes of days from ``first`` to ``last``, each as it ends; a closed gate stops none.
+    """The outcomes of days from ``first`` to ``last``, each as it ends; a closed gate stops none, a day without a visit
+    is left out.
 
     Args:
         more: further arguments of `run_day`.
@@ -73,11 +74,16 @@ def run_days(logs: Path, bundles: Path, first: str, last: str, **more: Any) -> I
         InputError: as `run_day`; a last day before the first.
     """
     log = LogFolder(logs)
-    days = range(day_of(log, first), day_of(log, last) + 1)
-    if not days:
+    asked = range(day_of(log, first), day_of(log, last) + 1)
+    if not asked:
         raise InputError(f"--from {first} --to {last}: the last day is before the first")
-    left, show = TimeLeft(len(days), "days"), more.get("show", lambda line: None)
-    for day in days:
+    visited = days_of(log)
+    days, show = [day for day in asked if day in visited], more.get("show", lambda line: None)
+    left = TimeLeft(len(days), "days")
+    for day in asked:
+        if day not in days:
+            show(f"{name_of(day)}: no visit, left out")
+            continue
         outcome = run_day(logs, bundles, name_of(day), **more)
         left.step()
         if left.done < left.total:

@@ -40,6 +40,11 @@ class Measures:
     by_hour: Calibration
 
 
+def has_scores(day: Replayed) -> bool:
+    """Whether a day can be measured: whether any row has a finite score."""
+    return len(scored(day)) > 0
+
+
 def measure(day: Replayed, offset: float = 0.0) -> Measures:
     """Measures of the gift task over the rows with a finite score.
 

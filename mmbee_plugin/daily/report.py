@@ -11,7 +11,7 @@ from mmbee_plugin.daily import charts
 from mmbee_plugin.daily.alarm import Alarm, AlarmSettings
 from mmbee_plugin.daily.alarms import day_stability, expected_hours, gift_rate_of, level_of
 from mmbee_plugin.daily.gate import GateSettings, Verdict
-from mmbee_plugin.daily.measures import DRAWS, METRICS, Measures, measure, whole
+from mmbee_plugin.daily.measures import DRAWS, METRICS, Measures, has_scores, measure, whole
 from mmbee_plugin.daily.norms import drift
 from mmbee_plugin.evaluation.bootstrap import FEWEST, Interval
 from mmbee_plugin.evaluation.resampling import ratios_on_users
@@ -61,14 +61,21 @@ class DayReport:
 
 
 def write_report(path: Path, report: DayReport) -> None:
-    """Writes the page, replacing an older one atomically. Raises InputError as `measure`, OSError."""
+    """Writes the page, replacing an older one atomically; days without a score are in no metric.
+
+    Raises:
+        InputError: rows without time, or a bundle without chances of the log.
+    """
     sheets = [_checks(report), _alarms(report)]
     plots = [plot for plot in [charts.gate(report.verdict.checks)] if plot is not None]
     if report.served is not None:
-        found = measure(report.served, report.offset)
-        days = {day: whole(each) for day, each in report.before.items()} | {report.day: found.whole}
-        sheets += [_metrics(days), _coverage(report.served)]
-        plots += _plots(report, report.served, found, days)
+        days = {day: whole(each) for day, each in report.before.items() if has_scores(each)}
+        if has_scores(report.served):
+            found = measure(report.served, report.offset)
+            days[report.day] = found.whole
+            plots += _plots(report, report.served, found, days)
+        unscored = [day for day in (*report.before, report.day) if day not in days]
+        sheets += [_metrics(days, unscored), _coverage(report.served)]
     if report.norms is not None:
         plots.append(charts.norms(drift(*report.norms), report.gate.norm_drift))
     if report.costs:
@@ -119,7 +126,7 @@ def _alarms(report: DayReport) -> Sheet:
     return Sheet("Alarms", ("Shift of the log", f"Against {against}"), rows, names=2)
 
 
-def _metrics(days: Mapping[str, Mapping[str, Interval]]) -> Sheet:
+def _metrics(days: Mapping[str, Mapping[str, Interval]], unscored: Sequence[str]) -> Sheet:
     forms = {**dict.fromkeys(METRICS, ".4f"), "gift_rate": ".2%", "factor": ".3f"}
     headings = ("Day", *METRICS.values(), "Gifts", "Predicted over observed")
     rows = [(day, *(_text(one[name], form) for name, form in forms.items())) for day, one in days.items()]
@@ -127,6 +134,7 @@ def _metrics(days: Mapping[str, Mapping[str, Interval]]) -> Sheet:
         "Each day before anything was trained on it, by the bundle that was served. Gifts and log loss (in nats) are a "
         "row of the log, which the rows are a sample of.",
         f"In brackets 95 % intervals over resampled users, of which none is told where less than {FEWEST} gave a gift.",
+        *(f"Left out, since no row has a score: {day}." for day in unscored),
     )
     return Sheet("Progressive validation", headings, tuple(rows), notes)
 
@@ -165,7 +173,7 @@ def _plots(
     shift = None if report.reference is None else day_stability(served, report.reference)
     if shift is not None:
         plots.append(charts.stability(shift, report.alarm_limits.psi))
-    if report.before:
+    if len(days) > 1:
         plots.append(charts.last_days(days, _day_limits(report)))
     return plots
 

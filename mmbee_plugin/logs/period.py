@@ -25,12 +25,14 @@ class Period:
         ends: ends of training, validation and test, excluded; a test part that ends with validation is empty.
         offset: milliseconds by which the local clock is ahead of UTC.
         window: whether what is before `start` is left out, segments too.
+        missing: days of a window without a visit, as days since 1970.
     """
 
     start: int
     ends: tuple[int, int, int]
     offset: int = 0
     window: bool = False
+    missing: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, log: LogFolder, train_days: int, valid_days: int, test_days: int) -> Period:
@@ -68,16 +70,13 @@ class Period:
             holdout_hours: hours of the validation part, 24 for the whole day.
 
         Raises:
-            InputError: a day without a visit.
+            InputError: no visit on the day itself.
         """
         offset, days = offset_of(log), days_of(log)
         end = (day + 1) * DAY - offset
         cut = end - holdout_hours * HOUR
-        missing = [each for each in range(max(days[0], day - window_days + 1), day + 1) if each not in days]
-        if missing or not days[0] <= day <= days[-1]:
-            raise InputError(
-                f"{log.path}: no visit on {name_of(missing[0] if missing else day)}; {_visits(days)}"
-            )
+        if day not in days:
+            raise InputError(f"{log.path}: no visit on {name_of(day)}; {_visits(days)}")
         first = days[0] * DAY - offset
         if cut <= first:
             raise InputError(
@@ -85,7 +84,10 @@ class Period:
                 "to train on"
             )
         whole = min(window_days, -(-(cut - first) // DAY))
-        return cls(cut - whole * DAY, (cut, end, end), offset, window=True)
+        start = cut - whole * DAY
+        window = range(max(days[0], (start + offset) // DAY), day)
+        missing = tuple(each for each in window if each not in days)
+        return cls(start, (cut, end, end), offset, window=True, missing=missing)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -98,7 +100,7 @@ class Period:
         return pl.when((time >= self.start) & (after < len(self.ends))).then(after)
 
     def describe(self) -> str:
-        """Days of each part, in one line."""
+        """Days of each part, and the missing ones, in one line."""
         starts = (self.start, *self.ends)
         days = []
         for name, first, end in zip(self.parts, starts, self.ends, strict=False):
@@ -107,6 +109,8 @@ class Period:
                 continue
             first, last = (first + self.offset) // DAY, (end + self.offset) // DAY - 1
             days.append(f"{name} {name_of(first)}" + (f" to {name_of(last)}" if last > first else ""))
+        if self.missing:
+            days.append(f"no visit on {', '.join(map(name_of, self.missing))}")
         return ", ".join(days)
 
 

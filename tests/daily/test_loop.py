@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from mmbee_plugin.daily.day import PROGRESSIVE
-from mmbee_plugin.daily.loop import WORK
+from mmbee_plugin.daily.loop import WORK, run_day, run_days
+from mmbee_plugin.daily.stages import read_record
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.snapshot import Snapshot
+from mmbee_plugin.livesim.settings import DAY_MS, FIRST_DAY_MS
 from mmbee_plugin.serving.bundle.opened import open_bundle
 from mmbee_plugin.serving.bundle.shelf import Pointer, Shelf
 from mmbee_plugin.serving.replay import Replayed
 from mmbee_plugin.serving.swap.follower import Follower
 from mmbee_plugin.serving.swap.holder import store_of
+
+
+@pytest.fixture
+def without(log: Path, tmp_path: Path) -> Callable[[str, str, int], Path]:
+    """``without(table, column, number)``: a copy of the log without a table's rows of a day, by a column of times."""
+
+    def changed(table: str, column: str, number: int) -> Path:
+        copy = shutil.copytree(log, tmp_path / "log" / log.name)
+        begin = FIRST_DAY_MS + (number - 1) * DAY_MS
+        inside = pl.col(column).is_between(begin, begin + DAY_MS, closed="left")
+        for part in (copy / table).glob("*.parquet"):
+            pl.read_parquet(part).filter(~inside).write_parquet(part)
+        return copy
+
+    return changed
 
 
 def test_days_go_on_from_each_other_and_are_found_again(run, tmp_path: Path) -> None:
@@ -27,6 +47,32 @@ def test_days_go_on_from_each_other_and_are_found_again(run, tmp_path: Path) -> 
     said: list[str] = []
     assert run(3, show=said.append) == second
     assert len(said) == 1 and "goes on from" in said[0]
+
+
+def test_a_day_without_segments_ends_with_its_alarms(run, without, small, settings, tmp_path: Path) -> None:
+    """Nobody is on air, so no row of the day has a score, the candidate's neither."""
+    days = [run(2), run(3)]
+    outage = without("segments", "start", 4)
+    more = {"settings": settings, "given": small}
+    said: list[str] = []
+    found = run_day(outage, tmp_path / "bundles", "4", show=said.append, **more)
+    assert days[1].published and not found.published and "none of" in found.reason
+    assert any(alarm.startswith("rows without a score 100.0% of rows") for alarm in found.alarms)
+    assert "Left out, since no row has a score: 2025-05-08." in found.report.read_text()
+    at = next(place for place, line in enumerate(said) if "alarm: rows without a score 100.0%" in line)
+    assert at < next(place for place, line in enumerate(said) if line.endswith(": train"))
+    record = read_record(tmp_path / "bundles" / WORK / found.day, "alarms")
+    assert record is not None and len(record["result"]["alarms"]) == len(found.alarms)
+
+
+def test_a_day_without_a_visit_is_left_out(without, small, settings, tmp_path: Path) -> None:
+    said: list[str] = []
+    gap = without("visits", "enter", 3)
+    more = {"settings": settings, "given": small, "show": said.append}
+    first, last = run_days(gap, tmp_path / "bundles", "2", "4", **more)
+    assert (first.day, last.day) == ("2025-05-06", "2025-05-08") and not last.cold
+    assert "2025-05-07: no visit, left out" in said
+    assert "no visit on 2025-05-07" in last.report.read_text()
 
 
 def test_a_day_that_was_rolled_back_is_not_built_upon(run, tmp_path: Path) -> None:

@@ -55,6 +55,29 @@ def test_the_page_of_a_day(planted_day, with_logits, tmp_path, check_report):
     assert f"2025-05-13 {auc.mean:.4f} [{auc.low:.4f}, {auc.high:.4f}]" in text and f"{loss.mean:.4f}" in text
 
 
+def test_a_day_without_scores_has_its_alarm_on_the_page(planted_day, tmp_path, check_report):
+    """No segment arrives all day: no score. The next day is compared with what was measured."""
+    quiet = {f"2025-05-{10 + day}": planted_day(day, rows=3000) for day in range(2)}
+    now = planted_day(2, rows=3000)
+    lost = np.ones(len(now), dtype=bool)
+    now = replace(now, missing={"no live segment": lost}, logits=np.full_like(now.logits, np.nan))
+    raised = alarms(now, list(quiet.values()))
+    assert [alarm.name for alarm in raised] == ["rows without a score"]
+    pages = [tmp_path / f"{day}.html" for day in (12, 13)]
+    write_report(
+        pages[0], DayReport("2025-05-12", SIMULATED, False, now, judge(now, now), quiet, None, raised)
+    )
+    then, before = planted_day(3, rows=3000), {**quiet, "2025-05-12": now}
+    write_report(pages[1], DayReport("2025-05-13", SIMULATED, False, then, judge(then), before))
+    for page in pages:
+        check_report(page)
+        assert "Left out, since no row has a score: 2025-05-12." in text_of(page)
+    outage, next_day = map(text_of, pages)
+    assert "1 alarm: rows without a score" in outage and "100.0% of rows" in outage
+    assert f"2025-05-11 {measure(quiet['2025-05-11']).whole['auc'].mean:.4f}" in outage
+    assert f"2025-05-13 {measure(then).whole['auc'].mean:.4f}" in next_day
+
+
 def test_the_first_day_has_nothing_to_compare_with(planted_day, tmp_path):
     verdict = judge(planted_day(0, rows=1000))
     write_report(tmp_path / "first.html", DayReport("2025-05-10", SIMULATED, False, None, verdict))

@@ -34,6 +34,20 @@ def test_a_window_ends_with_the_day_and_starts_whole_days_before_the_cut(log):
     assert (whole.start, whole.ends[0]) == (START, START + DAY)
 
 
+def test_days_of_a_window_without_a_visit_are_named(log, logs, tables, tmp_path):
+    day = pl.col("enter") // DAY
+    tables["visits"] = tables["visits"].filter(day != FIRST + 1)
+    gap = logs.write(tmp_path / "gap", tables, frames={"visual": 3})
+    period = Period.until(gap, FIRST + 3, window_days=3, holdout_hours=24)
+    assert period.missing == (FIRST + 1,) and period.describe().endswith("no visit on 2025-05-06")
+    assert period.start == Period.until(log, FIRST + 3, window_days=3, holdout_hours=24).start
+    for last, holdout in ((FIRST + 3, 20), (FIRST + 2, 20)):  # the log begins after the window does
+        assert Period.until(gap, last, window_days=9, holdout_hours=holdout).missing == (FIRST + 1,)
+    assert Period.until(gap, FIRST + 3, window_days=1, holdout_hours=24).missing == ()
+    with pytest.raises(InputError, match="no visit on 2025-05-06; visits on 4 days"):
+        Period.until(gap, FIRST + 1, window_days=2, holdout_hours=6)
+
+
 def test_days_are_named_by_date_or_number(log):
     assert day_of(log, "2025-05-07") == day_of(log, "3") == FIRST + 2
     assert name_of(FIRST + 2) == "2025-05-07"
