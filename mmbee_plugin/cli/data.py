@@ -81,6 +81,13 @@ def data_samples(
     test_days: Annotated[int, typer.Option(help="Days after the training period.")] = 1,
     window: Annotated[int, typer.Option(help="Seconds of a window, into which rooms are cut.")] = 30,
     segments: Annotated[int, typer.Option(help="Newest segments kept for a sample.")] = 20,
+    segments_known: Annotated[
+        str,
+        typer.Option(
+            help="Newest segment of a sample: window, that of the window of its moment, which ends after it; ended, "
+            "the last that had ended, as a service has it."
+        ),
+    ] = SampleSettings.segments_known,
     negatives: Annotated[
         str, typer.Option(help=f"What can be a negative: {', '.join(NEGATIVES)}.")
     ] = SampleSettings.negatives,
@@ -110,6 +117,7 @@ def data_samples(
         test_days=test_days,
         window=window,
         segments=segments,
+        segments_known=segments_known,
         negatives=negatives,
         train_negatives=train_negatives,
         test_negatives=test_negatives,

@@ -69,7 +69,9 @@ def write_report(path: Path, report: DayReport) -> None:
     sheets = [_checks(report), _alarms(report)]
     plots = [plot for plot in [charts.gate(report.verdict.checks)] if plot is not None]
     if report.served is not None:
-        days = {day: whole(each) for day, each in report.before.items() if has_scores(each)}
+        days: dict[str, Mapping[str, Interval]] = {
+            day: whole(each) for day, each in report.before.items() if has_scores(each)
+        }
         if has_scores(report.served):
             found = measure(report.served, report.offset)
             days[report.day] = found.whole

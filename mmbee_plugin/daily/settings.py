@@ -8,6 +8,7 @@ from pydantic import Field
 
 from mmbee_plugin.daily.alarm import AlarmSettings
 from mmbee_plugin.daily.gate import GateSettings
+from mmbee_plugin.data.live import ENDED
 from mmbee_plugin.logs.settings import SampleSettings
 from mmbee_plugin.settings.section import Section
 
@@ -60,10 +61,11 @@ class DailySettings(Section):
     """limits beyond which a shift of the log is told of"""
 
     def of_samples(self) -> SampleSettings:
-        """The settings that the samples of a day are cut by."""
+        """The settings that the samples of a day are cut by: rows see segments that had ended, as a service does."""
         return SampleSettings(
             window=self.window,
             segments=self.segments,
+            segments_known=ENDED,
             negatives=self.negatives,
             train_negatives=self.negative_rate,
             test_negatives=self.negative_rate,

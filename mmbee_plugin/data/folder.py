@@ -14,7 +14,7 @@ from mmbee_plugin.data.categories import read_categories
 from mmbee_plugin.data.description import READ_AS, check_description, read_description
 from mmbee_plugin.data.features import BagFeatures, DenseFeatures, open_bag, open_dense
 from mmbee_plugin.data.hashing import current_hash
-from mmbee_plugin.data.live import LiveRows, LiveSettings, check_samples, read_live_rows
+from mmbee_plugin.data.live import ENDED, LiveRows, LiveSettings, check_samples, read_live_rows
 from mmbee_plugin.data.order import Order, find_order
 from mmbee_plugin.data.recbole_files import (
     ITEM,
@@ -266,7 +266,9 @@ class DatasetFolder:
                 if interactions.timestamps is None:
                     raise InputError(f"{file}: {self.order.words}; live data need {TIMESTAMP}")
                 times = interactions.timestamps
-                check_samples(file, self.rows(split), interactions.items, times, self.segments)
+                check_samples(
+                    file, self.rows(split), interactions.items, times, self.segments, self.live.known
+                )
 
     @property
     def files(self) -> list[str]:
@@ -284,6 +286,7 @@ class DatasetFolder:
         if self.live is not None:
             length = "any length" if self.live.varying else f"{self.live.seconds} s"
             time = f"{self.live.count:,} segments of {length}"
+            time += ", known once ended" if self.live.known == ENDED else ""
         return (
             f"{self.name} ({kind}): {counts['users']:,} users x {counts['items']:,} items, "
             f"{counts['interactions']:,} interactions{parts}; {time}; source: {self.source}"

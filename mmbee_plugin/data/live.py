@@ -17,6 +17,10 @@ from mmbee_plugin.errors import InputError
 
 LABEL, AMOUNT, SEGMENT = "label:float", "amount:float", "segment:float"
 
+WINDOW, ENDED = KNOWN = ("window", "ended")
+"""what of its author's segments a row knows: up to that of the window that holds its moment, which ends after it, or
+those that had ended"""
+
 
 @dataclass(frozen=True)
 class LiveSettings:
@@ -28,6 +32,8 @@ class LiveSettings:
     """length of a window, and of every segment unless `varying`"""
     per_sample: int
     """newest segments of each sample that the folder holds, if the log has them"""
+    known: str = WINDOW
+    """one of `KNOWN`"""
     tasks: tuple[str, ...] = ()
     """labels of the rows besides the gift, one column each"""
     varying: bool = False
@@ -58,6 +64,9 @@ class LiveSettings:
                     f"{file}, segments: {key} is {value!r}, a whole number from {least} is needed"
                 )
             sizes[key] = value
+        known = entry.get("known", cls.known)
+        if known not in KNOWN:
+            raise InputError(f"{file}, segments: known is {known!r}, one of {', '.join(KNOWN)} is needed")
         varying = entry.get("varying", False)
         if not isinstance(varying, bool):
             raise InputError(f"{file}, segments: varying is {varying!r}, true or false is needed")
@@ -75,7 +84,14 @@ class LiveSettings:
             if tasks.count(task) > 1 or task == "gift":
                 raise InputError(f"{file}, tasks: {task!r} is listed twice, or is the label's own name")
         train, test = _shares(description, file)
-        return cls(**sizes, tasks=tuple(tasks), varying=varying, train_negatives=train, test_negatives=test)
+        return cls(
+            **sizes,
+            known=known,
+            tasks=tuple(tasks),
+            varying=varying,
+            train_negatives=train,
+            test_negatives=test,
+        )
 
 
 @dataclass(frozen=True)
@@ -136,29 +152,33 @@ def read_live_rows(file: Path, settings: LiveSettings) -> LiveRows:
     return LiveRows(label == 1, segment.astype(np.int64), tasks, amount)
 
 
-def check_samples(file: Path, rows: LiveRows, items: np.ndarray, times: np.ndarray, segments: Any) -> None:
+def check_samples(
+    file: Path, rows: LiveRows, items: np.ndarray, times: np.ndarray, segments: Any, known: str
+) -> None:
     """Checks the labels of a file's rows, and the segments the rows refer to.
 
     Args:
         items: (n,) item rows.
         times: (n,) seconds.
         segments: the folder's :class:`~mmbee_plugin.data.segments.SegmentFeatures`.
+        known: one of :data:`KNOWN`.
 
     Raises:
-        InputError: rows of one label only, a segment of another author, or one that starts after the row.
+        InputError: rows of one label only, a segment of another author, or one that a row cannot know.
     """
     if rows.labels.all() or not rows.labels.any():
         raise InputError(
             f"{file}, column {LABEL}: all {len(rows):,} rows have {int(rows.labels[0])}; both are needed"
         )
-    known = rows.segments >= 0
-    if not known.any():
+    seen = rows.segments >= 0
+    if not seen.any():
         return
-    named = np.where(known, rows.segments, 0)
-    own = ~known | (segments.authors[named] == items)
+    named = np.where(seen, rows.segments, 0)
+    own = ~seen | (segments.authors[named] == items)
     _check(file, SEGMENT, rows.segments, own, "a segment of the row's own author")
-    past = ~known | (segments.starts[named] <= times)
-    _check(file, SEGMENT, rows.segments, past, "a segment that starts before the row's timestamp")
+    past = ~seen | (segments.known_from(known)[named] <= times)
+    does = "ended" if known == ENDED else "starts"
+    _check(file, SEGMENT, rows.segments, past, f"a segment that {does} before the row's timestamp")
 
 
 def _shares(description: dict[str, Any], file: Path) -> tuple[float, float]:

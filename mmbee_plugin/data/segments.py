@@ -21,6 +21,7 @@ from mmbee_plugin.data.features import (
     present_path,
     present_rows,
 )
+from mmbee_plugin.data.live import ENDED
 from mmbee_plugin.data.recbole_files import read_header
 from mmbee_plugin.errors import InputError, one_line
 
@@ -75,6 +76,10 @@ class SegmentFeatures:
     def first(self) -> Tensor:
         """(S,) int64, row of the first segment of the same author."""
         return torch.from_numpy(np.searchsorted(self.authors, self.authors))
+
+    def known_from(self, known: str) -> np.ndarray:
+        """(S,) moments from which rows may know the segments: their ends, or under the window's rule their starts."""
+        return self.ends if known == ENDED else self.starts
 
     def newest(self, until: float) -> np.ndarray:
         """(n_items,) int64, row of each author's newest segment ended by `until` (seconds); -1 for none."""

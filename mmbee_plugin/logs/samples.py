@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from mmbee_plugin.data.hashing import content_hash
+from mmbee_plugin.data.live import ENDED
 from mmbee_plugin.data.recbole_files import MISSING_TOKENS
 from mmbee_plugin.data.visits import VISIT, VISITS
 from mmbee_plugin.data.writer import check_replaceable
@@ -82,9 +83,8 @@ def write_samples(
     author_rows = rows.select("author_id").join(row_of, on="author_id", how="left", maintain_order="left")[
         "row"
     ]
-    newest = newest_known(
-        keys, author_rows.to_numpy(), rows["time"].to_numpy(), rows["window_end"].to_numpy()
-    )
+    ended_by = rows["time" if settings.segments_known == ENDED else "window_end"]
+    newest = newest_known(keys, author_rows.to_numpy(), rows["time"].to_numpy(), ended_by.to_numpy())
     kept = reachable(keys, newest, settings.segments, period.ends[0])
     counts.add("segments of these authors within the period", len(keys))
     counts.add("of them kept: some row sees them, or the training part does", int(kept.sum()))
@@ -132,8 +132,8 @@ def write_samples(
 
 def _live(segments: int, varying: bool, settings: SampleSettings) -> dict[str, Any]:
     """The entries `segments` and `tasks` of `dataset.json`."""
-    entry = {"count": segments, "seconds": settings.window, "per_sample": settings.segments}
-    entry |= {"varying": True} if varying else {}
+    entry: dict[str, Any] = {"count": segments, "seconds": settings.window, "per_sample": settings.segments}
+    entry |= {"known": settings.segments_known} | ({"varying": True} if varying else {})
     return {"segments": entry, "tasks": list(TASKS)}
 
 

@@ -80,13 +80,13 @@ def _earliest_end_from(author: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 
 def newest_known(
-    keys: SegmentKeys, authors: np.ndarray, times: np.ndarray, window_ends: np.ndarray
+    keys: SegmentKeys, authors: np.ndarray, times: np.ndarray, ended_by: np.ndarray
 ) -> np.ndarray:
-    """(n,) int64, each sample's newest segment that starts by its time and ends by its window's end; -1 for none.
+    """(n,) int64, each sample's newest segment that starts by its time and has ended by a moment; -1 for none.
 
     Args:
         authors: (n,) author rows.
-        times, window_ends: (n,) ms.
+        times, ended_by: (n,) ms; the latter the end of the sample's window, or its time.
     """
     if not len(keys):
         return np.full(len(authors), -1, dtype=np.int64)
@@ -101,7 +101,7 @@ def newest_known(
     row -= 1
     first = np.searchsorted(keys.authors, np.arange(authors.max(initial=-1) + 1))[authors]
     row = np.where(row >= first, row, -1)
-    while len(late := np.flatnonzero((row >= 0) & (keys.ends[row] > window_ends))):
+    while len(late := np.flatnonzero((row >= 0) & (keys.ends[row] > ended_by))):
         row[late] = np.where(row[late] > first[late], row[late] - 1, -1)
     return row
 

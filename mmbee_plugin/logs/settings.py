@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mmbee_plugin.data.live import KNOWN, WINDOW
 from mmbee_plugin.errors import InputError
 
 NEGATIVES = ("visits", "impressions", "both")
@@ -43,6 +44,8 @@ class SampleSettings:
     """Seconds of a window."""
     segments: int = 20
     """Newest segments of a sample that are kept for it."""
+    segments_known: str = WINDOW
+    """One of `KNOWN`: what of its author's segments a sample knows."""
     negatives: str = "visits"
     """One of `NEGATIVES`."""
     train_negatives: float = 1.0
@@ -70,8 +73,11 @@ class SampleSettings:
                 raise InputError(
                     f"{_option(name)} {getattr(self, name)}: a share above 0, at most 1, is needed"
                 )
-        if self.negatives not in NEGATIVES:
-            raise InputError(f"--negatives {self.negatives!r}: one of {', '.join(NEGATIVES)} is needed")
+        for name, known in (("negatives", NEGATIVES), ("segments_known", KNOWN)):
+            if getattr(self, name) not in known:
+                raise InputError(
+                    f"{_option(name)} {getattr(self, name)!r}: one of {', '.join(known)} is needed"
+                )
         if not 0 <= self.gift_tolerance < float("inf"):
             raise InputError(f"--gift-tolerance {self.gift_tolerance}: seconds from 0 are needed")
         for name in ("window", "segments", "long_watch"):

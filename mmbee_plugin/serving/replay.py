@@ -1,9 +1,10 @@
 """Replays labelled rows through a bundle in process, with the code that serves them: each row is scored as a request at
-its time, with the author's segments known then and the user's stored record.
+its time, with the author's segments up to the one that the row names and the user's stored record.
 
-The answers are those of :meth:`~mmbee_plugin.serving.scorer.Scorer.score`, in batches; logits that are not finite stay,
-for the gate to see. It is the progressive validation of a day that a bundle was not trained on, and what the gate
-compares.
+It is the progressive validation of a day that a bundle was not trained on, and what the gate compares. Rows of the
+daily loop name the last segment that had ended, so the answers are those of a service at that time
+(:meth:`~mmbee_plugin.serving.scorer.Scorer.score`), in batches; logits that are not finite stay, for the gate to see.
+Rows cut by the window's rule (docs/data-formats.md) name a segment that no service has yet.
 """
 
 from __future__ import annotations

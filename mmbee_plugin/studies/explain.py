@@ -206,7 +206,7 @@ def _id_of(trained: Trained, field: str, token: str, what: str) -> int:
 
 
 def _segment_at(trained: Trained, item: int, time: float) -> int:
-    """Row of the author's newest segment started by ``time``, -1 for none."""
+    """Row of the author's newest segment that a row of that ``time`` would know, -1 for none."""
     folder, until = trained.folder, trained.train.trained_until
     if folder.live is None:
         raise InputError(f"{folder.path}: its content does not change with time, so leave out the time")
@@ -215,8 +215,9 @@ def _segment_at(trained: Trained, item: int, time: float) -> int:
             f"time {clock(time)} is before the end of training, {clock(until)}; history and graph are as of then"
         )
     segments = folder.segments
-    started = (segments.authors == trained.train.item_rows[item]) & (segments.starts <= time)
-    return int(np.flatnonzero(started)[-1]) if started.any() else -1
+    known = segments.known_from(folder.live.known) <= time
+    known &= segments.authors == trained.train.item_rows[item]
+    return int(np.flatnonzero(known)[-1]) if known.any() else -1
 
 
 def _segment_starts(trained: Trained, items: torch.Tensor, newest: torch.Tensor | None) -> list[float | None]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -17,9 +18,13 @@ from mmbee_plugin.daily.stages import read_record
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.livesim.settings import DAY_MS, FIRST_DAY_MS
+from mmbee_plugin.logs.folder import LogFolder
+from mmbee_plugin.serving.board.board import LiveBoard
+from mmbee_plugin.serving.board.segment import Segment
+from mmbee_plugin.serving.board.windows import Windows
 from mmbee_plugin.serving.bundle.opened import open_bundle
 from mmbee_plugin.serving.bundle.shelf import Pointer, Shelf
-from mmbee_plugin.serving.replay import Replayed
+from mmbee_plugin.serving.replay import Replayed, open_scorer
 from mmbee_plugin.serving.swap.follower import Follower
 from mmbee_plugin.serving.swap.holder import store_of
 
@@ -73,6 +78,38 @@ def test_a_day_without_a_visit_is_left_out(without, small, settings, tmp_path: P
     assert (first.day, last.day) == ("2025-05-06", "2025-05-08") and not last.cold
     assert "2025-05-07: no visit, left out" in said
     assert "no visit on 2025-05-07" in last.report.read_text()
+
+
+def test_rows_are_answered_as_a_service_would_have_then(run, log: Path, tmp_path: Path) -> None:
+    """By a board with what had ended at the row's time; with the segment that goes on then, the answer is another."""
+    first, second = run(2), run(3)
+    found = Replayed.read(tmp_path / "bundles" / WORK / second.day / PROGRESSIVE)
+    scorer = open_scorer(Shelf(tmp_path / "bundles"), first.bundle)
+    assert isinstance(scorer.board, LiveBoard) and found.times is not None
+    table, frames = LogFolder(log).scan("segments").collect(), LogFolder(log).info.frames
+    changed = []
+    for place in range(0, len(found), 25):
+        author, moment = str(found.authors[place]), float(found.times[place])
+        own = table.filter(pl.col("author_id") == author, pl.col("start") <= 1000 * moment).sort("start")
+        scorer.board = LiveBoard(scorer.bundle, Windows(scorer.bundle.live))
+        for ended in (True, False):
+            for row in own.filter((pl.col("end") <= 1000 * moment) == ended).iter_rows(named=True):
+                values = {
+                    name: np.reshape(row[name], (frames.get(name, 1), -1)).astype(np.float16)
+                    for name in scorer.board.live.modalities
+                    if row[name] is not None
+                }
+                scorer.board.add(author, Segment(row["start"] / 1000, row["end"] / 1000, values))
+            if scorer.board.windows.of(author):
+                scorer.board.encode([author])
+            answer = scorer.score(str(found.users[place]), [author], moment)
+            if ended:
+                assert bool(answer.missing) != found.scored[place]
+            if ended and not answer.missing:
+                np.testing.assert_allclose(found.logits[place], answer.logits[0], atol=1e-5, rtol=1e-5)
+        if found.scored[place]:
+            changed.append(not np.allclose(found.logits[place], answer.logits[0], atol=1e-4))
+    assert 50 < len(changed) < len(found) // 25 and np.mean(changed) > 0.9
 
 
 def test_a_day_that_was_rolled_back_is_not_built_upon(run, tmp_path: Path) -> None:

@@ -76,7 +76,11 @@ def test_the_newest_segment_is_known_at_the_moment_and_the_last_ones_before_it_a
     assert [*zip((authors[row] for row in keys.authors), keys.starts, keys.ends, strict=True)] == in_order
     assert sum(counts.values.values()) == len(ordered) - len(in_order) > 0
     author = np.array([authors.index(each) for each in rows["author_id"]])
-    newest = newest_known(keys, author, rows["time"].to_numpy(), rows["window_end"].to_numpy())
+    time = rows["time"].to_numpy()
+    for at, row in enumerate(newest_known(keys, author, time, time)):
+        ended = np.flatnonzero((keys.authors == author[at]) & (keys.ends <= time[at]))
+        assert row == (ended[-1] if len(ended) else -1)
+    newest = newest_known(keys, author, time, rows["window_end"].to_numpy())
     kept = reachable(keys, newest, 4, period.ends[0])
 
     needed = keys.ends <= period.ends[0]

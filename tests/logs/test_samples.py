@@ -313,6 +313,52 @@ def test_segments_of_any_length_bring_their_ends(tmp_path, tables, make):
         assert (segments.ends[rows.segments[seen]] > times[seen]).any()
 
 
+def test_rows_name_the_last_segment_that_had_ended_if_asked_to(tmp_path, tables, logs):
+    """Against the log's own table; everything else is as by the window's rule."""
+    log = logs.write(tmp_path / "log", tables, frames=FRAMES)
+    write_samples(log, tmp_path / "window" / "tiny", logs.SMALL)
+    write_samples(log, tmp_path / "ended" / "tiny", replace(logs.SMALL, segments_known="ended"))
+    window, ended = (DatasetFolder(tmp_path / name / "tiny") for name in ("window", "ended"))
+    assert (window.live.known, ended.live.known) == ("window", "ended") and window.hash != ended.hash
+    assert "known once ended" in ended.provenance() and "known once" not in window.provenance()
+    ended.validate_interactions()
+    names = pl.read_csv(ended.path / "tiny.segment", separator="\t")["segment_id:token"].to_list()
+    running = 0
+    for split in ended.splits:
+        table = pl.read_csv(ended.path / f"tiny.{split}.inter", separator="\t")
+        other = pl.read_csv(window.path / f"tiny.{split}.inter", separator="\t")
+        assert table.drop("segment:float").equals(other.drop("segment:float"))
+        for row in table.to_dicts():
+            past = tables["segments"].filter(
+                (pl.col("author_id") == row["item_id:token"])
+                & (pl.col("end") <= round(1000 * row["timestamp:float"]))
+            )
+            newest = (
+                past.sort("start").select(pl.format("{}@{}", "room_id", "start")).to_series().to_list()[-1:]
+            )
+            assert [names[int(row["segment:float"])]] == newest if newest else row["segment:float"] == -1
+        times, rows = window.interactions(split).timestamps, window.rows(split).segments
+        running += (window.segments.ends[rows[rows >= 0]] > times[rows >= 0]).sum()
+    assert running > 50, "by the window's rule most segments go on at the row's moment"
+
+
+def test_a_folder_may_not_know_what_had_not_ended(tmp_path, tables, logs):
+    log = logs.write(tmp_path / "log", tables, frames=FRAMES)
+    write_samples(log, tmp_path / "tiny", logs.SMALL)
+    file = tmp_path / "tiny" / "dataset.json"
+    content = json.loads(file.read_text())
+    for known, wrong in (
+        ("ended", "a segment that ended before the row's timestamp"),
+        ("board", "known is 'board'"),
+    ):
+        content["segments"]["known"] = known
+        file.write_text(json.dumps(content))
+        with pytest.raises(InputError, match=wrong):
+            DatasetFolder(tmp_path / "tiny").validate_interactions()
+    with pytest.raises(InputError, match="--segments-known 'board': one of window, ended is needed"):
+        replace(logs.SMALL, segments_known="board")
+
+
 def test_negatives_and_tolerances_are_kept_with_the_samples(tmp_path, tables, logs):
     log = logs.write(tmp_path / "log", tables)
     settings = replace(logs.SMALL, gift_tolerance=5.0)

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from mmbee_plugin import cli
+from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.logs.folder import LogFolder
 from mmbee_plugin.logs.samples import write_samples
@@ -25,7 +26,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    "changed", [{}, {"negatives": "visits", "train_negatives": 0.5}], ids=["both", "drawn"]
+    "changed",
+    [{}, {"negatives": "visits", "train_negatives": 0.5, "segments_known": "ended"}],
+    ids=["both", "drawn, ended"],
 )
 def test_all_files_are_those_of_one_process(spark, log, tmp_path, changed):
     from mmbee_plugin.spark.samples import rows_on
@@ -38,6 +41,7 @@ def test_all_files_are_those_of_one_process(spark, log, tmp_path, changed):
     expected = contents(tmp_path / "one")
     assert len(expected) > 10
     assert contents(tmp_path / "many") == expected
+    assert DatasetFolder(there).live.known == settings.segments_known
     assert [file.name for file in there.parent.iterdir()] == ["tiny"]
 
 
@@ -59,9 +63,9 @@ def test_the_command_and_a_bad_row_in_one_line(spark, log, tmp_path, monkeypatch
 
     monkeypatch.setattr(session, "session", running)
     made, engine = tmp_path / "tiny", ("--train-days=3", "--engine=spark", "--master=local[2]")
-    status, err = mmbee(log.path, made, *engine)
+    status, err = mmbee(log.path, made, *engine, "--segments-known=ended")
     assert status == 0
-    assert (made / "tiny.train.inter").is_file()
+    assert (made / "tiny.train.inter").is_file() and DatasetFolder(made).live.known == "ended"
     assert (
         mmbee(log.path, made, "--engine=duck")[1]
         == "error: --engine=duck: one of embedded, spark is needed\n"

@@ -165,6 +165,10 @@ def test_the_moment_is_the_pairs_last_gift_or_the_time_given(live_checkpoint):
     assert (
         find_moment(trained, user, author, segments.starts[moment.segment] - 1).segment == moment.segment - 1
     )
+    folder.live = replace(folder.live, known="ended")
+    last = segments.ends[moment.segment]
+    assert find_moment(trained, user, author, last).segment == moment.segment
+    assert find_moment(trained, user, author, last - 1).segment == moment.segment - 1
     bare = folder.item_tokens[np.setdiff1d(np.arange(8), segments.authors)[0]]
     nothing = find_moment(trained, user, bare, rows.timestamps[0])
     assert nothing.segment == -1
