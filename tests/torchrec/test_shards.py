@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import resource
 import sys
@@ -24,6 +25,7 @@ from mmbee_plugin.recbole.data.interest import InterestTable
 from mmbee_plugin.recbole.data.training_rows import training_rows
 from mmbee_plugin.recbole.offline import snapshot_for
 from mmbee_plugin.recbole.run import build_config, seeded_dataset
+from mmbee_plugin.torchrec.shards.layout import Description
 from mmbee_plugin.torchrec.shards.rows import split_folder
 from mmbee_plugin.torchrec.shards.store import ShardStore
 from mmbee_plugin.torchrec.shards.write import write_shards
@@ -296,3 +298,31 @@ def test_rows_without_time_are_read_in_a_drawn_order_unless_the_file_is_an_order
     store = ShardStore(tmp_path / "shards")
     assert store.history_mode(None) == "prefix" and not store.ordered
     assert "; ordered by row (declared); " in store.provenance
+
+
+def test_identity_tells_shards_of_one_size_apart(tmp_path):
+    """Two columns of categories, of which one is chosen: all files have the same sizes."""
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    pairs = [f"u{user}\ti{item}" for item in range(20) for user in range(10)]
+    (folder / "plain.inter").write_text("\n".join(["user_id:token\titem_id:token", *pairs]) + "\n")
+    items = [f"i{item}\t{item % 3}\t{item % 4}" for item in range(20)]
+    header = "item_id:token\tgenre:token\tcolour:token"
+    (folder / "plain.item").write_text("\n".join([header, *items]) + "\n")
+
+    def description(field):
+        write_shards(DatasetFolder(folder), tmp_path / "shards", None, category_field=field)
+        return ShardStore(tmp_path / "shards").description
+
+    genre, again, colour = map(description, ("genre", "genre", "colour"))
+    assert genre.identity == again.identity
+    assert genre.files == colour.files and genre.identity != colour.identity
+
+
+def test_shards_of_before_keep_their_identity(sample_shards):
+    """Those whose description has no digest of the content, and no statistics."""
+    before = json.loads((sample_shards / "shards.json").read_text())
+    del before["content"], before["statistics"]
+    of_before = Description.model_validate_json(json.dumps(before))
+    text = of_before.model_dump_json(exclude={"content", "statistics"})
+    assert of_before.identity["description"] == hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,7 +1,9 @@
-"""Writes the files of a shards folder and records their sizes."""
+"""Writes the files of a shards folder and records their sizes and content."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mmbee_plugin.graph.files import write_npy
+from mmbee_plugin.graph.files import SnapshotFile, described, write_npy
 from mmbee_plugin.graph.lists import PackedLists
 from mmbee_plugin.torchrec.shards.layout import DESCRIPTION, NODE_FILES, Description
 
@@ -20,19 +22,25 @@ class ShardWriter:
     """Writes into one folder, which the caller publishes.
 
     Attributes:
-        sizes: bytes of each file written, by name, without node vectors, which may be retrained.
+        files: each file written, by name, without node vectors, which may be retrained.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.sizes: dict[str, int] = {}
+        self.files: dict[str, SnapshotFile] = {}
+
+    @property
+    def content(self) -> str:
+        """Digest over the names and sha256 of the files."""
+        hashes = {name: file.sha256 for name, file in self.files.items()}
+        return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
     def array(self, name: str, values: NDArray) -> None:
         """Writes an array as ``<name>.npy``."""
         file = self._place(f"{name}.npy")
-        size = write_npy(file, values).size
+        written = write_npy(file, values)
         if file.name not in NODE_FILES.values():
-            self.sizes[f"{name}.npy"] = size
+            self.files[f"{name}.npy"] = written
 
     def lists(self, folder: str, lists: PackedLists) -> None:
         """Writes packed neighbour lists into a folder of arrays."""
@@ -48,7 +56,7 @@ class ShardWriter:
             for start in range(0, length, rows_per_group):
                 group = {key: values[start : start + rows_per_group] for key, values in present.items()}
                 writer.write_table(pa.table(group, schema=schema), row_group_size=rows_per_group)
-        self._take_down(f"{name}.parquet")
+        self.files[f"{name}.parquet"] = described(self.folder / f"{name}.parquet")
 
     def tokens(self, name: str, tokens: list[str]) -> None:
         """Writes tokens, by row, as ``<name>.parquet``."""
@@ -57,7 +65,7 @@ class ShardWriter:
             for start in range(0, len(tokens), TOKENS_AT_ONCE):
                 group = pa.array(tokens[start : start + TOKENS_AT_ONCE], pa.string())
                 writer.write_table(pa.table([group], schema=schema))
-        self._take_down(f"{name}.parquet")
+        self.files[f"{name}.parquet"] = described(self.folder / f"{name}.parquet")
 
     def describe(self, description: Description) -> None:
         """Writes the description, the last file."""
@@ -71,6 +79,3 @@ class ShardWriter:
         file = self.folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         return file
-
-    def _take_down(self, name: str) -> None:
-        self.sizes[name] = (self.folder / name).stat().st_size

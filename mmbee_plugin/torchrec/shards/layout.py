@@ -121,6 +121,9 @@ class Description(BaseModel):
     )
     evaluated: dict[str, int] = Field(description="rows of valid and test; data of a day have no test")
     files: dict[str, int] = Field(description="bytes of every file but this and the node vectors")
+    content: str | None = Field(
+        default=None, description="digest over the names and sha256 of these files; None in older folders"
+    )
 
     def has(self, array: str) -> bool:
         """Whether there is an array of this name."""
@@ -135,8 +138,9 @@ class Description(BaseModel):
 
     @property
     def identity(self) -> dict[str, str | None]:
-        """Hash of the dataset, key of the graph snapshot, and a digest of the whole description."""
-        unnamed = set() if self.statistics else {"statistics"}  # absent in older folders
+        """Hash of the dataset, key of the graph snapshot, and a digest of the whole description, which has that of the
+        files' content: rows, order, labels and categories that were chosen are in it."""
+        unnamed = {name for name in ("statistics", "content") if not getattr(self, name)}  # of older folders
         made = hashlib.sha256(self.model_dump_json(exclude=unnamed).encode()).hexdigest()
         return {"dataset": self.dataset, "snapshot": self.snapshot, "description": made[:16]}
 

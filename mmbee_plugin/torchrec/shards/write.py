@@ -110,7 +110,7 @@ def write_shards(
         _write_sides(writer, folder, parts["train"], train)
         if categories is not None:
             writer.array("authors/category", categories)
-        writer.describe(_description(folder, parts, train, chosen, snapshot, writer.sizes))
+        writer.describe(_description(folder, parts, train, chosen, snapshot, writer))
 
 
 def _modalities(folder: DatasetFolder, names: tuple[str, ...] | None) -> dict[str, Modality]:
@@ -234,7 +234,7 @@ def _description(
     train: TrainingRows,
     modalities: dict[str, Modality],
     snapshot: Snapshot | None,
-    files: dict[str, int],
+    writer: ShardWriter,
 ) -> Description:
     folds, rows = snapshot.settings.folds if snapshot is not None else 0, parts["train"]
     fold = np.zeros(len(rows), dtype=np.int64) if train.folds is None else train.folds
@@ -250,7 +250,7 @@ def _description(
             "labelled": rows.labels is not None,
             "ordered": rows.times is not None,
             "until": None if rows.times is None else float(rows.times.max()),
-            "categories": "authors/category.npy" in files,
+            "categories": "authors/category.npy" in writer.files,
             "declared": folder.order.by == "rows",
             "folds": folds,
             "metapaths": snapshot.settings.metapaths if snapshot is not None else (),
@@ -263,7 +263,8 @@ def _description(
             "live": folder.live
             and Live(segments=folder.live.count, per_sample=folder.live.per_sample, tasks=folder.tasks),
             "evaluated": {name: len(part) for name, part in parts.items() if name != "train"},
-            "files": files,
+            "files": {name: file.size for name, file in writer.files.items()},
+            "content": writer.content,
         }
         | {
             name: np.bincount(fold[which], minlength=max(1, folds)).tolist()
