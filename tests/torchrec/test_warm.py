@@ -165,6 +165,21 @@ def test_two_processes_go_on_as_one_does(
     assert min(goes_on) > max(alone)
 
 
+def test_pre_trained_tables_need_vectors_or_a_checkpoint(
+    next_day: Path, yesterday: Path, tmp_path: Path
+) -> None:
+    bare = shutil.copytree(next_day, tmp_path / "bare", ignore=shutil.ignore_patterns("nodes*"))
+    content = job(bare, tmp_path / "job")
+    with pytest.raises(
+        InputError, match=r"bare: no node vectors; .*torchrec\.graphcl`, or set model.node_tables=fresh$"
+    ):
+        train(parse_settings(content, "test"))
+    content["checkpoint"]["warm_from"] = str(yesterday)
+    assert train(parse_settings(content, "test"))["losses"]
+    fresh = job(bare, tmp_path / "fresh", model={"node_tables": "fresh"})
+    assert train(parse_settings(fresh, "test"))["losses"]
+
+
 def test_what_does_not_fit_is_refused_in_one_line(
     sample_shards: Path, next_day: Path, live_shards: Path, yesterday: Path, tmp_path: Path
 ) -> None:

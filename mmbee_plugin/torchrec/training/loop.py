@@ -57,7 +57,8 @@ def train(settings: Settings, resume: bool = False, result: Path | None = None) 
     """
     with process_group(settings.train.timeout) as process, _alone_in(Path(settings.checkpoint.folder)):
         checkpoint = from_first(lambda: checkpoint_to_resume(settings, resume))
-        trainer = Trainer(settings, process)
+        goes_on = checkpoint is not None or settings.checkpoint.warm_from is not None
+        trainer = Trainer(settings, process, goes_on)
         if checkpoint is not None:
             trainer.restore(checkpoint)
         elif settings.checkpoint.warm_from is not None:
@@ -80,18 +81,28 @@ def _alone_in(folder: Path) -> Iterator[None]:
 class Trainer:
     """Trains one process's share of a job; all methods are collective.
 
+    Args:
+        settings, process: of the job.
+        goes_on: whether a checkpoint will bring the tables, so that ``model.node_tables=graphcl`` needs no vectors.
+
     Raises:
-        InputError: bad shards or settings, such as no negatives for data without labels.
+        InputError: bad shards or settings, such as no negatives for data without labels, or no node vectors.
     """
 
-    def __init__(self, settings: Settings, process: Process) -> None:
+    def __init__(self, settings: Settings, process: Process, goes_on: bool = False) -> None:
         self.settings, self.process = settings, process
         store = open_store(settings)
         inputs = Inputs.of(settings.model, store)
         draws = settings.train.negatives > 0
         if not draws and not store.labelled:
             raise InputError(f"{store.path}: no labels, so negatives must be drawn; set train.negatives")
-        nodes = store.nodes() if settings.model.node_tables == "graphcl" and inputs.pools else None
+        pretrained = settings.model.node_tables == "graphcl" and bool(inputs.pools)
+        nodes = store.nodes() if pretrained else None
+        if pretrained and nodes is None and not goes_on:
+            raise InputError(
+                f"{store.path}: no node vectors; train them with `mmbee torchrun -m mmbee_plugin.torchrec.graphcl`, or "
+                "set model.node_tables=fresh"
+            )
         LOG.info("%s", store.provenance)
         LOG.info("%s", threads.line())
         if inputs.pools:
