@@ -13,8 +13,8 @@ from mmbee_plugin.errors import InputError, one_line
 from mmbee_plugin.files import folder_beside, publish
 from mmbee_plugin.graph.attributes import Attributes, mean_attributes
 from mmbee_plugin.graph.inputs import Inputs
-from mmbee_plugin.graph.making import InProcess, Made
-from mmbee_plugin.graph.metapaths import POSITIVES, in_turn
+from mmbee_plugin.graph.making import InProcess, Made, uncut_positives
+from mmbee_plugin.graph.metapaths import in_turn
 from mmbee_plugin.graph.names import Names
 from mmbee_plugin.graph.partly import Partly
 from mmbee_plugin.graph.refresh import Refresh
@@ -195,7 +195,10 @@ def _write_graph(
                 writer.lists(f"{folder}lists/{side}", made.packed(chosen))
     if inputs.nodes is not None and fold is None:
         with writer.stage("nodes"):
-            tables = inputs.nodes.train(u2a, *(made.lists(name).along(name) for name in POSITIVES.values()))
+            found = [made.lists(name).along(name) for name in inputs.positives] or uncut_positives(
+                u2a, settings
+            )
+            tables = inputs.nodes.train(u2a, *found)
             for kind, table in zip(("user", "author"), tables, strict=True):
                 writer.array(f"nodes_{kind}.npy", np.asarray(table, dtype=np.float32))
 

@@ -68,8 +68,8 @@ class Inputs:
 
     @property
     def positives(self) -> tuple[str, ...]:
-        """Metapaths of GraphCL's positives, which the whole graph's lists are also made along."""
-        return tuple(POSITIVES.values()) if self.nodes is not None else ()
+        """Metapaths of GraphCL's positives, if they are the whole graph's lists, which are also made along them."""
+        return tuple(POSITIVES.values()) if self.nodes is not None and not self.nodes.uncut else ()
 
     @cached_property
     def near(self) -> dict[str, Attributes]:

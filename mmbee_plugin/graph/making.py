@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Protocol
 
+import numpy as np
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.graph.content import ContentSteps
@@ -11,9 +12,10 @@ from mmbee_plugin.graph.donations import donation_graph, weigh
 from mmbee_plugin.graph.expansion import Expansion
 from mmbee_plugin.graph.hubs import capped
 from mmbee_plugin.graph.lists import PackedLists, pack
-from mmbee_plugin.graph.metapaths import Metapath
+from mmbee_plugin.graph.metapaths import POSITIVES, Metapath, Neighbours, step_graphs
 from mmbee_plugin.graph.reach import packed_reach
 from mmbee_plugin.graph.settings import GraphSettings, GraphStage, Interactions
+from mmbee_plugin.graph.stored import stored_product
 from mmbee_plugin.graph.swing import swing
 
 
@@ -110,6 +112,27 @@ def gifts_graph(seen: Interactions, settings: GraphStage) -> csr_matrix:
     """U2A of interactions, weighted as a stage's settings say."""
     gifts = donation_graph(seen.users, seen.authors, seen.amounts, seen.n_users, seen.n_authors)
     return weigh(gifts, settings.amount)
+
+
+def uncut_positives(u2a: csr_matrix, settings: GraphStage) -> list[Neighbours]:
+    """All neighbours of users along u2a2u and of authors along a2u2a, with the scores of the stored lists, by id.
+
+    They take 8 bytes an entry, as many as pairs of users who share an author and of authors who share a user, and about
+    four times that while they are made.
+    """
+    sample = capped(u2a, settings.walk_max_users, settings.hub_seed)
+    found = []
+    for name in POSITIVES.values():
+        product = stored_product(
+            *step_graphs(Metapath.parse(name), u2a, None, settings.normalisation, sample)
+        )
+        kept = np.ones(product.nnz, dtype=bool)
+        if settings.exclude_own:
+            kept = product.indices != np.repeat(np.arange(product.shape[0]), np.diff(product.indptr))
+        indptr = np.concatenate([[0], np.cumsum(kept)])[product.indptr]
+        ids, scores = product.indices[kept].astype(np.int32), product.data[kept].astype(np.float32)
+        found.append(Neighbours(indptr, ids, scores))
+    return found
 
 
 def author_graph(u2a: csr_matrix, settings: GraphStage) -> csr_matrix:

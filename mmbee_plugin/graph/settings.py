@@ -174,3 +174,5 @@ class NodeStage:
     settings: Mapping[str, object]
     train: Callable[[csr_matrix, NodeLists, NodeLists], tuple[np.ndarray, np.ndarray]]
     """maps U2A and the positives of users (u2a2u) and authors (a2u2a) to tables (n_users, d) and (n_authors, d)"""
+    uncut: bool = False
+    """whether the positives are all neighbours, not the ``top_k`` of the stored lists"""

@@ -63,6 +63,9 @@ class LocalTraining(NodeTraining):
 
     user_author: bool = False
     """add the same loss between users and the authors they gave to; the paper has no term that ties the tables"""
+    all_neighbours: bool = False
+    """draw positives from all two-step neighbours, whose lists stay in memory, 8 bytes an entry; false: from the stored
+    lists, the graph.top_k best"""
 
 
 class GraphCLSettings(LocalTraining):
@@ -169,14 +172,19 @@ def node_stage(
 ) -> NodeStage:
     """GraphCL as the last stage of building a snapshot; ``start`` as of `train_graphcl`."""
     key: dict[str, object] = {"kind": "graphcl", "revision": REVISION, "seed": seed}
-    key |= settings.model_dump(exclude={"start"})
+    unread = (
+        set() if settings.all_neighbours else {"all_neighbours"}
+    )  # keys from before this setting stay valid
+    key |= settings.model_dump(exclude={"start", *unread})
     if start is not None:
         digest = hashlib.sha256()
         for table in start:
             digest.update(np.ascontiguousarray(table).data)
         key["start"] = digest.hexdigest()
     return NodeStage(
-        key, lambda u2a, users, authors: train_graphcl(u2a, users, authors, settings, seed, start=start)
+        key,
+        lambda u2a, users, authors: train_graphcl(u2a, users, authors, settings, seed, start=start),
+        uncut=settings.all_neighbours,
     )
 
 

@@ -1,14 +1,17 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.build import build
 from mmbee_plugin.graph.donations import donation_graph
 from mmbee_plugin.graph.expansion import expand
+from mmbee_plugin.graph.making import InProcess
 from mmbee_plugin.graph.metapaths import Metapath, Neighbours
 from mmbee_plugin.graph.settings import GraphSettings, Interactions
 from mmbee_plugin.modules.graphcl import GraphCLLoss
@@ -173,6 +176,53 @@ def test_is_the_last_stage_of_a_snapshot(planted, tmp_path):
         progress=stages.append,
     )
     assert "nodes" in stages
+
+
+@pytest.mark.parametrize(
+    "chosen", [{}, {"exclude_own": False}, {"normalisation": "symmetric"}, {"walk_max_users": 9}]
+)
+def test_all_neighbours_are_those_of_lists_without_an_end(planted, tmp_path, chosen):
+    u2a = planted[0]
+    rows, columns = u2a.nonzero()
+    made = Interactions(rows, columns, np.asarray(u2a[rows, columns]).ravel(), *u2a.shape)
+    graph = GraphSettings(amount="amount", top_k=20, metapaths=("u2a2u",), **chosen)
+    settings = SETTINGS.replace(epochs=1, by_weight=False, all_neighbours=True)
+    given = []
+
+    def train(*inputs):
+        given.extend(inputs[1:])
+        return np.zeros((N_USERS + 1, 1)), np.zeros((N_AUTHORS, 1))
+
+    build(made, graph, tmp_path, nodes=replace(node_stage(settings, 5), train=train))
+    whole = graph.replace(top_k=N_USERS)
+    for found, name in zip(given, ("u2a2u", "a2u2a"), strict=True):
+        lists = InProcess(made, whole).lists(name).along(name).all()
+        assert np.diff(lists.indptr).max() > 50 and lists.indptr.tolist() == found.indptr.tolist()
+        pairs = [csr_matrix((one.weights, one.ids, one.indptr)) for one in (lists, found)]
+        np.testing.assert_allclose(*(one.toarray() for one in pairs), rtol=1e-6)
+
+
+def test_stored_lists_cut_what_is_drawn_of_a_hub_unless_all_neighbours_are(tmp_path):
+    """An author whom 200 users gave to, each of whom has 199 neighbours along u2a2u."""
+    hub = Interactions(np.arange(200), np.zeros(200, int), None, 200, 1)
+    drawn, keys = {}, {}
+    for whole in (False, True):
+        settings = SETTINGS.replace(by_weight=False, epochs=1, all_neighbours=whole)
+        stage = node_stage(settings, 0)
+
+        def draw(u2a, users, authors, whole=whole, settings=settings):
+            draws = Draws(users, authors, settings, 0)
+            pairs = [draws.users.sample(np.arange(200)).positives for _ in range(20)]
+            drawn[whole] = len(np.unique(pairs))
+            return np.zeros((200, 1)), np.zeros((1, 1))
+
+        built = build(hub, GraphSettings(), tmp_path, nodes=replace(stage, train=draw))
+        keys[whole] = built.manifest["key"]
+    assert drawn == {False: 51, True: 200} and len(set(keys.values())) == 2
+
+
+def test_keys_from_before_all_neighbours_stay():
+    assert "all_neighbours" not in node_stage(SETTINGS, 0).settings
 
 
 @pytest.mark.parametrize(
