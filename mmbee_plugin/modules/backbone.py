@@ -64,8 +64,6 @@ class Backbone(nn.Module):
     """Width of the ``summary``, 0 for none."""
     cross_width: int = 0
     """Width of what ``cross`` returns, 0 for nothing."""
-    may_have_unused_parameters: bool = False
-    """Whether a batch may leave parameters without a gradient."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -148,7 +148,7 @@ class GTRModel(nn.Module):
         """
         one_segment = self.content is not None and self.content.unused_in_one_segment and segments <= 1
         one_task = self.head.several_tasks and draws_negatives
-        return self.backbone.may_have_unused_parameters or one_segment or one_task
+        return one_segment or one_task
 
     def encode_user(self, side: UserSide) -> EncodedUser:
         """Encodes ``B`` users, independent of targets.

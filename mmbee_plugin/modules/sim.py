@@ -25,13 +25,14 @@ def gap_buckets(times: torch.Tensor, moments: torch.Tensor) -> torch.Tensor:
     """Buckets floor(log2(1 + seconds)) of the time between each behaviour and the request.
 
     Args:
-        times: (B, H) seconds. moments: (B,) of the requests, counted from the same start.
+        times: (B, H) seconds. moments: (B,) of the requests, counted from the same start; both float64, as float32
+            seconds from a start years ago tell short gaps no longer.
 
     Shapes:
         - output: (B, H) int64; 0 for behaviours that are not before the request, in histories other than prefixes
 
     Example:
-        >>> gap_buckets(torch.tensor([[0.0, 60.0, 200.0]]), torch.tensor([100.0]))
+        >>> gap_buckets(torch.tensor([[0.0, 60.0, 200.0]]).double(), torch.tensor([100.0]).double())
         tensor([[6, 5, 0]])
     """
     elapsed = (moments.unsqueeze(1) - times).clamp(min=0)
@@ -60,8 +61,8 @@ class SIM(Backbone):
       :math:`r_j = 1` are kept, the newest K of more than K. It has no weights and no auxiliary task.
     * Soft: :math:`r_j = \langle W_b e_j, W_a e_a \rangle / \sqrt{d}`; up to K behaviours are all kept. The
       selection has no gradient: W_a and W_b learn from the auxiliary task
-      :math:`p_{gsu} = \sigma(\mathrm{MLP}([\sum_j \mathrm{softmax}(r)_j e_j ; e_a ; e_u]))`,
-      e_u zero for a user without a vector.
+      :math:`p_{gsu} = \sigma(\mathrm{MLP}([\sum_j \mathrm{softmax}(r)_j e_j ; e_a ; e_u]))`
+      of every row, e_u zero for a user without a vector.
 
     Exact search unit: per head i
     :math:`o_i = \sum_j \mathrm{softmax}_j(\langle W_b^i z_j, W_a^i e_a \rangle) z_j` over those kept,
@@ -88,7 +89,6 @@ class SIM(Backbone):
     reads_order = False
     reads_newest = True
     searches = True
-    may_have_unused_parameters = True  # the search's, in batches of histories too short to be searched
 
     @classmethod
     def from_settings(cls, settings: GTRShapes, sim: SIMSettings) -> Self:
@@ -158,8 +158,8 @@ class SIM(Backbone):
         labels: torch.Tensor,
         weights: torch.Tensor | None = None,
     ) -> torch.Tensor | None:
-        """Logistic loss () of the soft search's task; None for hard search, and where no history is longer than K."""
-        if self.settings.search == "hard" or not self._searches(memory):
+        """Logistic loss () of the soft search's task, whatever the histories' lengths; None for hard search."""
+        if self.settings.search == "hard":
             return None
         weight = masked_softmax(self._relevance(memory, author), memory["mask"].unsqueeze(1))
         interest = weight @ memory["behaviours"]  # (B, C, d)

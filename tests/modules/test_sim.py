@@ -7,6 +7,7 @@ import torch
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules import SIM, SIMSettings
+from mmbee_plugin.modules.batch import UserSide
 from mmbee_plugin.modules.sim import chosen_search, gap_buckets
 
 WIDTH = 16
@@ -110,12 +111,22 @@ def test_hard_where_the_data_have_categories_and_soft_elsewhere():
 @pytest.mark.parametrize(
     ("longest", "short", "idle"), [(5, 0, True), (6, 0, False), (8, 3, True), (9, 3, False), (2, 3, True)]
 )
-def test_a_search_that_leaves_nothing_out_is_said_to_be_idle(make_user, longest, short, idle):
+def test_a_search_that_leaves_nothing_out_is_said_to_be_idle(longest, short, idle):
     settings = SIMSettings(width=WIDTH, searched=5, short_length=short)
     assert (settings.idle(longest) is not None) == idle
     assert SIMSettings(search="hard", searched=5, short_length=short).idle(longest) is None
-    sim = SIM(settings)  # the auxiliary task is there where the search is not idle
-    loss = sim.auxiliary_loss(
-        sim.remember(make_user(history=longest)), torch.randn(5, 2, WIDTH), torch.ones(5, 2)
-    )
-    assert (loss is None) == idle
+
+
+def test_the_auxiliary_loss_of_a_row_depends_neither_on_padding_nor_on_its_batch(make_user):
+    """Histories of up to K behaviours, alone and beside a longer one."""
+    sim, side = SIM(SIMSettings(width=WIDTH, searched=5)), make_user(batch=4, history=9)
+    side.history_mask[:] = torch.arange(9) < torch.tensor([2, 5, 1, 9]).unsqueeze(1)
+    author, labels = torch.randn(4, 2, WIDTH), torch.tensor([[1.0, 0.0]]).expand(4, 2)
+
+    def loss(rows, width):
+        part = UserSide(side.user[rows], side.history[rows, :width], side.history_mask[rows, :width])
+        return sim.auxiliary_loss(sim.remember(part), author[rows], labels[rows])
+
+    short, long = torch.arange(3), torch.tensor([3])
+    torch.testing.assert_close(loss(short, 5), loss(short, 6))
+    torch.testing.assert_close(loss(torch.arange(4), 9), (3 * loss(short, 5) + loss(long, 9)) / 4)

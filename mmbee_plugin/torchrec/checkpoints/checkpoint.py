@@ -205,8 +205,8 @@ def started_state(optimizer: KeyedOptimizer) -> dict[str, Any]:
 def stored_state(path: Path, state: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Of an optimizer's started state by parameter, the entries that a checkpoint has, to be read from it.
 
-    Parameters that no batch had used by then, such as a search's where no history is long, have none there; theirs
-    become zero, as before a first step.
+    Parameters that no batch had used by then, such as an attention's over segments where each sample has one, have none
+    there; theirs become zero, as before a first step.
     """
     stored = tuple(tensors_of(path, "optimizer.state"))
     found = {}
