@@ -63,7 +63,7 @@ class RecBoleSource:
 
     def histories(
         self, rows: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32] | None]:
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64] | None]:
         ids, lengths, times = self.model.histories.all(self._user_ids[rows].numpy(), self.longest.history)
         return self.dataset.item_rows[ids.numpy()], lengths.numpy(), None if times is None else times.numpy()
 

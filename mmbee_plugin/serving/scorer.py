@@ -68,7 +68,7 @@ class ReadUser:
 
     side: UserSide
     history: NDArray[np.int64]
-    times: NDArray[np.float32] | None
+    times: NDArray[np.float64] | None
     flags: tuple[str, ...]
 
 
@@ -201,27 +201,27 @@ class Scorer:
         records: NDArray,
         rows: NDArray[np.int64],
         lengths: NDArray[np.int64],
-        times: NDArray[np.float32] | None,
+        times: NDArray[np.float64] | None,
         moments: NDArray[np.float64],
     ) -> UserSide:
         since = moments - self.bundle.origin
         return user_side(records, self.bundle.authors, rows, lengths, times, since)
 
-    def _history(self, record: NDArray) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+    def _history(self, record: NDArray) -> tuple[NDArray[np.int64], NDArray[np.float64] | None]:
         length = int(record["history_length"][0])
         times = record["history_times"][0, :length] if "history_times" in _fields(record) else None
         return record["history"][0, :length].astype(np.int64), times
 
     def _given(
         self, record: NDArray, history: Sequence[Behaviour], now: float
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64] | None]:
         """Rows and times (H,) of a request's history: unknown authors dropped, newest behaviours kept."""
         limit = self.bundle.manifest["model"]["history_length"]
         rows = self.bundle.tokens.rows([one.author for one in history])
         times = np.array([now if one.time is None else one.time for one in history]) - self.bundle.origin
         kept = np.flatnonzero(rows)[-limit:]
         timed = "history_times" in _fields(record)
-        return rows[kept], times[kept].astype(np.float32) if timed else None
+        return rows[kept], times[kept] if timed else None
 
     def _as_of_training(self, user: str, authors: Sequence[str], time: float | None) -> torch.Tensor:
         """(C, T) logits with the authors as of the end of training, without received segments."""

@@ -136,11 +136,13 @@ def explain(trained: Trained, moment: Moment) -> Explanation:
         torch.tensor([moment.user], device=device),
         ids.to(device),
         None if times is None else times.to(device),
-        moments=None if moment.time is None else torch.tensor([moment.time], device=device),
+        moments=None
+        if moment.time is None
+        else torch.tensor([moment.time], dtype=torch.float64, device=device),
         apart=True,
     )
     author = network.author_side(items, segments=newest)
-    clocks = None if stamps is None else (trained.origin + stamps.double()).tolist()
+    clocks = None if stamps is None else (trained.origin + stamps).tolist()
     candidates = [
         *occlusion.behaviours(gifted, clocks),
         *occlusion.graph(network.gtr, user, author),

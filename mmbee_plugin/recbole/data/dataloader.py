@@ -254,9 +254,10 @@ def _numbers(dataset: MMBeeDataset, kept: np.ndarray) -> Tensor:
 
 
 def _earliest(dataset: MMBeeDataset, users: np.ndarray) -> Tensor:
-    """(U,) float32, the earliest time among each user's positive rows; `users` sorted."""
+    """(U,) the earliest time among each user's positive rows; `users` sorted."""
     kept = dataset.positive_rows()
     place = np.searchsorted(users, dataset.inter_feat[dataset.uid_field].numpy()[kept])
-    moments = np.full(len(users), np.inf, dtype=np.float32)
-    np.minimum.at(moments, place, dataset.inter_feat[dataset.time_field].numpy()[kept])
+    times = dataset.inter_feat[dataset.time_field].numpy()[kept]
+    moments = np.full(len(users), np.inf, dtype=times.dtype)
+    np.minimum.at(moments, place, times)
     return torch.from_numpy(moments)

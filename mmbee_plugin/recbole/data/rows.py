@@ -39,7 +39,8 @@ class FolderRows(Dataset):
     * every user and item listed in `.user` and `.item` has an id, with or without interactions;
     * time counts in seconds from the folder's origin and is not normalised; rows are ordered by exact time
       (RecBole rounds it to float32 first), ties by their order in the file, data without time by `row_order`;
-    * of live data a batch has user, item, time and label, for this package's models also segment and task labels.
+    * of live data a batch has user, item, time and label, for this package's models also segment and task labels;
+    * this package's models get times in float64, RecBole's in float32, as its models embed them.
     """
 
     def __init__(self, config: Config) -> None:
@@ -170,16 +171,23 @@ class FolderRows(Dataset):
         if self.config["row_order"] == "random":
             rows = drawn_order(len(rows), self.config["seed"])
         self.inter_feat[FILE_ROW] = torch.from_numpy(rows)
+        if self._times is not None and not self._of_stock_model:
+            self.inter_feat[self.time_field] = torch.from_numpy(self._times)
         if self.folder.live is not None:
             self._add_live_columns(self.benchmark_filename_list or [])
         ordered_by_time = self.config["eval_args"]["order"] == "TO" and self.benchmark_filename_list is None
         if ordered_by_time and self._times is not None:
             self.inter_feat._reindex(torch.from_numpy(np.argsort(self._times, kind="stable")))
 
+    @property
+    def _of_stock_model(self) -> bool:
+        """Whether the model is RecBole's own, whose columns are RecBole's."""
+        return self.config.model_class.__module__.startswith("recbole.")
+
     def _add_live_columns(self, parts: list[str]) -> None:
         """Adds segments and task labels; RecBole's rows are those of the files `parts`, one after another."""
         self._live = LiveRows.concatenate([self.folder.rows(part) for part in parts])
-        if not self.config.model_class.__module__.startswith("recbole."):
+        if not self._of_stock_model:
             self.inter_feat[SEGMENT] = torch.from_numpy(self._live.segments)
             self.inter_feat[TASKS] = torch.from_numpy(self._live.tasks)
 

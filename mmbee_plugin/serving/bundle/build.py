@@ -141,7 +141,7 @@ def _write_users(source: Source, folder: Path) -> None:
         fields["history"] = history.astype(np.int32) + 1
         fields["history_length"] = length.astype(np.int32)
         if times is not None:
-            fields["history_times"] = times.astype(np.float32)
+            fields["history_times"] = times
         if records is None:
             dtype = np.dtype([(name, array.dtype, array.shape[1:]) for name, array in sorted(fields.items())])
             records = _opened(folder / "users.npy", dtype, (len(source.exchange.users) + 1,))

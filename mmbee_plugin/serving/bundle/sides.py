@@ -59,7 +59,7 @@ def user_side(
     authors: Mapping[str, torch.Tensor],
     history: NDArray[np.int64],
     lengths: NDArray[np.int64],
-    times: NDArray[np.float32] | None,
+    times: NDArray[np.float64] | None,
     moments: NDArray[np.float64] | None,
 ) -> UserSide:
     """Users (B,), from their records (B,) and a history each.
@@ -77,8 +77,10 @@ def user_side(
     rows = torch.from_numpy(np.where(mask, history, 0))
     gap = None
     if times is not None and moments is not None:
-        since = torch.from_numpy(np.where(mask, times, np.float32(0)))
-        gap = gap_buckets(since, torch.from_numpy(moments.astype(np.float32)))
+        # Bundles from before stored times in float32, and their golden requests have moments of it.
+        gap = gap_buckets(
+            torch.from_numpy(np.where(mask, times, 0)), torch.from_numpy(moments.astype(times.dtype))
+        )
     return UserSide(
         user=fields.pop("user", None),
         history=authors["author"][rows],

@@ -120,7 +120,7 @@ class Source(Protocol):
 
     def histories(
         self, rows: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32] | None]:
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64] | None]:
         """Newest behaviours of users (B,), oldest first: author rows (B, H), lengths (B,), and times (B, H) on the
         data's clock, None without time."""
         ...

@@ -120,8 +120,7 @@ class BatchMaker:
         if stamps is None:
             return History(rows, lengths, None, longest)
         moments = np.full(len(users), self.store.until) if times is None else times
-        # float32 as in RecBole's batches, so that gaps at the edge of two buckets fall into the same one.
-        gaps = gap_buckets(torch.from_numpy(stamps), torch.from_numpy(moments).float())
+        gaps = gap_buckets(torch.from_numpy(stamps), torch.from_numpy(moments))
         return History(rows, lengths, gaps, longest)
 
     def _pairs(self, authors: NDArray, segments: NDArray | None) -> Moments:

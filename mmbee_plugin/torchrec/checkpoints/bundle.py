@@ -60,7 +60,7 @@ class TorchRecSource:
 
     def histories(
         self, rows: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32] | None]:
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64] | None]:
         return self.store.history(rows, None, self.longest.history)
 
     def authors(self, rows: NDArray[np.int64]) -> AuthorSide:

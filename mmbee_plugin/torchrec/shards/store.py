@@ -148,7 +148,7 @@ class ShardStore:
         length: int,
         targets: NDArray | None = None,
         mode: HistoryMode | None = None,
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32] | None]:
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64] | None]:
         """The newest `length` behaviours of user rows (b,), oldest first.
 
         Args:

@@ -73,7 +73,8 @@ def test_logits_agree_on_timed_histories(tmp_path, recbole, pairs_of):
     folder = tmp_path / "timed"
     folder.mkdir()
     pairs = [(user, item) for user in range(20) for item in rng.choice(30, size=12, replace=False)]
-    times = 1_600_000_000 + rng.permutation(len(pairs)) * 1000
+    times = 1_690_000_000 + rng.permutation(len(pairs))  # seconds apart, three years after the first
+    times[0] = 1_600_000_000
     lines = [f"u{user}\ti{item}\t{time}" for (user, item), time in zip(pairs, times, strict=True)]
     (folder / "timed.inter").write_text(
         "\n".join(["user_id:token\titem_id:token\ttimestamp:float", *lines]) + "\n"
@@ -94,8 +95,15 @@ def test_logits_agree_on_timed_histories(tmp_path, recbole, pairs_of):
     asked = next(EvalReader(both.store, "test").ranked(1000))
     ranked, *_ = next(iter(MMBeeFullSortLoader(config, splits[2], None)))
     order = np.argsort(dataset.user_rows[ranked["user_id"].numpy()])
-    assert np.array_equal(asked.times.astype(np.float32), ranked["timestamp"].numpy()[order])
+    assert np.array_equal(asked.times, ranked["timestamp"].numpy()[order])
     users = both.maker.users(asked.users, times=asked.times)
+    lengths = users.users.history_mask.sum(1)
+    for row, moment, gaps, length in zip(
+        asked.users, asked.times, users.users.history_gap, lengths, strict=True
+    ):
+        user = int(both.store.user_tokens()[row][1:])
+        elapsed = moment + 1_600_000_000 - np.sort(times[12 * user : 12 * user + 12])[:length]
+        assert gaps[:length].tolist() == np.floor(np.log2(1 + elapsed)).astype(int).tolist()
     authors = both.maker.authors(dataset.item_rows[1:])
     with torch.no_grad():
         found = model.scorer.gtr.score_all(model.encode_users(users), model.encode_authors(authors))
