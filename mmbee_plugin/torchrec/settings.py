@@ -93,7 +93,7 @@ class TrainSettings(Section):
     weight_decay: float = Field(default=0.0, ge=0)
     """of the dense part"""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """of the dense part's activations"""
+    """of the dense part's activations in training; evaluation computes in fp32"""
     seed: int = Field(default=0, ge=0)
     """of weights, tables, the order of rows and negatives"""
     log_every: int = Field(default=10, ge=1)

@@ -78,12 +78,6 @@ def test_search_weights_learn_from_the_auxiliary_task_alone(make_user):
     assert sim.search_behaviour.weight.grad.abs().sum() > 0
 
 
-def test_no_auxiliary_task_where_nothing_is_searched(make_user):
-    sim = SIM(SIMSettings(width=WIDTH, searched=12))
-    memory = sim.remember(make_user(history=12))
-    assert sim.auxiliary_loss(memory, torch.randn(5, 2, WIDTH), torch.ones(5, 2)) is None
-
-
 @pytest.mark.parametrize("name", ["din", "dien", "sim"])
 def test_it_learns_whether_the_target_resembles_the_history(name):
     """Planted: a positive is near one of the behaviours. The history's mean cannot tell; target attention can."""

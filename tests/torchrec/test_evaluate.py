@@ -114,6 +114,25 @@ def test_models_are_evaluated_the_same_on_any_number_of_processes(
             assert found["labelled"] == pytest.approx(labelled, abs=1e-6)
 
 
+def test_a_model_trained_in_bf16_is_evaluated_in_fp32(
+    job: Any, sample_shards: Path, rated_shards: Path
+) -> None:
+    with process_group(60) as process:
+        for shards, model in (
+            (sample_shards, job.MODELS["ranked"]),
+            (rated_shards, {"interest": "none", "loss": "bce"}),
+        ):
+            judge = job.evaluator(shards, model, process)
+            found = []
+            for coarse in (False, True):
+                judge.model.module.scorer.bf16 = coarse
+                if model is job.MODELS["ranked"]:
+                    found.append(judge.ranking(EvalReader(judge.store, "valid"), job.TOPK))
+                else:
+                    found.append(judge.labelled(EvalReader(judge.store, "test")))
+            assert found[0] == found[1]
+
+
 def test_labelled_metrics_are_exactly_those_of_all_samples_in_one_place(
     job: Any, results: list[dict]
 ) -> None:

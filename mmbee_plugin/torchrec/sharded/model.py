@@ -19,7 +19,8 @@ class Scorer(nn.Module):
 
     Args:
         inputs: which inputs the model reads.
-        precision: ``bf16`` computes under autocast; losses and the tables stay float32.
+        precision: ``bf16`` trains under autocast; losses, the tables and evaluation stay float32, since scores of
+            bfloat16 are so coarse that many tie.
     """
 
     def __init__(self, inputs: Inputs, precision: str = "fp32") -> None:
@@ -33,7 +34,7 @@ class Scorer(nn.Module):
         """-> loss (), its mean over processes that of the global batch, and logits (B, C), or (B, T) of labels."""
         targets = batch.targets
         assert targets is not None
-        with self.autocast(batch.sequences.device()):
+        with torch.autocast(batch.sequences.device().type, dtype=torch.bfloat16, enabled=self.bf16):
             user = self.gtr.encode_user(user_side(self.inputs, batch, looked))
             author = self.encode_authors(batch, looked)
             if batch.pool is not None:
@@ -46,17 +47,13 @@ class Scorer(nn.Module):
         author = self.gtr.encode_author(author_side(self.inputs, batch, looked))
         return author if batch.paired is None else author.take(batch.paired)
 
-    def autocast(self, device: torch.device) -> torch.autocast:
-        """Context of the dense part's precision."""
-        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.bf16)
-
 
 class TrainModel(nn.Module):
     """Tables and dense part.
 
     Args:
         inputs: which inputs the model reads.
-        precision: of the dense part, fp32 or bf16.
+        precision: of the dense part in training, fp32 or bf16.
         device: of the tables; ``meta`` if they are to be sharded.
     """
 
@@ -78,26 +75,22 @@ class TrainModel(nn.Module):
         looked = self.tables(batch)
         if batch.users is None:
             return None
-        with self.scorer.autocast(batch.sequences.device()):
-            return self.scorer.gtr.encode_user(user_side(self.inputs, batch, looked))
+        return self.scorer.gtr.encode_user(user_side(self.inputs, batch, looked))
 
     def encode_authors(self, batch: Batch) -> EncodedAuthor | None:
         """Encodes the batch's authors; None for a batch without authors."""
         looked = self.tables(batch)
         if batch.authors is None:
             return None
-        with self.scorer.autocast(batch.sequences.device()):
-            return self.scorer.encode_authors(batch, looked)
+        return self.scorer.encode_authors(batch, looked)
 
     def score(self, batch: Batch) -> torch.Tensor:
         """Logits (B,) of the batch's users and authors, pair by pair."""
         looked = self.tables(batch)
         if batch.users is None:
             return torch.empty(0, device=batch.sequences.device())
-        gtr = self.scorer.gtr
-        with self.scorer.autocast(batch.sequences.device()):
-            user = gtr.encode_user(user_side(self.inputs, batch, looked))
-            return gtr.score(user, self.scorer.encode_authors(batch, looked)).float()
+        user = self.scorer.gtr.encode_user(user_side(self.inputs, batch, looked))
+        return self.scorer.gtr.score(user, self.scorer.encode_authors(batch, looked))
 
 
 def _pooled(own: EncodedAuthor, ids: torch.Tensor) -> EncodedAuthor:

@@ -137,8 +137,7 @@ class Evaluator:
         if user is None:
             return np.empty((0, k), dtype=bool), np.empty(0, dtype=np.int64)
         masked = _share(asked.masked_user, asked.masked, rank, world_size)
-        with model.scorer.autocast(self.process.device):
-            best = _best(model, user, authors, masked, k).cpu().numpy()
+        best = _best(model, user, authors, masked, k).cpu().numpy()
         row, positive = _share(asked.positive_user, asked.positives, rank, world_size)
         n_authors = self.store.n_authors
         hits = np.isin(np.arange(len(rows))[:, None] * n_authors + best, row * n_authors + positive)
@@ -167,7 +166,7 @@ def _best(
     found = torch.full((rows, k), -1, device=device)
     start = 0
     for part in authors.split(max(k, CELLS // rows)):
-        scores = model.scorer.gtr.score_all(user, part).float()
+        scores = model.scorer.gtr.score_all(user, part)
         within = (mask_author >= start) & (mask_author < start + scores.shape[1])
         scores[mask_row[within], mask_author[within] - start] = -torch.inf
         best, place = torch.cat([best, scores], dim=1).topk(k, dim=1)
