@@ -30,6 +30,8 @@ IN_TRAINING_ONLY = ("dropout", "history_dropout", "modality_dropout", "default_q
 """Settings that do not change a score."""
 SEARCH = "sim"
 """Section of a file's settings for backbones that search histories."""
+GRAPH = "graph"
+"""Section of a file's settings for models that read a graph."""
 IN_FILES: dict[str, dict[str, str]] = {
     "gtr": {},
     "content": {"content_dropout": "dropout"},
@@ -102,13 +104,21 @@ def word_table(modality: str) -> str:
 
 
 def model_settings(
-    gtr: GTRSettings, content: ContentSettings, sim: SIMSettings, history_length: int, segments: int
+    gtr: GTRSettings,
+    content: ContentSettings,
+    sim: SIMSettings,
+    history_length: int,
+    segments: int,
+    graph: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Settings that have to be equal for two models to score alike, as plain values: parts in use and their shapes.
+    """Settings that have to be equal for two models to score alike, as plain values: parts in use and their shapes, and
+    the graph that they read.
 
     Args:
         history_length: behaviours of a user that are read.
         segments: segments of a sample, L; 0 and 1 both for static items.
+        graph: settings that decide the graph's lists (:func:`~mmbee_plugin.graph.deciding.of_lists`); None for a model
+            that reads none, or where they are not known.
     """
     parts: dict[str, Any] = {"gtr": gtr.model_dump(), "history_length": history_length}
     backbone = BACKBONES[gtr.backbone]
@@ -118,6 +128,8 @@ def model_settings(
         parts["segments"] = max(1, segments)
     if backbone.searches:
         parts[SEARCH] = {IN_FILES[SEARCH].get(name, name): value for name, value in sim}
+    if graph is not None:
+        parts[GRAPH] = graph
     return _plain(parts)
 
 
@@ -206,9 +218,15 @@ def read_exchange(path: Path) -> Exchange:
 
 
 def check_same_model(exchange: Exchange, own: Mapping[str, Any], source: Path) -> None:
-    """Raises InputError with the first setting in which the file's model differs from ``own`` (`model_settings`)."""
+    """Raises InputError with the first setting in which the file's model differs from ``own`` (`model_settings`).
+
+    Settings of the graph are compared where both have them: files and shards from before had none.
+    """
+    known = GRAPH in exchange.settings and GRAPH in own
     before, now = _flat(exchange.settings), _flat(own)
     for path in sorted(before.keys() | now.keys()):
+        if path[0] == GRAPH and not known:
+            continue
         in_training_only = path[-1] in IN_TRAINING_ONLY and "widths" not in path  # widths are by modality
         if not in_training_only and before.get(path) != now.get(path):
             name = ".".join(path)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from mmbee_plugin.cli import app
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.metapaths import PAPER_METAPATHS
-from mmbee_plugin.modules.exchange import read_exchange
+from mmbee_plugin.modules.exchange import read_exchange, write_exchange
 from mmbee_plugin.torchrec.batches.inputs import Inputs, open_store
 from mmbee_plugin.torchrec.batches.maker import BatchMaker
 from mmbee_plugin.torchrec.checkpoints import checkpoint
@@ -108,6 +108,36 @@ def ranked(model: Any, dataset: Any) -> torch.Tensor:
     by_row = torch.empty(len(users), dataset.item_num - 1)
     by_row[rows[0][:, None], rows[1]] = logits.view(len(users), -1)[:, 1:]
     return by_row
+
+
+@pytest.mark.parametrize(
+    ("other", "line"),
+    [
+        ({"top_k": 20}, "graph.top_k=50, this one has graph.top_k=20"),
+        ({"normalisation": "symmetric"}, "graph.normalisation='row', this one has"),
+        ({"exclude_own": False}, "graph.exclude_own=True, this one has"),
+        ({"reach_inner": 20}, "graph.reach_inner="),
+        ({"folds": 0}, None),  # which training alone reads
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_neighbours_from_a_graph_of_other_settings_are_refused(
+    sample_shards, recbole_model, tmp_path, other, line
+):
+    from mmbee_plugin.recbole.exchange import load_exchange
+
+    settings = job(sample_shards, tmp_path / "job", content="none", node_tables="fresh")
+    exchange = export_checkpoint(publish(trained(settings), settings), tmp_path / "weights.pt")
+    own = {"folds": 3, "fold_by": "order", "reach_top_k": 50, **other}
+    ours, dataset = recbole_model(content="none", node_tables="fresh", graph=own)
+    if line is None:
+        load_exchange(ours, dataset, tmp_path / "weights.pt")
+        return
+    with pytest.raises(InputError, match=line):
+        load_exchange(ours, dataset, tmp_path / "weights.pt")
+    del exchange.settings["graph"]  # as in files from before
+    write_exchange(tmp_path / "before.pt", exchange)
+    load_exchange(ours, dataset, tmp_path / "before.pt")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from torch import nn
 
 from mmbee_plugin.assembly.parts import DataShape, parts_of
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.deciding import of_lists
+from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.modules.batch import AuthorSide, Targets, UserSide, distinct_moments
 from mmbee_plugin.modules.exchange import model_settings, word_table
 from mmbee_plugin.modules.gtr import EncodedAuthor, EncodedUser, GTRModel
@@ -80,6 +82,7 @@ class MMBee(GeneralRecommender):
                 nn.init.normal_(table.weight, std=chosen.init_std)
         modalities = chosen_modalities(config, dataset.folder)
         self.snapshot_key: str | None = None
+        self.graph: GraphSettings | None = None
         self.interest = self._interest_table(config, dataset)
         segments = settings.segment_count(config, dataset.folder)
         from_author = chosen.reads_queries and chosen.started(dataset.folder.live is not None) == "author"
@@ -108,19 +111,23 @@ class MMBee(GeneralRecommender):
         )
         parts = parts_of(chosen, shape)
         self.gtr = GTRModel(*parts)
-        self.scoring_settings = model_settings(*parts, self.history_length, segments)
+        read = None
+        if (found := self.graph) is not None:
+            read = of_lists(found, found.metapaths, parts.gtr.reach, parts.gtr.attribute_width > 0)
+        self.scoring_settings = model_settings(*parts, self.history_length, segments, read)
         self._ranked: EncodedAuthor | None = None
         longest = min(self.history_length, int(np.diff(self.histories.indptr).max()))
         if idle := self.gtr.backbone.idle(longest):
             self.logger.warning(idle)
 
     def _interest_table(self, config: Config, dataset: TrainingSplit) -> InterestTable | PeerTable | None:
-        """What the interest encoder reads of the snapshot, whose key is kept; None where it reads no graph."""
+        """What the interest encoder reads of the snapshot, whose key and settings are kept; None where it reads no
+        graph."""
         chosen, paths = settings.MMBeeSettings.among(config), settings.chosen_metapaths(config)
         if not paths:
             return None
         snapshot = snapshot_for(config, dataset, lambda stage: begin_stage(f"graph stage: {stage}"))
-        self.snapshot_key = snapshot.manifest["key"]
+        self.snapshot_key, self.graph = snapshot.manifest["key"], snapshot.settings
         if peers := INTERESTS[chosen.interest].peer_paths:
             assert self.user is not None
             return PeerTable(dataset, snapshot, peers, self.user, self.author)

@@ -40,12 +40,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmbee_plugin.errors import InputError, one_line
+from mmbee_plugin.graph.settings import GraphSettings
 
 DESCRIPTION = "shards.json"
 NODES = {"u": "nodes_user", "a": "nodes_author"}
 """a side's table of node vectors"""
 NODE_FILES = {side: f"{table}.npy" for side, table in NODES.items()}
 NODE_PAIR = "nodes.json"
+NODE_LOCK = ".nodes.lock"
+"""held by a job that trains node vectors"""
 
 
 class Modality(BaseModel):
@@ -89,6 +92,9 @@ class Description(BaseModel):
     provenance: str = Field(description="one line that stands beside every result")
     dataset: str = Field(description="hash of the dataset folder's files")
     snapshot: str | None = Field(description="key of the graph snapshot; None without a graph")
+    graph: GraphSettings | None = Field(
+        default=None, description="its settings; None without a graph, and in older folders"
+    )
     users: int = Field(ge=1)
     authors: int = Field(ge=1)
     labelled: bool
@@ -140,7 +146,9 @@ class Description(BaseModel):
     def identity(self) -> dict[str, str | None]:
         """Hash of the dataset, key of the graph snapshot, and a digest of the whole description, which has that of the
         files' content: rows, order, labels and categories that were chosen are in it."""
-        unnamed = {name for name in ("statistics", "content") if not getattr(self, name)}  # of older folders
+        unnamed = {
+            name for name in ("statistics", "content", "graph") if not getattr(self, name)
+        }  # of older folders
         made = hashlib.sha256(self.model_dump_json(exclude=unnamed).encode()).hexdigest()
         return {"dataset": self.dataset, "snapshot": self.snapshot, "description": made[:16]}
 

@@ -245,6 +245,7 @@ def _description(
             "provenance": folder.provenance(),
             "dataset": folder.hash,
             "snapshot": snapshot.manifest["key"] if snapshot is not None else None,
+            "graph": None if snapshot is None else snapshot.settings,
             "users": len(folder.user_tokens),
             "authors": len(folder.item_tokens),
             "labelled": rows.labels is not None,
