@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from scipy.sparse import csr_matrix
 
 from mmbee_plugin.data.folds import deal
+from mmbee_plugin.data.ragged import NOBODY
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.donations import Amount
 from mmbee_plugin.graph.lists import NodeLists
@@ -139,7 +140,7 @@ class Interactions:
         - times: (n,) seconds, or ``None`` for data without time; needed for folds by time and day
 
     Raises:
-        InputError: unequal lengths.
+        InputError: unequal lengths, or more nodes of a type than ids of 32 bits are for.
     """
 
     users: np.ndarray
@@ -151,6 +152,9 @@ class Interactions:
     times: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        for name, count in (("users", self.n_users), ("authors", self.n_authors)):
+            if count > NOBODY:
+                raise InputError(f"{count:,} {name}: ids are of 32 bits, for at most {NOBODY:,}")
         expected = np.shape(self.users)
         for name in ("authors", *OPTIONAL):
             column = getattr(self, name)

@@ -5,7 +5,7 @@ import pytest
 
 from mmbee_plugin.data.folds import fold_of_time
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.graph.settings import GraphSettings
+from mmbee_plugin.graph.settings import GraphSettings, Interactions
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,14 @@ def test_folds_by_time_are_equal_stretches_that_see_what_came_before(interaction
         )
     # What lies outside the training gifts' time belongs to the first or last stretch.
     assert fold_of_time([first - 1e6, last + 1e6], interactions.times, 4).tolist() == [0, 3]
+
+
+@pytest.mark.parametrize(("side", "place"), [("users", 0), ("authors", 1)])
+def test_more_nodes_than_ids_are_refused(side, place):
+    counts = [3, 3]
+    counts[place] = 2**31 - 1
+    no_gifts = np.empty(0, np.int64)
+    Interactions(no_gifts, no_gifts, None, *counts)
+    counts[place] += 1
+    with pytest.raises(InputError, match=f"2,147,483,648 {side}: ids are of 32 bits"):
+        Interactions(no_gifts, no_gifts, None, *counts)
