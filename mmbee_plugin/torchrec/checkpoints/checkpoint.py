@@ -13,7 +13,7 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,6 +60,14 @@ class StepState:
     """saved without optimizer state; optimizers then start fresh."""
     data: dict[str, str | None] | None = None
     """identity of the shards' content, whatever their path; None before training."""
+    losses: dict[int, float] = field(default_factory=dict)
+    """of the run so far, by logged step."""
+    validation: dict[int, dict[str, float]] = field(default_factory=dict)
+    """metrics of the run so far, by epoch."""
+
+    def __post_init__(self) -> None:
+        for name in ("losses", "validation"):  # JSON has words as keys
+            object.__setattr__(self, name, {int(key): value for key, value in getattr(self, name).items()})
 
 
 def save(
@@ -157,7 +165,7 @@ def read_state(path: Path) -> StepState:
     if not isinstance(content, dict) or form != FORMAT:
         raise InputError(f"{path}: no checkpoint of this plugin ({STATE_FILE} should name {FORMAT!r})")
     files = content.pop("files", None)
-    known = {field.name: field.default is MISSING for field in fields(StepState)}
+    known = {one.name: one.default is one.default_factory is MISSING for one in fields(StepState)}
     unfit = content.keys() - known | {name for name, needed in known.items() if needed} - content.keys()
     if unfit or not isinstance(files, dict):
         named = ", ".join(sorted(unfit)) or "files"

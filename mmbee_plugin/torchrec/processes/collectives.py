@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import locked
 
 Value = TypeVar("Value")
 
@@ -75,3 +78,15 @@ def from_first(action: Callable[[], Value]) -> Value:
     if outcome[1] is not None:
         raise InputError(outcome[1])
     return outcome[0]
+
+
+@contextmanager
+def alone(lock: Path, complaint: str) -> Iterator[None]:
+    """Holds a lock on the file ``lock`` during the block, on rank 0 for all processes of a job.
+
+    Raises:
+        InputError: another job holds it (``complaint``); on every process.
+    """
+    with ExitStack() as held:
+        from_first(lambda: held.enter_context(locked(lock, complaint)))
+        yield

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from mmbee_plugin.command import threads
 from mmbee_plugin.command.stages import error_console
 from mmbee_plugin.errors import InputError
-from mmbee_plugin.files import locked, write_json
+from mmbee_plugin.files import write_json
 from mmbee_plugin.randomness.streams import Purpose, key
 from mmbee_plugin.torchrec.batches.batch import Batch
 from mmbee_plugin.torchrec.batches.inputs import Inputs, open_store
@@ -26,7 +25,7 @@ from mmbee_plugin.torchrec.batches.reader import EvalReader, TrainReader
 from mmbee_plugin.torchrec.checkpoints.checkpoint import StepState, latest, load, read_state, save
 from mmbee_plugin.torchrec.checkpoints.resume import best_so_far, check_same_data, checkpoint_to_resume
 from mmbee_plugin.torchrec.checkpoints.warm import warm_start
-from mmbee_plugin.torchrec.processes.collectives import from_first
+from mmbee_plugin.torchrec.processes.collectives import alone, from_first
 from mmbee_plugin.torchrec.processes.launch import Process, process_group
 from mmbee_plugin.torchrec.settings import Settings
 from mmbee_plugin.torchrec.sharded.initial import InitialRows, write_initial
@@ -37,6 +36,7 @@ from mmbee_plugin.torchrec.training.pace import Pace
 from mmbee_plugin.torchrec.training.stepper import PipelinedStepper, PlainStepper, Stepper
 
 LOG = logging.getLogger(__name__)
+ELSEWHERE = "another job writes there at this moment; checkpoint.folder=… starts elsewhere"
 
 
 def train(settings: Settings, resume: bool = False, result: Path | None = None) -> dict[str, Any]:
@@ -48,14 +48,15 @@ def train(settings: Settings, resume: bool = False, result: Path | None = None) 
         result: JSON file for the returned values, written by rank 0.
 
     Returns:
-        ``losses`` by logged step, ``validation`` metrics by epoch, ``best`` epoch and its metrics, ``test`` metrics if
-        the data have a test part,
-        ``samples_per_second``, ``world_size``, ``threads``, ``provenance`` of the data.
+        ``losses`` by logged step and ``validation`` metrics by epoch, from before a resumption too, ``best`` epoch and
+        its metrics, ``test`` metrics if the data have a test part, ``samples_per_second``, ``world_size``, ``threads``,
+        ``provenance`` of the data.
 
     Raises:
         InputError: bad shards or settings, checkpoints of another run in the folder, a loss that is not finite.
     """
-    with process_group(settings.train.timeout) as process, _alone_in(Path(settings.checkpoint.folder)):
+    lock = Path(settings.checkpoint.folder) / ".lock"
+    with process_group(settings.train.timeout) as process, alone(lock, ELSEWHERE):
         checkpoint = from_first(lambda: checkpoint_to_resume(settings, resume))
         goes_on = checkpoint is not None or settings.checkpoint.warm_from is not None
         trainer = Trainer(settings, process, goes_on)
@@ -67,15 +68,6 @@ def train(settings: Settings, resume: bool = False, result: Path | None = None) 
         if process.rank == 0 and result is not None:
             write_json(result, outcome)
     return outcome
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Locks the job's folder; a collective call. Raises InputError if another job holds the lock."""
-    complaint = "another job writes there at this moment; checkpoint.folder=… starts elsewhere"
-    with ExitStack() as held:
-        from_first(lambda: held.enter_context(locked(folder / ".lock", complaint)))
-        yield
 
 
 class Trainer:
@@ -138,6 +130,7 @@ class Trainer:
         check_same_data(read_state(path), self.store, path)
         state = load(path, self.model, self.optimizer)
         self.epoch, self.batch, self.step = state.epoch, state.batch, state.step
+        self.losses, self.validation = state.losses, state.validation
         self.best = from_first(lambda: best_so_far(self.folder, state.best))
         LOG.info("Resuming %s: epoch %d, batch %d", path, self.epoch, self.batch)
 
@@ -274,6 +267,8 @@ class Trainer:
             self.best,
             weights_only,
             self.store.identity,
+            self.losses,
+            self.validation,
         )
 
     def _out_of_patience(self) -> bool:
