@@ -13,8 +13,9 @@ from scipy.sparse import csr_matrix
 
 from mmbee_plugin.data.folder import DatasetFolder
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.files import locked
 from mmbee_plugin.graph.snapshot import Snapshot
-from mmbee_plugin.offline.node_vectors import GraphCLSettings, train_graphcl
+from mmbee_plugin.offline.node_vectors import GraphCLSettings, train_graphcl, write_vectors
 from mmbee_plugin.torchrec.node_vectors import files as node_files
 from mmbee_plugin.torchrec.node_vectors.training import train_nodes
 from mmbee_plugin.torchrec.settings import parse_settings
@@ -97,7 +98,7 @@ def test_two_processes_train_what_one_trains(
     for table, other in zip(again, expected, strict=True):
         np.testing.assert_allclose(table, other, atol=5e-6)
     assert nearness(store, again) > 0.72 > 0.6 > nearness(store, untrained)
-    assert sorted(path.name for path in shards.iterdir() if path.name.startswith(".")) == []
+    assert sorted(path.name for path in shards.iterdir() if path.name.startswith(".")) == [".nodes.lock"]
 
     copies = set(snapshot.parent.iterdir()) - there
     assert len(copies) == 1
@@ -123,6 +124,35 @@ def test_two_tables_are_published_as_one(shards: Path, monkeypatch: pytest.Monke
     (shards / names["a"]).unlink()
     with pytest.raises(InputError, match=r"nodes_author-1\.npy: missing, of two tables"):
         ShardStore(shards).nodes()
+
+
+def test_gradients_as_small_as_adagrads_epsilon_step_as_in_one_process(shards: Path, tmp_path: Path) -> None:
+    store, random = ShardStore(shards, (), ("u2a2u", "a2u2a")), np.random.default_rng(0)
+    start = tuple(
+        (1e-9 * random.normal(size=(count, 16))).astype(np.float32)
+        for count in (store.n_users, store.n_authors)
+    )
+    write_vectors(tmp_path / "start.npz", store.user_tokens(), store.author_tokens(), start)
+    run = {"epochs": 1, "batch_size": 4096}
+    content = {"data": {"shards": str(shards)}, "model": {"width": 16}, "train": {"seed": 3}}
+    content["graphcl"] = {**run, "start": str(tmp_path / "start.npz")}
+    train_nodes(parse_settings(content, "test"))
+    gifts = csr_matrix((store.n_users, store.n_authors))
+    lists = store.lists("u2a2u"), store.lists("a2u2a")
+    expected = train_graphcl(gifts, *lists, GraphCLSettings(width=16, **run), 3, start=start)
+    assert expected[0].std() > 1e-3
+    for table, other in zip(ShardStore(shards).nodes(), expected, strict=True):
+        np.testing.assert_allclose(table, other, rtol=1e-3, atol=1e-5)
+
+
+def test_two_jobs_do_not_write_vectors_side_by_side(shards: Path) -> None:
+    settings = parse_settings(
+        {"data": {"shards": str(shards)}, "model": {"width": 16}, "graphcl": {"epochs": 1}}, "test"
+    )
+    refused = pytest.raises(InputError, match="shards: another job trains node vectors there at this moment")
+    with locked(shards / ".nodes.lock"), refused:
+        train_nodes(settings)
+    assert train_nodes(settings)
 
 
 def test_what_does_not_fit_is_named(shards: Path) -> None:

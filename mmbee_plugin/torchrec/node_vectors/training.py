@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +31,16 @@ from mmbee_plugin.graph.pairs import PairBatch
 from mmbee_plugin.graph.snapshot import Snapshot
 from mmbee_plugin.graph.writer import with_nodes
 from mmbee_plugin.modules.graphcl import GraphCLLoss
+from mmbee_plugin.offline.node_table import EPS
 from mmbee_plugin.offline.node_vectors import Draws, GraphCLSettings, node_stage, read_vectors
 from mmbee_plugin.torchrec.batches.bags import keyed, singles
 from mmbee_plugin.torchrec.node_vectors.files import write_nodes
+from mmbee_plugin.torchrec.processes.collectives import alone
 from mmbee_plugin.torchrec.processes.launch import Process, process_group
 from mmbee_plugin.torchrec.settings import Settings
 from mmbee_plugin.torchrec.sharded.initial import local_parts
 from mmbee_plugin.torchrec.sharded.sharding import OPTIMIZERS, plan_tables, sharders
-from mmbee_plugin.torchrec.shards.layout import NODES
+from mmbee_plugin.torchrec.shards.layout import NODE_LOCK, NODES
 from mmbee_plugin.torchrec.shards.store import ShardStore
 from mmbee_plugin.torchrec.training.loop import progress
 
@@ -60,13 +63,17 @@ def train_nodes(
         per epoch the mean losses of each step's users and authors with positives; a side without any is left out.
 
     Raises:
-        InputError: shards without the metapaths u2a2u and a2u2a, a snapshot of other counts, no plan for the tables.
+        InputError: shards without the metapaths u2a2u and a2u2a, or for which another job trains vectors, a snapshot of
+            other counts, no plan for the tables.
     """
     chosen = settings.graphcl.part(GraphCLSettings, width=settings.model.width)
-    with process_group(settings.train.timeout) as process:
+    with process_group(settings.train.timeout) as process, ExitStack() as held:
         store = ShardStore(settings.data.shards, (), tuple(POSITIVES.values()))
         opened = None if snapshot is None else _checked(Snapshot.open(snapshot), store)
         LOG.info("%s", store.provenance)
+        held.enter_context(
+            alone(store.path / NODE_LOCK, "another job trains node vectors there at this moment")
+        )
         trainer = NodeTrainer(store, chosen, settings, process)
         losses = []
         for epoch in range(1, chosen.epochs + 1):
@@ -146,8 +153,10 @@ class NodeTrainer:
         self.loss_of = GraphCLLoss(chosen.nce_weight, chosen.temperature, chosen.normalise)
         self.counts = store.n_users, store.n_authors
         tables = NodeTables(self.counts, chosen.width)
-        kind, arguments = OPTIMIZERS["rowwise_adagrad" if chosen.optimiser == "adagrad" else "sgd"]
-        apply_optimizer_in_backward(kind, tables.parameters(), {"lr": chosen.learning_rate, **arguments})
+        adagrad = chosen.optimiser == "adagrad"
+        kind, _ = OPTIMIZERS["rowwise_adagrad" if adagrad else "sgd"]
+        arguments = {"lr": chosen.learning_rate, **({"eps": EPS} if adagrad else {})}
+        apply_optimizer_in_backward(kind, tables.parameters(), arguments)
         factors = {table: [1.0] for table in NODES.values()}
         self.model = DistributedModelParallel(
             tables,
