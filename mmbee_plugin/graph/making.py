@@ -126,10 +126,12 @@ def uncut_positives(u2a: csr_matrix, settings: GraphStage) -> list[Neighbours]:
         product = stored_product(
             *step_graphs(Metapath.parse(name), u2a, None, settings.normalisation, sample)
         )
+        indptr = product.indptr.astype(np.int64)
         kept = np.ones(product.nnz, dtype=bool)
         if settings.exclude_own:
-            kept = product.indices != np.repeat(np.arange(product.shape[0]), np.diff(product.indptr))
-        indptr = np.concatenate([[0], np.cumsum(kept)])[product.indptr]
+            nodes = np.arange(len(indptr) - 1, dtype=np.int32)
+            kept = product.indices != np.repeat(nodes, np.diff(indptr))
+            indptr[1:] -= np.bincount(product.indices[~kept], minlength=len(nodes)).cumsum()
         ids, scores = product.indices[kept].astype(np.int32), product.data[kept].astype(np.float32)
         found.append(Neighbours(indptr, ids, scores))
     return found
