@@ -13,7 +13,7 @@ from mmbee_plugin.data.visits import Visits
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.attributes import Attributes
 from mmbee_plugin.graph.content import ContentSteps, ContentVectors, content_neighbours, modalities_near
-from mmbee_plugin.graph.deciding import BY_CONTENT, OF_VISITS, unread
+from mmbee_plugin.graph.deciding import unread
 from mmbee_plugin.graph.metapaths import POSITIVES
 from mmbee_plugin.graph.names import Names
 from mmbee_plugin.graph.refresh import Refresh
@@ -123,7 +123,9 @@ def _key(
     chosen = settings.model_dump(mode="json", exclude=REFRESHING)
     others = settings.statistics != GraphSettings().statistics
     without_effect = unread(settings)
-    for name in ("statistics", "walk_max_users", "hub_seed", *BY_CONTENT, *OF_VISITS):
+    by_content = tuple(f"content_{name}" for name in ("top_k", "modalities", "share", "sharpness"))
+    of_visits = ("visits", *(f"visits_{name}" for name in ("prior", "profile", "rank", "floor")))
+    for name in ("statistics", "walk_max_users", "hub_seed", *by_content, *of_visits):
         if name in without_effect or getattr(settings, name) == getattr(GraphSettings(), name):
             del chosen[name]  # keys of snapshots from before this setting stay valid
     described = {
