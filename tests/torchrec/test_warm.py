@@ -194,6 +194,11 @@ def test_what_does_not_fit_is_refused_in_one_line(
         model={"backbone": "din"},
     )
     refused("tables.user.optimizer='adagrad', this one has 'sgd'", tables={"user": {"optimizer": "sgd"}})
+    other = Path(shutil.copytree(next_day, tmp_path / "other"))
+    described = json.loads((other / "shards.json").read_text())
+    described["graph"]["normalisation"] = "symmetric"
+    (other / "shards.json").write_text(json.dumps(described))
+    refused("its job read a graph with normalisation='row', .*other has 'symmetric'", shards=other)
     refused("no checkpoint of this plugin", warm=tmp_path)
     older = Path(shutil.copytree(yesterday, tmp_path / "older"))
     path = checkpoint.latest(older)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from mmbee_plugin.assembly.parts import DataShape, Parts, parts_of
 from mmbee_plugin.errors import InputError
+from mmbee_plugin.graph.deciding import of_lists
 from mmbee_plugin.graph.metapaths import Metapath
 from mmbee_plugin.graph.pools import Pool, pools_of
 from mmbee_plugin.modules.objective import Objective
@@ -151,6 +152,15 @@ def open_store(settings: Settings) -> ShardStore:
     if why := needs_prefixes(model.backbone, model.short_length, store.history_mode(settings.data.history)):
         raise InputError(why)
     return store
+
+
+def graph_read(inputs: Inputs, store: ShardStore) -> dict[str, Any] | None:
+    """The settings that decide what a model reads of its shards' graph; None where it reads none, or the shards are
+    older and do not tell."""
+    gtr, paths, graph = inputs.parts.gtr, inputs.model.lists, store.description.graph
+    if graph is None or not paths:
+        return None
+    return of_lists(graph, paths, gtr.reach, gtr.attribute_width > 0)
 
 
 def _check(kind: str, asked: tuple[str, ...], known: Collection[str]) -> None:

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 
 from mmbee_plugin.errors import InputError, one_line
-from mmbee_plugin.graph.deciding import of_lists
 from mmbee_plugin.modules import exchange as files
 from mmbee_plugin.modules.exchange import Exchange
-from mmbee_plugin.torchrec.batches.inputs import Inputs, open_store
+from mmbee_plugin.torchrec.batches.inputs import Inputs, graph_read, open_store
 from mmbee_plugin.torchrec.checkpoints import checkpoint
 from mmbee_plugin.torchrec.checkpoints.resume import check_same_data
 from mmbee_plugin.torchrec.settings import JobModelSettings, Settings, parse_settings
@@ -151,11 +150,8 @@ def import_exchange(source: Path, settings: Settings) -> Path:
 
 def _scoring_settings(settings: Settings, store: ShardStore) -> dict[str, object]:
     inputs = Inputs.of(settings.model, store)
-    gtr, paths, graph = inputs.parts.gtr, settings.model.lists, store.description.graph
-    read = None
-    if graph is not None and paths:
-        read = of_lists(graph, paths, gtr.reach, gtr.attribute_width > 0)
-    return files.model_settings(*inputs.parts, settings.data.history_length, inputs.segments, read)
+    length, graph = settings.data.history_length, graph_read(inputs, store)
+    return files.model_settings(*inputs.parts, length, inputs.segments, graph)
 
 
 def _table_ids(table: str, store: ShardStore, model: JobModelSettings) -> torch.Tensor:

@@ -18,7 +18,7 @@ from torchrec.optim.keyed import KeyedOptimizer
 
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.modules.exchange import WORD_TABLES, side_of
-from mmbee_plugin.torchrec.batches.inputs import open_store
+from mmbee_plugin.torchrec.batches.inputs import Inputs, graph_read, open_store
 from mmbee_plugin.torchrec.checkpoints.checkpoint import (
     STATE_FILE,
     latest,
@@ -30,7 +30,7 @@ from mmbee_plugin.torchrec.checkpoints.checkpoint import (
     tensors_of,
 )
 from mmbee_plugin.torchrec.checkpoints.resume import check_same_data, flat
-from mmbee_plugin.torchrec.settings import Settings, parse_settings
+from mmbee_plugin.torchrec.settings import JobModelSettings, Settings, parse_settings
 from mmbee_plugin.torchrec.sharded.initial import local_parts
 from mmbee_plugin.torchrec.shards.layout import NODES
 from mmbee_plugin.torchrec.shards.store import ShardStore
@@ -53,7 +53,7 @@ def warm_start(
 
     Raises:
         InputError: no such checkpoint, one without optimizer state, a model of other parts, shapes or optimizers, other
-            shards than it was trained on, no token in common.
+            shards than it was trained on, neighbours from a graph of other settings, no token in common.
     """
     if not (path / STATE_FILE).exists():
         path = latest(path) or path
@@ -64,6 +64,7 @@ def warm_start(
     _check_alike(before, settings, path)
     old = open_store(before)
     check_same_data(state, old, path)
+    _check_same_graph(old, store, settings.model, path)
     places = _Places(old, store, settings.model.unseen_rows, path)
     content = {"model": model.state_dict(), "optimizer": started_state(optimizer)}
     dense: dict[str, Any] = {"model": {}, "optimizer": {"state": {}}}
@@ -133,6 +134,16 @@ def _check_alike(before: Settings, now: Settings, path: Path) -> None:
         if must_be_alike(name) and old != new:
             raise InputError(
                 f"{path}: its job had {name}={old!r}, this one has {new!r}; a job goes on from one of the same model"
+            )
+
+
+def _check_same_graph(old: ShardStore, new: ShardStore, model: JobModelSettings, path: Path) -> None:
+    """Raises InputError for the first setting by which the graphs differ that the two jobs read."""
+    before, now = (graph_read(Inputs.of(model, store), store) or {} for store in (old, new))
+    for name in sorted(before.keys() & now.keys()):
+        if before[name] != now[name]:
+            raise InputError(
+                f"{path}: its job read a graph with {name}={before[name]!r}, {new.path} has {now[name]!r}"
             )
 
 
