@@ -67,11 +67,8 @@ class Day:
         store: str | None,
     ) -> None:
         self.log, self.shelf, self.work, self.adapter, self.store = log, shelf, work, adapter, store
-        self.settings, self.name, self.show = (
-            settings,
-            name_of(day),
-            lambda line: show(f"{self.name}: {line}"),
-        )
+        self.settings, self.name = settings, name_of(day)
+        self.show = lambda line: show(f"{self.name}: {line}")
         self.period = Period.until(log, day, settings.window_days, settings.holdout_hours)
         self.begin = (self.period.ends[-1] - DAY) / 1000
         """start of the day in seconds since 1970"""
@@ -82,9 +79,9 @@ class Day:
         """Does what is left of the stages."""
         samples, content = self._samples()
         model = self.adapter.settings(samples)
-        before = served_before(self.work, self.name, self.shelf)
-        served = before[-1] if before else None
-        base, start = find_base(self.work, self.name, before, self.adapter, model, self.period)
+        chain = served_before(self.work, self.name, self.shelf)
+        served = chain[-1] if chain else None
+        base, start = find_base(self.work, self.name, chain, self.adapter, model, self.period)
         answers = None if served is None else self._progressive(served, samples, content)
         before = {} if answers is None else self._last_days()
         reference = None if answers is None else self._reference(answers.bundle)
