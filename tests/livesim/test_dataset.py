@@ -29,6 +29,7 @@ def test_ensure_makes_livesim_once(tmp_path, monkeypatch, name, world, files):
     assert (made.kind, made.splits) == ("simulated", ("train", "valid", "test"))
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert set(made.modalities) == {"visual", "speech", "comment"} and made.live is not None
+    assert made.live.known == {1: "window", 2: "ended"}[world]
     for split in made.splits:
         truth = np.load(made.path / "truth" / f"{split}.npy")
         assert len(truth) == made.counts[split] and not np.isnan(truth).any()
