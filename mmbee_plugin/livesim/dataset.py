@@ -22,8 +22,8 @@ SAMPLES = SampleSettings(train_negatives=0.09, test_negatives=0.25, visits=True)
 
 
 def samples_of(settings: LiveSimSettings) -> SampleSettings:
-    """How a world's default dataset is cut. In livesim 2 comments show the gifts of their own window, which would tell a
-    row its label, so that its rows see segments that had ended."""
+    """How a world's default dataset is cut: in livesim 2 comments show the gifts of their own window, which would tell
+    a row its label, so its rows see segments that had ended."""
     return replace(SAMPLES, segments_known=ENDED) if isinstance(settings, SecondSettings) else SAMPLES
 
 
