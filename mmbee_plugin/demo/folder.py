@@ -11,9 +11,7 @@ from mmbee_plugin.livesim.settings import LiveSimSettings
 from mmbee_plugin.logs.settings import SampleSettings
 
 SIMULATION = LiveSimSettings(users=800, authors=80, days=6, density=4.0, seed=0)
-SAMPLES = SampleSettings(
-    train_days=5, train_negatives=0.3, test_negatives=0.5, seed=0, segments_known=ENDED
-)
+SAMPLES = SampleSettings(train_days=5, train_negatives=0.3, test_negatives=0.5, seed=0, segments_known=ENDED)
 """of six days the last is the test part, the one before validation; rows see what the board has at their moment"""
 SETTINGS: dict[str, Any] = {"epochs": 5, "learning_rate": 0.003, "gpu_id": "", "use_gpu": False}
 """settings of the run that differ from those of simulated streams; the rate is from the validation part"""
