@@ -19,7 +19,7 @@ from mmbee_plugin.livesim.second.settings import SecondSettings
 from mmbee_plugin.livesim.worlds import WORLDS
 
 SMALL = {"users": 300, "authors": 40, "density": 3.0}
-QUICK = ("--epochs=1", "--embedding_size=8", "--graph.top_k=5", "--graph.reach_top_k=5", "--graphcl.epochs=1")
+QUICK = ("--epochs=1", "--embedding_size=8")
 
 
 @pytest.fixture(scope="module")
