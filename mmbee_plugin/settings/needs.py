@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from mmbee_plugin.errors import InputError
 from mmbee_plugin.settings.section import Section
 from mmbee_plugin.settings.words import entries, in_yaml, metadata_of, registry_of, section_of
 
@@ -157,3 +158,9 @@ def idle(section: Section, given: Mapping[str, Any], varied: Collection[str] = (
         if one is not None and (why := one.unread(varied)):
             found[name] = f"{name} {in_yaml(value)}: nothing reads it, since {why}"
     return found
+
+
+def refuse_idle(section: Section, given: Mapping[str, Any]) -> None:
+    """Raises InputError for the first given setting that nothing reads; arguments as of `idle`."""
+    for why in idle(section, given).values():
+        raise InputError(why)

@@ -13,7 +13,7 @@ from mmbee_plugin.command.shipped import shipped
 from mmbee_plugin.command.yaml_settings import read_mapping, replace_entry
 from mmbee_plugin.errors import InputError
 from mmbee_plugin.offline.node_vectors import NodeTraining
-from mmbee_plugin.settings.needs import Needs, ReadBy, idle
+from mmbee_plugin.settings.needs import Needs, ReadBy, refuse_idle
 from mmbee_plugin.settings.section import Section
 
 Sharding = Literal["auto", "table_wise", "row_wise", "column_wise"]
@@ -157,8 +157,7 @@ def read_settings(path: Path, overrides: Iterable[str] = ()) -> Settings:
         replace_entry(content, override)
         replace_entry(given, override)
     settings = parse_settings(content, str(path))
-    for why in idle(settings, given).values():
-        raise InputError(why)
+    refuse_idle(settings, given)
     return settings
 
 

@@ -9,10 +9,9 @@ from pydantic import Field
 
 from mmbee_plugin.assembly.settings import GRAPH, CategorySettings, NodeTables, RowSettings
 from mmbee_plugin.command.yaml_settings import replace_entry
-from mmbee_plugin.errors import InputError
 from mmbee_plugin.graph.settings import GraphSettings
 from mmbee_plugin.offline.node_vectors import GraphCLSettings
-from mmbee_plugin.settings.needs import Needs, idle
+from mmbee_plugin.settings.needs import Needs, refuse_idle
 from mmbee_plugin.settings.section import Names
 from mmbee_plugin.torchrec.shards.write import ROWS_PER_GROUP
 
@@ -62,6 +61,5 @@ def read_shard_settings(arguments: Iterable[str], live: bool = False) -> ShardSe
         replace_entry(content, argument)
         replace_entry(given, argument)
     settings = ShardSettings.of(content, "settings")
-    for why in idle(settings, given).values():
-        raise InputError(why)
+    refuse_idle(settings, given)
     return settings
